@@ -1,0 +1,50 @@
+"""Amazon SageMaker pipelines in Apache Airflow: deploy, run, wait for and read them, on AWS or on a laptop.
+
+Importing this package imports nothing else: each public name is loaded when it is first used, so that parsing a DAG file
+pays only for what the file names.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.operators.deploy import SageMakerDeployPipelineOperator
+    from airflow_sm_pipelines.operators.run import SageMakerRunPipelineOperator
+    from airflow_sm_pipelines.params import pipeline_params
+    from airflow_sm_pipelines.triggers.execution import SageMakerPipelineExecutionTrigger
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "SageMakerDeployPipelineOperator",
+    "SageMakerPipelineExecutionTrigger",
+    "SageMakerPipelinesHook",
+    "SageMakerRunPipelineOperator",
+    "pipeline_params",
+]
+
+_HOMES = {
+    "SageMakerDeployPipelineOperator": "airflow_sm_pipelines.operators.deploy",
+    "SageMakerPipelineExecutionTrigger": "airflow_sm_pipelines.triggers.execution",
+    "SageMakerPipelinesHook": "airflow_sm_pipelines.hooks.pipelines",
+    "SageMakerRunPipelineOperator": "airflow_sm_pipelines.operators.run",
+    "pipeline_params": "airflow_sm_pipelines.params",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from the module that defines it (PEP 562)."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Every public name, whether it is loaded yet or not."""
+    return sorted({*globals(), *__all__})

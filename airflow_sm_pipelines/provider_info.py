@@ -1,0 +1,46 @@
+"""What Airflow is told about this provider package; loaded at every start of Airflow, so it imports nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def get_provider_info() -> dict[str, Any]:
+    """The provider's description in the form of Airflow's ``provider_info.schema.json``."""
+    return {
+        "package-name": "airflow-sm-pipelines",
+        "name": "Amazon SageMaker Pipelines",
+        "description": (
+            "Build, version, start and monitor Amazon SageMaker pipelines from Apache Airflow, and run them on a laptop."
+        ),
+        "integrations": [
+            {
+                "integration-name": "Amazon SageMaker Pipelines",
+                "external-doc-url": "https://docs.aws.amazon.com/sagemaker/latest/dg/pipelines.html",
+                "tags": ["aws"],
+            }
+        ],
+        "hooks": [
+            {
+                "integration-name": "Amazon SageMaker Pipelines",
+                "python-modules": ["airflow_sm_pipelines.hooks.pipelines"],
+            }
+        ],
+        "triggers": [
+            {
+                "integration-name": "Amazon SageMaker Pipelines",
+                "python-modules": ["airflow_sm_pipelines.triggers.execution"],
+            }
+        ],
+        "operators": [
+            {
+                "integration-name": "Amazon SageMaker Pipelines",
+                "python-modules": ["airflow_sm_pipelines.operators.deploy", "airflow_sm_pipelines.operators.run"],
+            }
+        ],
+        "extra-links": [
+            "airflow_sm_pipelines.links.console.SageMakerPipelineExecutionLink",
+            "airflow_sm_pipelines.links.console.SageMakerPipelineLink",
+            "airflow_sm_pipelines.links.console.SageMakerJobLogsLink",
+        ],
+    }
