@@ -1,0 +1,63 @@
+# Sets everything up on a machine that has Python (3.10 to 3.13), make and git, then runs the demo or the tests.
+# Writes only to .venv, .local and the user's uv cache.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.SUFFIXES:
+
+# The first of these that runs; name another with `make PYTHON=/path/to/python`.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10 python; do \
+	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && command -v $$p && break; done)
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# uv may not fetch an interpreter of its own: what is set up here runs on the Python named above.
+export UV_PYTHON_DOWNLOADS := never
+# Environments of SDKs and of images, and compiled definitions.
+export SM_PIPELINES_CACHE_DIR := $(CURDIR)/.local/cache
+
+# Variables of `make demo`: which SageMaker SDK the pipeline script uses (v2 or v3), and the RMSE the model must reach.
+SDK ?= v2
+RMSE ?=
+
+.PHONY: help setup demo test lint format bench dist lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Make .venv with everything pinned in requirements/dev.txt
+
+$(STAMP): requirements/dev.txt requirements/bootstrap.txt pyproject.toml scripts/bootstrap.sh
+	@test -n "$(PYTHON)" || { echo "No Python 3.10 to 3.13 found. Name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/bootstrap.sh
+	@touch $@
+
+demo: $(STAMP) ## Train a real model through Airflow and SageMaker Pipelines, on this machine
+	@$(BIN)/python scripts/demo.py --sdk $(SDK) $(if $(RMSE),--rmse-threshold $(RMSE))
+
+test: lint ## Check the code, then run the whole test suite
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(STAMP) ## Run ruff, mypy and import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## Let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP) ## Measure, and write benchmarks/results.json
+	$(BIN)/python -m benchmarks
+
+dist: $(STAMP) ## Build the wheel and the sdist into dist/
+	$(BIN)/uv build --no-build-isolation --python $(BIN)/python
+
+lock: $(STAMP) ## Pin requirements/dev.txt anew (hashes, no index addresses)
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.10 --all-extras --group dev --upgrade \
+		--generate-hashes --no-header --no-annotate --no-emit-index-url --output-file requirements/dev.txt
+
+clean: ## Remove what these targets made
+	rm -rf $(VENV) .local dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
