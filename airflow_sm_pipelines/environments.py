@@ -1,0 +1,219 @@
+"""Makes and keeps Python environments for code that must not share ours: SDK scripts, step images.
+
+An environment is named by what it was made from. It is built aside and renamed into place, so that a path that exists
+is a complete environment. Belongs here: finding uv, building, reusing. Does not belong here: who needs which requirements.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_sm_pipelines.exceptions import EnvironmentBuildError
+from airflow_sm_pipelines.processes import run_child
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+_FORMAT = 1
+# Settings of uv that change which packages a requirement resolves to.
+_RESOLUTION_VARIABLES = ("UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE_NEWER", "UV_RESOLUTION", "UV_PRERELEASE")
+_COMPLETE_MARK = "sm-pipelines-environment.json"
+_LOCK_POLL_SECONDS = 0.2
+_CLAUSE = re.compile(r"(?P<operator>>=|<=|==|!=|~=|>|<)?\s*(?P<version>\d+(?:\.\d+)*)(?P<wildcard>\.\*)?")
+
+
+def default_cache_dir(env: Mapping[str, str]) -> Path:
+    """Give the directory for what can be made again: ``$SM_PIPELINES_CACHE_DIR``, else the user's cache directory.
+
+    :param env: the environment variables to go by, usually ``os.environ``.
+    """
+    if explicit := env.get("SM_PIPELINES_CACHE_DIR"):
+        return Path(explicit).expanduser()
+    if base := env.get("XDG_CACHE_HOME"):
+        return Path(base).expanduser() / "airflow-sm-pipelines"
+    home = env.get("HOME")
+    return (Path(home) if home else Path.home()) / ".cache" / "airflow-sm-pipelines"
+
+
+def find_uv() -> str:
+    """Find the ``uv`` binary: the one of the PyPI package ``uv``, else the one on PATH.
+
+    :raises EnvironmentBuildError: there is none.
+    """
+    try:
+        from uv import find_uv_bin
+
+        return str(find_uv_bin())
+    except (ImportError, FileNotFoundError):
+        pass
+    if found := shutil.which("uv"):
+        return found
+    raise EnvironmentBuildError(
+        "Python environments are made by uv, and there is no uv here. Install it with "
+        "`pip install 'airflow-sm-pipelines[compiler]'`, or name a ready interpreter with interpreter=."
+    )
+
+
+def is_python_accepted(requirement: str, version: tuple[int, ...]) -> bool:
+    """Say whether a Python version satisfies a ``requires-python`` such as ``>=3.10,<3.13``, or is the bare ``3.11``.
+
+    Only releases are compared. A clause that is none of PEP 440's ordinary ones counts as not satisfied.
+    """
+    return all(_is_clause_met(clause.strip(), version) for clause in requirement.split(",") if clause.strip())
+
+
+def environment_key(requirements: Sequence[str], *, python: str | None = None, env: Mapping[str, str]) -> str:
+    """Name the environment that these requirements make on this machine; equal keys mean it can be reused."""
+    described = {
+        "format": _FORMAT,
+        "requirements": sorted(requirement.strip() for requirement in requirements),
+        "python": _python_request(python),
+        "platform": [sys.platform, platform.machine(), platform.libc_ver()[0]],
+        "resolution": {name: env[name] for name in _RESOLUTION_VARIABLES if name in env},
+    }
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:20]
+
+
+def ensure_environment(
+    requirements: Sequence[str],
+    *,
+    python: str | None = None,
+    cache_dir: Path | None = None,
+    timeout_seconds: float = 900,
+    log: Callable[[str], None] | None = None,
+) -> Path:
+    """Give the interpreter of an environment that holds these requirements, making the environment where it is missing.
+
+    uv reads its own variables (``UV_INDEX_URL``, ``UV_CACHE_DIR``, ``UV_OFFLINE`` ...) and configuration as always.
+
+    :param requirements: PEP 508 requirements, such as ``["sagemaker>=2.257,<3"]``.
+    :param python: a version (``3.11``), a range (``>=3.10,<3.13``) or a path. Without it, or where it fits, it is the
+        Python that runs this; else uv looks for another one on this machine, and downloads one only when there is none.
+    :param cache_dir: see :func:`default_cache_dir`.
+    :param timeout_seconds: for waiting on another process that builds the same environment, and for the build.
+    :param log: gets uv's lines.
+    :raises EnvironmentBuildError: uv is missing, or could not make it: the message carries uv's own reason.
+    """
+    tell = log or (lambda line: None)
+    home = (cache_dir or default_cache_dir(os.environ)) / "environments"
+    target = home / environment_key(requirements, python=python, env=os.environ)
+    if (interpreter := _ready_interpreter(target)) is not None:
+        return interpreter
+    deadline = time.monotonic() + timeout_seconds
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EnvironmentBuildError(
+            f"Cannot make the directory for Python environments, {home}: {error.strerror}. "
+            "Set SM_PIPELINES_CACHE_DIR to a directory that can be written to."
+        ) from error
+    with _locked(target.with_suffix(".lock"), deadline):
+        if (interpreter := _ready_interpreter(target)) is not None:
+            return interpreter
+        shutil.rmtree(target, ignore_errors=True)
+        with tempfile.TemporaryDirectory(dir=home, prefix=f"{target.name}-", ignore_cleanup_errors=True) as scratch:
+            built = Path(scratch) / "environment"
+            _build(built, requirements, python, deadline, tell)
+            built.rename(target)
+    return _interpreter_of(target)
+
+
+def _is_clause_met(clause: str, version: tuple[int, ...]) -> bool:
+    match = _CLAUSE.fullmatch(clause)
+    if match is None:
+        return False
+    operator = match["operator"] or "=="
+    wanted = tuple(int(part) for part in match["version"].split("."))
+    is_prefix = bool(match["wildcard"]) or not match["operator"]
+    width = max(len(wanted), len(version))
+    have, bound = (part + (0,) * (width - len(part)) for part in (version, wanted))
+    is_equal = version[: len(wanted)] == wanted if is_prefix else have == bound
+    return {
+        "==": is_equal,
+        "!=": not is_equal,
+        ">=": have >= bound,
+        "<=": have <= bound,
+        ">": have > bound,
+        "<": have < bound,
+        "~=": have >= bound and version[: len(wanted) - 1] == wanted[:-1],
+    }[operator]
+
+
+def _python_request(python: str | None) -> str:
+    """Turn the caller's wish into what uv is asked for: our own Python where it fits."""
+    if python is None or is_python_accepted(python, sys.version_info[:3]):
+        base = Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
+        return str(base if base.exists() else sys.executable)
+    return python
+
+
+def _interpreter_of(environment: Path) -> Path:
+    return environment / "bin" / "python"
+
+
+def _ready_interpreter(environment: Path) -> Path | None:
+    interpreter = _interpreter_of(environment)
+    # exists() follows the link: an environment whose base Python was removed is built anew.
+    return interpreter if (environment / _COMPLETE_MARK).exists() and interpreter.exists() else None
+
+
+@contextmanager
+def _locked(path: Path, deadline: float) -> Iterator[None]:
+    with path.open("w") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise EnvironmentBuildError(
+                        f"Another process holds {path} and did not finish building this environment in time."
+                    ) from None
+                time.sleep(_LOCK_POLL_SECONDS)
+        yield
+
+
+def _build(
+    target: Path, requirements: Sequence[str], python: str | None, deadline: float, log: Callable[[str], None]
+) -> None:
+    uv = find_uv()
+    wanted = ", ".join(requirements) or "no requirements"
+    request = _python_request(python)
+    log(f"Making a Python environment ({request}) with {wanted}")
+    venv = [uv, "venv", "--no-project", "--relocatable", "--python", request, str(target)]
+    # A Python of this machine first, without a download; what else uv may do is the user's UV_PYTHON_DOWNLOADS.
+    found, _ = _run_uv([*venv, "--no-python-downloads"], deadline, lambda line: None)
+    if not found:
+        shutil.rmtree(target, ignore_errors=True)
+        found, said = _run_uv(venv, deadline, log)
+        if not found:
+            raise EnvironmentBuildError(f"uv found no Python for {python or request}:\n{said}")
+    if requirements:
+        install = [uv, "pip", "install", "--python", str(_interpreter_of(target)), *requirements]
+        installed, said = _run_uv(install, deadline, log)
+        if not installed:
+            raise EnvironmentBuildError(f"uv could not make a Python environment with {wanted}:\n{said}")
+    (target / _COMPLETE_MARK).write_text(json.dumps({"requirements": list(requirements), "python": request}))
+
+
+def _run_uv(command: Sequence[str], deadline: float, log: Callable[[str], None]) -> tuple[bool, str]:
+    # The caller's own virtual environment must not be taken for the one to work on.
+    env = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "CONDA_PREFIX")}
+    env |= {"UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
+    outcome = run_child(command, env=env, timeout_seconds=max(0.1, deadline - time.monotonic()), log=log)
+    said = "\n".join(outcome.tail)
+    if outcome.is_timed_out:
+        return False, f"{said}\nuv was ended because its time was over.".lstrip()
+    return outcome.exit_code == 0, said
