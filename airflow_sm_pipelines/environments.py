@@ -1,7 +1,7 @@
 """Makes and keeps Python environments for code that must not share ours: SDK scripts, step images.
 
-An environment is named by what it was made from. It is built aside and renamed into place, so that a path that exists
-is a complete environment. Belongs here: finding uv, building, reusing. Does not belong here: who needs which requirements.
+An environment is named by what it was made from, built aside and renamed into place, so that a path that exists is a
+complete environment. Belongs here: finding uv, building, reusing. Does not belong here: who needs which requirements.
 """
 
 from __future__ import annotations
