@@ -1,0 +1,57 @@
+"""What every test stands on: a machine without AWS, a network that ends at loopback, one place for built environments."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Airflow reads its configuration when it is first imported, which is before any fixture runs.
+for _name in [name for name in os.environ if name.startswith(("AWS_", "AIRFLOW_", "SM_PIPELINES_STATE"))]:
+    if _name != "AWS_CA_BUNDLE":
+        del os.environ[_name]
+os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="sm-pipelines-airflow-")
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
+os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
+# Environments of SDKs and images are built once and kept between runs, as `make demo` keeps them.
+os.environ.setdefault("SM_PIPELINES_CACHE_DIR", str(ROOT / ".local" / "cache"))
+
+
+class NetworkError(AssertionError):
+    """A test tried to leave this machine."""
+
+
+@pytest.fixture(autouse=True)
+def no_network_beyond_loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Refuse every connection of the test's own process to anything but this machine."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            host = str(address[0]).partition("%")[0]
+            try:
+                is_loopback = ipaddress.ip_address(host).is_loopback
+            except ValueError:
+                is_loopback = host == "localhost"
+            if not is_loopback:
+                raise NetworkError(f"a test connected to {address}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+    yield
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The checkout's root folder."""
+    return ROOT
