@@ -1,4 +1,4 @@
-"""What every test stands on: a machine without AWS, a network that ends at loopback, one place for built environments."""
+"""What every test stands on: no AWS, a network that ends at loopback, one place for built environments."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import ipaddress
 import os
 import socket
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ class NetworkError(AssertionError):
 
 
 @pytest.fixture(autouse=True)
-def no_network_beyond_loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_network_beyond_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     """Refuse every connection of the test's own process to anything but this machine."""
     connect = socket.socket.connect
 
@@ -48,7 +47,6 @@ def no_network_beyond_loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[None
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
-    yield
 
 
 @pytest.fixture(scope="session")
