@@ -42,6 +42,26 @@ class PipelineNotFoundError(PipelineApiError):
     """The named pipeline, version, alias or execution does not exist in this account and region."""
 
 
+class PipelineAccessError(PipelineApiError):
+    """The caller may not make the call, or has no usable credentials or region; a retry changes nothing."""
+
+
+class PipelineRequestError(PipelineApiError):
+    """The service found the request itself wrong; the same request will be refused again."""
+
+
+class PipelineConflictError(PipelineApiError):
+    """The pipeline or execution is not in a state that allows the call, or was changed at the same moment."""
+
+
+class PipelineUnavailableError(PipelineApiError):
+    """The service was throttling, out of order, or not reachable: the same call may succeed later."""
+
+
+class OutputError(SageMakerPipelinesError):
+    """A required output of an execution that could not be read: the message names the output and the reason."""
+
+
 class PipelineExecutionFailedError(SageMakerPipelinesError):
     """An execution that ended in a way its author counts as failure: the message names the failing steps and their reasons."""
 
