@@ -1,0 +1,74 @@
+"""The wheel and the sdist: what is in them, and that the wheel works beside Airflow in an environment of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from uv import find_uv_bin
+
+UV = find_uv_bin()
+
+
+@pytest.fixture(scope="module")
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a fresh wheel and sdist."""
+    out = tmp_path_factory.mktemp("dist")
+    root = Path(__file__).parent.parent
+    subprocess.run(
+        [UV, "build", "--quiet", "--no-build-isolation", "--python", sys.executable, "--out-dir", str(out), str(root)],
+        check=True,
+        timeout=120,
+    )
+    return out
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(distributions: Path) -> None:
+    (wheel,) = distributions.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.split("/")[0] for name in names} == {
+        "airflow_sm_pipelines",
+        f"airflow_sm_pipelines-{version('airflow-sm-pipelines')}.dist-info",
+    }
+    assert "airflow_sm_pipelines/compiler/worker.py" in names
+    assert "airflow_sm_pipelines/py.typed" in names
+
+
+def test_the_sdist_holds_what_the_tests_need(distributions: Path) -> None:
+    (sdist,) = distributions.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"README.md", "LICENSE", "CHANGELOG.md", "dags/train_diabetes.py", "tests/conftest.py"} <= names
+    assert not [name for name in names if name.startswith((".local", ".venv"))]
+
+
+@pytest.mark.slow
+def test_the_wheel_without_extras_works_beside_airflow(distributions: Path, tmp_path: Path) -> None:
+    (wheel,) = distributions.glob("*.whl")
+    python = tmp_path / "venv" / "bin" / "python"
+    # The versions this suite runs on; `make lock` takes the newest of all of them.
+    pins = [f"{name}=={version(name)}" for name in ("apache-airflow", "apache-airflow-providers-amazon", "boto3")]
+    subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, str(tmp_path / "venv")], check=True)
+    install = [UV, "pip", "install", "--quiet", "--python", str(python), str(wheel), *pins]
+    subprocess.run(install, check=True, timeout=600)
+    env = {**os.environ, "AIRFLOW_HOME": str(tmp_path / "airflow")}
+    script = (
+        "import json, sys; import airflow_sm_pipelines as p; "
+        "bare = [m for m in ('airflow', 'boto3', 'moto') if m in sys.modules]; "
+        "from airflow.providers_manager import ProvidersManager; "
+        "print(json.dumps([bare, 'airflow-sm-pipelines' in ProvidersManager().providers, "
+        "p.SageMakerRunPipelineOperator.__module__]))"
+    )
+    answer = subprocess.run([str(python), "-c", script], env=env, check=True, stdout=subprocess.PIPE, timeout=120)
+    assert json.loads(answer.stdout.splitlines()[-1]) == [[], True, "airflow_sm_pipelines.operators.run"]
+    console = subprocess.run(
+        [str(python.with_name("sm-pipelines")), "--help"], env=env, check=True, stdout=subprocess.PIPE, timeout=60
+    )
+    assert b"validate" in console.stdout
