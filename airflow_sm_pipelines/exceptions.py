@@ -68,3 +68,46 @@ class PipelineExecutionFailedError(SageMakerPipelinesError):
 
 class LocalEndpointError(SageMakerPipelinesError):
     """The local endpoint could not start or could not run: its message says what to change."""
+
+
+class ScriptNotFoundError(CompileError, ValueError):
+    """A reference to a pipeline script that is not there, or that is not ``path.py:function``."""
+
+
+class ScriptMetadataError(CompileError, ValueError):
+    """A pipeline script whose inline metadata is missing or cannot be read."""
+
+
+class ScriptEnvironmentError(CompileError, EnvironmentBuildError):
+    """A pipeline script whose requirements could not be installed, or whose interpreter is missing or has no SDK."""
+
+
+class ScriptFunctionError(CompileError, ValueError):
+    """A pipeline script without the named function, or a function that cannot be called with what is given."""
+
+
+class ScriptFailedError(CompileError):
+    """An exception in a pipeline script, or a script that returned something else than a pipeline.
+
+    :param message: the cause, followed by the script's frames.
+    :param traceback_text: the frames of the script's own folder.
+    """
+
+    def __init__(self, message: str, *, traceback_text: str = "") -> None:
+        super().__init__(message)
+        self.traceback_text = traceback_text
+
+
+class CompileTimeoutError(CompileError, TimeoutError):
+    """A pipeline script that did not end in time; its processes were ended."""
+
+
+class EndpointUnreachableError(CompileError, ConnectionError):
+    """An AWS endpoint that the script needed and that did not answer.
+
+    :param endpoint: its URL.
+    """
+
+    def __init__(self, message: str, *, endpoint: str) -> None:
+        super().__init__(message)
+        self.endpoint = endpoint
