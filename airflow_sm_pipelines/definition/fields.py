@@ -1,0 +1,122 @@
+"""Reading the fields of one JSON object: each by its type, every fault noted, nothing raised."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from airflow_sm_pipelines.definition.json_value import JsonObject, JsonPath, JsonValue, describe_kind
+from airflow_sm_pipelines.definition.origin import Origin
+from airflow_sm_pipelines.definition.problems import ProblemCollector, suggest
+
+T = TypeVar("T")
+
+
+class ObjectReader:
+    """Reads the known keys of one object; the keys that nobody asked for are its ``extra``.
+
+    A null reads as an absent key: the service and the SDKs treat them alike where a key is optional.
+
+    :param subject: what messages call the object, once that is known: ``step 'Train'``.
+    """
+
+    def __init__(self, raw: JsonObject, path: JsonPath, problems: ProblemCollector, *, subject: str = "") -> None:
+        self.raw = raw
+        self.path = path
+        self.subject = subject
+        self._problems = problems
+        self._asked: set[str] = set()
+        self._values: dict[str, object] = {}
+
+    @property
+    def extra(self) -> JsonObject:
+        """The keys that nobody asked for, so far."""
+        known = self._asked | self._values.keys()
+        return {key: value for key, value in self.raw.items() if key not in known}
+
+    def without(self, *keys: str) -> JsonObject:
+        """The object without these keys."""
+        return {key: value for key, value in self.raw.items() if key not in keys}
+
+    def keep(self, key: str, value: T) -> T:
+        """Note that ``key`` was read as ``value``, and give the value back."""
+        self._values[key] = value
+        return value
+
+    def origin(self, **values: object) -> Origin:
+        """The object with what was kept of it."""
+        return Origin(self.raw, {**self._values, **values})
+
+    def text(self, key: str, *, default: str | None = None) -> str | None:
+        """A string, or ``default`` when it is absent, null or none."""
+        value = self._get(key)
+        if value is None:
+            return default
+        return value if isinstance(value, str) else self._wrong(key, value, "a string", default)
+
+    def required_text(self, key: str, subject: str) -> str | None:
+        """A string with at least one character; ``None`` with a problem noted when there is none."""
+        value = self._get(key)
+        if value is None:
+            near = "" if key in self.raw else suggest(key, self.raw)
+            self._problems.add(self.path, f"{subject} has no {key!r}; expected a string.{near}")
+            return None
+        if not isinstance(value, str):
+            return self._wrong(key, value, "a string", None)
+        if not value:
+            self._problems.add((*self.path, key), f"the {key!r} of {subject} is empty.")
+            return None
+        return value
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """One string or an array of strings."""
+        value = self._get(key)
+        if isinstance(value, str):
+            return (value,)
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            self._wrong(key, value, "a string or an array of strings", None)
+            return ()
+        return tuple(item for item in value if isinstance(item, str))
+
+    def object(self, key: str) -> JsonObject | None:
+        """An object."""
+        value = self._get(key)
+        if value is None or isinstance(value, dict):
+            return value
+        return self._wrong(key, value, "an object", None)
+
+    def array(self, key: str) -> list[JsonValue] | None:
+        """An array."""
+        value = self._get(key)
+        if value is None or isinstance(value, list):
+            return value
+        return self._wrong(key, value, "an array", None)
+
+    def integer(self, key: str) -> int | None:
+        """A whole number."""
+        value = self._get(key)
+        if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+            return value
+        return self._wrong(key, value, "a whole number", None)
+
+    def number(self, key: str) -> float | None:
+        """A number."""
+        value = self._get(key)
+        if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
+            return value
+        return self._wrong(key, value, "a number", None)
+
+    def boolean(self, key: str) -> bool | None:
+        """true or false."""
+        value = self._get(key)
+        if value is None or isinstance(value, bool):
+            return value
+        return self._wrong(key, value, "true or false", None)
+
+    def _get(self, key: str) -> JsonValue:
+        self._asked.add(key)
+        return self.raw.get(key)
+
+    def _wrong(self, key: str, value: JsonValue, expected: str, default: T) -> T:
+        of = f" of {self.subject}" if self.subject else ""
+        self._problems.add((*self.path, key), f"{key!r}{of} must be {expected}, found {describe_kind(value)}.")
+        return default

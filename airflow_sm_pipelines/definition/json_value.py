@@ -1,0 +1,109 @@
+"""The JSON values that definitions are made of, and the paths that name a place in them.
+
+What reads or writes JSON text is in :mod:`json_text`; what a value means is in the modules named after it.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+JsonValue: TypeAlias = "None | bool | int | float | str | list[JsonValue] | dict[str, JsonValue]"
+"""Anything a JSON document can hold. Values inside a parsed definition are shared: copy before you change one."""
+
+JsonObject: TypeAlias = "dict[str, JsonValue]"
+"""A JSON object."""
+
+JsonPath: TypeAlias = "tuple[str | int, ...]"
+"""A place in a JSON document: object keys and array indexes from its root."""
+
+MAX_NESTING = 300
+"""How deep arrays and objects may stand in each other: about ninety Condition steps, three times what is seen in public."""
+
+
+class Missing(Enum):
+    """The type of :data:`MISSING`, which says "this key is absent" where ``None`` says "this key is null"."""
+
+    MISSING = "MISSING"
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+MISSING: Literal[Missing.MISSING] = Missing.MISSING
+"""Stands for a key that the document does not have."""
+
+_PLAIN_KEY = re.compile(r"[A-Za-z_$][\w$:-]*\Z")
+
+
+def format_path(path: JsonPath) -> str:
+    """The path as people read it: ``Steps[2].Arguments.Environment['a.b']``; the root is ``the document``."""
+    if not path:
+        return "the document"
+    parts: list[str] = []
+    for part in path:
+        if isinstance(part, int):
+            parts.append(f"[{part}]")
+        elif _PLAIN_KEY.match(part):
+            parts.append(f".{part}" if parts else part)
+        else:
+            parts.append(f"[{part!r}]")
+    return "".join(parts)
+
+
+def describe_kind(value: JsonValue) -> str:
+    """What kind of JSON value this is, with its text where that is short: ``the string 'abc'``, ``an array``."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return f"the number {value}"
+    if isinstance(value, str):
+        return f"the string {value!r}" if len(value) <= 60 else f"the string {value[:57] + '...'!r}"
+    return "an array" if isinstance(value, list) else "an object"
+
+
+def copy_json(value: JsonValue) -> JsonValue:
+    """A deep copy of a JSON value, so that the copy may be changed."""
+    if isinstance(value, dict):
+        return {key: copy_json(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [copy_json(item) for item in value]
+    return value
+
+
+def copy_object(value: JsonObject) -> JsonObject:
+    """A deep copy of a JSON object."""
+    return cast("JsonObject", copy_json(value))
+
+
+def is_same_json(left: JsonValue, right: JsonValue) -> bool:
+    """Whether two values are the same JSON, where Python's ``==`` would take ``true`` for ``1`` and ``1`` for ``1.0``.
+
+    The order of an object's keys does not count.
+    """
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(is_same_json(item, right[key]) for key, item in left.items())
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(is_same_json, left, right))
+    return type(left) is type(right) and left == right
+
+
+def iter_values(value: JsonValue) -> Iterator[tuple[JsonPath, JsonValue]]:
+    """Every value in ``value`` with its path from there, outer before inner, in document order."""
+    stack: list[tuple[JsonPath, JsonValue]] = [((), value)]
+    while stack:
+        path, item = stack.pop()
+        yield path, item
+        if isinstance(item, dict):
+            stack.extend([((*path, key), inner) for key, inner in item.items()][::-1])
+        elif isinstance(item, list):
+            stack.extend([((*path, index), inner) for index, inner in enumerate(item)][::-1])

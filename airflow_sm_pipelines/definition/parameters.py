@@ -1,0 +1,211 @@
+"""Pipeline parameters: what a definition declares, and how given values meet it.
+
+Values reach SageMaker as strings; here they are typed first, so that a wrong one is refused before any call.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from airflow_sm_pipelines.definition.json_value import (
+    MISSING,
+    JsonObject,
+    JsonValue,
+    Missing,
+    copy_json,
+    describe_kind,
+)
+from airflow_sm_pipelines.definition.origin import Member, Origin, write_object
+from airflow_sm_pipelines.definition.problems import list_names, suggest
+from airflow_sm_pipelines.exceptions import ParameterError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_sm_pipelines.definition.pipeline import PipelineDefinition
+
+PARAMETER_TYPES = ("String", "Integer", "Float", "Boolean")
+"""The types a pipeline parameter may have."""
+
+MAX_VALUE_LENGTH = 1024
+"""How long a value may be, as text; source: the API's ``PipelineParameter`` shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter that a pipeline declares.
+
+    :param type: one of :data:`PARAMETER_TYPES`; a definition that names no type means ``String``.
+    :param default: the value of an execution that gives none; ``MISSING`` when each must give one.
+    :param enum_values: the only values allowed; empty for any.
+    :param extra: the declaration's other keys.
+    :param origin: what it was read from; leave it alone.
+    """
+
+    name: str
+    type: str = "String"
+    default: JsonValue | Literal[Missing.MISSING] = MISSING
+    enum_values: tuple[JsonValue, ...] = ()
+    extra: JsonObject = field(default_factory=dict)
+    origin: Origin | None = field(default=None, repr=False, compare=False)
+
+    def to_json(self) -> JsonObject:
+        """The declaration as JSON; what was not replaced since it was read is written as it stood."""
+        default = self.default
+        members: tuple[Member, ...] = (
+            Member("Name", self.name, False, lambda: self.name),
+            Member("Type", self.type, False, lambda: self.type),
+            Member(
+                "DefaultValue",
+                default,
+                default is MISSING,
+                lambda: None if isinstance(default, Missing) else copy_json(default),
+            ),
+            Member(
+                "EnumValues",
+                self.enum_values,
+                not self.enum_values,
+                lambda: [copy_json(value) for value in self.enum_values],
+            ),
+        )
+        if self.origin is not None and "Type" not in self.origin.raw and self.type == "String":
+            members = (members[0], *members[2:])
+        return write_object(self.origin, members, self.extra)
+
+
+def fits_type(type_name: str, value: JsonValue) -> bool:
+    """Whether a definition may hold ``value`` for a parameter of that type: 5 and 5.0 are integers, true is none."""
+    if type_name == "String":
+        return isinstance(value, str)
+    if type_name == "Boolean":
+        return isinstance(value, bool)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return type_name == "Float" or isinstance(value, int) or value.is_integer()
+
+
+def resolve_parameters(
+    definition: PipelineDefinition, given: Mapping[str, JsonValue]
+) -> dict[str, str | int | float | bool]:
+    """Every parameter's value for an execution: the given ones, typed, and the defaults of the others.
+
+    :param given: values by parameter name, typed or as text (``"5"`` for an Integer, ``"true"`` for a Boolean).
+    :return: a value of the declared type for each declared parameter, in the order of the definition.
+    :raises ParameterError: names every unknown parameter, wrong value and missing value at once.
+    """
+    values, findings = _resolve(definition, given)
+    for parameter in definition.parameters:
+        if parameter.name in values or parameter.name in given:
+            continue
+        if isinstance(parameter.default, Missing) or parameter.default is None:
+            findings.append(f"{parameter.name!r} ({parameter.type}) has no default, so each execution must give it.")
+        else:
+            values[parameter.name] = _typed(parameter.type, parameter.default)
+    _raise(findings)
+    return {parameter.name: values[parameter.name] for parameter in definition.parameters}
+
+
+def encode_parameters(definition: PipelineDefinition, given: Mapping[str, JsonValue]) -> list[dict[str, str]]:
+    """The given values as ``StartPipelineExecution`` takes them: name and text, without the defaults.
+
+    :return: ``[{"Name": ..., "Value": ...}]`` in the order of the definition.
+    :raises ParameterError: as :func:`resolve_parameters` does, for a missing value too.
+    """
+    values = resolve_parameters(definition, given)
+    return [
+        {"Name": parameter.name, "Value": str(values[parameter.name])}
+        for parameter in definition.parameters
+        if parameter.name in given
+    ]
+
+
+def _resolve(
+    definition: PipelineDefinition, given: Mapping[str, JsonValue]
+) -> tuple[dict[str, str | int | float | bool], list[str]]:
+    declared = {parameter.name: parameter for parameter in definition.parameters}
+    values: dict[str, str | int | float | bool] = {}
+    findings: list[str] = []
+    for name, value in given.items():
+        parameter = declared.get(name)
+        if parameter is None:
+            hint = suggest(str(name), declared) or f" It has {list_names(declared)}."
+            findings.append(f"the pipeline has no parameter {name!r}.{hint}")
+            continue
+        try:
+            typed = _convert(parameter, value)
+        except ValueError as error:
+            findings.append(f"{name!r} {error}")
+            continue
+        values[name] = typed
+    return values, findings
+
+
+def _convert(parameter: Parameter, value: JsonValue) -> str | int | float | bool:
+    if value is None:
+        raise ValueError("is null; leave it out to take the default.")
+    typed = _from_text(parameter.type, value) if isinstance(value, str) else _from_value(parameter.type, value)
+    if typed is None:
+        wanted = {
+            "String": "text",
+            "Integer": "a whole number",
+            "Float": "a number",
+            "Boolean": "true or false",
+        }.get(parameter.type, parameter.type)
+        raise ValueError(f"is of type {parameter.type}: expected {wanted}, found {describe_kind(value)}.")
+    if parameter.enum_values and typed not in parameter.enum_values:
+        allowed = [str(item) for item in parameter.enum_values]
+        raise ValueError(
+            f"is {typed!r}, which is not one of its values: {list_names(allowed)}.{suggest(str(typed), allowed)}"
+        )
+    if len(str(typed)) > MAX_VALUE_LENGTH:
+        raise ValueError(
+            f"has {len(str(typed))} characters; SageMaker takes {MAX_VALUE_LENGTH}. Put it in a file on S3 and pass its URI."
+        )
+    return typed
+
+
+def _from_text(type_name: str, text: str) -> str | int | float | bool | None:
+    if type_name == "String":
+        return text
+    stripped = text.strip()
+    if type_name == "Boolean":
+        return {"true": True, "false": False}.get(stripped.lower())
+    if "_" in stripped:  # Python reads 1_000 as a number, SageMaker does not
+        return None
+    try:
+        return int(stripped) if type_name == "Integer" else _finite(float(stripped))
+    except ValueError:
+        return None
+
+
+def _from_value(type_name: str, value: JsonValue) -> str | int | float | bool | None:
+    if type_name == "String":
+        # Airflow renders "5" to 5 where a DAG asks for native objects; the text is the same.
+        return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    if not fits_type(type_name, value):
+        return None
+    typed = _typed(type_name, value)
+    return _finite(typed) if isinstance(typed, float) else typed
+
+
+def _finite(number: float) -> float | None:
+    return number if number - number == 0 else None
+
+
+def _typed(type_name: str, value: JsonValue) -> str | int | float | bool:
+    if type_name == "Integer" and isinstance(value, float):
+        return int(value)
+    if type_name == "Float" and isinstance(value, int):
+        return float(value)
+    assert isinstance(value, (str, int, float))
+    return value
+
+
+def _raise(findings: list[str]) -> None:
+    if len(findings) == 1:
+        raise ParameterError(f"Pipeline parameter: {findings[0]}")
+    if findings:
+        raise ParameterError(
+            "\n".join([f"{len(findings)} pipeline parameters are wrong:", *(f"  {f}" for f in findings)])
+        )

@@ -1,0 +1,436 @@
+"""A JSON document read into a :class:`PipelineDefinition`, with everything that is wrong with it told at once.
+
+Here: the types of fields. What steps say about each other is in :mod:`checks`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, TypedDict, TypeVar
+
+from airflow_sm_pipelines.definition.checks import check_steps
+from airflow_sm_pipelines.definition.conditions import (
+    COMPARISON_TYPES,
+    CONDITION_TYPES,
+    Comparison,
+    Condition,
+    InCondition,
+    NotCondition,
+    OrCondition,
+)
+from airflow_sm_pipelines.definition.expressions import parse_expression
+from airflow_sm_pipelines.definition.fields import ObjectReader
+from airflow_sm_pipelines.definition.json_text import JsonText, read_value
+from airflow_sm_pipelines.definition.json_value import (
+    MISSING,
+    JsonObject,
+    JsonPath,
+    JsonValue,
+    Missing,
+    describe_kind,
+    format_path,
+    is_same_json,
+)
+from airflow_sm_pipelines.definition.parameters import PARAMETER_TYPES, Parameter, fits_type
+from airflow_sm_pipelines.definition.pipeline import SCHEMA_VERSION, PipelineDefinition
+from airflow_sm_pipelines.definition.problems import Problem, ProblemCollector, list_names, render_problems, suggest
+from airflow_sm_pipelines.definition.steps import (
+    DEPENDENCY_TRIGGERS,
+    CacheConfig,
+    ConditionStep,
+    Dependency,
+    ForEachStep,
+    PropertyFile,
+    RetryPolicy,
+    Step,
+)
+from airflow_sm_pipelines.exceptions import DefinitionError
+
+if TYPE_CHECKING:
+    from airflow_sm_pipelines.definition.origin import Origin
+
+T = TypeVar("T")
+
+
+def parse_definition(source: str | bytes | Mapping[str, object], *, name: str = "definition") -> PipelineDefinition:
+    """The pipeline definition that a JSON text, or the same as Python values, holds.
+
+    :param source: the document. Text gives errors with lines and columns.
+    :param name: what errors call the document, such as its file name.
+    :raises DefinitionError: lists every reason for which SageMaker would refuse the document. What needs the shapes of
+        the API (arguments of steps, limits of the service) is found by the ``policy`` layer instead.
+    """
+    definition, problems = inspect_definition(source)
+    if definition is None or problems:
+        raise DefinitionError(render_problems(problems, name=name))
+    return definition
+
+
+def inspect_definition(
+    source: str | bytes | Mapping[str, object],
+) -> tuple[PipelineDefinition | None, tuple[Problem, ...]]:
+    """The definition, as far as the document gives one, and everything that is wrong with it.
+
+    :return: ``None`` with at least one problem for what is no JSON object; otherwise a definition, which is fit for use
+        only when there is no problem.
+    """
+    text: JsonText | None = None
+    found: list[Problem] = []
+    if isinstance(source, Mapping):
+        document, unreadable = read_value(source)
+        found.extend(Problem(format_path(path), message) for path, message in unreadable)
+    elif isinstance(source, (str, bytes)):
+        text = JsonText(source)
+        document, found = text.load()
+    else:
+        raise TypeError(f"source must be JSON text or a mapping, not {type(source).__name__}")
+    if document is None and found:
+        return None, tuple(found)
+    problems = ProblemCollector()
+    definition: PipelineDefinition | None = None
+    if isinstance(document, dict):
+        reader = _DefinitionReader(problems)
+        definition = reader.read(document)
+        check_steps(definition, reader.step_paths, problems)
+    else:
+        problems.add((), f"a pipeline definition is a JSON object, found {describe_kind(document)}.{_hint(document)}")
+    for path, message in problems.found:
+        place = text.locate(path) if text else (None, None)
+        found.append(Problem(format_path(path) if path else "", message, *place))
+    return definition, tuple(found)
+
+
+def _hint(document: JsonValue) -> str:
+    if isinstance(document, str) and document.lstrip().startswith("{"):
+        return " The string holds JSON itself: unwrap it first, as `jq -r` does."
+    return ""
+
+
+class _DefinitionReader:
+    """Reads one document; notes problems and goes on with the best it can make of the rest.
+
+    ``step_paths`` tells afterwards where each step stood.
+    """
+
+    def __init__(self, problems: ProblemCollector) -> None:
+        self._problems = problems
+        self.step_paths: dict[int, JsonPath] = {}
+
+    def read(self, document: JsonObject) -> PipelineDefinition:
+        fields = ObjectReader(document, (), self._problems)
+        if "Steps" not in document and isinstance(document.get("PipelineDefinition"), str):
+            self._problems.add(
+                (), "this is an answer of DescribePipeline, not a definition: pass what its 'PipelineDefinition' holds."
+            )
+            return PipelineDefinition()
+        version = fields.text("Version", default=SCHEMA_VERSION)
+        metadata = fields.object("Metadata") or {}
+        parameters = self._parameters(fields)
+        experiment = fields.object("PipelineExperimentConfig")
+        mlflow = fields.object("MlflowConfig")
+        steps = self._steps(fields, "Steps", is_required=True)
+        return PipelineDefinition(
+            version=version or SCHEMA_VERSION,
+            metadata=fields.keep("Metadata", metadata),
+            parameters=fields.keep("Parameters", parameters),
+            experiment_config=fields.keep("PipelineExperimentConfig", experiment),
+            mlflow_config=fields.keep("MlflowConfig", mlflow),
+            steps=fields.keep("Steps", steps),
+            extra=fields.extra,
+            origin=fields.origin(Version=version or SCHEMA_VERSION),
+        )
+
+    def _items(self, fields: ObjectReader, key: str, read: Callable[[ObjectReader], T | None]) -> tuple[T, ...]:
+        """The objects of an array, read one by one; what is no object is a problem."""
+        items: list[T] = []
+        for index, item in enumerate(fields.array(key) or []):
+            path = (*fields.path, key, index)
+            if not isinstance(item, dict):
+                self._problems.add(path, f"expected an object, found {describe_kind(item)}.")
+                continue
+            made = read(ObjectReader(item, path, self._problems))
+            if made is not None:
+                items.append(made)
+        return tuple(items)
+
+    # Parameters
+
+    def _parameters(self, fields: ObjectReader) -> tuple[Parameter, ...]:
+        first: dict[str, JsonPath] = {}
+
+        def read(item: ObjectReader) -> Parameter | None:
+            parameter = self._parameter(item)
+            if parameter is not None and parameter.name in first:
+                self._problems.add(
+                    (*item.path, "Name"),
+                    f"the parameter {parameter.name!r} is declared already, at {format_path(first[parameter.name])}. "
+                    "Rename or remove one of them.",
+                )
+                return None
+            if parameter is not None:
+                first[parameter.name] = item.path
+            return parameter
+
+        return self._items(fields, "Parameters", read)
+
+    def _parameter(self, fields: ObjectReader) -> Parameter | None:
+        name = fields.required_text("Name", "a parameter")
+        given_type = fields.text("Type", default="String") or "String"
+        type_name = fields.keep("Type", given_type)
+        if type_name not in PARAMETER_TYPES:
+            self._problems.add(
+                (*fields.path, "Type"),
+                f"{type_name!r} is not a parameter type; those are {list_names(PARAMETER_TYPES)}."
+                f"{suggest(type_name, PARAMETER_TYPES)}",
+            )
+            type_name = ""
+        default = fields.raw.get("DefaultValue", MISSING)
+        values = tuple(fields.array("EnumValues") or [])
+        if type_name:
+            self._check_values(fields, name, type_name, default, values)
+        if name is None:
+            return None
+        return Parameter(
+            name=fields.keep("Name", name),
+            type=given_type,
+            default=fields.keep("DefaultValue", default),
+            enum_values=fields.keep("EnumValues", values),
+            extra=fields.extra,
+            origin=fields.origin(),
+        )
+
+    def _check_values(
+        self,
+        fields: ObjectReader,
+        name: str | None,
+        type_name: str,
+        default: JsonValue | Missing,
+        values: tuple[JsonValue, ...],
+    ) -> None:
+        called = f"parameter {name!r}" if name else "the parameter"
+        for index, value in enumerate(values):
+            if not fits_type(type_name, value):
+                self._problems.add(
+                    (*fields.path, "EnumValues", index),
+                    f"{called} is of type {type_name}, but this value is {describe_kind(value)}.",
+                )
+        if isinstance(default, Missing) or default is None:
+            return
+        place = (*fields.path, "DefaultValue")
+        if not fits_type(type_name, default):
+            self._problems.add(
+                place,
+                f"{called} is of type {type_name}, but its default is {describe_kind(default)}. Change one of them.",
+            )
+        elif values and not any(is_same_json(default, value) for value in values):
+            allowed = [str(value) for value in values]
+            self._problems.add(
+                place,
+                f"the default of {called} is {describe_kind(default)}, which is not one of its EnumValues "
+                f"({list_names(allowed)}).{suggest(str(default), allowed)}",
+            )
+
+    # Steps
+
+    def _steps(self, fields: ObjectReader, key: str, *, is_required: bool = False) -> tuple[Step, ...]:
+        if is_required and fields.raw.get(key) is None:
+            self._problems.add(fields.path, f"{key!r} is missing: a pipeline definition has an array of steps there.")
+        return self._items(fields, key, self._step)
+
+    def _step(self, fields: ObjectReader) -> Step:
+        name = fields.required_text("Name", "a step")
+        fields.subject = f"step {name!r}" if name else "this step"
+        kind = fields.required_text("Type", fields.subject) or ""
+        arguments = fields.object("Arguments")
+        read = ObjectReader(arguments or {}, (*fields.path, "Arguments"), self._problems, subject=fields.subject)
+        step = Step(
+            name or "",
+            fields.keep("Type", kind),
+            arguments=fields.keep("Arguments", arguments or {}),
+            depends_on=fields.keep("DependsOn", self._depends_on(fields)),
+            display_name=fields.keep("DisplayName", fields.text("DisplayName")),
+            description=fields.keep("Description", fields.text("Description")),
+            property_files=fields.keep("PropertyFiles", self._items(fields, "PropertyFiles", _property_file)),
+            cache_config=fields.keep("CacheConfig", self._cache_config(fields)),
+            retry_policies=fields.keep("RetryPolicies", self._items(fields, "RetryPolicies", _retry_policy)),
+            attributes=fields.extra,
+            origin=fields.origin(Name=name or ""),
+        )
+        if kind == "Condition":
+            step = self._condition_step(step, read)
+        elif kind == "ForEach":
+            step = self._for_each_step(step, read)
+        self.step_paths[id(step)] = fields.path
+        return step
+
+    def _condition_step(self, step: Step, read: ObjectReader) -> ConditionStep:
+        if "Conditions" not in read.raw:
+            self._problems.add(read.path, f"{read.subject} has no 'Conditions'; expected an array of conditions.")
+        conditions: tuple[Condition, ...] = self._items(read, "Conditions", self._condition)
+        if_steps = self._steps(read, "IfSteps")
+        else_steps = self._steps(read, "ElseSteps")
+        return ConditionStep(
+            **_shared(step, read.without("Conditions", "IfSteps", "ElseSteps")),
+            conditions=read.keep("Conditions", conditions),
+            if_steps=read.keep("IfSteps", if_steps),
+            else_steps=read.keep("ElseSteps", else_steps),
+            arguments_origin=read.origin(),
+        )
+
+    def _for_each_step(self, step: Step, read: ObjectReader) -> ForEachStep:
+        items = read.raw.get("IterableItems")
+        if not isinstance(items, (list, dict)) or items == []:
+            self._problems.add(
+                (*read.path, "IterableItems") if "IterableItems" in read.raw else read.path,
+                f"{read.subject} needs 'IterableItems', a non-empty array or an expression; found {describe_kind(items)}.",
+            )
+        concurrency = read.integer("MaxConcurrency")
+        if concurrency is None and read.raw.get("MaxConcurrency") is None:
+            self._problems.add(read.path, f"{read.subject} needs 'MaxConcurrency', a number from 1 to 50.")
+        selector = read.object("Selector")
+        body = self._steps(read, "ForEachBody")
+        if not read.raw.get("ForEachBody"):
+            self._problems.add(read.path, f"{read.subject} needs 'ForEachBody', an array with at least one step.")
+        return ForEachStep(
+            **_shared(step, read.without("IterableItems", "MaxConcurrency", "Selector", "ForEachBody")),
+            items=read.keep("IterableItems", items),
+            max_concurrency=read.keep("MaxConcurrency", concurrency or 1),
+            selector=read.keep("Selector", selector),
+            body=read.keep("ForEachBody", body),
+            arguments_origin=read.origin(),
+        )
+
+    def _depends_on(self, fields: ObjectReader) -> tuple[Dependency, ...]:
+        dependencies = []
+        for index, item in enumerate(fields.array("DependsOn") or []):
+            path = (*fields.path, "DependsOn", index)
+            if isinstance(item, str):
+                dependencies.append(Dependency(item))
+            elif isinstance(item, dict):
+                entry = ObjectReader(item, path, self._problems, subject=fields.subject)
+                upstream = entry.required_text("Step", f"a dependency of {fields.subject}")
+                trigger = entry.text("Trigger", default="Completed") or "Completed"
+                if trigger not in DEPENDENCY_TRIGGERS:
+                    self._problems.add(
+                        (*path, "Trigger"),
+                        f"{trigger!r} is not a trigger; those are {list_names(DEPENDENCY_TRIGGERS)}."
+                        f"{suggest(trigger, DEPENDENCY_TRIGGERS)}",
+                    )
+                if upstream:
+                    dependencies.append(Dependency(upstream, trigger))
+            else:
+                self._problems.add(
+                    path,
+                    f"a dependency of {fields.subject} is a step's name or an object with 'Step' and 'Trigger', "
+                    f"found {describe_kind(item)}.",
+                )
+        return tuple(dependencies)
+
+    def _cache_config(self, fields: ObjectReader) -> CacheConfig | None:
+        raw = fields.object("CacheConfig")
+        if raw is None:
+            return None
+        read = ObjectReader(raw, (*fields.path, "CacheConfig"), self._problems, subject=fields.subject)
+        return CacheConfig(enabled=read.boolean("Enabled") or False, expire_after=read.text("ExpireAfter"))
+
+    # Conditions
+
+    def _condition(self, read: ObjectReader) -> Condition | None:
+        kind = read.required_text("Type", "a condition")
+        if kind is None:
+            return None
+        if kind not in CONDITION_TYPES:
+            bare = kind.removeprefix("Condition")
+            hint = f" Did you mean {bare!r}?" if bare in CONDITION_TYPES else suggest(kind, CONDITION_TYPES)
+            self._problems.add(
+                (*read.path, "Type"),
+                f"{kind!r} is not a condition; those are {list_names(CONDITION_TYPES, limit=20)}.{hint}",
+            )
+            if "LeftValue" not in read.raw or "RightValue" not in read.raw:
+                return None
+        if kind in COMPARISON_TYPES or kind not in CONDITION_TYPES:
+            return Comparison(kind, self._operand(read, "LeftValue", kind), self._operand(read, "RightValue", kind))
+        if kind in ("In", "NotIn"):
+            schema_keys = "QueryValue" not in read.raw and "Value" in read.raw
+            query_key, values_key = ("Value", "In") if schema_keys else ("QueryValue", "Values")
+            query = self._operand(read, query_key, kind)
+            if values_key not in read.raw:
+                self._problems.add(read.path, f"{kind!r} needs {values_key!r}, an array of values.")
+            values = tuple(read.array(values_key) or [])
+            return InCondition(query, values, is_negated=kind == "NotIn", uses_schema_keys=schema_keys)
+        if kind == "Or":
+            if "Conditions" not in read.raw:
+                self._problems.add(read.path, "'Or' needs 'Conditions', an array of conditions.")
+            return OrCondition(self._items(read, "Conditions", self._condition))
+        inner = read.object("Condition")
+        if inner is None:
+            self._problems.add(read.path, "'Not' needs 'Condition', a condition.")
+            return None
+        negated = self._condition(ObjectReader(inner, (*read.path, "Condition"), self._problems))
+        return None if negated is None else NotCondition(negated)
+
+    def _operand(self, read: ObjectReader, key: str, kind: str) -> JsonValue:
+        if key not in read.raw:
+            self._problems.add(read.path, f"{kind!r} needs {key!r}, a literal or an expression.")
+            return None
+        value = read.raw[key]
+        if isinstance(value, list) or (isinstance(value, dict) and not _looks_like_expression(value)):
+            self._problems.add(
+                (*read.path, key),
+                f"{kind!r} compares single values: expected a literal or an expression, found {describe_kind(value)}.",
+            )
+        return value
+
+
+def _looks_like_expression(value: JsonValue) -> bool:
+    try:
+        return parse_expression(value) is not None
+    except DefinitionError:
+        return True  # reported where expressions are checked
+
+
+class _Shared(TypedDict):
+    name: str
+    type: str
+    arguments: JsonObject
+    depends_on: tuple[Dependency, ...]
+    display_name: str | None
+    description: str | None
+    property_files: tuple[PropertyFile, ...]
+    cache_config: CacheConfig | None
+    retry_policies: tuple[RetryPolicy, ...]
+    attributes: JsonObject
+    origin: Origin | None
+
+
+def _shared(step: Step, arguments: JsonObject) -> _Shared:
+    return {
+        "name": step.name,
+        "type": step.type,
+        "arguments": arguments,
+        "depends_on": step.depends_on,
+        "display_name": step.display_name,
+        "description": step.description,
+        "property_files": step.property_files,
+        "cache_config": step.cache_config,
+        "retry_policies": step.retry_policies,
+        "attributes": step.attributes,
+        "origin": step.origin,
+    }
+
+
+def _property_file(read: ObjectReader) -> PropertyFile | None:
+    name = read.required_text("PropertyFileName", "a property file")
+    output = read.required_text("OutputName", "a property file")
+    path = read.required_text("FilePath", "a property file")
+    return PropertyFile(name, output or "", path or "") if name else None
+
+
+def _retry_policy(read: ObjectReader) -> RetryPolicy:
+    return RetryPolicy(
+        exception_types=read.texts("ExceptionType"),
+        backoff_rate=read.number("BackoffRate"),
+        interval_seconds=read.integer("IntervalSeconds"),
+        max_attempts=read.integer("MaxAttempts"),
+        expire_after_min=read.integer("ExpireAfterMin"),
+    )
