@@ -1,6 +1,6 @@
 """SageMaker pipeline definitions: the JSON document as a typed model, its expressions, its graph, its parameters.
 
-Everything that makes a pipeline makes one of these; everything that runs, checks, draws or compares a pipeline reads one.
+Everything that makes a pipeline makes one of these; everything that runs, checks, draws or compares one reads it.
 Standard library only.
 """
 

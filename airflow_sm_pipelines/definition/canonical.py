@@ -6,7 +6,7 @@ Two definitions have the same canonical text when SageMaker would run them alike
 - ``Metadata``, ``Parameters``, ``DependsOn``, ``PropertyFiles``, ``RetryPolicies``, ``DisplayName``, ``Description``,
   ``CacheConfig``, ``EnumValues``, ``IfSteps``, ``ElseSteps`` and ``OutputParameters`` absent, null or empty (an empty
   ``Arguments`` and none, too);
-- a parameter of no ``Type`` and one of ``String``; an integer default of a Float parameter and the same number as a float;
+- a parameter of no ``Type`` and one of ``String``; a Float parameter's default 1 and 1.0;
 - the order and repetition of ``DependsOn``; a plain name and the same with the trigger ``Completed``;
 - one ``ExceptionType`` as a string and as an array; the two spellings of ``In``;
 - a ``Std:Join`` without ``On`` and with an empty one.
@@ -159,9 +159,8 @@ def _normal(value: JsonValue) -> JsonValue:
         return [_normal(item) for item in value]
     if not isinstance(value, dict):
         return value
-    if len(value) == 1 and isinstance(value.get("Std:Join"), dict):
-        join = value["Std:Join"]
-        assert isinstance(join, dict)
+    join = value.get("Std:Join") if len(value) == 1 else None
+    if isinstance(join, dict):
         return {"Std:Join": {**{key: _normal(item) for key, item in join.items()}, "On": join.get("On") or ""}}
     return {key: _normal(item) for key, item in value.items()}
 

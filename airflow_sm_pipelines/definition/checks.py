@@ -1,7 +1,7 @@
 """What steps say about each other and about parameters, checked against what is there.
 
-Only what SageMaker cannot accept is a problem here. The limits of the service and the shapes of its calls are checked by
-the ``policy`` layer, which may know botocore.
+Only what SageMaker cannot accept is a problem here. The limits of the service and the shapes of its calls are checked
+by the ``policy`` layer, which may know botocore.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ def _check_names(
             if member.name in first:
                 problems.add(
                     (*place, "Name"),
-                    f"the name {member.name!r} is taken by the step at {format_path(first[member.name])}. Step names must be "
-                    "unique in the whole pipeline, in branches and ForEach bodies too: rename one.",
+                    f"the name {member.name!r} is taken by the step at {format_path(first[member.name])}. Step names "
+                    "must be unique in the whole pipeline, in branches and ForEach bodies too: rename one.",
                 )
                 continue
             first[member.name] = place
@@ -140,8 +140,8 @@ def _check_property_files(step: Step, path: JsonPath, problems: ProblemCollector
         if file.output_name and file.output_name not in outputs:
             problems.add(
                 (*path, "PropertyFiles", index, "OutputName"),
-                f"the property file {file.name!r} is to stand in the output {file.output_name!r}, but step {step.name!r} has "
-                f"no such output; it has {list_names(outputs)}.{suggest(file.output_name, outputs)}",
+                f"the property file {file.name!r} is to stand in the output {file.output_name!r}, but step "
+                f"{step.name!r} has no such output; it has {list_names(outputs)}.{suggest(file.output_name, outputs)}",
             )
 
 
@@ -160,7 +160,7 @@ def _check_for_each(
         if body_step.type in _NOT_IN_BODY:
             problems.add(
                 (*path, "Type"),
-                f"a {body_step.type} step may not stand in the body of a ForEach step ({step.name!r}): move it outside.",
+                f"a {body_step.type} step may not stand in the body of the ForEach step {step.name!r}: move it out.",
             )
         else:
             _check_step(body_step, path, inside, problems)
@@ -235,8 +235,8 @@ def _check_property_file(reference: PropertyFileReference, place: JsonPath, scop
     if step.property_file(reference.property_file) is None:
         known = [file.name for file in step.property_files]
         return (
-            f"but step {step.name!r} declares no property file {reference.property_file!r}; it declares {list_names(known)}."
-            f"{suggest(reference.property_file, known)}"
+            f"but step {step.name!r} declares no property file {reference.property_file!r}; it declares "
+            f"{list_names(known)}.{suggest(reference.property_file, known)}"
         )
     if place[-2:] != ("Std:JsonGet", "PropertyFile"):
         return "but a property file is no value: read one from it with Std:JsonGet."

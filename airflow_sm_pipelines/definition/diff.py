@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING, Literal
 
 from airflow_sm_pipelines.definition.canonical import canonical_document
 from airflow_sm_pipelines.definition.json_value import (
-    MISSING,
     JsonObject,
     JsonValue,
-    Missing,
     format_path,
     is_same_json,
 )
@@ -47,7 +45,7 @@ class Change:
 
 
 def diff_definitions(old: PipelineDefinition, new: PipelineDefinition) -> tuple[Change, ...]:
-    """Every difference that matters to SageMaker, in the order of the new document, removed things last of their kind."""
+    """Every difference that matters to SageMaker, in the order of the new document; what is gone comes last."""
     return tuple(_diff(("",), _by_name(canonical_document(old)), _by_name(canonical_document(new))))
 
 
@@ -88,13 +86,8 @@ def _array(value: JsonValue) -> list[JsonValue]:
     return value if isinstance(value, list) else []
 
 
-def _diff(path: tuple[str, ...], old: JsonValue | Missing, new: JsonValue | Missing) -> Iterator[Change]:
-    if isinstance(old, Missing):
-        assert not isinstance(new, Missing)
-        yield Change("added", _path(path), None, new)
-    elif isinstance(new, Missing):
-        yield Change("removed", _path(path), old, None)
-    elif isinstance(old, dict) and isinstance(new, dict):
+def _diff(path: tuple[str, ...], old: JsonValue, new: JsonValue) -> Iterator[Change]:
+    if isinstance(old, dict) and isinstance(new, dict):
         yield from _diff_members(path, old, new)
     elif isinstance(old, list) and isinstance(new, list):
         yield from _diff_arrays(path, old, new)
@@ -106,10 +99,13 @@ def _diff_members(
     path: tuple[str, ...], old: Mapping[str, JsonValue], new: Mapping[str, JsonValue]
 ) -> Iterator[Change]:
     for key, value in new.items():
-        yield from _diff((*path, key), old.get(key, MISSING), value)
+        if key in old:
+            yield from _diff((*path, key), old[key], value)
+        else:
+            yield Change("added", _path((*path, key)), None, value)
     for key, value in old.items():
         if key not in new:
-            yield from _diff((*path, key), value, MISSING)
+            yield Change("removed", _path((*path, key)), value, None)
 
 
 def _diff_arrays(path: tuple[str, ...], old: list[JsonValue], new: list[JsonValue]) -> Iterator[Change]:

@@ -1,7 +1,7 @@
 """The expressions of a definition: ``Get``, ``Std:Join`` and ``Std:JsonGet``, parsed once into typed references.
 
 Only what the text says is here. Whether a reference leads anywhere is checked in :mod:`checks`; what it is worth in an
-execution is the engine's business. Source: SDK v2 and v3 ``workflow`` modules and the developer guide's "Step properties".
+execution is the engine's business. Source: the SDKs' ``workflow`` modules and the developer guide's "Step properties".
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class ExecutionReference:
 class StepReference:
     """A property of a step, by its path in the Describe answer of the step's job.
 
-    :param path: member names, list indexes and map keys: ``("ProcessingOutputConfig", "Outputs", "train", "S3Output")``.
+    :param path: member names, list indexes and map keys: ``("ProcessingOutputConfig", "Outputs", "train")``.
         ``Outputs['train']`` and ``Outputs.train`` read the same here; a list of named things is looked up by name.
     """
 
@@ -76,7 +76,7 @@ class StepReference:
 
 @dataclass(frozen=True, slots=True)
 class PropertyFileReference:
-    """A property file that a step writes: ``Steps.Evaluate.PropertyFiles.Report``; stands inside ``Std:JsonGet`` only."""
+    """A property file that a step writes: ``Steps.Evaluate.PropertyFiles.Report``; only inside ``Std:JsonGet``."""
 
     step: str
     property_file: str
@@ -110,7 +110,7 @@ class ForEachReference:
 
 @dataclass(frozen=True, slots=True)
 class IterationReference:
-    """A body step's property in each iteration: ``IterationOutput.<body step>.<path>``; stands in ``Selector.Field`` only."""
+    """A body step's property in each iteration: ``IterationOutput.<body step>.<path>``; only in ``Selector.Field``."""
 
     body_step: str
     path: tuple[str | int, ...]
@@ -174,7 +174,8 @@ def parse_expression(value: JsonValue) -> Expression | None:
         return _parse_json_get(body)
     if key.startswith("Std:"):
         raise DefinitionError(
-            f"{key!r} is not a function of SageMaker Pipelines; those are {list_names(FUNCTIONS)}.{suggest(key, FUNCTIONS)}"
+            f"{key!r} is not a function of SageMaker Pipelines; those are {list_names(FUNCTIONS)}."
+            f"{suggest(key, FUNCTIONS)}"
         )
     return None
 

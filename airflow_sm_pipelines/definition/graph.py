@@ -2,12 +2,13 @@
 
 How it is read here, with the source:
 
-- A step waits for every step it names in ``DependsOn`` and every step whose property or property file it reads (developer
-  guide, "Data dependency between steps"). A step that does both waits once, with the trigger that ``DependsOn`` names.
+- A step waits for every step it names in ``DependsOn`` and every step whose property or property file it reads
+  (developer guide, "Data dependency between steps"). A step that does both waits once, with the trigger that
+  ``DependsOn`` names.
 - A Condition step waits for what its conditions read, not for what its branches read.
 - A step in a branch waits for its Condition step besides its own dependencies, which may lie anywhere.
-- A step that depends on a Condition step waits for the condition to be decided, not for the branch that it chose (the SDK's
-  graph draws this edge from the Condition step itself).
+- A step that depends on a Condition step waits for the condition to be decided, not for the branch that it chose (the
+  SDK's graph draws this edge from the Condition step itself).
 - A ForEach step waits for whatever its body needs from outside.
 - A Cleanup step waits for the steps whose objects it deletes (SDK v3 ``CleanupStep``).
 """

@@ -34,7 +34,7 @@ class JsonText:
     def __init__(self, source: str | bytes) -> None:
         self._source = source
         self._text = ""
-        self._offsets: dict[JsonPath, int] | None = None
+        self._offsets: dict[JsonPath, int] = {}
         self._duplicates: list[tuple[JsonPath, int]] = []
 
     def load(self) -> tuple[JsonValue, list[Problem]]:
@@ -76,12 +76,11 @@ class JsonText:
 
     def locate(self, path: JsonPath) -> tuple[int, int]:
         """The line and column, from 1, of the value at ``path``, or of the nearest value around it."""
-        if self._offsets is None:
+        if not self._offsets:
             self._scan()
-        offsets = self._offsets or {}
-        while path and path not in offsets:
+        while path not in self._offsets:
             path = path[:-1]
-        return self._line_column(offsets.get(path, 0))
+        return self._line_column(self._offsets[path])
 
     def _decode(self) -> str:
         if isinstance(self._source, str):
@@ -108,14 +107,11 @@ class JsonText:
 
     def _scan(self) -> None:
         """Note where every value stands. The text is known to be JSON, and not deeper than this recursion can go."""
-        self._offsets = {}
         self._scan_value(_skip(self._text, 0), ())
 
     def _scan_value(self, index: int, path: JsonPath) -> int:
         text = self._text
-        offsets = self._offsets
-        assert offsets is not None
-        offsets[path] = index
+        self._offsets[path] = index
         opening = text[index]
         if opening == '"':
             return int(scanstring(text, index + 1, True)[1])
@@ -179,14 +175,16 @@ def _read(source: object, path: JsonPath, problems: list[tuple[JsonPath, str]]) 
     problems.append(
         (
             path,
-            f"found a Python object of type {kind.__module__}.{kind.__qualname__}, expected a JSON value. "
-            "For an SDK pipeline, pass what its definition() returns.",
+            (
+                f"found a Python object of type {kind.__module__}.{kind.__qualname__}, expected a JSON value. "
+                "For an SDK pipeline, pass what its definition() returns."
+            ),
         )
     )
     return None
 
 
-def _plain(value: None | bool | str) -> JsonValue:
+def _plain(value: bool | str | None) -> JsonValue:
     # An enum that is also a string stands for its text.
     return str.__str__(value) if isinstance(value, str) and type(value) is not str else value
 

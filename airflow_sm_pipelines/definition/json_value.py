@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-JsonValue: TypeAlias = "None | bool | int | float | str | list[JsonValue] | dict[str, JsonValue]"
+JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 """Anything a JSON document can hold. Values inside a parsed definition are shared: copy before you change one."""
 
 JsonObject: TypeAlias = "dict[str, JsonValue]"
@@ -22,7 +22,7 @@ JsonPath: TypeAlias = "tuple[str | int, ...]"
 """A place in a JSON document: object keys and array indexes from its root."""
 
 MAX_NESTING = 300
-"""How deep arrays and objects may stand in each other: about ninety Condition steps, three times what is seen in public."""
+"""How deep arrays and objects may stand in each other: about ninety Condition steps, three times the most ever seen."""
 
 
 class Missing(Enum):

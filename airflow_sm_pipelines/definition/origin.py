@@ -1,7 +1,7 @@
 """Writing a model back as the JSON it was read from.
 
-Typed fields do not tell an absent key from ``null`` or ``[]``, nor the order of keys. So every object that was read keeps
-its origin; what nobody changed is written as it stood, what somebody replaced is written anew.
+Typed fields do not tell an absent key from ``null`` or ``[]``, nor the order of keys. So every object that was read
+keeps its origin; what nobody changed is written as it stood, what somebody replaced is written anew.
 """
 
 from __future__ import annotations

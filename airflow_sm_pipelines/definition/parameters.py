@@ -6,7 +6,7 @@ Values reach SageMaker as strings; here they are typed first, so that a wrong on
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from airflow_sm_pipelines.definition.json_value import (
     MISSING,
@@ -160,7 +160,8 @@ def _convert(parameter: Parameter, value: JsonValue) -> str | int | float | bool
         )
     if len(str(typed)) > MAX_VALUE_LENGTH:
         raise ValueError(
-            f"has {len(str(typed))} characters; SageMaker takes {MAX_VALUE_LENGTH}. Put it in a file on S3 and pass its URI."
+            f"has {len(str(typed))} characters; SageMaker takes {MAX_VALUE_LENGTH}. "
+            "Put it in a file on S3 and pass the URI."
         )
     return typed
 
@@ -198,8 +199,7 @@ def _typed(type_name: str, value: JsonValue) -> str | int | float | bool:
         return int(value)
     if type_name == "Float" and isinstance(value, int):
         return float(value)
-    assert isinstance(value, (str, int, float))
-    return value
+    return cast("str | int | float | bool", value)
 
 
 def _raise(findings: list[str]) -> None:

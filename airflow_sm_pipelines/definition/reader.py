@@ -282,7 +282,7 @@ class _DefinitionReader:
         if not isinstance(items, (list, dict)) or items == []:
             self._problems.add(
                 (*read.path, "IterableItems") if "IterableItems" in read.raw else read.path,
-                f"{read.subject} needs 'IterableItems', a non-empty array or an expression; found {describe_kind(items)}.",
+                f"{read.subject} needs 'IterableItems', a filled array or an expression; found {describe_kind(items)}.",
             )
         concurrency = read.integer("MaxConcurrency")
         if concurrency is None and read.raw.get("MaxConcurrency") is None:
