@@ -1,0 +1,12 @@
+"""The loopback AWS endpoint around the engine: SageMaker's pipelines from the engine, every other service from moto.
+
+Importing it costs nothing; `serve` loads what it needs.
+"""
+
+from __future__ import annotations
+
+from airflow_sm_pipelines.server.child_environment import child_environment
+from airflow_sm_pipelines.server.serving import RunningServer, serve
+from airflow_sm_pipelines.server.state_directory import read_announcement
+
+__all__ = ["RunningServer", "child_environment", "read_announcement", "serve"]

@@ -1,0 +1,119 @@
+"""What the engine needs from outside, made of this endpoint: S3, logs, Lambda code, botocore's shapes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_pipelines.server.child_environment import child_environment
+from airflow_sm_pipelines.server.functions import find_function
+from airflow_sm_pipelines.server.local_account import ACCESS_KEY_ID, ACCOUNT_ID, SECRET_ACCESS_KEY
+from airflow_sm_pipelines.server.persistence.recorded_requests import make_json_request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from airflow_sm_pipelines.engine.services import EngineServices
+    from airflow_sm_pipelines.server.front import Front
+    from airflow_sm_pipelines.server.sagemaker_codec import SageMakerCodec
+
+
+def make_engine_services(
+    front: Front, codec: SageMakerCodec, *, url: str, region: str, cache_dir: Path
+) -> EngineServices:
+    """The engine's services on a running endpoint.
+
+    :param front: the endpoint's front, for what needs no HTTP.
+    :param codec: knows SageMaker's shapes.
+    :param url: the endpoint's URL, for S3 and for jobs.
+    :param region: the endpoint's region.
+    :param cache_dir: where images' environments are kept.
+    """
+    from airflow_sm_pipelines.engine.services import EngineServices
+
+    logs = LogWriter(front, region)
+    return EngineServices(
+        region=region,
+        account_id=ACCOUNT_ID,
+        endpoint_url=url,
+        cache_dir=cache_dir,
+        s3=make_client("s3", url=url, region=region),
+        write_logs=logs.write,
+        find_function=lambda name: find_function(name, region),
+        environment=aws_environment(url, region),
+        validate_request=codec.find_violations,
+    )
+
+
+def aws_environment(url: str, region: str) -> dict[str, str]:
+    """The variables, and no others, that make the endpoint AWS for a process.
+
+    :param url: the endpoint's URL.
+    :param region: the endpoint's region.
+    """
+    variables = child_environment({}, url, region)
+    return {name: value for name, value in variables.items() if not name.startswith("AIRFLOW_")}
+
+
+def make_client(service: str, *, url: str, region: str) -> Any:
+    """A boto3 client of the endpoint that reads none of the user's AWS configuration.
+
+    :param service: such as ``s3``.
+    :param url: the endpoint's URL.
+    :param region: the region.
+    """
+    import boto3
+    import botocore.session
+    from botocore.config import Config
+
+    session = botocore.session.Session(
+        session_vars={
+            "profile": (None, None, None, None),
+            "config_file": (None, None, "/dev/null", None),
+            "credentials_file": (None, None, "/dev/null", None),
+        }
+    )
+    return boto3.Session(botocore_session=session).client(
+        service,
+        endpoint_url=url,
+        region_name=region,
+        aws_access_key_id=ACCESS_KEY_ID,
+        aws_secret_access_key=SECRET_ACCESS_KEY,
+        # Jobs share the client among their threads; a proxy has no business between this process and itself.
+        config=Config(max_pool_connections=32, proxies={}, s3={"addressing_style": "path"}),
+    )
+
+
+class LogWriter:
+    """Writes to CloudWatch Logs, making groups and streams as it goes.
+
+    :param front: the endpoint's front.
+    :param region: the region of the groups.
+    """
+
+    def __init__(self, front: Front, region: str) -> None:
+        self._front = front
+        self._region = region
+
+    def write(self, group: str, stream: str, events: Sequence[tuple[int, str]]) -> None:
+        """Append events to a stream.
+
+        :param group: the log group's name.
+        :param stream: the log stream's name.
+        :param events: milliseconds since the epoch, and text.
+        """
+        if not events:
+            return
+        self._ensure_group(group)
+        lines = [(timestamp, line.encode("utf-8", "replace").decode("utf-8")) for timestamp, line in events]
+        self._front.log_events.write(self._region, group, stream, lines)
+
+    def _ensure_group(self, group: str) -> None:
+        from moto.logs.models import logs_backends
+
+        if group not in logs_backends[ACCOUNT_ID][self._region].groups:
+            # Two jobs may come here at once: that the group exists already is what was wanted.
+            document: Mapping[str, str] = {"logGroupName": group}
+            self._front.call_moto(
+                make_json_request("logs", self._region, "Logs_20140328.CreateLogGroup", dict(document))
+            )

@@ -1,0 +1,86 @@
+"""moto, in this process, as one function from a request to an answer.
+
+It stands on two of moto's names (``DomainDispatcherApplication``, ``create_backend_app``) and on HTTP. What moto
+does not have becomes a typed error that says so: left alone, moto answers HTTP 500 with a page of HTML, which clients repeat.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from airflow_sm_pipelines.server.aws_errors import error_response
+from airflow_sm_pipelines.server.http_messages import Request, Response
+
+_log = logging.getLogger(__name__)
+
+
+class MotoService:
+    """Every AWS service that is not the engine's. moto's state belongs to the process: one of these at a time."""
+
+    def __init__(self) -> None:
+        from moto.core.config import default_user_config
+        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+        # Without them AttachRolePolicy of AWSLambdaBasicExecutionRole and its like fails.
+        default_user_config["iam"] = {"load_aws_managed_policies": True}
+        self._application = DomainDispatcherApplication(create_backend_app)
+
+    def call(self, request: Request) -> Response:
+        """The answer to a request.
+
+        :param request: a request to any service.
+        """
+        started: dict[str, Any] = {}
+
+        def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
+            started["status"], started["headers"] = int(status.split(" ", 1)[0]), headers
+
+        environ = request.to_environ()
+        try:
+            application = self._application.get_application(environ)
+        except Exception as error:
+            # A service moto does not know, or one whose own dependencies are not installed.
+            return not_implemented(request, f"({type(error).__name__}: {error})")
+        try:
+            chunks = application(environ, start_response)
+            try:
+                body = b"".join(chunks)
+            finally:
+                if hasattr(chunks, "close"):
+                    chunks.close()
+        except NotImplementedError as error:
+            return not_implemented(request, str(error))
+        except Exception as error:
+            _log.exception(
+                "moto failed at %s %s %s", request.service, request.operation or request.method, request.path
+            )
+            return error_response(
+                request, "InternalFailure", f"The local endpoint failed: {type(error).__name__}: {error}", status=500
+            )
+        response = Response(started["status"], body, tuple(started["headers"]))
+        if response.status >= 400 and _is_page(response):
+            return not_implemented(request, "")
+        return response
+
+    def reset(self) -> None:
+        """Forget all state of this process."""
+        from moto.core.base_backend import BackendDict
+
+        BackendDict.reset()
+
+
+def not_implemented(request: Request, detail: str) -> Response:
+    """The error for what the local endpoint does not have.
+
+    :param request: the request.
+    :param detail: a sentence more, or nothing.
+    """
+    name = request.operation or f"{request.method} {request.path}"
+    message = f"The local endpoint does not have {request.service}:{name}. It is not emulated; use AWS for it. {detail}"
+    return error_response(request, "UnknownOperationException", message.strip())
+
+
+def _is_page(response: Response) -> bool:
+    content_type = {name.lower(): value for name, value in response.headers}.get("content-type", "")
+    return "html" in content_type and response.body.lstrip()[:9].lower() == b"<!doctype"

@@ -1,0 +1,111 @@
+"""SageMaker's operations: the engine's own, or moto's, or an error that says that neither has it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow_sm_pipelines.server.aws_errors import json_error, json_response
+from airflow_sm_pipelines.server.moto_service import not_implemented
+from airflow_sm_pipelines.server.sagemaker_codec import InvalidAnswerError, RequestRefusedError, SageMakerCodec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from airflow_sm_pipelines.server.http_messages import Request, Response
+
+_log = logging.getLogger(__name__)
+
+#: The operations that address any kind of resource, and where they name it.
+_TAG_OPERATIONS = frozenset({"AddTags", "DeleteTags", "ListTags"})
+
+
+class OperationsEngine(Protocol):
+    """What carries out SageMaker operations: the engine, as far as this module knows it."""
+
+    @property
+    def operations(self) -> frozenset[str]:
+        """The operations it has."""
+
+    def call(self, operation: str, request: dict[str, Any]) -> Mapping[str, Any]:
+        """The answer to an operation; raises an error with ``code`` and ``message`` where the service would refuse."""
+
+
+class SageMakerService:
+    """Answers requests to SageMaker.
+
+    :param engine: the engine.
+    :param codec: reads requests and writes answers.
+    :param refusals: the engine's class of typed errors, with ``code`` and ``message``.
+    :param fallback: answers what the engine does not have.
+    """
+
+    def __init__(
+        self,
+        engine: OperationsEngine,
+        codec: SageMakerCodec,
+        *,
+        refusals: type[Exception],
+        fallback: Callable[[Request], Response],
+    ) -> None:
+        self._engine = engine
+        self._refusals = refusals
+        self._fallback = fallback
+        self._codec = codec
+
+    def call(self, request: Request) -> Response:
+        """The answer to a request of the JSON protocol.
+
+        :param request: a request whose target is a SageMaker operation.
+        """
+        operation = request.operation
+        if operation not in self._codec.operation_names:
+            return json_error("UnknownOperationException", f"SageMaker has no operation called '{operation}'.")
+        if not self._is_engines(operation, request):
+            return self._fallback(request)
+        try:
+            values = self._codec.decode(operation, request.body)
+            return json_response(200, self._codec.encode(operation, self._engine.call(operation, values)))
+        except RequestRefusedError as error:
+            return json_error(error.code, error.message)
+        except self._refusals as error:
+            return json_error(str(getattr(error, "code", "ValidationException")), str(getattr(error, "message", error)))
+        except NotImplementedError as error:
+            return not_implemented(request, str(error))
+        except InvalidAnswerError as error:
+            _log.exception("The engine's answer does not fit SageMaker's model")
+            return json_error("InternalFailure", f"The local endpoint's own fault: {error}", status=500)
+        except Exception as error:
+            _log.exception("The engine failed at %s", operation)
+            return json_error(
+                "InternalFailure", f"The local engine failed: {type(error).__name__}: {error}", status=500
+            )
+
+    def _is_engines(self, operation: str, request: Request) -> bool:
+        if operation not in self._engine.operations:
+            return False
+        if operation not in _TAG_OPERATIONS:
+            return True
+        describe = _describe_operation(_resource_arn(request))
+        return describe is None or describe in self._engine.operations
+
+
+def _resource_arn(request: Request) -> str:
+    try:
+        document = json.loads(request.body)
+    except ValueError:
+        return ""
+    arn = document.get("ResourceArn") if isinstance(document, dict) else None
+    return arn if isinstance(arn, str) else ""
+
+
+def _describe_operation(arn: str) -> str | None:
+    # arn:aws:sagemaker:us-east-1:123456789012:training-job/name belongs to whoever has DescribeTrainingJob.
+    parts = arn.split(":", 5)
+    if len(parts) < 6:
+        return None
+    kind, _, rest = parts[5].partition("/")
+    if kind == "pipeline" and "/execution/" in f"/{rest}":
+        kind = "pipeline-execution"
+    return "Describe" + "".join(word.capitalize() for word in kind.split("-"))
