@@ -1,0 +1,99 @@
+"""Finds the Python that runs a pipeline script, and an identity for what is installed in it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_sm_pipelines.compiler.fingerprint import packages_digest
+from airflow_sm_pipelines.compiler.metadata import explain_missing_metadata, parse_metadata
+from airflow_sm_pipelines.environments import ensure_environment
+from airflow_sm_pipelines.exceptions import EnvironmentBuildError, ScriptEnvironmentError, ScriptMetadataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PROBE_TIMEOUT_SECONDS = 60
+_PROBE = """
+import importlib.metadata as m, json, sys
+names = ("sagemaker", "sagemaker-core", "sagemaker-train", "sagemaker-serve", "sagemaker-mlops", "boto3", "botocore")
+found = {}
+for name in names:
+    try:
+        found[name] = m.version(name)
+    except m.PackageNotFoundError:
+        pass
+print(json.dumps([sys.version, found], sort_keys=True))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptInterpreter:
+    """A Python for a script; equal identities mean that the same packages are installed in the same Python."""
+
+    path: Path
+    identity: str
+
+
+def find_interpreter(
+    script: Path,
+    source: str,
+    *,
+    interpreter: str | None,
+    cache_dir: Path,
+    log: Callable[[str], None],
+) -> ScriptInterpreter:
+    """Give the named interpreter, or the one that the script's metadata asks for, making its environment if needed.
+
+    :raises ScriptEnvironmentError: the interpreter is missing, or uv could not make the environment; with uv's reason.
+    :raises ScriptMetadataError: no interpreter is named and the script's metadata is missing or wrong.
+    """
+    if interpreter is not None:
+        return _named_interpreter(interpreter)
+    metadata = parse_metadata(source, path=script)
+    if metadata is None:
+        raise ScriptMetadataError(explain_missing_metadata(script))
+    if metadata.uses_current_interpreter:
+        return _named_interpreter(sys.executable)
+    try:
+        python = ensure_environment(
+            metadata.dependencies, python=metadata.requires_python, cache_dir=cache_dir, log=log
+        )
+    except EnvironmentBuildError as error:
+        raise ScriptEnvironmentError(
+            f"The environment of the pipeline script {script} cannot be made. {error}"
+        ) from error
+    return ScriptInterpreter(python, packages_digest(python))
+
+
+def _named_interpreter(name: str) -> ScriptInterpreter:
+    found = shutil.which(str(Path(name).expanduser()))
+    if found is None:
+        raise ScriptEnvironmentError(
+            f"There is no Python {name!r} to run the pipeline script with. interpreter= takes a path, such as "
+            "'/opt/sdk/bin/python', or a command on PATH."
+        )
+    path = Path(found).absolute()
+    try:
+        probe = subprocess.run(  # `-I`: what our own environment variables add does not count
+            [str(path), "-I", "-c", _PROBE],
+            capture_output=True,
+            text=True,
+            timeout=_PROBE_TIMEOUT_SECONDS,
+            stdin=subprocess.DEVNULL,
+            check=True,
+        )
+        version, packages = json.loads(probe.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        detail = getattr(error, "stderr", None) or error
+        raise ScriptEnvironmentError(f"{path} does not run as Python: {str(detail).strip()}") from error
+    if not any(package.startswith("sagemaker") for package in packages):
+        raise ScriptEnvironmentError(
+            f"{path} has no SageMaker SDK. Install it there, such as `{path} -m pip install 'sagemaker>=2.257,<3'`."
+        )
+    return ScriptInterpreter(path, json.dumps([str(path), version, packages]))
