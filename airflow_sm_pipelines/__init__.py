@@ -1,7 +1,7 @@
 """Amazon SageMaker pipelines in Apache Airflow: deploy, run, wait for and read them, on AWS or on a laptop.
 
-Importing this package imports nothing else: each public name is loaded when it is first used, so that parsing a DAG file
-pays only for what the file names.
+Importing this package imports nothing else: each public name is loaded when it is first used, so that parsing a DAG
+file pays only for what the file names.
 """
 
 from __future__ import annotations

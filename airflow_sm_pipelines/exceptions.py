@@ -63,7 +63,7 @@ class OutputError(SageMakerPipelinesError):
 
 
 class PipelineExecutionFailedError(SageMakerPipelinesError):
-    """An execution that ended in a way its author counts as failure: the message names the failing steps and their reasons."""
+    """An execution that ended as its author counts for failure: the message names the failing steps and reasons."""
 
 
 class LocalEndpointError(SageMakerPipelinesError):

@@ -11,7 +11,8 @@ def get_provider_info() -> dict[str, Any]:
         "package-name": "airflow-sm-pipelines",
         "name": "Amazon SageMaker Pipelines",
         "description": (
-            "Build, version, start and monitor Amazon SageMaker pipelines from Apache Airflow, and run them on a laptop."
+            "Build, version, start and monitor Amazon SageMaker pipelines from Apache Airflow, "
+            "and run them on a laptop."
         ),
         "integrations": [
             {

@@ -1,0 +1,316 @@
+"""Outputs of an execution: what an author asks for, and how it is read from the steps, their jobs and property files.
+
+The asking and the walking are pure; :class:`OutputReader` makes the calls, each at most once per step.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_pipelines.definition.expressions import parse_property_path
+from airflow_sm_pipelines.exceptions import DefinitionError, OutputError, PipelineApiError
+
+if TYPE_CHECKING:
+    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.hooks.reports import ExecutionReport, StepReport
+
+# Metadata key -> (boto3 method, its argument, what of the ARN it takes). Source: PipelineExecutionStepMetadata,
+# Describe* shapes.
+_DESCRIBE: dict[str, tuple[str, str, Callable[[str], str]]] = {
+    "ProcessingJob": ("describe_processing_job", "ProcessingJobName", lambda arn: arn.rpartition("/")[2]),
+    "TrainingJob": ("describe_training_job", "TrainingJobName", lambda arn: arn.rpartition("/")[2]),
+    "TransformJob": ("describe_transform_job", "TransformJobName", lambda arn: arn.rpartition("/")[2]),
+    "TuningJob": (
+        "describe_hyper_parameter_tuning_job",
+        "HyperParameterTuningJobName",
+        lambda arn: arn.rpartition("/")[2],
+    ),
+    "AutoMLJob": ("describe_auto_ml_job", "AutoMLJobName", lambda arn: arn.rpartition("/")[2]),
+    "Model": ("describe_model", "ModelName", lambda arn: arn.rpartition("/")[2]),
+    "RegisterModel": ("describe_model_package", "ModelPackageName", lambda arn: arn),
+    "Endpoint": ("describe_endpoint", "EndpointName", lambda arn: arn.rpartition("/")[2]),
+    "EndpointConfig": ("describe_endpoint_config", "EndpointConfigName", lambda arn: arn.rpartition("/")[2]),
+    "InferenceComponent": (
+        "describe_inference_component",
+        "InferenceComponentName",
+        lambda arn: arn.rpartition("/")[2],
+    ),
+}
+# Lists that property paths look into by name: the member that names an element. Source: the developer guide's "Step
+# properties".
+_NAMING_KEYS = ("OutputName", "InputName", "MetricName", "ChannelName", "Name", "StepName")
+
+RESERVED_NAMES = frozenset(
+    {
+        "return_value",
+        "pipeline_execution_arn",
+        "pipeline_name",
+        "pipeline_version_id",
+        "status",
+        "failure_reason",
+        "steps",
+    }
+)
+"""XCom keys the run operator pushes itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputRequest:
+    """One output an author asks for.
+
+    :param name: the XCom key.
+    :param step: the step that yields it.
+    :param path: a property path in the step's job, or the JSON path in the property file.
+    :param property_file: the property file's name; None for a property of the job.
+    :param is_required: whether its absence fails the task instead of giving None.
+    """
+
+    name: str
+    step: str
+    path: tuple[str | int, ...]
+    property_file: str | None = None
+    is_required: bool = False
+
+
+def parse_output_requests(outputs: Mapping[str, Any]) -> tuple[OutputRequest, ...]:
+    """The outputs an author asks for, in either form, all findings at once.
+
+    :param outputs: by XCom key, ``"Steps.Train.ModelArtifacts.S3ModelArtifacts"``, or ``{"property": "Steps.…"}``, or
+        ``{"property_file": "Steps.Evaluate.PropertyFiles.Metrics", "path": "regression.rmse.value"}``; the dict forms
+        take ``"required": True``.
+    :raises DefinitionError: naming every output that is none of these, and every key the operator uses itself.
+    """
+    found: list[OutputRequest] = []
+    problems: list[str] = []
+    for name, value in outputs.items():
+        if name in RESERVED_NAMES:
+            problems.append(f"Output '{name}' takes a name the operator uses itself; choose another.")
+            continue
+        try:
+            found.append(_parse_output_request(name, value))
+        except DefinitionError as error:
+            problems.append(f"Output '{name}': {error}")
+    if problems:
+        raise DefinitionError("\n".join(problems))
+    return tuple(found)
+
+
+def walk_path(root: Any, path: tuple[str | int, ...]) -> Any:
+    """The value at a path, as the definition's ``Get`` and ``Std:JsonGet`` would find it.
+
+    A name applied to a list finds the element that carries this name (``Outputs['train']``,
+    ``FinalMetricDataList['rmse']``).
+
+    :raises LookupError: saying which part leads nowhere, and what there is instead.
+    """
+    value = root
+    for position, part in enumerate(path):
+        where = ".".join(str(item) for item in path[:position]) or "the top"
+        if isinstance(value, Mapping):
+            if str(part) not in value:
+                raise LookupError(
+                    f"no '{part}' at {where}; there is {', '.join(map(str, list(value)[:20])) or 'nothing'}"
+                )
+            value = value[str(part)]
+        elif isinstance(value, list) and isinstance(part, int):
+            if part >= len(value):
+                raise LookupError(f"no [{part}] at {where}, which has {len(value)} elements")
+            value = value[part]
+        elif isinstance(value, list):
+            value = _named_element(value, part, where)
+        else:
+            raise LookupError(f"no '{part}' at {where}, which is the plain value {value!r}")
+    return value
+
+
+class OutputReader:
+    """Reads outputs of one ended execution.
+
+    :param hook: the connection to read through.
+    :param report: the execution with its steps.
+    :param warn: told why an output that is not required is None.
+    """
+
+    def __init__(self, hook: SageMakerPipelinesHook, report: ExecutionReport, *, warn: Callable[[str], None]) -> None:
+        """Read nothing yet."""
+        self._hook = hook
+        self._report = report
+        self._warn = warn
+        self._roots: dict[str, Any] = {}
+        self._files: dict[tuple[str, str], Any] = {}
+        self._definition: dict[str, Any] | None = None
+
+    def read(self, requests: tuple[OutputRequest, ...]) -> dict[str, Any]:
+        """Every requested output by name, as JSON; None for one that is missing and not required.
+
+        :raises OutputError: naming each required output that is missing, and why.
+        """
+        found: dict[str, Any] = {}
+        problems: list[str] = []
+        for request in requests:
+            found[request.name] = None
+            try:
+                found[request.name] = to_json_value(self._value(request))
+            except (LookupError, PipelineApiError, DefinitionError, ValueError) as error:
+                reason = error.args[0] if isinstance(error, LookupError) else str(error)
+                text = f"Output '{request.name}' could not be read from step '{request.step}': {reason}"
+                if request.is_required:
+                    problems.append(text)
+                else:
+                    self._warn(f"{text}. It is None.")
+        if problems:
+            raise OutputError("\n".join(problems))
+        return found
+
+    def _value(self, request: OutputRequest) -> Any:
+        step = self._step(request.step)
+        if request.property_file is not None:
+            return walk_path(self._property_file(step, request.property_file), request.path)
+        return walk_path(self._root(step), request.path)
+
+    def _step(self, name: str) -> StepReport:
+        for step in reversed(self._report.steps):
+            if step.name == name:
+                return step
+        raise LookupError(
+            f"the step did not run; steps that did: {', '.join(step.name for step in self._report.steps) or 'none'}"
+        )
+
+    def _root(self, step: StepReport) -> Any:
+        if step.name not in self._roots:
+            self._roots[step.name] = self._read_root(step)
+        return self._roots[step.name]
+
+    def _read_root(self, step: StepReport) -> Any:
+        if not step.metadata:
+            raise LookupError(f"the step is {step.status} and made no job")
+        ((kind, details),) = step.metadata.items()
+        if kind in _DESCRIBE and details.get("Arn"):
+            operation, argument, take = _DESCRIBE[kind]
+            return self._hook.describe_resource(operation, argument, take(details["Arn"]))
+        root = dict(details)
+        if isinstance(root.get("OutputParameters"), list):
+            types = {
+                item.get("OutputName"): item.get("OutputType")
+                for item in self._raw_step(step.name).get("OutputParameters") or ()
+            }
+            root["OutputParameters"] = {
+                item["Name"]: _typed_output(item.get("Value"), types.get(item["Name"]))
+                for item in root["OutputParameters"]
+            }
+        return root
+
+    def _property_file(self, step: StepReport, name: str) -> Any:
+        if (step.name, name) not in self._files:
+            files = {
+                item.get("PropertyFileName"): item for item in self._raw_step(step.name).get("PropertyFiles") or ()
+            }
+            if name not in files:
+                raise LookupError(
+                    f"the step declares no property file '{name}'; it has {', '.join(map(str, files)) or 'none'}"
+                )
+            output, path = files[name]["OutputName"], files[name]["FilePath"]
+            prefix = walk_path(self._root(step), ("ProcessingOutputConfig", "Outputs", output, "S3Output", "S3Uri"))
+            uri = f"{str(prefix).rstrip('/')}/{path}"
+            try:
+                self._files[step.name, name] = json.loads(self._hook.read_s3_text(uri))
+            except ValueError as error:
+                raise LookupError(f"property file {uri} is not JSON: {error}") from error
+        return self._files[step.name, name]
+
+    def _raw_step(self, name: str) -> dict[str, Any]:
+        """The step as the executed definition spells it; looked up leniently, since the service has accepted it."""
+        if self._definition is None:
+            self._definition = json.loads(self._hook.describe_execution_definition(self._report.arn))
+        return next((step for step in _iter_raw_steps(self._definition.get("Steps")) if step.get("Name") == name), {})
+
+
+def to_json_value(value: Any) -> Any:
+    """The same value as JSON: times as ISO 8601 texts, anything unknown as its text."""
+    if isinstance(value, Mapping):
+        return {str(key): to_json_value(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_json_value(item) for item in value]
+    if isinstance(value, (datetime, date)):
+        return value.isoformat()
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    return str(value)
+
+
+def _parse_output_request(name: str, value: Any) -> OutputRequest:
+    if isinstance(value, str):
+        value = {"property": value}
+    if not isinstance(value, Mapping):
+        raise DefinitionError(
+            f"expected a property path such as 'Steps.Train.TrainingJobName', or a dict, found {value!r}."
+        )
+    unknown = set(value) - {"property", "property_file", "path", "required"}
+    if unknown or ("property" in value) == ("property_file" in value):
+        raise DefinitionError(
+            "expected 'property', or 'property_file' with 'path'; 'required' may stand beside them; "
+            f"found {', '.join(map(repr, value)) or 'nothing'}."
+        )
+    required = bool(value.get("required", False))
+    reference = parse_property_path(str(value.get("property", value.get("property_file"))))
+    is_file = reference.path[0] == "PropertyFiles"
+    if "property" in value:
+        if is_file:
+            raise DefinitionError(
+                "that is a property file: give it as 'property_file', with the 'path' of the value in it."
+            )
+        return OutputRequest(name, reference.step, reference.path, is_required=required)
+    if not is_file:
+        raise DefinitionError(f"'{reference}' is not a property file: expected 'Steps.<step>.PropertyFiles.<name>'.")
+    path = str(value.get("path", ""))
+    steps = parse_property_path(f"Steps.File{'' if path.startswith('[') else '.'}{path}").path if path else ()
+    return OutputRequest(name, reference.step, steps, property_file=str(reference.path[1]), is_required=required)
+
+
+def _named_element(elements: list[Any], name: str | int, where: str) -> Any:
+    for key in _NAMING_KEYS:
+        for element in elements:
+            if isinstance(element, Mapping) and element.get(key) == name:
+                return element
+    names = [
+        element.get(key)
+        for element in elements
+        if isinstance(element, Mapping)
+        for key in _NAMING_KEYS
+        if key in element
+    ]
+    raise LookupError(
+        f"nothing is called '{name}' at {where}; there is {', '.join(map(str, names)) or 'nothing with a name'}"
+    )
+
+
+def _iter_raw_steps(steps: Any) -> Any:
+    """Every step in the raw definition: Condition branches are inside ``Arguments``."""
+    for step in steps if isinstance(steps, list) else ():
+        if not isinstance(step, Mapping):
+            continue
+        yield step
+        arguments = step.get("Arguments")
+        if isinstance(arguments, Mapping):
+            for branch in ("IfSteps", "ElseSteps", "ForEachBody"):
+                yield from _iter_raw_steps(arguments.get(branch))
+
+
+def _typed_output(value: Any, type_name: Any) -> Any:
+    """A Lambda or callback output as the type its step declares; numbers arrive as texts such as ``"200.0"``."""
+    if value is None or not isinstance(value, str):
+        return value
+    try:
+        if type_name == "Integer":
+            return int(float(value))
+        if type_name == "Float":
+            return float(value)
+    except ValueError:
+        return value
+    if type_name == "Boolean":
+        return {"true": True, "false": False}.get(value.lower(), value)
+    return value

@@ -1,0 +1,332 @@
+"""SageMaker Pipelines through an Airflow AWS connection: typed calls, every page, our errors.
+
+Everything about credentials, assumed roles, endpoints and proxies comes from the amazon provider's ``AwsBaseHook``.
+Importing this module imports boto3, so operators and triggers import it where they use it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+from botocore.config import Config
+
+from airflow_sm_pipelines.exceptions import PipelineApiError, PipelineConflictError, PipelineRequestError
+from airflow_sm_pipelines.hooks.api_errors import mapped_errors
+from airflow_sm_pipelines.hooks.reports import ExecutionReport, StepReport, parse_execution, parse_step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from airflow_sm_pipelines.definition.json_value import JsonObject
+
+_AWS_DNS_SUFFIXES = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".api.amazonwebservices.com.cn", ".c2s.ic.gov")
+_SERVICES_OF_SCRIPTS = ("s3", "sagemaker", "sts", "iam", "lambda", "logs", "ecr")
+
+
+@dataclass(frozen=True, slots=True)
+class DeployedPipeline:
+    """A pipeline version as ``DescribePipeline`` tells it.
+
+    :param definition_text: the pipeline definition, JSON text.
+    :param parallelism: ``{"MaxParallelExecutionSteps": n}`` or None.
+    """
+
+    name: str
+    arn: str
+    definition_text: str
+    role_arn: str | None
+    description: str | None
+    display_name: str | None
+    parallelism: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineVersion:
+    """One version of a pipeline, with the aliases that point to it."""
+
+    id: int
+    aliases: tuple[str, ...]
+
+
+class SageMakerPipelinesHook(AwsBaseHook):
+    """Talk to SageMaker Pipelines: deploy, start, watch, stop and read.
+
+    Botocore retries in adaptive mode, ten attempts, unless the connection configures retries itself. Errors are
+    :class:`~airflow_sm_pipelines.exceptions.PipelineApiError` and its subclasses.
+
+    :param aws_conn_id: the Airflow connection; None for boto3's own credential chain.
+    :param region_name: the region; None for the connection's.
+    :param verify: whether, or with which bundle, to verify TLS certificates.
+    :param config: botocore client settings; they win over this hook's.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Bind the hook to the SageMaker client."""
+        kwargs["client_type"] = "sagemaker"
+        super().__init__(*args, **kwargs)
+
+    @property
+    def config(self) -> Config:
+        """The connection's botocore settings, with adaptive retries where it has none."""
+        configured: Config = super().config
+        if getattr(configured, "retries", None):
+            return configured
+        return configured.merge(Config(retries={"mode": "adaptive", "max_attempts": 10}))
+
+    # --- pipelines and versions -------------------------------------------------------------------------------------
+
+    def describe_pipeline(self, name: str, *, version: str | int | None = None) -> DeployedPipeline:
+        """A pipeline, or one version of it.
+
+        :param name: the pipeline's name or ARN.
+        :param version: a version id, or an alias; None for the latest.
+        :raises PipelineNotFoundError: if there is no such pipeline, version or alias.
+        """
+        with mapped_errors("DescribePipeline", _target(name, version)):
+            answer = self.conn.describe_pipeline(PipelineName=name, **plan_version_arguments(version))
+        return DeployedPipeline(
+            name=answer.get("PipelineName", name),
+            arn=answer["PipelineArn"],
+            definition_text=answer.get("PipelineDefinition", ""),
+            role_arn=answer.get("RoleArn"),
+            description=answer.get("PipelineDescription"),
+            display_name=answer.get("PipelineDisplayName"),
+            parallelism=answer.get("ParallelismConfiguration"),
+        )
+
+    def list_versions(self, name: str) -> list[PipelineVersion]:
+        """Every version of a pipeline, newest first."""
+        items = self._pages("list_pipeline_versions", "PipelineVersionSummaries", name, PipelineName=name)
+        versions = [
+            PipelineVersion(id=int(item["PipelineVersionId"]), aliases=tuple(item.get("PipelineVersionAliases") or ()))
+            for item in items
+        ]
+        return sorted(versions, key=lambda version: version.id, reverse=True)
+
+    def create_pipeline(self, name: str, **request: Any) -> str:
+        """Create a pipeline and give its ARN; ``request`` is ``CreatePipeline``'s without the name."""
+        with mapped_errors("CreatePipeline", name):
+            return str(self.conn.create_pipeline(PipelineName=name, **request)["PipelineArn"])
+
+    def update_pipeline(self, name: str, **request: Any) -> tuple[str, int | None]:
+        """Update a pipeline: its ARN and the id of the version it made, if it made one."""
+        with mapped_errors("UpdatePipeline", name):
+            answer = self.conn.update_pipeline(PipelineName=name, **request)
+        version = answer.get("PipelineVersionId")
+        return str(answer["PipelineArn"]), None if version is None else int(version)
+
+    def update_version_aliases(
+        self, pipeline_arn: str, version_id: int, *, add: Sequence[str] = (), remove: Sequence[str] = ()
+    ) -> None:
+        """Add aliases to a version, or remove them from it."""
+        operations = {key: list(value) for key, value in (("Add", add), ("Remove", remove)) if value}
+        with mapped_errors("UpdatePipelineVersion", f"{pipeline_arn} version {version_id}"):
+            self.conn.update_pipeline_version(
+                PipelineArn=pipeline_arn, PipelineVersionId=version_id, PipelineVersionAliasOperations=operations
+            )
+
+    def list_tags(self, arn: str) -> dict[str, str]:
+        """The tags of a pipeline."""
+        return {item["Key"]: item["Value"] for item in self._pages("list_tags", "Tags", arn, ResourceArn=arn)}
+
+    def add_tags(self, arn: str, tags: Mapping[str, str]) -> None:
+        """Add tags to a pipeline, or change their values; no tag is removed."""
+        with mapped_errors("AddTags", arn):
+            self.conn.add_tags(ResourceArn=arn, Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
+
+    # --- executions -------------------------------------------------------------------------------------------------
+
+    def start_execution(self, request: Mapping[str, Any], *, token: str) -> str:
+        """Start an execution and give its ARN; the same token and request give the same execution again.
+
+        :param request: ``StartPipelineExecution``'s input without ``ClientRequestToken``.
+        :param token: 32 to 128 characters.
+        """
+        with mapped_errors("StartPipelineExecution", str(request.get("PipelineName"))):
+            answer = self.conn.start_pipeline_execution(**request, ClientRequestToken=token)
+        return str(answer["PipelineExecutionArn"])
+
+    def retry_execution(self, arn: str, *, token: str, parallelism: Mapping[str, Any] | None = None) -> None:
+        """Resume a failed or stopped execution from the steps that did not succeed."""
+        request: dict[str, Any] = {"PipelineExecutionArn": arn, "ClientRequestToken": token}
+        if parallelism:
+            request["ParallelismConfiguration"] = dict(parallelism)
+        with mapped_errors("RetryPipelineExecution", arn):
+            self.conn.retry_pipeline_execution(**request)
+
+    def stop_execution(self, arn: str, *, token: str) -> bool:
+        """Ask for an execution to stop; False if it had already ended or was stopping."""
+        try:
+            with mapped_errors("StopPipelineExecution", arn):
+                self.conn.stop_pipeline_execution(PipelineExecutionArn=arn, ClientRequestToken=token)
+        except (PipelineConflictError, PipelineRequestError):
+            # The service has one code for 'already ended' and for a wrong ARN; the state tells them apart.
+            if self.describe_execution(arn).status != "Executing":
+                return False
+            raise
+        return True
+
+    def describe_execution(self, arn: str) -> ExecutionReport:
+        """An execution's state, without its steps."""
+        with mapped_errors("DescribePipelineExecution", arn):
+            return parse_execution(self.conn.describe_pipeline_execution(PipelineExecutionArn=arn))
+
+    def describe_execution_steps(self, arn: str) -> tuple[StepReport, ...]:
+        """Every scheduled step of an execution, in the order they started."""
+        items = self._pages(
+            "list_pipeline_execution_steps",
+            "PipelineExecutionSteps",
+            arn,
+            PipelineExecutionArn=arn,
+            SortOrder="Ascending",
+        )
+        return tuple(parse_step(item) for item in items)
+
+    def describe_report(self, arn: str) -> ExecutionReport:
+        """An execution's state with all its steps: two calls, and one more for each further hundred steps.
+
+        The state is read first, so that a terminal state never comes with steps that are still running.
+        """
+        return self.describe_execution(arn).with_steps(self.describe_execution_steps(arn))
+
+    def describe_execution_definition(self, arn: str) -> str:
+        """The definition an execution runs, JSON text."""
+        with mapped_errors("DescribePipelineDefinitionForExecution", arn):
+            answer = self.conn.describe_pipeline_definition_for_execution(PipelineExecutionArn=arn)
+        return str(answer["PipelineDefinition"])
+
+    def describe_resource(self, operation: str, argument: str, value: str) -> JsonObject:
+        """The answer of one ``Describe*`` call, such as ``describe_training_job``.
+
+        :param operation: the boto3 method.
+        :param argument: its one argument.
+        :param value: the argument's value.
+        """
+        with mapped_errors(operation, value):
+            answer = getattr(self.conn, operation)(**{argument: value})
+        return {key: item for key, item in answer.items() if key != "ResponseMetadata"}
+
+    # --- S3 and logs ------------------------------------------------------------------------------------------------
+
+    def read_s3_text(self, uri: str) -> str:
+        """The text of an S3 object.
+
+        :param uri: ``s3://bucket/key``.
+        """
+        bucket, key = parse_s3_uri(uri)
+        with mapped_errors("GetObject", uri):
+            body: bytes = self._client_of("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+        return body.decode("utf-8")
+
+    def write_s3_text(self, uri: str, text: str) -> None:
+        """Put a text into an S3 object."""
+        bucket, key = parse_s3_uri(uri)
+        with mapped_errors("PutObject", uri):
+            self._client_of("s3").put_object(Bucket=bucket, Key=key, Body=text.encode("utf-8"))
+
+    def read_log_tail(self, group: str, stream_prefix: str, *, max_lines: int) -> list[str]:
+        """The last lines of the newest CloudWatch log stream with this prefix; empty when there is none."""
+        logs = self._client_of("logs")
+        with mapped_errors("DescribeLogStreams", f"{group}/{stream_prefix}"):
+            streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=stream_prefix)["logStreams"]
+        if not streams:
+            return []
+        newest = max(streams, key=lambda stream: stream.get("lastEventTimestamp") or stream.get("creationTime") or 0)
+        with mapped_errors("GetLogEvents", f"{group}/{newest['logStreamName']}"):
+            answer = logs.get_log_events(
+                logGroupName=group, logStreamName=newest["logStreamName"], startFromHead=False, limit=max_lines
+            )
+        return [str(event["message"]).rstrip() for event in answer["events"]][-max_lines:]
+
+    # --- where calls go -----------------------------------------------------------------------------------------------
+
+    @property
+    def is_aws_endpoint(self) -> bool:
+        """Whether calls go to AWS itself, so that its console knows what they make."""
+        host = urlsplit(self.conn_client_meta.endpoint_url).hostname or ""
+        return host.endswith(_AWS_DNS_SUFFIXES)
+
+    def child_environment(self) -> dict[str, str]:
+        """Credentials, region and endpoints as environment variables, for a child process that uses boto3.
+
+        :raises PipelineAccessError: if the connection yields no credentials.
+        """
+        with mapped_errors("GetCredentials", self.aws_conn_id or "boto3's default chain"):
+            credentials = self.get_credentials(region_name=self.region_name)
+        region = self.conn_region_name
+        found = {
+            "AWS_ACCESS_KEY_ID": credentials.access_key,
+            "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
+            "AWS_REGION": region,
+            "AWS_DEFAULT_REGION": region,
+        }
+        if credentials.token:
+            found["AWS_SESSION_TOKEN"] = credentials.token
+        for name in (
+            "AWS_CA_BUNDLE",
+            "AWS_EC2_METADATA_DISABLED",
+            "AWS_USE_FIPS_ENDPOINT",
+            "AWS_USE_DUALSTACK_ENDPOINT",
+        ):
+            if name in os.environ:
+                found[name] = os.environ[name]
+        found |= {name: value for name, value in os.environ.items() if name.startswith("AWS_ENDPOINT_URL")}
+        for service in _SERVICES_OF_SCRIPTS:
+            url = self.conn_config.get_service_endpoint_url(service)
+            if url:
+                found[f"AWS_ENDPOINT_URL_{service.upper()}"] = url
+        return found
+
+    @cached_property
+    def _clients(self) -> dict[str, Any]:
+        return {}
+
+    def _client_of(self, service: str) -> Any:
+        if service not in self._clients:
+            self._clients[service] = self.get_session(region_name=self.region_name).client(
+                service,
+                endpoint_url=self.conn_config.get_service_endpoint_url(service),
+                config=self.config,
+                verify=self.verify,
+            )
+        return self._clients[service]
+
+    def _pages(self, operation: str, member: str, target: str, **request: Any) -> Iterator[dict[str, Any]]:
+        with mapped_errors(operation, target):
+            for page in self.conn.get_paginator(operation).paginate(**request):
+                yield from page.get(member) or ()
+
+
+def plan_version_arguments(version: str | int | None) -> dict[str, Any]:
+    """``PipelineVersionId`` for a number, ``PipelineVersionAlias`` for a word, nothing for None or an empty text.
+
+    An alias cannot consist of digits only (API reference, ``PipelineVersionAliasList``), so digits are an id.
+    """
+    text = "" if version is None else str(version).strip()
+    if text in ("", "None"):
+        return {}
+    if text.isdigit():
+        return {"PipelineVersionId": int(text)}
+    return {"PipelineVersionAlias": text}
+
+
+def parse_s3_uri(uri: str) -> tuple[str, str]:
+    """The bucket and key of ``s3://bucket/key``.
+
+    :raises PipelineApiError: if it is something else.
+    """
+    scheme, _, rest = uri.partition("://")
+    bucket, _, key = rest.partition("/")
+    if scheme != "s3" or not bucket or not key:
+        raise PipelineApiError(f"'{uri}' is not an S3 object: expected s3://bucket/key.", code="InvalidS3Uri")
+    return bucket, key
+
+
+def _target(name: str, version: str | int | None) -> str:
+    arguments = plan_version_arguments(version)
+    return f"{name} version {next(iter(arguments.values()))}" if arguments else name

@@ -1,0 +1,75 @@
+"""A pipeline's parameters as the DAG's: the trigger form asks for what the pipeline takes, and refuses what it would
+refuse.
+
+Cheap enough for every parse of a DAG file: it reads one JSON file, and calls nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Param
+
+if TYPE_CHECKING:
+    from airflow_sm_pipelines.definition import Parameter
+
+_SCHEMA_TYPES = {"String": "string", "Integer": "integer", "Float": "number", "Boolean": "boolean"}
+
+
+def pipeline_params(
+    definition: str | Path | Mapping[str, Any], *, only: Iterable[str] | None = None, section: str | None = None
+) -> dict[str, Param]:
+    """One Airflow ``Param`` for each parameter of a pipeline definition.
+
+    A parameter without a default is required in the trigger form; a DAG with such a Param needs ``schedule=None``.
+
+    :param definition: path of the definition's JSON file, relative to the file that calls this, or the definition
+        itself.
+    :param only: the parameters wanted, in this order; all where not given.
+    :param section: heading in the trigger form.
+    :return: by parameter name, ready for ``DAG(params=...)``.
+    :raises DefinitionError: if the definition cannot be read, or has no parameter that ``only`` names.
+    """
+    from airflow_sm_pipelines.definition import parse_definition
+    from airflow_sm_pipelines.exceptions import DefinitionError
+
+    if isinstance(definition, Mapping):
+        parsed = parse_definition(definition)
+    else:
+        path = Path(definition)
+        if not path.is_absolute():
+            # The frame of the DAG file; Airflow gives no other way to know it while the file is parsed.
+            path = Path(sys._getframe(1).f_code.co_filename).parent / path
+        try:
+            parsed = parse_definition(path.read_text(encoding="utf-8"), name=str(path))
+        except OSError as error:
+            raise DefinitionError(f"The definition file {path} cannot be read: {error.strerror or error}.") from error
+    parameters = {parameter.name: parameter for parameter in parsed.parameters}
+    names = list(parameters) if only is None else list(only)
+    unknown = [name for name in names if name not in parameters]
+    if unknown:
+        raise DefinitionError(f"The pipeline has no parameter {unknown}; it has {', '.join(parameters) or 'none'}.")
+    return {name: _param(parameters[name], section) for name in names}
+
+
+def _param(parameter: Parameter, section: str | None) -> Param:
+    from airflow_sm_pipelines.definition import MISSING
+    from airflow_sm_pipelines.definition.parameters import MAX_VALUE_LENGTH
+
+    kind = _SCHEMA_TYPES.get(parameter.type, "string")
+    schema: dict[str, Any] = {"type": kind, "title": parameter.name}
+    if kind == "string":
+        schema["maxLength"] = MAX_VALUE_LENGTH
+    if parameter.default == "":
+        # An empty field of the trigger form arrives as null.
+        schema["type"] = [kind, "null"]
+    if parameter.enum_values:
+        schema["enum"] = list(parameter.enum_values)
+    if section:
+        schema["section"] = section
+    if parameter.default is MISSING:
+        return Param(description=f"{parameter.type}, required.", **schema)
+    return Param(parameter.default, description=f"{parameter.type}, default {parameter.default}.", **schema)

@@ -1,0 +1,147 @@
+"""The trigger that waits for an execution while its task is deferred.
+
+boto3 runs in a thread: aiobotocore pins botocore to a month-old release, and would take the newest API away from
+everything else in the environment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_sm_pipelines.hooks.tokens import make_stop_token
+from airflow_sm_pipelines.hooks.watch import ExecutionWatch, error_event
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+
+_ENDED_BY_HAND = frozenset({"failed", "success", "skipped", "upstream_failed", "removed"})
+
+
+class SageMakerPipelineExecutionTrigger(BaseTrigger):
+    """Fires one event when an execution has ended, run out of time, or can no longer be watched.
+
+    The event is a dict: ``kind`` (``"ended"``, ``"timeout"``, ``"error"``), ``execution_arn``, ``status``,
+    ``failure_reason`` and ``steps``; see :meth:`airflow_sm_pipelines.hooks.watch.ExecutionWatch.look`. It carries
+    all that the task needs, since ``airflow dags test`` loses the other arguments of a deferral.
+
+    :param execution_arn: the execution to wait for.
+    :param waiter_delay: seconds between two looks, once the execution has run for a while.
+    :param deadline: ISO 8601 time with offset at which to give up; None for never.
+    :param stop_on_kill: stop the execution when somebody ends the deferred task by hand (Airflow 3.3).
+    """
+
+    def __init__(
+        self,
+        *,
+        execution_arn: str,
+        waiter_delay: float = 30,
+        deadline: str | None = None,
+        stop_on_kill: bool = True,
+        aws_conn_id: str | None = "aws_default",
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        botocore_config: dict[str, Any] | None = None,
+    ) -> None:
+        """Hold what the wait needs; nothing is called yet."""
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.execution_arn = execution_arn
+        self.waiter_delay = waiter_delay
+        self.deadline = deadline
+        self.stop_on_kill = stop_on_kill
+        self.aws_conn_id = aws_conn_id
+        self.region_name = region_name
+        self.verify = verify
+        self.botocore_config = botocore_config
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """The class path and arguments that make this trigger again."""
+        return (
+            "airflow_sm_pipelines.triggers.execution.SageMakerPipelineExecutionTrigger",
+            {
+                "execution_arn": self.execution_arn,
+                "waiter_delay": self.waiter_delay,
+                "deadline": self.deadline,
+                "stop_on_kill": self.stop_on_kill,
+                "aws_conn_id": self.aws_conn_id,
+                "region_name": self.region_name,
+                "verify": self.verify,
+                "botocore_config": self.botocore_config,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, logging each step's transitions, and yield the one event."""
+        try:
+            payload = await self._wait()
+        except Exception as error:
+            # Without an event Airflow fails the task with 'the trigger exited', and the reason stays in the
+            # triggerer's log.
+            self.log.exception("Waiting for %s broke off", self.execution_arn)
+            message = f"Waiting for {self.execution_arn} broke off: {type(error).__name__}: {error}"
+            payload = error_event(self.execution_arn, code=type(error).__name__, message=message)
+        yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
+
+    async def on_kill(self) -> None:
+        """Stop the execution, if the task was really ended by hand.
+
+        Airflow also calls this when a stalled triggerer's work was given to another one, and for a cleared task
+        after its next attempt has begun (measured on 3.3.2): then the task is not in an end state, and the execution
+        is left alone.
+        """
+        if not self.stop_on_kill:
+            return
+        state = await self._task_state()
+        if state not in _ENDED_BY_HAND:
+            self.log.info("The task is %s, not ended by hand: execution %s goes on.", state, self.execution_arn)
+            return
+        hook = await asyncio.to_thread(self._hook)
+        stopped = await asyncio.to_thread(
+            hook.stop_execution, self.execution_arn, token=make_stop_token(self.execution_arn)
+        )
+        self.log.info("The task was marked %s: %s.", state, "execution stopped" if stopped else "execution had ended")
+
+    async def _wait(self) -> dict[str, Any]:
+        watch = ExecutionWatch(
+            self.execution_arn,
+            waiter_delay=self.waiter_delay,
+            deadline=datetime.fromisoformat(self.deadline) if self.deadline else None,
+            log=self.log.info,
+            warn=self.log.warning,
+        )
+        hook = await asyncio.to_thread(self._hook)
+        while (event := await asyncio.to_thread(watch.look, hook)) is None:
+            await asyncio.sleep(watch.delay_seconds)
+        return event
+
+    async def _task_state(self) -> str | None:
+        ti = self.task_instance
+        if ti is None:
+            return None
+        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+        states = await asyncio.to_thread(
+            RuntimeTaskInstance.get_task_states,
+            dag_id=ti.dag_id,
+            task_ids=[ti.task_id],
+            run_ids=[ti.run_id],
+            map_index=ti.map_index,
+        )
+        found = states.get(ti.run_id, {})
+        state = found.get(ti.task_id, found.get(f"{ti.task_id}_{ti.map_index}"))
+        return None if state is None else str(getattr(state, "value", state))
+
+    def _hook(self) -> SageMakerPipelinesHook:
+        from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+
+        return SageMakerPipelinesHook(
+            aws_conn_id=self.aws_conn_id,
+            region_name=self.region_name,
+            verify=self.verify,
+            config=self.botocore_config,
+        )
