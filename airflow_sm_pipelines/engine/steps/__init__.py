@@ -1,0 +1,37 @@
+"""What each step type does when it is performed: one executor per type, and the table of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_sm_pipelines.engine.job_documents import PROCESSING, TRAINING
+from airflow_sm_pipelines.engine.steps.condition import ConditionExecutor
+from airflow_sm_pipelines.engine.steps.fail import FailExecutor
+from airflow_sm_pipelines.engine.steps.job import JobExecutor
+from airflow_sm_pipelines.engine.steps.lambda_function import LambdaExecutor
+from airflow_sm_pipelines.engine.steps.model import ModelExecutor, RegisterModelExecutor
+from airflow_sm_pipelines.engine.steps.task import StepExecutor, StepOutcome, StepTask
+from airflow_sm_pipelines.engine.steps.unsupported import UnsupportedExecutor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["StepExecutor", "StepOutcome", "StepTask", "executor_for", "step_executors"]
+
+
+def step_executors() -> Mapping[str, StepExecutor]:
+    """The executor of every step type that has a local meaning."""
+    return {
+        "Condition": ConditionExecutor(),
+        "Fail": FailExecutor(),
+        "Lambda": LambdaExecutor(),
+        "Model": ModelExecutor(),
+        "Processing": JobExecutor(PROCESSING),
+        "RegisterModel": RegisterModelExecutor(),
+        "Training": JobExecutor(TRAINING),
+    }
+
+
+def executor_for(executors: Mapping[str, StepExecutor], step_type: str) -> StepExecutor:
+    """The executor of a step type; one that fails with an explanation for a type without a local meaning."""
+    return executors.get(step_type) or UnsupportedExecutor(executors)

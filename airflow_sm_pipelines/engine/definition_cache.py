@@ -1,0 +1,48 @@
+"""Parsed definitions with their graphs, kept by hash: starting and resuming an execution parses each only once."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_sm_pipelines.definition import build_graph, parse_definition
+
+if TYPE_CHECKING:
+    from airflow_sm_pipelines.definition import PipelineDefinition, StepGraph
+    from airflow_sm_pipelines.engine.store import VersionRecord
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedDefinition:
+    """A definition and the graph of its steps."""
+
+    definition: PipelineDefinition
+    graph: StepGraph
+
+
+class DefinitionCache:
+    """The most recently used parsed definitions.
+
+    :param capacity: how many are kept.
+    """
+
+    def __init__(self, *, capacity: int = 64) -> None:
+        self._capacity = capacity
+        self._entries: OrderedDict[str, ParsedDefinition] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def load(self, version: VersionRecord) -> ParsedDefinition:
+        """The parsed definition of a pipeline version."""
+        with self._lock:
+            if version.hash in self._entries:
+                self._entries.move_to_end(version.hash)
+                return self._entries[version.hash]
+        definition = parse_definition(version.definition, name=f"Pipeline {version.pipeline}")
+        parsed = ParsedDefinition(definition, build_graph(definition))
+        with self._lock:
+            self._entries[version.hash] = parsed
+            while len(self._entries) > self._capacity:
+                self._entries.popitem(last=False)
+        return parsed

@@ -1,0 +1,87 @@
+"""The engine's face: API operations as calls, and the threads behind them started and stopped.
+
+No HTTP here: requests and answers are dictionaries of the API's shapes, times in them aware datetimes.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_pipelines.engine.definition_cache import DefinitionCache
+from airflow_sm_pipelines.engine.errors import ServiceError
+from airflow_sm_pipelines.engine.naming import ArnFactory
+from airflow_sm_pipelines.engine.operations import OperationContext, all_operations
+from airflow_sm_pipelines.engine.operations.tags import owns_arn
+from airflow_sm_pipelines.engine.runner import Runner
+from airflow_sm_pipelines.engine.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from airflow_sm_pipelines.engine.services import EngineServices
+
+
+class Engine:
+    """SageMaker Pipelines on this machine, with its state in one directory.
+
+    :param state_dir: made if it is not there; one engine at a time may use it.
+    :param services: the outside world.
+    :param max_workers: how many jobs and functions run at once; by default four, or two for each CPU if that is more.
+    :raises LocalEndpointError: if the directory cannot be used.
+    """
+
+    def __init__(self, state_dir: Path, services: EngineServices, *, max_workers: int | None = None) -> None:
+        self._store = Store(state_dir)
+        definitions = DefinitionCache()
+        self._runner = Runner(
+            self._store,
+            services,
+            definitions,
+            jobs_directory=state_dir / "jobs",
+            max_workers=max_workers or max(4, 2 * (os.cpu_count() or 1)),
+        )
+        self._context = OperationContext(
+            store=self._store,
+            services=services,
+            arns=ArnFactory(services.region, services.account_id),
+            runner=self._runner,
+            definitions=definitions,
+        )
+        self._operations = all_operations()
+
+    @property
+    def operations(self) -> frozenset[str]:
+        """The names of the API operations that ``call`` takes."""
+        return frozenset(self._operations)
+
+    def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer to one API call; whatever it changed is on disk when this returns.
+
+        :param request: as the API's input shape, already checked against it; times are aware datetimes.
+        :return: as the API's output shape.
+        :raises ServiceError: what the service would answer instead.
+        """
+        if operation not in self._operations:
+            raise ServiceError("UnknownOperationException", f"The engine does not know the operation {operation}.")
+        try:
+            return self._operations[operation](self._context, request)
+        except sqlite3.Error as error:
+            raise ServiceError(
+                "InternalFailure", f"The engine's state could not be read or written, nothing was changed: {error}."
+            ) from error
+
+    def owns(self, arn: str) -> bool:
+        """Whether the engine keeps what this ARN names: whose tags it answers for."""
+        return owns_arn(self._context, arn)
+
+    def start(self) -> None:
+        """Start working, and go on with what was open when the last engine on this directory ended."""
+        self._runner.start()
+
+    def stop(self) -> None:
+        """Stop working; open executions go on at the next start."""
+        self._runner.close()
+        self._store.close()

@@ -1,0 +1,174 @@
+"""Runs jobs: keeps their records true while they run, and lets them be stopped by name.
+
+A job is run in the calling thread, whoever asked for it (a step or a client). One whose engine died is run again from
+the beginning under the same name: its process died with the engine, and its outputs are written whole at its end.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_pipelines.engine.job_documents import (
+    JOB_KINDS,
+    JobKind,
+    ended_job_document,
+    new_job_document,
+    started_job_document,
+    stopping_job_document,
+)
+from airflow_sm_pipelines.engine.naming import ArnFactory
+from airflow_sm_pipelines.engine.store import ResourceRecord, Store
+from airflow_sm_pipelines.engine.store.documents import to_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from airflow_sm_pipelines.engine.services import EngineServices
+
+ACTIVE_STATUSES = ("InProgress", "Stopping")
+
+
+class Interrupted(Exception):  # noqa: N818 - a signal between the engine's own parts
+    """The engine is shutting down; what was running is run again after the next start."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnd:
+    """How a job ended: ``Completed``, ``Failed`` or ``Stopped``, and why."""
+
+    status: str
+    failure_reason: str | None
+
+
+class JobHost:
+    """Creates, runs and stops processing and training jobs."""
+
+    def __init__(self, store: Store, services: EngineServices, *, directory: Path) -> None:
+        self._store = store
+        self._services = services
+        self._directory = directory
+        self._arns = ArnFactory(services.region, services.account_id)
+        self._stops: dict[tuple[str, str], threading.Event] = {}
+        self._lock = threading.Lock()
+        self._is_closing = False
+
+    def create(self, kind: JobKind, name: str, request: Mapping[str, Any]) -> ResourceRecord:
+        """Record a job that does not run yet; ``run`` starts it."""
+        now = self._services.clock()
+        arn = self._arns.make(kind.resource, name)
+        document = new_job_document(kind, name=name, arn=arn, request=request, now=now)
+        record = ResourceRecord(
+            kind=kind.table_kind,
+            name=name,
+            arn=arn,
+            status="InProgress",
+            family=None,
+            version=None,
+            document={**document, "$request": dict(request)},
+            created_ms=to_ms(now),
+            modified_ms=to_ms(now),
+        )
+        with self._store.transaction():
+            self._store.resources.add(record)
+            self._store.ledger.add_tags(arn, request.get("Tags") or [])
+        return record
+
+    def run(self, kind: JobKind, name: str, stop: threading.Event) -> JobEnd:
+        """Run a recorded job to its end; a job that has ended already is not run again.
+
+        :raises Interrupted: if the engine shuts down meanwhile; the record stays active then.
+        """
+        from airflow_sm_pipelines.engine.jobs import JobSpec
+
+        record = self._require(kind, name)
+        if record.status not in ACTIVE_STATUSES:
+            return JobEnd(record.status or "Failed", record.document.get("FailureReason"))
+        with self._lock:
+            self._stops[record.kind, name] = stop
+        try:
+            if record.status == "Stopping":
+                return self._end(kind, name, status="Stopped")
+            self._save(record, started_job_document(kind, record.document, now=self._services.clock()))
+            directory = self._directory / name
+            # What a run before a crash left there must not be taken for this run's.
+            shutil.rmtree(directory, ignore_errors=True)
+            spec = JobSpec(
+                kind=kind.name,  # type: ignore[arg-type]
+                name=name,
+                arn=record.arn,
+                request=record.document["$request"],
+                directory=directory,
+            )
+            outcome = self._services.run_job(spec, self._services.job_context(kind.log_group), stop)
+            if self._is_closing and outcome.status != "Completed":
+                raise Interrupted
+            shutil.rmtree(directory, ignore_errors=True)
+            return self._end(
+                kind,
+                name,
+                status=outcome.status,
+                failure_reason=outcome.failure_reason,
+                exit_message=outcome.exit_message,
+                details=outcome.details,
+            )
+        finally:
+            with self._lock:
+                self._stops.pop((record.kind, name), None)
+
+    def stop(self, kind: JobKind, name: str) -> bool:
+        """Ask a job to stop; False if it had ended already."""
+        with self._store.transaction():
+            record = self._require(kind, name)
+            if record.status not in ACTIVE_STATUSES:
+                return False
+            self._save(record, stopping_job_document(kind, record.document, now=self._services.clock()))
+        with self._lock:
+            event = self._stops.get((record.kind, name))
+        if event is not None:
+            event.set()
+        return True
+
+    def fail(self, kind: JobKind, name: str, reason: str) -> None:
+        """Record that an active job failed outside its own process."""
+        if self._require(kind, name).status in ACTIVE_STATUSES:
+            self._end(kind, name, status="Failed", failure_reason=reason)
+
+    def end_stopped(self, kind: JobKind, name: str) -> None:
+        """Record that an active job whose process is gone was stopped."""
+        if self._require(kind, name).status in ACTIVE_STATUSES:
+            self._end(kind, name, status="Stopped")
+
+    def close(self) -> None:
+        """Stop every running job without recording an end: they run again after the next start."""
+        self._is_closing = True
+        with self._lock:
+            events = list(self._stops.values())
+        for event in events:
+            event.set()
+
+    def _end(self, kind: JobKind, name: str, *, status: str, **changes: Any) -> JobEnd:
+        with self._store.transaction():
+            record = self._require(kind, name)
+            document = ended_job_document(kind, record.document, status=status, now=self._services.clock(), **changes)
+            self._save(record, document)
+        return JobEnd(status, document.get("FailureReason"))
+
+    def _save(self, record: ResourceRecord, document: dict[str, Any]) -> None:
+        status = document[JOB_KINDS[record.kind].status_key]
+        modified_ms = to_ms(self._services.clock())
+        self._store.resources.save(replace(record, document=document, status=status, modified_ms=modified_ms))
+
+    def _require(self, kind: JobKind, name: str) -> ResourceRecord:
+        record = self._store.resources.find(kind.table_kind, name)
+        if record is None:
+            raise LookupError(f"{kind.table_kind} '{name}' is gone.")
+        return record
+
+
+def public_document(record: ResourceRecord) -> dict[str, Any]:
+    """The Describe answer of a resource, without what only the engine reads."""
+    return {key: value for key, value in record.document.items() if not key.startswith("$")}

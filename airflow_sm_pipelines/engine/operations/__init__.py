@@ -1,0 +1,57 @@
+"""SageMaker's API operations that the engine answers: one function each, and the table of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_sm_pipelines.engine.job_documents import PROCESSING, TRAINING
+from airflow_sm_pipelines.engine.operations import execution_views, executions, models, pipelines, tags, versions
+from airflow_sm_pipelines.engine.operations.context import Operation, OperationContext
+from airflow_sm_pipelines.engine.operations.jobs import job_operations
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Operation", "OperationContext", "all_operations"]
+
+
+def all_operations() -> Mapping[str, Operation]:
+    """Every operation by its API name."""
+    return {
+        "CreatePipeline": pipelines.create_pipeline,
+        "UpdatePipeline": pipelines.update_pipeline,
+        "DeletePipeline": pipelines.delete_pipeline,
+        "DescribePipeline": pipelines.describe_pipeline,
+        "ListPipelines": pipelines.list_pipelines,
+        "ListPipelineVersions": versions.list_pipeline_versions,
+        "UpdatePipelineVersion": versions.update_pipeline_version,
+        "StartPipelineExecution": executions.start_pipeline_execution,
+        "StopPipelineExecution": executions.stop_pipeline_execution,
+        "RetryPipelineExecution": executions.retry_pipeline_execution,
+        "UpdatePipelineExecution": executions.update_pipeline_execution,
+        "SendPipelineExecutionStepSuccess": executions.send_step_result,
+        "SendPipelineExecutionStepFailure": executions.send_step_result,
+        "DescribePipelineExecution": execution_views.describe_pipeline_execution,
+        "DescribePipelineDefinitionForExecution": execution_views.describe_definition_for_execution,
+        "ListPipelineParametersForExecution": execution_views.list_parameters_for_execution,
+        "ListPipelineExecutions": execution_views.list_pipeline_executions,
+        "ListPipelineExecutionSteps": execution_views.list_pipeline_execution_steps,
+        **job_operations(PROCESSING),
+        **job_operations(TRAINING),
+        "CreateModel": models.create_model,
+        "DescribeModel": models.describe_model,
+        "DeleteModel": models.delete_model,
+        "ListModels": models.list_models,
+        "CreateModelPackage": models.create_model_package,
+        "DescribeModelPackage": models.describe_model_package,
+        "UpdateModelPackage": models.update_model_package,
+        "DeleteModelPackage": models.delete_model_package,
+        "ListModelPackages": models.list_model_packages,
+        "CreateModelPackageGroup": models.create_model_package_group,
+        "DescribeModelPackageGroup": models.describe_model_package_group,
+        "DeleteModelPackageGroup": models.delete_model_package_group,
+        "ListModelPackageGroups": models.list_model_package_groups,
+        "AddTags": tags.add_tags,
+        "ListTags": tags.list_tags,
+        "DeleteTags": tags.delete_tags,
+    }

@@ -1,0 +1,172 @@
+"""The operations that start, steer and end executions; what only reads them is in ``execution_views``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_pipelines.definition import resolve_parameters
+from airflow_sm_pipelines.definition.status import ExecutionStatus, StepStatus
+from airflow_sm_pipelines.engine.errors import ResolutionError, not_found, validation_error
+from airflow_sm_pipelines.engine.execution_scope import execution_variables, resolve_experiment
+from airflow_sm_pipelines.engine.naming import EXECUTION_ID_ALPHABET, EXECUTION_ID_LENGTH
+from airflow_sm_pipelines.engine.operations.context import (
+    OperationContext,
+    Request,
+    Response,
+    once,
+    present,
+    require_execution,
+    require_pipeline,
+    select_version,
+)
+from airflow_sm_pipelines.engine.operations.pipelines import parallelism_of
+from airflow_sm_pipelines.engine.scheduler import steps_to_reset
+from airflow_sm_pipelines.engine.state import is_retryable
+from airflow_sm_pipelines.engine.store import ExecutionRecord
+from airflow_sm_pipelines.engine.store.documents import from_ms
+from airflow_sm_pipelines.exceptions import ParameterError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def start_pipeline_execution(context: OperationContext, request: Request) -> Response:
+    """StartPipelineExecution: of the newest version, or one named by number or alias."""
+    if request.get("SelectiveExecutionConfig"):
+        raise validation_error(
+            "The local engine cannot run selected steps of an execution yet: start it without SelectiveExecutionConfig."
+        )
+
+    def perform() -> Response:
+        record = _new_execution(context, request)
+        context.store.executions.add(record)
+        return {"PipelineExecutionArn": record.arn}
+
+    pipeline = require_pipeline(context, request["PipelineName"])
+    response = once(context, "StartPipelineExecution", request, perform, pipeline=pipeline.name)
+    context.runner.wake(str(response["PipelineExecutionArn"]).rpartition("/")[2])
+    return response
+
+
+def stop_pipeline_execution(context: OperationContext, request: Request) -> Response:
+    """StopPipelineExecution: running jobs are stopped, running functions are waited for, nothing new starts."""
+
+    def perform() -> Response:
+        record = require_execution(context, request["PipelineExecutionArn"])
+        if record.status is not ExecutionStatus.EXECUTING:
+            raise validation_error(
+                f"Pipeline execution with ARN {record.arn} is in status '{record.status}'."
+                " Only pipelines with 'Executing' status can be stopped."
+            )
+        context.store.executions.change_status(record.id, ExecutionStatus.STOPPING, now_ms=context.now_ms())
+        return {"PipelineExecutionArn": record.arn}
+
+    return _steer(context, "StopPipelineExecution", request, perform)
+
+
+def retry_pipeline_execution(context: OperationContext, request: Request) -> Response:
+    """RetryPipelineExecution: what failed or was stopped runs again, what succeeded is kept; parameters stay."""
+
+    def perform() -> Response:
+        record = require_execution(context, request["PipelineExecutionArn"])
+        if not is_retryable(record.status):
+            raise validation_error(
+                f"Pipeline execution with ARN {record.arn} is in status '{record.status}'."
+                " Only pipeline executions that failed or were stopped can be retried."
+            )
+        version = context.store.pipelines.find_version(record.pipeline, record.version)
+        if version is None:
+            raise not_found(f"Version {record.version} of pipeline '{record.pipeline}' does not exist.")
+        graph = context.definitions.load(version).graph
+        statuses = context.store.steps.statuses(record.id)
+        ended_by = [
+            name
+            for name, status in statuses.items()
+            if status is StepStatus.FAILED and graph.nodes[name].step.type == "Fail"
+        ]
+        if ended_by:
+            raise validation_error(f"An execution that was ended by a Fail step ('{ended_by[0]}') cannot be retried.")
+        context.store.steps.reset(record.id, steps_to_reset(graph, statuses))
+        if request.get("ParallelismConfiguration"):
+            context.store.executions.update(record.id, {"parallelism": parallelism_of(request)})
+        context.store.executions.change_status(record.id, ExecutionStatus.EXECUTING, now_ms=context.now_ms())
+        return {"PipelineExecutionArn": record.arn}
+
+    return _steer(context, "RetryPipelineExecution", request, perform)
+
+
+def update_pipeline_execution(context: OperationContext, request: Request) -> Response:
+    """UpdatePipelineExecution: names at any time, parallelism while it runs."""
+    with context.store.transaction():
+        record = require_execution(context, request["PipelineExecutionArn"])
+        values: dict[str, Any] = present(
+            description=request.get("PipelineExecutionDescription"),
+            display_name=request.get("PipelineExecutionDisplayName"),
+            parallelism=parallelism_of(request),
+        )
+        context.store.executions.update(record.id, {**values, "modified_ms": context.now_ms()})
+    context.runner.wake(record.id)
+    return {"PipelineExecutionArn": record.arn}
+
+
+def send_step_result(context: OperationContext, request: Request) -> Response:
+    """SendPipelineExecutionStepSuccess and -Failure: no step waits for a callback, so the token is never known."""
+    raise not_found(
+        f"Callback token '{request['CallbackToken']}' does not belong to a running Callback step; the local engine"
+        " does not run Callback steps yet."
+    )
+
+
+def _steer(context: OperationContext, operation: str, request: Request, perform: Callable[[], Response]) -> Response:
+    pipeline = require_execution(context, request["PipelineExecutionArn"]).pipeline
+    response = once(context, operation, request, perform, pipeline=pipeline)
+    context.runner.wake(str(response["PipelineExecutionArn"]).rpartition("/")[2])
+    return response
+
+
+def _new_execution(context: OperationContext, request: Request) -> ExecutionRecord:
+    pipeline = require_pipeline(context, request["PipelineName"])
+    if request.get("RoleArn"):
+        raise validation_error("RoleArn can be specified only for pipelines that AWS manages.")
+    version = select_version(
+        context, pipeline, version=request.get("PipelineVersionId"), alias=request.get("PipelineVersionAlias")
+    )
+    definition = context.definitions.load(version).definition
+    try:
+        parameters = resolve_parameters(definition, _given_parameters(request))
+    except ParameterError as error:
+        raise validation_error(str(error)) from error
+    now_ms = context.now_ms()
+    execution_id = context.services.new_id(EXECUTION_ID_LENGTH, EXECUTION_ID_ALPHABET)
+    parallelism = parallelism_of(request)
+    record = ExecutionRecord(
+        id=execution_id,
+        arn=context.arns.execution(pipeline.name, execution_id),
+        pipeline=pipeline.name,
+        version=version.version,
+        display_name=request.get("PipelineExecutionDisplayName") or f"execution-{now_ms}",
+        description=request.get("PipelineExecutionDescription"),
+        status=ExecutionStatus.EXECUTING,
+        failure_reason=None,
+        parameters=dict(parameters),
+        parallelism=parallelism if parallelism is not None else pipeline.parallelism,
+        experiment={},
+        role_arn=pipeline.role_arn,
+        created_ms=now_ms,
+        modified_ms=now_ms,
+    )
+    variables = execution_variables(record, context.arns, now=from_ms(now_ms))
+    try:
+        record.experiment.update(resolve_experiment(definition.experiment_config or None, record.parameters, variables))
+    except ResolutionError as error:
+        raise validation_error(f"PipelineExperimentConfig cannot be resolved. {error}") from error
+    return record
+
+
+def _given_parameters(request: Request) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for parameter in request.get("PipelineParameters") or []:
+        if parameter["Name"] in given:
+            raise validation_error(f"Parameter '{parameter['Name']}' is given twice.")
+        given[parameter["Name"]] = parameter["Value"]
+    return given

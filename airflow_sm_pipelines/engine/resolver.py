@@ -1,0 +1,132 @@
+"""Values of expressions: parameters, execution variables, properties of finished steps, property files, joins.
+
+Pure: documents that live elsewhere (property files, S3 objects, the answers of jobs) come through the scope's loaders.
+Conditions are in ``conditions``.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from airflow_sm_pipelines.definition import (
+    ExecutionReference,
+    ExperimentReference,
+    Join,
+    JsonGet,
+    ParameterReference,
+    PropertyFileReference,
+    StepReference,
+    parse_expression,
+)
+from airflow_sm_pipelines.engine.errors import ResolutionError
+from airflow_sm_pipelines.engine.property_path import find_property, parse_json_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from airflow_sm_pipelines.definition import JsonObject, JsonValue
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Everything an expression may refer to while one step is being resolved.
+
+    :param parameters: typed parameter values, defaults included.
+    :param execution: execution variables by name; ``TrainingJobName`` only inside a training step, and so on.
+    :param experiment: ``ExperimentName`` and ``TrialName``, already resolved.
+    :param describe_step: the properties of a finished step (the Describe response of what it made), or None if it has
+        not run in this execution.
+    :param load_property_file: the parsed document of a property file, by step and property file name.
+    :param load_document: the parsed JSON document at an S3 URI.
+    """
+
+    parameters: Mapping[str, JsonValue]
+    execution: Mapping[str, JsonValue]
+    experiment: Mapping[str, JsonValue] = field(default_factory=dict)
+    describe_step: Callable[[str], JsonObject | None] = lambda name: None
+    load_property_file: Callable[[str, str], JsonValue] | None = None
+    load_document: Callable[[str], JsonValue] | None = None
+
+
+def resolve(value: JsonValue, scope: Scope) -> JsonValue:
+    """The value with every expression in it, at any depth, replaced by what it stands for.
+
+    :raises ResolutionError: at the first expression without a value.
+    """
+    if isinstance(value, list):
+        return [resolve(item, scope) for item in value]
+    if not isinstance(value, dict):
+        return value
+    expression = parse_expression(value)
+    if expression is None:
+        return {key: resolve(item, scope) for key, item in value.items()}
+    if isinstance(expression, ParameterReference):
+        return _lookup(scope.parameters, expression.name, "parameter")
+    if isinstance(expression, ExecutionReference):
+        return _lookup(scope.execution, expression.variable, "execution variable")
+    if isinstance(expression, ExperimentReference):
+        return _lookup(scope.experiment, expression.field, "experiment setting")
+    if isinstance(expression, StepReference):
+        return _resolve_step(expression, scope)
+    if isinstance(expression, Join):
+        return expression.on.join(_text(resolve(part, scope)) for part in expression.values)
+    if isinstance(expression, JsonGet):
+        return _resolve_json_get(expression, scope)
+    if isinstance(expression, PropertyFileReference):
+        raise ResolutionError(
+            f"Property file '{expression.property_file}' of step '{expression.step}' can only be read by Std:JsonGet."
+        )
+    raise ResolutionError(f"{type(expression).__name__} has no value outside a ForEach step.")
+
+
+def resolve_text(value: JsonValue, scope: Scope) -> str:
+    """The resolved value as text, as ``Std:Join`` would write it."""
+    return _text(resolve(value, scope))
+
+
+def _lookup(values: Mapping[str, JsonValue], name: str, kind: str) -> JsonValue:
+    if name not in values:
+        known = ", ".join(sorted(values)) or "none"
+        raise ResolutionError(f"There is no {kind} '{name}' here. Known: {known}.")
+    return values[name]
+
+
+def _resolve_step(expression: StepReference, scope: Scope) -> JsonValue:
+    properties = scope.describe_step(expression.step)
+    if properties is None:
+        raise ResolutionError(f"Step '{expression.step}' did not run in this execution, so it has no properties.")
+    value = find_property(properties, expression.path, where=f"Step '{expression.step}'")
+    # Lambda and callback outputs are name and value pairs; the property is the value.
+    if len(expression.path) == 2 and expression.path[0] == "OutputParameters" and isinstance(value, dict):
+        return value.get("Value")
+    return value
+
+
+def _resolve_json_get(expression: JsonGet, scope: Scope) -> JsonValue:
+    path = parse_json_path(expression.path)
+    if isinstance(expression.source, PropertyFileReference):
+        if scope.load_property_file is None:
+            raise ResolutionError("Property files cannot be read here.")
+        source = expression.source
+        document = scope.load_property_file(source.step, source.property_file)
+        where = f"Property file '{source.property_file}' of step '{source.step}'"
+    else:
+        if scope.load_document is None:
+            raise ResolutionError("S3 documents cannot be read here.")
+        uri = resolve_text(expression.source, scope)
+        document = scope.load_document(uri)
+        where = f"The JSON document '{uri}'"
+    return find_property(document, path, where=where)
+
+
+def _text(value: JsonValue) -> str:
+    """How ``Std:Join`` writes a value: booleans in lower case, numbers plainly, lists and objects as JSON."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        raise ResolutionError("Std:Join met a null value.")
+    if isinstance(value, (bool, list, dict)):
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return str(value)

@@ -1,0 +1,313 @@
+"""Drives executions: one thread decides, a bounded pool of workers performs what takes time. Nothing else drives.
+
+The driver takes wake-ups from a queue, asks the scheduler what to do, records it and has it done; it performs instant
+steps itself.
+API calls record what they want in the store and wake the driver. So every decision is made in one thread, from what
+is in the store, and a decision repeated after a crash is the same decision.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_pipelines.definition.status import ExecutionStatus, StepStatus
+from airflow_sm_pipelines.engine.errors import StepError
+from airflow_sm_pipelines.engine.execution_scope import ScopeFactory
+from airflow_sm_pipelines.engine.job_documents import JOB_KINDS, JobKind
+from airflow_sm_pipelines.engine.job_host import Interrupted, JobHost
+from airflow_sm_pipelines.engine.naming import JOB_SUFFIX_ALPHABET, JOB_SUFFIX_LENGTH, ArnFactory, job_name
+from airflow_sm_pipelines.engine.scheduler import Snapshot, decide
+from airflow_sm_pipelines.engine.steps import StepExecutor, StepOutcome, StepTask, executor_for, step_executors
+from airflow_sm_pipelines.engine.store.documents import to_ms
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from airflow_sm_pipelines.engine.definition_cache import DefinitionCache, ParsedDefinition
+    from airflow_sm_pipelines.engine.services import EngineServices
+    from airflow_sm_pipelines.engine.store import ExecutionRecord, StepRecord, Store
+
+_LOG = logging.getLogger(__name__)
+_MAX_REASON = 1024
+_EXECUTION_FAILURE = "Step failure: One or multiple steps failed"
+
+
+@dataclass(slots=True)
+class _LiveExecution:
+    """What the driver keeps in memory of an open execution; all of it can be read again from the store."""
+
+    parsed: ParsedDefinition
+    statuses: dict[str, StepStatus]
+    outcomes: dict[str, bool]
+    stops: dict[str, threading.Event] = field(default_factory=dict)
+
+
+class Runner:
+    """Owns the driver and worker threads of one engine.
+
+    :param max_workers: how many jobs and functions run at once, over all executions.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        services: EngineServices,
+        definitions: DefinitionCache,
+        *,
+        jobs_directory: Path,
+        max_workers: int,
+    ) -> None:
+        self.jobs = JobHost(store, services, directory=jobs_directory)
+        self._store = store
+        self._services = services
+        self._definitions = definitions
+        self._arns = ArnFactory(services.region, services.account_id)
+        self._executors = step_executors()
+        self._live: dict[str, _LiveExecution] = {}
+        self._wakes: queue.Queue[str | None] = queue.Queue()
+        self._waking: set[str] = set()
+        self._waking_lock = threading.Lock()
+        self._shutdown = threading.Event()
+        self._pool = ThreadPoolExecutor(max_workers=max_workers, thread_name_prefix="sm-step")
+        self._driver = threading.Thread(target=self._drive, name="sm-driver", daemon=True)
+
+    def start(self) -> None:
+        """Start the threads and go on with every execution and job that was open when the last engine ended."""
+        for execution_id in self._store.executions.open_ids():
+            self.wake(execution_id)
+        for kind, name in self._store.resources.standalone_active_jobs(list(JOB_KINDS)):
+            self.submit_job(JOB_KINDS[kind], name)
+        self._driver.start()
+
+    def close(self) -> None:
+        """Stop the threads; jobs that run are stopped without an end, so the next start runs them again."""
+        self._shutdown.set()
+        self.jobs.close()
+        self._wakes.put(None)
+        if self._driver.is_alive():
+            self._driver.join()
+        for live in self._live.values():
+            for stop in live.stops.values():
+                stop.set()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def wake(self, execution_id: str) -> None:
+        """Have the driver look at an execution soon."""
+        with self._waking_lock:
+            if execution_id in self._waking:
+                return
+            self._waking.add(execution_id)
+        self._wakes.put(execution_id)
+
+    def submit_job(self, kind: JobKind, name: str) -> None:
+        """Run a job that no step waits for."""
+
+        def run() -> None:
+            try:
+                self.jobs.run(kind, name, threading.Event())
+            except Interrupted:
+                pass
+            except Exception as error:
+                _LOG.exception("Job %s failed in the engine", name)
+                self.jobs.fail(kind, name, f"InternalServerError: {error}")
+
+        self._pool.submit(run)
+
+    def _drive(self) -> None:
+        while (execution_id := self._wakes.get()) is not None:
+            with self._waking_lock:
+                self._waking.discard(execution_id)
+            try:
+                self._advance(execution_id)
+            except Exception as error:
+                _LOG.exception("Execution %s cannot go on", execution_id)
+                self._abandon(execution_id, error)
+
+    def _advance(self, execution_id: str) -> None:
+        execution = self._store.executions.find(execution_id)
+        if execution is None or execution.status.is_terminal or self._shutdown.is_set():
+            self._live.pop(execution_id, None)
+            return
+        live = self._live.get(execution_id)
+        if live is None:
+            live = self._live[execution_id] = self._load(execution)
+        live.statuses = self._store.steps.statuses(execution_id)
+        decision = decide(
+            live.parsed.graph,
+            Snapshot(
+                statuses=live.statuses,
+                outcomes=live.outcomes,
+                stop_requested=execution.status is ExecutionStatus.STOPPING,
+                max_parallel=execution.parallelism,
+            ),
+        )
+        for name in decision.stop:
+            self._stop_step(execution, live, name)
+        if decision.start:
+            self._store.steps.start(execution_id, decision.start, now_ms=self._now_ms())
+            for name in decision.start:
+                self._begin(execution, live, name)
+        if decision.final is not None:
+            # Out of memory first: a RetryPipelineExecution that comes right after must find it gone.
+            self._live.pop(execution_id, None)
+            failed = decision.final is ExecutionStatus.FAILED
+            self._store.executions.change_status(
+                execution_id,
+                decision.final,
+                now_ms=self._now_ms(),
+                failure_reason=_EXECUTION_FAILURE if failed else None,
+            )
+
+    def _load(self, execution: ExecutionRecord) -> _LiveExecution:
+        """An execution as the store has it; steps that were running when the last engine ended are begun again."""
+        version = self._store.pipelines.find_version(execution.pipeline, execution.version)
+        if version is None:
+            raise LookupError(f"Version {execution.version} of pipeline '{execution.pipeline}' is gone.")
+        records = self._store.steps.all_of(execution.id)
+        live = _LiveExecution(
+            parsed=self._definitions.load(version),
+            statuses={},
+            outcomes={
+                record.name: record.properties.get("Outcome") is True
+                for record in records
+                if record.properties is not None and "Outcome" in record.properties
+            },
+        )
+        for record in records:
+            if not record.status.is_terminal:
+                self._recover(execution, live, record)
+        return live
+
+    def _recover(self, execution: ExecutionRecord, live: _LiveExecution, record: StepRecord) -> None:
+        # Nothing of an execution that is being stopped is run again: the processes are gone.
+        if execution.status is ExecutionStatus.STOPPING or record.status is StepStatus.STOPPING:
+            if record.resource_kind and record.resource_name and record.resource_kind in JOB_KINDS:
+                self.jobs.end_stopped(JOB_KINDS[record.resource_kind], record.resource_name)
+            self._finish(execution.id, record.name, StepOutcome(status=StepStatus.STOPPED))
+            return
+        self._store.steps.restart(execution.id, record.name)
+        self._begin(execution, live, record.name)
+
+    def _begin(self, execution: ExecutionRecord, live: _LiveExecution, name: str) -> None:
+        node = live.parsed.graph.nodes[name]
+        executor = executor_for(self._executors, node.step.type)
+        live.stops[name] = threading.Event()
+        task = self._new_task(execution, live, name)
+        if not executor.is_instant:
+            self._pool.submit(self._perform, executor, task)
+            return
+        outcome = self._perform(executor, task)
+        if outcome is not None and outcome.properties is not None and "Outcome" in outcome.properties:
+            live.outcomes[name] = outcome.properties["Outcome"] is True
+
+    def _new_task(self, execution: ExecutionRecord, live: _LiveExecution, name: str) -> StepTask:
+        record = self._store.steps.find(execution.id, name)
+        made = record.resource_name if record is not None else None
+        scopes = ScopeFactory(self._store, self._services, self._arns, execution, live.parsed.definition)
+        suffix = self._services.new_id(JOB_SUFFIX_LENGTH, JOB_SUFFIX_ALPHABET)
+
+        def mark_executing(*, metadata: Any = None, resource: tuple[str, str] | None = None) -> None:
+            columns: dict[str, Any] = {} if metadata is None else {"metadata": metadata}
+            if resource is not None:
+                columns["resource_kind"], columns["resource_name"] = resource
+            with self._store.transaction():
+                current = self._store.steps.find(execution.id, name)
+                # A stop may have come first; the step stays Stopping then.
+                stopping = current is not None and current.status is StepStatus.STOPPING
+                status = StepStatus.STOPPING if stopping else StepStatus.EXECUTING
+                self._store.steps.change_status(execution.id, name, status, **columns)
+
+        return StepTask(
+            execution_id=execution.id,
+            step=live.parsed.graph.nodes[name].step,
+            new_scope=scopes.make,
+            new_name=made or job_name(execution.id, name, suffix),
+            has_resource=made is not None,
+            stop=live.stops[name],
+            shutdown=self._shutdown,
+            store=self._store,
+            services=self._services,
+            arns=self._arns,
+            jobs=self.jobs,
+            mark_executing=mark_executing,
+        )
+
+    def _perform(self, executor: StepExecutor, task: StepTask) -> StepOutcome | None:
+        """Perform one step and record its end; None if the engine shut down meanwhile."""
+        name = task.step.name
+        if self._shutdown.is_set():
+            return None
+        try:
+            prepared = executor.prepare(task)
+            if executor.is_instant:
+                with self._store.transaction():
+                    outcome = executor.run(task, prepared)
+                    self._finish(task.execution_id, name, outcome)
+                return outcome
+            outcome = executor.run(task, prepared)
+            if self._shutdown.is_set() and outcome.status is StepStatus.STOPPED:
+                return None
+        except Interrupted:
+            return None
+        except StepError as error:
+            outcome = StepOutcome(status=StepStatus.FAILED, failure_reason=str(error))
+        except Exception as error:
+            _LOG.exception("Step %s of execution %s failed in the engine", name, task.execution_id)
+            reason = f"InternalServerError: {type(error).__name__}: {error}"
+            self._fail_resource(task, reason)
+            outcome = StepOutcome(status=StepStatus.FAILED, failure_reason=reason)
+        self._finish(task.execution_id, name, outcome)
+        return outcome
+
+    def _fail_resource(self, task: StepTask, reason: str) -> None:
+        record = self._store.steps.find(task.execution_id, task.step.name)
+        if record and record.resource_kind and record.resource_name and record.resource_kind in JOB_KINDS:
+            self.jobs.fail(JOB_KINDS[record.resource_kind], record.resource_name, reason)
+
+    def _finish(self, execution_id: str, name: str, outcome: StepOutcome) -> None:
+        columns: dict[str, Any] = {
+            "ended_ms": self._now_ms(),
+            "failure_reason": outcome.failure_reason[:_MAX_REASON] if outcome.failure_reason else None,
+        }
+        if outcome.metadata is not None:
+            columns["metadata"] = outcome.metadata
+        if outcome.properties is not None:
+            columns["properties"] = outcome.properties
+        if outcome.resource is not None:
+            columns["resource_kind"], columns["resource_name"] = outcome.resource
+        self._store.steps.change_status(execution_id, name, outcome.status, **columns)
+        self.wake(execution_id)
+
+    def _stop_step(self, execution: ExecutionRecord, live: _LiveExecution, name: str) -> None:
+        with self._store.transaction():
+            record = self._store.steps.find(execution.id, name)
+            if record is None or record.status.is_terminal:
+                return
+            self._store.steps.change_status(execution.id, name, StepStatus.STOPPING)
+            if record.resource_kind and record.resource_name and record.resource_kind in JOB_KINDS:
+                self.jobs.stop(JOB_KINDS[record.resource_kind], record.resource_name)
+        live.stops.setdefault(name, threading.Event()).set()
+
+    def _abandon(self, execution_id: str, error: Exception) -> None:
+        """End an execution the engine cannot drive, so that nobody waits for it for ever."""
+        self._live.pop(execution_id, None)
+        try:
+            record = self._store.executions.find(execution_id)
+            if record is not None and not record.status.is_terminal:
+                stopping = record.status is ExecutionStatus.STOPPING
+                self._store.executions.change_status(
+                    execution_id,
+                    ExecutionStatus.STOPPED if stopping else ExecutionStatus.FAILED,
+                    now_ms=self._now_ms(),
+                    failure_reason=f"InternalServerError: {type(error).__name__}: {error}"[:_MAX_REASON],
+                )
+        except Exception:
+            _LOG.exception("Execution %s cannot be ended either", execution_id)
+
+    def _now_ms(self) -> int:
+        return to_ms(self._services.clock())

@@ -1,0 +1,184 @@
+"""What an execution does next: from the graph and the steps' statuses to starts, stops and the final status.
+
+Pure, and the one place where the rules of running stand:
+
+* A step starts when each of its dependencies ended as its trigger says (``Completed`` means Succeeded) and, inside a
+  Condition's branch, when the Condition took that branch.
+* A step that waits for something that can no longer happen never starts: the branch not taken, and whatever depends
+  on it. Depending on a Condition step means waiting for its evaluation, not for its branches.
+* A Failed or Stopped step is *handled* if a step with a matching trigger (``Failed``, ``Stopped``, ``Any``) runs or
+  still may. An unhandled one blocks: running steps finish, nothing new starts except steps with such a trigger and what
+  depends on these. (Whether the service still starts independent branches is not documented; this is our choice.)
+* Final status: Stopped if a stop was requested, Failed if a failure was unhandled, CompletedWithFailures if all were
+  handled (SDK v3, ``StepDependency``), else Succeeded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from airflow_sm_pipelines.definition.status import ExecutionStatus, StepStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_sm_pipelines.definition import StepGraph, StepNode
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Where an execution stands.
+
+    :param statuses: the status of every step that was scheduled; absent means not yet.
+    :param outcomes: what each evaluated Condition step found.
+    :param stop_requested: whether StopPipelineExecution was called.
+    :param max_parallel: how many steps may be active at once; None means no limit.
+    """
+
+    statuses: Mapping[str, StepStatus]
+    outcomes: Mapping[str, bool] = field(default_factory=dict)
+    stop_requested: bool = False
+    max_parallel: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do now: steps to start, active steps to stop, and the final status once nothing is left to do."""
+
+    start: tuple[str, ...] = ()
+    stop: tuple[str, ...] = ()
+    final: ExecutionStatus | None = None
+
+
+class Prospect(Enum):
+    """What lies ahead of a step that is not scheduled yet."""
+
+    READY = "ready"
+    WAITING = "waiting"
+    NEVER = "never"
+
+
+def decide(graph: StepGraph, snapshot: Snapshot) -> Decision:
+    """The next actions of an execution; the same snapshot always gives the same decision.
+
+    Starts come in topological order, so with a limit the steps declared first go first.
+    """
+    active = [name for name, status in snapshot.statuses.items() if not status.is_terminal]
+    if snapshot.stop_requested:
+        stop = tuple(name for name in active if snapshot.statuses[name] is not StepStatus.STOPPING)
+        return Decision(stop=stop, final=None if active else ExecutionStatus.STOPPED)
+    prospects = find_prospects(graph, snapshot)
+    handlers = _find_handlers(graph)
+    unhandled = [
+        name
+        for name, status in snapshot.statuses.items()
+        if status in (StepStatus.FAILED, StepStatus.STOPPED)
+        and not _is_handled(name, status, handlers=handlers, prospects=prospects)
+    ]
+    ready = [name for name in graph.order if prospects.get(name) is Prospect.READY]
+    if unhandled and ready:
+        rescuers = _find_rescuers(graph)
+        ready = [name for name in ready if name in rescuers]
+    if snapshot.max_parallel is not None:
+        ready = ready[: max(0, snapshot.max_parallel - len(active))]
+    if active or ready:
+        return Decision(start=tuple(ready))
+    return Decision(final=_final_status(snapshot, has_unhandled=bool(unhandled)))
+
+
+def find_prospects(graph: StepGraph, snapshot: Snapshot) -> dict[str, Prospect]:
+    """The prospect of every step that is not scheduled."""
+    prospects: dict[str, Prospect] = {}
+    for name in graph.order:
+        if name not in snapshot.statuses:
+            prospects[name] = _prospect(graph.nodes[name], snapshot, prospects)
+    return prospects
+
+
+def steps_to_reset(graph: StepGraph, statuses: Mapping[str, StepStatus]) -> tuple[str, ...]:
+    """The steps RetryPipelineExecution runs again: those that failed or stopped, and whatever ran because of that."""
+    reset = {name for name, status in statuses.items() if status in (StepStatus.FAILED, StepStatus.STOPPED)}
+    work = list(reset)
+    while work:
+        followers = [name for name in graph.downstream(work.pop()) if name not in reset]
+        reset.update(followers)
+        work.extend(followers)
+    return tuple(name for name in graph.order if name in reset and name in statuses)
+
+
+def _prospect(node: StepNode, snapshot: Snapshot, prospects: Mapping[str, Prospect]) -> Prospect:
+    waiting = False
+    if node.parent is not None:
+        status = snapshot.statuses.get(node.parent)
+        if status is None:
+            if prospects[node.parent] is Prospect.NEVER:
+                return Prospect.NEVER
+            waiting = True
+        elif not status.is_terminal:
+            waiting = True
+        elif status is not StepStatus.SUCCEEDED or snapshot.outcomes.get(node.parent) is not (node.branch == "If"):
+            return Prospect.NEVER
+    for dependency in node.upstream:
+        status = snapshot.statuses.get(dependency.step)
+        if status is None:
+            if prospects[dependency.step] is Prospect.NEVER:
+                return Prospect.NEVER
+            waiting = True
+        elif not status.is_terminal:
+            waiting = True
+        elif not _satisfies(dependency.trigger, status):
+            return Prospect.NEVER
+    return Prospect.WAITING if waiting else Prospect.READY
+
+
+def _satisfies(trigger: str, status: StepStatus) -> bool:
+    if trigger == "Any":
+        return True
+    wanted = {"Completed": StepStatus.SUCCEEDED, "Failed": StepStatus.FAILED, "Stopped": StepStatus.STOPPED}
+    return wanted[trigger] is status
+
+
+def _find_handlers(graph: StepGraph) -> dict[str, list[tuple[str, str]]]:
+    """For each step, the steps that name a trigger other than Completed on it, with that trigger."""
+    handlers: dict[str, list[tuple[str, str]]] = {}
+    for name, node in graph.nodes.items():
+        for dependency in node.upstream:
+            if dependency.trigger != "Completed":
+                handlers.setdefault(dependency.step, []).append((name, dependency.trigger))
+    return handlers
+
+
+def _is_handled(
+    name: str,
+    status: StepStatus,
+    *,
+    handlers: Mapping[str, list[tuple[str, str]]],
+    prospects: Mapping[str, Prospect],
+) -> bool:
+    # A handler that is absent from the prospects has been scheduled already.
+    return any(
+        _satisfies(trigger, status) and prospects.get(handler) is not Prospect.NEVER
+        for handler, trigger in handlers.get(name, ())
+    )
+
+
+def _find_rescuers(graph: StepGraph) -> set[str]:
+    """Steps that may start while a failure blocks: those with a run condition, and all that follow from them."""
+    rescuers: set[str] = set()
+    for name in graph.order:
+        node = graph.nodes[name]
+        if node.parent in rescuers or any(
+            dependency.trigger != "Completed" or dependency.step in rescuers for dependency in node.upstream
+        ):
+            rescuers.add(name)
+    return rescuers
+
+
+def _final_status(snapshot: Snapshot, *, has_unhandled: bool) -> ExecutionStatus:
+    if has_unhandled:
+        return ExecutionStatus.FAILED
+    if any(status in (StepStatus.FAILED, StepStatus.STOPPED) for status in snapshot.statuses.values()):
+        return ExecutionStatus.COMPLETED_WITH_FAILURES
+    return ExecutionStatus.SUCCEEDED

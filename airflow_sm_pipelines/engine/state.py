@@ -1,0 +1,64 @@
+"""The legal status changes of executions and steps.
+
+Every status the store writes passes through here first. Pure; reads nothing but its arguments.
+"""
+
+from __future__ import annotations
+
+from airflow_sm_pipelines.definition.status import ExecutionStatus, StepStatus
+from airflow_sm_pipelines.engine.errors import StateError
+
+_EXECUTION_CHANGES: dict[ExecutionStatus, frozenset[ExecutionStatus]] = {
+    ExecutionStatus.EXECUTING: frozenset(
+        {
+            ExecutionStatus.STOPPING,
+            ExecutionStatus.FAILED,
+            ExecutionStatus.SUCCEEDED,
+            ExecutionStatus.COMPLETED_WITH_FAILURES,
+        }
+    ),
+    ExecutionStatus.STOPPING: frozenset({ExecutionStatus.STOPPED}),
+    # RetryPipelineExecution is the only way out of a terminal status.
+    ExecutionStatus.STOPPED: frozenset({ExecutionStatus.EXECUTING}),
+    ExecutionStatus.FAILED: frozenset({ExecutionStatus.EXECUTING}),
+    ExecutionStatus.COMPLETED_WITH_FAILURES: frozenset({ExecutionStatus.EXECUTING}),
+    ExecutionStatus.SUCCEEDED: frozenset(),
+}
+
+_STEP_CHANGES: dict[StepStatus, frozenset[StepStatus]] = {
+    StepStatus.STARTING: frozenset(
+        {StepStatus.EXECUTING, StepStatus.STOPPING, StepStatus.STOPPED, StepStatus.FAILED, StepStatus.SUCCEEDED}
+    ),
+    # Back to Starting: the engine died while the step ran, and runs it again.
+    StepStatus.EXECUTING: frozenset(
+        {StepStatus.STARTING, StepStatus.STOPPING, StepStatus.STOPPED, StepStatus.FAILED, StepStatus.SUCCEEDED}
+    ),
+    # A job may end by itself before the stop reaches it, so Stopping leads to all three ends.
+    StepStatus.STOPPING: frozenset({StepStatus.STOPPED, StepStatus.FAILED, StepStatus.SUCCEEDED}),
+    StepStatus.STOPPED: frozenset(),
+    StepStatus.FAILED: frozenset(),
+    StepStatus.SUCCEEDED: frozenset(),
+}
+
+
+def check_execution_change(current: ExecutionStatus, new: ExecutionStatus) -> None:
+    """Pass if an execution may go from ``current`` to ``new``.
+
+    :raises StateError: if it may not.
+    """
+    if new not in _EXECUTION_CHANGES[current]:
+        raise StateError(f"An execution cannot go from {current} to {new}.")
+
+
+def check_step_change(current: StepStatus, new: StepStatus) -> None:
+    """Pass if a step may go from ``current`` to ``new``.
+
+    :raises StateError: if it may not.
+    """
+    if new not in _STEP_CHANGES[current]:
+        raise StateError(f"A step cannot go from {current} to {new}.")
+
+
+def is_retryable(status: ExecutionStatus) -> bool:
+    """Whether RetryPipelineExecution applies to an execution of this status."""
+    return ExecutionStatus.EXECUTING in _EXECUTION_CHANGES[status]

@@ -1,0 +1,58 @@
+"""Model and RegisterModel steps: make the records that CreateModel and CreateModelPackage make."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_sm_pipelines.engine.errors import ServiceError, StepError
+from airflow_sm_pipelines.engine.job_documents import without_nulls
+from airflow_sm_pipelines.engine.model_registry import add_model, add_model_package, ensure_group
+from airflow_sm_pipelines.engine.resolver import resolve
+from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
+
+
+def _resolve_request(task: StepTask, operation: str, name: dict[str, str]) -> dict[str, Any]:
+    resolved = resolve(task.step.arguments, task.scope)
+    if not isinstance(resolved, dict):
+        raise StepError(f"The arguments of step '{task.step.name}' are not an object.")
+    request: dict[str, Any] = without_nulls(resolved)
+    fault = task.services.validate_request(operation, {**request, **name})
+    if fault:
+        raise StepError(f"ClientError: {fault}")
+    return request
+
+
+class ModelExecutor:
+    """Performs a Model step."""
+
+    is_instant = True
+
+    def prepare(self, task: StepTask) -> dict[str, Any]:
+        """The resolved CreateModel request."""
+        return _resolve_request(task, "CreateModel", {"ModelName": task.new_name})
+
+    def run(self, task: StepTask, prepared: dict[str, Any]) -> StepOutcome:
+        """Make the model."""
+        record = add_model(task.store, task.arns, {**prepared, "ModelName": task.new_name}, now=task.services.clock())
+        return StepOutcome(metadata={"Model": {"Arn": record.arn}}, resource=(record.kind, record.name))
+
+
+class RegisterModelExecutor:
+    """Performs a RegisterModel step: the next version in a model package group, which is made if it is not there."""
+
+    is_instant = True
+
+    def prepare(self, task: StepTask) -> dict[str, Any]:
+        """The resolved CreateModelPackage request."""
+        return _resolve_request(task, "CreateModelPackage", {})
+
+    def run(self, task: StepTask, prepared: dict[str, Any]) -> StepOutcome:
+        """Make the model package."""
+        now = task.services.clock()
+        try:
+            if prepared.get("ModelPackageGroupName"):
+                ensure_group(task.store, task.arns, prepared["ModelPackageGroupName"], now=now)
+            record = add_model_package(task.store, task.arns, prepared, now=now)
+        except ServiceError as error:
+            raise StepError(f"ClientError: {error.message}") from error
+        return StepOutcome(metadata={"RegisterModel": {"Arn": record.arn}}, resource=(record.kind, record.name))

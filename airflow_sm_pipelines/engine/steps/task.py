@@ -1,0 +1,84 @@
+"""What a step's executor gets and gives: the task, the outcome, and the shape every executor has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow_sm_pipelines.definition.status import StepStatus
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Mapping
+
+    from airflow_sm_pipelines.definition import JsonObject, Step
+    from airflow_sm_pipelines.engine.job_host import JobHost
+    from airflow_sm_pipelines.engine.naming import ArnFactory
+    from airflow_sm_pipelines.engine.resolver import Scope
+    from airflow_sm_pipelines.engine.services import EngineServices
+    from airflow_sm_pipelines.engine.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class StepTask:
+    """One step of one execution that is to be performed now.
+
+    :param new_scope: a scope for this step with these further execution variables, such as ``TrainingJobName``.
+    :param new_name: the name for what the step makes; the one it already made, after a restart.
+    :param has_resource: whether the step made its resource before a restart.
+    :param stop: set when the step is asked to stop, or the engine shuts down.
+    :param shutdown: set when the engine shuts down.
+    :param mark_executing: records the step as Executing with this metadata and resource.
+    """
+
+    execution_id: str
+    step: Step
+    new_scope: Callable[[Mapping[str, str]], Scope]
+    new_name: str
+    has_resource: bool
+    stop: threading.Event
+    shutdown: threading.Event
+    store: Store
+    services: EngineServices
+    arns: ArnFactory
+    jobs: JobHost
+    mark_executing: Callable[..., None]
+
+    @property
+    def scope(self) -> Scope:
+        """The scope without further variables."""
+        return self.new_scope({})
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutcome:
+    """How a step ended.
+
+    :param metadata: its ``Metadata``; None leaves what ``mark_executing`` recorded.
+    :param properties: what property paths find, where that is not the Describe answer of a resource.
+    :param resource: kind and name of the resource whose Describe answer property paths read.
+    """
+
+    status: StepStatus = StepStatus.SUCCEEDED
+    failure_reason: str | None = None
+    metadata: JsonObject | None = None
+    properties: JsonObject | None = None
+    resource: tuple[str, str] | None = None
+
+
+class StepExecutor(Protocol):
+    """Performs the steps of one type.
+
+    ``prepare`` works out what to do and may read from outside; ``run`` does it. An instant executor's ``run`` is called
+    inside the transaction that records the step's end, so it must be brief and write only to the store.
+    """
+
+    is_instant: bool
+
+    def prepare(self, task: StepTask) -> Any:
+        """What ``run`` needs; raises StepError if the step cannot be performed."""
+        ...
+
+    def run(self, task: StepTask, prepared: Any) -> StepOutcome:
+        """Perform the step."""
+        ...

@@ -1,0 +1,32 @@
+"""Steps that have no local meaning yet: they fail, and say so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_sm_pipelines.engine.errors import StepError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
+
+
+class UnsupportedExecutor:
+    """Fails a step of a type the engine does not know, never passing it over."""
+
+    is_instant = True
+
+    def __init__(self, supported: Iterable[str]) -> None:
+        self._supported = ", ".join(sorted(supported))
+
+    def prepare(self, task: StepTask) -> None:
+        """Always a failure."""
+        raise StepError(
+            f"Step type '{task.step.type}' has no local meaning yet, so step '{task.step.name}' cannot run here."
+            f" The local engine runs: {self._supported}. Run this pipeline on SageMaker, or leave the step out."
+        )
+
+    def run(self, task: StepTask, prepared: None) -> StepOutcome:
+        """Never reached."""
+        raise AssertionError

@@ -1,0 +1,111 @@
+"""Pipeline executions in the database. Status changes pass through the state machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_pipelines.definition.status import ExecutionStatus
+from airflow_sm_pipelines.engine.state import check_execution_change
+from airflow_sm_pipelines.engine.store.documents import decode_document, encode_document
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+    from airflow_sm_pipelines.definition import JsonValue
+    from airflow_sm_pipelines.engine.store.database import Database, Page
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionRecord:
+    """One execution of a pipeline version.
+
+    :param parameters: all parameters of the definition with their typed values.
+    :param experiment: the resolved PipelineExperimentConfig; empty if the definition has none.
+    """
+
+    id: str
+    arn: str
+    pipeline: str
+    version: int
+    display_name: str
+    description: str | None
+    status: ExecutionStatus
+    failure_reason: str | None
+    parameters: dict[str, JsonValue]
+    parallelism: int | None
+    experiment: dict[str, JsonValue]
+    role_arn: str | None
+    created_ms: int
+    modified_ms: int
+
+
+class ExecutionTable:
+    """Reads and writes executions."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def find(self, execution_id: str) -> ExecutionRecord | None:
+        """The execution of this id."""
+        row = self._database.row("SELECT * FROM executions WHERE id = ?", (execution_id,))
+        return _execution(row) if row else None
+
+    def add(self, record: ExecutionRecord) -> None:
+        """Add an execution, and note on its pipeline and version that it ran."""
+        values: dict[str, Any] = {name: getattr(record, name) for name in ExecutionRecord.__slots__}
+        values["status"] = record.status.value
+        values["parameters"] = encode_document(record.parameters)
+        values["experiment"] = encode_document(record.experiment)
+        with self._database.transaction():
+            self._database.insert("executions", values)
+            self._database.update("pipelines", {"last_run_ms": record.created_ms}, "name = ?", (record.pipeline,))
+            self._database.update(
+                "versions",
+                {"last_execution_arn": record.arn},
+                "pipeline = ? AND version = ?",
+                (record.pipeline, record.version),
+            )
+
+    def update(self, execution_id: str, values: dict[str, Any]) -> None:
+        """Change columns other than the status."""
+        self._database.update("executions", values, "id = ?", (execution_id,))
+
+    def change_status(
+        self, execution_id: str, status: ExecutionStatus, *, now_ms: int, failure_reason: str | None = None
+    ) -> None:
+        """Move an execution to another status.
+
+        :raises StateError: if the state machine does not allow it.
+        """
+        with self._database.transaction():
+            record = self.find(execution_id)
+            if record is None:
+                raise LookupError(f"Execution '{execution_id}' is gone.")
+            check_execution_change(record.status, status)
+            self.update(execution_id, {"status": status.value, "failure_reason": failure_reason, "modified_ms": now_ms})
+
+    def open_ids(self, pipeline: str | None = None) -> list[str]:
+        """The executions that have not ended, oldest first."""
+        sql = "SELECT id FROM executions WHERE status IN ('Executing', 'Stopping')"
+        if pipeline is None:
+            rows = self._database.rows(f"{sql} ORDER BY seq")
+        else:
+            rows = self._database.rows(f"{sql} AND pipeline = ? ORDER BY seq", (pipeline,))
+        return [row["id"] for row in rows]
+
+    def page(
+        self, filters: Sequence[tuple[str, Any]], page: Page
+    ) -> tuple[list[ExecutionRecord], tuple[Any, Any] | None]:
+        """One page of executions."""
+        rows, after = self._database.page("executions", filters, page)
+        return [_execution(row) for row in rows], after
+
+
+def _execution(row: sqlite3.Row) -> ExecutionRecord:
+    values = {name: row[name] for name in ExecutionRecord.__slots__}
+    values["status"] = ExecutionStatus(row["status"])
+    values["parameters"] = decode_document(row["parameters"])
+    values["experiment"] = decode_document(row["experiment"])
+    return ExecutionRecord(**values)

@@ -1,0 +1,58 @@
+"""The database's schema as a list of migrations; the position of the last one applied is its version.
+
+Append to ``MIGRATIONS``; never change an entry that was released.
+"""
+
+from __future__ import annotations
+
+_FIRST = """
+CREATE TABLE pipelines (
+    name TEXT PRIMARY KEY, seq INTEGER NOT NULL, arn TEXT NOT NULL UNIQUE, display_name TEXT NOT NULL, description TEXT,
+    role_arn TEXT, parallelism INTEGER, created_ms INTEGER NOT NULL, modified_ms INTEGER NOT NULL, last_run_ms INTEGER);
+CREATE INDEX pipelines_by_creation ON pipelines (created_ms, name);
+
+CREATE TABLE versions (
+    pipeline TEXT NOT NULL REFERENCES pipelines (name) ON DELETE CASCADE, version INTEGER NOT NULL,
+    definition TEXT NOT NULL, hash TEXT NOT NULL, display_name TEXT, description TEXT, created_ms INTEGER NOT NULL,
+    last_execution_arn TEXT, PRIMARY KEY (pipeline, version));
+
+CREATE TABLE aliases (
+    pipeline TEXT NOT NULL, alias TEXT NOT NULL, version INTEGER NOT NULL, PRIMARY KEY (pipeline, alias),
+    FOREIGN KEY (pipeline, version) REFERENCES versions (pipeline, version) ON DELETE CASCADE);
+
+CREATE TABLE executions (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, arn TEXT NOT NULL UNIQUE,
+    pipeline TEXT NOT NULL REFERENCES pipelines (name) ON DELETE CASCADE, version INTEGER NOT NULL,
+    display_name TEXT NOT NULL, description TEXT, status TEXT NOT NULL, failure_reason TEXT, parameters TEXT NOT NULL,
+    parallelism INTEGER, experiment TEXT NOT NULL, role_arn TEXT, created_ms INTEGER NOT NULL,
+    modified_ms INTEGER NOT NULL);
+CREATE INDEX executions_by_creation ON executions (pipeline, created_ms, id);
+CREATE INDEX executions_by_arn ON executions (pipeline, arn, id);
+CREATE INDEX executions_by_status ON executions (status);
+
+CREATE TABLE steps (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, execution_id TEXT NOT NULL REFERENCES executions (id) ON DELETE CASCADE,
+    name TEXT NOT NULL, status TEXT, started_ms INTEGER, ended_ms INTEGER, failure_reason TEXT, metadata TEXT NOT NULL,
+    properties TEXT, resource_kind TEXT, resource_name TEXT, attempt INTEGER NOT NULL, UNIQUE (execution_id, name));
+CREATE INDEX steps_by_start ON steps (execution_id, started_ms, seq);
+
+CREATE INDEX steps_by_resource ON steps (resource_kind, resource_name);
+
+CREATE TABLE resources (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, name TEXT NOT NULL, arn TEXT NOT NULL UNIQUE,
+    status TEXT, family TEXT, version INTEGER, document TEXT NOT NULL, created_ms INTEGER NOT NULL,
+    modified_ms INTEGER NOT NULL, UNIQUE (kind, name));
+CREATE INDEX resources_by_creation ON resources (kind, created_ms, name);
+CREATE INDEX resources_by_family ON resources (kind, family, version);
+
+CREATE TABLE tokens (
+    operation TEXT NOT NULL, token TEXT NOT NULL, fingerprint TEXT NOT NULL, response TEXT NOT NULL, pipeline TEXT,
+    PRIMARY KEY (operation, token));
+CREATE INDEX tokens_by_pipeline ON tokens (pipeline);
+
+CREATE TABLE tags (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, arn TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
+    UNIQUE (arn, key));
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST,)
