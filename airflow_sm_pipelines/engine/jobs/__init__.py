@@ -1,0 +1,28 @@
+"""Runs what a step starts: processing, training and transform jobs and Lambda functions, each as real processes.
+
+:func:`run_job` and :func:`run_function` block until the work has ended and always come back with an outcome.
+"""
+
+from __future__ import annotations
+
+from airflow_sm_pipelines.engine.jobs.function import FunctionOutcome, FunctionSpec, run_function
+from airflow_sm_pipelines.engine.jobs.images import ImageCatalog, ImageEntry, ImageError
+from airflow_sm_pipelines.engine.jobs.isolation import Isolation, IsolationMode, probe_isolation
+from airflow_sm_pipelines.engine.jobs.job import JobContext, JobOutcome, JobSpec
+from airflow_sm_pipelines.engine.jobs.job_runner import run_job
+
+__all__ = [
+    "FunctionOutcome",
+    "FunctionSpec",
+    "ImageCatalog",
+    "ImageEntry",
+    "ImageError",
+    "Isolation",
+    "IsolationMode",
+    "JobContext",
+    "JobOutcome",
+    "JobSpec",
+    "probe_isolation",
+    "run_function",
+    "run_job",
+]

@@ -1,0 +1,146 @@
+"""One instance of a job as its container would be: its directory, its files under ``/opt/ml``, and its launch.
+
+Belongs here: what processing and training share about an instance. Does not belong here: either one's own contract.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from airflow_sm_pipelines.engine.jobs.failures import JobFailure
+from airflow_sm_pipelines.engine.jobs.instances import Instance
+from airflow_sm_pipelines.engine.jobs.interpreters import make_layer
+from airflow_sm_pipelines.engine.jobs.isolation import OPT_ML, IsolationMode
+from airflow_sm_pipelines.engine.jobs.job_environment import SITE_DIRECTORY, build_environment, rewrite_paths
+from airflow_sm_pipelines.engine.jobs.process import LaunchPlan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow_sm_pipelines.definition import JsonValue
+    from airflow_sm_pipelines.engine.jobs.interpreters import Interpreter
+    from airflow_sm_pipelines.engine.jobs.job import JobContext
+
+PROGRAMS_DIRECTORY = SITE_DIRECTORY.parent
+_HOSTS_FILE = Path("/etc/hosts")
+_DIRECTORIES = ("input/config", "input/data", "model", "output/data", "code", "config", "processing")
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """The directory of one instance.
+
+    :param host: ``algo-1``.
+    :param root: everything of the instance is below it.
+    """
+
+    host: str
+    root: Path
+
+    @classmethod
+    def create(cls, directory: Path, host: str) -> Container:
+        """Make the directories of an instance below a job's directory."""
+        container = cls(host, (directory / host).resolve())
+        for name in _DIRECTORIES:
+            (container.opt_ml / name).mkdir(parents=True, exist_ok=True)
+        for path in (container.root / "work", container.root / "home", container.root / "tmp"):
+            path.mkdir(exist_ok=True)
+        return container
+
+    @property
+    def opt_ml(self) -> Path:
+        """What the job sees as ``/opt/ml``."""
+        return self.root / "opt-ml"
+
+    def path_of(self, local_path: str) -> Path:
+        """Give the place on this machine of a path below ``/opt/ml``.
+
+        :raises JobFailure: the path is elsewhere.
+        """
+        path = PurePosixPath(local_path)
+        if ".." in path.parts or not path.is_relative_to(OPT_ML):
+            raise JobFailure(f"ClientError: the local path '{local_path}' must be below {OPT_ML}.")
+        return self.opt_ml / path.relative_to(OPT_ML)
+
+    def write_json(self, local_path: str, value: JsonValue) -> None:
+        """Write one of the contract's configuration files."""
+        path = self.path_of(local_path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(value), encoding="utf-8")
+
+    def read_text(self, local_path: str, max_characters: int) -> str | None:
+        """Read the beginning of a file that the job may have left; None when it has not."""
+        path = self.path_of(local_path)
+        if path.is_symlink() or not path.is_file():
+            return None
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return file.read(max_characters).strip() or None
+
+    def plan_instance(
+        self,
+        argv: Sequence[str],
+        *,
+        interpreter: Interpreter,
+        context: JobContext,
+        contract: Mapping[str, str],
+        requested: Mapping[str, str],
+        hosts: Sequence[str] = (),
+        cwd: Path | None = None,
+    ) -> Instance:
+        """Say how to start the instance's program.
+
+        :param contract: variables that SageMaker sets for this kind of job.
+        :param requested: variables of the request.
+        :param hosts: all instances of the job, when they shall find each other by name.
+        """
+        programs = make_layer(interpreter, self.root / "layer")
+        mode = context.isolation.mode
+        is_private = context.isolation.has_private_opt_ml
+        fallback = (
+            {} if is_private else {"SAGEMAKER_BASE_DIR": str(self.opt_ml.parent), "TMPDIR": str(self.root / "tmp")}
+        )
+        environment = build_environment(
+            host=os.environ,
+            aws={
+                "AWS_ENDPOINT_URL": context.endpoint_url,
+                "AWS_REGION": context.region,
+                "AWS_DEFAULT_REGION": context.region,
+                **context.environment,
+            },
+            requested=requested,
+            contract={**contract, **fallback},
+            home=self.root / "home",
+            programs=programs,
+        )
+        command = list(argv)
+        if not is_private:
+            # The toolkits append opt/ml to this variable, so that name leads to the same place.
+            (self.root / "opt").mkdir(exist_ok=True)
+            (self.root / "opt" / "ml").symlink_to(self.opt_ml)
+            command = [rewrite_paths(part, self.opt_ml) for part in command]
+            environment = {name: rewrite_paths(value, self.opt_ml) for name, value in environment.items()}
+        plan = LaunchPlan(
+            argv=tuple(command),
+            env=environment,
+            cwd=str(cwd or self.root / "work"),
+            new_mounts=is_private,
+            new_user=context.isolation.new_user,
+            new_pids=mode is IsolationMode.NAMESPACES,
+            mounts=self._mounts(hosts) if is_private else (),
+            keep=(str(self.root), str(PROGRAMS_DIRECTORY), *interpreter.prefixes),
+        )
+        return Instance(self.host, plan, self.root / "launch.json")
+
+    def _mounts(self, hosts: Sequence[str]) -> tuple[tuple[str, str], ...]:
+        mounts = [(str(self.opt_ml), OPT_ML), (str(self.root / "tmp"), "/tmp")]  # noqa: S108 - a mount point
+        if hosts and _HOSTS_FILE.exists():
+            # An address each, so that all instances can listen on the same port.
+            names = "".join(f"127.9.0.{number} {host}\n" for number, host in enumerate(hosts, start=1))
+            path = self.root / "hosts"
+            path.write_text(_HOSTS_FILE.read_text(encoding="utf-8", errors="replace") + "\n" + names)
+            mounts.append((str(path), str(_HOSTS_FILE)))
+        return tuple(mounts)

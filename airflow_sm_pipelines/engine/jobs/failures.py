@@ -1,0 +1,61 @@
+"""Why a job failed, in words its author can act on.
+
+Belongs here: the texts of failure reasons. Does not belong here: deciding that something failed.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_sm_pipelines.engine.jobs.isolation import Isolation
+    from airflow_sm_pipelines.engine.jobs.process import ProcessEnd
+
+# FailureReason of the Describe*Job responses.
+_MAX_CHARACTERS = 1024
+_MAX_COMMAND_CHARACTERS = 200
+
+
+class JobFailure(Exception):  # noqa: N818 - an outcome, caught by run_job, never seen outside
+    """Ends a job as Failed with this text as the reason."""
+
+
+def shorten_reason(text: str) -> str:
+    """Cut a reason to what the service's field holds."""
+    return text if len(text) <= _MAX_CHARACTERS else text[: _MAX_CHARACTERS - 3] + "..."
+
+
+def describe_failure(
+    argv: Sequence[str], end: ProcessEnd, *, host: str | None, log_tail: Sequence[str], isolation: Isolation
+) -> str:
+    """Say what ended how, with the last line it wrote, and what this machine could not give it.
+
+    :param argv: the command of the job's author.
+    :param host: the instance, when there are several.
+    """
+    where = f" on {host}" if host else ""
+    if end.error is not None:
+        text = f"{end.error.rstrip('.')}{where}."
+        if "could not be started" in end.error:
+            text += (
+                " Programs that only the image has, such as smspark-submit, do not exist here: the image is replaced by a"
+                " Python environment."
+            )
+    else:
+        command = shlex.join(argv)
+        if len(command) > _MAX_COMMAND_CHARACTERS:
+            command = command[:_MAX_COMMAND_CHARACTERS] + "..."
+        text = f"'{command}'{where} {end.describe()}."
+        if last := next((line.strip() for line in reversed(log_tail) if line.strip()), ""):
+            text += f" Last line of its log: {last}"
+    if not isolation.has_private_opt_ml and any("/opt/ml" in line for line in log_tail):
+        text += f" {isolation.sentence}"
+    return text
+
+
+def describe_timeout(seconds: float) -> str:
+    """Say that the time limit of the request was exceeded."""
+    return f"MaxRuntimeExceeded: the job ran longer than its StoppingCondition's MaxRuntimeInSeconds ({seconds:g} s) and was stopped."

@@ -1,0 +1,154 @@
+"""A Lambda function: its real code in a process of its own, with its handler, environment and time limit.
+
+Not kept: the memory limit (a limit on address space would break ordinary libraries). Only Python runtimes run, on the Python
+of the engine's environment ``lambda:<runtime>`` in the table of images.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+import uuid
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from airflow_sm_pipelines.engine.jobs.archives import unpack_zip
+from airflow_sm_pipelines.engine.jobs.container import PROGRAMS_DIRECTORY, Container
+from airflow_sm_pipelines.engine.jobs.failures import JobFailure, shorten_reason
+from airflow_sm_pipelines.engine.jobs.instances import run_instances
+from airflow_sm_pipelines.engine.jobs.interpreters import resolve_interpreter
+from airflow_sm_pipelines.engine.jobs.job_log import JobLog
+from airflow_sm_pipelines.exceptions import SageMakerPipelinesError
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Mapping
+
+    from airflow_sm_pipelines.definition import JsonValue
+    from airflow_sm_pipelines.engine.jobs.job import JobContext
+
+_GRACE_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionSpec:
+    """One function to call.
+
+    :param handler: ``module.function``.
+    :param code_zip: the deployment package, or the path of one.
+    """
+
+    arn: str
+    name: str
+    runtime: str
+    handler: str
+    code_zip: bytes | Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    timeout_seconds: float = 3
+    memory_mb: int = 128
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionOutcome:
+    """How a call ended.
+
+    :param result: what the handler returned; on failure Lambda's error object, when there is one.
+    :param error: for people, None on success.
+    """
+
+    status: Literal["Completed", "Failed", "Stopped"]
+    result: JsonValue = None
+    error: str | None = None
+    log_tail: tuple[str, ...] = ()
+
+
+def run_function(spec: FunctionSpec, event: JsonValue, context: JobContext, stop: threading.Event) -> FunctionOutcome:
+    """Call a function and wait for its answer; never raises for what the function or its package did wrong."""
+    directory = Path(tempfile.mkdtemp(prefix="sm-pipelines-function-"))
+    stream = time.strftime("%Y/%m/%d/[$LATEST]", time.gmtime()) + uuid.uuid4().hex
+    log = JobLog(lambda _, lines: context.log(stream, lines), spec.name)
+    try:
+        return _run(spec, event, context, stop, directory, stream, log)
+    except (JobFailure, SageMakerPipelinesError) as error:
+        return FunctionOutcome("Failed", None, shorten_reason(str(error)), log.tail)
+    except OSError as error:
+        return FunctionOutcome("Failed", None, f"This machine refused: {error}", log.tail)
+    finally:
+        log.flush()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _run(
+    spec: FunctionSpec,
+    event: JsonValue,
+    context: JobContext,
+    stop: threading.Event,
+    directory: Path,
+    stream: str,
+    log: JobLog,
+) -> FunctionOutcome:
+    if not spec.runtime.startswith("python3"):
+        raise JobFailure(
+            f"The runtime '{spec.runtime}' of function '{spec.name}' does not run locally, only Python 3 ones do."
+        )
+    interpreter = resolve_interpreter(
+        context.images, f"lambda:{spec.runtime}", cache_dir=context.cache_dir, log=partial(log.add, "function")
+    )
+    container = Container.create(directory, "function")
+    code, event_path, result_path = (container.root / name for name in ("code", "event.json", "result.json"))
+    code.mkdir()
+    unpack_zip(_place_package(spec.code_zip, container.root), code)
+    request_id = str(uuid.uuid4())
+    event_path.write_text(json.dumps({"event": event, "request_id": request_id}), encoding="utf-8")
+    instance = container.plan_instance(
+        ["python", str(PROGRAMS_DIRECTORY / "function_program.py"), str(event_path), str(result_path)],
+        interpreter=interpreter,
+        context=context,
+        contract=_runtime_variables(spec, code, stream),
+        requested=spec.environment,
+        cwd=code,
+    )
+    log.add("function", f"START RequestId: {request_id} Version: $LATEST")
+    end = run_instances(
+        [instance], log, stop=stop, max_runtime_seconds=spec.timeout_seconds, grace_seconds=_GRACE_SECONDS
+    )
+    log.add("function", f"END RequestId: {request_id}")
+    if end.is_stopped:
+        return FunctionOutcome("Stopped", log_tail=log.tail)
+    if end.is_timed_out:
+        return FunctionOutcome("Failed", None, f"Task timed out after {spec.timeout_seconds:.2f} seconds", log.tail)
+    if not result_path.is_file():
+        described = end.failure[1].describe() if end.failure else "gave no result"
+        return FunctionOutcome("Failed", None, f"Function '{spec.name}' {described}.", log.tail)
+    answer = json.loads(result_path.read_text(encoding="utf-8"))
+    if "result" in answer:
+        return FunctionOutcome("Completed", answer["result"], None, log.tail)
+    return FunctionOutcome("Failed", answer, f"{answer['errorType']}: {answer['errorMessage']}", log.tail)
+
+
+def _place_package(code_zip: bytes | Path, directory: Path) -> Path:
+    if isinstance(code_zip, Path):
+        return code_zip
+    path = directory / "code.zip"
+    path.write_bytes(code_zip)
+    return path
+
+
+def _runtime_variables(spec: FunctionSpec, code: Path, stream: str) -> dict[str, str]:
+    """Give the variables of the Lambda developer guide, "Defined runtime environment variables"."""
+    return {
+        "_HANDLER": spec.handler,
+        "LAMBDA_TASK_ROOT": str(code),
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_{spec.runtime}",
+        "AWS_LAMBDA_FUNCTION_NAME": spec.name,
+        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(spec.memory_mb),
+        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{spec.name}",
+        "AWS_LAMBDA_LOG_STREAM_NAME": stream,
+        "SM_PIPELINES_FUNCTION_ARN": spec.arn,
+        "SM_PIPELINES_FUNCTION_SECONDS": str(spec.timeout_seconds),
+    }

@@ -1,0 +1,117 @@
+"""How a job gets an ``/opt/ml`` of its own on this machine: found out by trying, once, when the engine starts.
+
+Belongs here: the modes, the probe, and what each mode lets a job rely on. Does not belong here: running jobs.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from airflow_sm_pipelines.engine.jobs.process import JobProcess, LaunchPlan
+
+_PROBE_SECONDS = 20.0
+OPT_ML = "/opt/ml"
+
+
+class IsolationMode(str, Enum):
+    """What separates one job from the next."""
+
+    NAMESPACES = "namespaces"
+    """A private ``/opt/ml`` and ``/tmp``; every process of a job ends with it."""
+
+    MOUNTS = "mounts"
+    """A private ``/opt/ml`` and ``/tmp``, but process ids are shared with the machine."""
+
+    PATHS = "paths"
+    """No private file system: ``/opt/ml`` is rewritten in commands and environment variables only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Isolation:
+    """The chosen mode.
+
+    :param mode: see :class:`IsolationMode`.
+    :param sentence: the same for a person: what is used, what is lost, and how to get more.
+    :param new_user: whether the launcher needs a user namespace, as everyone but root does.
+    """
+
+    mode: IsolationMode
+    sentence: str
+    new_user: bool = False
+
+    @property
+    def has_private_opt_ml(self) -> bool:
+        """Whether a program that has ``/opt/ml`` written into it works."""
+        return self.mode is not IsolationMode.PATHS
+
+
+def probe_isolation() -> Isolation:
+    """Find the best mode that works here by running a program in it; takes about a tenth of a second.
+
+    root is tried without a user namespace first: in one, ``tar`` and ``chown`` fail for owners other than root, which
+    they do not in SageMaker's containers.
+    """
+    faults: list[str] = []
+    for mode in (IsolationMode.NAMESPACES, IsolationMode.MOUNTS):
+        for new_user in (False, True) if os.geteuid() == 0 else (True,):
+            fault = _try_mode(mode, new_user=new_user)
+            if fault is None:
+                return Isolation(mode, _sentence(mode, ""), new_user)
+            faults.append(fault)
+    return Isolation(IsolationMode.PATHS, _sentence(IsolationMode.PATHS, faults[0]))
+
+
+def _try_mode(mode: IsolationMode, *, new_user: bool) -> str | None:
+    """Give None when a program in this mode sees its own ``/opt/ml``, else the reason why not."""
+    with tempfile.TemporaryDirectory(prefix="sm-pipelines-probe-", ignore_cleanup_errors=True) as name:
+        directory = Path(name).resolve()
+        opt_ml, tmp = directory / "opt-ml", directory / "tmp"
+        opt_ml.mkdir()
+        tmp.mkdir()
+        plan = LaunchPlan(
+            argv=("/bin/sh", "-c", f"echo $$ > {OPT_ML}/probe && echo > /tmp/probe"),
+            env={"PATH": os.defpath},
+            cwd="/",
+            new_mounts=True,
+            new_user=new_user,
+            new_pids=mode is IsolationMode.NAMESPACES,
+            mounts=((str(opt_ml), OPT_ML), (str(tmp), "/tmp")),  # noqa: S108 - the mount point, not a file
+            keep=(str(directory),),
+        )
+        try:
+            process = JobProcess.start(plan, directory / "launch.json")
+        except OSError as error:
+            return str(error)
+        try:
+            end = process.wait(_PROBE_SECONDS)
+        finally:
+            process.close()
+        if end is None:
+            return "the probe did not end"
+        if end.error or end.exit_code != 0:
+            return end.error or f"the probe ended with exit code {end.exit_code}"
+        if not (opt_ml / "probe").exists() or not (tmp / "probe").exists():
+            return "the probe's file did not arrive in the private directory"
+    return None
+
+
+def _sentence(mode: IsolationMode, fault: str) -> str:
+    if mode is IsolationMode.NAMESPACES:
+        return "Each job has its own /opt/ml, /tmp and process ids (Linux namespaces)."
+    if mode is IsolationMode.MOUNTS:
+        return (
+            "Each job has its own /opt/ml and /tmp (Linux mount namespace), but shares process ids with this machine: "
+            "a process that leaves its session is found by its parents and killed, not by the kernel."
+        )
+    return (
+        "Jobs have no /opt/ml of their own here, because this machine refuses private mounts"
+        f" ({fault}). /opt/ml is rewritten in commands and environment variables, so programs that take their paths "
+        "from arguments or SM_* variables work; programs with /opt/ml written into them, such as SDK v3's drivers, do not. "
+        "To enable it: on Ubuntu `sysctl kernel.apparmor_restrict_unprivileged_userns=0`; in Docker run the container with "
+        "`--cap-add SYS_ADMIN` or `--security-opt seccomp=unconfined --security-opt apparmor=unconfined`; macOS has no such mounts: use a Linux "
+        "container there."
+    )

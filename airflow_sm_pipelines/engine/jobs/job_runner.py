@@ -1,0 +1,49 @@
+"""Runs one job of any kind and always comes back with an outcome.
+
+Belongs here: the choice by kind, and turning what went wrong into a reason. Does not belong here: any kind's own contract.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_sm_pipelines.engine.jobs.failures import JobFailure, shorten_reason
+from airflow_sm_pipelines.engine.jobs.job import JobOutcome
+from airflow_sm_pipelines.engine.jobs.job_log import JobLog
+from airflow_sm_pipelines.engine.jobs.processing import run_processing_job
+from airflow_sm_pipelines.engine.jobs.training import run_training_job
+from airflow_sm_pipelines.engine.jobs.transform import run_transform_job
+from airflow_sm_pipelines.exceptions import SageMakerPipelinesError
+
+if TYPE_CHECKING:
+    import threading
+
+    from airflow_sm_pipelines.engine.jobs.job import JobContext, JobSpec
+
+_RUN = {"Processing": run_processing_job, "Training": run_training_job, "Transform": run_transform_job}
+
+
+def run_job(spec: JobSpec, context: JobContext, stop: threading.Event) -> JobOutcome:
+    """Run a job in the calling thread until it has ended, whichever way; no process of it is left then.
+
+    :param stop: set it to stop the job: SIGTERM, and SIGKILL after the grace time.
+    :return: never raises for what a job, its request, its data or this machine did wrong; that is the outcome's reason.
+    """
+    log = JobLog(context.log, spec.name)
+    if stop.is_set():
+        return JobOutcome("Stopped")
+    try:
+        spec.directory.mkdir(parents=True, exist_ok=True)
+        return _RUN[spec.kind](spec, context, log, stop)
+    except JobFailure as failure:
+        reason = str(failure)
+    except SageMakerPipelinesError as error:
+        reason = f"ClientError: {error}"
+    except KeyError as error:
+        reason = f"ClientError: the request lacks {error}."
+    except OSError as error:
+        reason = f"InternalServerError: this machine refused: {error}"
+    reason = shorten_reason(reason)
+    log.add("algo-1", reason)
+    log.flush()
+    return JobOutcome("Failed", reason, None, log.tail, {"FailureReason": reason})

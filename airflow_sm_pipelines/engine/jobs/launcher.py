@@ -1,0 +1,253 @@
+"""Starts one job process with its own ``/opt/ml`` and stays beside it until nothing of the job is left.
+
+Run by path (``python -I -S launcher.py SPEC LIFELINE STATUS``) in a process of its own; standard library only, and it
+imports nothing of ours. ``SPEC`` is a JSON file: ``argv``, ``env``, ``cwd``, ``new_user``, ``new_mounts``, ``new_pids``,
+``mounts`` (pairs of source and target) and ``keep`` (paths that must stay visible where a mount hides them).
+
+``LIFELINE`` is the read end of a pipe that the engine holds: ``T`` asks the job to end (SIGTERM to its process group), ``K``
+or the end of the pipe, which is also the engine's death, kills all of it. ``STATUS`` takes one JSON line on how it ended:
+``{"exit": code}``, ``{"signal": number}`` or ``{"error": text}`` when it could not be started.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import select
+import signal
+import stat
+import sys
+import time
+from typing import Any, NoReturn
+
+_CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWPID = 0x00020000, 0x10000000, 0x20000000
+_MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_BIND, _MS_REC, _MS_PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_SWEEP_SECONDS = 2.0
+
+
+class _Libc:
+    """The three calls that Python 3.10 has no name for."""
+
+    def __init__(self) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+
+    def unshare(self, flags: int) -> None:
+        self._check(self._libc.unshare(flags), "unshare")
+
+    def mount(self, source: str, target: str, kind: str | None, flags: int) -> None:
+        encoded = kind.encode() if kind else None
+        result = self._libc.mount(os.fsencode(source), os.fsencode(target), encoded, ctypes.c_ulong(flags), None)
+        self._check(result, f"mount {source} on {target}")
+
+    def prctl(self, option: int, value: int) -> None:
+        self._check(self._libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0), "prctl")
+
+    @staticmethod
+    def _check(result: int, what: str) -> None:
+        if result != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, f"{what}: {os.strerror(code)}")
+
+
+def main(spec_path: str, lifeline: int, status: int) -> int:
+    """Run the job of one spec to its end; see the module's text for the arguments."""
+    os.set_inheritable(lifeline, False)
+    os.set_inheritable(status, False)
+    try:
+        with open(spec_path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib costs more than the whole launch
+            spec = json.load(file)
+        if not spec["new_mounts"]:
+            if sys.platform == "linux":
+                _Libc().prctl(_PR_SET_CHILD_SUBREAPER, 1)
+            return _supervise(spec, lifeline, status)
+        libc = _Libc()
+        _enter_namespaces(libc, spec)
+        _mount_all(libc, spec["mounts"], spec["keep"])
+        if not spec["new_pids"]:
+            libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+            return _supervise(spec, lifeline, status)
+        return _run_as_first_process(libc, spec, lifeline, status)
+    except (OSError, ValueError, KeyError) as error:
+        _report(status, {"error": f"The job's private file system could not be made: {error}"})
+        return 1
+
+
+def _enter_namespaces(libc: _Libc, spec: dict[str, Any]) -> None:
+    uid, gid = os.geteuid(), os.getegid()
+    flags = _CLONE_NEWNS
+    if spec["new_user"]:
+        flags |= _CLONE_NEWUSER
+    if spec["new_pids"]:
+        flags |= _CLONE_NEWPID
+    libc.unshare(flags)
+    if spec["new_user"]:
+        # An unprivileged process may map only itself, and only after giving up setgroups (user_namespaces(7)).
+        for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
+            with open(f"/proc/self/{name}", "w", encoding="ascii") as file:  # noqa: PTH123
+                file.write(text)
+    libc.mount("none", "/", None, _MS_REC | _MS_PRIVATE)
+
+
+def _mount_all(libc: _Libc, mounts: list[list[str]], keep: list[str]) -> None:
+    # Every source is opened before the first mount: a mount may hide the path of the next source.
+    sources = [(os.open(source, os.O_PATH), target) for source, target in mounts]
+    kept = [(os.open(path, os.O_PATH), path) for path in keep if os.path.exists(path)]  # noqa: PTH110
+    for source, target in sources:
+        if not os.path.exists(target):  # noqa: PTH110
+            _make_mount_point(libc, target)
+        libc.mount(f"/proc/self/fd/{source}", target, None, _MS_BIND | _MS_REC)
+    targets = [target.rstrip("/") + "/" for _, target in sources]
+    for source, path in kept:
+        if any(path.startswith(target) for target in targets):
+            os.makedirs(path, exist_ok=True)  # noqa: PTH103
+            libc.mount(f"/proc/self/fd/{source}", path, None, _MS_BIND | _MS_REC)
+    for source, _ in (*sources, *kept):
+        os.close(source)
+
+
+def _make_mount_point(libc: _Libc, target: str) -> None:
+    """Make a directory where we may not write: its parent becomes a tmpfs with everything of the parent bound back."""
+    parent = os.path.dirname(target)  # noqa: PTH120
+    entries = []
+    for entry in os.scandir(parent):
+        link = os.readlink(entry.path) if entry.is_symlink() else None  # noqa: PTH115
+        entries.append((entry.path, link, None if link else os.open(entry.path, os.O_PATH)))
+    libc.mount("tmpfs", parent, "tmpfs", _MS_NOSUID | _MS_NODEV)
+    for path, link, source in entries:
+        if link is not None:
+            os.symlink(link, path)
+        elif source is not None:
+            if stat.S_ISDIR(os.fstat(source).st_mode):
+                os.mkdir(path)  # noqa: PTH102
+            else:
+                os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
+            libc.mount(f"/proc/self/fd/{source}", path, None, _MS_BIND | _MS_REC)
+            os.close(source)
+    os.mkdir(target)  # noqa: PTH102
+
+
+def _run_as_first_process(libc: _Libc, spec: dict[str, Any], lifeline: int, status: int) -> int:
+    """Supervise as process 1 of the new PID namespace: when it ends, the kernel kills all that the job has started."""
+    supervisor = os.fork()
+    if supervisor == 0:
+        try:
+            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            libc.mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
+            os._exit(_supervise(spec, lifeline, status))
+        except BaseException as error:
+            _report(status, {"error": f"The job could not be supervised: {error}"})
+            os._exit(1)
+    os.close(lifeline)
+    _, raw = os.waitpid(supervisor, 0)
+    if os.WIFSIGNALED(raw):
+        _report(status, {"signal": os.WTERMSIG(raw)})
+    return 0
+
+
+def _supervise(spec: dict[str, Any], lifeline: int, status: int) -> int:
+    wake_read, wake_write = os.pipe()
+    os.set_blocking(wake_read, False)
+    os.set_blocking(wake_write, False)
+    signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    job = os.fork()
+    if job == 0:
+        _exec(spec, status)
+    watched = [wake_read, lifeline]
+    while True:
+        ended = _reap(job)
+        if ended is not None:
+            _kill_rest(job)
+            _report(status, ended)
+            return 0
+        readable, _, _ = select.select(watched, [], [])
+        if wake_read in readable:
+            os.read(wake_read, 4096)
+        if lifeline in readable:
+            order = os.read(lifeline, 64)
+            if not order or b"K" in order:
+                _kill_rest(job)
+                if not order:
+                    watched.remove(lifeline)
+            elif b"T" in order:
+                _signal_group(job, signal.SIGTERM)
+
+
+def _exec(spec: dict[str, Any], status: int) -> NoReturn:
+    try:
+        os.setsid()
+        for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)
+        signal.set_wakeup_fd(-1)
+        os.chdir(spec["cwd"])
+        os.execvpe(spec["argv"][0], spec["argv"], spec["env"])
+    except BaseException as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        _report(status, {"error": f"'{spec['argv'][0]}' could not be started: {reason}"})
+    os._exit(127)
+
+
+def _reap(job: int) -> dict[str, int] | None:
+    """Collect ended children, orphans of the job included; give the job's own end."""
+    ended = None
+    while True:
+        try:
+            pid, raw = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return ended
+        if pid == 0:
+            return ended
+        if pid == job:
+            ended = {"signal": os.WTERMSIG(raw)} if os.WIFSIGNALED(raw) else {"exit": os.WEXITSTATUS(raw)}
+
+
+def _kill_rest(job: int) -> None:
+    if sys.platform == "linux" and os.getpid() == 1:
+        # Process 1 of a namespace of its own: -1 means every other process in it, and nothing outside.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(-1, signal.SIGKILL)
+        return
+    _signal_group(job, signal.SIGKILL)
+    deadline = time.monotonic() + _SWEEP_SECONDS
+    while sys.platform == "linux" and (left := _children()) and time.monotonic() < deadline:
+        # Orphans come to us as the subreaper, so killing children again and again gets the whole tree.
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+        if job in left:
+            return  # its end wakes the supervisor, which comes here again
+        time.sleep(0.005)
+
+
+def _children() -> list[int]:
+    """List our living children from /proc (zombies are none)."""
+    me = os.getpid()
+    found = []
+    for name in os.listdir("/proc"):  # noqa: PTH208
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+                    state, parent = file.read().rpartition(")")[2].split()[:2]
+            except OSError:
+                continue
+            if int(parent) == me and state not in "ZX":
+                found.append(int(name))
+    return found
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+def _report(status: int, outcome: dict[str, Any]) -> None:
+    try:
+        os.write(status, json.dumps(outcome).encode() + b"\n")
+    except OSError:
+        pass  # The engine is gone; there is nobody to tell.
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))

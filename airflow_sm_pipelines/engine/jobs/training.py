@@ -1,0 +1,220 @@
+"""A training job: SageMaker's contract for training containers.
+
+The program is the request's own entry point, else the script of script mode, else the built-in XGBoost algorithm.
+
+Choices where the service's behaviour is not documented: artifacts are kept after success, a stop and a time-out, not after a
+failure; of several instances' models with equal names, that of ``algo-1`` counts.
+
+Source: Amazon SageMaker developer guide, "Use your own training algorithms".
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_pipelines.engine.jobs.archives import iter_files, pack_tar_gz
+from airflow_sm_pipelines.engine.jobs.container import PROGRAMS_DIRECTORY, Container
+from airflow_sm_pipelines.engine.jobs.failures import JobFailure, describe_failure, describe_timeout, shorten_reason
+from airflow_sm_pipelines.engine.jobs.image_uri import parse_image_uri
+from airflow_sm_pipelines.engine.jobs.instances import InstancesEnd, PeriodicWork, run_instances
+from airflow_sm_pipelines.engine.jobs.interpreters import resolve_interpreter
+from airflow_sm_pipelines.engine.jobs.job import JobOutcome
+from airflow_sm_pipelines.engine.jobs.metrics import XGBOOST_METRIC_DEFINITIONS, MetricCollector
+from airflow_sm_pipelines.engine.jobs.storage import TreeSync, parse_s3_uri, upload_file, upload_tree
+from airflow_sm_pipelines.engine.jobs.training_inputs import (
+    DEFAULT_CHECKPOINT_PATH,
+    download_channels,
+    download_checkpoints,
+    place_source_code,
+    plan_instance_groups,
+    read_hyperparameter,
+    write_configuration,
+)
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Mapping
+
+    from airflow_sm_pipelines.engine.jobs.job import JobContext, JobSpec
+    from airflow_sm_pipelines.engine.jobs.job_log import JobLog
+
+_SYNC_SECONDS = 5.0
+_MAX_RUNTIME_SECONDS = 86_400
+_XGBOOST_REPOSITORIES = ("sagemaker-xgboost", "xgboost")
+# aws/sagemaker-xgboost-container: up to the 1.2-2 branch train.py pickles the Booster, from 1.3-1 on it calls save_model.
+_FIRST_SAVE_MODEL_VERSION = (1, 3)
+_FAILURE_CHARACTERS = 1024
+_KEPT_PREFIXES = ("AlgorithmError", "ClientError", "InternalServerError")
+
+
+def run_training_job(spec: JobSpec, context: JobContext, log: JobLog, stop: threading.Event) -> JobOutcome:
+    """Run a training job to its end.
+
+    :raises JobFailure: it failed before or after its program ran.
+    """
+    request: Mapping[str, Any] = spec.request
+    algorithm = request["AlgorithmSpecification"]
+    groups = plan_instance_groups(request.get("ResourceConfig") or {})
+    hosts = [host for group in groups for host in group.hosts]
+    argv, is_xgboost = _plan_program(request, instance_count=len(hosts))
+    interpreter = resolve_interpreter(
+        context.images, algorithm["TrainingImage"], cache_dir=context.cache_dir, log=partial(log.add, hosts[0])
+    )
+    containers = [Container.create(spec.directory, host) for host in hosts]
+    download_channels(request, context, containers)
+    syncs = _prepare_checkpoints(request, context, containers)
+    submit_directory = read_hyperparameter(request, "sagemaker_submit_directory")
+    for container in containers:
+        write_configuration(request, container, groups)
+        if submit_directory:
+            place_source_code(submit_directory, context, container)
+    definitions = algorithm.get("MetricDefinitions") or (XGBOOST_METRIC_DEFINITIONS if is_xgboost else ())
+    metrics = MetricCollector(definitions)
+    for fault in metrics.faults:
+        log.add(hosts[0], f"WARNING: {fault}.")
+    log.listeners.append(metrics.read_line)
+    instances = [
+        container.plan_instance(
+            argv,
+            interpreter=interpreter,
+            context=context,
+            contract={"TRAINING_JOB_NAME": spec.name, "TRAINING_JOB_ARN": spec.arn},
+            requested=request.get("Environment") or {},
+            hosts=hosts,
+        )
+        for container in containers
+    ]
+    limit = float((request.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds", _MAX_RUNTIME_SECONDS))
+    started = time.time()
+    end = run_instances(
+        instances,
+        log,
+        stop=stop,
+        max_runtime_seconds=limit,
+        grace_seconds=context.stop_grace_seconds,
+        periodic=[PeriodicWork(sync.run, _SYNC_SECONDS) for sync in syncs],
+    )
+    ended = time.time()
+    for sync in syncs:
+        sync.run()
+    status, secondary, reason = _judge(end, argv, containers, log, context, limit)
+    details: dict[str, Any] = {
+        "TrainingStartTime": started,
+        "TrainingEndTime": ended,
+        "TrainingTimeInSeconds": int(ended - started),
+        "BillableTimeInSeconds": max(1, round(ended - started)),
+        "SecondaryStatus": secondary,
+        "FinalMetricDataList": metrics.final_metrics(),
+    }
+    if reason:
+        details["FailureReason"] = reason
+    if status != "Failed":
+        details |= _upload_artifacts(spec, context, containers, log)
+    log.flush()
+    return JobOutcome(status, reason, None, log.tail, details)
+
+
+def _plan_program(request: Mapping[str, Any], *, instance_count: int) -> tuple[list[str], bool]:
+    """Give the command of the job, and whether it is the built-in XGBoost algorithm."""
+    algorithm = request["AlgorithmSpecification"]
+    if "TrainingImage" not in algorithm:
+        raise JobFailure(
+            "ClientError: the request names no TrainingImage (a marketplace algorithm or a serverless job), which needs AWS."
+        )
+    if algorithm.get("ContainerEntrypoint"):
+        return [*algorithm["ContainerEntrypoint"], *(algorithm.get("ContainerArguments") or ())], False
+    if read_hyperparameter(request, "sagemaker_program"):
+        return ["python", str(PROGRAMS_DIRECTORY / "training_program.py")], False
+    image = parse_image_uri(algorithm["TrainingImage"])
+    if image.repository not in _XGBOOST_REPOSITORIES:
+        raise JobFailure(
+            f"ClientError: the request has neither a ContainerEntrypoint nor a sagemaker_program, so it relies on the program "
+            f"inside the image '{image.text}'. Of the built-in algorithms only XGBoost runs here."
+        )
+    if instance_count > 1:
+        raise JobFailure(
+            "ClientError: the local XGBoost algorithm trains on one instance; set the instance count to 1."
+        )
+    model_format = "pickle" if image.version and image.version < _FIRST_SAVE_MODEL_VERSION else "save_model"
+    return ["python", str(PROGRAMS_DIRECTORY / "xgboost_algorithm.py"), model_format], True
+
+
+def _prepare_checkpoints(
+    request: Mapping[str, Any], context: JobContext, containers: list[Container]
+) -> list[TreeSync]:
+    checkpoint = request.get("CheckpointConfig")
+    if not checkpoint:
+        return []
+    download_checkpoints(checkpoint, context, containers)
+    target = parse_s3_uri(checkpoint["S3Uri"])
+    local_path = checkpoint.get("LocalPath") or DEFAULT_CHECKPOINT_PATH
+    return [TreeSync(context.s3, container.path_of(local_path), target) for container in containers]
+
+
+def _judge(
+    end: InstancesEnd,
+    argv: list[str],
+    containers: list[Container],
+    log: JobLog,
+    context: JobContext,
+    limit: float,
+) -> tuple[Any, str, str | None]:
+    """Give status, secondary status and reason.
+
+    DescribeTrainingJob documents ``MaxRuntimeExceeded`` as a secondary status of ``Stopped``.
+    """
+    if end.is_stopped:
+        return "Stopped", "Stopped", None
+    if end.is_timed_out:
+        return "Stopped", "MaxRuntimeExceeded", describe_timeout(limit)
+    if end.failure is None:
+        return "Completed", "Completed", None
+    host, failed = end.failure
+    container = next(one for one in containers if one.host == host)
+    text = container.read_text("/opt/ml/output/failure", _FAILURE_CHARACTERS)
+    if text is None:
+        text = describe_failure(
+            argv, failed, host=host if len(containers) > 1 else None, log_tail=log.tail, isolation=context.isolation
+        )
+    if not text.startswith(_KEPT_PREFIXES):
+        text = f"AlgorithmError: {text}"
+    suffix = f", exit code: {failed.exit_code}" if failed.exit_code is not None else ""
+    return "Failed", "Failed", shorten_reason(text[: _FAILURE_CHARACTERS - len(suffix)] + suffix)
+
+
+def _upload_artifacts(spec: JobSpec, context: JobContext, containers: list[Container], log: JobLog) -> dict[str, Any]:
+    """Upload ``/opt/ml/model`` and ``/opt/ml/output/data``; give the keys about them for the Describe response."""
+    request: Mapping[str, Any] = spec.request
+    output = request["OutputDataConfig"]
+    target = parse_s3_uri(output["S3OutputPath"]).child(spec.name, "output")
+    is_packed = output.get("CompressionType", "GZIP") != "NONE"
+    model = _merge(spec, containers, "model")
+    data = _merge(spec, containers, "output/data")
+    if not any(iter_files(model)):
+        log.add(containers[0].host, "WARNING: the job wrote nothing to /opt/ml/model: its model artifact is empty.")
+    if is_packed:
+        archives = spec.directory / "artifacts"
+        archives.mkdir(exist_ok=True)
+        pack_tar_gz(model, archives / "model.tar.gz")
+        upload_file(context.s3, archives / "model.tar.gz", target.child("model.tar.gz"))
+        if any(iter_files(data)):
+            pack_tar_gz(data, archives / "output.tar.gz")
+            upload_file(context.s3, archives / "output.tar.gz", target.child("output.tar.gz"))
+        return {"ModelArtifacts": {"S3ModelArtifacts": target.child("model.tar.gz").uri}}
+    upload_tree(context.s3, model, target.child("model"))
+    upload_tree(context.s3, data, target.child("data"))
+    return {"ModelArtifacts": {"S3ModelArtifacts": target.child("model").uri + "/"}}
+
+
+def _merge(spec: JobSpec, containers: list[Container], name: str) -> Any:
+    """Give one directory with what all instances left in theirs."""
+    if len(containers) == 1:
+        return containers[0].opt_ml / name
+    merged = spec.directory / "merged" / name
+    merged.mkdir(parents=True, exist_ok=True)
+    for container in reversed(containers):
+        shutil.copytree(container.opt_ml / name, merged, symlinks=True, dirs_exist_ok=True)
+    return merged

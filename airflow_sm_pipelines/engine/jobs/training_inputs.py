@@ -1,0 +1,179 @@
+"""What a training job finds under ``/opt/ml/input`` and ``/opt/ml/code`` when it starts.
+
+Belongs here: channels, configuration files, source code. Does not belong here: running the job and its artifacts.
+Source: Amazon SageMaker developer guide, "How Amazon SageMaker provides training information".
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_pipelines.engine.jobs.archives import unpack_tar
+from airflow_sm_pipelines.engine.jobs.failures import JobFailure
+from airflow_sm_pipelines.engine.jobs.isolation import OPT_ML
+from airflow_sm_pipelines.engine.jobs.storage import S3Object, download, list_input, parse_s3_uri, shard
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_sm_pipelines.definition import JsonValue
+    from airflow_sm_pipelines.engine.jobs.container import Container
+    from airflow_sm_pipelines.engine.jobs.job import JobContext
+
+_GROUP = "homogeneousCluster"
+_INPUT_DATA = f"{OPT_ML}/input/data"
+_CONFIG = f"{OPT_ML}/input/config"
+DEFAULT_CHECKPOINT_PATH = f"{OPT_ML}/checkpoints"
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceGroup:
+    """Instances of one type; a job without groups has one that SageMaker calls ``homogeneousCluster``."""
+
+    name: str
+    instance_type: str
+    hosts: tuple[str, ...]
+
+
+def plan_instance_groups(resources: Mapping[str, Any]) -> tuple[InstanceGroup, ...]:
+    """Name the hosts of a ``ResourceConfig``: ``algo-1``, ``algo-2`` and so on, over all groups."""
+    groups = resources.get("InstanceGroups") or [
+        {
+            "InstanceGroupName": _GROUP,
+            "InstanceType": resources.get("InstanceType", "local"),
+            "InstanceCount": resources.get("InstanceCount", 1),
+        }
+    ]
+    planned: list[InstanceGroup] = []
+    first = 1
+    for group in groups:
+        count = int(group["InstanceCount"])
+        hosts = tuple(f"algo-{number}" for number in range(first, first + count))
+        planned.append(InstanceGroup(group["InstanceGroupName"], group["InstanceType"], hosts))
+        first += count
+    return tuple(planned)
+
+
+def download_channels(request: Mapping[str, Any], context: JobContext, containers: list[Container]) -> None:
+    """Download every channel to ``/opt/ml/input/data/<channel>`` of every instance.
+
+    :raises JobFailure: a channel is empty or of a kind that does not work locally.
+    """
+    for channel in request.get("InputDataConfig") or ():
+        name = channel["ChannelName"]
+        source = (channel.get("DataSource") or {}).get("S3DataSource")
+        if source is None:
+            raise JobFailure(f"ClientError: channel '{name}' is not on S3; file systems need AWS.")
+        if _input_mode(request, channel) == "Pipe":
+            raise JobFailure(
+                f"ClientError: channel '{name}' uses Pipe mode, which does not work locally. Use File or FastFile."
+            )
+        objects = list_input(context.s3, source["S3Uri"], data_type=source.get("S3DataType", "S3Prefix"))
+        is_sharded = source.get("S3DataDistributionType") == "ShardedByS3Key"
+        for index, container in enumerate(containers):
+            wanted = shard(objects, index, len(containers)) if is_sharded else objects
+            download(context.s3, wanted, container.path_of(f"{_INPUT_DATA}/{name}"))
+
+
+def download_checkpoints(checkpoint: Mapping[str, Any], context: JobContext, containers: list[Container]) -> None:
+    """Bring back the checkpoints of an earlier job; there may be none."""
+    location = parse_s3_uri(checkpoint["S3Uri"])
+    local_path = checkpoint.get("LocalPath") or DEFAULT_CHECKPOINT_PATH
+    try:
+        objects: tuple[S3Object, ...] = list_input(context.s3, location.uri.rstrip("/") + "/")
+    except JobFailure:
+        objects = ()
+    for container in containers:
+        download(context.s3, objects, container.path_of(local_path))
+
+
+def write_configuration(request: Mapping[str, Any], container: Container, groups: tuple[InstanceGroup, ...]) -> None:
+    """Write the files of ``/opt/ml/input/config``; hyperparameters go in untouched."""
+    hosts: list[JsonValue] = [host for group in groups for host in group.hosts]
+    own = next(group for group in groups if container.host in group.hosts)
+    container.write_json(f"{_CONFIG}/hyperparameters.json", dict(request.get("HyperParameters") or {}))
+    container.write_json(
+        f"{_CONFIG}/resourceconfig.json",
+        {
+            "current_host": container.host,
+            "current_instance_type": own.instance_type,
+            "current_group_name": own.name,
+            "hosts": hosts,
+            "instance_groups": [
+                {"instance_group_name": group.name, "instance_type": group.instance_type, "hosts": [*group.hosts]}
+                for group in groups
+            ],
+            "network_interface_name": "lo",
+        },
+    )
+    container.write_json(
+        f"{_CONFIG}/inputdataconfig.json",
+        {
+            channel["ChannelName"]: _describe_channel(request, channel)
+            for channel in request.get("InputDataConfig") or ()
+        },
+    )
+    if checkpoint := request.get("CheckpointConfig"):
+        container.write_json(
+            f"{_CONFIG}/checkpointconfig.json", {"LocalPath": checkpoint.get("LocalPath") or DEFAULT_CHECKPOINT_PATH}
+        )
+
+
+def place_source_code(submit_directory: str, context: JobContext, container: Container) -> None:
+    """Put the script's folder to ``/opt/ml/code``: from ``sourcedir.tar.gz`` on S3, or from a channel.
+
+    :raises JobFailure: it is not there.
+    :raises ArchiveError: it cannot be unpacked safely.
+    """
+    code = container.path_of(f"{OPT_ML}/code")
+    if submit_directory.startswith("s3://"):
+        objects = list_input(context.s3, submit_directory)
+        folder = container.root / "submitted"
+        download(context.s3, objects, folder)
+        archive = folder / objects[0].path
+    else:
+        archive = container.path_of(submit_directory)
+    if archive.is_dir():
+        shutil.copytree(archive, code, dirs_exist_ok=True)
+    elif archive.suffix == ".py":
+        shutil.copy(archive, code)
+    elif archive.exists():
+        unpack_tar(archive, code)
+    else:
+        raise JobFailure(
+            f"ClientError: the training code '{submit_directory}' (sagemaker_submit_directory) does not exist."
+        )
+
+
+def read_hyperparameter(request: Mapping[str, Any], name: str) -> str | None:
+    """Give one of the SDK's own hyperparameters, which are JSON strings inside a string."""
+    value = (request.get("HyperParameters") or {}).get(name)
+    if value is None:
+        value = (request.get("Environment") or {}).get(name.upper())
+    if value is None:
+        return None
+    try:
+        decoded = json.loads(value)
+    except ValueError:
+        return str(value)
+    return decoded if isinstance(decoded, str) else str(value)
+
+
+def _input_mode(request: Mapping[str, Any], channel: Mapping[str, Any]) -> str:
+    mode = channel.get("InputMode") or request["AlgorithmSpecification"].get("TrainingInputMode", "File")
+    return str(mode)
+
+
+def _describe_channel(request: Mapping[str, Any], channel: Mapping[str, Any]) -> JsonValue:
+    source = (channel.get("DataSource") or {}).get("S3DataSource") or {}
+    described: dict[str, JsonValue] = {
+        "TrainingInputMode": _input_mode(request, channel),
+        "S3DistributionType": source.get("S3DataDistributionType", "FullyReplicated"),
+        "RecordWrapperType": channel.get("RecordWrapperType", "None"),
+    }
+    if channel.get("ContentType"):
+        described["ContentType"] = channel["ContentType"]
+    return described
