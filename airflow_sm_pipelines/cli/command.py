@@ -1,0 +1,216 @@
+"""The arguments of every command, and the end of every error: one block on stderr and an exit code.
+
+Exit codes: 0 is success, 1 an answer that says no (invalid, different), 2 a command that could not do its work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from airflow_sm_pipelines.exceptions import SageMakerPipelinesError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+USAGE_ERROR = 2
+
+_SOURCE_HELP = "a definition file, 'script.py:function', or - for a definition on standard input"
+
+DEFAULT_PORT = 4610
+"""Where ``local serve`` answers: fixed, so that what points to it may be written down."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    :param argv: the arguments; those of the process by default.
+    :return: the exit code.
+    """
+    arguments = make_parser().parse_args(argv)
+    try:
+        code = cast("Callable[[argparse.Namespace], int]", arguments.run)(arguments)
+        sys.stdout.flush()
+    except SageMakerPipelinesError as error:
+        print(f"sm-pipelines: {error}", file=sys.stderr)
+        return USAGE_ERROR
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # Whoever read us has read enough; the interpreter must not try to flush again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    return code
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands; ``run`` in what it gives is the function to call."""
+    parser = argparse.ArgumentParser(
+        prog="sm-pipelines",
+        description="Build, check and compare SageMaker pipelines, and run them on this machine.",
+        epilog="Exit codes: 0 success; 1 an invalid or different definition; 2 the command could not do its work.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_compile(commands)
+    _add_validate(commands)
+    _add_diff(commands)
+    _add_local(commands)
+    return parser
+
+
+def _add_compile(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "compile",
+        help="turn an SDK script into a pipeline definition",
+        description="Run a function that returns a SageMaker SDK Pipeline, in an interpreter of its own, and write the "
+        "pipeline's definition as JSON. What the SDK prints goes to standard error.",
+        epilog="The SDK may call AWS (the caller's identity, S3 for step code). To keep it on this machine, run "
+        "'sm-pipelines local exec -- sm-pipelines compile ...'.",
+    )
+    parser.add_argument("reference", metavar="SCRIPT:FUNCTION", help="for example pipelines/train.py:get_pipeline")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write there instead of to standard output")
+    _add_compile_options(parser)
+    parser.set_defaults(run=_run_compile)
+
+
+def _add_validate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "validate",
+        help="say what SageMaker would refuse in a definition",
+        description="Check definitions as SageMaker would, and more: structure, references, cycles, the limits of the "
+        "service, and the arguments of steps against the API. Nothing is sent anywhere.",
+        epilog="Exit codes: 0 valid, warnings allowed; 1 at least one error; 2 a definition could not be read.",
+    )
+    parser.add_argument("sources", nargs="+", metavar="SOURCE", help=_SOURCE_HELP)
+    parser.add_argument("--json", action="store_true", dest="as_json", help="write the findings as JSON")
+    parser.add_argument("--strict", action="store_true", help="let warnings count as errors")
+    _add_compile_options(parser)
+    parser.set_defaults(run=_run_validate)
+
+
+def _add_diff(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "diff",
+        help="say what changed between two definitions",
+        description="Compare two definitions by what they mean: parameters, steps and their arguments by name. "
+        "Key order, white space and other spellings of the same are no change.",
+    )
+    parser.add_argument("old", metavar="OLD", help=_SOURCE_HELP)
+    parser.add_argument("new", metavar="NEW", help="the same")
+    parser.add_argument("--exit-code", action="store_true", help="end with 1 when there are changes")
+    parser.add_argument("--json", action="store_true", dest="as_json", help="write the changes as JSON")
+    _add_compile_options(parser)
+    parser.set_defaults(run=_run_diff)
+
+
+def _add_compile_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("for pipeline scripts")
+    group.add_argument("--role-arn", metavar="ARN", help="the execution role the function is given")
+    group.add_argument("--region", help="the region the function is given; AWS_REGION or the profile's by default")
+    group.add_argument("--pipeline-name", metavar="NAME", help="the name the function is given")
+    group.add_argument("--default-bucket", metavar="BUCKET", help="the bucket the session and the function are given")
+    group.add_argument("--config", type=Path, metavar="FILE", help="a JSON object: arguments of the function by name")
+    group.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="settings",
+        help="one argument of the function, JSON or text; beats --config",
+    )
+    group.add_argument("--interpreter", metavar="PYTHON", help="a Python that has the SDK; uv makes one by default")
+    group.add_argument("--profile", help="the AWS profile whose credentials the script gets")
+    group.add_argument("--timeout", type=float, default=600, metavar="SECONDS", help="for the script (600)")
+
+
+def _add_local(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "local",
+        help="run pipelines on this machine",
+        description="SageMaker on loopback: an endpoint that runs pipelines with real processes on this machine. "
+        "Nothing reaches AWS.",
+    )
+    locals_ = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    execute = locals_.add_parser(
+        "exec",
+        help="run one command with AWS pointing to a local endpoint",
+        usage="%(prog)s [options] -- COMMAND ...",
+        description="Start the endpoint, run the command with AWS pointing to it in that command's environment only, "
+        "and stop. Ends with the command's exit code.",
+        epilog="Example: sm-pipelines local exec -- airflow dags test train_model",
+    )
+    _add_endpoint_options(execute, port=0, port_help="the endpoint's port (a free one)")
+    execute.add_argument("--quiet", action="store_true", help="say nothing but errors")
+    execute.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="the command and its arguments")
+    execute.set_defaults(run=_run_exec)
+    serve = locals_.add_parser(
+        "serve",
+        help="keep a local endpoint running",
+        description="Run the endpoint until Ctrl-C, and say how to point AWS to it.",
+    )
+    _add_endpoint_options(serve, port=DEFAULT_PORT, port_help=f"the port ({DEFAULT_PORT}); 0 takes a free one")
+    serve.set_defaults(run=_run_serve)
+
+
+def _add_endpoint_options(parser: argparse.ArgumentParser, *, port: int, port_help: str) -> None:
+    state = parser.add_mutually_exclusive_group()
+    state.add_argument(
+        "--state-dir",
+        type=Path,
+        metavar="DIR",
+        help="where the endpoint keeps buckets, pipelines, executions and logs; SM_PIPELINES_STATE_DIR or "
+        "~/.local/state/airflow-sm-pipelines by default",
+    )
+    state.add_argument("--ephemeral", action="store_true", help="keep nothing: a fresh directory, removed at the end")
+    parser.add_argument("--port", type=_port, default=port, metavar="N", help=port_help)
+    parser.add_argument("--region", help="the endpoint's region; AWS_REGION or us-east-1 by default")
+
+
+def _port(text: str) -> int:
+    if text.isdecimal() and int(text) < 65536:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a port: expected a number from 0 to 65535")
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("airflow-sm-pipelines")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+def _run_compile(arguments: argparse.Namespace) -> int:
+    from airflow_sm_pipelines.cli.definitions import run_compile
+
+    return run_compile(arguments)
+
+
+def _run_validate(arguments: argparse.Namespace) -> int:
+    from airflow_sm_pipelines.cli.definitions import run_validate
+
+    return run_validate(arguments)
+
+
+def _run_diff(arguments: argparse.Namespace) -> int:
+    from airflow_sm_pipelines.cli.definitions import run_diff
+
+    return run_diff(arguments)
+
+
+def _run_exec(arguments: argparse.Namespace) -> int:
+    from airflow_sm_pipelines.cli.local import run_exec
+
+    return run_exec(arguments)
+
+
+def _run_serve(arguments: argparse.Namespace) -> int:
+    from airflow_sm_pipelines.cli.local import run_serve
+
+    return run_serve(arguments)
