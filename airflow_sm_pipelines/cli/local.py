@@ -17,7 +17,7 @@ from airflow_sm_pipelines.exceptions import LocalEndpointError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from types import FrameType
 
     from airflow_sm_pipelines.server import RunningServer
@@ -41,7 +41,7 @@ _EXPORTED = (
 
 
 def default_state_dir(env: Mapping[str, str]) -> Path:
-    """Where a local endpoint keeps its state unless told otherwise; the user's, so that every directory sees one AWS."""
+    """Where a local endpoint keeps its state unless told otherwise: one place for all directories of a user."""
     if given := env.get("SM_PIPELINES_STATE_DIR"):
         return Path(given)
     base = env.get("XDG_STATE_HOME") or ""
@@ -74,22 +74,20 @@ def run_exec(arguments: argparse.Namespace) -> int:
 def run_serve(arguments: argparse.Namespace) -> int:
     """Keep an endpoint running until a signal ends it."""
     stop = threading.Event()
-    with _handled(lambda number: stop.set(), signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        with _endpoint(arguments) as server:
-            environment = server.environment()
-            exports = [f"  export {name}={environment[name]}" for name in _EXPORTED if name in environment]
-            print(
-                f"Local SageMaker endpoint: {server.endpoint_url} "
-                f"(region {server.region}, account {server.account_id})",
-                f"State: {server.state_dir}",
-                "Point a shell to it:",
-                *exports,
-                "Stop it with Ctrl-C.",
-                sep="\n",
-                flush=True,
-            )
-            stop.wait()
-            print("Stopping; what is running goes on at the next start.", flush=True)
+    with _endpoint(arguments) as server, _handled(lambda _: stop.set(), signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        environment = server.environment()
+        exports = [f"  export {name}={environment[name]}" for name in _EXPORTED if name in environment]
+        print(
+            f"Local SageMaker endpoint: {server.endpoint_url} (region {server.region}, account {server.account_id})",
+            f"State: {server.state_dir}",
+            "Point a shell to it:",
+            *exports,
+            "Stop it with Ctrl-C.",
+            sep="\n",
+            flush=True,
+        )
+        stop.wait()
+        print("Stopping; what is running goes on at the next start.", flush=True)
     return 0
 
 
@@ -128,7 +126,7 @@ def _run(command: list[str], environment: dict[str, str]) -> int:
     def forward(number: int) -> None:
         if child is None:
             pending.append(number)
-        elif number != signal.SIGINT or not _comes_from_terminal():
+        elif number not in (signal.SIGINT, signal.SIGQUIT) or not _comes_from_terminal():
             with contextlib.suppress(ProcessLookupError):
                 child.send_signal(number)
 
@@ -166,9 +164,9 @@ def _comes_from_terminal() -> bool:
 
 
 @contextlib.contextmanager
-def _handled(handle: object, *numbers: signal.Signals) -> Iterator[None]:
+def _handled(handle: Callable[[int], None], *numbers: signal.Signals) -> Iterator[None]:
     def handler(number: int, frame: FrameType | None) -> None:
-        handle(number)  # type: ignore[operator]
+        handle(number)
 
     before = {number: signal.signal(number, handler) for number in numbers}
     try:
