@@ -48,7 +48,7 @@ def is_allowed_origin(header: str | None, extra_names: Collection[str] = ()) -> 
     """
     if header is None:
         return True
-    return is_allowed_host(urlsplit(header).netloc, extra_names)
+    return is_allowed_host(header.partition("://")[2], extra_names)
 
 
 def parse_virtual_bucket(header: str, extra_names: Collection[str] = ()) -> str | None:

@@ -27,6 +27,8 @@ _log = logging.getLogger(__name__)
 #: A connection that says nothing for so long is closed.
 _IDLE_SECONDS = 120
 _BLOCK_BYTES = 1 << 20
+#: How soon the listener notices that it is to stop.
+_POLL_SECONDS = 0.1
 
 
 class RequestHandler(Protocol):
@@ -63,7 +65,9 @@ class Listener:
                 f"Port {port} of {host} cannot be used ({error}). "
                 "Stop what listens there, choose another port, or choose 0 for a free one."
             ) from error
-        self._thread = threading.Thread(target=self._server.serve_forever, name="sm-pipelines-listener", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(_POLL_SECONDS,), name="sm-pipelines-listener", daemon=True
+        )
 
     @property
     def port(self) -> int:
@@ -121,6 +125,12 @@ class _Handler(MotoRequestHandler):
     disable_nagle_algorithm = True
     wbufsize = -1
 
+    def handle_expect_100(self) -> bool:
+        """Tell a client that waits for it to send its body."""
+        is_wanted = super().handle_expect_100()
+        self.wfile.flush()
+        return is_wanted
+
     def run_wsgi(self) -> None:
         request = Request(self.make_environ(), b"")
         handler = self.server.request_handler
@@ -130,9 +140,6 @@ class _Handler(MotoRequestHandler):
         if response is not None:
             self._write(request, response, is_last=True)
             return
-        if self.headers.get("Expect", "").strip().lower() == "100-continue":
-            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            self.wfile.flush()
         try:
             body = self._read_body(request, handler.max_body_bytes(request))
         except _BodyTooLargeError as error:

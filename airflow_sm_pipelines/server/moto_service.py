@@ -1,7 +1,7 @@
 """moto, in this process, as one function from a request to an answer.
 
-It stands on two of moto's names (``DomainDispatcherApplication``, ``create_backend_app``) and on HTTP. What moto
-does not have becomes a typed error that says so: left alone, moto answers HTTP 500 with a page of HTML, which clients repeat.
+It stands on two of moto's names (``DomainDispatcherApplication``, ``create_backend_app``) and on HTTP. What moto does
+not have becomes a typed error that says so: left alone, moto answers HTTP 500 with HTML, which clients repeat.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class MotoService:
 
         environ = request.to_environ()
         try:
-            application = self._application.get_application(environ)
+            application: Any = self._application.get_application(environ)
         except Exception as error:
             # A service moto does not know, or one whose own dependencies are not installed.
             return not_implemented(request, f"({type(error).__name__}: {error})")
@@ -66,8 +66,17 @@ class MotoService:
     def reset(self) -> None:
         """Forget all state of this process."""
         from moto.core.base_backend import BackendDict
+        from moto.s3.models import s3_backends
 
-        BackendDict.reset()
+        # S3 holds files, and knows its buckets' owners outside its backends. The other backends are dropped as they
+        # are: moto's own reset would fill each of them anew, and look for Lambda's containers.
+        for account in s3_backends.values():
+            account.reset()
+        s3_backends.bucket_accounts.clear()
+        used: list[Any] = vars(BackendDict)["_instances"]
+        for backends in used:
+            backends.clear()
+        used.clear()
 
 
 def not_implemented(request: Request, detail: str) -> Response:

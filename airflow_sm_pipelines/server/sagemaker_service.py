@@ -31,6 +31,9 @@ class OperationsEngine(Protocol):
     def call(self, operation: str, request: dict[str, Any]) -> Mapping[str, Any]:
         """The answer to an operation; raises an error with ``code`` and ``message`` where the service would refuse."""
 
+    def owns(self, arn: str) -> bool:
+        """Whether it keeps the resource that an ARN names, and so its tags."""
+
 
 class SageMakerService:
     """Answers requests to SageMaker.
@@ -70,7 +73,9 @@ class SageMakerService:
         except RequestRefusedError as error:
             return json_error(error.code, error.message)
         except self._refusals as error:
-            return json_error(str(getattr(error, "code", "ValidationException")), str(getattr(error, "message", error)))
+            code = str(getattr(error, "code", "ValidationException"))
+            status = 500 if code == "InternalFailure" else 400
+            return json_error(code, str(getattr(error, "message", error)), status=status)
         except NotImplementedError as error:
             return not_implemented(request, str(error))
         except InvalidAnswerError as error:
@@ -87,8 +92,7 @@ class SageMakerService:
             return False
         if operation not in _TAG_OPERATIONS:
             return True
-        describe = _describe_operation(_resource_arn(request))
-        return describe is None or describe in self._engine.operations
+        return self._engine.owns(_resource_arn(request))
 
 
 def _resource_arn(request: Request) -> str:
@@ -98,14 +102,3 @@ def _resource_arn(request: Request) -> str:
         return ""
     arn = document.get("ResourceArn") if isinstance(document, dict) else None
     return arn if isinstance(arn, str) else ""
-
-
-def _describe_operation(arn: str) -> str | None:
-    # arn:aws:sagemaker:us-east-1:123456789012:training-job/name belongs to whoever has DescribeTrainingJob.
-    parts = arn.split(":", 5)
-    if len(parts) < 6:
-        return None
-    kind, _, rest = parts[5].partition("/")
-    if kind == "pipeline" and "/execution/" in f"/{rest}":
-        kind = "pipeline-execution"
-    return "Describe" + "".join(word.capitalize() for word in kind.split("-"))

@@ -58,6 +58,7 @@ class ObjectPersistence:
 
         :param request: the request, in path style.
         """
+        _forget_instances()
         bucket, _, key = request.path.lstrip("/").partition("/")
         if request.method in {"GET", "HEAD", "OPTIONS"} or not bucket:
             return
@@ -243,3 +244,12 @@ class ObjectPersistence:
         from moto.s3.models import s3_backends
 
         return s3_backends[ACCOUNT_ID]["aws"]
+
+
+def _forget_instances() -> None:
+    # moto 5.2 keeps every object it ever made in a list for its dashboard, which is closed here: memory would only grow.
+    from moto.s3.models import FakeKey, FakeMultipart
+
+    for model in (FakeKey, FakeMultipart):
+        instances: list[Any] = vars(model)["instances_tracked"]
+        instances.clear()

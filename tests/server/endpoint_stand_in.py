@@ -1,0 +1,95 @@
+"""The endpoint around a stand-in engine: what the server's own tests run, in this process or by path in a child."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_pipelines.server.engine_services import make_client
+from airflow_sm_pipelines.server.sagemaker_codec import SageMakerCodec
+from airflow_sm_pipelines.server.sagemaker_service import SageMakerService
+from airflow_sm_pipelines.server.serving import start_front
+from airflow_sm_pipelines.server.state_directory import StateDirectory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from airflow_sm_pipelines.server.front import Front
+
+PIPELINE_ARN = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/stand-in"
+
+
+class RefusedError(Exception):
+    """A refusal of the stand-in, shaped as the engine's own."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+@dataclass
+class StandInEngine:
+    """Answers a few operations with what a test put in, and remembers what it was asked."""
+
+    answers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = field(default_factory=dict)
+    calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    @property
+    def operations(self) -> frozenset[str]:
+        return frozenset(self.answers)
+
+    def owns(self, arn: str) -> bool:
+        return ":pipeline/" in arn
+
+    def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        self.calls.append((operation, request))
+        return self.answers[operation](request)
+
+
+@dataclass
+class Endpoint:
+    """A running front, its engine, and clients of it."""
+
+    url: str
+    port: int
+    engine: StandInEngine
+    front: Front
+
+    def client(self, service: str, region: str = "us-east-1") -> Any:
+        return make_client(service, url=self.url, region=region)
+
+
+@contextlib.contextmanager
+def open_endpoint(state_dir: Path, *, host_names: tuple[str, ...] = ()) -> Iterator[Endpoint]:
+    """The endpoint on a state directory, until the block ends."""
+    engine = StandInEngine(
+        {
+            "CreatePipeline": lambda _: {"PipelineArn": PIPELINE_ARN},
+            "ListPipelineExecutionSteps": lambda _: {
+                "PipelineExecutionSteps": [{"StepName": "a", "StartTime": datetime(2026, 1, 2, tzinfo=timezone.utc)}]
+            },
+            "DescribePipeline": lambda _: {"PipelineName": "stand-in"},
+            "ListTags": lambda _: {"Tags": [{"Key": "owner", "Value": "engine"}]},
+        }
+    )
+    with contextlib.ExitStack() as closing:
+        directory = StateDirectory(state_dir)
+        closing.callback(directory.release)
+        front, listener = start_front(closing, directory.path, address=("127.0.0.1", 0), host_names=host_names)
+        service = SageMakerService(engine, SageMakerCodec(), refusals=RefusedError, fallback=front.call_moto)
+        front.attach(service.call)
+        listener.start()
+        url = f"http://127.0.0.1:{listener.port}"
+        directory.announce(url)
+        yield Endpoint(url, listener.port, engine, front)
+
+
+if __name__ == "__main__":
+    with open_endpoint(Path(sys.argv[1])):
+        # Until the parent kills this process, or closes its end.
+        sys.stdin.read()
