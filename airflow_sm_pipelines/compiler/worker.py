@@ -52,6 +52,7 @@ _JOB_STARTS = (
 _AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 _METADATA_HOSTS = ("169.254.169.254", "169.254.170.2", "fd00:ec2::254")
 _TELEMETRY_HOSTS = ("sm-pysdk-t-", "dev-exp-t-")
+_PACKAGES = frozenset({"site-packages", "dist-packages"})
 _LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
@@ -479,9 +480,13 @@ def _guard_network() -> None:
             return
         host = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host)
         if host.startswith(_TELEMETRY_HOSTS):
-            raise ConnectionRefusedError(f"{host} is not called: no telemetry is sent.")
-        if is_local and _is_aws_host(host):
-            raise ConnectionRefusedError(f"{host} is not called: AWS is {endpoint} here.")
+            reason = "no telemetry is sent"
+        elif is_local and _is_aws_host(host):
+            reason = f"AWS is {endpoint} here"
+        else:
+            return
+        print(f"Refused a connection to {host}: {reason}.", file=sys.stderr)
+        raise ConnectionRefusedError(f"{host} is not called: {reason}.")
 
     sys.addaudithook(refuse)
 
@@ -511,12 +516,14 @@ class _FileRecorder:
     def digests(self) -> dict[str, str]:
         """Give the digest of each file that was read and lies where the user's files lie."""
         self._is_on = False
+        # A module may have been read from bytecode, which does not change before the next import: its source counts.
+        sources = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
         found = {}
-        for name in sorted(self._seen):
+        for name in sorted(self._seen | {source for source in sources if isinstance(source, str)}):
             path = Path(os.path.realpath(name))
+            is_users = not str(path).startswith(self._ignored) and not _PACKAGES.intersection(path.parts)
             # What changed since the start, the build itself wrote.
-            is_users = not str(path).startswith(self._ignored) and path.is_file()
-            if is_users and path.stat().st_ctime < self._start:
+            if is_users and path.suffix != ".pyc" and path.is_file() and path.stat().st_ctime < self._start:
                 found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
         return found
 
@@ -525,13 +532,14 @@ def _record_variables(folder: Path) -> dict[str, str | None]:
     """Note the environment variables that the user's own code reads, with digests of their values, as it runs."""
     read: dict[str, str | None] = {}
     prefix = str(folder) + os.sep
-    lookup_files = (os.__file__, sys.modules["_collections_abc"].__file__, __file__)
+    # Where os.getenv() and os.environ.get() are defined; "<frozen" from Python 3.11 on.
+    lookup_files = (os.__file__, str(sys.modules["_collections_abc"].__file__), "<frozen")
     parent_class: Any = type(os.environ)
 
     class RecordingEnviron(parent_class):  # type: ignore[misc]
         def __getitem__(self, key: Any) -> Any:
             frame = sys._getframe(1)
-            while frame.f_back is not None and frame.f_code.co_filename in lookup_files:
+            while frame.f_back is not None and frame.f_code.co_filename.startswith(lookup_files):
                 frame = frame.f_back
             is_users = frame.f_code.co_filename.startswith(prefix)
             if is_users and isinstance(key, str):

@@ -1,0 +1,188 @@
+"""When a compiled pipeline is used again, and when the script runs anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from .conftest import Compiler
+
+Write = Callable[[str], str]
+
+UPLOADS = """
+import os
+from pathlib import Path
+from sagemaker.workflow.pipeline import Pipeline
+
+def get_pipeline(session, role, depth=1):
+    s3 = session.boto_session.client("s3", region_name="us-east-1")
+    s3.create_bucket(Bucket=session.default_bucket())
+    s3.upload_file(str(Path(__file__).with_name("step.py")), session.default_bucket(), "code/step.py")
+    return Pipeline("uploads", steps=[role, depth, os.environ.get("STAGE"), Path(%r).read_text()])
+"""
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    """A file the script reads that lies outside its folder."""
+    path = tmp_path / "elsewhere" / "settings.txt"
+    path.parent.mkdir()
+    path.write_text("a")
+    return path
+
+
+@pytest.fixture
+def reference(write_script: Write, outside: Path) -> str:
+    found = write_script(UPLOADS % str(outside))
+    Path(found.rpartition(":")[0]).with_name("step.py").write_text("print('step')\n")
+    return found
+
+
+def s3_client(compiler: Compiler) -> Any:
+    import boto3
+
+    return boto3.client(
+        "s3",
+        region_name="us-east-1",
+        endpoint_url=compiler.aws_environment["AWS_ENDPOINT_URL"],
+        aws_access_key_id="k",
+        aws_secret_access_key="s",
+    )
+
+
+BUCKET = "sagemaker-us-east-1-123456789012"
+
+
+def test_an_unchanged_script_is_not_run_again(compile_stub: Compiler, reference: str):
+    cold = compile_stub(reference)
+    assert not cold.from_cache
+    assert cold.uploads == (f"s3://{BUCKET}/code/step.py",)
+    warm = compile_stub(reference)
+    assert warm.from_cache
+    assert (warm.name, warm.definition_text, warm.uploads, warm.sdk_version) == (
+        cold.name,
+        cold.definition_text,
+        cold.uploads,
+        cold.sdk_version,
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"config": {"depth": 2}},
+        {"role_arn": "arn:aws:iam::123456789012:role/Other"},
+        {"region": "eu-west-1"},
+        {"default_bucket": "another-bucket"},
+        {"pipeline_name": "staging"},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_other_arguments_are_another_pipeline(compile_stub: Compiler, reference: str, changes: dict[str, Any]):
+    compile_stub(reference)
+    assert not compile_stub(reference, **changes).from_cache
+
+
+def test_a_change_in_the_scripts_folder_runs_it(compile_stub: Compiler, reference: str):
+    compile_stub(reference)
+    Path(reference.rpartition(":")[0]).with_name("step.py").write_text("print('other')\n")
+    assert not compile_stub(reference).from_cache
+
+
+def test_a_change_of_a_file_it_read_elsewhere_runs_it(compile_stub: Compiler, reference: str, outside: Path):
+    compile_stub(reference)
+    outside.write_text("b")
+    changed = compile_stub(reference)
+    assert not changed.from_cache
+    assert '"b"' in changed.definition_text
+
+
+def test_a_change_of_a_module_it_imported_from_elsewhere_runs_it(
+    compile_stub: Compiler, write_script: Write, tmp_path: Path
+):
+    library = tmp_path / "library"
+    library.mkdir()
+    (library / "shared_names.py").write_text("NAME = 'one'\n")
+    reference = write_script(
+        f"import sys\nsys.path.insert(0, {str(library)!r})\nimport shared_names\n"
+        "from sagemaker.workflow.pipeline import Pipeline\n\n"
+        "def get_pipeline():\n    return Pipeline(shared_names.NAME)\n"
+    )
+    compile_stub(reference)
+    Path(reference.rpartition(":")[0]).with_name("other.txt").write_text("the second build reads the module's bytecode")
+    assert compile_stub(reference).name == "one"
+    (library / "shared_names.py").write_text("NAME = 'another'\n")
+    assert compile_stub(reference).name == "another"
+
+
+def test_a_change_of_a_variable_it_read_runs_it(
+    compile_stub: Compiler, reference: str, monkeypatch: pytest.MonkeyPatch
+):
+    compile_stub(reference)
+    monkeypatch.setenv("STAGE", "production")
+    changed = compile_stub(reference)
+    assert not changed.from_cache
+    assert '"production"' in changed.definition_text
+    monkeypatch.setenv("A_VARIABLE_IT_DOES_NOT_READ", "x")
+    assert compile_stub(reference).from_cache
+
+
+def test_the_value_of_a_variable_is_not_kept(
+    compile_stub: Compiler, reference: str, monkeypatch: pytest.MonkeyPatch, write_script: Write
+):
+    monkeypatch.setenv("STAGE", "token-1234")
+    script = "import os\nfrom sagemaker.workflow.pipeline import Pipeline\n\n\ndef get_pipeline():\n"
+    compile_stub(write_script(script + "    assert os.getenv('STAGE')\n    return Pipeline('secret')\n"))
+    kept = list((compile_stub.cache_dir / "definitions").glob("*.json"))
+    assert len(kept) == 1
+    assert "STAGE" in kept[0].read_text()
+    assert "token-1234" not in kept[0].read_text()
+
+
+def test_a_lost_code_object_runs_the_script_which_puts_it_back(compile_stub: Compiler, reference: str):
+    compile_stub(reference)
+    s3 = s3_client(compile_stub)
+    s3.delete_object(Bucket=BUCKET, Key="code/step.py")
+    assert not compile_stub(reference).from_cache
+    assert s3.get_object(Bucket=BUCKET, Key="code/step.py")["Body"].read() == b"print('step')\n"
+
+
+def test_a_code_object_that_somebody_overwrote_runs_the_script(compile_stub: Compiler, reference: str):
+    compile_stub(reference)
+    s3_client(compile_stub).put_object(Bucket=BUCKET, Key="code/step.py", Body=b"other")
+    assert not compile_stub(reference).from_cache
+
+
+def test_an_unreadable_entry_is_no_entry(compile_stub: Compiler, reference: str):
+    compile_stub(reference)
+    for entry in (compile_stub.cache_dir / "definitions").glob("*.json"):
+        entry.write_text(entry.read_text()[:100])
+    assert not compile_stub(reference).from_cache
+    assert compile_stub(reference).from_cache
+
+
+def test_a_failed_build_is_not_kept(compile_stub: Compiler, write_script: Write):
+    reference = write_script("def get_pipeline():\n    raise RuntimeError\n")
+    with pytest.raises(Exception, match="RuntimeError"):
+        compile_stub(reference)
+    assert not list(compile_stub.cache_dir.rglob("*.json"))
+
+
+def test_a_cache_that_cannot_be_written_to_is_said_and_does_no_harm(compile_stub: Compiler, reference: str):
+    compile_stub.cache_dir.mkdir()
+    (compile_stub.cache_dir / "definitions").write_text("a file in the way")
+    assert compile_stub(reference).name == "uploads"
+    assert "could not be kept" in compile_stub.log
+
+
+def test_another_port_of_the_local_endpoint_is_the_same_account(compile_stub: Compiler, reference: str):
+    cold = compile_stub(reference)
+    environment = dict(compile_stub.aws_environment)
+    environment["AWS_ENDPOINT_URL"] = environment["AWS_ENDPOINT_URL"].replace("127.0.0.1", "localhost")
+    warm = compile_stub(reference, aws_environment=environment)
+    assert warm.from_cache
+    assert warm.definition_text == cold.definition_text
