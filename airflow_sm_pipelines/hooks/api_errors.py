@@ -99,6 +99,7 @@ def mapped_errors(call: str, target: str) -> Iterator[None]:
     :raises PipelineApiError: one of its subclasses, chosen by :func:`parse_error_class`.
     """
     from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+    from botocore.exceptions import ConnectionError as BotoConnectionError
 
     try:
         yield
@@ -108,7 +109,7 @@ def mapped_errors(call: str, target: str) -> Iterator[None]:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         message = f"{call} on '{target}' was refused: {code}: {answer.get('Message') or 'no message'}"
         raise parse_error_class(code, http_status=status)(message, code=code) from error
-    except HTTPClientError as error:
+    except (HTTPClientError, BotoConnectionError) as error:
         code = type(error).__name__
         raise PipelineUnavailableError(f"{call} on '{target}' got no answer: {code}: {error}", code=code) from error
     except BotoCoreError as error:

@@ -1,0 +1,157 @@
+"""The hook against an endpoint at the network's edge: every page, typed answers, errors by code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airflow_sm_pipelines import exceptions
+from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook, parse_s3_uri, plan_version_arguments
+from tests.airflow_fakes import DEFINITION, FAILED_STEPS, SUCCEEDED_STEPS, Fault
+
+if TYPE_CHECKING:
+    from tests.airflow_fakes import FakeSageMaker
+
+TOKEN = "t" * 40
+
+
+def test_every_page_of_steps_is_read(fake: FakeSageMaker, hook: SageMakerPipelinesHook) -> None:
+    fake.add_pipeline("p")
+    fake.page_size = 3
+    fake.steps = [{**SUCCEEDED_STEPS[0], "StepName": f"S{number}"} for number in range(10)]
+    arn = hook.start_execution({"PipelineName": "p"}, token=TOKEN)
+    assert [step.name for step in hook.describe_execution_steps(arn)] == [f"S{number}" for number in range(10)]
+    assert fake.count("ListPipelineExecutionSteps") == 4
+
+
+def test_versions_come_newest_first_from_every_page(fake: FakeSageMaker, hook: SageMakerPipelinesHook) -> None:
+    fake.add_pipeline("p")
+    for _ in range(4):
+        hook.update_pipeline("p", PipelineDefinition="{}")
+    fake.page_size = 2
+    assert [version.id for version in hook.list_versions("p")] == [5, 4, 3, 2, 1]
+
+
+def test_a_report_carries_reasons_durations_and_jobs(fake: FakeSageMaker, hook: SageMakerPipelinesHook) -> None:
+    fake.add_pipeline("p")
+    fake.statuses, fake.steps, fake.failure_reason = ["Failed"], FAILED_STEPS, "Step failure"
+    report = hook.describe_report(hook.start_execution({"PipelineName": "p"}, token=TOKEN))
+    (failed,) = report.failed_steps
+    assert (report.status, report.failure_reason, report.pipeline_name) == ("Failed", "Step failure", "p")
+    assert (failed.name, failed.type, failed.seconds) == ("Evaluate", "Processing", 3.0)
+    assert failed.job_arn is not None
+    assert failed.job_arn.endswith("processing-job/pipelines-abc-Evaluate")
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "expected"),
+    [
+        ("ResourceNotFound", 400, exceptions.PipelineNotFoundError),
+        ("AccessDeniedException", 400, exceptions.PipelineAccessError),
+        ("UnrecognizedClientException", 400, exceptions.PipelineAccessError),
+        ("ValidationException", 400, exceptions.PipelineRequestError),
+        ("ConflictException", 400, exceptions.PipelineConflictError),
+        ("ThrottlingException", 400, exceptions.PipelineUnavailableError),
+        ("InternalFailure", 500, exceptions.PipelineUnavailableError),
+        ("SomethingNew", 503, exceptions.PipelineUnavailableError),
+        ("ResourceLimitExceeded", 400, exceptions.PipelineApiError),
+        ("SomethingNew", 400, exceptions.PipelineApiError),
+    ],
+)
+def test_a_refusal_becomes_the_error_of_its_code(
+    fake: FakeSageMaker, hook: SageMakerPipelinesHook, code: str, status: int, expected: type[Exception]
+) -> None:
+    fake.fail_next("DescribePipeline", Fault(code, status))
+    with pytest.raises(exceptions.PipelineApiError) as caught:
+        hook.describe_pipeline("p")
+    assert type(caught.value) is expected
+    assert caught.value.code == code
+    assert f"DescribePipeline on 'p' was refused: {code}: refused by the test" in str(caught.value)
+
+
+def test_an_endpoint_that_is_not_there_is_an_unavailable_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    hook = SageMakerPipelinesHook(aws_conn_id=None, region_name="us-east-1", config={"retries": {"max_attempts": 0}})
+    with pytest.raises(exceptions.PipelineUnavailableError, match="got no answer: EndpointConnectionError"):
+        hook.describe_pipeline("p")
+
+
+def test_a_missing_region_is_said_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    hook = SageMakerPipelinesHook(aws_conn_id=None)
+    with pytest.raises(exceptions.PipelineAccessError, match="NoRegionError"):
+        hook.describe_pipeline("p")
+
+
+def test_retries_are_adaptive_unless_the_caller_says_otherwise(fake: FakeSageMaker) -> None:
+    assert SageMakerPipelinesHook(aws_conn_id=None).config.retries == {"mode": "adaptive", "max_attempts": 10}
+    own = SageMakerPipelinesHook(aws_conn_id=None, config={"retries": {"max_attempts": 2, "mode": "standard"}})
+    assert own.config.retries["mode"] == "standard"
+
+
+def test_stopping_what_has_ended_is_no_error(fake: FakeSageMaker, hook: SageMakerPipelinesHook) -> None:
+    fake.add_pipeline("p")
+    fake.statuses = ["Succeeded"]
+    assert hook.stop_execution(hook.start_execution({"PipelineName": "p"}, token=TOKEN), token=TOKEN) is False
+
+
+def test_the_child_environment_holds_credentials_region_and_endpoints(
+    fake: FakeSageMaker, hook: SageMakerPipelinesHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
+    environment = hook.child_environment()
+    assert environment["AWS_ACCESS_KEY_ID"] == "local"
+    assert environment["AWS_REGION"] == environment["AWS_DEFAULT_REGION"] == "us-east-1"
+    assert environment["AWS_ENDPOINT_URL_S3"] == "http://127.0.0.1:9"
+    assert "AWS_PROFILE" not in environment
+
+
+def test_a_loopback_endpoint_is_not_aws(fake: FakeSageMaker, hook: SageMakerPipelinesHook) -> None:
+    assert hook.is_aws_endpoint is False
+
+
+def test_the_aws_endpoint_is_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    for region in ("us-east-1", "cn-north-1", "us-gov-west-1"):
+        assert SageMakerPipelinesHook(aws_conn_id=None, region_name=region).is_aws_endpoint, region
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        (None, {}),
+        ("", {}),
+        ("None", {}),
+        (3, {"PipelineVersionId": 3}),
+        ("3", {"PipelineVersionId": 3}),
+        ("prod", {"PipelineVersionAlias": "prod"}),
+        ("2.1", {"PipelineVersionAlias": "2.1"}),
+    ],
+)
+def test_digits_are_a_version_and_words_an_alias(version: str | int | None, expected: dict[str, object]) -> None:
+    assert plan_version_arguments(version) == expected
+
+
+def test_what_is_no_s3_object_is_refused() -> None:
+    assert parse_s3_uri("s3://b/a/c.json") == ("b", "a/c.json")
+    with pytest.raises(exceptions.PipelineApiError, match="expected s3://bucket/key"):
+        parse_s3_uri("s3://bucket")
+
+
+def test_text_survives_s3(fake: FakeSageMaker, hook: SageMakerPipelinesHook) -> None:
+    hook.write_s3_text("s3://bucket/defs/a.json", '{"a": "ü"}')
+    assert hook.read_s3_text("s3://bucket/defs/a.json") == '{"a": "ü"}'
+    with pytest.raises(exceptions.PipelineNotFoundError, match="NoSuchKey"):
+        hook.read_s3_text("s3://bucket/defs/b.json")
+
+
+def test_a_version_is_described_by_id_or_alias(fake: FakeSageMaker, hook: SageMakerPipelinesHook) -> None:
+    fake.add_pipeline("p", DEFINITION)
+    hook.update_version_aliases("arn:aws:sagemaker:us-east-1:123456789012:pipeline/p", 1, add=["prod"])
+    assert hook.describe_pipeline("p", version="prod").definition_text == hook.describe_pipeline("p").definition_text
+    with pytest.raises(exceptions.PipelineNotFoundError):
+        hook.describe_pipeline("p", version="staging")
