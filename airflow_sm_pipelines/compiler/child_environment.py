@@ -35,7 +35,7 @@ def plan_child_environment(
     env |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
     if "AWS_ACCESS_KEY_ID" in aws_environment:
         env["AWS_EC2_METADATA_DISABLED"] = "true"
-    env |= {name: value for name, value in aws_environment.items() if not name.startswith(_WITHHELD_PREFIXES[1:])}
+    env |= {name: value for name, value in aws_environment.items() if name.startswith("AWS_")}
     if region:
         env |= {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
     if is_loopback_endpoint(env.get("AWS_ENDPOINT_URL")):
