@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.exceptions import PipelineApiError, PipelineNotFoundError
+from airflow_sm_pipelines.exceptions import DefinitionError, PipelineApiError, PipelineNotFoundError
 from airflow_sm_pipelines.links.console import SageMakerPipelineLink
 from airflow_sm_pipelines.operators.aws_arguments import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
 from airflow_sm_pipelines.operators.faults import failing_fast, raise_final
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.hooks.pipelines import DeployedPipeline, SageMakerPipelinesHook
     from airflow_sm_pipelines.operators.deployment import PipelineTarget
     from airflow_sm_pipelines.operators.source import LoadedDefinition
+
+POLICY_CHOICES = ("fail", "warn", "off")
 
 
 class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
@@ -44,6 +46,8 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         kept.
     :param default_bucket: the script's bucket; SageMaker's default bucket where not given.
     :param definition_bucket: where a definition of 100 KB and more goes; ``default_bucket``'s rule where not given.
+    :param policy: ``"fail"`` refuses a definition that SageMaker would refuse, with all findings; ``"warn"`` only logs
+        them, ``"off"`` does not look.
     :param compile_timeout_seconds: how long the script may run, its environment already made.
     :param studio_domain_id: ``d-…``: lets the link lead to the pipeline itself instead of to Studio.
     """
@@ -80,6 +84,7 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         max_parallel_steps: int | None = None,
         default_bucket: str | None = None,
         definition_bucket: str | None = None,
+        policy: str = "fail",
         compile_timeout_seconds: float = 600,
         studio_domain_id: str | None = None,
         **kwargs: Any,
@@ -99,6 +104,7 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         self.max_parallel_steps = max_parallel_steps
         self.default_bucket = default_bucket
         self.definition_bucket = definition_bucket
+        self.policy = policy
         self.compile_timeout_seconds = compile_timeout_seconds
         self.studio_domain_id = studio_domain_id
 
@@ -106,9 +112,12 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         """Load, check, compare, write what differs, move the aliases, publish."""
         from airflow_sm_pipelines.definition import definition_hash
 
+        if self.policy not in POLICY_CHOICES:
+            raise_final(f"policy={self.policy!r}: expected one of {', '.join(map(repr, POLICY_CHOICES))}.")
         hook = self.make_hook()
         with failing_fast():
             target = self._target(self._load(hook))
+            self._apply_policy(target)
             deployed = self._describe(hook, target.name)
             arn, version_id, action = self._write(hook, target, deployed)
             self._tag(hook, arn, target, is_new=action == "created")
@@ -163,6 +172,22 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
             parallelism=parallelism,
             tags={**(loaded.tags or {}), **{key: str(value) for key, value in (self.tags or {}).items()}},
         )
+
+    def _apply_policy(self, target: PipelineTarget) -> None:
+        """Log what the rules find; refuse what SageMaker would refuse.
+
+        :raises DefinitionError: naming every error that was found.
+        """
+        if self.policy == "off":
+            return
+        from airflow_sm_pipelines.policy import Severity, check_definition, render_findings
+
+        findings = check_definition(target.definition)
+        errors = [finding for finding in findings if finding.severity is Severity.ERROR]
+        if errors and self.policy == "fail":
+            raise DefinitionError(f"SageMaker would refuse pipeline '{target.name}':\n{render_findings(errors)}")
+        if findings:
+            self.log.warning("Findings in pipeline '%s':\n%s", target.name, render_findings(findings))
 
     def _describe(self, hook: SageMakerPipelinesHook, name: str) -> DeployedPipeline | None:
         try:
