@@ -5,6 +5,7 @@ Callers hold a store transaction; everything here only reads and writes the stor
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.engine.errors import validation_error
@@ -81,9 +82,12 @@ def add_model_package(store: Store, arns: ArnFactory, request: Mapping[str, Any]
         "CertifyForMarketplace": bool(request.get("CertifyForMarketplace", False)),
     }
     if group:
-        if store.resources.find(GROUP, group) is None:
+        family = store.resources.find(GROUP, group)
+        if family is None:
             raise validation_error(f"Model Package Group {group} does not exist.")
-        version = store.resources.latest_of_family(PACKAGE, group) + 1
+        # Counted in the group, so that the number of a deleted package is not given again.
+        version = int(family.document.get("$latest", 0)) + 1
+        store.resources.save(replace(family, document={**family.document, "$latest": version}))
         name = f"{group}/{version}"
         document.update(
             {

@@ -8,8 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.engine import Engine, EngineServices
 from airflow_sm_pipelines.engine.jobs import (
@@ -21,6 +20,9 @@ from airflow_sm_pipelines.engine.jobs import (
     JobOutcome,
     JobSpec,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ROLE = "arn:aws:iam::123456789012:role/SageMakerExecution"
 DEADLINE_SECONDS = 20.0
@@ -193,7 +195,9 @@ def definition_text(steps: list[Any], *, parameters: list[Any] | None = None, **
 def processing(name: str, *, depends_on: list[Any] | None = None, **members: Any) -> dict[str, Any]:
     """A Processing step with one output, ``out``, at ``s3://bucket/<name>``."""
     arguments = {
-        "ProcessingResources": {"ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1}},
+        "ProcessingResources": {
+            "ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1}
+        },
         "AppSpecification": {"ImageUri": "image", "ContainerEntrypoint": ["python3", "x.py"]},
         "RoleArn": ROLE,
         "ProcessingOutputConfig": {

@@ -59,7 +59,10 @@ def demo_steps() -> list[Any]:
         condition(
             "Check",
             rmse_at_most({"Get": "Parameters.Limit"}),
-            then=[register, {"Name": "Model", "Type": "Model", "Arguments": {"PrimaryContainer": {"ModelDataUrl": model}}}],
+            then=[
+                register,
+                {"Name": "Model", "Type": "Model", "Arguments": {"PrimaryContainer": {"ModelDataUrl": model}}},
+            ],
             otherwise=[fail_step("TooBad", message)],
         ),
     ]

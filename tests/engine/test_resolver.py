@@ -58,10 +58,14 @@ def json_get(path: str) -> dict[str, Any]:
         pytest.param(get("Execution.PipelineExecutionId"), "abc123def456", id="execution variable"),
         pytest.param(get("PipelineExperimentConfig.TrialName"), "abc123def456", id="experiment"),
         pytest.param(
-            get("Steps.Process.ProcessingOutputConfig.Outputs['train'].S3Output.S3Uri"), "s3://b/train", id="output by name"
+            get("Steps.Process.ProcessingOutputConfig.Outputs['train'].S3Output.S3Uri"),
+            "s3://b/train",
+            id="output by name",
         ),
         pytest.param(
-            get("Steps.Process.ProcessingOutputConfig.Outputs['test.set'].S3Output.S3Uri"), "s3://b/test", id="dot in name"
+            get("Steps.Process.ProcessingOutputConfig.Outputs['test.set'].S3Output.S3Uri"),
+            "s3://b/test",
+            id="dot in name",
         ),
         pytest.param(
             get("Steps.Process.ProcessingOutputConfig.Outputs[1].S3Output.S3Uri"), "s3://b/test", id="output by number"
@@ -85,8 +89,12 @@ def json_get(path: str) -> dict[str, Any]:
         pytest.param(
             {"Std:JsonGet": {"S3Uri": join("/", "s3://b", "m.json"), "Path": "uri"}}, "s3://b/m.json", id="S3 document"
         ),
-        pytest.param({"a": [get("Parameters.Depth"), {"b": get("Parameters.Rate")}]}, {"a": [5, {"b": 0.5}]}, id="depth"),
-        pytest.param({"Get": "Parameters.Depth", "More": 1}, {"Get": "Parameters.Depth", "More": 1}, id="not an expression"),
+        pytest.param(
+            {"a": [get("Parameters.Depth"), {"b": get("Parameters.Rate")}]}, {"a": [5, {"b": 0.5}]}, id="depth"
+        ),
+        pytest.param(
+            {"Get": "Parameters.Depth", "More": 1}, {"Get": "Parameters.Depth", "More": 1}, id="not an expression"
+        ),
     ],
 )
 def test_an_expression_gives_its_value(expression: Any, value: Any) -> None:
@@ -100,19 +108,25 @@ def test_an_expression_gives_its_value(expression: Any, value: Any) -> None:
     [
         pytest.param(get("Steps.Skipped.ModelName"), "Step 'Skipped' did not run", id="step that did not run"),
         pytest.param(
-            get("Steps.Train.ModelArtifact.S3ModelArtifacts"), "has no property 'ModelArtifact'. It has: Final", id="typo"
+            get("Steps.Train.ModelArtifact.S3ModelArtifacts"),
+            "has no property 'ModelArtifact'. It has: Final",
+            id="typo",
         ),
         pytest.param(
             get("Steps.Process.ProcessingOutputConfig.Outputs['tset'].S3Output.S3Uri"),
             "'ProcessingOutputConfig.Outputs.tset'. It holds 2 entries: train, test.set",
             id="no such output",
         ),
-        pytest.param(get("Steps.Train.FinalMetricDataList[7].Value"), "FinalMetricDataList\\[7\\]", id="number too high"),
+        pytest.param(
+            get("Steps.Train.FinalMetricDataList[7].Value"), "FinalMetricDataList\\[7\\]", id="number too high"
+        ),
         pytest.param(json_get("metrics.mse.value"), "has no property 'metrics.mse'", id="no such value"),
         pytest.param(json_get("metrics..rmse"), "empty name", id="malformed path"),
         pytest.param(json_get("metrics[x]"), "malformed", id="malformed bracket"),
         pytest.param(json_get("metrics."), "ends in a dot", id="trailing dot"),
-        pytest.param(get("Execution.TrainingJobName"), "no execution variable 'TrainingJobName'", id="outside a training"),
+        pytest.param(
+            get("Execution.TrainingJobName"), "no execution variable 'TrainingJobName'", id="outside a training"
+        ),
         pytest.param(get("ForEach.CurrentItem"), "outside a ForEach", id="outside a loop"),
         pytest.param(join("", None), "null", id="null in a join"),
         pytest.param(get("Steps.Process.PropertyFiles.Report"), "only be read by Std:JsonGet", id="bare property file"),

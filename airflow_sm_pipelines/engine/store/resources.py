@@ -74,13 +74,6 @@ class ResourceTable:
         """Remove a resource."""
         self._database.execute("DELETE FROM resources WHERE kind = ? AND name = ?", (kind, name))
 
-    def latest_of_family(self, kind: str, family: str) -> int:
-        """The highest version in a family, 0 if it is empty."""
-        row = self._database.row(
-            "SELECT COALESCE(MAX(version), 0) AS version FROM resources WHERE kind = ? AND family = ?", (kind, family)
-        )
-        return int(row["version"]) if row else 0
-
     def standalone_active_jobs(self, kinds: Sequence[str]) -> list[tuple[str, str]]:
         """Kind and name of the jobs that have not ended and that no step made, oldest first."""
         marks = ", ".join("?" * len(kinds))
