@@ -1,4 +1,4 @@
-"""An engine in a process of its own, to be killed: starts executions for ever and says each one it got an answer for."""
+"""An engine in a process of its own, to be killed: starts executions for ever and says which were acknowledged."""
 
 from __future__ import annotations
 

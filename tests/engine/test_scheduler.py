@@ -138,7 +138,7 @@ def test_a_retry_resets_what_failed_and_what_ran_because_of_it() -> None:
     assert set(steps_to_reset(HANDLED, statuses)) == {"A", "Notify", "Report"}
 
 
-# --- the reference: no order, no caching, only the rules as the documentation states them ------------------------------
+# --- the reference: no order, no caching, only the rules as the documentation states them ---------------------------
 
 
 def met(trigger: str, status: StepStatus) -> bool:
