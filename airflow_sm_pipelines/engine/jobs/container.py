@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -43,8 +44,10 @@ class Container:
 
     @classmethod
     def create(cls, directory: Path, host: str) -> Container:
-        """Make the directories of an instance below a job's directory."""
+        """Make the directories of an instance, empty, below a job's directory."""
         container = cls(host, (directory / host).resolve())
+        # A job that runs again after a crash must not find what its first run left.
+        shutil.rmtree(container.root, ignore_errors=True)
         for name in _DIRECTORIES:
             (container.opt_ml / name).mkdir(parents=True, exist_ok=True)
         for path in (container.root / "work", container.root / "home", container.root / "tmp"):

@@ -41,8 +41,8 @@ def describe_failure(
         text = f"{end.error.rstrip('.')}{where}."
         if "could not be started" in end.error:
             text += (
-                " Programs that only the image has, such as smspark-submit, do not exist here: the image is replaced by a"
-                " Python environment."
+                " Programs that only the image has, such as smspark-submit, do not exist here:"
+                " the image is replaced by a Python environment."
             )
     else:
         command = shlex.join(argv)
@@ -58,4 +58,7 @@ def describe_failure(
 
 def describe_timeout(seconds: float) -> str:
     """Say that the time limit of the request was exceeded."""
-    return f"MaxRuntimeExceeded: the job ran longer than its StoppingCondition's MaxRuntimeInSeconds ({seconds:g} s) and was stopped."
+    return (
+        "MaxRuntimeExceeded: the job ran longer than its StoppingCondition's MaxRuntimeInSeconds "
+        f"({seconds:g} s) and was stopped."
+    )

@@ -1,7 +1,7 @@
 """A Lambda function: its real code in a process of its own, with its handler, environment and time limit.
 
-Not kept: the memory limit (a limit on address space would break ordinary libraries). Only Python runtimes run, on the Python
-of the engine's environment ``lambda:<runtime>`` in the table of images.
+Not kept: the memory limit (a limit on address space would break ordinary libraries). Only Python runtimes run, in the
+environment that the table of images has for ``lambda:<runtime>``, on the engine's own Python version.
 """
 
 from __future__ import annotations

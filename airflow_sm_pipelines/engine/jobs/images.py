@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ _DATA = (*_BASE, "numpy", "pandas<3", "scipy", "scikit-learn", "joblib", "pyarro
 
 
 class ImageError(LocalEndpointError):
-    """An image that nothing here stands in for, or a table that cannot be read: the message says what to write where."""
+    """An image that nothing stands in for, or a table that cannot be read: the message says what to write where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,8 @@ class ImageCatalog:
     def load(cls, path: Path | None = None, *, env: Mapping[str, str] | None = None) -> ImageCatalog:
         """Read the user's table, from ``path`` or from the file that ``$SM_PIPELINES_IMAGES`` in ``env`` names.
 
-        The file is TOML, one ``[[image]]`` table per entry with ``match`` and either ``requirements`` or ``interpreter``.
+        The file is TOML: one ``[[image]]`` table per entry, with ``match`` and either ``requirements`` or
+        ``interpreter``.
 
         :raises ImageError: the file is missing or wrong; all findings at once.
         """
@@ -111,16 +113,13 @@ class ImageCatalog:
 
 
 def _read_entries(path: Path) -> tuple[ImageEntry, ...]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
+    tomllib = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     try:
         with path.open("rb") as file:
             document = tomllib.load(file)
     except OSError as error:
         raise ImageError(f"The table of images {path} cannot be read: {error.strerror}.") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         raise ImageError(f"The table of images {path} is not TOML: {error}.") from error
     findings = [f"unknown table '{key}', expected [[image]]" for key in document if key != "image"]
     tables = document.get("image", [])

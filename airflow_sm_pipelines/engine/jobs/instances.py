@@ -75,7 +75,8 @@ def run_instances(
 ) -> InstancesEnd:
     """Start all instances and return when none is left.
 
-    They get SIGTERM, and SIGKILL after the grace time, when ``stop`` is set, when the time is over, or when one has failed.
+    They get SIGTERM, and SIGKILL after the grace time, when ``stop`` is set, when the time is over, or when one of
+    them has failed.
 
     :raises OSError: a process could not be started; those that could have been killed.
     """

@@ -1,7 +1,7 @@
 """A job's own layer over an image's Python environment.
 
-An environment is shared by every job of an image and must not change. A container is thrown away after its job. So each job
-gets a thin virtual environment that sees the image's packages and takes what the job itself installs with ``pip``.
+An environment is shared by every job of an image and must not change. A container is thrown away after its job. So each
+job gets a thin virtual environment that sees the image's packages and takes what the job itself installs with ``pip``.
 
 Belongs here: describing an interpreter and making the layer. Does not belong here: making the image's environment.
 """

@@ -108,10 +108,9 @@ def _sentence(mode: IsolationMode, fault: str) -> str:
             "a process that leaves its session is found by its parents and killed, not by the kernel."
         )
     return (
-        "Jobs have no /opt/ml of their own here, because this machine refuses private mounts"
-        f" ({fault}). /opt/ml is rewritten in commands and environment variables, so programs that take their paths "
-        "from arguments or SM_* variables work; programs with /opt/ml written into them, such as SDK v3's drivers, do not. "
-        "To enable it: on Ubuntu `sysctl kernel.apparmor_restrict_unprivileged_userns=0`; in Docker run the container with "
-        "`--cap-add SYS_ADMIN` or `--security-opt seccomp=unconfined --security-opt apparmor=unconfined`; macOS has no such mounts: use a Linux "
-        "container there."
+        f"Jobs have no /opt/ml of their own, as this machine refuses private mounts ({fault.rstrip('.')}). /opt/ml "
+        "is rewritten in commands and environment variables, so programs that take their paths from arguments or SM_* "
+        "variables work; programs with /opt/ml written into them, such as SDK v3's drivers, do not. To enable it: on "
+        "Ubuntu `sysctl kernel.apparmor_restrict_unprivileged_userns=0`; in Docker run the container with `--cap-add "
+        "SYS_ADMIN --security-opt apparmor=unconfined`; on macOS use a Linux container."
     )

@@ -72,7 +72,7 @@ class JobContext:
 class JobOutcome:
     """How a job ended.
 
-    :param status: ``Stopped`` also when a training job's time was over, as on SageMaker; ``failure_reason`` is set then.
+    :param status: ``Stopped`` also when a training job's time was over, as on SageMaker; ``failure_reason`` is given.
     :param failure_reason: for people, None on success and on a stop that was asked for.
     :param exit_message: what a processing job left in ``/opt/ml/output/message``.
     :param log_tail: the last lines of the job's log.

@@ -1,4 +1,4 @@
-"""The environment variables of a job: a clean set, as in a container, with the local endpoint and nothing of the user's.
+"""The environment variables of a job: a clean set, as in a container, with the local endpoint and nothing else.
 
 Belongs here: which variables a job sees. Does not belong here: the variables of one kind of job.
 """

@@ -1,6 +1,6 @@
 """Runs one job of any kind and always comes back with an outcome.
 
-Belongs here: the choice by kind, and turning what went wrong into a reason. Does not belong here: any kind's own contract.
+Belongs here: the choice by kind, and turning what went wrong into a reason. Does not belong here: any kind's contract.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Starts one job process with its own ``/opt/ml`` and stays beside it until nothing of the job is left.
 
 Run by path (``python -I -S launcher.py SPEC LIFELINE STATUS``) in a process of its own; standard library only, and it
-imports nothing of ours. ``SPEC`` is a JSON file: ``argv``, ``env``, ``cwd``, ``new_user``, ``new_mounts``, ``new_pids``,
-``mounts`` (pairs of source and target) and ``keep`` (paths that must stay visible where a mount hides them).
+imports nothing of ours. ``SPEC`` is a JSON file: ``argv``, ``env``, ``cwd``, ``new_user``, ``new_mounts``,
+``new_pids``, ``mounts`` (pairs of source and target) and ``keep`` (paths that stay visible where a mount hides them).
 
-``LIFELINE`` is the read end of a pipe that the engine holds: ``T`` asks the job to end (SIGTERM to its process group), ``K``
-or the end of the pipe, which is also the engine's death, kills all of it. ``STATUS`` takes one JSON line on how it ended:
-``{"exit": code}``, ``{"signal": number}`` or ``{"error": text}`` when it could not be started.
+``LIFELINE`` is the read end of a pipe that the engine holds: ``T`` asks the job to end (SIGTERM to its process group),
+``K`` or the end of the pipe, which is also the engine's death, kills all of it. ``STATUS`` takes one JSON line on how
+it ended: ``{"exit": code}``, ``{"signal": number}`` or ``{"error": text}`` when it could not be started.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def _make_mount_point(libc: _Libc, target: str) -> None:
     libc.mount("tmpfs", parent, "tmpfs", _MS_NOSUID | _MS_NODEV)
     for path, link, source in entries:
         if link is not None:
-            os.symlink(link, path)
+            os.symlink(link, path)  # noqa: PTH211
         elif source is not None:
             if stat.S_ISDIR(os.fstat(source).st_mode):
                 os.mkdir(path)  # noqa: PTH102
@@ -183,7 +183,7 @@ def _exec(spec: dict[str, Any], status: int) -> NoReturn:
             signal.signal(number, signal.SIG_DFL)
         signal.set_wakeup_fd(-1)
         os.chdir(spec["cwd"])
-        os.execvpe(spec["argv"][0], spec["argv"], spec["env"])
+        os.execvpe(spec["argv"][0], spec["argv"], spec["env"])  # noqa: S606 - this is what it is for
     except BaseException as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         _report(status, {"error": f"'{spec['argv'][0]}' could not be started: {reason}"})
@@ -243,7 +243,7 @@ def _signal_group(group: int, number: signal.Signals) -> None:
 
 
 def _report(status: int, outcome: dict[str, Any]) -> None:
-    try:
+    try:  # noqa: SIM105 - contextlib would be one more import at every launch
         os.write(status, json.dumps(outcome).encode() + b"\n")
     except OSError:
         pass  # The engine is gone; there is nobody to tell.

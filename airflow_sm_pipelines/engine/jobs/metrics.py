@@ -14,18 +14,21 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.definition import JsonValue
 
 _XGBOOST_METRICS = (
-    "accuracy", "aft-nloglik", "auc", "aucpr", "balanced_accuracy", "cox-nloglik", "error", "f1", "f1_binary", "f1_macro",
-    "gamma-deviance", "gamma-nloglik", "hinge", "logloss", "mae", "map", "mape", "merror", "mlogloss", "mphe", "mse", "ndcg",
-    "poisson-nloglik", "precision", "precision_macro", "precision_micro", "pre", "r2", "recall", "recall_macro",
-    "recall_micro", "rmse", "rmsle", "tweedie-nloglik",
+    "accuracy", "aft-nloglik", "auc", "aucpr", "balanced_accuracy", "cox-nloglik", "error", "f1", "f1_binary",
+    "f1_macro", "gamma-deviance", "gamma-nloglik", "hinge", "logloss", "mae", "map", "mape", "merror", "mlogloss",
+    "mphe", "mse", "ndcg", "poisson-nloglik", "pre", "precision", "precision_macro", "precision_micro", "r2", "recall",
+    "recall_macro", "recall_micro", "rmse", "rmsle", "tweedie-nloglik",
 )  # fmt: skip
-
+_NUMBER = r"([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)"
 XGBOOST_METRIC_DEFINITIONS = tuple(
-    {"Name": f"{part}:{metric}", "Regex": rf".*\[[0-9]+\].*#011{part}-{re.escape(metric)}:(\S+)"}
+    {"Name": f"{part}:{metric}", "Regex": rf"\[[0-9]+\].*#011{part}-{re.escape(metric)}:{_NUMBER}"}
     for part in ("train", "validation")
     for metric in _XGBOOST_METRICS
 )
-"""What the service looks for in the built-in algorithm's log (aws/sagemaker-xgboost-container, algorithm_mode/metrics.py)."""
+"""What the service looks for in the built-in algorithm's log.
+
+After aws/sagemaker-xgboost-container, algorithm_mode/metrics.py; its ``\\S+`` would take in the next metric of a line.
+"""
 
 
 class MetricCollector:

@@ -1,7 +1,7 @@
 """A job's inputs from S3 and its outputs to S3.
 
-Belongs here: addresses, what a prefix means, downloading and uploading trees. Does not belong here: which channel or output
-goes where.
+Belongs here: addresses, what a prefix means, downloading and uploading trees. Does not belong here: which channel or
+output goes where.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def parse_s3_uri(uri: object) -> S3Location:
 def list_input(s3: Any, uri: object, *, data_type: str = "S3Prefix") -> tuple[S3Object, ...]:
     """List what an input consists of, in key order.
 
-    As on SageMaker an ``S3Prefix`` is a key prefix. One object with exactly this key is taken alone, under its own name;
-    below a "directory" paths are relative to it; otherwise paths are relative to the last ``/`` of the prefix.
+    As on SageMaker an ``S3Prefix`` is a key prefix. One object with exactly this key is taken alone, under its own
+    name; below a "directory" paths are relative to it; otherwise paths are relative to the last ``/`` of the prefix.
 
     :param data_type: ``S3Prefix`` or ``ManifestFile``.
     :raises JobFailure: nothing is there, the bucket is unknown, or a key would leave the directory.

@@ -2,8 +2,8 @@
 
 The program is the request's own entry point, else the script of script mode, else the built-in XGBoost algorithm.
 
-Choices where the service's behaviour is not documented: artifacts are kept after success, a stop and a time-out, not after a
-failure; of several instances' models with equal names, that of ``algo-1`` counts.
+Choices where the service's behaviour is not documented: artifacts are kept after success, a stop and a time-out, not
+after a failure; of several instances' models with equal names, that of ``algo-1`` counts.
 
 Source: Amazon SageMaker developer guide, "Use your own training algorithms".
 """
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 _SYNC_SECONDS = 5.0
 _MAX_RUNTIME_SECONDS = 86_400
 _XGBOOST_REPOSITORIES = ("sagemaker-xgboost", "xgboost")
-# aws/sagemaker-xgboost-container: up to the 1.2-2 branch train.py pickles the Booster, from 1.3-1 on it calls save_model.
+# aws/sagemaker-xgboost-container: up to the 1.2-2 branch train.py pickles the Booster, later ones call save_model.
 _FIRST_SAVE_MODEL_VERSION = (1, 3)
 _FAILURE_CHARACTERS = 1024
 _KEPT_PREFIXES = ("AlgorithmError", "ClientError", "InternalServerError")
@@ -122,7 +122,8 @@ def _plan_program(request: Mapping[str, Any], *, instance_count: int) -> tuple[l
     algorithm = request["AlgorithmSpecification"]
     if "TrainingImage" not in algorithm:
         raise JobFailure(
-            "ClientError: the request names no TrainingImage (a marketplace algorithm or a serverless job), which needs AWS."
+            "ClientError: the request names no TrainingImage (it is a marketplace algorithm or a serverless job): this "
+            "needs AWS."
         )
     if algorithm.get("ContainerEntrypoint"):
         return [*algorithm["ContainerEntrypoint"], *(algorithm.get("ContainerArguments") or ())], False
@@ -131,8 +132,8 @@ def _plan_program(request: Mapping[str, Any], *, instance_count: int) -> tuple[l
     image = parse_image_uri(algorithm["TrainingImage"])
     if image.repository not in _XGBOOST_REPOSITORIES:
         raise JobFailure(
-            f"ClientError: the request has neither a ContainerEntrypoint nor a sagemaker_program, so it relies on the program "
-            f"inside the image '{image.text}'. Of the built-in algorithms only XGBoost runs here."
+            "ClientError: the request has neither a ContainerEntrypoint nor a sagemaker_program, so it relies on the "
+            f"program inside the image '{image.text}'. Of the built-in algorithms only XGBoost runs here."
         )
     if instance_count > 1:
         raise JobFailure(

@@ -19,7 +19,11 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from xgboost_hyperparameters import MAXIMIZE_METRICS, UserError, parse_hyperparameters
+from xgboost_hyperparameters import (  # type: ignore[import-not-found]  # it stands beside this script
+    MAXIMIZE_METRICS,
+    UserError,
+    parse_hyperparameters,
+)
 
 _BASE = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/")) / "opt" / "ml"
 _DATA = _BASE / "input" / "data"
@@ -42,6 +46,7 @@ _CUSTOMER_ERRORS = (
     "Check failed: preds.Size() == info.labels",
     "label and prediction size not match",
     "label must be in [0,1]",
+    "label must be in (0, 1)",
     "label must be nonnegative",
     "label must be in [0, num_class)",
     "feature_names mismatch",
@@ -63,7 +68,7 @@ def main(model_format: str) -> int:
         return _fail(f"ClientError: {error}")
     except Exception as error:
         traceback.print_exc()
-        return _fail(f"AlgorithmError: XGB train call failed with exception:\n {error}")
+        return _fail(f"AlgorithmError: XGB train call failed with exception:\n {_without_trace(error)}")
     return 0
 
 
@@ -84,7 +89,7 @@ def _train(model_format: str) -> None:
     if "_kfold" in parameters:
         raise UserError("Cross validation (_kfold) is not supported by the local XGBoost algorithm.")
     has_weights = parameters.pop("csv_weights", 0) == 1
-    matrices = {
+    matrices: dict[str, Any] = {
         name: read_channel(_DATA / name, channels[name].get("ContentType"), has_weights=has_weights)
         for name in ("train", "validation")
         if name in channels
@@ -101,7 +106,9 @@ def _train(model_format: str) -> None:
         with path.open("wb") as file:
             pickle.dump(booster, file)
     else:
-        booster.save_model(path)
+        # Without a file ending xgboost warns that it chose this format.
+        booster.save_model(path.with_suffix(".ubj"))
+        path.with_suffix(".ubj").rename(path)
 
 
 def _boost(parameters: dict[str, Any], matrices: dict[str, Any]) -> Any:
@@ -140,8 +147,12 @@ def _boost(parameters: dict[str, Any], matrices: dict[str, Any]) -> Any:
         )
     except xgboost.core.XGBoostError as error:
         if any(text in str(error) for text in _CUSTOMER_ERRORS):
-            raise UserError(str(error)) from error
+            raise UserError(_without_trace(error)) from error
         raise
+
+
+def _without_trace(error: Exception) -> str:
+    return str(error).partition("\nStack trace")[0].strip()
 
 
 def _metric_printer(base: type) -> Any:
@@ -193,8 +204,8 @@ def _read_libsvm(directory: Path, files: list[Path]) -> Any:
         words = line.split()
         if not words or not _is_number(words[0].partition(":")[0]) or any(":" not in word for word in words[1:]):
             raise UserError(
-                f"First line '{line[:50].rstrip()}...' of file '{path.name}' is not 'LIBSVM' format. Please ensure the file "
-                "is in 'LIBSVM' format."
+                f"First line '{line[:50].rstrip()}...' of file '{path.name}' is not 'LIBSVM' format. Please ensure the "
+                "file is in 'LIBSVM' format."
             )
     try:
         return xgboost.DMatrix(f"{files[0] if len(files) == 1 else directory}?format=libsvm")
@@ -234,8 +245,8 @@ def _read_csv(path: Path) -> Any:
     words = [word.strip().strip('"') for word in line.rstrip().split(delimiter)]
     if not all(_is_number(word) or not word for word in words):
         raise UserError(
-            f"First line '{line[:50].rstrip()}...' of file '{path.name}' is not 'CSV' format. SageMaker's XGBoost takes CSV "
-            "without a header line, numbers only, the label first."
+            f"First line '{line[:50].rstrip()}...' of file '{path.name}' is not 'CSV' format. SageMaker's XGBoost "
+            "takes CSV without a header line, numbers only, the label first."
         )
     return pandas.read_csv(path, header=None, sep=delimiter)
 

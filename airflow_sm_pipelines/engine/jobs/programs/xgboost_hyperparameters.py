@@ -81,8 +81,8 @@ MAXIMIZE_METRICS = (
     "precision_macro", "precision_micro", "r2", "recall", "recall_macro", "recall_micro",
 )  # fmt: skip
 MINIMIZE_METRICS = (
-    "aft-nloglik", "cox-nloglik", "error", "gamma-deviance", "gamma-nloglik", "hinge", "logloss", "mae", "mape", "merror",
-    "mlogloss", "mphe", "mse", "poisson-nloglik", "rmse", "rmsle", "tweedie-nloglik",
+    "aft-nloglik", "cox-nloglik", "error", "gamma-deviance", "gamma-nloglik", "hinge", "logloss", "mae", "mape",
+    "merror", "mlogloss", "mphe", "mse", "poisson-nloglik", "rmse", "rmsle", "tweedie-nloglik",
 )  # fmt: skip
 
 

@@ -1,12 +1,18 @@
 """Keeps a step's AWS calls on this machine: Python runs this file at start, because its directory is on ``PYTHONPATH``.
 
 Both SageMaker SDKs make their STS client with an explicit ``https://sts.<region>.amazonaws.com``, which
-``AWS_ENDPOINT_URL`` does not change. So once botocore is imported, an explicit address of AWS is replaced by the local one.
-It costs nothing until then. Standard library only; delete it when the SDKs leave the address to botocore.
+``AWS_ENDPOINT_URL`` does not change. So once botocore is imported, an explicit address of AWS is replaced by the local
+one. It costs nothing until then. Standard library only; delete it when the SDKs leave the address to botocore.
 """
+
+from __future__ import annotations
 
 import os
 import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _TARGET = "botocore.session"
 
@@ -15,7 +21,7 @@ class _BotocoreFinder:
     """Waits for the import of botocore's session module and changes it once."""
 
     @staticmethod
-    def find_spec(name, path=None, target=None):  # type: ignore[no-untyped-def]
+    def find_spec(name: str, path: Any = None, target: Any = None) -> Any:
         """Answer for one module only, and only once."""
         if name != _TARGET:
             return None
@@ -26,18 +32,18 @@ class _BotocoreFinder:
         if spec is not None and spec.loader is not None:
             load = spec.loader.exec_module
 
-            def exec_module(module):  # type: ignore[no-untyped-def]
+            def exec_module(module: Any) -> None:
                 load(module)
                 _redirect(module.Session)
 
-            spec.loader.exec_module = exec_module
+            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec
 
 
-def _redirect(session_class):  # type: ignore[no-untyped-def]
+def _redirect(session_class: Any) -> None:
     create_client = session_class.create_client
 
-    def create_local_client(self, *args, **kwargs):  # type: ignore[no-untyped-def]
+    def create_local_client(self: Any, *args: Any, **kwargs: Any) -> Any:
         from urllib.parse import urlsplit
 
         local = os.environ.get("AWS_ENDPOINT_URL")
@@ -49,13 +55,14 @@ def _redirect(session_class):  # type: ignore[no-untyped-def]
     session_class.create_client = create_local_client
 
 
-def _run_shadowed():  # type: ignore[no-untyped-def]
+def _run_shadowed() -> None:
     """Run the sitecustomize of the environment that this file stands before."""
     import importlib.machinery
     import importlib.util
 
-    here = os.path.dirname(os.path.abspath(__file__))
-    others = [path for path in sys.path if os.path.abspath(path or ".") != here]
+    # os.path and no pathlib, here and below: this runs at every start of Python in a job.
+    here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
+    others = [path for path in sys.path if os.path.abspath(path or ".") != here]  # noqa: PTH100
     spec = importlib.machinery.PathFinder.find_spec("sitecustomize", others)
     if spec is not None and spec.loader is not None:
         spec.loader.exec_module(importlib.util.module_from_spec(spec))

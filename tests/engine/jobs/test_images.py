@@ -1,0 +1,90 @@
+"""Image addresses, and the table that stands in for images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airflow_sm_pipelines.engine.jobs import ImageCatalog, ImageEntry, ImageError
+from airflow_sm_pipelines.engine.jobs.image_uri import parse_image_uri
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ACCOUNT = "683313688378"
+
+
+@pytest.mark.parametrize(
+    ("text", "account", "region", "repository", "tag", "version"),
+    [
+        (f"{ACCOUNT}.dkr.ecr.eu-west-1.amazonaws.com/a/b:1.7-1", ACCOUNT, "eu-west-1", "a/b", "1.7-1", (1, 7, 1)),
+        (f"{ACCOUNT}.dkr.ecr.cn-north-1.amazonaws.com.cn/x:1.0-1", ACCOUNT, "cn-north-1", "x", "1.0-1", (1, 0, 1)),
+        (f"{ACCOUNT}.dkr.ecr.eu-west-1.amazonaws.com/x:0.90-2-py", ACCOUNT, "eu-west-1", "x", "0.90-2-py", (0, 90, 2)),
+        ("python:3.11-slim", None, None, "python", "3.11-slim", (3, 11)),
+        ("python", None, None, "python", "latest", ()),
+        ("team/model", None, None, "team/model", "latest", ()),
+        ("localhost:5000/team/model:2", None, None, "team/model", "2", (2,)),
+        ("public.ecr.aws/docker/library/python:3", None, None, "docker/library/python", "3", (3,)),
+    ],
+)  # fmt: skip
+def test_an_address_is_taken_apart(
+    text: str, account: str | None, region: str | None, repository: str, tag: str, version: tuple[int, ...]
+) -> None:
+    image = parse_image_uri(text)
+    assert (image.account, image.region, image.repository, image.tag) == (account, region, repository, tag)
+    assert image.version == version
+
+
+def test_a_digest_is_kept_apart() -> None:
+    image = parse_image_uri("registry.example.com/team/model@sha256:abc")
+    assert (image.repository, image.tag, image.digest) == ("team/model", "latest", "sha256:abc")
+
+
+def test_the_xgboost_image_has_the_cpu_build_only() -> None:
+    names = [name.partition(">")[0] for name in ImageCatalog().resolve("sagemaker-xgboost:1.7-1").requirements]
+    assert "xgboost-cpu" in names
+    assert "xgboost" not in names
+    assert "pip" in names
+
+
+def test_the_users_lines_come_first(tmp_path: Path) -> None:
+    table = tmp_path / "images.toml"
+    table.write_text(
+        '[[image]]\nmatch = "team/*:2.*"\nrequirements = ["lightgbm==4.5"]\n'
+        '[[image]]\nmatch = "sagemaker-xgboost"\ninterpreter = "venv/bin/python"\n'
+    )
+    catalog = ImageCatalog.load(env={"SM_PIPELINES_IMAGES": str(table)})
+    assert catalog.resolve("registry.example.com/team/model:2.1").requirements == ("lightgbm==4.5",)
+    assert catalog.resolve("sagemaker-xgboost:1.7-1").interpreter == str(tmp_path / "venv/bin/python")
+    with pytest.raises(ImageError, match=f"Add these lines to {table}"):
+        catalog.resolve("registry.example.com/team/model:3")
+
+
+def test_the_first_match_wins() -> None:
+    catalog = ImageCatalog([ImageEntry("a*", ("one",)), ImageEntry("ab", ("two",))])
+    assert catalog.resolve("ab:1").requirements == ("one",)
+
+
+def test_a_wrong_table_is_refused_with_every_finding(tmp_path: Path) -> None:
+    table = tmp_path / "images.toml"
+    table.write_text(
+        'extra = 1\n[[image]]\nmatch = ""\nrequirements = "numpy"\n[[image]]\nmatch = "x"\nrequirement = ["numpy"]\n'
+    )
+    with pytest.raises(ImageError) as caught:
+        ImageCatalog.load(table)
+    assert str(caught.value).splitlines()[1:] == [
+        "- unknown table 'extra', expected [[image]]",
+        "- image 1: 'match' must be a pattern such as \"my-team/*\"",
+        "- image 1: 'requirements' must be a list of strings",
+        "- image 2: unknown key 'requirement', expected one of ['interpreter', 'match', 'requirements']",
+        "- image 2: exactly one of 'requirements' and 'interpreter' is needed",
+    ]
+
+
+def test_a_missing_or_broken_table_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"none\.toml cannot be read: No such file"):
+        ImageCatalog.load(tmp_path / "none.toml")
+    (tmp_path / "broken.toml").write_text("[[image")
+    with pytest.raises(ImageError, match=r"broken\.toml is not TOML"):
+        ImageCatalog.load(tmp_path / "broken.toml")

@@ -1,0 +1,109 @@
+"""No process of a job outlives it, its stop, or the engine itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airflow_sm_pipelines.engine.jobs import Isolation, IsolationMode
+from airflow_sm_pipelines.engine.jobs.process import JobProcess, LaunchPlan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Leaves a process behind that has its own session, ignores SIGTERM and has lost its parent.
+DAEMON = """
+import os, signal, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        open(sys.argv[1], 'w').write('up')
+        while True:
+            time.sleep(1)
+    os._exit(0)
+while not os.path.exists(sys.argv[1]):
+    time.sleep(0.01)
+time.sleep(float(sys.argv[2]))
+"""
+
+ENGINE = """
+import sys, pathlib, time
+from airflow_sm_pipelines.engine.jobs.process import JobProcess, LaunchPlan
+plan = LaunchPlan(argv=(sys.executable, '-c', sys.argv[1], sys.argv[2], '600'), env={}, cwd='/',
+                  new_mounts=sys.argv[4] == '1', new_user=sys.argv[5] == '1', new_pids=sys.argv[4] == '1')
+process = JobProcess.start(plan, pathlib.Path(sys.argv[3]))
+time.sleep(600)
+"""
+
+
+def living(marker: str) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                if marker in (entry / "cmdline").read_bytes().decode(errors="replace"):
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+    return found
+
+
+def wait_until(is_met: Callable[[], bool], seconds: float = 15) -> bool:
+    deadline = time.monotonic() + seconds
+    while not is_met() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return is_met()
+
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+
+
+@pytest.fixture(params=["best", "plain"])
+def plan_options(request: pytest.FixtureRequest, isolation: Isolation) -> dict[str, bool]:
+    if request.param == "plain":
+        return {"new_mounts": False, "new_user": False, "new_pids": False}
+    if isolation.mode is not IsolationMode.NAMESPACES:
+        pytest.skip(isolation.sentence)
+    return {"new_mounts": True, "new_user": isolation.new_user, "new_pids": True}
+
+
+def test_a_daemon_ends_with_the_program_that_left_it(tmp_path: Path, plan_options: dict[str, bool]) -> None:
+    marker = str(tmp_path / "up")
+    plan = LaunchPlan(argv=(sys.executable, "-c", DAEMON, marker, "0"), env={}, cwd="/", **plan_options)
+    process = JobProcess.start(plan, tmp_path / "launch.json")
+    end = process.wait(20)
+    process.close()
+    assert end is not None
+    assert end.is_success
+    assert Path(marker).read_text() == "up"
+    assert wait_until(lambda: living(marker) == []), living(marker)
+
+
+def test_closing_kills_a_program_and_its_daemon(tmp_path: Path, plan_options: dict[str, bool]) -> None:
+    marker = str(tmp_path / "up")
+    plan = LaunchPlan(argv=(sys.executable, "-c", DAEMON, marker, "600"), env={}, cwd="/", **plan_options)
+    process = JobProcess.start(plan, tmp_path / "launch.json")
+    assert wait_until(Path(marker).exists)
+    process.close()
+    assert wait_until(lambda: living(marker) == []), living(marker)
+
+
+def test_nothing_is_left_when_the_engine_is_killed(tmp_path: Path, plan_options: dict[str, bool]) -> None:
+    marker = str(tmp_path / "up")
+    flags = [str(int(plan_options[name])) for name in ("new_pids", "new_user")]
+    engine = subprocess.Popen([sys.executable, "-c", ENGINE, DAEMON, marker, str(tmp_path / "launch.json"), *flags])
+    try:
+        assert wait_until(Path(marker).exists)
+        assert len(living(marker)) >= 3
+    finally:
+        engine.send_signal(signal.SIGKILL)
+        engine.wait(10)
+    assert wait_until(lambda: living(marker) == []), living(marker)
