@@ -23,6 +23,7 @@ import json
 import os
 import sys
 import sysconfig
+import tempfile
 import threading
 import time
 import traceback
@@ -368,6 +369,7 @@ class _SdkPatches:
 
     def install(self) -> None:
         """Replace the functions in every module of the SDK that is loaded."""
+        tempfile.mkstemp = self._mkstemp  # type: ignore[assignment]
         for home in self._HOMES:
             with contextlib.suppress(ImportError):  # it is the other SDK generation's
                 importlib.import_module(home)
@@ -390,9 +392,23 @@ class _SdkPatches:
     def _short_timestamp(self) -> str:
         return time.strftime("%y%m%d-%H%M", time.gmtime(self._next() // 1000))
 
+    @staticmethod
+    def _mkstemp(
+        suffix: str | None = None, prefix: str | None = None, dir: str | None = None, text: bool = False
+    ) -> tuple[int, str]:
+        """Make a temporary file; an @step's requirements, whose name v2 writes into the definition, under one name."""
+        if prefix != "sagemaker_requirements_":
+            made: tuple[int, str] = _mkstemp(suffix, prefix, dir, text)
+            return made
+        path = os.path.join(tempfile.mkdtemp(dir=dir), f"{prefix[:-1]}{suffix or ''}")  # noqa: PTH118 - str, as asked
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), path
+
     def _unique_name(self, base: str, max_length: int = 63) -> str:
         tail = hashlib.sha256(f"{self._seed}/{self._next()}".encode()).hexdigest()[:20]
         return f"{base[: max_length - len(tail) - 1]}-{tail}"
+
+
+_mkstemp: Any = tempfile.mkstemp
 
 
 def _send_nothing(*args: object, **kwargs: object) -> None:

@@ -1,0 +1,214 @@
+"""The unmodified SageMaker SDKs, v2 and v3, compile on this machine: steadily, and calling nobody outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_sm_pipelines.definition import canonical_text, parse_definition
+from airflow_sm_pipelines.environments import default_cache_dir
+
+from .conftest import ROLE, Compiler
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.slow
+
+SDKS = ["v2", "v3"]
+
+
+@pytest.fixture
+def compile_real(tmp_path: Path, aws_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Compiler:
+    """Compile with the SDK that the script names: environments kept between test runs, definitions not."""
+    kept = default_cache_dir(os.environ) / "environments"
+    kept.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "environments").symlink_to(kept)
+    # moto alone does not know iam:SimulatePrincipalPolicy, which v3 asks; our own endpoint does (tests/contract).
+    monkeypatch.setenv("SAGEMAKER_VALIDATE_ROLE", "false")
+    return Compiler(tmp_path / "cache", aws_environment, None)
+
+
+def forget(compiler: Compiler) -> None:
+    shutil.rmtree(compiler.cache_dir / "definitions")
+
+
+@pytest.mark.parametrize("sdk", SDKS)
+def test_the_example_compiles_to_a_sound_definition_and_is_kept(compile_real: Compiler, repository: Path, sdk: str):
+    reference = f"{repository}/dags/pipelines/diabetes/pipeline_{sdk}.py:get_pipeline"
+    cold = compile_real(reference, timeout_seconds=300)
+    assert cold.name == f"diabetes-{sdk}"
+    assert cold.sdk_version.split()[0] == {"v2": "sagemaker", "v3": "sagemaker-mlops"}[sdk]
+    definition = parse_definition(cold.definition_text)
+    assert [step.name for step in definition.steps] == ["Preprocess", "Train", "Evaluate", "CheckRmse"]
+    assert {step.type for step in definition.iter_steps()} == {
+        "Processing",
+        "Training",
+        "Condition",
+        "RegisterModel",
+        "Fail",
+    }
+    assert [uri.rpartition("/")[2] for uri in cold.uploads] == ["preprocess.py", "evaluate.py"]
+    assert compile_real(reference).from_cache
+
+
+def test_both_examples_are_the_same_pipeline(compile_real: Compiler, repository: Path):
+    folder = repository / "dags" / "pipelines" / "diabetes"
+    v2, v3 = (
+        parse_definition(compile_real(f"{folder}/pipeline_{sdk}.py:get_pipeline", timeout_seconds=300).definition_text)
+        for sdk in SDKS
+    )
+    assert v2.parameters == v3.parameters
+    for name in ("Preprocess", "Train", "Evaluate"):
+        one, other = v2.step(name).arguments, v3.step(name).arguments
+        for key in ("AppSpecification", "HyperParameters", "ProcessingResources", "ResourceConfig"):
+            assert one.get(key) == other.get(key), (name, key)
+    assert v2.step("Evaluate").property_files == v3.step("Evaluate").property_files
+    assert v2.step("RmseTooHigh").arguments == v3.step("RmseTooHigh").arguments
+
+
+@pytest.mark.parametrize("sdk", SDKS)
+def test_an_unchanged_script_compiles_to_the_same_definition_again(
+    compile_real: Compiler, repository: Path, tmp_path: Path, sdk: str
+):
+    folder = shutil.copytree(repository / "tests" / "data" / "scripts" / "rich", tmp_path / "rich")
+    reference = f"{folder}/rich_{sdk}.py:get_pipeline"
+    first = compile_real(reference, timeout_seconds=300)
+    forget(compile_real)
+    (folder / "code" / "__pycache__").mkdir()
+    (folder / "code" / "__pycache__" / "helper.cpython-311.pyc").write_bytes(b"left by another process")
+    os.utime(folder / "code" / "helper.py", (1, 1))
+    second = compile_real(reference, timeout_seconds=300)
+    assert not second.from_cache
+    assert steady_text(second.definition_text) == steady_text(first.definition_text)
+
+
+@pytest.mark.parametrize("sdk", SDKS)
+def test_a_change_of_step_code_changes_the_definition(
+    compile_real: Compiler, repository: Path, tmp_path: Path, sdk: str
+):
+    folder = shutil.copytree(repository / "tests" / "data" / "scripts" / "rich", tmp_path / "rich")
+    reference = f"{folder}/rich_{sdk}.py:get_pipeline"
+    first = compile_real(reference, timeout_seconds=300)
+    (folder / "code" / "helper.py").write_text('NAME = "changed"\n')
+    second = compile_real(reference, timeout_seconds=300)
+    assert steady_text(second.definition_text) != steady_text(first.definition_text)
+    assert set(second.uploads) - set(first.uploads)
+
+
+def steady_text(definition_text: str) -> str:
+    """Give the canonical form without what SDK v3 draws at random for an @step: the key that signs its payload."""
+    definition = json.loads(definition_text)
+
+    def drop_keys(value: Any) -> None:
+        if isinstance(value, dict):
+            value.pop("REMOTE_FUNCTION_SECRET_KEY", None)
+        for child in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+            drop_keys(child)
+
+    drop_keys(definition)
+    return canonical_text(parse_definition(definition))
+
+
+WATCH = """
+import sys as _sys
+
+
+def _watch(event, arguments):
+    if event == "socket.connect" and isinstance(arguments[1], tuple):
+        print("CONNECTED TO", arguments[1][0], file=_sys.stderr)
+
+
+_sys.addaudithook(_watch)
+"""
+
+
+@pytest.mark.parametrize("sdk", SDKS)
+def test_no_connection_leaves_this_machine_and_no_telemetry_is_tried(
+    compile_real: Compiler, repository: Path, tmp_path: Path, sdk: str
+):
+    folder = shutil.copytree(repository / "dags" / "pipelines" / "diabetes", tmp_path / "diabetes")
+    script = folder / f"pipeline_{sdk}.py"
+    metadata, separator, rest = script.read_text().partition("# ///\n")
+    script.write_text(
+        f"{metadata}{separator}{rest.replace('from pathlib import Path', WATCH + 'from pathlib import Path', 1)}"
+    )
+    compile_real(f"{script}:get_pipeline", timeout_seconds=300)
+    connected = {line.split()[-1] for line in compile_real.lines if line.startswith("CONNECTED TO")}
+    assert connected == {"127.0.0.1"}
+    assert "Refused a connection" not in compile_real.log
+
+
+TEMPLATE = '''
+# /// script
+# dependencies = ["sagemaker>=2.257,<3"]
+# ///
+"""A script in the shape of AWS's project templates: it makes its own sessions, and asks STS for its bucket."""
+import os
+
+import boto3
+import sagemaker
+from sagemaker.sklearn.processing import SKLearnProcessor
+from sagemaker.workflow.parameters import ParameterString
+from sagemaker.workflow.pipeline import Pipeline
+from sagemaker.workflow.pipeline_context import PipelineSession
+from sagemaker.workflow.steps import ProcessingStep
+
+BASE_DIR = os.path.dirname(os.path.realpath(__file__))
+
+
+def get_session(region, default_bucket):
+    boto_session = boto3.Session(region_name=region)
+    return sagemaker.session.Session(
+        boto_session=boto_session,
+        sagemaker_client=boto_session.client("sagemaker"),
+        sagemaker_runtime_client=boto_session.client("sagemaker-runtime"),
+        default_bucket=default_bucket,
+    )
+
+
+def get_pipeline(
+    region,
+    sagemaker_project_arn=None,
+    role=None,
+    default_bucket=None,
+    model_package_group_name="AbalonePackageGroup",
+    pipeline_name="AbalonePipeline",
+    base_job_prefix="Abalone",
+):
+    sagemaker_session = get_session(region, default_bucket)
+    if role is None:
+        role = sagemaker.session.get_execution_role(sagemaker_session)
+    session = PipelineSession(boto_session=boto3.Session(region_name=region), default_bucket=default_bucket)
+    data = ParameterString(name="InputDataUrl", default_value=f"s3://{session.default_bucket()}/abalone.csv")
+    processor = SKLearnProcessor(
+        framework_version="0.23-1",
+        instance_type="ml.m5.xlarge",
+        instance_count=1,
+        base_job_name=f"{base_job_prefix}/sklearn-abalone-preprocess",
+        sagemaker_session=session,
+        role=role,
+    )
+    step = ProcessingStep(
+        name="PreprocessAbaloneData",
+        step_args=processor.run(code=os.path.join(BASE_DIR, "preprocess.py"), arguments=["--input-data", data]),
+    )
+    return Pipeline(name=pipeline_name, parameters=[data], steps=[step], sagemaker_session=session)
+'''
+
+
+def test_a_script_in_the_shape_of_awss_templates_works_as_it_stands(compile_real: Compiler, tmp_path: Path):
+    folder = tmp_path / "abalone"
+    folder.mkdir()
+    (folder / "pipeline.py").write_text(TEMPLATE)
+    (folder / "preprocess.py").write_text("print('preprocess')\n")
+    compiled = compile_real(f"{folder}/pipeline.py:get_pipeline", timeout_seconds=300)
+    definition = parse_definition(compiled.definition_text)
+    assert compiled.name == "AbalonePipeline"
+    assert definition.parameter("InputDataUrl").default == "s3://sagemaker-us-east-1-123456789012/abalone.csv"
+    assert definition.step("PreprocessAbaloneData").arguments["RoleArn"] == ROLE
