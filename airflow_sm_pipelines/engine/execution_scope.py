@@ -121,9 +121,9 @@ def read_object(services: EngineServices, bucket: str, key: str, version_id: str
 
     :raises ResolutionError: if it is not there, cannot be read, or is too large to be a document.
     """
-    request = {"Bucket": bucket, "Key": key, **({"VersionId": version_id} if version_id else {})}
+    version = {"VersionId": version_id} if version_id else {}
     try:
-        answer = services.s3.get_object(**request)
+        answer = services.s3.get_object(Bucket=bucket, Key=key, **version)
         body: bytes = answer["Body"].read(_MAX_DOCUMENT_BYTES + 1)
     except Exception as error:
         # The client is whatever the server passed in; botocore's error classes are not ours to import here.

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class S3Client(Protocol):
     """The part of a boto3 S3 client the engine itself uses; jobs use more of it."""
 
-    def get_object(self, **request: Any) -> dict[str, Any]:
+    def get_object(self, *, Bucket: str, Key: str, **rest: Any) -> Any:  # noqa: N803 - boto3's names
         """The object, its ``Body`` a stream."""
         ...
 

@@ -12,7 +12,7 @@ from airflow_sm_pipelines.engine.errors import ResolutionError
 from airflow_sm_pipelines.engine.resolver import Scope
 
 SCOPE = Scope(parameters={"Limit": 6, "Name": "b", "Flag": True}, execution={})
-LIMIT = {"Get": "Parameters.Limit"}
+LIMIT: Any = {"Get": "Parameters.Limit"}
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_values_of_different_kinds_are_not_compared_but_fail_the_step(kind: str,
 
 
 def test_in_is_membership_where_another_kind_is_no_member() -> None:
-    query = {"Get": "Parameters.Name"}
+    query: Any = {"Get": "Parameters.Name"}
     assert evaluate(InCondition(query, ("a", "b")), SCOPE)
     assert not evaluate(InCondition(query, ("a", "c")), SCOPE)
     assert not evaluate(InCondition("6", (LIMIT,)), SCOPE)

@@ -229,7 +229,7 @@ def test_a_lambda_step_passes_its_arguments_and_its_outputs_are_typed(world: Wor
 
     def handler(spec: Any, event: Any) -> FunctionOutcome:
         events.append(event)
-        body = {"statusCode": 200, "body": '"Success"', "count": 3, "ok": True, "nested": {"a": 1}}
+        body: Any = {"statusCode": 200, "body": '"Success"', "count": 3, "ok": True, "nested": {"a": 1}}
         return FunctionOutcome("Completed", body)
 
     world.functions["notify"] = handler
@@ -313,7 +313,7 @@ def test_execution_variables_and_the_experiment_are_resolved(world: World) -> No
 
 
 def test_what_only_the_run_of_a_job_can_tell_is_in_its_description_and_reachable_by_path(world: World) -> None:
-    metric = {"MetricName": "rmse", "Value": 1.5, "Timestamp": 1700000000.0}
+    metric: Any = {"MetricName": "rmse", "Value": 1.5, "Timestamp": 1700000000.0}
     world.behaviours["Train"] = lambda spec, context, stop: JobOutcome(
         "Completed", details={"FinalMetricDataList": [metric]}
     )
