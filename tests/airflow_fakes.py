@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 ACCOUNT = "123456789012"
 PREFIX = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}"
 
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/Sage"
+IMAGE = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/image:1"
+
 DEFINITION: dict[str, Any] = {
     "Version": "2020-12-01",
     "Metadata": {},
@@ -29,11 +32,40 @@ DEFINITION: dict[str, Any] = {
     ],
     "PipelineExperimentConfig": None,
     "Steps": [
-        {"Name": "Train", "Type": "Training", "Arguments": {}},
+        {
+            "Name": "Train",
+            "Type": "Training",
+            "Arguments": {
+                "AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "File"},
+                "HyperParameters": {"max_depth": {"Get": "Parameters.MaxDepth"}},
+                "OutputDataConfig": {"S3OutputPath": "s3://bucket/out"},
+                "ResourceConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 30},
+                "RoleArn": ROLE,
+                "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
+            },
+        },
         {
             "Name": "Evaluate",
             "Type": "Processing",
-            "Arguments": {},
+            "Arguments": {
+                "AppSpecification": {"ImageUri": IMAGE},
+                "ProcessingResources": {
+                    "ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 30}
+                },
+                "ProcessingOutputConfig": {
+                    "Outputs": [
+                        {
+                            "OutputName": "evaluation",
+                            "S3Output": {
+                                "S3Uri": "s3://bucket/out",
+                                "LocalPath": "/opt/ml/processing/evaluation",
+                                "S3UploadMode": "EndOfJob",
+                            },
+                        }
+                    ]
+                },
+                "RoleArn": ROLE,
+            },
             "DependsOn": ["Train"],
             "PropertyFiles": [
                 {"PropertyFileName": "Metrics", "OutputName": "evaluation", "FilePath": "evaluation.json"}

@@ -31,7 +31,7 @@ CONSOLE_VARIABLE = "SM_PIPELINES_CONSOLE_URL"
 
 
 class _ConsoleLink(BaseOperatorLink):
-    """Reads back the address that the operator pushed."""
+    """Gives the address that the operator published."""
 
     key = ""
 
@@ -41,11 +41,13 @@ class _ConsoleLink(BaseOperatorLink):
         return self.key
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """The address, or nothing where the operator found none."""
-        from airflow.sdk.execution_time.xcom import XCom
+        """The address, or nothing where the operator found none.
 
-        value: Any = XCom.get_value(ti_key=ti_key, key=self.key)
-        return value if isinstance(value, str) else ""
+        Airflow asks on the worker, after each phase of a task, and writes the answer to the XCom that the UI reads;
+        so the operator that has just run knows, and nothing is fetched.
+        """
+        addresses: Any = getattr(operator, "link_addresses", None) or {}
+        return str(addresses.get(self.key, ""))
 
 
 class SageMakerPipelineExecutionLink(_ConsoleLink):

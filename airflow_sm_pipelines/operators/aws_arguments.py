@@ -41,6 +41,14 @@ class SageMakerPipelinesOperator(BaseOperator):
         self.region_name = region_name
         self.verify = verify
         self.botocore_config = botocore_config
+        self.link_addresses: dict[str, str] = {}
+
+    def publish_links(self, ti: Any, addresses: Mapping[str, str]) -> None:
+        """Make links visible now, while the task still runs: addresses by XCom key."""
+        self.link_addresses.update(addresses)
+        if self.do_xcom_push:
+            for key, address in addresses.items():
+                ti.xcom_push(key=key, value=address)
 
     def make_hook(self) -> SageMakerPipelinesHook:
         """A hook on this operator's connection."""

@@ -111,6 +111,7 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Load, check, compare, write what differs, move the aliases, publish."""
         from airflow_sm_pipelines.definition import definition_hash
+        from airflow_sm_pipelines.operators.link_addresses import resolve_pipeline_links
 
         if self.policy not in POLICY_CHOICES:
             raise_final(f"policy={self.policy!r}: expected one of {', '.join(map(repr, POLICY_CHOICES))}.")
@@ -130,7 +131,8 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
             "definition_hash": definition_hash(target.definition),
             "aliases": list(self.aliases or ()),
         }
-        self._announce(context, hook, arn)
+        links = resolve_pipeline_links(hook, pipeline=arn, execution_arn=None, studio_domain_id=self.studio_domain_id)
+        self.publish_links(context["ti"], links)
         self.log.info("Pipeline '%s' %s: version %s, %s", target.name, action, version_id, arn)
         return result
 
@@ -271,12 +273,3 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         versions = hook.list_versions(arn)
         moves = plan_alias_moves(self.aliases, version_id=version_id, versions=versions)
         move_aliases(hook, pipeline_arn=arn, version_id=version_id, moves=moves, log=self.log)
-
-    def _announce(self, context: Context, hook: SageMakerPipelinesHook, arn: str) -> None:
-        if not self.do_xcom_push:
-            return
-        from airflow_sm_pipelines.operators.link_pusher import push_pipeline_links
-
-        push_pipeline_links(
-            context["ti"], hook, pipeline=arn, execution_arn=None, studio_domain_id=self.studio_domain_id
-        )

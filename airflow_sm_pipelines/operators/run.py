@@ -266,19 +266,15 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
     # --- while it runs ----------------------------------------------------------------------------------------------
 
     def _announce(self, context: Context, hook: SageMakerPipelinesHook, arn: str) -> None:
-        self.log.info("Pipeline execution: %s", arn)
-        if not self.do_xcom_push:
-            return
-        from airflow_sm_pipelines.operators.link_pusher import push_pipeline_links
+        from airflow_sm_pipelines.operators.link_addresses import resolve_pipeline_links
 
-        context["ti"].xcom_push(key="pipeline_execution_arn", value=arn)
-        push_pipeline_links(
-            context["ti"],
-            hook,
-            pipeline=self.pipeline_name,
-            execution_arn=arn,
-            studio_domain_id=self.studio_domain_id,
+        self.log.info("Pipeline execution: %s", arn)
+        if self.do_xcom_push:
+            context["ti"].xcom_push(key="pipeline_execution_arn", value=arn)
+        links = resolve_pipeline_links(
+            hook, pipeline=self.pipeline_name, execution_arn=arn, studio_domain_id=self.studio_domain_id
         )
+        self.publish_links(context["ti"], links)
 
     def _deadline(self) -> datetime | None:
         limits = [self.max_wait_seconds] if self.max_wait_seconds is not None else []
@@ -323,9 +319,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         if self.do_xcom_push:
             for key, value in result.items():
                 context["ti"].xcom_push(key=key, value=value)
-            from airflow_sm_pipelines.operators.link_pusher import push_logs_link
-
-            push_logs_link(context["ti"], hook, report)
+        self._publish_all_links(context, hook, report)
         if kind == "timeout":
             self._time_out(hook, report)
         verdict = policy.verdict(report.status)
@@ -339,6 +333,14 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         with failing_fast():
             result |= reader.read(requests)
         return result
+
+    def _publish_all_links(self, context: Context, hook: SageMakerPipelinesHook, report: ExecutionReport) -> None:
+        from airflow_sm_pipelines.operators.link_addresses import resolve_logs_link, resolve_pipeline_links
+
+        links = resolve_pipeline_links(
+            hook, pipeline=report.pipeline_name, execution_arn=report.arn, studio_domain_id=self.studio_domain_id
+        )
+        self.publish_links(context["ti"], {**links, **resolve_logs_link(hook, report)})
 
     def _result(self, report: ExecutionReport) -> dict[str, Any]:
         result: dict[str, Any] = to_json_value(
