@@ -11,7 +11,6 @@ it ended: ``{"exit": code}``, ``{"signal": number}`` or ``{"error": text}`` when
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import json
 import os
@@ -20,7 +19,10 @@ import signal
 import stat
 import sys
 import time
-from typing import Any, NoReturn
+
+TYPE_CHECKING = False  # importing typing would double the imports of every launch
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
 _CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWPID = 0x00020000, 0x10000000, 0x20000000
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_BIND, _MS_REC, _MS_PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
@@ -207,15 +209,20 @@ def _reap(job: int) -> dict[str, int] | None:
 def _kill_rest(job: int) -> None:
     if sys.platform == "linux" and os.getpid() == 1:
         # Process 1 of a namespace of its own: -1 means every other process in it, and nothing outside.
-        with contextlib.suppress(ProcessLookupError):
+        try:  # noqa: SIM105 - see _report
             os.kill(-1, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
         return
     _signal_group(job, signal.SIGKILL)
     deadline = time.monotonic() + _SWEEP_SECONDS
     while sys.platform == "linux" and (left := _children()) and time.monotonic() < deadline:
         # Orphans come to us as the subreaper, so killing children again and again gets the whole tree.
         for pid in left:
-            os.kill(pid, signal.SIGKILL)
+            try:  # noqa: SIM105 - see _report
+                os.kill(pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                pass
         if job in left:
             return  # its end wakes the supervisor, which comes here again
         time.sleep(0.005)
@@ -238,8 +245,10 @@ def _children() -> list[int]:
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
+    try:  # noqa: SIM105 - see _report
         os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        pass
 
 
 def _report(status: int, outcome: dict[str, Any]) -> None:
