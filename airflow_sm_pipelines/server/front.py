@@ -47,7 +47,7 @@ class Front:
         self.log_events = LogEvents(database)
         self._objects = ObjectPersistence(database, objects_directory, moto.call)
         self._queues = QueuePersistence(database)
-        self._journal = RequestJournal(database, moto.call)
+        self._journal = RequestJournal(database, moto.call, moto.load)
         self._roles = Roles(self.call_moto)
         self._sagemaker: Callable[[Request], Response] = self.call_moto
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow_sm_pipelines.server.aws_errors import error_response
 from airflow_sm_pipelines.server.http_messages import Request, Response
+from airflow_sm_pipelines.server.local_account import ACCOUNT_ID, DEFAULT_REGION
 
 _log = logging.getLogger(__name__)
 
@@ -19,12 +20,11 @@ class MotoService:
     """Every AWS service that is not the engine's. moto's state belongs to the process: one of these at a time."""
 
     def __init__(self) -> None:
-        from moto.core.config import default_user_config
         from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-        # Without them AttachRolePolicy of AWSLambdaBasicExecutionRole and its like fails.
-        default_user_config["iam"] = {"load_aws_managed_policies": True}
         self._application = DomainDispatcherApplication(create_backend_app)
+        self.reset()
+        _load_managed_policies()
 
     def call(self, request: Request) -> Response:
         """The answer to a request.
@@ -52,9 +52,9 @@ class MotoService:
         except NotImplementedError as error:
             return not_implemented(request, str(error))
         except Exception as error:
-            _log.exception(
-                "moto failed at %s %s %s", request.service, request.operation or request.method, request.path
-            )
+            operation = request.operation or f"{request.method} {request.path}"
+            _log.warning("moto failed at %s:%s with %s: %s", request.service, operation, type(error).__name__, error)
+            _log.debug("moto's own traceback", exc_info=True)
             return error_response(
                 request, "InternalFailure", f"The local endpoint failed: {type(error).__name__}: {error}", status=500
             )
@@ -62,6 +62,21 @@ class MotoService:
         if response.status >= 400 and _is_page(response):
             return not_implemented(request, "")
         return response
+
+    def load(self, request: Request) -> None:
+        """Make moto load what it has for a request's service and region, as a first request would.
+
+        :param request: a request to any service.
+        """
+        from moto import backends
+
+        find: Any = backends.get_backend
+        try:
+            self._application.get_application(request.to_environ())
+            account = find(request.service)[ACCOUNT_ID]
+            account["aws" if "aws" in account else request.region or DEFAULT_REGION]
+        except (ImportError, LookupError, AttributeError):
+            _log.debug("moto has no %s in %s", request.service, request.region)
 
     def reset(self) -> None:
         """Forget all state of this process."""
@@ -77,6 +92,21 @@ class MotoService:
         for backends in used:
             backends.clear()
         used.clear()
+
+
+def _load_managed_policies() -> None:
+    """Give the account AWS's managed policies: AWSLambdaBasicExecutionRole and its like can then be attached.
+
+    moto would load none, or those of every partition at the first request of any kind (0.6 s), and draw their
+    identifiers in its midst.
+    """
+    from moto.core.config import default_user_config
+    from moto.iam.models import iam_backends
+    from moto.utilities.utils import PARTITION_NAMES
+
+    for partition in PARTITION_NAMES:
+        default_user_config["iam"] = {"load_aws_managed_policies": partition == "aws"}
+        iam_backends[ACCOUNT_ID][partition]
 
 
 def not_implemented(request: Request, detail: str) -> Response:

@@ -66,7 +66,11 @@ class SageMakerService:
         if operation not in self._codec.operation_names:
             return json_error("UnknownOperationException", f"SageMaker has no operation called '{operation}'.")
         if not self._is_engines(operation, request):
-            return self._fallback(request)
+            response = self._fallback(request)
+            if response.status >= 500 and operation in _TAG_OPERATIONS:
+                # moto 5.2 fails so where it knows no such resource.
+                return json_error("ResourceNotFound", f"The resource '{_resource_arn(request)}' does not exist.")
+            return response
         try:
             values = self._codec.decode(operation, request.body)
             return json_response(200, self._codec.encode(operation, self._engine.call(operation, values)))

@@ -160,7 +160,6 @@ def start_front(
     database = Database(state_dir / "endpoint.sqlite3")
     closing.callback(database.close)
     moto = MotoService()
-    moto.reset()
     closing.callback(moto.reset)
     front = Front(moto, database, state_dir / "objects", host_names)
     closing.callback(front.close)

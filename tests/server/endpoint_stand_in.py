@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.server.engine_services import make_client
+import boto3
+
 from airflow_sm_pipelines.server.sagemaker_codec import SageMakerCodec
 from airflow_sm_pipelines.server.sagemaker_service import SageMakerService
 from airflow_sm_pipelines.server.serving import start_front
@@ -61,7 +63,19 @@ class Endpoint:
     front: Front
 
     def client(self, service: str, region: str = "us-east-1") -> Any:
-        return make_client(service, url=self.url, region=region)
+        return _session().client(
+            service,
+            endpoint_url=self.url,
+            region_name=region,
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
+        )
+
+
+@functools.cache
+def _session() -> boto3.Session:
+    # One for all tests: what a session loads takes longer than most calls.
+    return boto3.Session()
 
 
 @contextlib.contextmanager

@@ -98,6 +98,12 @@ def test_tags_go_to_whoever_has_the_resource(endpoint: Endpoint) -> None:
     assert client.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "owner", "Value": "moto"}]
 
 
+def test_the_tags_of_nothing_are_not_found(endpoint: Endpoint) -> None:
+    client = endpoint.client("sagemaker")
+    with pytest.raises(client.exceptions.ResourceNotFound, match="endpoint/nope"):
+        client.list_tags(ResourceArn="arn:aws:sagemaker:us-east-1:123456789012:endpoint/nope")
+
+
 @pytest.mark.parametrize(
     ("service", "operation", "arguments"),
     [

@@ -69,11 +69,15 @@ class RequestJournal:
 
     :param database: where they are kept.
     :param apply: carries a request out.
+    :param load: makes moto load what a request is for, in which it may draw identifiers of its own.
     """
 
-    def __init__(self, database: Database, apply: Callable[[Request], Response]) -> None:
+    def __init__(
+        self, database: Database, apply: Callable[[Request], Response], load: Callable[[Request], None]
+    ) -> None:
         self._database = database
         self._apply = apply
+        self._load = load
         self._lock = threading.RLock()
 
     def call(self, request: Request) -> Response:
@@ -109,6 +113,7 @@ class RequestJournal:
     def _apply_seeded(self, request: Request, seed: bytes) -> Response:
         from moto.moto_api._internal import mock_random
 
+        self._load(request)
         mock_random.seed(seed)
         try:
             return self._apply(request)

@@ -247,7 +247,7 @@ class ObjectPersistence:
 
 
 def _forget_instances() -> None:
-    # moto 5.2 keeps every object it ever made in a list for its dashboard, which is closed here: memory would only grow.
+    # moto 5.2 keeps every object it ever made in a list for its dashboard, closed here: memory would only grow.
     from moto.s3.models import FakeKey, FakeMultipart
 
     for model in (FakeKey, FakeMultipart):
