@@ -212,7 +212,7 @@ def _run_uv(command: Sequence[str], deadline: float, log: Callable[[str], None])
     # The caller's own virtual environment must not be taken for the one to work on.
     env = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "CONDA_PREFIX")}
     env |= {"UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
-    outcome = run_child(command, env=env, timeout_seconds=max(0.1, deadline - time.monotonic()), log=log)
+    outcome = run_child(command, env=env, timeout_seconds=deadline - time.monotonic(), log=log)
     said = "\n".join(outcome.tail)
     if outcome.is_timed_out:
         return False, f"{said}\nuv was ended because its time was over.".lstrip()
