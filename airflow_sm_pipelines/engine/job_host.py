@@ -54,7 +54,7 @@ class JobHost:
         self._arns = ArnFactory(services.region, services.account_id)
         self._stops: dict[tuple[str, str], threading.Event] = {}
         self._lock = threading.Lock()
-        self._is_closing = False
+        self._closing = threading.Event()
 
     def create(self, kind: JobKind, name: str, request: Mapping[str, Any]) -> ResourceRecord:
         """Record a job that does not run yet; ``run`` starts it."""
@@ -84,15 +84,19 @@ class JobHost:
         """
         from airflow_sm_pipelines.engine.jobs import JobSpec
 
-        record = self._require(kind, name)
-        if record.status not in ACTIVE_STATUSES:
-            return JobEnd(record.status or "Failed", record.document.get("FailureReason"))
+        # Known by name before its status is read: a stop comes either before, and is read, or after, and is heard.
         with self._lock:
-            self._stops[record.kind, name] = stop
+            self._stops[kind.table_kind, name] = stop
         try:
-            if record.status == "Stopping":
-                return self._end(kind, name, status="Stopped")
-            self._save(record, started_job_document(kind, record.document, now=self._services.clock()))
+            if self._closing.is_set():
+                raise Interrupted
+            with self._store.transaction():
+                record = self._require(kind, name)
+                if record.status not in ACTIVE_STATUSES:
+                    return JobEnd(record.status or "Failed", record.document.get("FailureReason"))
+                if record.status == "Stopping":
+                    return self._end(kind, name, status="Stopped")
+                self._save(record, started_job_document(kind, record.document, now=self._services.clock()))
             directory = self._directory / name
             # What a run before a crash left there must not be taken for this run's.
             shutil.rmtree(directory, ignore_errors=True)
@@ -104,7 +108,7 @@ class JobHost:
                 directory=directory,
             )
             outcome = self._services.run_job(spec, self._services.job_context(kind.log_group), stop)
-            if self._is_closing and outcome.status != "Completed":
+            if self._closing.is_set() and outcome.status != "Completed":
                 raise Interrupted
             shutil.rmtree(directory, ignore_errors=True)
             return self._end(
@@ -117,7 +121,7 @@ class JobHost:
             )
         finally:
             with self._lock:
-                self._stops.pop((record.kind, name), None)
+                self._stops.pop((kind.table_kind, name), None)
 
     def stop(self, kind: JobKind, name: str) -> bool:
         """Ask a job to stop; False if it had ended already."""
@@ -144,7 +148,7 @@ class JobHost:
 
     def close(self) -> None:
         """Stop every running job without recording an end: they run again after the next start."""
-        self._is_closing = True
+        self._closing.set()
         with self._lock:
             events = list(self._stops.values())
         for event in events:

@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import logging
 import queue
+import sqlite3
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition.status import ExecutionStatus, StepStatus
-from airflow_sm_pipelines.engine.errors import StepError
-from airflow_sm_pipelines.engine.execution_scope import ScopeFactory
 from airflow_sm_pipelines.engine.job_documents import JOB_KINDS, JobKind
 from airflow_sm_pipelines.engine.job_host import Interrupted, JobHost
-from airflow_sm_pipelines.engine.naming import JOB_SUFFIX_ALPHABET, JOB_SUFFIX_LENGTH, ArnFactory, job_name
 from airflow_sm_pipelines.engine.scheduler import Snapshot, decide
-from airflow_sm_pipelines.engine.steps import StepExecutor, StepOutcome, StepTask, executor_for, step_executors
+from airflow_sm_pipelines.engine.step_performer import STORE_RETRY_SECONDS, StepPerformer
+from airflow_sm_pipelines.engine.steps import StepOutcome, executor_for, step_executors
 from airflow_sm_pipelines.engine.store.documents import to_ms
 
 if TYPE_CHECKING:
@@ -45,6 +44,12 @@ class _LiveExecution:
     statuses: dict[str, StepStatus]
     outcomes: dict[str, bool]
     stops: dict[str, threading.Event] = field(default_factory=dict)
+    queued: dict[str, Future[Any]] = field(default_factory=dict)
+
+    def stop_all(self) -> None:
+        """Ask everything that runs to stop."""
+        for stop in self.stops.values():
+            stop.set()
 
 
 class Runner:
@@ -66,13 +71,13 @@ class Runner:
         self._store = store
         self._services = services
         self._definitions = definitions
-        self._arns = ArnFactory(services.region, services.account_id)
         self._executors = step_executors()
         self._live: dict[str, _LiveExecution] = {}
         self._wakes: queue.Queue[str | None] = queue.Queue()
         self._waking: set[str] = set()
         self._waking_lock = threading.Lock()
         self._shutdown = threading.Event()
+        self._performer = StepPerformer(store, services, self.jobs, shutdown=self._shutdown, wake=self.wake)
         self._pool = ThreadPoolExecutor(max_workers=max_workers, thread_name_prefix="sm-step")
         self._driver = threading.Thread(target=self._drive, name="sm-driver", daemon=True)
 
@@ -92,8 +97,7 @@ class Runner:
         if self._driver.is_alive():
             self._driver.join()
         for live in self._live.values():
-            for stop in live.stops.values():
-                stop.set()
+            live.stop_all()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def wake(self, execution_id: str) -> None:
@@ -124,19 +128,30 @@ class Runner:
                 self._waking.discard(execution_id)
             try:
                 self._advance(execution_id)
+            except sqlite3.OperationalError:
+                # The disk may be full: nothing was changed, so try again until there is room or the engine ends.
+                _LOG.exception("Execution %s waits: its state cannot be written", execution_id)
+                self._shutdown.wait(STORE_RETRY_SECONDS)
+                self.wake(execution_id)
             except Exception as error:
                 _LOG.exception("Execution %s cannot go on", execution_id)
                 self._abandon(execution_id, error)
 
     def _advance(self, execution_id: str) -> None:
         execution = self._store.executions.find(execution_id)
-        if execution is None or execution.status.is_terminal or self._shutdown.is_set():
+        if self._shutdown.is_set():
+            return
+        if execution is None or execution.status.is_terminal:
             self._live.pop(execution_id, None)
             return
         live = self._live.get(execution_id)
         if live is None:
             live = self._live[execution_id] = self._load(execution)
         live.statuses = self._store.steps.statuses(execution_id)
+        for name, status in live.statuses.items():
+            # Recorded as started when the store failed, before anybody was told to perform it.
+            if status is StepStatus.STARTING and name not in live.stops:
+                self._begin(execution, live, name)
         decision = decide(
             live.parsed.graph,
             Snapshot(
@@ -188,7 +203,7 @@ class Runner:
         if execution.status is ExecutionStatus.STOPPING or record.status is StepStatus.STOPPING:
             if record.resource_kind and record.resource_name and record.resource_kind in JOB_KINDS:
                 self.jobs.end_stopped(JOB_KINDS[record.resource_kind], record.resource_name)
-            self._finish(execution.id, record.name, StepOutcome(status=StepStatus.STOPPED))
+            self._performer.finish(execution.id, record.name, StepOutcome(status=StepStatus.STOPPED))
             return
         self._store.steps.restart(execution.id, record.name)
         self._begin(execution, live, record.name)
@@ -196,92 +211,15 @@ class Runner:
     def _begin(self, execution: ExecutionRecord, live: _LiveExecution, name: str) -> None:
         node = live.parsed.graph.nodes[name]
         executor = executor_for(self._executors, node.step.type)
-        live.stops[name] = threading.Event()
-        task = self._new_task(execution, live, name)
+        stop = threading.Event()
+        task = self._performer.new_task(execution, live.parsed, name, stop=stop)
+        live.stops[name] = stop
         if not executor.is_instant:
-            self._pool.submit(self._perform, executor, task)
+            live.queued[name] = self._pool.submit(self._performer.perform, executor, task)
             return
-        outcome = self._perform(executor, task)
+        outcome = self._performer.perform(executor, task)
         if outcome is not None and outcome.properties is not None and "Outcome" in outcome.properties:
             live.outcomes[name] = outcome.properties["Outcome"] is True
-
-    def _new_task(self, execution: ExecutionRecord, live: _LiveExecution, name: str) -> StepTask:
-        record = self._store.steps.find(execution.id, name)
-        made = record.resource_name if record is not None else None
-        scopes = ScopeFactory(self._store, self._services, self._arns, execution, live.parsed.definition)
-        suffix = self._services.new_id(JOB_SUFFIX_LENGTH, JOB_SUFFIX_ALPHABET)
-
-        def mark_executing(*, metadata: Any = None, resource: tuple[str, str] | None = None) -> None:
-            columns: dict[str, Any] = {} if metadata is None else {"metadata": metadata}
-            if resource is not None:
-                columns["resource_kind"], columns["resource_name"] = resource
-            with self._store.transaction():
-                current = self._store.steps.find(execution.id, name)
-                # A stop may have come first; the step stays Stopping then.
-                stopping = current is not None and current.status is StepStatus.STOPPING
-                status = StepStatus.STOPPING if stopping else StepStatus.EXECUTING
-                self._store.steps.change_status(execution.id, name, status, **columns)
-
-        return StepTask(
-            execution_id=execution.id,
-            step=live.parsed.graph.nodes[name].step,
-            new_scope=scopes.make,
-            new_name=made or job_name(execution.id, name, suffix),
-            has_resource=made is not None,
-            stop=live.stops[name],
-            shutdown=self._shutdown,
-            store=self._store,
-            services=self._services,
-            arns=self._arns,
-            jobs=self.jobs,
-            mark_executing=mark_executing,
-        )
-
-    def _perform(self, executor: StepExecutor, task: StepTask) -> StepOutcome | None:
-        """Perform one step and record its end; None if the engine shut down meanwhile."""
-        name = task.step.name
-        if self._shutdown.is_set():
-            return None
-        try:
-            prepared = executor.prepare(task)
-            if executor.is_instant:
-                with self._store.transaction():
-                    outcome = executor.run(task, prepared)
-                    self._finish(task.execution_id, name, outcome)
-                return outcome
-            outcome = executor.run(task, prepared)
-            if self._shutdown.is_set() and outcome.status is StepStatus.STOPPED:
-                return None
-        except Interrupted:
-            return None
-        except StepError as error:
-            outcome = StepOutcome(status=StepStatus.FAILED, failure_reason=str(error))
-        except Exception as error:
-            _LOG.exception("Step %s of execution %s failed in the engine", name, task.execution_id)
-            reason = f"InternalServerError: {type(error).__name__}: {error}"
-            self._fail_resource(task, reason)
-            outcome = StepOutcome(status=StepStatus.FAILED, failure_reason=reason)
-        self._finish(task.execution_id, name, outcome)
-        return outcome
-
-    def _fail_resource(self, task: StepTask, reason: str) -> None:
-        record = self._store.steps.find(task.execution_id, task.step.name)
-        if record and record.resource_kind and record.resource_name and record.resource_kind in JOB_KINDS:
-            self.jobs.fail(JOB_KINDS[record.resource_kind], record.resource_name, reason)
-
-    def _finish(self, execution_id: str, name: str, outcome: StepOutcome) -> None:
-        columns: dict[str, Any] = {
-            "ended_ms": self._now_ms(),
-            "failure_reason": outcome.failure_reason[:_MAX_REASON] if outcome.failure_reason else None,
-        }
-        if outcome.metadata is not None:
-            columns["metadata"] = outcome.metadata
-        if outcome.properties is not None:
-            columns["properties"] = outcome.properties
-        if outcome.resource is not None:
-            columns["resource_kind"], columns["resource_name"] = outcome.resource
-        self._store.steps.change_status(execution_id, name, outcome.status, **columns)
-        self.wake(execution_id)
 
     def _stop_step(self, execution: ExecutionRecord, live: _LiveExecution, name: str) -> None:
         with self._store.transaction():
@@ -292,11 +230,22 @@ class Runner:
             if record.resource_kind and record.resource_name and record.resource_kind in JOB_KINDS:
                 self.jobs.stop(JOB_KINDS[record.resource_kind], record.resource_name)
         live.stops.setdefault(name, threading.Event()).set()
+        queued = live.queued.get(name)
+        if queued is not None and queued.cancel():
+            # It never began, so no worker will record its end.
+            self._performer.finish(execution.id, name, StepOutcome(status=StepStatus.STOPPED))
 
     def _abandon(self, execution_id: str, error: Exception) -> None:
         """End an execution the engine cannot drive, so that nobody waits for it for ever."""
-        self._live.pop(execution_id, None)
+        live = self._live.pop(execution_id, None)
+        if live is not None:
+            live.stop_all()
+        reason = f"InternalServerError: {type(error).__name__}: {error}"[:_MAX_REASON]
         try:
+            for name, status in self._store.steps.statuses(execution_id).items():
+                if not status.is_terminal:
+                    outcome = StepOutcome(status=StepStatus.FAILED, failure_reason=reason)
+                    self._performer.finish(execution_id, name, outcome)
             record = self._store.executions.find(execution_id)
             if record is not None and not record.status.is_terminal:
                 stopping = record.status is ExecutionStatus.STOPPING
@@ -304,7 +253,7 @@ class Runner:
                     execution_id,
                     ExecutionStatus.STOPPED if stopping else ExecutionStatus.FAILED,
                     now_ms=self._now_ms(),
-                    failure_reason=f"InternalServerError: {type(error).__name__}: {error}"[:_MAX_REASON],
+                    failure_reason=reason,
                 )
         except Exception:
             _LOG.exception("Execution %s cannot be ended either", execution_id)

@@ -171,6 +171,25 @@ def test_an_execution_that_was_being_stopped_is_stopped_after_the_restart(tmp_pa
         world.engine.stop()
 
 
+def test_an_execution_that_cannot_be_read_any_more_ends_with_the_reason_instead_of_hanging(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.open()
+    world.behaviours["A"] = run_until_stopped
+    world.create([processing("A")])
+    arn = world.start()
+    wait_until(lambda: world.started == ["A"])
+    world.engine.stop()
+    with sqlite3.connect(tmp_path / "state" / "engine.db") as connection:
+        connection.execute("UPDATE versions SET definition = '{}'")
+    connection.close()
+    world.open()
+    try:
+        assert world.finish(arn) == "Failed"
+        assert "DefinitionError" in world.describe(arn)["FailureReason"]
+    finally:
+        world.engine.stop()
+
+
 def test_a_second_engine_on_the_same_directory_is_refused(world: World) -> None:
     with pytest.raises(LocalEndpointError, match="in use by another local endpoint"):
         Engine(world.directory / "state", world.services())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -180,6 +181,45 @@ def test_a_stop_stops_running_jobs_and_starts_nothing_new(world: World) -> None:
     with pytest.raises(ServiceError, match="Only pipelines with 'Executing' status can be stopped") as refused:
         world.engine.call("StopPipelineExecution", {"PipelineExecutionArn": arn})
     assert refused.value.code == "ValidationException"
+
+
+def test_a_step_that_waits_for_a_free_worker_is_stopped_at_once(world: World) -> None:
+    gates = {f"Busy{number}": Gate() for number in range(8)}
+    world.behaviours.update(gates)
+    world.create([processing(name) for name in gates], name="busy")
+    busy = world.start("busy")
+    for gate in gates.values():
+        assert gate.entered.wait(10), "all workers of the engine are taken"
+    world.create([processing("Waits")])
+    arn = world.start()
+    wait_until(lambda: world.statuses(arn) == {"Waits": "Starting"})
+    world.engine.call("StopPipelineExecution", {"PipelineExecutionArn": arn})
+    assert world.finish(arn) == "Stopped"
+    assert world.statuses(arn) == {"Waits": "Stopped"}
+    for gate in gates.values():
+        gate.opened.set()
+    assert world.finish(busy) == "Succeeded"
+    assert "Waits" not in world.started
+
+
+def test_a_running_function_is_waited_for_when_the_execution_is_stopped(world: World) -> None:
+    entered, opened = threading.Event(), threading.Event()
+
+    def handler(spec: Any, event: Any) -> FunctionOutcome:
+        entered.set()
+        opened.wait(10)
+        return FunctionOutcome("Completed", {})
+
+    world.functions["notify"] = handler
+    world.create([lambda_step([])])
+    arn = world.start()
+    assert entered.wait(10)
+    world.engine.call("StopPipelineExecution", {"PipelineExecutionArn": arn})
+    wait_until(lambda: world.statuses(arn) == {"Call": "Stopping"})
+    assert world.describe(arn)["PipelineExecutionStatus"] == "Stopping"
+    opened.set()
+    assert world.finish(arn) == "Stopped"
+    assert world.statuses(arn) == {"Call": "Stopped"}
 
 
 def test_a_job_that_is_stopped_by_its_name_fails_the_execution(world: World) -> None:
