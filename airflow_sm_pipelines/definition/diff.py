@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from airflow_sm_pipelines.definition.canonical import canonical_document
 from airflow_sm_pipelines.definition.json_value import (
     JsonObject,
+    JsonPath,
     JsonValue,
     format_path,
     is_same_json,
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 _NAME_KEYS = ("Name", "InputName", "OutputName", "ChannelName", "PropertyFileName", "Key", "MetricName", "VariantName")
 """By which member the entries of an array are told apart, where all of them have it and no two are alike."""
 
+PLACE = "(place)"
+"""The key under which a change of a whole step says where the step stands: ``If branch of Check``."""
+
 _CHILDREN = {"Condition": ("IfSteps", "ElseSteps"), "ForEach": ("ForEachBody",)}
 
 
@@ -34,6 +38,7 @@ class Change:
     """One difference.
 
     :param path: ``Steps.Train.Arguments.HyperParameters.max_depth``; entries of arrays by name where they have one.
+        A step's place is ``Steps.Train (place)``, the order of named entries ``Steps (order)``.
     :param before: the old JSON value; ``None`` for what was added.
     :param after: the new JSON value; ``None`` for what was removed.
     """
@@ -46,7 +51,7 @@ class Change:
 
 def diff_definitions(old: PipelineDefinition, new: PipelineDefinition) -> tuple[Change, ...]:
     """Every difference that matters to SageMaker, in the order of the new document; what is gone comes last."""
-    return tuple(_diff(("",), _by_name(canonical_document(old)), _by_name(canonical_document(new))))
+    return tuple(_diff((), _by_name(canonical_document(old)), _by_name(canonical_document(new))))
 
 
 def render_changes(changes: Sequence[Change]) -> str:
@@ -75,7 +80,7 @@ def _by_name(document: JsonObject) -> JsonObject:
                 arguments = {inner: value for inner, value in arguments.items() if inner != key}
         if children:
             own["Arguments"] = arguments
-        own["(place)"] = place
+        own[PLACE] = place
         steps.append(own)
         stack.extend(reversed(children))
     flat["Steps"] = steps
@@ -86,7 +91,7 @@ def _array(value: JsonValue) -> list[JsonValue]:
     return value if isinstance(value, list) else []
 
 
-def _diff(path: tuple[str, ...], old: JsonValue, new: JsonValue) -> Iterator[Change]:
+def _diff(path: JsonPath, old: JsonValue, new: JsonValue) -> Iterator[Change]:
     if isinstance(old, dict) and isinstance(new, dict):
         yield from _diff_members(path, old, new)
     elif isinstance(old, list) and isinstance(new, list):
@@ -95,9 +100,7 @@ def _diff(path: tuple[str, ...], old: JsonValue, new: JsonValue) -> Iterator[Cha
         yield Change("changed", _path(path), old, new)
 
 
-def _diff_members(
-    path: tuple[str, ...], old: Mapping[str, JsonValue], new: Mapping[str, JsonValue]
-) -> Iterator[Change]:
+def _diff_members(path: JsonPath, old: Mapping[str, JsonValue], new: Mapping[str, JsonValue]) -> Iterator[Change]:
     for key, value in new.items():
         if key in old:
             yield from _diff((*path, key), old[key], value)
@@ -108,7 +111,7 @@ def _diff_members(
             yield Change("removed", _path((*path, key)), value, None)
 
 
-def _diff_arrays(path: tuple[str, ...], old: list[JsonValue], new: list[JsonValue]) -> Iterator[Change]:
+def _diff_arrays(path: JsonPath, old: list[JsonValue], new: list[JsonValue]) -> Iterator[Change]:
     before, after = _named(old), _named(new)
     if before is not None and after is not None and (before or after):
         yield from _diff_members(path, before, after)
@@ -118,7 +121,7 @@ def _diff_arrays(path: tuple[str, ...], old: list[JsonValue], new: list[JsonValu
             yield Change("changed", f"{_path(path)} (order)", list(old_order), list(new_order))
     elif len(old) == len(new) and not is_same_json(old, new) and any(isinstance(item, (dict, list)) for item in new):
         for index, (left, right) in enumerate(zip(old, new, strict=True)):
-            yield from _diff((*path[:-1], f"{path[-1]}[{index}]"), left, right)
+            yield from _diff((*path, index), left, right)
     elif not is_same_json(old, new):
         yield Change("changed", _path(path), old, new)
 
@@ -136,13 +139,8 @@ def _named(items: list[JsonValue]) -> dict[str, JsonValue] | None:
     return None
 
 
-def _path(path: tuple[str, ...]) -> str:
-    parts = [part for part in path if part]
-    text = ""
-    for part in parts:
-        shown = format_path((part,)) if "[" not in part or not part.endswith("]") else part
-        text += shown if not text or shown.startswith("[") else f".{shown}"
-    return text or "the document"
+def _path(path: JsonPath) -> str:
+    return f"{format_path(path[:-1])} {PLACE}" if path and path[-1] == PLACE else format_path(path)
 
 
 def _render(change: Change) -> str:
@@ -159,7 +157,7 @@ def _render(change: Change) -> str:
 def _summary(value: JsonValue) -> str:
     if isinstance(value, dict) and "Name" in value and "Type" in value:
         kind = str(value["Type"])
-        place = value.get("(place)")
+        place = value.get(PLACE)
         default = f" = {_text(value['DefaultValue'])}" if "DefaultValue" in value else ""
         where = f", in the {place}" if isinstance(place, str) and place != "the pipeline" else ""
         return f" ({kind}{where}){default}"
@@ -167,7 +165,5 @@ def _summary(value: JsonValue) -> str:
 
 
 def _text(value: JsonValue, *, limit: int = 160) -> str:
-    if isinstance(value, str) and value in ("the pipeline",):
-        return value
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= limit else f"{text[: limit - 4]} ..."

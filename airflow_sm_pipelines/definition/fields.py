@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from airflow_sm_pipelines.definition.json_value import JsonObject, JsonPath, JsonValue, describe_kind
 from airflow_sm_pipelines.definition.origin import Origin
-from airflow_sm_pipelines.definition.problems import ProblemCollector, suggest
+from airflow_sm_pipelines.definition.problems import ProblemCollector, find_near
 
 T = TypeVar("T")
 
@@ -57,7 +57,8 @@ class ObjectReader:
         """A string with at least one character; ``None`` with a problem noted when there is none."""
         value = self._get(key)
         if value is None:
-            near = "" if key in self.raw else suggest(key, self.raw)
+            near = "" if key in self.raw else find_near(key, self.raw)
+            near = f" It has {near!r}; is that meant?" if near else ""
             self._problems.add(self.path, f"{subject} has no {key!r}; expected a string.{near}")
             return None
         if not isinstance(value, str):

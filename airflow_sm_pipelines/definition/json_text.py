@@ -98,11 +98,11 @@ class JsonText:
         return self._text.count("\n", 0, offset) + 1, offset - self._text.rfind("\n", 0, offset)
 
     def _excerpt(self, offset: int) -> str:
+        if not self._text[offset:].strip():
+            return " The document ends too early."
         start = max(self._text.rfind("\n", 0, offset) + 1, offset - 40)
         end = self._text.find("\n", offset)
         snippet = self._text[start : min(len(self._text) if end < 0 else end, offset + 40)].rstrip()
-        if not snippet.strip():
-            return " The document ends or breaks off here."
         return f" Near: {snippet.strip()}"
 
     def _scan(self) -> None:

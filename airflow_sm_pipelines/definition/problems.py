@@ -68,10 +68,15 @@ def _render(problem: Problem, name: str) -> str:
 
 def suggest(wrong: str, known: Iterable[str]) -> str:
     """The end of a sentence that helps: `` Did you mean 'Train'?``, or nothing when no known name is near."""
-    names = list(known)
-    folded = {name.casefold(): name for name in names}
+    near = find_near(wrong, known)
+    return f" Did you mean {near!r}?" if near else ""
+
+
+def find_near(wrong: str, known: Iterable[str]) -> str:
+    """The known name that is most like this one; empty when none is near."""
+    folded = {name.casefold(): name for name in known}
     near = difflib.get_close_matches(wrong.casefold(), folded, n=1, cutoff=0.6)
-    return f" Did you mean {folded[near[0]]!r}?" if near else ""
+    return folded[near[0]] if near else ""
 
 
 def list_names(names: Iterable[str], *, limit: int = 8) -> str:
