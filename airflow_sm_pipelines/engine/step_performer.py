@@ -69,10 +69,14 @@ class StepPerformer:
         scopes = ScopeFactory(self._store, self._services, self._arns, execution, parsed.definition)
         suffix = self._services.new_id(JOB_SUFFIX_LENGTH, JOB_SUFFIX_ALPHABET)
 
-        def mark_executing(*, metadata: Any = None, resource: tuple[str, str] | None = None) -> None:
+        def mark_executing(
+            *, metadata: Any = None, resource: tuple[str, str] | None = None, cache_key: str | None = None
+        ) -> None:
             columns: dict[str, Any] = {} if metadata is None else {"metadata": metadata}
             if resource is not None:
                 columns["resource_kind"], columns["resource_name"] = resource
+            if cache_key is not None:
+                columns["cache_key"] = cache_key
             with self._store.transaction():
                 current = self._store.steps.find(execution.id, name)
                 # A stop may have come first; the step stays Stopping then.
@@ -82,6 +86,7 @@ class StepPerformer:
 
         return StepTask(
             execution_id=execution.id,
+            pipeline=execution.pipeline,
             step=parsed.graph.nodes[name].step,
             new_scope=scopes.make,
             new_name=made or job_name(execution.id, name, suffix),
@@ -151,6 +156,8 @@ class StepPerformer:
             columns["properties"] = outcome.properties
         if outcome.resource is not None:
             columns["resource_kind"], columns["resource_name"] = outcome.resource
+        if outcome.cache_source is not None:
+            columns["cache_source"] = outcome.cache_source
         self._store.steps.change_status(execution_id, name, outcome.status, **columns)
         self._wake(execution_id)
 

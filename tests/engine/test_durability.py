@@ -18,7 +18,7 @@ import pytest
 from airflow_sm_pipelines.engine import Engine
 from airflow_sm_pipelines.engine.store.schema import MIGRATIONS
 from airflow_sm_pipelines.exceptions import LocalEndpointError
-from tests.engine.fake_world import Gate, World, processing, run_until_stopped, wait_until
+from tests.engine.fake_world import Gate, World, definition_text, processing, run_until_stopped, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -208,6 +208,27 @@ def test_a_damaged_state_file_is_said_plainly_and_left_alone(tmp_path: Path) -> 
     with pytest.raises(LocalEndpointError, match="not a database"):
         Engine(state, World(tmp_path).services())
     assert (state / "engine.db").read_bytes().startswith(b"this is no database")
+
+
+def test_state_of_the_first_schema_is_brought_to_the_newest(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    with sqlite3.connect(state / "engine.db") as connection:
+        connection.executescript(f"{MIGRATIONS[0]} PRAGMA user_version = 1;")
+        connection.execute(
+            "INSERT INTO pipelines (name, seq, arn, display_name, created_ms, modified_ms) VALUES ('p', 1, 'a', 'p', 1, 1)"
+        )
+        connection.execute(
+            "INSERT INTO versions (pipeline, version, definition, hash, created_ms) VALUES ('p', 1, ?, 'h', 1)",
+            (definition_text([processing("A")]),),
+        )
+    connection.close()
+    world = World(tmp_path)
+    world.open()
+    try:
+        assert world.finish(world.start("p")) == "Succeeded"
+    finally:
+        world.engine.stop()
 
 
 def test_state_of_a_newer_version_is_refused(tmp_path: Path) -> None:

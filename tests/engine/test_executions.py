@@ -13,6 +13,7 @@ from airflow_sm_pipelines.engine.jobs import FunctionOutcome, JobOutcome
 from tests.engine.fake_world import (
     ROLE,
     Gate,
+    complete,
     condition,
     definition_text,
     fail,
@@ -385,3 +386,46 @@ def test_many_executions_at_once_all_end_well(world: World) -> None:
     arns = [world.start() for _ in range(50)]
     assert {world.finish(arn) for arn in arns} == {"Succeeded"}
     assert len(world.started) == 150
+
+
+def cached(name: str, argument: Any, expire_after: str = "p30d") -> dict[str, Any]:
+    step = processing(name, arguments={"Environment": {"X": argument}})
+    return {**step, "CacheConfig": {"Enabled": True, "ExpireAfter": expire_after}}
+
+
+def test_a_cached_step_takes_the_result_of_an_earlier_execution_with_the_same_attributes(world: World) -> None:
+    output = {"Get": "Steps.A.ProcessingOutputConfig.Outputs['out'].S3Output.S3Uri"}
+    after = processing("B", arguments={"Environment": {"DATA": output}})
+    parameters = [{"Name": "P", "Type": "String", "DefaultValue": "x"}]
+    first, _ = world.run([cached("A", {"Get": "Parameters.P"}), after], parameters=parameters)
+    second = world.start()
+    assert world.finish(second) == "Succeeded"
+    assert world.started == ["A", "B", "B"]
+    assert world.requests["B"]["Environment"] == {"DATA": "s3://bucket/A"}
+    steps = world.steps(second)
+    assert steps["A"]["CacheHitResult"] == {"SourcePipelineExecutionArn": first}
+    assert steps["A"]["Metadata"] == world.steps(first)["A"]["Metadata"]
+    assert "CacheHitResult" not in steps["B"]
+    third = world.start()
+    world.finish(third)
+    hit = world.steps(third)["A"]["CacheHitResult"]
+    assert hit == {"SourcePipelineExecutionArn": first}, "a hit refers to the run, not to another hit"
+    other = world.start(PipelineParameters=[{"Name": "P", "Value": "y"}])
+    world.finish(other)
+    assert "CacheHitResult" not in world.steps(other)["A"]
+
+
+def test_a_cached_result_is_not_taken_from_a_failure_nor_after_it_expired_nor_without_its_job(world: World) -> None:
+    world.behaviours["A"] = fail
+    world.create([cached("A", "x"), cached("Old", "x", "PT0S")])
+    for behaviour in (fail, complete):
+        world.behaviours["A"] = behaviour
+        world.finish(world.start())
+    arn = world.start()
+    assert world.finish(arn) == "Succeeded"
+    assert world.started.count("A") == 2, "the failure did not count, the success did"
+    assert world.started.count("Old") == 3
+    name = world.steps(arn)["A"]["Metadata"]["ProcessingJob"]["Arn"].rpartition("/")[2]
+    world.engine.call("DeleteProcessingJob", {"ProcessingJobName": name})
+    world.finish(world.start())
+    assert world.started.count("A") == 3

@@ -129,6 +129,7 @@ def _step_member(step: StepRecord, *, display_name: str | None, description: str
         StartTime=from_ms(step.started_ms),
         EndTime=from_ms(step.ended_ms) if step.ended_ms is not None else None,
         StepStatus=step.status.value,
+        CacheHitResult={"SourcePipelineExecutionArn": step.cache_source} if step.cache_source else None,
         FailureReason=step.failure_reason,
         Metadata=step.metadata,
         AttemptCount=step.attempt,

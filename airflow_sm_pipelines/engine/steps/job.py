@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition.status import StepStatus
+from airflow_sm_pipelines.engine.cache_key import make_cache_key
 from airflow_sm_pipelines.engine.errors import StepError
 from airflow_sm_pipelines.engine.job_documents import JobKind, with_text_values, without_nulls
 from airflow_sm_pipelines.engine.resolver import resolve
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
+from airflow_sm_pipelines.engine.store.documents import to_ms
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.engine.job_host import JobEnd
@@ -44,14 +46,40 @@ class JobExecutor:
         if task.stop.is_set() and not task.has_resource:
             return StepOutcome(status=StepStatus.STOPPED)
         if not task.has_resource:
+            cache_key = make_cache_key(self._kind, prepared) if _may_use_cache(task) else None
+            cached = _find_cached(task, cache_key)
+            if cached is not None:
+                return cached
             with task.store.transaction():
                 record = task.jobs.create(self._kind, task.new_name, prepared)
                 task.mark_executing(
-                    metadata={self._kind.table_kind: {"Arn": record.arn}}, resource=(record.kind, record.name)
+                    metadata={self._kind.table_kind: {"Arn": record.arn}},
+                    resource=(record.kind, record.name),
+                    cache_key=cache_key,
                 )
         else:
             task.mark_executing()
         return _outcome(task.jobs.run(self._kind, task.new_name, task.stop))
+
+
+def _may_use_cache(task: StepTask) -> bool:
+    return task.step.cache_config is not None and task.step.cache_config.enabled
+
+
+def _find_cached(task: StepTask, cache_key: str | None) -> StepOutcome | None:
+    if cache_key is None or task.step.cache_config is None:
+        return None
+    lifetime = task.step.cache_config.lifetime
+    since_ms = to_ms(task.services.clock() - lifetime) if lifetime is not None else 0
+    found = task.store.steps.find_cached(task.pipeline, task.step.name, cache_key=cache_key, since_ms=since_ms)
+    if found is None:
+        return None
+    record, source = found
+    if record.resource_kind is None or record.resource_name is None:
+        return None
+    return StepOutcome(
+        metadata=record.metadata, resource=(record.resource_kind, record.resource_name), cache_source=source
+    )
 
 
 def _outcome(end: JobEnd) -> StepOutcome:

@@ -32,6 +32,7 @@ class StepTask:
     """
 
     execution_id: str
+    pipeline: str
     step: Step
     new_scope: Callable[[Mapping[str, str]], Scope]
     new_name: str
@@ -56,6 +57,7 @@ class StepOutcome:
 
     :param metadata: its ``Metadata``; None leaves what ``mark_executing`` recorded.
     :param properties: what property paths find, where that is not the Describe answer of a resource.
+    :param cache_source: the ARN of the execution whose result was taken instead of running.
     :param resource: kind and name of the resource whose Describe answer property paths read.
     """
 
@@ -64,6 +66,7 @@ class StepOutcome:
     metadata: JsonObject | None = None
     properties: JsonObject | None = None
     resource: tuple[str, str] | None = None
+    cache_source: str | None = None
 
 
 class StepExecutor(Protocol):

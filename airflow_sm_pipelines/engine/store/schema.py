@@ -33,7 +33,8 @@ CREATE INDEX executions_by_status ON executions (status);
 CREATE TABLE steps (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, execution_id TEXT NOT NULL REFERENCES executions (id) ON DELETE CASCADE,
     name TEXT NOT NULL, status TEXT, started_ms INTEGER, ended_ms INTEGER, failure_reason TEXT, metadata TEXT NOT NULL,
-    properties TEXT, resource_kind TEXT, resource_name TEXT, attempt INTEGER NOT NULL, UNIQUE (execution_id, name));
+    properties TEXT, resource_kind TEXT, resource_name TEXT, attempt INTEGER NOT NULL,
+    UNIQUE (execution_id, name));
 CREATE INDEX steps_by_start ON steps (execution_id, started_ms, seq);
 
 CREATE INDEX steps_by_resource ON steps (resource_kind, resource_name);
@@ -55,4 +56,10 @@ CREATE TABLE tags (
     UNIQUE (arn, key));
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+_STEP_CACHE = """
+ALTER TABLE steps ADD COLUMN cache_key TEXT;
+ALTER TABLE steps ADD COLUMN cache_source TEXT;
+CREATE INDEX steps_by_cache_key ON steps (cache_key, ended_ms);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _STEP_CACHE)

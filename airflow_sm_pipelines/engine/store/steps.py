@@ -23,6 +23,7 @@ class StepRecord:
 
     :param metadata: what ListPipelineExecutionSteps answers as ``Metadata``.
     :param properties: what property paths find, for steps whose properties are not those of a resource.
+    :param cache_source: the ARN of the execution whose result stands in for a run.
     :param attempt: how often the step was started, RetryPipelineExecution and restarts after a crash included.
     """
 
@@ -37,6 +38,7 @@ class StepRecord:
     resource_kind: str | None
     resource_name: str | None
     attempt: int
+    cache_source: str | None
 
 
 class StepTable:
@@ -110,10 +112,26 @@ class StepTable:
             for name in names:
                 self._database.execute(
                     "UPDATE steps SET status = NULL, started_ms = NULL, ended_ms = NULL, failure_reason = NULL,"
-                    " metadata = '{}', properties = NULL, resource_kind = NULL, resource_name = NULL"
+                    " metadata = '{}', properties = NULL, resource_kind = NULL, resource_name = NULL,"
+                    " cache_key = NULL, cache_source = NULL"
                     " WHERE execution_id = ? AND name = ?",
                     (execution_id, name),
                 )
+
+    def find_cached(self, pipeline: str, name: str, *, cache_key: str, since_ms: int) -> tuple[StepRecord, str] | None:
+        """The newest successful run of a step in this pipeline with this key, and the ARN of its execution.
+
+        :param since_ms: how old its end may be.
+        """
+        row = self._database.row(
+            "SELECT steps.*, executions.arn AS source FROM steps"
+            " JOIN executions ON executions.id = steps.execution_id"
+            " JOIN resources ON resources.kind = steps.resource_kind AND resources.name = steps.resource_name"
+            " WHERE cache_key = ? AND steps.name = ? AND executions.pipeline = ? AND steps.status = 'Succeeded'"
+            " AND cache_source IS NULL AND ended_ms >= ? ORDER BY ended_ms DESC LIMIT 1",
+            (cache_key, name, pipeline, since_ms),
+        )
+        return (_step(row), row["source"]) if row else None
 
     def page(self, execution_id: str, page: Page) -> tuple[list[StepRecord], tuple[Any, Any] | None]:
         """One page of the scheduled steps of an execution."""
