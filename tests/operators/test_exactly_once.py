@@ -78,20 +78,30 @@ with DAG("mortal", schedule=None, default_args={"retries": 1, "retry_delay": tim
             MortalOperator(task_id=name, pipeline_name=name, dies=point, deferrable=deferrable, waiter_delay=1)
     for name in ("marked", "cleared"):
         SageMakerRunPipelineOperator(task_id=name, pipeline_name=name, deferrable=True, waiter_delay=1, retries=0)
+    for name in ("marked-sync", "cleared-sync", "timed-out"):
+        SageMakerRunPipelineOperator(
+            task_id=name,
+            pipeline_name=name,
+            deferrable=False,
+            waiter_delay=1,
+            retries=0,
+            execution_timeout=timedelta(seconds=8) if name == "timed-out" else None,
+        )
     SageMakerRunPipelineOperator.partial(task_id="mapped", pipeline_name="mapped", waiter_delay=1).expand(
         parameters=[{"MaxDepth": depth} for depth in (1, 2, 3)]
     )
 '''
 POINTS = ("before-the-call", "after-the-call", "while-waiting", "on-return")
+BY_HAND = ("marked", "cleared", "marked-sync", "cleared-sync", "timed-out")
 MORTAL = [f"{point}-{mode}" for point in POINTS for mode in ("sync", "deferred")]
 
 
 def test_one_intention_starts_one_execution(endpoint: tuple[FakeSageMaker, str], tmp_path: Path) -> None:
     fake, url = endpoint
-    for name in (*MORTAL, "marked", "cleared", "mapped"):
+    for name in (*MORTAL, *BY_HAND, "mapped"):
         fake.add_pipeline(name)
     fake.statuses = ["Executing", "Executing", "Succeeded"]
-    for name in ("marked", "cleared"):
+    for name in BY_HAND:
         fake.by_pipeline[name] = (["Executing"], SUCCEEDED_STEPS, None)
     dags = tmp_path / "dags"
     dags.mkdir()
@@ -114,23 +124,41 @@ def test_one_intention_starts_one_execution(endpoint: tuple[FakeSageMaker, str],
         links = cluster.call("GET", f"{path}/marked/links")["extra_links"]
         assert set(links.values()) == {None}, "no link may lead nowhere"
 
-        # Marked failed by hand: the trigger stops the execution.
+        cluster.wait_for(
+            lambda: (
+                state_of("marked-sync") == state_of("cleared-sync") == "running"
+                and all(fake.executions_of(name) for name in BY_HAND)
+            ),
+            "every execution to start",
+            timeout_seconds=240,
+        )
+
+        # Marked failed by hand: the trigger, or the worker, stops the execution.
         (marked,) = fake.executions_of("marked")
         cluster.wait_for(lambda: marked.arn in str(fake.calls), "the trigger to look", timeout_seconds=60)
-        cluster.call("PATCH", f"{path}/marked", {"new_state": "failed"})
-        cluster.wait_for(lambda: marked.stops, "the marked task's execution to be stopped", timeout_seconds=90)
+        for name in ("marked", "marked-sync"):
+            cluster.call("PATCH", f"{path}/{name}", {"new_state": "failed"})
+            (execution,) = fake.executions_of(name)
+            cluster.wait_for(lambda one=execution: one.stops, f"the execution of {name} to stop", timeout_seconds=90)
 
-        # Cleared by hand: the next attempt stops the old execution and starts another.
-        fake.by_pipeline["cleared"] = (["Executing", "Succeeded"], SUCCEEDED_STEPS, None)
+        # Cleared by hand: the old execution is stopped, and the next attempt starts another.
+        for name in ("cleared", "cleared-sync"):
+            fake.by_pipeline[name] = (["Executing", "Succeeded"], SUCCEEDED_STEPS, None)
         cluster.call(
             "POST",
             "/dags/mortal/clearTaskInstances",
-            {"dry_run": False, "dag_run_id": run_id, "task_ids": ["cleared"], "only_failed": False},
+            {
+                "dry_run": False,
+                "dag_run_id": run_id,
+                "task_ids": ["cleared", "cleared-sync"],
+                "only_failed": False,
+                "only_running": False,
+            },
         )
 
         def is_over() -> bool:
             now = states()
-            return all(state in ("success", "failed") for state in now.values()) and len(now) == len(MORTAL) + 5
+            return all(state in ("success", "failed") for state in now.values()) and len(now) == len(MORTAL) + 8
 
         cluster.wait_for(is_over, "the run to end", timeout_seconds=300)
         final = states()
@@ -144,10 +172,13 @@ def test_one_intention_starts_one_execution(endpoint: tuple[FakeSageMaker, str],
     killed = [name for name in MORTAL if tries[name] == 2]
     # A synchronous task never returns from a deferral, and a deferred one waits in the triggerer.
     assert set(MORTAL) - set(killed) == {"on-return-sync", "while-waiting-deferred"}
-    first, second = fake.executions_of("cleared")
-    assert (len(first.stops), len(second.stops)) == (1, 0)
-    assert final["cleared-1"] == "success"
-    assert final["marked-1"] == "failed"
-    assert len(fake.executions_of("marked")) == 1
+    for name in ("cleared", "cleared-sync"):
+        first, second = fake.executions_of(name)
+        assert (len(first.stops), len(second.stops)) == (1, 0), name
+        assert final[f"{name}-1"] == "success"
+    for name in ("marked", "marked-sync", "timed-out"):
+        (execution,) = fake.executions_of(name)
+        assert len(execution.stops) == 1, name
+        assert final[f"{name}-1"] == "failed"
     assert len(fake.executions_of("mapped")) == 3
     assert [final[f"mapped{index}"] for index in range(3)] == ["success"] * 3

@@ -1,0 +1,99 @@
+"""Links lead to the right console in every partition, and nowhere else."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from airflow_sm_pipelines.hooks.reports import ExecutionReport, StepReport
+from airflow_sm_pipelines.links.console import SageMakerPipelineExecutionLink, make_logs_url, make_pipeline_url
+from airflow_sm_pipelines.operators.link_addresses import resolve_logs_link, resolve_pipeline_links
+from airflow_sm_pipelines.operators.naming import make_display_name
+
+ARN = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/train/execution/abc"
+
+
+def hook(*, is_aws: bool = True, partition: str = "aws", region: str = "us-east-1") -> Any:
+    return SimpleNamespace(is_aws_endpoint=is_aws, conn_partition=partition, conn_region_name=region)
+
+
+def test_an_execution_is_shown_in_studio() -> None:
+    links = resolve_pipeline_links(hook(), pipeline="train", execution_arn=ARN, studio_domain_id="d-1")
+    assert links == {
+        "sagemaker_pipeline_link": "https://studio-d-1.studio.us-east-1.sagemaker.aws/pipelines/view/train/executions",
+        "sagemaker_execution_link": (
+            "https://studio-d-1.studio.us-east-1.sagemaker.aws/pipelines/view/train/executions/abc/graph"
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    ("partition", "region", "host"),
+    [
+        ("aws", "eu-west-1", "eu-west-1.console.aws.amazon.com"),
+        ("aws-cn", "cn-north-1", "cn-north-1.console.amazonaws.cn"),
+        ("aws-us-gov", "us-gov-west-1", "us-gov-west-1.console.amazonaws-us-gov.com"),
+    ],
+)
+def test_each_partition_has_its_console(partition: str, region: str, host: str) -> None:
+    for url in (
+        make_pipeline_url("train", region=region, partition=partition),
+        make_logs_url("/aws/sagemaker/TrainingJobs", "job", region=region, partition=partition),
+    ):
+        assert url is not None
+        assert url.startswith(f"https://{host}/")
+    assert make_pipeline_url("train", region=region, partition="aws-unknown") is None
+
+
+def test_log_groups_are_quoted_as_the_cloudwatch_console_wants_them() -> None:
+    url = make_logs_url("/aws/sagemaker/TrainingJobs", "pipelines-a/b", region="us-east-1", partition="aws")
+    assert url is not None
+    assert url.endswith(
+        "#logsV2:log-groups/log-group/$252Faws$252Fsagemaker$252FTrainingJobs$3FlogStreamNameFilter$3Dpipelines-a$252Fb"
+    )
+
+
+def test_no_link_leads_to_a_console_that_does_not_know_the_execution(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SM_PIPELINES_CONSOLE_URL", raising=False)
+    report = ExecutionReport(
+        ARN, "Failed", steps=(StepReport("T", "Training", "Failed", job_arn="a:b:c:d:e:training-job/t"),)
+    )
+    assert resolve_pipeline_links(hook(is_aws=False), pipeline="p", execution_arn=ARN, studio_domain_id="d-1") == {}
+    assert resolve_logs_link(hook(is_aws=False), report) == {}
+    assert "TrainingJobs" in resolve_logs_link(hook(), report)["sagemaker_logs_link"]
+
+
+def test_an_endpoint_with_pages_of_its_own_is_linked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SM_PIPELINES_CONSOLE_URL", "http://127.0.0.1:4566/console/")
+    links = resolve_pipeline_links(hook(is_aws=False), pipeline="p", execution_arn=ARN, studio_domain_id=None)
+    assert links["sagemaker_execution_link"] == "http://127.0.0.1:4566/console/pipelines/p/executions/abc"
+
+
+def test_the_button_shows_what_the_operator_published() -> None:
+    link = SageMakerPipelineExecutionLink()
+    operator: Any = SimpleNamespace(link_addresses={link.xcom_key: "https://somewhere"})
+    nothing: Any = SimpleNamespace()
+    key: Any = None
+    assert link.get_link(operator, ti_key=key) == "https://somewhere"
+    assert link.get_link(nothing, ti_key=key) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("train-manual__2026-11-23T02:46:16.511488+00:00", "train-manual-2026-11-23T02-46-16-511488-00-00"),
+        ("__a__", "a"),
+        ("", "airflow"),
+        ("äöü", "airflow"),
+    ],
+)
+def test_display_names_are_what_the_service_takes(text: str, expected: str) -> None:
+    assert make_display_name(text) == expected
+
+
+def test_long_display_names_stay_apart() -> None:
+    names = {make_display_name("x" * 100 + str(number)) for number in range(3)}
+    assert len(names) == 3
+    assert all(len(name) <= 82 for name in names)

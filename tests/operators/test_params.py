@@ -1,0 +1,66 @@
+"""Pipeline parameters as a trigger form, and as Airflow's own validation."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_sm_pipelines import pipeline_params
+from airflow_sm_pipelines.exceptions import DefinitionError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DEFINITION: dict[str, Any] = {
+    "Version": "2020-12-01",
+    "Parameters": [
+        {"Name": "Depth", "Type": "Integer", "DefaultValue": 3},
+        {"Name": "Eta", "Type": "Float", "DefaultValue": 0.1},
+        {"Name": "Shuffle", "Type": "Boolean", "DefaultValue": True},
+        {"Name": "Mode", "Type": "String", "DefaultValue": "fast", "EnumValues": ["fast", "slow"]},
+        {"Name": "Note", "Type": "String", "DefaultValue": ""},
+        {"Name": "Input", "Type": "String"},
+    ],
+    "Steps": [],
+}
+
+
+def test_types_defaults_and_enums_reach_the_form() -> None:
+    params = pipeline_params(DEFINITION, section="Pipeline")
+    assert {name: param.schema["type"] for name, param in params.items()} == {
+        "Depth": "integer",
+        "Eta": "number",
+        "Shuffle": "boolean",
+        "Mode": "string",
+        "Note": ["string", "null"],
+        "Input": "string",
+    }
+    assert params["Mode"].schema["enum"] == ["fast", "slow"]
+    assert params["Depth"].resolve() == 3
+    assert params["Depth"].schema["section"] == "Pipeline"
+
+
+@pytest.mark.parametrize(("name", "value"), [("Depth", "7"), ("Mode", "medium"), ("Input", None), ("Note", "x" * 1025)])
+def test_the_form_refuses_what_the_pipeline_would(name: str, value: Any) -> None:
+    from airflow.sdk.exceptions import ParamValidationError
+
+    with pytest.raises(ParamValidationError):
+        pipeline_params(DEFINITION)[name].resolve(value)
+
+
+def test_a_choice_of_parameters_keeps_its_order() -> None:
+    assert list(pipeline_params(DEFINITION, only=["Mode", "Depth"])) == ["Mode", "Depth"]
+    with pytest.raises(DefinitionError, match="no parameter \\['Deepth'\\]"):
+        pipeline_params(DEFINITION, only=["Deepth"])
+
+
+def test_a_path_is_relative_to_the_file_that_asks(tmp_path: Path) -> None:
+    (tmp_path / "train.json").write_text(json.dumps(DEFINITION))
+    source = "from airflow_sm_pipelines import pipeline_params\nparams = pipeline_params('train.json')\n"
+    found: dict[str, Any] = {}
+    exec(compile(source, str(tmp_path / "dag.py"), "exec"), found)  # noqa: S102 - a DAG file is executed like this
+    assert list(found["params"]) == [parameter["Name"] for parameter in DEFINITION["Parameters"]]
+    with pytest.raises(DefinitionError, match="cannot be read"):
+        pipeline_params(tmp_path / "missing.json")
