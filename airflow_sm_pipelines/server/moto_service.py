@@ -7,6 +7,7 @@ not have becomes a typed error that says so: left alone, moto answers HTTP 500 w
 from __future__ import annotations
 
 import logging
+from functools import cache
 from typing import Any
 
 from airflow_sm_pipelines.server.aws_errors import error_response
@@ -22,7 +23,10 @@ class MotoService:
     def __init__(self) -> None:
         from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-        self._application = DomainDispatcherApplication(create_backend_app)
+        self._application: Any = DomainDispatcherApplication(create_backend_app)
+        # moto 5.2 walks its source folder on each request to tell which service a host name means: 1 ms, half of a call.
+        self._application.get_backend_for_host = cache(self._application.get_backend_for_host)
+        self._loaded: set[tuple[str, str]] = set()
         self.reset()
         _load_managed_policies()
 
@@ -38,7 +42,7 @@ class MotoService:
 
         environ = request.to_environ()
         try:
-            application: Any = self._application.get_application(environ)
+            application = self._application.get_application(environ)
         except Exception as error:
             # A service moto does not know, or one whose own dependencies are not installed.
             return not_implemented(request, f"({type(error).__name__}: {error})")
@@ -70,6 +74,9 @@ class MotoService:
         """
         from moto import backends
 
+        if (request.service, request.region) in self._loaded:
+            return
+        self._loaded.add((request.service, request.region))
         find: Any = backends.get_backend
         try:
             self._application.get_application(request.to_environ())

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from botocore import xform_name
 from botocore.exceptions import ClientError
 
 from airflow_sm_pipelines.exceptions import LocalEndpointError
@@ -54,8 +55,9 @@ def test_the_same_token_starts_one_execution(client: Client, pipeline: str) -> N
 def test_what_upsert_relies_on(client: Client, pipeline: str) -> None:
     """Both SDKs create first, look for "already exists" in the refusal, and then update the pipeline and its tags."""
     sagemaker = client("sagemaker")
+    definition = sagemaker.describe_pipeline(PipelineName=pipeline)["PipelineDefinition"]
     with pytest.raises(ClientError, match="already exists") as caught:
-        sagemaker.create_pipeline(PipelineName=pipeline, RoleArn=ROLE, PipelineDefinition="{}")
+        sagemaker.create_pipeline(PipelineName=pipeline, RoleArn=ROLE, PipelineDefinition=definition)
     assert caught.value.response["Error"]["Code"] == "ValidationException"
     arn = sagemaker.update_pipeline(PipelineName=pipeline, PipelineDescription="new")["PipelineArn"]
     sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": "team", "Value": "a"}])
@@ -79,24 +81,21 @@ def test_a_finished_execution_cannot_be_stopped_and_says_so_in_words_airflow_kno
         client("sagemaker").stop_pipeline_execution(PipelineExecutionArn=arn)
 
 
-def test_every_reading_operation_of_the_engine_answers_in_the_models_shapes(
-    client: Client, server: RunningServer
-) -> None:
-    """The server validates answers; one that does not fit would be an InternalFailure here."""
-    from botocore import xform_name
-
-    listing = sorted(name for name in server.engine.operations if name.startswith("List"))
-    answered = 0
-    for operation in listing:
-        call = getattr(client("sagemaker"), xform_name(operation))
-        try:
-            call()
-            answered += 1
-        except ClientError as error:
-            assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 400
-        except Exception as error:
-            assert type(error).__name__ == "ParamValidationError"
-    assert answered >= 3
+def test_every_listing_of_the_engine_answers_in_the_models_shapes(client: Client, server: RunningServer) -> None:
+    """The server validates answers: one that does not fit would be an InternalFailure."""
+    sagemaker = client("sagemaker")
+    model = sagemaker.meta.service_model
+    listings = [
+        name
+        for name in server.engine.operations
+        # The model does not say so, but the service wants an ARN for this one.
+        if name.startswith("List")
+        and name != "ListPipelineExecutionSteps"
+        and not model.operation_model(name).input_shape.required_members
+    ]
+    assert len(listings) >= 3
+    for name in listings:
+        assert getattr(sagemaker, xform_name(name))()["ResponseMetadata"]["HTTPStatusCode"] == 200
 
 
 def test_definitions_come_from_s3(client: Client, wait: Wait) -> None:

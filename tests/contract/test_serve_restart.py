@@ -70,4 +70,4 @@ def test_a_taken_port_is_refused_in_words_and_holds_nothing_back(tmp_path: Path)
 
 def test_only_loopback_is_bound_unless_names_are_given(tmp_path: Path) -> None:
     with pytest.raises(LocalEndpointError, match="host names"):
-        serve(tmp_path, host="0.0.0.0")
+        serve(tmp_path, host="0.0.0.0")  # noqa: S104 - what is to be refused
