@@ -105,7 +105,7 @@ def _read_config(file: Path | None, settings: list[str]) -> dict[str, JsonValue]
     return config
 
 
-def _aws_environment(profile: str | None, region: str | None) -> tuple[dict[str, str], str | None]:
+def _aws_environment(profile: str | None, region: str | None) -> tuple[dict[str, str], str]:
     """The credentials and the endpoint that a script's interpreter gets, and its region."""
     import boto3
     from botocore.exceptions import BotoCoreError, ProfileNotFound
@@ -119,6 +119,11 @@ def _aws_environment(profile: str | None, region: str | None) -> tuple[dict[str,
         raise UnreadableSourceError(f"There is no AWS profile {profile!r}. Configured: {known}.") from None
     except BotoCoreError as error:
         raise UnreadableSourceError(f"AWS credentials cannot be had: {error}.") from None
+    if session.region_name is None:
+        raise UnreadableSourceError(
+            "The SageMaker SDK needs a region: give --region, set AWS_REGION, or run this under "
+            "'sm-pipelines local exec --', which needs no AWS account."
+        )
     environment = {name: value for name, value in os.environ.items() if name.startswith("AWS_ENDPOINT_URL")}
     if frozen is not None:
         environment["AWS_ACCESS_KEY_ID"] = frozen.access_key

@@ -47,16 +47,16 @@ def test_what_the_sdks_write_passes(name: str) -> None:
             ("AlgorithmSpecification", "TrainingInputMode"),
             "Fiel",
             (
-                "error ...AlgorithmSpecification.TrainingInputMode: step 'Train': 'Fiel' is not a TrainingInputMode that "
-                "this botocore knows. Allowed are 'Pipe', 'File', 'FastFile'."
+                "error ...AlgorithmSpecification.TrainingInputMode: step 'Train': 'Fiel' is not a TrainingInputMode "
+                "that this botocore knows. Allowed are 'Pipe', 'File', 'FastFile'."
             ),
         ),
         (
             ("ResourceConfig", "InstanceType"),
             "ml.m99.huge",
             (
-                "warning ...ResourceConfig.InstanceType: step 'Train': 'ml.m99.huge' is not a TrainingInstanceType that "
-                "this botocore knows."
+                "warning ...ResourceConfig.InstanceType: step 'Train': 'ml.m99.huge' is not a TrainingInstanceType "
+                "that this botocore knows."
             ),
         ),
         (
