@@ -52,7 +52,6 @@ class JobContext:
     :param cache_dir: where Python environments are kept.
     :param isolation: probed when not given, so give it when making more than one context.
     :param stop_grace_seconds: between SIGTERM and SIGKILL (the service: 120).
-    :param describe_model: gives a Transform job the ``DescribeModel`` response of a model by name; None when unknown.
     """
 
     endpoint_url: str
@@ -65,7 +64,6 @@ class JobContext:
     cache_dir: Path
     isolation: Isolation = field(default_factory=probe_isolation)
     stop_grace_seconds: float = 30.0
-    describe_model: Callable[[str], JsonObject | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

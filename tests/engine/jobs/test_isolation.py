@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,8 +12,6 @@ import pytest
 
 from airflow_sm_pipelines.engine.jobs import Isolation, IsolationMode
 from airflow_sm_pipelines.engine.jobs.process import JobProcess, LaunchPlan
-
-IS_LINUX = sys.platform == "linux"
 
 
 def run_shell(script: str, isolation: Isolation, directory: Path, *, keep: tuple[str, ...] = ()) -> int | None:
@@ -35,7 +35,7 @@ def run_shell(script: str, isolation: Isolation, directory: Path, *, keep: tuple
     return end.exit_code if end else None
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def needs_mounts(isolation: Isolation) -> None:
     if not isolation.has_private_opt_ml:
         pytest.skip(isolation.sentence)
@@ -46,6 +46,7 @@ def test_the_probe_chooses_a_mode_and_says_so(isolation: Isolation) -> None:
     assert "/opt/ml" in isolation.sentence
 
 
+@pytest.mark.usefixtures("needs_mounts")
 def test_opt_ml_and_tmp_are_private_and_the_rest_of_opt_stays(isolation: Isolation, tmp_path: Path) -> None:
     before = sorted(path.name for path in Path("/opt").iterdir())
     code = run_shell(
@@ -61,12 +62,14 @@ def test_opt_ml_and_tmp_are_private_and_the_rest_of_opt_stays(isolation: Isolati
     assert sorted(path.name for path in Path("/opt").iterdir()) == before
 
 
+@pytest.mark.usefixtures("needs_mounts")
 def test_two_jobs_at_once_do_not_see_each_others_files(isolation: Isolation, tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         assert run_shell("test ! -e /opt/ml/file && echo x > /opt/ml/file", isolation, tmp_path / name) == 0
 
 
+@pytest.mark.usefixtures("needs_mounts")
 def test_processes_of_the_machine_are_out_of_sight(isolation: Isolation, tmp_path: Path) -> None:
     if isolation.mode is not IsolationMode.NAMESPACES:
         pytest.skip(isolation.sentence)
@@ -84,6 +87,7 @@ def test_a_program_that_is_not_there_is_an_error_and_no_exit_code(tmp_path: Path
     assert not end.is_success
 
 
+@pytest.mark.usefixtures("needs_mounts")
 def test_a_directory_that_cannot_be_mounted_is_an_error(isolation: Isolation, tmp_path: Path) -> None:
     plan = LaunchPlan(
         argv=("true",), env={}, cwd="/", new_mounts=True, new_user=isolation.new_user, mounts=(("/no/such", "/opt/ml"),)
@@ -94,3 +98,26 @@ def test_a_directory_that_cannot_be_mounted_is_an_error(isolation: Isolation, tm
     assert end is not None
     assert end.error is not None
     assert end.error.startswith("The job's private file system could not be made: [Errno 2]")
+
+
+PROBE_WHERE_NOTHING_IS_ALLOWED = """
+echo 0 > /proc/sys/user/max_user_namespaces && echo 0 > /proc/sys/user/max_mnt_namespaces || exit 9
+exec "$0" -c "
+from airflow_sm_pipelines.engine.jobs import probe_isolation
+isolation = probe_isolation()
+print(isolation.mode.value, isolation.sentence)
+"
+"""
+
+
+@pytest.mark.skipif(not shutil.which("unshare"), reason="needs util-linux to make a place where namespaces are refused")
+def test_where_namespaces_are_refused_the_probe_says_what_is_lost_and_how_to_get_it() -> None:
+    # These limits belong to the user namespace that unshare makes, not to the machine.
+    command = ["unshare", "-Ur", "sh", "-c", PROBE_WHERE_NOTHING_IS_ALLOWED, sys.executable]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    if answer.returncode == 9 or "unshare failed" in answer.stderr:
+        pytest.skip("this machine refuses user namespaces already")
+    mode, _, sentence = answer.stdout.partition(" ")
+    assert mode == "paths", answer
+    assert "No space left on device" in sentence
+    assert "kernel.apparmor_restrict_unprivileged_userns=0" in sentence
