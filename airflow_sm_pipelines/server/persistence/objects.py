@@ -44,7 +44,7 @@ class ObjectPersistence:
 
     :param database: for everything but bodies.
     :param directory: for bodies.
-    :param apply: carries a request out; used to make buckets and their settings again.
+    :param apply: carries a request out.
     """
 
     def __init__(self, database: Database, directory: Path, apply: Callable[[Request], Response]) -> None:
@@ -53,22 +53,32 @@ class ObjectPersistence:
         self._apply = apply
         self._lock = threading.Lock()
 
-    def record(self, request: Request) -> None:
-        """Make durable what a successful S3 request changed.
+    def call(self, request: Request) -> Response:
+        """Carry an S3 request out; when it changes something and succeeds, that is durable before this returns.
+
+        Changes are made one at a time: moto 5.2 fails where two requests write one object at once.
 
         :param request: the request, in path style.
         """
+        if request.method in {"GET", "HEAD", "OPTIONS"}:
+            return self._apply(request)
+        with self._lock:
+            response = self._apply(request)
+            if response.is_success:
+                self._record(request)
+        return response
+
+    def _record(self, request: Request) -> None:
         _forget_instances()
         bucket, _, key = request.path.lstrip("/").partition("/")
-        if request.method in {"GET", "HEAD", "OPTIONS"} or not bucket:
+        if not bucket:
             return
-        with self._lock:
-            if not key:
-                self._record_bucket_request(bucket, request)
-            elif "uploads" in request.query or "uploadId" in request.query:
-                self._record_uploads(bucket, request)
-            if key:
-                self._record_objects(bucket, [key])
+        if not key:
+            self._record_bucket_request(bucket, request)
+            return
+        if "uploads" in request.query or "uploadId" in request.query:
+            self._record_uploads(bucket, request)
+        self._record_objects(bucket, [key])
 
     def restore(self) -> None:
         """Put everything back into an empty S3 backend, except for the buckets' notifications."""
@@ -128,15 +138,8 @@ class ObjectPersistence:
         bucket = self._bucket(bucket_name)
         if bucket is None:
             return
-        tagger = self._backend().tagger
-        rows, live = [], set()
         keys = list(bucket.keys) if keys is None else list(keys)
-        for name in keys:
-            for position, key in enumerate(bucket.keys.getlist(name, [])):
-                blob = None if is_delete_marker(key) else self._store_body(key)
-                tags = {} if blob is None else tagger.get_tag_dict_for_resource(key.arn)
-                live.add(blob)
-                rows.append((bucket_name, name, position, record_key(key, tags), blob))
+        rows = [row for name in keys for row in self._snapshot(bucket, name)]
         with self._database.transaction() as connection:
             old = []
             for name in keys:
@@ -144,7 +147,17 @@ class ObjectPersistence:
                 old += connection.execute("SELECT blob FROM objects WHERE bucket = ? AND key = ?", place).fetchall()
                 connection.execute("DELETE FROM objects WHERE bucket = ? AND key = ?", place)
             connection.executemany("INSERT INTO objects VALUES (?, ?, ?, ?, ?)", rows)
-        self._discard(old, live)
+        self._discard(old, {row[4] for row in rows})
+
+    def _snapshot(self, bucket: Any, name: str) -> list[tuple[str, str, int, str, str | None]]:
+        """The rows of all versions of an object as they are now."""
+        tagger = self._backend().tagger
+        rows = []
+        for position, key in enumerate(bucket.keys.getlist(name, [])):
+            blob = None if is_delete_marker(key) else self._store_body(key)
+            tags = {} if blob is None else tagger.get_tag_dict_for_resource(key.arn)
+            rows.append((bucket.name, name, position, record_key(key, tags), blob))
+        return rows
 
     def _record_uploads(self, bucket_name: str, request: Request) -> None:
         bucket = self._bucket(bucket_name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -77,6 +78,21 @@ def test_the_last_of_many_writes_counts_and_takes_no_more_room_than_one(tmp_path
     assert stored_bodies(tmp_path) == []
     with open_endpoint(tmp_path) as endpoint:
         assert endpoint.client("s3").list_buckets()["Buckets"] == []
+
+
+def test_an_object_that_many_write_at_once_is_one_of_their_bodies_then_and_later(tmp_path: Path) -> None:
+    bodies = [bytes([letter]) * 300_000 for letter in range(16)]
+    with open_endpoint(tmp_path) as endpoint:
+        s3 = endpoint.client("s3")
+        s3.create_bucket(Bucket="bucket")
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda body: s3.put_object(Bucket="bucket", Key="key", Body=body), bodies * 4))
+        assert all(answer["ResponseMetadata"]["RetryAttempts"] == 0 for answer in answers)
+        live = contents(s3, "bucket")
+        assert live["key"] in bodies
+    assert stored_bodies(tmp_path) == [live["key"]]
+    with open_endpoint(tmp_path) as endpoint:
+        assert contents(endpoint.client("s3"), "bucket") == live
 
 
 def test_versions_and_their_deletion_markers_come_back_in_order(tmp_path: Path) -> None:
