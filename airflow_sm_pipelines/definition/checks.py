@@ -7,23 +7,18 @@ by the ``policy`` layer, which may know botocore.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.definition.expressions import (
-    ForEachReference,
-    IterationReference,
-    ParameterReference,
-    PropertyFileReference,
-    StepReference,
-    iter_candidates,
-    parse_expression,
-)
 from airflow_sm_pipelines.definition.graph import find_cycles, iter_cleanup_sources, iter_edges, iter_placed_steps
-from airflow_sm_pipelines.definition.json_value import JsonObject, JsonPath, JsonValue, format_path
+from airflow_sm_pipelines.definition.json_value import JsonPath, format_path
 from airflow_sm_pipelines.definition.problems import ProblemCollector, list_names, suggest
+from airflow_sm_pipelines.definition.references import (
+    Scope,
+    check_expressions,
+    describe_unknown_step,
+    find_output_names,
+)
 from airflow_sm_pipelines.definition.steps import ForEachStep, Step
-from airflow_sm_pipelines.exceptions import DefinitionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,22 +26,6 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.definition.pipeline import PipelineDefinition
 
 _NOT_IN_BODY = ("Condition", "Fail", "ForEach")
-
-
-@dataclass(frozen=True, slots=True)
-class _Scope:
-    """What may be referred to from a place.
-
-    :param steps: the steps by name.
-    :param body: the names of the ForEach body that the place stands in; ``None`` outside of bodies.
-    :param selector: the body whose outputs a selector chooses from; ``None`` outside of selectors.
-    """
-
-    parameters: tuple[str, ...]
-    steps: Mapping[str, Step]
-    elsewhere: Mapping[str, str] = field(default_factory=dict)
-    body: frozenset[str] | None = None
-    selector: tuple[str, ...] | None = None
 
 
 def check_steps(definition: PipelineDefinition, step_paths: Mapping[int, JsonPath], problems: ProblemCollector) -> None:
@@ -64,12 +43,12 @@ def check_steps(definition: PipelineDefinition, step_paths: Mapping[int, JsonPat
         if body_step.name
     }
     parameters = tuple(parameter.name for parameter in definition.parameters)
-    scope = _Scope(parameters, steps, bodies)
+    scope = Scope(parameters, steps, bodies)
     for key, config in (
         ("PipelineExperimentConfig", definition.experiment_config),
         ("MlflowConfig", definition.mlflow_config),
     ):
-        _check_expressions(config, (key,), f"{key!r}", scope, problems)
+        check_expressions(config, (key,), f"{key!r}", scope, problems)
     for step, path, _ in placed:
         _check_step(step, path, scope, problems)
         if isinstance(step, ForEachStep):
@@ -114,7 +93,7 @@ def _check_names(
     return steps
 
 
-def _check_step(step: Step, path: JsonPath, scope: _Scope, problems: ProblemCollector) -> None:
+def _check_step(step: Step, path: JsonPath, scope: Scope, problems: ProblemCollector) -> None:
     called = f"step {step.name!r}"
     for index, dependency in enumerate(step.depends_on):
         place = (*path, "DependsOn", index)
@@ -127,13 +106,13 @@ def _check_step(step: Step, path: JsonPath, scope: _Scope, problems: ProblemColl
         here = scope
         if is_selector and isinstance(step, ForEachStep):
             names = tuple(body_step.name for body_step in step.body)
-            here = _Scope(scope.parameters, scope.steps, scope.elsewhere, scope.body, names)
-        _check_expressions(operand, (*path, *inner), called, here, problems)
+            here = Scope(scope.parameters, scope.steps, scope.elsewhere, scope.body, names)
+        check_expressions(operand, (*path, *inner), called, here, problems)
     _check_property_files(step, path, problems)
 
 
 def _check_property_files(step: Step, path: JsonPath, problems: ProblemCollector) -> None:
-    outputs = _output_names(step)
+    outputs = find_output_names(step)
     if outputs is None:
         return
     for index, file in enumerate(step.property_files):
@@ -146,10 +125,10 @@ def _check_property_files(step: Step, path: JsonPath, problems: ProblemCollector
 
 
 def _check_for_each(
-    step: ForEachStep, step_paths: Mapping[int, JsonPath], scope: _Scope, problems: ProblemCollector
+    step: ForEachStep, step_paths: Mapping[int, JsonPath], scope: Scope, problems: ProblemCollector
 ) -> None:
     names = frozenset(body_step.name for body_step in step.body)
-    inside = _Scope(
+    inside = Scope(
         scope.parameters,
         {**scope.steps, **{body_step.name: body_step for body_step in step.body if body_step.name}},
         {name: owner for name, owner in scope.elsewhere.items() if name not in names},
@@ -166,129 +145,12 @@ def _check_for_each(
             _check_step(body_step, path, inside, problems)
 
 
-def _check_dependency(name: str, path: JsonPath, what: str, scope: _Scope, problems: ProblemCollector) -> None:
+def _check_dependency(name: str, path: JsonPath, what: str, scope: Scope, problems: ProblemCollector) -> None:
     upstream = scope.steps.get(name)
     if upstream is None:
-        problems.add(path, f"{what} {name!r}, but {_no_step(name, scope)}")
+        problems.add(path, f"{what} {name!r}, but {describe_unknown_step(name, scope)}")
     elif upstream.type == "Fail":
         problems.add(path, f"{what} {name!r}, which is a Fail step and ends the execution: nothing can follow it.")
-
-
-def _check_expressions(
-    value: JsonValue, path: JsonPath, called: str, scope: _Scope, problems: ProblemCollector
-) -> None:
-    for inner, candidate in iter_candidates(value):
-        place = (*path, *inner)
-        try:
-            expression = parse_expression(candidate)
-        except DefinitionError as error:
-            problems.add(place, f"in {called}: {error}")
-            continue
-        message: str | None = None
-        if isinstance(expression, ParameterReference) and expression.name not in scope.parameters:
-            hint = suggest(expression.name, scope.parameters) or f" It declares {list_names(scope.parameters)}."
-            message = f"but the pipeline declares no parameter {expression.name!r}.{hint}"
-        elif isinstance(expression, StepReference):
-            message = _check_step_reference(expression, scope)
-        elif isinstance(expression, PropertyFileReference):
-            message = _check_property_file(expression, place, scope)
-        elif isinstance(expression, ForEachReference) and scope.body is None:
-            message = "but there is a current item only in the body of a ForEach step."
-        elif isinstance(expression, IterationReference):
-            message = _check_iteration(expression, scope)
-        if message:
-            problems.add(place, f"{called} refers to {str(expression)!r}, {message}")
-
-
-def _check_step_reference(reference: StepReference, scope: _Scope) -> str | None:
-    step = scope.steps.get(reference.step)
-    if step is None:
-        return f"but {_no_step(reference.step, scope)}"
-    if step.type in ("Fail", "Cleanup"):
-        return f"but {reference.step!r} is a {step.type} step, which has no properties."
-    path = reference.path
-    key = path[-1] if len(path) == 1 else path[1]
-    if step.type == "Processing" and path[:2] == ("ProcessingOutputConfig", "Outputs") and len(path) > 2:
-        return _check_key(path[2], _output_names(step), f"step {step.name!r} has no output")
-    if step.type == "Processing" and path[0] == "ProcessingInputs" and len(path) > 1:
-        return _check_key(
-            key, _names_in(step.arguments, ("ProcessingInputs",), "InputName"), f"step {step.name!r} has no input"
-        )
-    if step.type in ("Lambda", "Callback") and path[0] == "OutputParameters" and len(path) > 1:
-        declared = tuple(output.name for output in step.output_parameters)
-        return _check_key(key, declared, f"step {step.name!r} declares no output parameter")
-    if isinstance(step, ForEachStep) and path[0] == "IterationOutputs" and len(path) > 2:
-        return _check_key(path[2], tuple(body.name for body in step.body), f"the body of {step.name!r} has no step")
-    return None
-
-
-def _check_key(key: str | int, known: tuple[str, ...] | None, what: str) -> str | None:
-    if known is None or not isinstance(key, str) or key in known:
-        return None
-    return f"but {what} {key!r}; there is {list_names(known)}.{suggest(key, known)}"
-
-
-def _check_property_file(reference: PropertyFileReference, place: JsonPath, scope: _Scope) -> str | None:
-    step = scope.steps.get(reference.step)
-    if step is None:
-        return f"but {_no_step(reference.step, scope)}"
-    if step.property_file(reference.property_file) is None:
-        known = [file.name for file in step.property_files]
-        return (
-            f"but step {step.name!r} declares no property file {reference.property_file!r}; it declares "
-            f"{list_names(known)}.{suggest(reference.property_file, known)}"
-        )
-    if place[-2:] != ("Std:JsonGet", "PropertyFile"):
-        return "but a property file is no value: read one from it with Std:JsonGet."
-    return None
-
-
-def _check_iteration(reference: IterationReference, scope: _Scope) -> str | None:
-    if scope.selector is None:
-        return "which stands in 'Selector.Field' of a ForEach step only."
-    if reference.body_step not in scope.selector:
-        return (
-            f"but the body has no step {reference.body_step!r}; it has {list_names(scope.selector)}."
-            f"{suggest(reference.body_step, scope.selector)}"
-        )
-    return None
-
-
-def _no_step(name: str, scope: _Scope) -> str:
-    owner = scope.elsewhere.get(name)
-    if owner is not None:
-        return (
-            f"that step is in the body of the ForEach step {owner!r}: refer to "
-            f"'Steps.{owner}.IterationOutputs[0].{name}...' or 'Steps.{owner}.Selected...'."
-        )
-    hint = suggest(name, scope.steps) or f" The steps are {list_names(scope.steps)}."
-    return f"no step is called {name!r}.{hint}"
-
-
-def _output_names(step: Step) -> tuple[str, ...] | None:
-    """The outputs of a Processing step; ``None`` for other steps, and where an expression hides a name."""
-    if step.type != "Processing":
-        return None
-    return _names_in(step.arguments, ("ProcessingOutputConfig", "Outputs"), "OutputName")
-
-
-def _names_in(arguments: JsonObject, path: tuple[str, ...], key: str) -> tuple[str, ...] | None:
-    value: JsonValue = arguments
-    for part in path:
-        if not isinstance(value, dict) or (len(value) == 1 and "Get" in value):
-            return None
-        value = value.get(part)
-    if value is None:
-        return ()
-    if not isinstance(value, list):
-        return None
-    names = []
-    for item in value:
-        name = item.get(key) if isinstance(item, dict) else None
-        if not isinstance(name, str):
-            return None
-        names.append(name)
-    return tuple(names)
 
 
 def _check_cycles(

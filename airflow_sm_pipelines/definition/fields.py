@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from airflow_sm_pipelines.definition.json_value import JsonObject, JsonPath, JsonValue, describe_kind
 from airflow_sm_pipelines.definition.origin import Origin
 from airflow_sm_pipelines.definition.problems import ProblemCollector, find_near
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 T = TypeVar("T")
 
@@ -91,6 +94,19 @@ class ObjectReader:
         if value is None or isinstance(value, list):
             return value
         return self._wrong(key, value, "an array", None)
+
+    def items(self, key: str, read: Callable[[ObjectReader], T | None]) -> tuple[T, ...]:
+        """What ``read`` makes of the objects of an array; entries of another kind are noted and left out."""
+        made = []
+        for index, item in enumerate(self.array(key) or []):
+            path = (*self.path, key, index)
+            if not isinstance(item, dict):
+                self._problems.add(path, f"expected an object, found {describe_kind(item)}.")
+                continue
+            value = read(ObjectReader(item, path, self._problems))
+            if value is not None:
+                made.append(value)
+        return tuple(made)
 
     def integer(self, key: str) -> int | None:
         """A whole number."""

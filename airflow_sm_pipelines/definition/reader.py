@@ -5,33 +5,21 @@ Here: the types of fields. What steps say about each other is in :mod:`checks`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 from airflow_sm_pipelines.definition.checks import check_steps
-from airflow_sm_pipelines.definition.conditions import (
-    COMPARISON_TYPES,
-    CONDITION_TYPES,
-    Comparison,
-    Condition,
-    InCondition,
-    NotCondition,
-    OrCondition,
-)
-from airflow_sm_pipelines.definition.expressions import parse_expression
+from airflow_sm_pipelines.definition.condition_reader import read_condition
 from airflow_sm_pipelines.definition.fields import ObjectReader
 from airflow_sm_pipelines.definition.json_text import JsonText, read_value
 from airflow_sm_pipelines.definition.json_value import (
-    MISSING,
     JsonObject,
     JsonPath,
     JsonValue,
-    Missing,
     describe_kind,
     format_path,
-    is_same_json,
 )
-from airflow_sm_pipelines.definition.parameters import PARAMETER_TYPES, Parameter, fits_type
+from airflow_sm_pipelines.definition.parameter_reader import read_parameters
 from airflow_sm_pipelines.definition.pipeline import SCHEMA_VERSION, PipelineDefinition
 from airflow_sm_pipelines.definition.problems import Problem, ProblemCollector, list_names, render_problems, suggest
 from airflow_sm_pipelines.definition.steps import (
@@ -47,6 +35,9 @@ from airflow_sm_pipelines.definition.steps import (
 from airflow_sm_pipelines.exceptions import DefinitionError
 
 if TYPE_CHECKING:
+    from airflow_sm_pipelines.definition.conditions import (
+        Condition,
+    )
     from airflow_sm_pipelines.definition.origin import Origin
 
 T = TypeVar("T")
@@ -125,7 +116,7 @@ class _DefinitionReader:
             return PipelineDefinition()
         version = fields.text("Version", default=SCHEMA_VERSION)
         metadata = fields.object("Metadata") or {}
-        parameters = self._parameters(fields)
+        parameters = read_parameters(fields, self._problems)
         experiment = fields.object("PipelineExperimentConfig")
         mlflow = fields.object("MlflowConfig")
         steps = self._steps(fields, "Steps", is_required=True)
@@ -140,102 +131,10 @@ class _DefinitionReader:
             origin=fields.origin(Version=version or SCHEMA_VERSION),
         )
 
-    def _items(self, fields: ObjectReader, key: str, read: Callable[[ObjectReader], T | None]) -> tuple[T, ...]:
-        """The objects of an array, read one by one; what is no object is a problem."""
-        items: list[T] = []
-        for index, item in enumerate(fields.array(key) or []):
-            path = (*fields.path, key, index)
-            if not isinstance(item, dict):
-                self._problems.add(path, f"expected an object, found {describe_kind(item)}.")
-                continue
-            made = read(ObjectReader(item, path, self._problems))
-            if made is not None:
-                items.append(made)
-        return tuple(items)
-
-    # Parameters
-
-    def _parameters(self, fields: ObjectReader) -> tuple[Parameter, ...]:
-        first: dict[str, JsonPath] = {}
-
-        def read(item: ObjectReader) -> Parameter | None:
-            parameter = self._parameter(item)
-            if parameter is not None and parameter.name in first:
-                self._problems.add(
-                    (*item.path, "Name"),
-                    f"the parameter {parameter.name!r} is declared already, at {format_path(first[parameter.name])}. "
-                    "Rename or remove one of them.",
-                )
-                return None
-            if parameter is not None:
-                first[parameter.name] = item.path
-            return parameter
-
-        return self._items(fields, "Parameters", read)
-
-    def _parameter(self, fields: ObjectReader) -> Parameter | None:
-        name = fields.required_text("Name", "a parameter")
-        given_type = fields.text("Type", default="String") or "String"
-        type_name = fields.keep("Type", given_type)
-        if type_name not in PARAMETER_TYPES:
-            self._problems.add(
-                (*fields.path, "Type"),
-                f"{type_name!r} is not a parameter type; those are {list_names(PARAMETER_TYPES)}."
-                f"{suggest(type_name, PARAMETER_TYPES)}",
-            )
-            type_name = ""
-        default = fields.raw.get("DefaultValue", MISSING)
-        values = tuple(fields.array("EnumValues") or [])
-        if type_name:
-            self._check_values(fields, name, type_name, default, values)
-        if name is None:
-            return None
-        return Parameter(
-            name=fields.keep("Name", name),
-            type=given_type,
-            default=fields.keep("DefaultValue", default),
-            enum_values=fields.keep("EnumValues", values),
-            extra=fields.extra,
-            origin=fields.origin(),
-        )
-
-    def _check_values(
-        self,
-        fields: ObjectReader,
-        name: str | None,
-        type_name: str,
-        default: JsonValue | Missing,
-        values: tuple[JsonValue, ...],
-    ) -> None:
-        called = f"parameter {name!r}" if name else "the parameter"
-        for index, value in enumerate(values):
-            if not fits_type(type_name, value):
-                self._problems.add(
-                    (*fields.path, "EnumValues", index),
-                    f"{called} is of type {type_name}, but this value is {describe_kind(value)}.",
-                )
-        if isinstance(default, Missing) or default is None:
-            return
-        place = (*fields.path, "DefaultValue")
-        if not fits_type(type_name, default):
-            self._problems.add(
-                place,
-                f"{called} is of type {type_name}, but its default is {describe_kind(default)}. Change one of them.",
-            )
-        elif values and not any(is_same_json(default, value) for value in values):
-            allowed = [str(value) for value in values]
-            self._problems.add(
-                place,
-                f"the default of {called} is {describe_kind(default)}, which is not one of its EnumValues "
-                f"({list_names(allowed)}).{suggest(str(default), allowed)}",
-            )
-
-    # Steps
-
     def _steps(self, fields: ObjectReader, key: str, *, is_required: bool = False) -> tuple[Step, ...]:
         if is_required and fields.raw.get(key) is None:
             self._problems.add(fields.path, f"{key!r} is missing: a pipeline definition has an array of steps there.")
-        return self._items(fields, key, self._step)
+        return fields.items(key, self._step)
 
     def _step(self, fields: ObjectReader) -> Step:
         name = fields.required_text("Name", "a step")
@@ -250,9 +149,9 @@ class _DefinitionReader:
             depends_on=fields.keep("DependsOn", self._depends_on(fields)),
             display_name=fields.keep("DisplayName", fields.text("DisplayName")),
             description=fields.keep("Description", fields.text("Description")),
-            property_files=fields.keep("PropertyFiles", self._items(fields, "PropertyFiles", _property_file)),
+            property_files=fields.keep("PropertyFiles", fields.items("PropertyFiles", _property_file)),
             cache_config=fields.keep("CacheConfig", self._cache_config(fields)),
-            retry_policies=fields.keep("RetryPolicies", self._items(fields, "RetryPolicies", _retry_policy)),
+            retry_policies=fields.keep("RetryPolicies", fields.items("RetryPolicies", _retry_policy)),
             attributes=fields.extra,
             origin=fields.origin(Name=name or ""),
         )
@@ -266,7 +165,7 @@ class _DefinitionReader:
     def _condition_step(self, step: Step, read: ObjectReader) -> ConditionStep:
         if "Conditions" not in read.raw:
             self._problems.add(read.path, f"{read.subject} has no 'Conditions'; expected an array of conditions.")
-        conditions: tuple[Condition, ...] = self._items(read, "Conditions", self._condition)
+        conditions: tuple[Condition, ...] = read.items("Conditions", lambda item: read_condition(item, self._problems))
         if_steps = self._steps(read, "IfSteps")
         else_steps = self._steps(read, "ElseSteps")
         return ConditionStep(
@@ -332,61 +231,6 @@ class _DefinitionReader:
             return None
         read = ObjectReader(raw, (*fields.path, "CacheConfig"), self._problems, subject=fields.subject)
         return CacheConfig(enabled=read.boolean("Enabled") or False, expire_after=read.text("ExpireAfter"))
-
-    # Conditions
-
-    def _condition(self, read: ObjectReader) -> Condition | None:
-        kind = read.required_text("Type", "a condition")
-        if kind is None:
-            return None
-        if kind not in CONDITION_TYPES:
-            bare = kind.removeprefix("Condition")
-            hint = f" Did you mean {bare!r}?" if bare in CONDITION_TYPES else suggest(kind, CONDITION_TYPES)
-            self._problems.add(
-                (*read.path, "Type"),
-                f"{kind!r} is not a condition; those are {list_names(CONDITION_TYPES, limit=20)}.{hint}",
-            )
-            if "LeftValue" not in read.raw or "RightValue" not in read.raw:
-                return None
-        if kind in COMPARISON_TYPES or kind not in CONDITION_TYPES:
-            return Comparison(kind, self._operand(read, "LeftValue", kind), self._operand(read, "RightValue", kind))
-        if kind in ("In", "NotIn"):
-            schema_keys = "QueryValue" not in read.raw and "Value" in read.raw
-            query_key, values_key = ("Value", "In") if schema_keys else ("QueryValue", "Values")
-            query = self._operand(read, query_key, kind)
-            if values_key not in read.raw:
-                self._problems.add(read.path, f"{kind!r} needs {values_key!r}, an array of values.")
-            values = tuple(read.array(values_key) or [])
-            return InCondition(query, values, is_negated=kind == "NotIn", uses_schema_keys=schema_keys)
-        if kind == "Or":
-            if "Conditions" not in read.raw:
-                self._problems.add(read.path, "'Or' needs 'Conditions', an array of conditions.")
-            return OrCondition(self._items(read, "Conditions", self._condition))
-        inner = read.object("Condition")
-        if inner is None:
-            self._problems.add(read.path, "'Not' needs 'Condition', a condition.")
-            return None
-        negated = self._condition(ObjectReader(inner, (*read.path, "Condition"), self._problems))
-        return None if negated is None else NotCondition(negated)
-
-    def _operand(self, read: ObjectReader, key: str, kind: str) -> JsonValue:
-        if key not in read.raw:
-            self._problems.add(read.path, f"{kind!r} needs {key!r}, a literal or an expression.")
-            return None
-        value = read.raw[key]
-        if isinstance(value, list) or (isinstance(value, dict) and not _looks_like_expression(value)):
-            self._problems.add(
-                (*read.path, key),
-                f"{kind!r} compares single values: expected a literal or an expression, found {describe_kind(value)}.",
-            )
-        return value
-
-
-def _looks_like_expression(value: JsonValue) -> bool:
-    try:
-        return parse_expression(value) is not None
-    except DefinitionError:
-        return True  # reported where expressions are checked
 
 
 class _Shared(TypedDict):
