@@ -41,9 +41,9 @@ class CompiledPipeline:
 
     :param name: the pipeline's name.
     :param definition_text: the definition, JSON as the SDK wrote it.
-    :param description: what the script's pipeline object carries, usually None: SDK pipelines have none.
-    :param tags: ``{"Key": ..., "Value": ...}``, likewise.
-    :param parallelism: a ``ParallelismConfiguration``, likewise.
+    :param description: ``pipeline.description`` where the script sets it; SDK pipelines have none of their own.
+    :param tags: ``pipeline.tags`` likewise, ``{"Key": ..., "Value": ...}``.
+    :param parallelism: ``pipeline.parallelism_config`` likewise, a ``ParallelismConfiguration``.
     :param sdk_version: distribution and version, such as ``sagemaker 2.257.7``.
     :param from_cache: whether the script was not run.
     :param uploads: S3 URIs of the code objects that the definition relies on.

@@ -78,6 +78,11 @@ def main() -> int:
     scratch = answer_path.with_suffix(".partial")
     scratch.write_text(json.dumps(answer), encoding="utf-8")
     scratch.replace(answer_path)
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        # The script left threads that the interpreter would wait for; its pipeline is made.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
     return 0
 
 
@@ -113,6 +118,9 @@ def _refusal(error: BaseException, script: Path) -> dict[str, Any]:
         details: dict[str, Any] = getattr(cause, "kwargs", {})
         if type(cause).__module__ == "botocore.exceptions" and "endpoint_url" in details:
             return _failure("endpoint", str(cause), error, script) | {"endpoint": details["endpoint_url"]}
+    if type(error).__name__ == "NoRegionError":
+        hint = "The SDK needs an AWS region: give the connection one, or the call (region_name)."
+        return _failure("script_error", hint, error, script)
     if isinstance(error, ModuleNotFoundError):
         hint = f"No module named {error.name!r}. If it is a package, name it in the script's `dependencies`."
         return _failure("script_error", hint, error, script)
@@ -169,11 +177,21 @@ def _build(request: dict[str, Any], sdk: _Sdk, aws: _AwsCalls) -> dict[str, Any]
     return {
         "name": result.name,
         "definition_text": definition,
-        "description": getattr(result, "description", None),
-        "tags": list(getattr(result, "tags", None) or ()),
-        "parallelism": getattr(result, "parallelism_config", None),
+        **_extras(result),
         "sdk_version": sdk.version,
         "uploads": aws.uploads,
+    }
+
+
+def _extras(pipeline: Any) -> dict[str, Any]:
+    """Give what a deployment takes beside the definition, where the script has set it on the pipeline."""
+    parallelism = getattr(pipeline, "parallelism_config", None)
+    if parallelism is not None and not isinstance(parallelism, dict):  # the SDK's ParallelismConfiguration
+        parallelism = {"MaxParallelExecutionSteps": parallelism.max_parallel_execution_steps}
+    return {
+        "description": getattr(pipeline, "description", None),
+        "tags": list(getattr(pipeline, "tags", None) or ()),
+        "parallelism": parallelism,
     }
 
 

@@ -128,3 +128,35 @@ def get_pipeline():
     steps = json.loads(compile_stub(write_script(script)).definition_text)["Steps"]
     assert f"{host} is not called: {reason}" in steps[0]
     assert f"Refused a connection to {host}" in compile_stub.log
+
+
+def test_a_thread_the_script_leaves_behind_does_not_hold_up_the_compile(compile_stub: Compiler, write_script: Write):
+    script = """
+import threading, time
+from sagemaker.workflow.pipeline import Pipeline
+
+def get_pipeline():
+    threading.Thread(target=time.sleep, args=(600,)).start()
+    return Pipeline("threads")
+"""
+    assert compile_stub(write_script(script), timeout_seconds=30).name == "threads"
+
+
+def test_what_a_deployment_takes_beside_the_definition_may_be_set_on_the_pipeline(
+    compile_stub: Compiler, write_script: Write
+):
+    script = """
+from types import SimpleNamespace
+from sagemaker.workflow.pipeline import Pipeline
+
+def get_pipeline():
+    pipeline = Pipeline("extras")
+    pipeline.description = "Weekly"
+    pipeline.tags = [{"Key": "team", "Value": "ml"}]
+    pipeline.parallelism_config = SimpleNamespace(max_parallel_execution_steps=3)
+    return pipeline
+"""
+    compiled = compile_stub(write_script(script))
+    assert compiled.description == "Weekly"
+    assert compiled.tags == ({"Key": "team", "Value": "ml"},)
+    assert compiled.parallelism == {"MaxParallelExecutionSteps": 3}
