@@ -114,12 +114,12 @@ class Container:
                 "AWS_DEFAULT_REGION": context.region,
                 **context.environment,
             },
-            requested=requested,
+            requested={name: str(value) for name, value in requested.items()},
             contract={**contract, **fallback},
             home=self.root / "home",
             programs=programs,
         )
-        command = list(argv)
+        command = [str(part) for part in argv]
         if not is_private:
             # The toolkits append opt/ml to this variable, so that name leads to the same place.
             (self.root / "opt").mkdir(exist_ok=True)

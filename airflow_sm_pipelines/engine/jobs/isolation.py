@@ -1,11 +1,14 @@
 """How a job gets an ``/opt/ml`` of its own on this machine: found out by trying, once, when the engine starts.
 
+It keeps jobs apart from each other. It is no sandbox: a job can read and write what the user who runs the engine can.
+
 Belongs here: the modes, the probe, and what each mode lets a job rely on. Does not belong here: running jobs.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from dataclasses import dataclass
 from enum import Enum
@@ -55,6 +58,8 @@ def probe_isolation() -> Isolation:
     root is tried without a user namespace first: in one, ``tar`` and ``chown`` fail for owners other than root, which
     they do not in SageMaker's containers.
     """
+    if sys.platform != "linux":
+        return Isolation(IsolationMode.PATHS, _sentence(IsolationMode.PATHS, f"it runs {sys.platform}, not Linux"))
     faults: list[str] = []
     for mode in (IsolationMode.NAMESPACES, IsolationMode.MOUNTS):
         for new_user in (False, True) if os.geteuid() == 0 else (True,):

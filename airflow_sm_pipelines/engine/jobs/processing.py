@@ -32,7 +32,7 @@ _MAX_RUNTIME_SECONDS = 86_400
 
 
 def run_processing_job(spec: JobSpec, context: JobContext, log: JobLog, stop: threading.Event) -> JobOutcome:
-    """Run a processing job to its end.
+    """Run a processing job to its end; inputs are downloaded first, which a stop does not interrupt.
 
     :raises JobFailure: it failed before or after its program ran.
     """

@@ -91,10 +91,15 @@ def download_checkpoints(checkpoint: Mapping[str, Any], context: JobContext, con
 
 
 def write_configuration(request: Mapping[str, Any], container: Container, groups: tuple[InstanceGroup, ...]) -> None:
-    """Write the files of ``/opt/ml/input/config``; hyperparameters go in untouched."""
+    """Write the files of ``/opt/ml/input/config``; hyperparameters are strings there, and go in untouched."""
     hosts: list[JsonValue] = [host for group in groups for host in group.hosts]
     own = next(group for group in groups if container.host in group.hosts)
-    container.write_json(f"{_CONFIG}/hyperparameters.json", dict(request.get("HyperParameters") or {}))
+    parameters = request.get("HyperParameters") or {}
+    container.write_json(
+        f"{_CONFIG}/hyperparameters.json",
+        # A pipeline parameter of type Integer or Float stands for its text here.
+        {name: value if isinstance(value, str) else json.dumps(value) for name, value in parameters.items()},
+    )
     container.write_json(
         f"{_CONFIG}/resourceconfig.json",
         {

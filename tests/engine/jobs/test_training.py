@@ -124,14 +124,14 @@ def test_the_configuration_files_are_those_of_the_service(run: Run, storage: Sto
     )
     request = entry_point_request(
         script,
-        HyperParameters={"max_depth": "3", "text": '"quoted"'},
+        HyperParameters={"max_depth": "3", "text": '"quoted"', "number": 3},
         InputDataConfig=[channel("train", "s3://bucket/train", ContentType="text/csv")],
         OutputDataConfig=OUTPUT | {"CompressionType": "NONE"},
     )
     outcome = run("Training", request)
     assert outcome.details["ModelArtifacts"] == {"S3ModelArtifacts": "s3://bucket/models/training-job/output/model/"}
     hyperparameters, channels, resources = json.loads(storage.get("models/training-job/output/model/seen.json"))
-    assert hyperparameters == {"max_depth": "3", "text": '"quoted"'}
+    assert hyperparameters == {"max_depth": "3", "text": '"quoted"', "number": "3"}
     assert channels == {
         "train": {
             "ContentType": "text/csv",
