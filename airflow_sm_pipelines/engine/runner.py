@@ -159,6 +159,7 @@ class Runner:
                 outcomes=live.outcomes,
                 stop_requested=execution.status is ExecutionStatus.STOPPING,
                 max_parallel=execution.parallelism,
+                selected=execution.selected_steps,
             ),
         )
         for name in decision.stop:

@@ -34,6 +34,7 @@ class Snapshot:
     :param statuses: the status of every step that was scheduled; absent means not yet.
     :param outcomes: what each evaluated Condition step found.
     :param stop_requested: whether StopPipelineExecution was called.
+    :param selected: the only steps that may start (selective execution); None means all.
     :param max_parallel: how many steps may be active at once; None means no limit.
     """
 
@@ -41,6 +42,7 @@ class Snapshot:
     outcomes: Mapping[str, bool] = field(default_factory=dict)
     stop_requested: bool = False
     max_parallel: int | None = None
+    selected: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,8 @@ def steps_to_reset(graph: StepGraph, statuses: Mapping[str, StepStatus]) -> tupl
 
 def _prospect(node: StepNode, snapshot: Snapshot, prospects: Mapping[str, Prospect]) -> Prospect:
     waiting = False
+    if snapshot.selected is not None and node.step.name not in snapshot.selected:
+        return Prospect.NEVER
     if node.parent is not None:
         status = snapshot.statuses.get(node.parent)
         if status is None:

@@ -216,7 +216,8 @@ def test_state_of_the_first_schema_is_brought_to_the_newest(tmp_path: Path) -> N
     with sqlite3.connect(state / "engine.db") as connection:
         connection.executescript(f"{MIGRATIONS[0]} PRAGMA user_version = 1;")
         connection.execute(
-            "INSERT INTO pipelines (name, seq, arn, display_name, created_ms, modified_ms) VALUES ('p', 1, 'a', 'p', 1, 1)"
+            "INSERT INTO pipelines (name, seq, arn, display_name, created_ms, modified_ms)"
+            " VALUES ('p', 1, 'a', 'p', 1, 1)"
         )
         connection.execute(
             "INSERT INTO versions (pipeline, version, definition, hash, created_ms) VALUES ('p', 1, ?, 'h', 1)",

@@ -429,3 +429,53 @@ def test_a_cached_result_is_not_taken_from_a_failure_nor_after_it_expired_nor_wi
     world.engine.call("DeleteProcessingJob", {"ProcessingJobName": name})
     world.finish(world.start())
     assert world.started.count("A") == 3
+
+
+def selection(*steps: str, source: str | None = None) -> dict[str, Any]:
+    config: dict[str, Any] = {"SelectedSteps": [{"StepName": name} for name in steps]}
+    return {"SelectiveExecutionConfig": {**config, **({"SourcePipelineExecutionArn": source} if source else {})}}
+
+
+def test_only_selected_steps_run_and_what_they_stand_on_comes_from_the_source(world: World) -> None:
+    output = {"Get": "Steps.A.ProcessingOutputConfig.Outputs['out'].S3Output.S3Uri"}
+    after = processing("B", arguments={"Environment": {"DATA": output}})
+    source, _ = world.run([processing("A"), after, processing("C", depends_on=["B"]), processing("Other")])
+    before = world.steps(source)["A"]
+    world.started.clear()
+    arn = world.start(**selection("B", source=source))
+    assert world.finish(arn) == "Succeeded"
+    assert world.started == ["B"]
+    assert world.requests["B"]["Environment"] == {"DATA": "s3://bucket/A"}
+    steps = world.steps(arn)
+    assert set(steps) == {"A", "B"}
+    assert steps["A"]["SelectiveExecutionResult"] == {"SourcePipelineExecutionArn": source}
+    assert steps["A"]["Metadata"] == before["Metadata"]
+    assert "SelectiveExecutionResult" not in steps["B"]
+    assert world.describe(arn)["SelectiveExecutionConfig"] == selection("B", source=source)["SelectiveExecutionConfig"]
+    alone = world.start(**selection("Other"))
+    assert world.finish(alone) == "Succeeded"
+    assert set(world.steps(alone)) == {"Other"}
+
+
+@pytest.mark.parametrize(
+    ("steps", "with_source", "message"),
+    [
+        (
+            ("B",),
+            False,
+            r"Invalid SourcePipelineExecutionArn: null. The selected steps \[B\] have dependencies on \[A\]",
+        ),
+        (("A", "C"), True, "between selected steps must be selected too: B"),
+        (("Z",), True, "does not have: Z"),
+        (("C",), True, "did not succeed in the source execution: B"),
+    ],
+)
+def test_a_selection_that_cannot_run_is_refused(
+    world: World, steps: tuple[str, ...], with_source: bool, message: str
+) -> None:
+    world.behaviours["B"] = fail
+    source, _ = world.run([processing("A"), processing("B", depends_on=["A"]), processing("C", depends_on=["B"])])
+    with pytest.raises(ServiceError, match=message):
+        world.start(**selection(*steps, source=source if with_source else None))
+    listed = world.engine.call("ListPipelineExecutions", {"PipelineName": "demo"})
+    assert len(listed["PipelineExecutionSummaries"]) == 1

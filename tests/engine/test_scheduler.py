@@ -147,6 +147,8 @@ def met(trigger: str, status: StepStatus) -> bool:
 
 def can_ever_start(graph: StepGraph, shot: Snapshot, name: str) -> bool:
     node = graph.nodes[name]
+    if shot.selected is not None and name not in shot.selected:
+        return False
     if node.parent is not None:
         parent = shot.statuses.get(node.parent)
         if parent is None:
@@ -247,12 +249,13 @@ def step_lists(draw: st.DrawFn) -> list[Any]:
 def test_random_executions_follow_the_reference_to_their_end(steps: list[Any], data: st.DataObject) -> None:
     graph = graph_of(*steps)
     limit = data.draw(st.sampled_from([None, 1, 2]))
+    selected = data.draw(st.none() | st.frozensets(st.sampled_from(graph.order)))
     stop_after = data.draw(st.sampled_from([None, 0, 1, 3]))
     statuses: dict[str, StepStatus] = {}
     outcomes: dict[str, bool] = {}
     for turn in range(4 * len(graph.nodes) + 4):
         stops = stop_after is not None and turn >= stop_after
-        shot = Snapshot(dict(statuses), dict(outcomes), stop_requested=stops, max_parallel=limit)
+        shot = Snapshot(dict(statuses), dict(outcomes), stop_requested=stops, max_parallel=limit, selected=selected)
         decision = decide(graph, shot)
         assert decision == reference(graph, shot)
         if decision.final is not None:

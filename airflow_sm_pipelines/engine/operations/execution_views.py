@@ -40,6 +40,7 @@ def describe_pipeline_execution(context: OperationContext, request: Request) -> 
         CreatedBy={},
         LastModifiedBy={},
         ParallelismConfiguration=parallelism_member(record.parallelism),
+        SelectiveExecutionConfig=record.selection,
         PipelineVersionId=record.version,
         PipelineVersionAliases=context.store.pipelines.aliases(record.pipeline, record.version) or None,
         RoleArn=record.role_arn,
@@ -133,6 +134,9 @@ def _step_member(step: StepRecord, *, display_name: str | None, description: str
         FailureReason=step.failure_reason,
         Metadata=step.metadata,
         AttemptCount=step.attempt,
+        SelectiveExecutionResult=(
+            {"SourcePipelineExecutionArn": step.selective_source} if step.selective_source else None
+        ),
     )
 
 

@@ -21,6 +21,7 @@ from airflow_sm_pipelines.engine.operations.context import (
 )
 from airflow_sm_pipelines.engine.operations.pipelines import parallelism_of
 from airflow_sm_pipelines.engine.scheduler import steps_to_reset
+from airflow_sm_pipelines.engine.selection import check_selection, check_source
 from airflow_sm_pipelines.engine.state import is_retryable
 from airflow_sm_pipelines.engine.store import ExecutionRecord
 from airflow_sm_pipelines.engine.store.documents import from_ms
@@ -32,14 +33,12 @@ if TYPE_CHECKING:
 
 def start_pipeline_execution(context: OperationContext, request: Request) -> Response:
     """StartPipelineExecution: of the newest version, or one named by number or alias."""
-    if request.get("SelectiveExecutionConfig"):
-        raise validation_error(
-            "The local engine cannot run selected steps of an execution yet: start it without SelectiveExecutionConfig."
-        )
 
     def perform() -> Response:
         record = _new_execution(context, request)
         context.store.executions.add(record)
+        if record.selection is not None:
+            _take_over_steps(context, record)
         return {"PipelineExecutionArn": record.arn}
 
     pipeline = require_pipeline(context, request["PipelineName"])
@@ -154,6 +153,7 @@ def _new_execution(context: OperationContext, request: Request) -> ExecutionReco
         role_arn=pipeline.role_arn,
         created_ms=now_ms,
         modified_ms=now_ms,
+        selection=dict(request["SelectiveExecutionConfig"]) if request.get("SelectiveExecutionConfig") else None,
     )
     variables = execution_variables(record, context.arns, now=from_ms(now_ms))
     try:
@@ -161,6 +161,26 @@ def _new_execution(context: OperationContext, request: Request) -> ExecutionReco
     except ResolutionError as error:
         raise validation_error(f"PipelineExperimentConfig cannot be resolved. {error}") from error
     return record
+
+
+def _take_over_steps(context: OperationContext, record: ExecutionRecord) -> None:
+    """Check the selection of a new execution, and give it the steps of its source that the selection stands on."""
+    version = context.store.pipelines.find_version(record.pipeline, record.version)
+    selected = record.selected_steps
+    if version is None or record.selection is None or selected is None:
+        raise validation_error("SelectiveExecutionConfig must name SelectedSteps.")
+    graph = context.definitions.load(version).graph
+    source_arn = record.selection.get("SourcePipelineExecutionArn")
+    check_selection(graph, sorted(selected), source_arn=str(source_arn) if source_arn else None)
+    if not source_arn:
+        return
+    source = require_execution(context, str(source_arn))
+    if source.pipeline != record.pipeline:
+        raise validation_error(f"The source execution {source.arn} belongs to another pipeline.")
+    if not source.status.is_terminal:
+        raise validation_error(f"The source execution {source.arn} is in status '{source.status}': it must have ended.")
+    names = check_source(graph, selected, context.store.steps.statuses(source.id))
+    context.store.steps.take_over(record.id, names, source_id=source.id, source_arn=source.arn)
 
 
 def _given_parameters(request: Request) -> dict[str, Any]:

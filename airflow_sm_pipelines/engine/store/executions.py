@@ -22,6 +22,7 @@ class ExecutionRecord:
     """One execution of a pipeline version.
 
     :param parameters: all parameters of the definition with their typed values.
+    :param selection: its SelectiveExecutionConfig, if it has one.
     :param experiment: the resolved PipelineExperimentConfig; empty if the definition has none.
     """
 
@@ -39,6 +40,15 @@ class ExecutionRecord:
     role_arn: str | None
     created_ms: int
     modified_ms: int
+    selection: dict[str, JsonValue] | None = None
+
+    @property
+    def selected_steps(self) -> frozenset[str] | None:
+        """The only steps that may run; None for all."""
+        steps = (self.selection or {}).get("SelectedSteps")
+        if not isinstance(steps, list):
+            return None
+        return frozenset(str(step["StepName"]) for step in steps if isinstance(step, dict))
 
 
 class ExecutionTable:
@@ -58,6 +68,7 @@ class ExecutionTable:
         values["status"] = record.status.value
         values["parameters"] = encode_document(record.parameters)
         values["experiment"] = encode_document(record.experiment)
+        values["selection"] = encode_document(record.selection) if record.selection is not None else None
         with self._database.transaction():
             self._database.insert("executions", values)
             self._database.update("pipelines", {"last_run_ms": record.created_ms}, "name = ?", (record.pipeline,))
@@ -108,4 +119,5 @@ def _execution(row: sqlite3.Row) -> ExecutionRecord:
     values["status"] = ExecutionStatus(row["status"])
     values["parameters"] = decode_document(row["parameters"])
     values["experiment"] = decode_document(row["experiment"])
+    values["selection"] = decode_document(row["selection"]) if row["selection"] is not None else None
     return ExecutionRecord(**values)

@@ -62,4 +62,9 @@ ALTER TABLE steps ADD COLUMN cache_source TEXT;
 CREATE INDEX steps_by_cache_key ON steps (cache_key, ended_ms);
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _STEP_CACHE)
+_SELECTION = """
+ALTER TABLE executions ADD COLUMN selection TEXT;
+ALTER TABLE steps ADD COLUMN selective_source TEXT;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _STEP_CACHE, _SELECTION)

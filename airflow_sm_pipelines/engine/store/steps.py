@@ -24,6 +24,7 @@ class StepRecord:
     :param metadata: what ListPipelineExecutionSteps answers as ``Metadata``.
     :param properties: what property paths find, for steps whose properties are not those of a resource.
     :param cache_source: the ARN of the execution whose result stands in for a run.
+    :param selective_source: the ARN of the execution that a step outside the selection was taken over from.
     :param attempt: how often the step was started, RetryPipelineExecution and restarts after a crash included.
     """
 
@@ -39,6 +40,7 @@ class StepRecord:
     resource_name: str | None
     attempt: int
     cache_source: str | None
+    selective_source: str | None
 
 
 class StepTable:
@@ -78,6 +80,18 @@ class StepTable:
                     " VALUES (?, ?, 'Starting', ?, '{}', 1) ON CONFLICT (execution_id, name) DO UPDATE SET"
                     " status = 'Starting', started_ms = excluded.started_ms, attempt = attempt + 1",
                     (execution_id, name, now_ms),
+                )
+
+    def take_over(self, execution_id: str, names: Iterable[str], *, source_id: str, source_arn: str) -> None:
+        """Copy ended steps of another execution, marked as coming from there."""
+        with self._database.transaction():
+            for name in names:
+                self._database.execute(
+                    "INSERT INTO steps (execution_id, name, status, started_ms, ended_ms, metadata, properties,"
+                    " resource_kind, resource_name, attempt, selective_source)"
+                    " SELECT ?, name, status, started_ms, ended_ms, metadata, properties, resource_kind, resource_name,"
+                    " attempt, ? FROM steps WHERE execution_id = ? AND name = ?",
+                    (execution_id, source_arn, source_id, name),
                 )
 
     def change_status(self, execution_id: str, name: str, status: StepStatus, **columns: Any) -> None:
@@ -128,7 +142,7 @@ class StepTable:
             " JOIN executions ON executions.id = steps.execution_id"
             " JOIN resources ON resources.kind = steps.resource_kind AND resources.name = steps.resource_name"
             " WHERE cache_key = ? AND steps.name = ? AND executions.pipeline = ? AND steps.status = 'Succeeded'"
-            " AND cache_source IS NULL AND ended_ms >= ? ORDER BY ended_ms DESC LIMIT 1",
+            " AND cache_source IS NULL AND selective_source IS NULL AND ended_ms >= ? ORDER BY ended_ms DESC LIMIT 1",
             (cache_key, name, pipeline, since_ms),
         )
         return (_step(row), row["source"]) if row else None
