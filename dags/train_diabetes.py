@@ -33,7 +33,8 @@ with DAG(
         parameters={name: f"{{{{ params.{name} }}}}" for name in ("MaxDepth", "NumRound", "RmseThreshold")},
         outputs={
             "model": "Steps.Train.ModelArtifacts.S3ModelArtifacts",
-            "model_package": "Steps.Register-RegisterModel.ModelPackageArn",
+            # SDK v2 adds to the step's name what the step does.
+            "model_package": "Steps.Register{{ '-RegisterModel' if params.sdk == 'v2' else '' }}.ModelPackageArn",
             "rmse": {"property_file": "Steps.Evaluate.PropertyFiles.Metrics", "path": "regression.rmse.value"},
         },
         deferrable=True,
