@@ -116,10 +116,11 @@ def summary_lines(
     if steps := train.get("steps"):
         width = max(len(step["name"]) for step in steps)
         lines.append("Steps")
-        lines += [
-            f"  {step['name']:<{width}}  {step['type'] or '':<13}  {step['status']:<9}  {step['seconds'] or 0:6.1f} s"
-            for step in steps
-        ]
+        for step in steps:
+            seconds = f"{step['seconds'] or 0:6.1f} s"
+            lines.append(f"  {step['name']:<{width}}  {step['type'] or '':<13}  {step['status']:<9}  {seconds}")
+            if reason := step.get("failure_reason"):
+                lines.append(f"  {'':<{width}}  {reason}")
     results = train.get("return_value") or {}
     if outputs := {key: results[key] for key in ("rmse", "model", "model_package") if key in results}:
         lines.append("Outputs in XCom")
