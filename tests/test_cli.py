@@ -210,6 +210,7 @@ def stub_python(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(python)
 
 
+@pytest.mark.slow
 def test_a_script_is_compiled_compared_and_checked_under_a_local_endpoint(tmp_path: Path, stub_python: str) -> None:
     # A folder of its own: whatever else changes beside a script makes it run again.
     script = tmp_path / "pipelines" / "train.py"
@@ -308,7 +309,7 @@ def test_a_command_that_cannot_run_is_told_as_a_shell_tells_it(tmp_path: Path) -
 
 def test_a_signal_reaches_the_command_and_its_answer_comes_back(tmp_path: Path) -> None:
     script = "trap 'echo told; exit 5' TERM; echo ready; while :; do sleep 0.05; done"
-    with start("local", "exec", "--quiet", "--state-dir", str(tmp_path), "--", "sh", "-c", script) as process:
+    with RunningCommand("local", "exec", "--quiet", "--state-dir", str(tmp_path), "--", "sh", "-c", script) as process:
         assert read_line(process) == "ready\n"
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 5
@@ -345,7 +346,7 @@ def test_a_read_only_state_directory_is_told(tmp_path: Path) -> None:
 
 
 def test_an_endpoint_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
-    with start("local", "serve", "--state-dir", str(tmp_path), "--port", "0") as process:
+    with RunningCommand("local", "serve", "--state-dir", str(tmp_path), "--port", "0") as process:
         first = read_line(process)
         assert first.startswith("Local SageMaker endpoint: http://127.0.0.1:")
         exports = {}
@@ -381,7 +382,7 @@ def test_the_state_has_a_home_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Non
     assert default_state_dir({"SM_PIPELINES_STATE_DIR": "here", "XDG_STATE_HOME": "/state"}) == Path("here")
 
 
-class start:  # noqa: N801 - reads as a verb where it is used
+class RunningCommand:
     """A running command that is ended with the block."""
 
     def __init__(self, *arguments: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.policy.findings import Finding, find
+from airflow_sm_pipelines.policy.findings import Finding, Severity, find
 from airflow_sm_pipelines.policy.places import iter_step_places
 from airflow_sm_pipelines.policy.shapes import compare_with_shape, load_service_model
 
@@ -26,10 +26,12 @@ class _Call:
     """The call that a step makes.
 
     :param own_members: required members that SageMaker fills in itself: the job's name.
+    :param is_certain: whether the step's arguments are known to be the call's request.
     """
 
     operation: str
     own_members: frozenset[str] = frozenset()
+    is_certain: bool = True
 
 
 _CALLS = {
@@ -52,9 +54,9 @@ _CALLS = {
 _OPTIONAL_IN_STEPS = frozenset({"RoleArn"})
 
 _LINEAGE_CALLS = {
-    "Actions": _Call("CreateAction"),
-    "Artifacts": _Call("CreateArtifact"),
-    "Contexts": _Call("CreateContext"),
+    "Actions": _Call("CreateAction", is_certain=False),
+    "Artifacts": _Call("CreateArtifact", is_certain=False),
+    "Contexts": _Call("CreateContext", is_certain=False),
 }
 
 
@@ -79,4 +81,5 @@ def _compare(step_name: str, call: _Call, request: JsonObject, place: JsonPath) 
     shape = model.operation_model(call.operation).input_shape
     for mismatch in compare_with_shape(request, shape, without=call.own_members | _OPTIONAL_IN_STEPS):
         where = (*place, *mismatch.place)
-        yield find(RULE, mismatch.severity, where, f"step {step_name!r}: {mismatch.message}", mismatch.fix)
+        severity = mismatch.severity if call.is_certain else Severity.WARNING
+        yield find(RULE, severity, where, f"step {step_name!r}: {mismatch.message}", mismatch.fix)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _MAX_PATTERN_LENGTH = 2048
 """Longer texts are not matched: a pattern may take exponential time to fail."""
 
+_TEXT, _TRUTH, _WHOLE, _NUMBER = "a string", "true or false", "a whole number", "a number"
+_NUMBERS = {_WHOLE: re.compile(r"-?\d+"), _NUMBER: re.compile(r"-?\d+(\.\d+)?")}
+
 _MAX_CLOSED_ENUM = 20
 """Longer enumerations (instance types, regions) grow faster than anyone's botocore."""
 
@@ -74,10 +77,10 @@ def _compare(value: JsonValue, shape: Any, place: JsonPath, without: frozenset[s
         if isinstance(value, str):
             yield from _compare_text(value, shape, place)
         else:
-            yield _wrong_kind(value, "a string", place)
+            yield _wrong_kind(value, _TEXT, place)
     elif kind == "boolean":
         if not isinstance(value, bool):
-            yield _wrong_kind(value, "true or false", place)
+            yield _wrong_kind(value, _TRUTH, place)
     elif kind in ("integer", "long", "float", "double"):
         yield from _compare_number(value, shape, place, is_whole=kind in ("integer", "long"))
 
@@ -129,7 +132,7 @@ def _compare_map(value: JsonValue, shape: Any, place: JsonPath) -> Iterator[Mism
 
 
 def _compare_number(value: JsonValue, shape: Any, place: JsonPath, *, is_whole: bool) -> Iterator[Mismatch]:
-    expected = "a whole number" if is_whole else "a number"
+    expected = _WHOLE if is_whole else _NUMBER
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         yield _wrong_kind(value, expected, place)
         return
@@ -167,7 +170,20 @@ def _compare_size(size: int, shape: Any, place: JsonPath, unit: str) -> Iterator
 
 
 def _wrong_kind(value: JsonValue, expected: str, place: JsonPath) -> Mismatch:
-    return Mismatch(place, Severity.ERROR, f"expected {expected}, found {describe_kind(value)}.")
+    # A scalar that reads as the wanted one (5 for "5") may be converted by the service; boto3 would refuse it.
+    severity = Severity.WARNING if _reads_as(value, expected) else Severity.ERROR
+    return Mismatch(place, severity, f"expected {expected}, found {describe_kind(value)}.")
+
+
+def _reads_as(value: JsonValue, expected: str) -> bool:
+    if expected == _TEXT:
+        return isinstance(value, (bool, int, float))
+    if not isinstance(value, str):
+        return False
+    if expected == _TRUTH:
+        return value in ("true", "false")
+    pattern = _NUMBERS.get(expected)
+    return bool(pattern and pattern.fullmatch(value))
 
 
 @lru_cache(maxsize=512)

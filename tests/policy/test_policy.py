@@ -42,7 +42,7 @@ def test_what_the_sdks_write_passes(name: str) -> None:
     ("keys", "value", "finding"),
     [
         (("RoleArn",), "me", "error ...RoleArn: step 'Train': too short: 2 characters, at least 20 needed."),
-        (("RoleArn",), 5, "error ...RoleArn: step 'Train': expected a string, found the number 5."),
+        (("RoleArn",), 5, "warning ...RoleArn: step 'Train': expected a string, found the number 5."),
         (
             ("AlgorithmSpecification", "TrainingInputMode"),
             "Fiel",
@@ -62,7 +62,7 @@ def test_what_the_sdks_write_passes(name: str) -> None:
         (
             ("ResourceConfig", "InstanceCount"),
             "1",
-            "error ...ResourceConfig.InstanceCount: step 'Train': expected a whole number, found the string '1'.",
+            "warning ...ResourceConfig.InstanceCount: step 'Train': expected a whole number, found the string '1'.",
         ),
         (
             ("ResourceConfig", "VolumeSizeInGB"),
@@ -82,7 +82,17 @@ def test_what_the_sdks_write_passes(name: str) -> None:
         (
             ("HyperParameters", "num_round"),
             50,
-            "error ...HyperParameters.num_round: step 'Train': expected a string, found the number 50.",
+            "warning ...HyperParameters.num_round: step 'Train': expected a string, found the number 50.",
+        ),
+        (
+            ("ResourceConfig", "InstanceCount"),
+            "two",
+            "error ...ResourceConfig.InstanceCount: step 'Train': expected a whole number, found the string 'two'.",
+        ),
+        (
+            ("EnableNetworkIsolation",),
+            "true",
+            "warning ...EnableNetworkIsolation: step 'Train': expected true or false, found the string 'true'.",
         ),
         (
             ("EnableNetworkIsolation",),
