@@ -1,0 +1,77 @@
+"""Which variables a job sees, by value."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from airflow_sm_pipelines.engine.jobs.job_environment import build_environment, rewrite_paths
+
+
+@pytest.mark.parametrize(
+    ("text", "rewritten"),
+    [
+        ("/opt/ml", "/job"),
+        ("/opt/ml/model", "/job/model"),
+        ("--in=/opt/ml/input,/opt/ml/output", "--in=/job/input,/job/output"),
+        ("ls /opt/ml; ls '/opt/ml'", "ls /job; ls '/job'"),
+        ("/opt/mlflow/x", "/opt/mlflow/x"),
+        ("/opt/ml-tools", "/opt/ml-tools"),
+        ("/opt/ml.bak", "/opt/ml.bak"),
+    ],
+)
+def test_only_the_path_itself_is_rewritten(text: str, rewritten: str) -> None:
+    assert rewrite_paths(text, Path("/job")) == rewritten
+
+
+def build(tmp_path: Path, host: dict[str, str], requested: dict[str, str] | None = None) -> dict[str, str]:
+    return build_environment(
+        host=host,
+        aws={"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_ACCESS_KEY_ID": "local"},
+        requested=requested or {},
+        contract={"TRAINING_JOB_NAME": "job"},
+        home=tmp_path,
+        programs=[Path("/env/bin")],
+    )
+
+
+def test_nothing_of_the_users_environment_but_network_and_pip_settings_arrives(tmp_path: Path) -> None:
+    host = {
+        "AWS_PROFILE": "prod",
+        "AWS_ACCESS_KEY_ID": "AKIA",
+        "DATABASE_URL": "postgres://",
+        "PYTHONPATH": "/mine",
+        "HTTPS_PROXY": "http://proxy",
+        "NO_PROXY": "internal",
+        "PIP_INDEX_URL": "http://index",
+        "UV_INDEX_URL": "http://index",
+    }
+    seen = build(tmp_path, host)
+    assert not {"AWS_PROFILE", "DATABASE_URL"} & seen.keys()
+    assert "/mine" not in seen["PYTHONPATH"]
+    assert seen["AWS_ACCESS_KEY_ID"] == "local"
+    assert seen["HTTPS_PROXY"] == "http://proxy"
+    assert seen["NO_PROXY"] == "127.0.0.1,localhost,internal"
+    assert seen["PIP_INDEX_URL"] == seen["UV_INDEX_URL"] == "http://index"
+
+
+def test_the_request_may_set_anything_but_the_endpoint(tmp_path: Path) -> None:
+    requested = {"TZ": "Europe/Zurich", "PYTHONPATH": "/opt/ml/code", "AWS_ENDPOINT_URL": "https://example.invalid"}
+    seen = build(tmp_path, {}, requested)
+    assert seen["TZ"] == "Europe/Zurich"
+    assert seen["PYTHONPATH"].endswith(":/opt/ml/code")
+    assert seen["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
+
+
+def test_pip_finds_the_users_own_configuration_from_the_jobs_home(tmp_path: Path) -> None:
+    settings = tmp_path / ".config" / "pip" / "pip.conf"
+    settings.parent.mkdir(parents=True)
+    settings.write_text("[global]\n")
+    assert build(tmp_path, {"HOME": str(tmp_path)})["PIP_CONFIG_FILE"] == str(settings)
+    assert "PIP_CONFIG_FILE" not in build(tmp_path, {"HOME": str(tmp_path / "none")})
+
+
+def test_the_sdk_is_told_to_keep_its_usage_data(tmp_path: Path) -> None:
+    seen = build(tmp_path, {})
+    assert "TelemetryOptOut: true" in Path(seen["SAGEMAKER_USER_CONFIG_OVERRIDE"]).read_text()
