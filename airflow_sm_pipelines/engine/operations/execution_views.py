@@ -85,6 +85,11 @@ def list_pipeline_executions(context: OperationContext, request: Request) -> Res
         version = select_version(context, pipeline, version=None, alias=request["PipelineVersionAlias"])
         filters.append(("version = ?", version.version))
     records, after = context.store.executions.page(filters, paging.page)
+    # Asked once for each version: whoever watches many executions calls this often.
+    aliases = {
+        number: context.store.pipelines.aliases(pipeline.name, number)
+        for number in {record.version for record in records}
+    }
     summaries = [
         present(
             PipelineExecutionArn=record.arn,
@@ -93,7 +98,7 @@ def list_pipeline_executions(context: OperationContext, request: Request) -> Res
             PipelineExecutionDescription=record.description,
             PipelineExecutionDisplayName=record.display_name,
             PipelineExecutionFailureReason=record.failure_reason,
-            PipelineVersionAliases=context.store.pipelines.aliases(record.pipeline, record.version) or None,
+            PipelineVersionAliases=aliases[record.version] or None,
         )
         for record in records
     ]

@@ -26,7 +26,7 @@ def encode_document(value: Any) -> str:
 
 def decode_document(text: str) -> Any:
     """The document that ``encode_document`` wrote."""
-    return json.loads(text, object_hook=_decode_special)
+    return _DECODER.decode(text)
 
 
 def _encode_special(value: Any) -> Any:
@@ -41,3 +41,7 @@ def _decode_special(value: dict[str, Any]) -> Any:
     if len(value) == 1 and isinstance(value.get("$time"), int):
         return from_ms(value["$time"])
     return value
+
+
+# Made once: with an object hook, json.loads would make a decoder for every call.
+_DECODER = json.JSONDecoder(object_hook=_decode_special)
