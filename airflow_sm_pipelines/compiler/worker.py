@@ -50,7 +50,6 @@ _JOB_STARTS = (
     "CreateAutoMLJobV2",
     "StartPipelineExecution",
 )
-_AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 _METADATA_HOSTS = ("169.254.169.254", "169.254.170.2", "fd00:ec2::254")
 _TELEMETRY_HOSTS = ("sm-pysdk-t-", "dev-exp-t-")
 _PACKAGES = frozenset({"site-packages", "dist-packages"})
@@ -494,13 +493,26 @@ def _is_aws_url(url: str | None) -> bool:
 
 
 def _is_aws_host(host: str) -> bool:
-    return host in _METADATA_HOSTS or host.endswith(_AWS_DOMAINS)
+    return host in _METADATA_HOSTS or host.endswith(_aws_domains())
+
+
+@functools.lru_cache(maxsize=1)
+def _aws_domains() -> tuple[str, ...]:
+    """Give the domains of every AWS partition, as botocore's endpoint data has them."""
+    endpoints = importlib.import_module("botocore.session").get_session().get_data("endpoints")
+    found = set()
+    for partition in endpoints["partitions"]:
+        variants = partition.get("defaults", {}).get("variants", ())
+        found |= {place["dnsSuffix"] for place in (partition, *variants) if "dnsSuffix" in place}
+    return tuple(f".{domain}" for domain in sorted(found))
 
 
 def _guard_network() -> None:
     """Refuse every connection to the SDK's telemetry and, where AWS is a loopback endpoint, to the real AWS."""
     endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
     is_local = endpoint.split("://")[-1].split("/")[0].rsplit(":", 1)[0].strip("[]") in _LOOPBACK_HOSTS
+    with contextlib.suppress(ImportError):  # without botocore there is no SDK, which is said later
+        _aws_domains()  # not from within the hook below
     if is_local:
         # Nothing on loopback comes back after a pause of seconds.
         os.environ.setdefault("AWS_MAX_ATTEMPTS", "2")

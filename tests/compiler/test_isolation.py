@@ -6,12 +6,19 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 
 if TYPE_CHECKING:
     from .conftest import Compiler
 
 Write = Callable[[str], str]
+
+
+def public_host(service: str, region: str = "us-east-1") -> str:
+    """The address of the real service, as botocore knows it."""
+    client = boto3.client(service, region_name=region, aws_access_key_id="k", aws_secret_access_key="s")
+    return str(client.meta.endpoint_url).removeprefix("https://")
 
 
 def test_what_a_script_prints_goes_to_the_log_and_spoils_nothing(compile_stub: Compiler, write_script: Write):
@@ -92,11 +99,11 @@ def test_a_script_may_import_its_neighbours_and_read_files_beside_it(
 def test_a_client_made_for_a_public_aws_address_is_kept_at_the_local_endpoint(
     compile_stub: Compiler, write_script: Write
 ):
-    script = """
+    script = f"""
 from sagemaker.workflow.pipeline import Pipeline
 
 def get_pipeline(session):
-    sts = session.boto_session.client("sts", endpoint_url="https://sts.us-east-1.amazonaws.com")
+    sts = session.boto_session.client("sts", endpoint_url="https://{public_host("sts")}")
     return Pipeline("sts", steps=[sts.meta.endpoint_url, sts.get_caller_identity()["Account"]])
 """
     steps = json.loads(compile_stub(write_script(script)).definition_text)["Steps"]
@@ -106,11 +113,12 @@ def get_pipeline(session):
 @pytest.mark.parametrize(
     ("host", "reason"),
     [
-        ("sts.us-east-1.amazonaws.com", "AWS is http://127.0.0.1"),
+        (public_host("sts"), "AWS is http://127.0.0.1"),
+        (public_host("sts", "cn-north-1"), "AWS is http://127.0.0.1"),
         ("169.254.169.254", "AWS is http://127.0.0.1"),
-        ("sm-pysdk-t-us-east-1.s3.us-east-1.amazonaws.com", "no telemetry"),
+        (f"sm-pysdk-t-us-east-1.{public_host('s3')}", "no telemetry"),
     ],
-    ids=["AWS", "instance metadata", "telemetry"],
+    ids=["AWS", "AWS in China", "instance metadata", "telemetry"],
 )
 def test_a_connection_to_real_aws_is_refused_beside_a_local_endpoint(
     compile_stub: Compiler, write_script: Write, host: str, reason: str
