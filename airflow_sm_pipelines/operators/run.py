@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
 
 _KILL_PATIENCE_SECONDS = 4.0
+_DEATH_PATIENCE_SECONDS = 10.0
 
 
 class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
@@ -142,6 +143,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         self.studio_domain_id = studio_domain_id
         self._execution_arn: str | None = None
         self._identity: TaskIdentity | None = None
+        self._is_ended_by_hand = False
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Start, or take up, the execution; wait for its end, or defer; publish."""
@@ -211,6 +213,10 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         thread = threading.Thread(target=self._stop_execution, args=(self._execution_arn, is_timeout), daemon=True)
         thread.start()
         thread.join(_KILL_PATIENCE_SECONDS)
+        if self._is_ended_by_hand:
+            # Airflow lets the interrupted code go on until SIGKILL: it would see the execution stopped, and report a
+            # failure that may reach the task's next attempt.
+            time.sleep(_DEATH_PATIENCE_SECONDS)
 
     # --- before the execution ---------------------------------------------------------------------------------------
 
@@ -391,6 +397,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         if state == "running":
             self.log.info("The worker is going away; execution %s goes on for the next attempt.", arn)
             return
+        self._is_ended_by_hand = state is not None
         try:
             stopped = self.make_hook().stop_execution(arn, token=make_stop_token(arn))
         except PipelineApiError as error:
@@ -400,17 +407,22 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
 
     def _task_state(self) -> str | None:
         """The state Airflow has for this task instance now; None in ``airflow dags test``, where nobody else has it."""
+        from airflow.sdk.exceptions import AirflowRuntimeError
         from airflow.sdk.execution_time import task_runner
 
         identity = self._identity
         comms = getattr(task_runner, "SUPERVISOR_COMMS", None)
         if identity is None or comms is None or type(comms).__name__ == "InProcessSupervisorComms":
             return None
-        states = task_runner.RuntimeTaskInstance.get_task_states(
-            dag_id=identity.dag_id,
-            task_ids=[identity.task_id],
-            run_ids=[identity.run_id],
-            map_index=identity.map_index,
-        ).get(identity.run_id, {})
+        try:
+            states = task_runner.RuntimeTaskInstance.get_task_states(
+                dag_id=identity.dag_id,
+                task_ids=[identity.task_id],
+                run_ids=[identity.run_id],
+                map_index=identity.map_index,
+            ).get(identity.run_id, {})
+        except (AirflowRuntimeError, OSError) as error:
+            self.log.warning("Airflow does not say why this task is killed, so its execution goes on: %s", error)
+            return "running"
         state = states.get(identity.task_id, states.get(f"{identity.task_id}_{identity.map_index}"))
         return None if state is None else str(getattr(state, "value", state))

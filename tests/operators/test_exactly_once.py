@@ -85,7 +85,7 @@ with DAG("mortal", schedule=None, default_args={"retries": 1, "retry_delay": tim
             deferrable=False,
             waiter_delay=1,
             retries=0,
-            execution_timeout=timedelta(seconds=8) if name == "timed-out" else None,
+            execution_timeout=timedelta(seconds=40) if name == "timed-out" else None,
         )
     SageMakerRunPipelineOperator.partial(task_id="mapped", pipeline_name="mapped", waiter_delay=1).expand(
         parameters=[{"MaxDepth": depth} for depth in (1, 2, 3)]
@@ -127,7 +127,7 @@ def test_one_intention_starts_one_execution(endpoint: tuple[FakeSageMaker, str],
         cluster.wait_for(
             lambda: (
                 state_of("marked-sync") == state_of("cleared-sync") == "running"
-                and all(fake.executions_of(name) for name in BY_HAND)
+                and all(fake.executions_of(name) for name in ("marked-sync", "cleared-sync"))
             ),
             "every execution to start",
             timeout_seconds=240,
