@@ -1,4 +1,4 @@
-"""The Airflow plugin of this package: it names the operators' links, so that the UI can show those of stored DAGs.
+"""The Airflow plugin of this package; views of pipelines in the Airflow UI will stand here.
 
 Airflow reads it from the ``airflow.plugins`` entry point at every start; provider-declared plugins are skipped while
 ``[core] lazy_discover_providers`` is on, its default.
@@ -6,7 +6,10 @@ Airflow reads it from the ``airflow.plugins`` entry point at every start; provid
 
 from __future__ import annotations
 
-from airflow.sdk.plugins_manager import AirflowPlugin
+try:
+    from airflow.sdk.plugins_manager import AirflowPlugin
+except ImportError:  # Airflow 3.1; delete when 3.2 is the oldest
+    from airflow.plugins_manager import AirflowPlugin  # type: ignore[assignment]
 
 
 class SageMakerPipelinesPlugin(AirflowPlugin):
