@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.server.console import CONSOLE_PATH
 from airflow_sm_pipelines.server.local_account import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 
 if TYPE_CHECKING:
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 #: Tells a child that it talks to the local endpoint, and where that is.
 ENDPOINT_MARKER = "SM_PIPELINES_ENDPOINT"
+
+#: Where a child's links to pipelines and executions lead.
+CONSOLE_VARIABLE = "SM_PIPELINES_CONSOLE_URL"
 
 #: Every way the AWS SDKs learn credentials, a role or another account from the environment (botocore's configuration
 #: reference and its credential providers): a child must find none of them, or a call could reach a real account.
@@ -69,6 +73,7 @@ def child_environment(base_env: Mapping[str, str], url: str, region: str) -> dic
             "AWS_SHARED_CREDENTIALS_FILE": _NO_FILE,
             "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
             ENDPOINT_MARKER: url,
+            CONSOLE_VARIABLE: f"{url}{CONSOLE_PATH}",
         }
     )
     host = url.split("://", 1)[-1].rsplit(":", 1)[0].strip("[]")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.exceptions import LocalEndpointError
 from airflow_sm_pipelines.server.child_environment import child_environment
 from airflow_sm_pipelines.server.functions import find_function
 from airflow_sm_pipelines.server.local_account import ACCESS_KEY_ID, ACCOUNT_ID, SECRET_ACCESS_KEY
@@ -28,9 +30,15 @@ def make_engine_services(
     :param url: the endpoint's URL, for S3 and for jobs.
     :param region: the endpoint's region.
     :param cache_dir: where images' environments are kept.
+    :raises LocalEndpointError: when the user's table of images, named by ``SM_PIPELINES_IMAGES``, cannot be read.
     """
+    from airflow_sm_pipelines.engine.jobs import ImageCatalog, ImageError
     from airflow_sm_pipelines.engine.services import EngineServices
 
+    try:
+        images = ImageCatalog.load(env=os.environ)
+    except ImageError as error:
+        raise LocalEndpointError(str(error)) from error
     logs = LogWriter(front, region)
     return EngineServices(
         region=region,
@@ -41,6 +49,7 @@ def make_engine_services(
         write_logs=logs.write,
         find_function=lambda name: find_function(name, region),
         environment=aws_environment(url, region),
+        images=images,
         validate_request=codec.find_violations,
     )
 

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.server.aws_errors import error_response
+from airflow_sm_pipelines.server.console import CONSOLE_PATH
 from airflow_sm_pipelines.server.functions import with_code_inlined
 from airflow_sm_pipelines.server.hosts import is_allowed_host, is_allowed_origin, parse_virtual_bucket
 from airflow_sm_pipelines.server.http_messages import Request, Response
@@ -51,6 +52,7 @@ class Front:
         self._journal = RequestJournal(database, moto.call, moto.load)
         self._roles = Roles(self.call_moto)
         self._sagemaker: Callable[[Request], Response] = self.call_moto
+        self._console: Callable[[Request], Response] = self.call_moto
 
     def restore(self) -> None:
         """Put moto's state back, before the first request."""
@@ -59,12 +61,14 @@ class Front:
         self._objects.restore_notifications()
         self._queues.restore()
 
-    def attach(self, sagemaker: Callable[[Request], Response]) -> None:
-        """Send SageMaker's requests to a service of our own from now on.
+    def attach(self, sagemaker: Callable[[Request], Response], console: Callable[[Request], Response]) -> None:
+        """Send SageMaker's requests, and those for the console's pages, to services of our own from now on.
 
-        :param sagemaker: answers them.
+        :param sagemaker: answers the first.
+        :param console: answers the second.
         """
         self._sagemaker = sagemaker
+        self._console = console
 
     def close(self) -> None:
         """Finish what waits to be written or removed."""
@@ -111,6 +115,8 @@ class Front:
             request = Request({**request.environ, "HTTP_AUTHORIZATION": scope}, request.body)
         if request.target.startswith("SageMaker."):
             return self._sagemaker(request)
+        if request.path == CONSOLE_PATH or request.path.startswith(f"{CONSOLE_PATH}/"):
+            return self._console(request)
         self._roles.prepare(request)
         request = with_code_inlined(request)
         if request.service == "iam" and request.operation == "SimulatePrincipalPolicy":

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 from airflow_sm_pipelines.server.child_environment import child_environment
+from airflow_sm_pipelines.server.console import CONSOLE_PATH
 from airflow_sm_pipelines.server.hosts import LOOPBACK_NAMES
 from airflow_sm_pipelines.server.local_account import ACCOUNT_ID, resolve_region
 from airflow_sm_pipelines.server.state_directory import StateDirectory
@@ -37,17 +38,31 @@ class RunningServer:
     :ivar region: the region its ARNs name.
     :ivar account_id: the account its ARNs name.
     :ivar state_dir: where it keeps its state.
+    :ivar isolation: how jobs are kept apart on this machine, in a sentence.
     """
 
     def __init__(
-        self, *, endpoint_url: str, region: str, state_dir: Path, engine: Engine, closing: contextlib.ExitStack
+        self,
+        *,
+        endpoint_url: str,
+        region: str,
+        state_dir: Path,
+        engine: Engine,
+        isolation: str,
+        closing: contextlib.ExitStack,
     ) -> None:
         self.endpoint_url = endpoint_url
         self.region = region
         self.account_id = ACCOUNT_ID
         self.state_dir = state_dir
         self.engine = engine
+        self.isolation = isolation
         self._closing = closing
+
+    @property
+    def console_url(self) -> str:
+        """Where its pipelines and executions are shown in a browser."""
+        return f"{self.endpoint_url}{CONSOLE_PATH}"
 
     def environment(self) -> dict[str, str]:
         """This process's environment, changed so that a child sees the endpoint as AWS and no real credentials."""
@@ -116,7 +131,8 @@ def _start(
     from airflow_sm_pipelines.engine import Engine
     from airflow_sm_pipelines.engine.errors import ServiceError
     from airflow_sm_pipelines.environments import default_cache_dir
-    from airflow_sm_pipelines.server.engine_services import make_engine_services
+    from airflow_sm_pipelines.server.console import Console
+    from airflow_sm_pipelines.server.engine_services import make_client, make_engine_services
     from airflow_sm_pipelines.server.sagemaker_codec import SageMakerCodec
     from airflow_sm_pipelines.server.sagemaker_service import SageMakerService
 
@@ -129,7 +145,8 @@ def _start(
         front, codec, url=url, region=region, cache_dir=cache_dir or default_cache_dir(os.environ)
     )
     engine = Engine(directory.path / "engine", services)
-    front.attach(SageMakerService(engine, codec, refusals=ServiceError, fallback=front.call_moto).call)
+    console = Console(engine, refusals=ServiceError, logs=make_client("logs", url=url, region=region))
+    front.attach(SageMakerService(engine, codec, refusals=ServiceError, fallback=front.call_moto).call, console.call)
     listener.start()
     closing.callback(listener.stop)
     # Jobs that are being stopped still write to the endpoint: the engine goes first.
@@ -137,7 +154,12 @@ def _start(
     engine.start()
     directory.announce(url)
     return RunningServer(
-        endpoint_url=url, region=region, state_dir=directory.path, engine=engine, closing=closing.pop_all()
+        endpoint_url=url,
+        region=region,
+        state_dir=directory.path,
+        engine=engine,
+        isolation=services.isolation.sentence,
+        closing=closing.pop_all(),
     )
 
 

@@ -96,7 +96,7 @@ def open_endpoint(state_dir: Path, *, host_names: tuple[str, ...] = ()) -> Itera
         closing.callback(directory.release)
         front, listener = start_front(closing, directory.path, address=("127.0.0.1", 0), host_names=host_names)
         service = SageMakerService(engine, SageMakerCodec(), refusals=RefusedError, fallback=front.call_moto)
-        front.attach(service.call)
+        front.attach(service.call, front.call_moto)
         listener.start()
         url = f"http://127.0.0.1:{listener.port}"
         directory.announce(url)

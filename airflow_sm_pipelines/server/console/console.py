@@ -110,16 +110,23 @@ class Console:
         group = f"/aws/sagemaker/{_LOG_GROUPS[kind]}"
         lines: list[tuple[str, datetime, str]] = []
         try:
-            pages = self._logs.get_paginator("filter_log_events").paginate(
-                logGroupName=group, logStreamNamePrefix=f"{job}/", PaginationConfig={"MaxItems": _MAX_LOG_EVENTS}
-            )
-            for page in pages:
-                for event in page["events"]:
-                    when = datetime.fromtimestamp(event["timestamp"] / 1000, timezone.utc)
-                    lines.append((event["logStreamName"].rpartition("/")[2], when, event["message"]))
+            answer = self._logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{job}/")
+            for stream in answer["logStreams"]:
+                lines += self._stream(group, stream["logStreamName"])
         except self._logs.exceptions.ResourceNotFoundException:
             pass
+        lines.sort(key=lambda line: line[1])
         return render_log(LogPage(group, job, lines, is_cut=len(lines) >= _MAX_LOG_EVENTS))
+
+    def _stream(self, group: str, name: str) -> list[tuple[str, datetime, str]]:
+        answer = self._logs.get_log_events(
+            logGroupName=group, logStreamName=name, startFromHead=True, limit=_MAX_LOG_EVENTS
+        )
+        host = name.rpartition("/")[2]
+        return [
+            (host, datetime.fromtimestamp(event["timestamp"] / 1000, timezone.utc), event["message"])
+            for event in answer["events"]
+        ]
 
     def _pages(self, operation: str, key: str, **request: Any) -> Iterator[Mapping[str, Any]]:
         token: dict[str, str] = {}
