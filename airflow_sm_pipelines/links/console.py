@@ -103,6 +103,15 @@ def make_endpoint_url(console_url: str, pipeline_name: str, *, execution_id: str
     return f"{address}/executions/{quote(execution_id)}" if execution_id else address
 
 
+def make_endpoint_logs_url(console_url: str, job_arn: str) -> str:
+    """Where an endpoint that is not AWS shows a job's log.
+
+    :param console_url: the value of :data:`CONSOLE_VARIABLE`.
+    :param job_arn: ``arn:…:training-job/<name>``.
+    """
+    return f"{console_url.rstrip('/')}/logs/{quote(job_arn.rpartition(':')[2])}"
+
+
 def make_logs_url(group: str, stream_prefix: str, *, region: str, partition: str) -> str | None:
     """Where the log streams of a job are shown; None for a partition whose console is not known here."""
     if partition not in _CONSOLES:

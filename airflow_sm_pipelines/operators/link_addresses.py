@@ -12,6 +12,7 @@ from airflow_sm_pipelines.links.console import (
     EXECUTION_LINK_KEY,
     LOGS_LINK_KEY,
     PIPELINE_LINK_KEY,
+    make_endpoint_logs_url,
     make_endpoint_url,
     make_logs_url,
     make_pipeline_url,
@@ -40,10 +41,15 @@ def resolve_pipeline_links(
 def resolve_logs_link(hook: SageMakerPipelinesHook, report: ExecutionReport) -> dict[str, str]:
     """The link to the logs of the first step that failed, or else of the last step that ran a job."""
     steps = report.failed_steps or tuple(reversed(report.steps))
-    location = next((found for step in steps if (found := resolve_log_location(step.job_arn))), None)
-    if location is None or not hook.is_aws_endpoint:
+    arn = next((step.job_arn for step in steps if resolve_log_location(step.job_arn)), None)
+    location = resolve_log_location(arn)
+    if arn is None or location is None:
         return {}
-    url = make_logs_url(*location, region=hook.conn_region_name, partition=hook.conn_partition)
+    if hook.is_aws_endpoint:
+        url = make_logs_url(*location, region=hook.conn_region_name, partition=hook.conn_partition)
+    else:
+        console = os.environ.get(CONSOLE_VARIABLE)
+        url = make_endpoint_logs_url(console, arn) if console and location[1] else None
     return {LOGS_LINK_KEY: url} if url else {}
 
 

@@ -69,6 +69,12 @@ def test_an_endpoint_with_pages_of_its_own_is_linked(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("SM_PIPELINES_CONSOLE_URL", "http://127.0.0.1:4566/console/")
     links = resolve_pipeline_links(hook(is_aws=False), pipeline="p", execution_arn=ARN, studio_domain_id=None)
     assert links["sagemaker_execution_link"] == "http://127.0.0.1:4566/console/pipelines/p/executions/abc"
+    report = ExecutionReport(
+        ARN, "Failed", steps=(StepReport("T", "Training", "Failed", job_arn="arn:aws:s:r:1:training-job/t-1"),)
+    )
+    assert resolve_logs_link(hook(is_aws=False), report) == {
+        "sagemaker_logs_link": "http://127.0.0.1:4566/console/logs/training-job/t-1"
+    }
 
 
 def test_the_button_shows_what_the_operator_published() -> None:
