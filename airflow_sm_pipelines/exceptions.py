@@ -18,6 +18,10 @@ class ParameterError(SageMakerPipelinesError, ValueError):
     """Pipeline parameter values that do not fit the definition: its message lists every finding."""
 
 
+class PolicyError(SageMakerPipelinesError, ValueError):
+    """A team's policy that cannot be read or holds what no policy has: its message lists every finding."""
+
+
 class CompileError(SageMakerPipelinesError):
     """A pipeline script that did not yield a definition: its message names the script and the cause."""
 
