@@ -86,4 +86,6 @@ def xcom(airflow: AirflowCluster, path: str, task_id: str, key: str) -> Any:
     try:
         return airflow.call("GET", f"{path}/taskInstances/{task_id}/xcomEntries/{key}")["value"]
     except urllib.error.HTTPError as error:
-        raise AssertionError(f"no XCom {key} of {task_id}: {error}") from error
+        log = airflow.call("GET", f"{path}/taskInstances/{task_id}/logs/1?full_content=true")["content"]
+        lines = "\n".join(str(line) for line in log)
+        raise AssertionError(f"no XCom {key} of {task_id}: {error}\n{lines}\n{airflow.log_tails()}") from error
