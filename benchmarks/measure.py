@@ -42,6 +42,8 @@ def alternate(runs: int, *measures: Callable[[], Mapping[str, float]]) -> list[d
 
 def run_probe(command: Sequence[str], env: Mapping[str, str]) -> dict[str, float]:
     """Run a probe that prints one JSON object of figures as its last line."""
-    finished = subprocess.run(list(command), env=dict(env), check=True, stdout=subprocess.PIPE, timeout=300)
+    finished = subprocess.run(
+        list(command), env=dict(env), check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=300
+    )
     figures: dict[str, float] = json.loads(finished.stdout.splitlines()[-1])
     return figures
