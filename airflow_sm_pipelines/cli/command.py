@@ -74,6 +74,7 @@ def _add_compile(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("reference", metavar="SCRIPT:FUNCTION", help="for example pipelines/train.py:get_pipeline")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write there instead of to standard output")
+    _add_policy_options(parser)
     _add_compile_options(parser)
     parser.set_defaults(run=_run_compile)
 
@@ -89,6 +90,7 @@ def _add_validate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help=_SOURCE_HELP)
     parser.add_argument("--json", action="store_true", dest="as_json", help="write the findings as JSON")
     parser.add_argument("--strict", action="store_true", help="let warnings count as errors")
+    _add_policy_options(parser)
     _add_compile_options(parser)
     parser.set_defaults(run=_run_validate)
 
@@ -106,6 +108,16 @@ def _add_diff(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.add_argument("--json", action="store_true", dest="as_json", help="write the changes as JSON")
     _add_compile_options(parser)
     parser.set_defaults(run=_run_diff)
+
+
+def _add_policy_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("for a team's policy")
+    group.add_argument("--policy", type=Path, metavar="FILE", help="a TOML file of rules: networks, keys, tags, limits")
+    group.add_argument(
+        "--apply-defaults",
+        action="store_true",
+        help="fill the policy's network, keys, limits and tags into every job that has none",
+    )
 
 
 def _add_compile_options(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.sources import Source, UnreadableSourceError, compile_source, read_source
+from airflow_sm_pipelines.cli.sources import Source, UnreadableSourceError, compile_source, read_policy, read_source
 from airflow_sm_pipelines.cli.terminal import paint
 from airflow_sm_pipelines.definition import diff_definitions, inspect_definition, parse_definition, render_changes
 from airflow_sm_pipelines.definition.json_text import JsonText
@@ -16,12 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_sm_pipelines.definition import JsonObject, JsonValue, PipelineDefinition
+    from airflow_sm_pipelines.policy import TeamPolicy
 
 
 def run_compile(arguments: argparse.Namespace) -> int:
     """Write the definition that a pipeline script makes."""
+    policy = read_policy(arguments)
     compiled = compile_source(arguments.reference, arguments)
-    text = json.dumps(json.loads(compiled.definition_text), indent=2, ensure_ascii=False) + "\n"
+    document: JsonValue = json.loads(compiled.definition_text)
+    if policy is not None and arguments.apply_defaults:
+        document = _fill_in(parse_definition(compiled.definition_text, name=arguments.reference), policy)
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     if arguments.output is None:
         sys.stdout.write(text)
         return 0
@@ -36,7 +41,11 @@ def run_compile(arguments: argparse.Namespace) -> int:
 
 def run_validate(arguments: argparse.Namespace) -> int:
     """Say what is wrong with definitions; 1 when SageMaker would refuse one."""
-    reports = [_inspect(read_source(source, arguments)) for source in arguments.sources]
+    policy = read_policy(arguments)
+    reports = [
+        _inspect(read_source(source, arguments), policy, is_filled_in=arguments.apply_defaults)
+        for source in arguments.sources
+    ]
     if arguments.as_json:
         print(json.dumps(reports[0] if len(reports) == 1 else reports, indent=2, ensure_ascii=False))
     else:
@@ -65,7 +74,18 @@ def run_diff(arguments: argparse.Namespace) -> int:
     return int(bool(changes) and arguments.exit_code)
 
 
-def _inspect(source: Source) -> JsonObject:
+def _fill_in(definition: PipelineDefinition, policy: TeamPolicy) -> JsonObject:
+    """The definition with the team's defaults; what was filled in is told on standard error."""
+    from airflow_sm_pipelines.policy import with_team_defaults
+
+    filled = with_team_defaults(definition, policy)
+    changes = diff_definitions(definition, filled)
+    if changes:
+        print(f"Filled in from {policy.name}:\n{render_changes(changes)}", file=sys.stderr)
+    return filled.to_json()
+
+
+def _inspect(source: Source, policy: TeamPolicy | None, *, is_filled_in: bool) -> JsonObject:
     """The report on one definition, as ``--json`` shows it."""
     definition, problems = inspect_definition(source.text)
     findings: list[JsonValue] = [
@@ -80,7 +100,7 @@ def _inspect(source: Source) -> JsonObject:
         for problem in problems
     ]
     if definition is not None and not problems:
-        findings += _check(definition, source.text)
+        findings += _check(definition, source.text, policy, is_filled_in=is_filled_in)
     is_valid = not any(finding["severity"] == "error" for finding in findings if isinstance(finding, dict))
     report: JsonObject = {"source": source.name, "valid": is_valid, "findings": findings}
     if definition is not None:
@@ -89,13 +109,20 @@ def _inspect(source: Source) -> JsonObject:
     return report
 
 
-def _check(definition: PipelineDefinition, text: bytes) -> list[JsonValue]:
-    from airflow_sm_pipelines.policy import check_definition
+def _check(
+    definition: PipelineDefinition, text: bytes, policy: TeamPolicy | None, *, is_filled_in: bool
+) -> list[JsonValue]:
+    from airflow_sm_pipelines.policy import DEFAULT_RULES, check_definition, make_team_rule, with_team_defaults
 
+    rules = DEFAULT_RULES
+    if policy is not None:
+        rules = (*DEFAULT_RULES, make_team_rule(policy))
+        if is_filled_in:
+            definition = with_team_defaults(definition, policy)
     document = JsonText(text)
     document.load()
     found: list[JsonValue] = []
-    for finding in sorted(check_definition(definition), key=lambda finding: finding.severity.value):
+    for finding in sorted(check_definition(definition, rules=rules), key=lambda finding: finding.severity.value):
         line, column = document.locate(finding.place)
         found.append(
             {

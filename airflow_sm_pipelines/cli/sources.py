@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.compiler import CompiledPipeline
     from airflow_sm_pipelines.definition import JsonValue
+    from airflow_sm_pipelines.policy import TeamPolicy
 
 
 class UnreadableSourceError(SageMakerPipelinesError):
@@ -80,6 +81,20 @@ def compile_source(reference: str, options: argparse.Namespace) -> CompiledPipel
         timeout_seconds=options.timeout,
         log=lambda line: print(line, file=sys.stderr),
     )
+
+
+def read_policy(options: argparse.Namespace) -> TeamPolicy | None:
+    """The policy that ``--policy`` names, if it names one.
+
+    :raises PolicyError: when the file is no policy.
+    """
+    if options.policy is None:
+        if options.apply_defaults:
+            raise UnreadableSourceError("--apply-defaults fills in what a policy says: name one with --policy FILE.")
+        return None
+    from airflow_sm_pipelines.policy import load_policy
+
+    return load_policy(options.policy)
 
 
 def _read_config(file: Path | None, settings: list[str]) -> dict[str, JsonValue]:

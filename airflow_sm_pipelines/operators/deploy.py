@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +20,9 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.hooks.pipelines import DeployedPipeline, SageMakerPipelinesHook
     from airflow_sm_pipelines.operators.deployment import PipelineTarget
     from airflow_sm_pipelines.operators.source import LoadedDefinition
+    from airflow_sm_pipelines.policy import TeamPolicy
 
-POLICY_CHOICES = ("fail", "warn", "off")
+POLICY_CHOICES = ("enforce", "apply", "warn", "off")
 
 
 class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
@@ -46,8 +49,11 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         kept.
     :param default_bucket: the script's bucket; SageMaker's default bucket where not given.
     :param definition_bucket: where a definition of 100 KB and more goes; ``default_bucket``'s rule where not given.
-    :param policy: ``"fail"`` refuses a definition that SageMaker would refuse, with all findings; ``"warn"`` only logs
-        them, ``"off"`` does not look.
+    :param policy_file: a TOML file with the team's rules, checked besides what SageMaker itself demands. Relative
+        paths start at the DAG file's folder.
+    :param policy: ``"enforce"`` refuses a definition that SageMaker or the team would refuse, with all findings and
+        before any write; ``"apply"`` first fills the team's network, keys, limits and tags into the jobs that have
+        none; ``"warn"`` only logs the findings, ``"off"`` does not look.
     :param compile_timeout_seconds: how long the script may run, its environment already made.
     :param studio_domain_id: ``d-…``: lets the link lead to the pipeline itself instead of to Studio.
     """
@@ -63,6 +69,7 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         "description",
         "default_bucket",
         "definition_bucket",
+        "policy_file",
         *AWS_TEMPLATE_FIELDS,
     )
     template_fields_renderers = {"config": "json", "tags": "json"}
@@ -84,7 +91,8 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         max_parallel_steps: int | None = None,
         default_bucket: str | None = None,
         definition_bucket: str | None = None,
-        policy: str = "fail",
+        policy_file: str | None = None,
+        policy: str = "enforce",
         compile_timeout_seconds: float = 600,
         studio_domain_id: str | None = None,
         **kwargs: Any,
@@ -104,6 +112,7 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         self.max_parallel_steps = max_parallel_steps
         self.default_bucket = default_bucket
         self.definition_bucket = definition_bucket
+        self.policy_file = policy_file
         self.policy = policy
         self.compile_timeout_seconds = compile_timeout_seconds
         self.studio_domain_id = studio_domain_id
@@ -115,10 +124,11 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
 
         if self.policy not in POLICY_CHOICES:
             raise_final(f"policy={self.policy!r}: expected one of {', '.join(map(repr, POLICY_CHOICES))}.")
+        if self.policy == "apply" and not self.policy_file:
+            raise_final("policy='apply' fills in what a team's policy says: name its file with policy_file.")
         hook = self.make_hook()
         with failing_fast():
-            target = self._target(self._load(hook))
-            self._apply_policy(target)
+            target = self._apply_policy(self._target(self._load(hook)))
             deployed = self._describe(hook, target.name)
             arn, version_id, action = self._write(hook, target, deployed)
             self._tag(hook, arn, target, is_new=action == "created")
@@ -175,21 +185,50 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
             tags={**(loaded.tags or {}), **{key: str(value) for key, value in (self.tags or {}).items()}},
         )
 
-    def _apply_policy(self, target: PipelineTarget) -> None:
-        """Log what the rules find; refuse what SageMaker would refuse.
+    def _apply_policy(self, target: PipelineTarget) -> PipelineTarget:
+        """Fill in the team's defaults if that is asked for; log what the rules find; refuse what must not be deployed.
 
+        :return: the pipeline to deploy.
         :raises DefinitionError: naming every error that was found.
+        :raises PolicyError: when the policy file is none.
         """
         if self.policy == "off":
-            return
-        from airflow_sm_pipelines.policy import Severity, check_definition, render_findings
+            return target
+        from airflow_sm_pipelines.operators.source import resolve_path
+        from airflow_sm_pipelines.policy import (
+            DEFAULT_RULES,
+            Severity,
+            check_definition,
+            load_policy,
+            make_team_rule,
+            render_findings,
+        )
 
-        findings = check_definition(target.definition)
+        rules = DEFAULT_RULES
+        if self.policy_file:
+            team = load_policy(resolve_path(self.policy_file, folder=str(Path(self.dag.fileloc).parent)))
+            rules = (*DEFAULT_RULES, make_team_rule(team))
+            if self.policy == "apply":
+                target = self._with_defaults(target, team)
+        findings = check_definition(target.definition, rules=rules)
         errors = [finding for finding in findings if finding.severity is Severity.ERROR]
-        if errors and self.policy == "fail":
-            raise DefinitionError(f"SageMaker would refuse pipeline '{target.name}':\n{render_findings(errors)}")
+        if errors and self.policy != "warn":
+            refuser = "SageMaker, or the policy of the team," if self.policy_file else "SageMaker"
+            raise DefinitionError(f"{refuser} would refuse pipeline '{target.name}':\n{render_findings(errors)}")
         if findings:
             self.log.warning("Findings in pipeline '%s':\n%s", target.name, render_findings(findings))
+        return target
+
+    def _with_defaults(self, target: PipelineTarget, team: TeamPolicy) -> PipelineTarget:
+        from airflow_sm_pipelines.definition import diff_definitions, render_changes
+        from airflow_sm_pipelines.policy import with_team_defaults
+
+        filled = with_team_defaults(target.definition, team)
+        changes = diff_definitions(target.definition, filled)
+        if not changes:
+            return target
+        self.log.info("Filled in from %s:\n%s", team.name, render_changes(changes))
+        return replace(target, definition=filled, text=json.dumps(filled.to_json()))
 
     def _describe(self, hook: SageMakerPipelinesHook, name: str) -> DeployedPipeline | None:
         try:

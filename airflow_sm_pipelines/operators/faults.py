@@ -3,7 +3,7 @@
 ==================================== ======== =========================================================================
 Fault                                Retried  Because
 ==================================== ======== =========================================================================
-wrong definition, parameter, output  no       the same text gives the same answer
+wrong definition, parameter, policy  no       the same text gives the same answer
 not found, access denied, validation no       somebody must change something first
 throttled, 5xx, unreachable          yes      botocore has already retried for a while; the next attempt re-attaches
 conflict, quota, other API codes     yes      another writer or a full quota passes
@@ -24,12 +24,20 @@ from airflow_sm_pipelines.exceptions import (
     PipelineAccessError,
     PipelineNotFoundError,
     PipelineRequestError,
+    PolicyError,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FINAL_FAULTS = (DefinitionError, ParameterError, PipelineAccessError, PipelineNotFoundError, PipelineRequestError)
+FINAL_FAULTS = (
+    DefinitionError,
+    ParameterError,
+    PipelineAccessError,
+    PipelineNotFoundError,
+    PipelineRequestError,
+    PolicyError,
+)
 """The errors that no retry can mend."""
 
 

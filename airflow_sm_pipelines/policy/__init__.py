@@ -7,6 +7,21 @@ through botocore, the shapes of its calls.
 from __future__ import annotations
 
 from airflow_sm_pipelines.policy.check import DEFAULT_RULES, Rule, check_definition
+from airflow_sm_pipelines.policy.defaults import with_team_defaults
 from airflow_sm_pipelines.policy.findings import Finding, Severity, render_findings
+from airflow_sm_pipelines.policy.governance import make_team_rule
+from airflow_sm_pipelines.policy.team_policy import TeamPolicy, load_policy, parse_policy
 
-__all__ = ["DEFAULT_RULES", "Finding", "Rule", "Severity", "check_definition", "render_findings"]
+__all__ = [
+    "DEFAULT_RULES",
+    "Finding",
+    "Rule",
+    "Severity",
+    "TeamPolicy",
+    "check_definition",
+    "load_policy",
+    "make_team_rule",
+    "parse_policy",
+    "render_findings",
+    "with_team_defaults",
+]

@@ -1,7 +1,7 @@
 """Running rules over a definition.
 
-A rule is a function from a definition to findings. Rules of an organisation (networks, tags, instance types) stand
-beside the ones here: give ``check_definition`` the rules to run.
+A rule is a function from a definition to findings. A team's policy (networks, tags, instance types) is one more rule,
+made by ``make_team_rule``: give ``check_definition`` the rules to run.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ class Severity(str, Enum):
     """How much a finding weighs."""
 
     ERROR = "error"
-    """SageMaker refuses this, when the pipeline is made or when the step starts."""
+    """SageMaker refuses this, when the pipeline is made or when the step starts; or the team's policy does."""
     WARNING = "warning"
     """This works, or may work, but is probably not what its author meant."""
 

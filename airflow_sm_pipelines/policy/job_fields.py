@@ -1,0 +1,187 @@
+"""Where the call of each step type keeps what a team's policy speaks of: networks, keys, roles, instances, tags.
+
+One table, so that checking and filling in mean the same places. Source: the Create* shapes of the SageMaker API; a test
+holds every path against botocore's model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from airflow_sm_pipelines.definition import MISSING, Missing
+from airflow_sm_pipelines.policy.shapes import is_expression
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from airflow_sm_pipelines.definition import JsonObject, JsonPath, JsonValue
+
+EACH = "*"
+"""Stands in a path for every entry of an array."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A member of a step's arguments.
+
+    :param path: keys from ``Arguments``; :data:`EACH` for the entries of an array.
+    :param needs: how many leading keys must be there for the member to have a meaning: a job without outputs needs no
+        key for them. The rest of the path may be made.
+    """
+
+    path: tuple[str, ...]
+    needs: int = 0
+
+    def __str__(self) -> str:
+        return ".".join(self.path).replace(f".{EACH}", "[]")
+
+
+@dataclass(frozen=True, slots=True)
+class JobFields:
+    """The members of one call, by what they decide; empty where the call has none."""
+
+    vpc: tuple[Field, ...] = ()
+    isolation: tuple[Field, ...] = ()
+    traffic_encryption: tuple[Field, ...] = ()
+    volume_keys: tuple[Field, ...] = ()
+    output_keys: tuple[Field, ...] = ()
+    roles: tuple[Field, ...] = ()
+    instance_types: tuple[Field, ...] = ()
+    instance_counts: tuple[Field, ...] = ()
+    volume_sizes: tuple[Field, ...] = ()
+    run_times: tuple[Field, ...] = ()
+    spot: tuple[Field, ...] = ()
+    waits: tuple[Field, ...] = ()
+    images: tuple[Field, ...] = ()
+    tags: tuple[Field, ...] = ()
+
+
+def iter_field(arguments: JsonObject, field: Field) -> Iterator[tuple[JsonPath, JsonValue | Literal[Missing.MISSING]]]:
+    """Every place that the field names in these arguments, with what stands there; ``MISSING`` for nothing or null.
+
+    A place above which an expression stands is given as that expression: nobody knows yet what will be there.
+    """
+    yield from _iter(arguments, field.path, (), field.needs)
+
+
+def _iter(
+    value: JsonValue, rest: tuple[str, ...], place: JsonPath, needs: int
+) -> Iterator[tuple[JsonPath, JsonValue | Literal[Missing.MISSING]]]:
+    if not rest or is_expression(value):
+        yield place, MISSING if value is None else value
+        return
+    key, *tail = rest
+    if key == EACH:
+        for index, item in enumerate(value if isinstance(value, list) else []):
+            yield from _iter(item, tuple(tail), (*place, index), needs - 1)
+    elif isinstance(value, dict) and value.get(key) is not None:
+        yield from _iter(value[key], tuple(tail), (*place, key), needs - 1)
+    elif needs <= 0 and EACH not in tail and (value is None or isinstance(value, dict)):
+        yield (*place, *rest), MISSING
+
+
+def _fields(*paths: str, needs: int = 0) -> tuple[Field, ...]:
+    return tuple(Field(tuple(path.split(".")), needs) for path in paths)
+
+
+def _nested(prefix: tuple[str, ...], fields: tuple[Field, ...]) -> tuple[Field, ...]:
+    return tuple(Field((*prefix, *field.path), len(prefix) + field.needs) for field in fields)
+
+
+def _under(prefixes: tuple[tuple[str, ...], ...], fields: JobFields, tags: tuple[Field, ...]) -> JobFields:
+    """The same fields under other members: the training jobs inside a tuning job."""
+    moved = {
+        name: tuple(field for prefix in prefixes for field in _nested(prefix, getattr(fields, name)))
+        for name in JobFields.__dataclass_fields__
+        if name != "tags"
+    }
+    return JobFields(**moved, tags=tags)
+
+
+_TAGS = _fields("Tags")
+
+_PROCESSING = JobFields(
+    vpc=_fields("NetworkConfig.VpcConfig"),
+    isolation=_fields("NetworkConfig.EnableNetworkIsolation"),
+    traffic_encryption=_fields("NetworkConfig.EnableInterContainerTrafficEncryption"),
+    volume_keys=_fields("ProcessingResources.ClusterConfig.VolumeKmsKeyId", needs=2),
+    output_keys=_fields("ProcessingOutputConfig.KmsKeyId", needs=1),
+    roles=_fields("RoleArn"),
+    instance_types=(
+        *_fields("ProcessingResources.ClusterConfig.InstanceType", needs=3),
+        *_fields("ProcessingResources.ClusterConfig.InstancePreferences.*.InstanceType", needs=5),
+    ),
+    instance_counts=_fields("ProcessingResources.ClusterConfig.InstanceCount", needs=3),
+    volume_sizes=_fields("ProcessingResources.ClusterConfig.VolumeSizeInGB", needs=3),
+    run_times=_fields("StoppingCondition.MaxRuntimeInSeconds"),
+    images=_fields("AppSpecification.ImageUri", needs=2),
+    tags=_TAGS,
+)
+
+_TRAINING = JobFields(
+    vpc=_fields("VpcConfig"),
+    isolation=_fields("EnableNetworkIsolation"),
+    traffic_encryption=_fields("EnableInterContainerTrafficEncryption"),
+    volume_keys=_fields("ResourceConfig.VolumeKmsKeyId", needs=1),
+    output_keys=_fields("OutputDataConfig.KmsKeyId", needs=1),
+    roles=_fields("RoleArn"),
+    instance_types=(
+        *_fields("ResourceConfig.InstanceType", needs=2),
+        *_fields("ResourceConfig.InstanceGroups.*.InstanceType", needs=4),
+        *_fields("ResourceConfig.InstancePreferences.*.InstanceType", needs=4),
+    ),
+    instance_counts=(
+        *_fields("ResourceConfig.InstanceCount", needs=2),
+        *_fields("ResourceConfig.InstanceGroups.*.InstanceCount", needs=4),
+    ),
+    volume_sizes=_fields("ResourceConfig.VolumeSizeInGB", needs=2),
+    run_times=_fields("StoppingCondition.MaxRuntimeInSeconds"),
+    spot=_fields("EnableManagedSpotTraining"),
+    waits=_fields("StoppingCondition.MaxWaitTimeInSeconds"),
+    images=_fields("AlgorithmSpecification.TrainingImage", needs=2),
+    tags=_TAGS,
+)
+
+JOB_FIELDS: Mapping[str, JobFields] = {
+    "Processing": _PROCESSING,
+    "QualityCheck": _PROCESSING,
+    "ClarifyCheck": _PROCESSING,
+    "Training": _TRAINING,
+    "Tuning": _under((("TrainingJobDefinition",), ("TrainingJobDefinitions", EACH)), _TRAINING, _TAGS),
+    "Transform": JobFields(
+        volume_keys=_fields("TransformResources.VolumeKmsKeyId", needs=1),
+        output_keys=_fields("TransformOutput.KmsKeyId", needs=1),
+        instance_types=_fields("TransformResources.InstanceType", needs=2),
+        instance_counts=_fields("TransformResources.InstanceCount", needs=2),
+        tags=_TAGS,
+    ),
+    "AutoML": JobFields(
+        vpc=_fields("AutoMLJobConfig.SecurityConfig.VpcConfig"),
+        traffic_encryption=_fields("AutoMLJobConfig.SecurityConfig.EnableInterContainerTrafficEncryption"),
+        volume_keys=_fields("AutoMLJobConfig.SecurityConfig.VolumeKmsKeyId"),
+        output_keys=_fields("OutputDataConfig.KmsKeyId", needs=1),
+        roles=_fields("RoleArn"),
+        tags=_TAGS,
+    ),
+    "Model": JobFields(
+        vpc=_fields("VpcConfig"),
+        isolation=_fields("EnableNetworkIsolation"),
+        roles=_fields("ExecutionRoleArn"),
+        images=(*_fields("PrimaryContainer.Image", needs=2), *_fields("Containers.*.Image", needs=3)),
+        tags=_TAGS,
+    ),
+    # A package in a group takes the group's tags; CreateModelPackage refuses tags of its own there.
+    "RegisterModel": JobFields(images=_fields("InferenceSpecification.Containers.*.Image", needs=4)),
+    "EndpointConfig": JobFields(
+        volume_keys=_fields("KmsKeyId"),
+        instance_types=_fields("ProductionVariants.*.InstanceType", needs=3),
+        instance_counts=_fields("ProductionVariants.*.InitialInstanceCount", needs=3),
+        tags=_TAGS,
+    ),
+    "Endpoint": JobFields(tags=_TAGS),
+    "InferenceComponent": JobFields(images=_fields("Specification.Container.Image", needs=3), tags=_TAGS),
+    "Job": JobFields(roles=_fields("RoleArn"), tags=_TAGS),
+}
+"""By step type. Types that are not here start nothing in SageMaker that a policy could hold: conditions, functions,
+queues; or something outside of SageMaker (EMR, Athena), which these policies do not cover."""

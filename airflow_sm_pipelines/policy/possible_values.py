@@ -1,0 +1,40 @@
+"""What a value of a definition can become, as far as the definition tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_sm_pipelines.definition import Missing, ParameterReference, parse_expression
+
+if TYPE_CHECKING:
+    from airflow_sm_pipelines.definition import JsonValue, PipelineDefinition
+
+
+@dataclass(frozen=True, slots=True)
+class PossibleValues:
+    """The values that are known to be possible.
+
+    :param values: the literal; or a parameter's enumeration; or its default.
+    :param parameter: the parameter the value comes from; ``None`` for others.
+    :param is_open: whether an execution can bring other values.
+    """
+
+    values: tuple[JsonValue, ...]
+    parameter: str | None = None
+    is_open: bool = False
+
+
+def find_possible_values(value: JsonValue, definition: PipelineDefinition) -> PossibleValues:
+    """What ``value`` can be when the step runs."""
+    expression = parse_expression(value)
+    if expression is None:
+        return PossibleValues((value,))
+    if isinstance(expression, ParameterReference):
+        parameter = definition.parameter(expression.name)
+        if parameter.enum_values:
+            return PossibleValues(parameter.enum_values, parameter.name)
+        default = parameter.default
+        known = () if isinstance(default, Missing) or default is None else (default,)
+        return PossibleValues(known, parameter.name, is_open=True)
+    return PossibleValues((), is_open=True)

@@ -1,0 +1,64 @@
+"""The deploy operator holds a team's policy: it refuses before any write, or fills in what is missing."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.airflow_fakes import DEFINITION
+
+if TYPE_CHECKING:
+    from tests.airflow_fakes import FakeSageMaker
+    from tests.airflow_runs import DagRunner
+
+pytestmark = pytest.mark.slow
+
+DAG_FILE = """
+from airflow.sdk import DAG
+from airflow_sm_pipelines import SageMakerDeployPipelineOperator
+
+with DAG("governed", schedule=None):
+    common = {"pipeline": "train.json", "role_arn": "arn:aws:iam::123456789012:role/Sage", "retries": 3}
+    SageMakerDeployPipelineOperator(task_id="refused", pipeline_name="a", policy_file="team.toml", **common)
+    SageMakerDeployPipelineOperator(
+        task_id="filled_in", pipeline_name="b", policy_file="team.toml", policy="apply", **common
+    )
+    SageMakerDeployPipelineOperator(
+        task_id="warned", pipeline_name="c", policy_file="team.toml", policy="warn", **common
+    )
+    SageMakerDeployPipelineOperator(task_id="no_policy", pipeline_name="d", policy_file="gone.toml", **common)
+"""
+
+POLICY = """
+[network]
+isolation = true
+[tags]
+required = "team"
+defaults = { team = "forecasting" }
+"""
+
+
+def test_a_policy_refuses_fills_in_or_warns(fake: FakeSageMaker, dag_runner: DagRunner) -> None:
+    dag_runner.write("governed.py", DAG_FILE)
+    dag_runner.write("team.toml", POLICY)
+    dag_runner.write("train.json", json.dumps(DEFINITION))
+
+    result = dag_runner.test("governed")
+
+    assert result.states == {
+        "refused": "failed",
+        "filled_in": "success",
+        "warned": "success",
+        "no_policy": "failed",
+    }, result.output[-4000:]
+    assert sorted(fake.pipelines) == ["b", "c"]
+    assert "does not ask for network isolation" in result.output
+    assert "gone.toml cannot be read" in result.output
+    deployed = {name: json.loads(fake.pipelines[name]["versions"][0]["definition"]) for name in "bc"}
+    jobs = [step for step in deployed["b"]["Steps"] if step["Type"] == "Training"]
+    assert jobs
+    assert all(step["Arguments"]["EnableNetworkIsolation"] is True for step in jobs)
+    assert all(step["Arguments"]["Tags"] == [{"Key": "team", "Value": "forecasting"}] for step in jobs)
+    assert deployed["c"] == DEFINITION
