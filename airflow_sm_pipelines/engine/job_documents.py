@@ -1,4 +1,4 @@
-"""The Describe answers of processing and training jobs: as they are created, and as they ended. Pure.
+"""The Describe answers of processing, training and transform jobs: as they are created, and as they ended. Pure.
 
 Property paths of a definition resolve in these documents, so they hold the request and what the service adds to it.
 """
@@ -21,14 +21,18 @@ _ONE_DAY_SECONDS = 86400
 class JobKind:
     """How one kind of job is spelled throughout the API.
 
-    :param name: ``Processing`` or ``Training``; also the job's kind for the jobs layer.
+    :param name: ``Processing``, ``Training`` or ``Transform``; also the job's kind for the jobs layer.
     :param resource: the resource part of its ARN.
     :param log_group: where its logs go.
+    :param is_deletable: whether the API has a Delete operation for it.
+    :param has_full_document: whether its Describe answer has ``LastModifiedTime`` and ``StoppingCondition``.
     """
 
     name: str
     resource: str
     log_group: str
+    is_deletable: bool = True
+    has_full_document: bool = True
 
     @property
     def table_kind(self) -> str:
@@ -53,7 +57,10 @@ class JobKind:
 
 PROCESSING = JobKind("Processing", "processing-job", "/aws/sagemaker/ProcessingJobs")
 TRAINING = JobKind("Training", "training-job", "/aws/sagemaker/TrainingJobs")
-JOB_KINDS: Mapping[str, JobKind] = {kind.table_kind: kind for kind in (PROCESSING, TRAINING)}
+TRANSFORM = JobKind(
+    "Transform", "transform-job", "/aws/sagemaker/TransformJobs", is_deletable=False, has_full_document=False
+)
+JOB_KINDS: Mapping[str, JobKind] = {kind.table_kind: kind for kind in (PROCESSING, TRAINING, TRANSFORM)}
 
 
 def with_text_values(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,10 +103,11 @@ def new_job_document(
             f"{kind.name}JobArn": arn,
             kind.status_key: "InProgress",
             "CreationTime": now,
-            "LastModifiedTime": now,
+            **_modified(kind, now),
         }
     )
-    document.setdefault("StoppingCondition", {"MaxRuntimeInSeconds": _ONE_DAY_SECONDS})
+    if kind.has_full_document:
+        document.setdefault("StoppingCondition", {"MaxRuntimeInSeconds": _ONE_DAY_SECONDS})
     if kind is TRAINING:
         document["ModelArtifacts"] = {"S3ModelArtifacts": _model_artifacts_uri(name, request)}
         document["SecondaryStatus"] = "Starting"
@@ -108,7 +116,7 @@ def new_job_document(
 
 def started_job_document(kind: JobKind, document: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
     """The Describe answer of a job whose process starts now."""
-    changed = {**document, f"{kind.name}StartTime": now, "LastModifiedTime": now, kind.status_key: "InProgress"}
+    changed = {**document, f"{kind.name}StartTime": now, **_modified(kind, now), kind.status_key: "InProgress"}
     for key in (f"{kind.name}EndTime", "FailureReason", "ExitMessage"):
         changed.pop(key, None)
     if kind is TRAINING:
@@ -118,7 +126,7 @@ def started_job_document(kind: JobKind, document: Mapping[str, Any], *, now: dat
 
 def stopping_job_document(kind: JobKind, document: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
     """The Describe answer of a job that was asked to stop."""
-    changed = {**document, kind.status_key: "Stopping", "LastModifiedTime": now}
+    changed = {**document, kind.status_key: "Stopping", **_modified(kind, now)}
     if kind is TRAINING:
         changed["SecondaryStatus"] = "Stopping"
     return changed
@@ -135,13 +143,15 @@ def ended_job_document(
     details: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The Describe answer of a job that has ended; ``details`` are what only its run could tell."""
-    changed = {**document, **_with_times(dict(details or {})), kind.status_key: status, "LastModifiedTime": now}
+    changed = {**document, **_with_times(dict(details or {})), kind.status_key: status, **_modified(kind, now)}
     changed[f"{kind.name}EndTime"] = now
     if failure_reason:
         changed["FailureReason"] = failure_reason[:1024]
     if kind is PROCESSING:
         if exit_message:
             changed["ExitMessage"] = exit_message[:1024]
+        return changed
+    if kind is not TRAINING:
         return changed
     if not details or "SecondaryStatus" not in details:
         changed["SecondaryStatus"] = status
@@ -150,6 +160,10 @@ def ended_job_document(
     changed.setdefault("TrainingTimeInSeconds", seconds)
     changed.setdefault("BillableTimeInSeconds", seconds)
     return changed
+
+
+def _modified(kind: JobKind, now: datetime) -> dict[str, Any]:
+    return {"LastModifiedTime": now} if kind.has_full_document else {}
 
 
 def _model_artifacts_uri(name: str, request: Mapping[str, Any]) -> str:

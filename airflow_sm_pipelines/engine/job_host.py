@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.engine.job_documents import (
     JOB_KINDS,
+    TRANSFORM,
     JobKind,
     ended_job_document,
     new_job_document,
     started_job_document,
     stopping_job_document,
 )
+from airflow_sm_pipelines.engine.model_containers import find_containers
 from airflow_sm_pipelines.engine.naming import ArnFactory
 from airflow_sm_pipelines.engine.store import ResourceRecord, Store
 from airflow_sm_pipelines.engine.store.documents import to_ms
@@ -45,7 +47,7 @@ class JobEnd:
 
 
 class JobHost:
-    """Creates, runs and stops processing and training jobs."""
+    """Creates, runs and stops processing, training and transform jobs."""
 
     def __init__(self, store: Store, services: EngineServices, *, directory: Path) -> None:
         self._store = store
@@ -57,7 +59,14 @@ class JobHost:
         self._closing = threading.Event()
 
     def create(self, kind: JobKind, name: str, request: Mapping[str, Any]) -> ResourceRecord:
-        """Record a job that does not run yet; ``run`` starts it."""
+        """Record a job that does not run yet; ``run`` starts it.
+
+        :raises ServiceError: if a transform job names a model that is not there.
+        """
+        hidden: dict[str, Any] = {"$request": dict(request)}
+        if kind is TRANSFORM:
+            # The job goes on with the model it was made for, even if that is deleted meanwhile.
+            hidden["$containers"] = find_containers(self._store, self._arns, str(request["ModelName"]))
         now = self._services.clock()
         arn = self._arns.make(kind.resource, name)
         document = new_job_document(kind, name=name, arn=arn, request=request, now=now)
@@ -68,7 +77,7 @@ class JobHost:
             status="InProgress",
             family=None,
             version=None,
-            document={**document, "$request": dict(request)},
+            document={**document, **hidden},
             created_ms=to_ms(now),
             modified_ms=to_ms(now),
         )
@@ -106,6 +115,7 @@ class JobHost:
                 arn=record.arn,
                 request=record.document["$request"],
                 directory=directory,
+                containers=tuple(record.document.get("$containers", ())),
             )
             outcome = self._services.run_job(spec, self._services.job_context(kind.log_group), stop)
             if self._closing.is_set() and outcome.status != "Completed":

@@ -30,6 +30,7 @@ class JobSpec:
     :param arn: its ARN.
     :param request: the request with every expression resolved, without the name.
     :param directory: the job's own directory; made when missing, left for the caller to remove.
+    :param containers: of a transform job, its model's container definitions as in a ``CreateModel`` request.
     """
 
     kind: JobKind
@@ -37,6 +38,7 @@ class JobSpec:
     arn: str
     request: JsonObject
     directory: Path
+    containers: tuple[JsonObject, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

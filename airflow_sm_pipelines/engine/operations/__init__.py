@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.engine.job_documents import PROCESSING, TRAINING
+from airflow_sm_pipelines.engine.job_documents import PROCESSING, TRAINING, TRANSFORM
 from airflow_sm_pipelines.engine.operations import execution_views, executions, models, pipelines, tags, versions
 from airflow_sm_pipelines.engine.operations.context import Operation, OperationContext
 from airflow_sm_pipelines.engine.operations.jobs import job_operations
@@ -38,6 +38,7 @@ def all_operations() -> Mapping[str, Operation]:
         "ListPipelineExecutionSteps": execution_views.list_pipeline_execution_steps,
         **job_operations(PROCESSING),
         **job_operations(TRAINING),
+        **job_operations(TRANSFORM),
         "CreateModel": models.create_model,
         "DescribeModel": models.describe_model,
         "DeleteModel": models.delete_model,

@@ -1,11 +1,11 @@
-"""The operations on processing and training jobs, whether a step or a client made them."""
+"""The operations on processing, training and transform jobs, whether a step or a client made them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.engine.errors import not_found, validation_error
-from airflow_sm_pipelines.engine.job_documents import PROCESSING, TRAINING, JobKind
+from airflow_sm_pipelines.engine.job_documents import PROCESSING, TRAINING, TRANSFORM, JobKind
 from airflow_sm_pipelines.engine.job_host import ACTIVE_STATUSES, public_document
 from airflow_sm_pipelines.engine.operations.context import (
     Operation,
@@ -16,6 +16,7 @@ from airflow_sm_pipelines.engine.operations.context import (
     read_paging,
     time_filters,
 )
+from airflow_sm_pipelines.engine.store.documents import from_ms
 from airflow_sm_pipelines.engine.store.resources import contains_filter
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ _TIME_FILTERS = [
 _SUMMARY_MEMBERS = {
     PROCESSING: ("ProcessingEndTime", "LastModifiedTime", "ProcessingJobStatus", "FailureReason", "ExitMessage"),
     TRAINING: ("TrainingEndTime", "LastModifiedTime", "TrainingJobStatus", "SecondaryStatus"),
+    TRANSFORM: ("TransformEndTime", "LastModifiedTime", "TransformJobStatus", "FailureReason"),
 }
 
 
@@ -84,17 +86,18 @@ def job_operations(kind: JobKind) -> dict[str, Operation]:
         records, after = context.store.resources.page(job, filters, paging.page)
         return {f"{job}Summaries": [_summary(kind, record) for record in records], **paging.next_token(after)}
 
-    return {
+    operations: dict[str, Operation] = {
         f"Create{job}": create,
         f"Describe{job}": describe,
         f"Stop{job}": stop,
-        f"Delete{job}": delete,
         f"List{job}s": list_jobs,
     }
+    return {**operations, f"Delete{job}": delete} if kind.is_deletable else operations
 
 
 def _summary(kind: JobKind, record: ResourceRecord) -> Response:
     members = {name: record.document.get(name) for name in ("CreationTime", *_SUMMARY_MEMBERS[kind])}
+    members["LastModifiedTime"] = from_ms(record.modified_ms)
     return present(**{kind.name_key: record.name, f"{kind.table_kind}Arn": record.arn}, **members)
 
 

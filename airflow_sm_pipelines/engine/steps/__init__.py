@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.engine.job_documents import PROCESSING, TRAINING
+from airflow_sm_pipelines.engine.job_documents import PROCESSING, TRAINING, TRANSFORM
 from airflow_sm_pipelines.engine.steps.condition import ConditionExecutor
 from airflow_sm_pipelines.engine.steps.fail import FailExecutor
 from airflow_sm_pipelines.engine.steps.job import JobExecutor
@@ -29,6 +29,7 @@ def step_executors() -> Mapping[str, StepExecutor]:
         "Processing": JobExecutor(PROCESSING),
         "RegisterModel": RegisterModelExecutor(),
         "Training": JobExecutor(TRAINING),
+        "Transform": JobExecutor(TRANSFORM),
     }
 
 

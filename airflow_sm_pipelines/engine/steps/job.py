@@ -1,4 +1,4 @@
-"""Processing and Training steps: make a job, run it, and end as it ends."""
+"""Processing, Training and Transform steps: make a job, run it, and end as it ends."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition.status import StepStatus
 from airflow_sm_pipelines.engine.cache_key import make_cache_key
-from airflow_sm_pipelines.engine.errors import StepError
+from airflow_sm_pipelines.engine.errors import ServiceError, StepError
 from airflow_sm_pipelines.engine.job_documents import JobKind, with_text_values, without_nulls
 from airflow_sm_pipelines.engine.resolver import resolve
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
@@ -50,13 +50,16 @@ class JobExecutor:
             cached = _find_cached(task, cache_key)
             if cached is not None:
                 return cached
-            with task.store.transaction():
-                record = task.jobs.create(self._kind, task.new_name, prepared)
-                task.mark_executing(
-                    metadata={self._kind.table_kind: {"Arn": record.arn}},
-                    resource=(record.kind, record.name),
-                    cache_key=cache_key,
-                )
+            try:
+                with task.store.transaction():
+                    record = task.jobs.create(self._kind, task.new_name, prepared)
+                    task.mark_executing(
+                        metadata={self._kind.table_kind: {"Arn": record.arn}},
+                        resource=(record.kind, record.name),
+                        cache_key=cache_key,
+                    )
+            except ServiceError as error:
+                raise StepError(f"ClientError: {error.message}") from error
         else:
             task.mark_executing()
         return _outcome(task.jobs.run(self._kind, task.new_name, task.stop))

@@ -125,11 +125,16 @@ def run(context: JobContext, tmp_path: Path) -> Callable[..., JobOutcome]:
     """Run a job of a kind and request in this thread."""
 
     def run(
-        kind: Any, request: dict[str, Any], *, context: JobContext = context, stop: threading.Event | None = None
+        kind: Any,
+        request: dict[str, Any],
+        *,
+        context: JobContext = context,
+        stop: threading.Event | None = None,
+        containers: tuple[dict[str, Any], ...] = (),
     ) -> JobOutcome:
         name = f"{kind.lower()}-job"
         arn = f"arn:aws:sagemaker:us-east-1:123456789012:{kind.lower()}-job/{name}"
-        spec = JobSpec(kind, name, arn, request, tmp_path / name)
+        spec = JobSpec(kind, name, arn, request, tmp_path / name, containers)
         return run_job(spec, context, stop or threading.Event())
 
     return run

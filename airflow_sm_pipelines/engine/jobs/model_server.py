@@ -1,0 +1,160 @@
+"""A model's container for batch inference: its environment, its artifacts under ``/opt/ml/model``, and its program.
+
+The program is the model's own ``inference.py`` behind the toolkits' handlers, or the built-in XGBoost's scoring; there
+is no HTTP server, payloads go through a file.
+
+Belongs here: making one container ready. Does not belong here: what payloads hold.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_pipelines.engine.jobs.archives import unpack_tar
+from airflow_sm_pipelines.engine.jobs.container import PROGRAMS_DIRECTORY, Container
+from airflow_sm_pipelines.engine.jobs.failures import JobFailure
+from airflow_sm_pipelines.engine.jobs.image_uri import parse_image_uri
+from airflow_sm_pipelines.engine.jobs.interpreters import Interpreter, resolve_interpreter
+from airflow_sm_pipelines.engine.jobs.storage import download, list_input
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from airflow_sm_pipelines.engine.jobs.instances import Instance
+    from airflow_sm_pipelines.engine.jobs.job import JobContext, JobSpec
+    from airflow_sm_pipelines.engine.jobs.job_log import JobLog
+
+_MODEL = "/opt/ml/model"
+_CODE = f"{_MODEL}/code"
+_PAYLOADS, _ANSWERS = "/opt/ml/input/payloads", "/opt/ml/output/answers"
+_XGBOOST_REPOSITORIES = ("sagemaker-xgboost", "xgboost")
+# Their inference.py has TensorFlow Serving's contract (handler, or input_handler and output_handler).
+_OTHER_CONTRACTS = ("tensorflow-inference", "sagemaker-tensorflow-serving")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelServer:
+    """One container, ready to run."""
+
+    container: Container
+    interpreter: Interpreter
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+
+    def plan(self, context: JobContext) -> Instance:
+        """Say how to start it."""
+        return self.container.plan_instance(
+            self.argv, interpreter=self.interpreter, context=context, contract={}, requested=self.environment
+        )
+
+    def place_payloads(self, path: Path) -> None:
+        """Put the payloads where the program reads them."""
+        shutil.copyfile(path, self.container.path_of(_PAYLOADS))
+
+    def take_answers(self, path: Path) -> None:
+        """Take the answers from where the program wrote them."""
+        self.container.path_of(_ANSWERS).replace(path)
+
+
+def plan_server(
+    spec: JobSpec, context: JobContext, log: JobLog, definition: Mapping[str, Any], *, number: int
+) -> ModelServer:
+    """Make a container of the model ready.
+
+    :param number: its place in the model, from 1.
+    :raises JobFailure: its artifacts are not there, or nothing here can serve it.
+    :raises ArchiveError: its artifacts cannot be unpacked safely.
+    """
+    uri = definition.get("Image")
+    if not uri:
+        raise JobFailure("ClientError: the model has a container without an image (a marketplace model?): use AWS.")
+    if definition.get("Mode") == "MultiModel":
+        raise JobFailure("ClientError: batch transform does not support multi-model containers.")
+    interpreter = resolve_interpreter(context.images, uri, cache_dir=context.cache_dir, log=partial(log.add, "algo-1"))
+    container = Container.create(spec.directory / f"container-{number}", "algo-1")
+    _place_model(definition, context, container)
+    environment: dict[str, str] = {
+        **_batch_variables(spec.request),
+        **{key: str(value) for key, value in (definition.get("Environment") or {}).items()},
+        **{key: str(value) for key, value in (spec.request.get("Environment") or {}).items()},  # type: ignore[union-attr]
+    }
+    program = _place_code(environment, context, container)
+    repository = parse_image_uri(uri).repository
+    if repository in _OTHER_CONTRACTS:
+        raise JobFailure(
+            f"ClientError: the image '{uri}' serves models through TensorFlow Serving, which does not run here. An "
+            "image of one's own with model_fn and predict_fn does, or run this step on AWS."
+        )
+    if program is None and repository in _XGBOOST_REPOSITORIES:
+        argv = ["python", str(PROGRAMS_DIRECTORY / "xgboost_scoring.py"), _PAYLOADS, _ANSWERS]
+    elif program is None:
+        raise JobFailure(
+            f"ClientError: the model has no inference code, so it relies on the server inside the image '{uri}'. Only "
+            "the built-in XGBoost's runs here. Add code/inference.py to model.tar.gz, or set SAGEMAKER_PROGRAM."
+        )
+    else:
+        serving = str(PROGRAMS_DIRECTORY / "serving_program.py")
+        argv = ["python", serving, _framework(repository), program, _PAYLOADS, _ANSWERS]
+    return ModelServer(container, interpreter, tuple(argv), environment)
+
+
+def _place_model(definition: Mapping[str, Any], context: JobContext, container: Container) -> None:
+    source = (definition.get("ModelDataSource") or {}).get("S3DataSource") or {}
+    uri = definition.get("ModelDataUrl") or source.get("S3Uri")
+    if not uri:
+        return
+    target = container.path_of(_MODEL)
+    objects = list_input(context.s3, uri)
+    if source.get("CompressionType") == "None" or str(uri).endswith("/"):
+        download(context.s3, objects, target)
+        return
+    folder = container.root / "artifacts"
+    download(context.s3, objects, folder)
+    unpack_tar(folder / objects[0].path, target)
+
+
+def _place_code(environment: Mapping[str, str], context: JobContext, container: Container) -> str | None:
+    """Put the inference code below the model, and give the name of its entry point; None without one."""
+    submitted = environment.get("SAGEMAKER_SUBMIT_DIRECTORY", "")
+    code = container.path_of(_CODE)
+    if submitted.startswith("s3://"):
+        objects = list_input(context.s3, submitted)
+        folder = container.root / "submitted"
+        download(context.s3, objects, folder)
+        unpack_tar(folder / objects[0].path, code)
+    program = environment.get("SAGEMAKER_PROGRAM") or ""
+    if not program:
+        return "inference.py" if (code / "inference.py").is_file() else None
+    if not (code / program).is_file() and (container.path_of(_MODEL) / program).is_file():
+        code.mkdir(exist_ok=True)
+        shutil.copyfile(container.path_of(_MODEL) / program, code / program)
+    if not (code / program).is_file():
+        there = ", ".join(sorted(path.name for path in code.iterdir())) if code.is_dir() else ""
+        raise JobFailure(
+            f"ClientError: the model's SAGEMAKER_PROGRAM '{program}' is not in the code folder of its artifacts, which "
+            f"holds {there or 'nothing'}."
+        )
+    return program
+
+
+def _batch_variables(request: Mapping[str, Any]) -> dict[str, str]:
+    """What a container sees of the transform job (developer guide, "How containers serve requests")."""
+    return {
+        "SAGEMAKER_BATCH": "true",
+        "SAGEMAKER_MAX_PAYLOAD_IN_MB": str(request.get("MaxPayloadInMB", 6)),
+        "SAGEMAKER_BATCH_STRATEGY": "SINGLE_RECORD"
+        if request.get("BatchStrategy") == "SingleRecord"
+        else "MULTI_RECORD",
+        "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS": "1",
+        "SM_MODEL_DIR": _MODEL,
+    }
+
+
+def _framework(repository: str) -> str:
+    if "xgboost" in repository:
+        return "xgboost"
+    return "pytorch" if "pytorch" in repository else "generic"

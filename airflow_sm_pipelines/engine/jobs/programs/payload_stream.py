@@ -1,0 +1,56 @@
+"""Reads payloads from a file and writes the answers to another: per payload a line of JSON, then so many bytes.
+
+Imported by the programs beside it; standard library only. The engine's side is ``jobs/payload_file.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BASE = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/")) / "opt" / "ml"
+
+
+class ServingError(Exception):
+    """The model cannot serve, for a reason its author can read; the text begins with the error's class."""
+
+
+def serve_file(
+    payloads: str, answers: str, invoke: Callable[[bytes, str | None, str | None], tuple[bytes, Any]]
+) -> int:
+    """Answer every payload in order and give the exit code; what went wrong goes to ``/opt/ml/output/failure``.
+
+    :param invoke: gets body, content type and accept; gives the answer's body and content type.
+    """
+    number = 0
+    try:
+        with Path(payloads).open("rb") as source, Path(answers).open("wb") as target:
+            while line := source.readline():
+                number += 1
+                headers = json.loads(line)
+                body, content_type = invoke(source.read(headers["size"]), headers["content_type"], headers["accept"])
+                head = {"content_type": content_type, "accept": headers["accept"], "size": len(body)}
+                target.write(json.dumps(head).encode() + b"\n" + body)
+    except ServingError as error:
+        return fail(str(error))
+    except Exception as error:
+        traceback.print_exc()
+        return fail(f"AlgorithmError: payload {number}: {type(error).__name__}: {error}")
+    print(f"Answered {number} payload(s)", flush=True)
+    return 0
+
+
+def fail(text: str) -> int:
+    """Leave the reason of a failure where the engine reads it, and give the exit code."""
+    print(text, file=sys.stderr, flush=True)
+    path = BASE / "output" / "failure"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return 1

@@ -1,0 +1,101 @@
+"""What the SageMaker serving toolkits do with payloads when a model's script does not: decode, predict, encode.
+
+Imported by ``serving_program.py``, which stands beside it. Source: aws/sagemaker-inference-toolkit (decoder.py,
+encoder.py), aws/sagemaker-scikit-learn-container (serving.py), aws/sagemaker-xgboost-container (encoder.py),
+aws/sagemaker-pytorch-inference-toolkit (default_pytorch_inference_handler.py).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any
+
+from payload_stream import ServingError  # type: ignore[import-not-found]  # it stands beside this script
+
+CSV, JSON, JSON_LINES, NPY = "text/csv", "application/json", "application/jsonlines", "application/x-npy"
+TEXT_TYPES = (CSV, JSON)
+
+
+def decode(body: bytes | str, content_type: str) -> Any:
+    """Give a payload as a NumPy array.
+
+    :raises ServingError: there is no decoder for this content type.
+    """
+    import numpy
+
+    if content_type == NPY:
+        return numpy.load(io.BytesIO(body if isinstance(body, bytes) else body.encode()), allow_pickle=False)
+    text = body if isinstance(body, str) else body.decode("utf-8")
+    if content_type == JSON:
+        return numpy.array(json.loads(text))
+    if content_type == CSV:
+        return numpy.genfromtxt(io.StringIO(text), dtype=None, delimiter=",", encoding="utf-8")
+    raise ServingError(
+        f"ClientError: unsupported content type '{content_type}'; the default input_fn takes {CSV}, {JSON} and {NPY}."
+    )
+
+
+def decode_matrix(body: bytes | str, content_type: str) -> Any:
+    """Give a payload as XGBoost's matrix: CSV without label, or libsvm.
+
+    :raises ServingError: there is no decoder for this content type, or the payload is not what it says.
+    """
+    import numpy
+    import xgboost
+
+    text = (body if isinstance(body, str) else body.decode("utf-8")).strip()
+    try:
+        if content_type == CSV:
+            delimiter = csv.Sniffer().sniff(text.split("\n", 1)[0][:512]).delimiter if "," not in text else ","
+            rows = csv.reader(
+                io.StringIO(text), delimiter="," if delimiter.isalnum() or delimiter == "." else delimiter
+            )
+            values = [[float(item) if item.strip() else numpy.nan for item in row] for row in rows]
+            return xgboost.DMatrix(numpy.array(values, dtype="float64"))
+        if content_type in ("text/libsvm", "text/x-libsvm"):
+            return xgboost.DMatrix(_read_libsvm(text))
+    except (ValueError, csv.Error) as error:
+        raise ServingError(f"ClientError: Loading {content_type} data failed with Exception: {error}") from error
+    raise ServingError(
+        f"ClientError: Content-type {content_type} not supported. Supported content-type is {CSV}, text/libsvm."
+    )
+
+
+def _read_libsvm(text: str) -> Any:
+    from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
+
+    rows, columns, values = [], [], []
+    for number, line in enumerate(text.split("\n")):
+        for item in line.split():
+            column, colon, value = item.partition(":")
+            if colon:
+                rows.append(number)
+                columns.append(int(column))
+                values.append(float(value))
+    return csr_matrix((values, (rows, columns)), shape=(text.count("\n") + 1, max(columns, default=0) + 1))
+
+
+def encode(prediction: Any, accept: str) -> bytes:
+    """Write a prediction as the client accepts it.
+
+    :raises ServingError: there is no encoder for this type.
+    """
+    import numpy
+
+    if accept in ("", "*/*", JSON):
+        return json.dumps(prediction.tolist() if hasattr(prediction, "tolist") else prediction).encode()
+    if accept == CSV:
+        buffer = io.StringIO()
+        numpy.savetxt(buffer, numpy.atleast_1d(prediction), delimiter=",", fmt="%s")
+        return buffer.getvalue().encode()
+    if accept == JSON_LINES:
+        return "".join(json.dumps(item) + "\n" for item in numpy.atleast_1d(prediction).tolist()).encode()
+    if accept == NPY:
+        binary = io.BytesIO()
+        numpy.save(binary, prediction)
+        return binary.getvalue()
+    raise ServingError(
+        f"ClientError: unsupported accept '{accept}'; the default output_fn gives {CSV}, {JSON}, {JSON_LINES}, {NPY}."
+    )

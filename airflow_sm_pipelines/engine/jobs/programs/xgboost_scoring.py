@@ -1,0 +1,76 @@
+"""Scores as SageMaker's built-in XGBoost does in a batch transform: one prediction a line.
+
+Run by path as ``xgboost_scoring.py PAYLOADS ANSWERS`` in a job's own process, in an environment with xgboost. Source:
+aws/sagemaker-xgboost-container, algorithm_mode/serve.py.
+
+Differs: no recordio-protobuf; no selectable inference (``SAGEMAKER_INFERENCE_OUTPUT``); k-fold models are averaged.
+"""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from typing import Any
+
+from payload_stream import BASE, ServingError, fail, serve_file  # type: ignore[import-not-found]  # beside this script
+from serving_codecs import decode_matrix  # type: ignore[import-not-found]
+
+
+def main(payloads: str, answers: str) -> int:
+    """Score all payloads and give the exit code."""
+    try:
+        models = _load_models()
+    except ServingError as error:
+        return int(fail(str(error)))
+
+    def invoke(body: bytes, content_type: str | None, accept: str | None) -> tuple[bytes, str]:
+        kind = (content_type or "text/csv").partition(";")[0].strip().lower()
+        matrix = decode_matrix(body, kind)
+        scores = sum(_predict(model, matrix) for model in models) / len(models)
+        return ("\n".join(map(str, scores.tolist())) + "\n").encode(), "text/csv"
+
+    return int(serve_file(payloads, answers, invoke))
+
+
+def _load_models() -> list[Any]:
+    import xgboost
+
+    models = []
+    files = sorted(path for path in (BASE / "model").iterdir() if path.is_file() and path.name[0] != ".")
+    for path in [path for path in files if path.name.startswith("xgboost-model")] or files[:1]:
+        try:
+            with path.open("rb") as file:
+                model = pickle.load(file)  # noqa: S301 - the container does so, and it is the job's own process
+        except Exception as not_pickled:
+            model = xgboost.Booster()
+            try:
+                model.load_model(path)
+            except xgboost.core.XGBoostError as not_saved:
+                raise ServingError(f"ClientError: Unable to load model: {not_pickled} {not_saved}") from not_saved
+        models.append(model)
+    if not models:
+        raise ServingError("ClientError: Unable to load model: the model's artifacts hold no file.")
+    return models
+
+
+def _predict(model: Any, matrix: Any) -> Any:
+    import xgboost
+
+    expected, found = model.num_features(), matrix.num_col()
+    if found > expected:
+        raise ServingError(
+            f"ClientError: Unable to evaluate payload provided: Feature size of inference data {found} is not "
+            f"consistent with feature size of trained model {expected}. Does the data still have its label column? "
+            "InputFilter '$[1:]' leaves it out."
+        )
+    best = model.attributes().get("best_iteration")
+    rounds = (0, int(best) + 1) if best is not None else (0, 0)
+    try:
+        return model.predict(matrix, iteration_range=rounds, validate_features=False)
+    except xgboost.core.XGBoostError as error:
+        text = str(error).partition("\nStack trace")[0].strip()
+        raise ServingError(f"ClientError: Unable to evaluate payload provided: {text}") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2]))

@@ -1,0 +1,159 @@
+"""From the files of a batch transform to the model's payloads, and from its answers to the output files.
+
+Belongs here: ``SplitType``, ``BatchStrategy``, ``MaxPayloadInMB``, ``DataProcessing``, ``AssembleWith``. Does not
+belong here: the model, and S3.
+
+Choices where the service's behaviour is not documented: blank lines are no records; ``MaxPayloadInMB`` counts what is
+sent, after ``InputFilter``; ``AssembleWith: Line`` adds no second line end to an answer that has one; joined and
+filtered records always get a line end each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
+
+from airflow_sm_pipelines.engine.jobs.failures import JobFailure
+from airflow_sm_pipelines.engine.jobs.record_format import find_format, join_records, read_record, write_record
+from airflow_sm_pipelines.engine.jobs.record_path import RecordPath, parse_record_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_DEFAULT_PAYLOAD_MB = 6
+_MEGABYTE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """One request to the model: the records it was made of, and the bytes that are sent."""
+
+    records: tuple[bytes, ...]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TransformPlan:
+    """What a ``CreateTransformJob`` request says about records.
+
+    :param max_bytes: the most bytes of a payload, None without a limit.
+    """
+
+    content_type: str | None
+    accept: str | None
+    is_split: bool
+    is_single: bool
+    is_assembled: bool
+    max_bytes: int | None
+    input_filter: RecordPath
+    output_filter: RecordPath
+    is_joined: bool
+
+    @property
+    def reads_results(self) -> bool:
+        """Whether answers must be taken apart into records."""
+        return self.is_joined or not self.output_filter.is_whole
+
+    def iter_payloads(self, file: IO[bytes], name: str) -> Iterator[Payload]:
+        """Give the payloads of one input file.
+
+        :raises JobFailure: a record is larger than a payload may be, or a filter does not fit.
+        """
+        batch: list[bytes] = []
+        sent: list[bytes] = []
+        size = 0
+        for record in self._iter_records(file):
+            body = self._filter_input(record)
+            if self.max_bytes is not None and len(body) > self.max_bytes:
+                advice = "" if self.is_split else " Set SplitType to Line, or"
+                raise JobFailure(
+                    f"ClientError: '{name}' has {'a record' if self.is_split else 'a payload'} of {len(body)} bytes, "
+                    f"and MaxPayloadInMB allows {self.max_bytes}.{advice} raise MaxPayloadInMB."
+                )
+            is_full = self.max_bytes is not None and size + len(body) + 1 > self.max_bytes
+            if batch and (self.is_single or is_full):
+                yield Payload(tuple(batch), b"\n".join(sent))
+                batch, sent, size = [], [], 0
+            batch.append(record)
+            sent.append(body)
+            size += len(body) + 1
+        if batch:
+            yield Payload(tuple(batch), b"\n".join(sent))
+
+    def assemble(self, payload: Payload, answer: bytes) -> bytes:
+        """Give the part of the output file that an answer becomes.
+
+        :raises JobFailure: results cannot be matched with records.
+        """
+        if not self.reads_results:
+            return answer + b"\n" if self.is_assembled and not answer.endswith(b"\n") else answer
+        results = [line for line in answer.splitlines() if line.strip()] if self.is_split else [answer]
+        if self.is_joined and len(results) != len(payload.records):
+            raise JobFailure(
+                f"ClientError: the model gave {len(results)} results for {len(payload.records)} records; to join them "
+                "it must give one line for each, in the same order. BatchStrategy SingleRecord sends one at a time."
+            )
+        form = find_format(self.accept or self.content_type)
+        sources = payload.records if self.is_joined else (b"",) * len(results)
+        parts = []
+        for source, result in zip(sources, results):  # noqa: B905 - equally long, see above
+            value = read_record(result, form)
+            if self.is_joined:
+                value = join_records(read_record(source, form), value, form)
+            parts.append(write_record(self.output_filter.select(value), form) + b"\n")
+        return b"".join(parts)
+
+    def _iter_records(self, file: IO[bytes]) -> Iterator[bytes]:
+        if not self.is_split:
+            if body := file.read():
+                yield body
+            return
+        for line in file:
+            if record := line.rstrip(b"\r\n"):
+                yield record
+
+    def _filter_input(self, record: bytes) -> bytes:
+        if self.input_filter.is_whole:
+            return record
+        form = find_format(self.content_type)
+        return write_record(self.input_filter.select(read_record(record, form)), form)
+
+
+def plan_transform(request: Mapping[str, Any]) -> TransformPlan:
+    """Read the parts of a request that concern records.
+
+    :raises JobFailure: they do not go together, or do not work locally.
+    """
+    source, target = request["TransformInput"], request["TransformOutput"]
+    split = source.get("SplitType") or "None"
+    if split not in ("None", "Line"):
+        raise JobFailure(f"ClientError: SplitType {split} does not work locally; use None or Line.")
+    processing = request.get("DataProcessing") or {}
+    limit = request.get("MaxPayloadInMB")
+    megabytes = _DEFAULT_PAYLOAD_MB if limit is None else int(limit)
+    plan = TransformPlan(
+        content_type=source.get("ContentType"),
+        accept=target.get("Accept"),
+        is_split=split == "Line",
+        is_single=request.get("BatchStrategy") == "SingleRecord",
+        is_assembled=target.get("AssembleWith") == "Line",
+        max_bytes=megabytes * _MEGABYTE if megabytes else None,
+        input_filter=parse_record_path(processing.get("InputFilter") or "$"),
+        output_filter=parse_record_path(processing.get("OutputFilter") or "$"),
+        is_joined=processing.get("JoinSource", "None") == "Input",
+    )
+    _check(plan)
+    return plan
+
+
+def _check(plan: TransformPlan) -> None:
+    if not plan.input_filter.is_whole:
+        find_format(plan.content_type)
+    if not plan.reads_results:
+        return
+    accepted = find_format(plan.accept or plan.content_type)
+    if plan.is_joined and find_format(plan.content_type) != accepted:
+        raise JobFailure(
+            f"ClientError: to join input and output, ContentType ('{plan.content_type}') and Accept ('{plan.accept}') "
+            "must be of the same kind."
+        )
