@@ -20,13 +20,14 @@ body { font: 15px/1.5 system-ui, sans-serif; color: var(--text); margin: 0 auto;
 nav { color: var(--dim); margin-bottom: 1rem; } a { color: var(--link); } h1 { font-size: 1.4rem; margin: 0 0 .75rem; }
 h2 { font-size: 1.05rem; margin: 2rem 0 .5rem; } table { border-collapse: collapse; width: 100%; }
 th { text-align: left; color: var(--dim); font-weight: 500; } td, th { border-bottom: 1px solid var(--line);
-  padding: .4rem .75rem .4rem 0; vertical-align: top; overflow-wrap: anywhere; } td.name { white-space: nowrap; }
-td.number { text-align: right; white-space: nowrap; } dl { display: grid; grid-template-columns: max-content 1fr;
+  padding: .4rem .75rem .4rem 0; vertical-align: top; white-space: nowrap; }
+td:last-child { white-space: normal; overflow-wrap: anywhere; min-width: 12rem; }
+dl { display: grid; grid-template-columns: max-content 1fr;
   gap: .2rem 1.25rem; margin: 0; } dt { color: var(--dim); } dd { margin: 0; overflow-wrap: anywhere; }
 .Succeeded { color: var(--good); } .Failed, .CompletedWithFailures { color: var(--bad); }
 .Stopped { color: var(--off); }
 .Executing, .Starting, .Stopping { color: var(--busy); } .status { font-weight: 600; }
-.chart { width: 32%; min-width: 9rem; } .bar { display: block; height: .8rem; margin-top: .35rem; min-width: 3px;
+.chart { width: 14rem; } .bar { display: block; height: .8rem; margin-top: .35rem; min-width: 3px;
   border-radius: 2px; background: currentColor; } .reason { color: var(--bad); }
 pre { background: var(--soft); border: 1px solid var(--line); border-radius: 6px; padding: 1rem; overflow-x: auto;
   font: 13px/1.45 ui-monospace, monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
@@ -162,7 +163,7 @@ def _step_row(step: Mapping[str, Any], begin: datetime, total_seconds: float, no
         seconds = f"{duration:.1f}"
         bar = f'<span class="bar {escape(status)}" style="margin-left:{left:.2f}%;width:{width:.2f}%"></span>'
     return [
-        f'<span class="name">{escape(str(step["StepName"]))}</span>',
+        escape(str(step["StepName"])),
         escape(kind),
         _status(status),
         seconds,
@@ -189,12 +190,12 @@ def _step_result(step: Mapping[str, Any], kind: str, metadata: Mapping[str, Any]
 
 def _document(title: str, trail: Iterable[tuple[str, str]], body: str, *, refresh_seconds: int | None = None) -> str:
     refresh = f'<meta http-equiv="refresh" content="{refresh_seconds}">' if refresh_seconds else ""
-    links = "".join(f"{_link(path, name)} / " for name, path in trail)
+    links = " / ".join(_link(path, name) for name, path in trail)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"{refresh}<title>{escape(title)} · local SageMaker</title><style>{_STYLE}</style></head>"
-        f"<body><nav>{links}local SageMaker endpoint</nav>{body}</body></html>"
+        f"<body><nav>Local SageMaker endpoint {links}</nav>{body}</body></html>"
     )
 
 
