@@ -116,13 +116,14 @@ class Fault:
 
 @dataclass
 class Execution:
-    """One execution: the statuses it shows to successive looks, the last of which stays."""
+    """One execution: the statuses it shows to successive looks, the last of which stays; a hidden one is in no list."""
 
     arn: str
     request: dict[str, Any]
     statuses: list[str]
     steps: list[dict[str, Any]]
     failure_reason: str | None = None
+    is_hidden: bool = False
     retries: list[str] = field(default_factory=list)
     stops: list[str] = field(default_factory=list)
 
@@ -292,6 +293,22 @@ class FakeSageMaker:
         if execution.failure_reason and status == "Failed":
             answer["FailureReason"] = execution.failure_reason
         return answer
+
+    def op_ListPipelineExecutions(self, request: dict[str, Any]) -> dict[str, Any]:
+        name = self._pipeline(request["PipelineName"])["PipelineName"]
+        items = []
+        for number, execution in enumerate(self.executions_of(name)):
+            if execution.is_hidden:
+                continue
+            status = execution.statuses[0]
+            if len(execution.statuses) > 1:
+                execution.statuses.pop(0)
+            item = {"PipelineExecutionArn": execution.arn, "StartTime": 1000.0 + number}
+            item["PipelineExecutionStatus"] = status
+            if execution.failure_reason and status == "Failed":
+                item["PipelineExecutionFailureReason"] = execution.failure_reason
+            items.append(item)
+        return self._page("PipelineExecutionSummaries", items[::-1], request)
 
     def op_ListPipelineExecutionSteps(self, request: dict[str, Any]) -> dict[str, Any]:
         return self._page("PipelineExecutionSteps", self._execution(request).steps, request)

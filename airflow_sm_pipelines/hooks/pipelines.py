@@ -21,6 +21,7 @@ from airflow_sm_pipelines.hooks.reports import ExecutionReport, StepReport, pars
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from airflow_sm_pipelines.definition.json_value import JsonObject
 
@@ -175,6 +176,25 @@ class SageMakerPipelinesHook(AwsBaseHook):
         """An execution's state, without its steps."""
         with mapped_errors("DescribePipelineExecution", arn):
             return parse_execution(self.conn.describe_pipeline_execution(PipelineExecutionArn=arn))
+
+    def describe_execution_start(self, arn: str) -> tuple[ExecutionReport, datetime | None]:
+        """An execution's state, without its steps, and when it was created."""
+        with mapped_errors("DescribePipelineExecution", arn):
+            answer = self.conn.describe_pipeline_execution(PipelineExecutionArn=arn)
+        return parse_execution(answer), answer.get("CreationTime")
+
+    def list_executions_page(self, *, token: str | None = None, **request: Any) -> tuple[list[JsonObject], str | None]:
+        """One page of executions of a pipeline, newest first, and the token of the next page.
+
+        :param token: what the page before gave; None for the first.
+        :param request: ``ListPipelineExecutions``' arguments.
+        """
+        request |= {"SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": 100}
+        if token is not None:
+            request["NextToken"] = token
+        with mapped_errors("ListPipelineExecutions", str(request.get("PipelineName"))):
+            answer = self.conn.list_pipeline_executions(**request)
+        return list(answer.get("PipelineExecutionSummaries") or ()), answer.get("NextToken")
 
     def describe_execution_steps(self, arn: str) -> tuple[StepReport, ...]:
         """Every scheduled step of an execution, in the order they started."""

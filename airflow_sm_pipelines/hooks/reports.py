@@ -160,6 +160,15 @@ def parse_execution(answer: Mapping[str, Any]) -> ExecutionReport:
     )
 
 
+def parse_execution_summary(item: Mapping[str, Any]) -> ExecutionReport:
+    """One element of ``PipelineExecutionSummaries`` in an answer of ``ListPipelineExecutions``."""
+    return ExecutionReport(
+        arn=item["PipelineExecutionArn"],
+        status=str(item.get("PipelineExecutionStatus", "Unknown")),
+        failure_reason=item.get("PipelineExecutionFailureReason"),
+    )
+
+
 def parse_step(item: Mapping[str, Any]) -> StepReport:
     """One element of ``PipelineExecutionSteps`` in an answer of ``ListPipelineExecutionSteps``."""
     metadata: Mapping[str, Any] = item.get("Metadata") or {}

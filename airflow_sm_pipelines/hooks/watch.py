@@ -1,8 +1,7 @@
 """One wait on one execution: look, log what is new, and say when to look again. Sleeping is the caller's business.
 
-The synchronous operator sleeps in its thread, the trigger in the event loop. A watcher shared by many tasks can
-stand in for
-:class:`ExecutionWatch` as long as it answers :meth:`ExecutionWatch.look`.
+The synchronous operator sleeps in its thread, the trigger of ``airflow dags test`` in the event loop. In a triggerer
+:mod:`airflow_sm_pipelines.triggers.watcher` looks for many tasks at once.
 """
 
 from __future__ import annotations
@@ -26,7 +25,8 @@ MAX_UNANSWERED_LOOKS = 20
 Throttling is an answer, and never ends the wait.
 """
 
-_UNREACHABLE = ("EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "ConnectionClosedError")
+UNREACHABLE_CODES = ("EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "ConnectionClosedError")
+"""Codes of errors that came from no service at all."""
 
 
 class ExecutionWatch:
@@ -84,7 +84,7 @@ class ExecutionWatch:
 
     def _refused(self, error: PipelineUnavailableError) -> dict[str, Any] | None:
         self._refusals += 1
-        self._silences = self._silences + 1 if error.code in _UNREACHABLE else 0
+        self._silences = self._silences + 1 if error.code in UNREACHABLE_CODES else 0
         if self._silences >= MAX_UNANSWERED_LOOKS:
             message = f"{error} No answer to {self._silences} looks in a row: the execution may still be running."
             return error_event(self.arn, code=error.code, message=message)

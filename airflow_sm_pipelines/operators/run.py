@@ -18,7 +18,7 @@ from airflow_sm_pipelines.exceptions import (
 from airflow_sm_pipelines.hooks.outputs import OutputReader, OutputRequest, parse_output_requests, to_json_value
 from airflow_sm_pipelines.hooks.reports import ExecutionReport, parse_report
 from airflow_sm_pipelines.hooks.tokens import make_stop_token
-from airflow_sm_pipelines.hooks.waiting import Verdict, WaitPolicy, parse_event, render_failure
+from airflow_sm_pipelines.hooks.waiting import ProgressLog, Verdict, WaitPolicy, parse_event, render_failure
 from airflow_sm_pipelines.hooks.watch import ExecutionWatch, ended_event
 from airflow_sm_pipelines.links.console import (
     SageMakerJobLogsLink,
@@ -75,6 +75,8 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
     :param wait_for_completion: wait for the end; False returns as soon as the execution has started, without outputs.
     :param deferrable: wait in the triggerer instead of in a worker; None for ``[operators] default_deferrable``.
     :param waiter_delay: seconds between two looks at a long execution; a young one is looked at more often.
+    :param progress_delay: seconds between two looks at the steps of a deferred execution, whose transitions are then
+        in the task's log while it waits; None leaves them for its end. A task that does not defer logs them always.
     :param max_wait_seconds: give up after so long; ``execution_timeout`` limits a deferred wait as well.
     :param on_stopped: ``"fail"``, ``"succeed"`` or ``"skip"`` when somebody stopped the execution.
     :param on_completed_with_failures: the same for an execution that ended although a step failed.
@@ -112,6 +114,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         wait_for_completion: bool = True,
         deferrable: bool | None = None,
         waiter_delay: float = 30,
+        progress_delay: float | None = None,
         max_wait_seconds: float | None = None,
         on_stopped: str = "fail",
         on_completed_with_failures: str = "fail",
@@ -134,6 +137,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
         self.waiter_delay = waiter_delay
+        self.progress_delay = progress_delay
         self.max_wait_seconds = max_wait_seconds
         self.on_stopped = on_stopped
         self.on_completed_with_failures = on_completed_with_failures
@@ -302,6 +306,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
             trigger=SageMakerPipelineExecutionTrigger(
                 execution_arn=arn,
                 waiter_delay=self.waiter_delay,
+                progress_delay=self.progress_delay,
                 deadline=None if deadline is None else deadline.isoformat(),
                 stop_on_kill=self.stop_on_kill,
                 aws_conn_id=self.aws_conn_id,
@@ -321,6 +326,15 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         if kind == "error":
             self._raise_watch_error(payload)
         report = parse_report(payload)
+        if "steps" not in payload:
+            with failing_fast():
+                report = hook.describe_report(report.arn)
+            if kind == "ended" and not report.is_terminal:
+                self.log.info("Somebody has resumed %s since it ended; waiting on.", report.arn)
+                self._defer(report.arn, self._deadline())
+            kind = "ended" if report.is_terminal else kind
+            for line in ProgressLog().lines(report):
+                self.log.info(line)
         result = self._result(report)
         if self.do_xcom_push:
             for key, value in result.items():

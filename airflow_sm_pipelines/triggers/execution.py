@@ -1,24 +1,35 @@
 """The trigger that waits for an execution while its task is deferred.
 
-boto3 runs in a thread: aiobotocore pins botocore to a month-old release, and would take the newest API away from
-everything else in the environment.
+In a triggerer one watcher looks for all the tasks on a connection; under ``airflow dags test`` the trigger looks for
+itself. boto3 runs in a thread: aiobotocore pins botocore to a month-old release, and would take the newest API away
+from everything else in the environment.
 """
 
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+import contextvars
+import time
+from contextlib import suppress
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_sm_pipelines.hooks.tokens import make_stop_token
+from airflow_sm_pipelines.hooks.waiting import ProgressLog
 from airflow_sm_pipelines.hooks.watch import ExecutionWatch, error_event
+from airflow_sm_pipelines.triggers.board import Wait
+from airflow_sm_pipelines.triggers.watcher import WatcherRegistry, make_watcher_key
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.hooks.reports import ExecutionReport
+
+# The one state of this module: Airflow makes each trigger by itself, and gives them no place to meet.
+WATCHERS = WatcherRegistry()
 
 _ENDED_BY_HAND = frozenset({"failed", "success", "skipped", "upstream_failed", "removed"})
 
@@ -26,12 +37,14 @@ _ENDED_BY_HAND = frozenset({"failed", "success", "skipped", "upstream_failed", "
 class SageMakerPipelineExecutionTrigger(BaseTrigger):
     """Fires one event when an execution has ended, run out of time, or can no longer be watched.
 
-    The event is a dict: ``kind`` (``"ended"``, ``"timeout"``, ``"error"``), ``execution_arn``, ``status``,
-    ``failure_reason`` and ``steps``; see :meth:`airflow_sm_pipelines.hooks.watch.ExecutionWatch.look`. It carries
-    all that the task needs, since ``airflow dags test`` loses the other arguments of a deferral.
+    The event is a dict: ``kind`` (``"ended"``, ``"timeout"``, ``"error"``), ``execution_arn``, ``status`` and
+    ``failure_reason``; ``airflow dags test`` loses the other arguments of a deferral. ``steps`` is there only under
+    ``airflow dags test``: reading the steps of thousands of executions is left to the tasks that go on.
 
     :param execution_arn: the execution to wait for.
     :param waiter_delay: seconds between two looks, once the execution has run for a while.
+    :param progress_delay: seconds between two looks at its steps, whose transitions are then logged here; None for
+        no such looks. All waits together look once a second at most.
     :param deadline: ISO 8601 time with offset at which to give up; None for never.
     :param stop_on_kill: stop the execution when somebody ends the deferred task by hand (Airflow 3.3).
     """
@@ -41,6 +54,7 @@ class SageMakerPipelineExecutionTrigger(BaseTrigger):
         *,
         execution_arn: str,
         waiter_delay: float = 30,
+        progress_delay: float | None = None,
         deadline: str | None = None,
         stop_on_kill: bool = True,
         aws_conn_id: str | None = "aws_default",
@@ -52,6 +66,7 @@ class SageMakerPipelineExecutionTrigger(BaseTrigger):
         super().__init__()  # type: ignore[no-untyped-call]
         self.execution_arn = execution_arn
         self.waiter_delay = waiter_delay
+        self.progress_delay = progress_delay
         self.deadline = deadline
         self.stop_on_kill = stop_on_kill
         self.aws_conn_id = aws_conn_id
@@ -66,6 +81,7 @@ class SageMakerPipelineExecutionTrigger(BaseTrigger):
             {
                 "execution_arn": self.execution_arn,
                 "waiter_delay": self.waiter_delay,
+                "progress_delay": self.progress_delay,
                 "deadline": self.deadline,
                 "stop_on_kill": self.stop_on_kill,
                 "aws_conn_id": self.aws_conn_id,
@@ -78,7 +94,7 @@ class SageMakerPipelineExecutionTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, logging each step's transitions, and yield the one event."""
         try:
-            payload = await self._wait()
+            payload = await (self._wait_alone() if self.task_instance is None else self._wait_together())
         except Exception as error:
             # Without an event Airflow fails the task with 'the trigger exited', and the reason stays in the
             # triggerer's log.
@@ -106,7 +122,56 @@ class SageMakerPipelineExecutionTrigger(BaseTrigger):
         )
         self.log.info("The task was marked %s: %s.", state, "execution stopped" if stopped else "execution had ended")
 
-    async def _wait(self) -> dict[str, Any]:
+    async def _wait_together(self) -> dict[str, Any]:
+        """Wait with the watcher of this connection, which serves every task of the triggerer."""
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[dict[str, Any]] = loop.create_future()
+        context = contextvars.copy_context()
+        progress = ProgressLog()
+
+        def tell(*call: Any) -> None:
+            with suppress(RuntimeError):  # the loop is closed: the triggerer is going away
+                loop.call_soon_threadsafe(*call, context=context)
+
+        def finish(event: dict[str, Any]) -> None:
+            tell(lambda: None if ended.done() else ended.set_result(event))
+
+        wait = Wait(
+            arn=self.execution_arn,
+            waiter_delay=self.waiter_delay,
+            finish=finish,
+            deadline=self._deadline_moment(),
+            progress_delay=self.progress_delay,
+            report_progress=lambda report: tell(self._note_progress, progress, report),
+        )
+        key = make_watcher_key(
+            aws_conn_id=self.aws_conn_id,
+            region_name=self.region_name,
+            verify=self.verify,
+            botocore_config=self.botocore_config,
+        )
+        watcher, release = WATCHERS.acquire(key, self._watching_hook)
+        watcher.add(wait)
+        try:
+            return await ended
+        finally:
+            watcher.remove(wait)
+            last = release()
+            if last is not None:
+                await asyncio.to_thread(last.close)
+
+    def _note_progress(self, progress: ProgressLog, report: ExecutionReport) -> None:
+        for line in progress.lines(report):
+            self.log.info(line)
+
+    def _deadline_moment(self) -> float | None:
+        """The deadline on the watcher's clock."""
+        if not self.deadline:
+            return None
+        left = datetime.fromisoformat(self.deadline) - datetime.now(timezone.utc)
+        return time.monotonic() + left.total_seconds()
+
+    async def _wait_alone(self) -> dict[str, Any]:
         watch = ExecutionWatch(
             self.execution_arn,
             waiter_delay=self.waiter_delay,
@@ -135,6 +200,17 @@ class SageMakerPipelineExecutionTrigger(BaseTrigger):
         found = states.get(ti.run_id, {})
         state = found.get(ti.task_id, found.get(f"{ti.task_id}_{ti.map_index}"))
         return None if state is None else str(getattr(state, "value", state))
+
+    def _watching_hook(self) -> SageMakerPipelinesHook:
+        """A hook whose refusals reach the watcher at once: it slows down all its calls, not only the refused one."""
+        from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+
+        return SageMakerPipelinesHook(
+            aws_conn_id=self.aws_conn_id,
+            region_name=self.region_name,
+            verify=self.verify,
+            config={"retries": {"mode": "standard", "total_max_attempts": 1}, **(self.botocore_config or {})},
+        )
 
     def _hook(self) -> SageMakerPipelinesHook:
         from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook

@@ -1,0 +1,211 @@
+"""The watcher: few calls for many waits, no end missed, no thread left, and a pace the service can bear."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_sm_pipelines.triggers import board as board_module
+from airflow_sm_pipelines.triggers import execution as execution_module
+from airflow_sm_pipelines.triggers import watcher as watcher_module
+from airflow_sm_pipelines.triggers.execution import WATCHERS, SageMakerPipelineExecutionTrigger
+from airflow_sm_pipelines.triggers.pace import CallPace
+from tests.airflow_fakes import FakeSageMaker, Fault, aws_environment, open_fake
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSageMaker]:
+    """A fake SageMaker with pipelines ``p`` and ``q`` that this process's boto3 talks to."""
+    one = FakeSageMaker()
+    one.add_pipeline("p")
+    one.add_pipeline("q")
+    monkeypatch.setattr(board_module, "GATHER_SECONDS", 0.05)
+    with open_fake(one) as url:
+        for name, value in aws_environment(url).items():
+            monkeypatch.setenv(name, value)
+        yield one
+
+
+def start(fake: FakeSageMaker, pipeline: str, count: int, statuses: list[str]) -> list[str]:
+    fake.statuses = statuses
+    answers = [
+        fake.op_StartPipelineExecution(
+            {"PipelineName": pipeline, "ClientRequestToken": f"{pipeline}-{number}-{id(statuses)}"}
+        )
+        for number in range(count)
+    ]
+    return [answer["PipelineExecutionArn"] for answer in answers]
+
+
+def make_trigger(arn: str, **kwargs: Any) -> SageMakerPipelineExecutionTrigger:
+    trigger = SageMakerPipelineExecutionTrigger(
+        **{"execution_arn": arn, "aws_conn_id": None, "waiter_delay": 0.2, **kwargs}
+    )
+    trigger._task_instance = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1)
+    return trigger
+
+
+async def event_of(trigger: SageMakerPipelineExecutionTrigger) -> dict[str, Any]:
+    events = [event.payload async for event in trigger.run()]
+    assert len(events) == 1
+    return dict(events[0])
+
+
+def fire(*triggers: SageMakerPipelineExecutionTrigger) -> list[dict[str, Any]]:
+    async def together() -> list[dict[str, Any]]:
+        return await asyncio.gather(*(event_of(trigger) for trigger in triggers))
+
+    return asyncio.run(asyncio.wait_for(together(), 60))
+
+
+def watcher_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name == "sm-pipelines-watcher"]
+
+
+def test_many_waits_share_a_few_list_calls_and_one_thread(fake: FakeSageMaker) -> None:
+    arns = start(fake, "p", 60, ["Executing", "Executing", "Succeeded"])
+    arns += start(fake, "q", 40, ["Executing", "Failed"])
+    events = fire(*(make_trigger(arn) for arn in arns))
+    assert [event["execution_arn"] for event in events] == arns
+    assert [event["status"] for event in events] == ["Succeeded"] * 60 + ["Failed"] * 40
+    assert all(event["kind"] == "ended" and "steps" not in event for event in events)
+    assert fake.count("ListPipelineExecutions") <= 8
+    assert fake.count("DescribePipelineExecution") == 0
+    assert (len(WATCHERS), watcher_threads()) == (0, [])
+
+
+def test_an_execution_that_no_list_shows_is_described(fake: FakeSageMaker) -> None:
+    arns = start(fake, "p", 3, ["Executing", "Succeeded"])
+    fake.executions[arns[1]].is_hidden = True
+    assert [event["status"] for event in fire(*map(make_trigger, arns))] == ["Succeeded"] * 3
+    assert {request["PipelineExecutionArn"] for request in fake.requests("DescribePipelineExecution")} == {arns[1]}
+
+
+def test_pages_are_read_while_they_pay(fake: FakeSageMaker) -> None:
+    fake.page_size = 10
+    arns = start(fake, "p", 25, ["Succeeded"])
+    assert [event["status"] for event in fire(*map(make_trigger, arns))] == ["Succeeded"] * 25
+    assert fake.count("ListPipelineExecutions") == 3
+    assert fake.count("DescribePipelineExecution") == 0
+
+
+def test_who_may_not_list_is_served_one_by_one(fake: FakeSageMaker) -> None:
+    fake.fail_next("ListPipelineExecutions", Fault("AccessDeniedException", times=1000))
+    arns = start(fake, "p", 4, ["Executing", "Succeeded"])
+    assert [event["status"] for event in fire(*map(make_trigger, arns))] == ["Succeeded"] * 4
+    assert fake.count("ListPipelineExecutions") == 1
+
+
+def test_one_execution_that_is_gone_ends_only_its_own_wait(fake: FakeSageMaker) -> None:
+    arns = start(fake, "p", 3, ["Executing", "Succeeded"])
+    gone = arns[0].replace("e0", "x0")
+    events = fire(*map(make_trigger, [*arns, gone]))
+    assert [event["status"] for event in events[:3]] == ["Succeeded"] * 3
+    assert (events[3]["kind"], events[3]["code"]) == ("error", "ResourceNotFound")
+
+
+def test_two_tasks_may_wait_for_one_execution(fake: FakeSageMaker) -> None:
+    (arn,) = start(fake, "p", 1, ["Executing", "Stopped"])
+    first, second = fire(make_trigger(arn), make_trigger(arn))
+    assert first == second
+    assert first["status"] == "Stopped"
+
+
+def test_throttling_slows_the_watcher_down_and_loses_nothing(
+    fake: FakeSageMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watcher_module, "plan_backoff", lambda **_: 0.01)
+    arns = start(fake, "p", 5, ["Executing", "Succeeded"]) + start(fake, "q", 5, ["Executing", "Succeeded"])
+    fake.fail_next("ListPipelineExecutions", Fault("ThrottlingException", times=4))
+    assert [event["status"] for event in fire(*map(make_trigger, arns))] == ["Succeeded"] * 10
+
+
+def test_a_deadline_ends_one_wait_and_not_the_others(fake: FakeSageMaker) -> None:
+    (slow,) = start(fake, "p", 1, ["Executing"])
+    (quick,) = start(fake, "p", 1, ["Executing", "Executing", "Executing", "Succeeded"])
+    soon = datetime.now(timezone.utc) + timedelta(seconds=0.3)
+    late, other = fire(make_trigger(slow, deadline=soon.isoformat()), make_trigger(quick))
+    assert (late["kind"], other["kind"]) == ("timeout", "ended")
+
+
+def test_a_cancelled_wait_leaves_no_thread(fake: FakeSageMaker) -> None:
+    (arn,) = start(fake, "p", 1, ["Executing"])
+
+    async def cancel() -> None:
+        task = asyncio.create_task(event_of(make_trigger(arn)))
+        while not fake.count("DescribePipelineExecution"):
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(asyncio.wait_for(cancel(), 30))
+    assert (len(WATCHERS), watcher_threads()) == (0, [])
+
+
+def test_a_fault_of_the_watcher_reaches_every_task(fake: FakeSageMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    arns = start(fake, "p", 3, ["Executing"])
+
+    def explode(*_: Any, **__: Any) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(watcher_module, "parse_execution_summary", explode)
+    events = fire(*map(make_trigger, arns))
+    assert {(event["kind"], event["code"]) for event in events} == {("error", "RuntimeError")}
+
+
+def test_an_endpoint_that_stays_away_ends_the_waits(fake: FakeSageMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watcher_module, "MAX_SILENT_SECONDS", 0.2)
+    monkeypatch.setattr(watcher_module, "plan_backoff", lambda **_: 0.05)
+    arns = start(fake, "p", 2, ["Executing"])
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    assert {event["code"] for event in fire(*map(make_trigger, arns))} == {"EndpointConnectionError"}
+
+
+def test_steps_are_looked_at_only_when_asked(fake: FakeSageMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watcher_module, "_PROGRESS_CALLS_PER_SECOND", 50.0)
+    quiet, told = start(fake, "p", 2, ["Executing"] * 6 + ["Succeeded"])
+    lines: list[str] = []
+    trigger = make_trigger(told, progress_delay=0.1)
+    monkeypatch.setattr(execution_module.SageMakerPipelineExecutionTrigger, "log", SimpleNamespace(info=lines.append))
+    fire(make_trigger(quiet), trigger)
+    assert {request["PipelineExecutionArn"] for request in fake.requests("ListPipelineExecutionSteps")} == {told}
+    assert sum("Step 'Train'" in line for line in lines) == 1
+
+
+def test_the_pace_halves_when_throttled_and_recovers() -> None:
+    pace = CallPace(now=0.0, max_rate=8.0)
+    pace.take(0.0)
+    assert pace.delay(0.0) == pytest.approx(1 / 8)
+    pace.throttled(1.0)
+    pace.throttled(1.0)
+    assert pace.delay(1.0) == pytest.approx(0.5)
+    assert pace.delay(1.5) == 0.0
+    for _ in range(1000):
+        pace.answered()
+    assert pace.rate == 8.0
+
+
+def test_a_pipeline_of_young_waits_is_looked_at_sooner_but_many_pipelines_are_not() -> None:
+    board = board_module.WatchBoard()
+
+    def wait(name: str) -> board_module.Wait:
+        return board_module.Wait(f"arn:aws:sagemaker:r:1:pipeline/{name}/execution/e", 30, finish=print)
+
+    board.add(wait("p0"), now=0.0)
+    alone = board.next_pipeline()
+    assert alone is not None
+    board.looked(alone, now=1.0)
+    assert alone.due == 2.0
+    for number in range(1, 40):
+        board.add(wait(f"p{number}"), now=1.0)
+    board.looked(alone, now=2.0)
+    assert alone.due == 32.0
