@@ -37,6 +37,7 @@ _EXPORTED = (
     "AWS_SHARED_CREDENTIALS_FILE",
     "AIRFLOW_CONN_AWS_DEFAULT",
     "SM_PIPELINES_ENDPOINT",
+    "SM_PIPELINES_CONSOLE_URL",
 )
 
 
@@ -64,7 +65,8 @@ def run_exec(arguments: argparse.Namespace) -> int:
     with _endpoint(arguments) as server:
         if not arguments.quiet:
             print(
-                f"sm-pipelines: local endpoint {server.endpoint_url}, state in {server.state_dir}",
+                f"sm-pipelines: local endpoint {server.endpoint_url}, pages at {server.console_url}, "
+                f"state in {server.state_dir}",
                 file=sys.stderr,
                 flush=True,
             )
@@ -79,7 +81,9 @@ def run_serve(arguments: argparse.Namespace) -> int:
         exports = [f"  export {name}={environment[name]}" for name in _EXPORTED if name in environment]
         print(
             f"Local SageMaker endpoint: {server.endpoint_url} (region {server.region}, account {server.account_id})",
+            f"Pages: {server.console_url}",
             f"State: {server.state_dir}",
+            server.isolation,
             "Point a shell to it:",
             *exports,
             "Stop it with Ctrl-C.",
