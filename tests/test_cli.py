@@ -278,7 +278,7 @@ def test_a_command_runs_with_aws_on_this_machine_only(tmp_path: Path) -> None:
     assert not {"AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3"} & set(variables)
     assert result.stderr == (
         f"sm-pipelines: local endpoint {variables['AWS_ENDPOINT_URL']}, "
-        f"pages at {variables['SM_PIPELINES_CONSOLE_URL']}, state in {tmp_path / 'state'}\n"
+        f"pages at {variables['AWS_ENDPOINT_URL']}/_console, state in {tmp_path / 'state'}\n"
     )
     again = execute(
         sys.executable,
