@@ -7,10 +7,10 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.definition import build_graph, parse_definition
+from airflow_sm_pipelines.definition import ForEachStep, build_graph, parse_definition
 
 if TYPE_CHECKING:
-    from airflow_sm_pipelines.definition import PipelineDefinition, StepGraph
+    from airflow_sm_pipelines.definition import PipelineDefinition, Step, StepGraph
     from airflow_sm_pipelines.engine.store import VersionRecord
 
 
@@ -20,6 +20,18 @@ class ParsedDefinition:
 
     definition: PipelineDefinition
     graph: StepGraph
+
+    def declared_step(self, name: str, *, parent: str | None = None) -> Step:
+        """The step of an execution as the definition has it.
+
+        :param parent: the ForEach step that made it, if one did.
+        """
+        if parent is None:
+            return self.graph.nodes[name].step
+        container = self.graph.nodes[parent].step
+        body_name = name.rpartition("-")[0]
+        body = container.body if isinstance(container, ForEachStep) else ()
+        return next(step for step in body if step.name == body_name)
 
 
 class DefinitionCache:

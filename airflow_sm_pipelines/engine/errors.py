@@ -25,6 +25,17 @@ class StepError(SageMakerPipelinesError):
     """Something that ends a step as Failed; its message becomes the step's ``FailureReason``."""
 
 
+class StepFault(StepError):  # noqa: N818 - SageMaker's word for it
+    """A failure that is none of the step's own doing, so that a retry may help.
+
+    :param exception_type: what retry policies call it, such as ``Step.SERVICE_FAULT``.
+    """
+
+    def __init__(self, exception_type: str, message: str) -> None:
+        super().__init__(message)
+        self.exception_type = exception_type
+
+
 class ResolutionError(StepError):
     """An expression or condition that has no value in the scope of this execution."""
 

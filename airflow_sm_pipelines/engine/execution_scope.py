@@ -14,13 +14,14 @@ from urllib.parse import urlsplit
 from airflow_sm_pipelines.engine.errors import ResolutionError
 from airflow_sm_pipelines.engine.job_host import public_document
 from airflow_sm_pipelines.engine.property_path import find_property
-from airflow_sm_pipelines.engine.resolver import Scope, resolve
+from airflow_sm_pipelines.engine.resolver import CurrentItem, Scope, resolve
 from airflow_sm_pipelines.engine.store.documents import from_ms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_sm_pipelines.definition import JsonObject, JsonValue, PipelineDefinition
+    from airflow_sm_pipelines.engine.fan_out import Iteration
     from airflow_sm_pipelines.engine.naming import ArnFactory
     from airflow_sm_pipelines.engine.services import EngineServices
     from airflow_sm_pipelines.engine.store import ExecutionRecord, Store
@@ -36,13 +37,17 @@ def iso_text(moment: datetime) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ScopeFactory:
-    """Makes scopes for the steps of one execution."""
+    """Makes scopes for the steps of one execution.
+
+    :param iteration: the iteration of a ForEach step that the scopes are for.
+    """
 
     store: Store
     services: EngineServices
     arns: ArnFactory
     execution: ExecutionRecord
     definition: PipelineDefinition
+    iteration: Iteration | None = None
 
     def make(self, variables: Mapping[str, str] | None = None) -> Scope:
         """A scope at this moment, with these execution variables besides the usual ones."""
@@ -56,9 +61,12 @@ class ScopeFactory:
             describe_step=self._describe_step,
             load_property_file=self._load_property_file,
             load_document=self._load_document,
+            item=CurrentItem(self.iteration.item) if self.iteration is not None else None,
         )
 
     def _describe_step(self, name: str) -> JsonObject | None:
+        if self.iteration is not None and name in self.iteration.siblings:
+            name = self.iteration.child(name)
         record = self.store.steps.find(self.execution.id, name)
         if record is None:
             return None
@@ -71,7 +79,8 @@ class ScopeFactory:
         return plain
 
     def _load_property_file(self, step_name: str, file_name: str) -> JsonValue:
-        step = self.definition.step(step_name)
+        siblings = self.iteration.siblings if self.iteration is not None else {}
+        step = siblings.get(step_name) or self.definition.step(step_name)
         file = step.property_file(file_name)
         if file is None:
             raise ResolutionError(f"Step '{step_name}' declares no property file '{file_name}'.")

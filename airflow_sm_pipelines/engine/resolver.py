@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from airflow_sm_pipelines.definition import (
     ExecutionReference,
     ExperimentReference,
+    ForEachReference,
     Join,
     JsonGet,
     ParameterReference,
@@ -21,12 +22,20 @@ from airflow_sm_pipelines.definition import (
     parse_expression,
 )
 from airflow_sm_pipelines.engine.errors import ResolutionError
+from airflow_sm_pipelines.engine.fan_out import child_name, item_text
 from airflow_sm_pipelines.engine.property_path import find_property, parse_json_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from airflow_sm_pipelines.definition import JsonObject, JsonValue
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentItem:
+    """The item whose turn it is in a ForEach step."""
+
+    value: JsonValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,7 @@ class Scope:
         not run in this execution.
     :param load_property_file: the parsed document of a property file, by step and property file name.
     :param load_document: the parsed JSON document at an S3 URI.
+    :param item: the current item, inside a ForEach step.
     """
 
     parameters: Mapping[str, JsonValue]
@@ -48,6 +58,7 @@ class Scope:
     describe_step: Callable[[str], JsonObject | None] = lambda name: None
     load_property_file: Callable[[str, str], JsonValue] | None = None
     load_document: Callable[[str], JsonValue] | None = None
+    item: CurrentItem | None = None
 
 
 def resolve(value: JsonValue, scope: Scope) -> JsonValue:
@@ -69,11 +80,13 @@ def resolve(value: JsonValue, scope: Scope) -> JsonValue:
     if isinstance(expression, ExperimentReference):
         return _lookup(scope.experiment, expression.field, "experiment setting")
     if isinstance(expression, StepReference):
-        return _resolve_step(expression, scope)
+        return resolve_reference(expression, scope)
     if isinstance(expression, Join):
         return expression.on.join(_text(resolve(part, scope)) for part in expression.values)
     if isinstance(expression, JsonGet):
         return _resolve_json_get(expression, scope)
+    if isinstance(expression, ForEachReference) and scope.item is not None:
+        return _resolve_item(expression, scope.item.value)
     if isinstance(expression, PropertyFileReference):
         raise ResolutionError(
             f"Property file '{expression.property_file}' of step '{expression.step}' can only be read by Std:JsonGet."
@@ -93,15 +106,45 @@ def _lookup(values: Mapping[str, JsonValue], name: str, kind: str) -> JsonValue:
     return values[name]
 
 
-def _resolve_step(expression: StepReference, scope: Scope) -> JsonValue:
-    properties = scope.describe_step(expression.step)
+def resolve_reference(expression: StepReference, scope: Scope) -> JsonValue:
+    """The property of a step.
+
+    :raises ResolutionError: if the step did not run, or has no such property.
+    """
+    step, path = _locate(expression, scope)
+    properties = scope.describe_step(step)
     if properties is None:
-        raise ResolutionError(f"Step '{expression.step}' did not run in this execution, so it has no properties.")
-    value = find_property(properties, expression.path, where=f"Step '{expression.step}'")
+        raise ResolutionError(f"Step '{step}' did not run in this execution, so it has no properties.")
+    value = find_property(properties, path, where=f"Step '{step}'")
     # Lambda and callback outputs are name and value pairs; the property is the value.
-    if len(expression.path) == 2 and expression.path[0] == "OutputParameters" and isinstance(value, dict):
+    if len(path) == 2 and path[0] == "OutputParameters" and isinstance(value, dict):
         return value.get("Value")
     return value
+
+
+def _locate(expression: StepReference, scope: Scope) -> tuple[str, tuple[str | int, ...]]:
+    """The step whose properties are meant: of a ForEach step's iterations, the step that was made for the item."""
+    path = expression.path
+    if path[:1] == ("IterationOutputs",) and len(path) > 2 and isinstance(path[1], int):
+        return child_name(str(path[2]), path[1]), path[3:]
+    if path[:1] == ("Selected",):
+        selected = (scope.describe_step(expression.step) or {}).get("Selected")
+        if isinstance(selected, str):
+            return selected, path[1:]
+    return expression.step, path
+
+
+def _resolve_item(expression: ForEachReference, item: JsonValue) -> JsonValue:
+    if not expression.path:
+        # An item is a scalar to those who refer to it as a whole; objects are JSON text, as IterationContext has them.
+        return item_text(item) if isinstance(item, (dict, list)) else item
+    document = item
+    if isinstance(item, str):
+        try:
+            document = json.loads(item)
+        except ValueError as error:
+            raise ResolutionError(f"'{expression}' looks into the item {item!r:.200}, which is not JSON.") from error
+    return find_property(document, expression.path, where=f"The current item {item_text(item)!r:.200}")
 
 
 def _resolve_json_get(expression: JsonGet, scope: Scope) -> JsonValue:

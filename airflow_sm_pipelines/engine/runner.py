@@ -9,47 +9,32 @@ is in the store, and a decision repeated after a crash is the same decision.
 from __future__ import annotations
 
 import logging
-import queue
 import sqlite3
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.definition import ForEachStep
 from airflow_sm_pipelines.definition.status import ExecutionStatus, StepStatus
 from airflow_sm_pipelines.engine.job_documents import JOB_KINDS, JobKind
 from airflow_sm_pipelines.engine.job_host import Interrupted, JobHost
+from airflow_sm_pipelines.engine.live_execution import LiveExecution
 from airflow_sm_pipelines.engine.scheduler import Snapshot, decide
 from airflow_sm_pipelines.engine.step_performer import STORE_RETRY_SECONDS, StepPerformer
 from airflow_sm_pipelines.engine.steps import StepOutcome, executor_for, step_executors
 from airflow_sm_pipelines.engine.store.documents import to_ms
+from airflow_sm_pipelines.engine.timers import WakeQueue
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from airflow_sm_pipelines.engine.definition_cache import DefinitionCache, ParsedDefinition
+    from airflow_sm_pipelines.engine.definition_cache import DefinitionCache
     from airflow_sm_pipelines.engine.services import EngineServices
     from airflow_sm_pipelines.engine.store import ExecutionRecord, StepRecord, Store
 
 _LOG = logging.getLogger(__name__)
 _MAX_REASON = 1024
 _EXECUTION_FAILURE = "Step failure: One or multiple steps failed"
-
-
-@dataclass(slots=True)
-class _LiveExecution:
-    """What the driver keeps in memory of an open execution; all of it can be read again from the store."""
-
-    parsed: ParsedDefinition
-    statuses: dict[str, StepStatus]
-    outcomes: dict[str, bool]
-    stops: dict[str, threading.Event] = field(default_factory=dict)
-    queued: dict[str, Future[Any]] = field(default_factory=dict)
-
-    def stop_all(self) -> None:
-        """Ask everything that runs to stop."""
-        for stop in self.stops.values():
-            stop.set()
 
 
 class Runner:
@@ -72,10 +57,8 @@ class Runner:
         self._services = services
         self._definitions = definitions
         self._executors = step_executors()
-        self._live: dict[str, _LiveExecution] = {}
-        self._wakes: queue.Queue[str | None] = queue.Queue()
-        self._waking: set[str] = set()
-        self._waking_lock = threading.Lock()
+        self._live: dict[str, LiveExecution] = {}
+        self._wakes = WakeQueue()
         self._shutdown = threading.Event()
         self._performer = StepPerformer(store, services, self.jobs, shutdown=self._shutdown, wake=self.wake)
         self._pool = ThreadPoolExecutor(max_workers=max_workers, thread_name_prefix="sm-step")
@@ -93,7 +76,7 @@ class Runner:
         """Stop the threads; jobs that run are stopped without an end, so the next start runs them again."""
         self._shutdown.set()
         self.jobs.close()
-        self._wakes.put(None)
+        self._wakes.close()
         if self._driver.is_alive():
             self._driver.join()
         for live in self._live.values():
@@ -102,11 +85,11 @@ class Runner:
 
     def wake(self, execution_id: str) -> None:
         """Have the driver look at an execution soon."""
-        with self._waking_lock:
-            if execution_id in self._waking:
-                return
-            self._waking.add(execution_id)
         self._wakes.put(execution_id)
+
+    def end_step(self, execution_id: str, name: str, outcome: StepOutcome) -> None:
+        """Record the end of a step that goes on without a worker."""
+        self._performer.finish(execution_id, name, outcome)
 
     def submit_job(self, kind: JobKind, name: str) -> None:
         """Run a job that no step waits for."""
@@ -124,8 +107,6 @@ class Runner:
 
     def _drive(self) -> None:
         while (execution_id := self._wakes.get()) is not None:
-            with self._waking_lock:
-                self._waking.discard(execution_id)
             try:
                 self._advance(execution_id)
             except sqlite3.OperationalError:
@@ -147,6 +128,8 @@ class Runner:
         live = self._live.get(execution_id)
         if live is None:
             live = self._live[execution_id] = self._load(execution)
+        if execution.status is not ExecutionStatus.STOPPING:
+            self._begin_retries(execution_id, live)
         live.statuses = self._store.steps.statuses(execution_id)
         for name, status in live.statuses.items():
             # Recorded as started when the store failed, before anybody was told to perform it.
@@ -160,12 +143,15 @@ class Runner:
                 stop_requested=execution.status is ExecutionStatus.STOPPING,
                 max_parallel=execution.parallelism,
                 selected=execution.selected_steps,
+                fan_outs=live.fan_outs,
             ),
         )
         for name in decision.stop:
             self._stop_step(execution, live, name)
+        for name, status in decision.end:
+            self._performer.end_for_each(execution, live, name, status)
         if decision.start:
-            self._store.steps.start(execution_id, decision.start, now_ms=self._now_ms())
+            self._store.steps.start(execution_id, decision.start, now_ms=self._now_ms(), iterations=live.iterations)
             for name in decision.start:
                 self._begin(execution, live, name)
         if decision.final is not None:
@@ -179,13 +165,23 @@ class Runner:
                 failure_reason=_EXECUTION_FAILURE if failed else None,
             )
 
-    def _load(self, execution: ExecutionRecord) -> _LiveExecution:
+    def _begin_retries(self, execution_id: str, live: LiveExecution) -> None:
+        """Begin the next attempts that are due, and be back for the others."""
+        for name, at_ms in self._store.steps.pending_retries(execution_id).items():
+            delay_ms = at_ms - self._now_ms()
+            if delay_ms > 0:
+                self._wakes.put_later(execution_id, delay_ms / 1000)
+            else:
+                self._store.steps.begin_retry(execution_id, name)
+                live.stops.pop(name, None)
+
+    def _load(self, execution: ExecutionRecord) -> LiveExecution:
         """An execution as the store has it; steps that were running when the last engine ended are begun again."""
         version = self._store.pipelines.find_version(execution.pipeline, execution.version)
         if version is None:
             raise LookupError(f"Version {execution.version} of pipeline '{execution.pipeline}' is gone.")
         records = self._store.steps.all_of(execution.id)
-        live = _LiveExecution(
+        live = LiveExecution(
             parsed=self._definitions.load(version),
             statuses={},
             outcomes={
@@ -195,25 +191,38 @@ class Runner:
             },
         )
         for record in records:
+            if record.items is not None:
+                live.fan_out(record.name, record.items)
+        for record in records:
             if not record.status.is_terminal:
                 self._recover(execution, live, record)
         return live
 
-    def _recover(self, execution: ExecutionRecord, live: _LiveExecution, record: StepRecord) -> None:
+    def _recover(self, execution: ExecutionRecord, live: LiveExecution, record: StepRecord) -> None:
+        if record.items is not None:
+            # A ForEach step goes on with what its steps do.
+            return
+        if record.callback_token is not None:
+            if record.status is StepStatus.STOPPING:
+                self._announce_stop(execution, record)
+            if record.status is StepStatus.STOPPING or record.callback_sent is not None:
+                return
         # Nothing of an execution that is being stopped is run again: the processes are gone.
         if execution.status is ExecutionStatus.STOPPING or record.status is StepStatus.STOPPING:
             if record.resource_kind and record.resource_name and record.resource_kind in JOB_KINDS:
                 self.jobs.end_stopped(JOB_KINDS[record.resource_kind], record.resource_name)
             self._performer.finish(execution.id, record.name, StepOutcome(status=StepStatus.STOPPED))
             return
+        if record.retry_at_ms is not None:
+            return
         self._store.steps.restart(execution.id, record.name)
         self._begin(execution, live, record.name)
 
-    def _begin(self, execution: ExecutionRecord, live: _LiveExecution, name: str) -> None:
-        node = live.parsed.graph.nodes[name]
-        executor = executor_for(self._executors, node.step.type)
+    def _begin(self, execution: ExecutionRecord, live: LiveExecution, name: str) -> None:
+        step, _ = live.find_step(name)
+        executor = executor_for(self._executors, step.type)
         stop = threading.Event()
-        task = self._performer.new_task(execution, live.parsed, name, stop=stop)
+        task = self._performer.new_task(execution, live, name, stop=stop)
         live.stops[name] = stop
         if not executor.is_instant:
             live.queued[name] = self._pool.submit(self._performer.perform, executor, task)
@@ -221,8 +230,13 @@ class Runner:
         outcome = self._performer.perform(executor, task)
         if outcome is not None and outcome.properties is not None and "Outcome" in outcome.properties:
             live.outcomes[name] = outcome.properties["Outcome"] is True
+        if isinstance(step, ForEachStep) and outcome is None:
+            record = self._store.steps.find(execution.id, name)
+            if record is not None and record.items is not None:
+                live.fan_out(name, record.items)
+            self.wake(execution.id)
 
-    def _stop_step(self, execution: ExecutionRecord, live: _LiveExecution, name: str) -> None:
+    def _stop_step(self, execution: ExecutionRecord, live: LiveExecution, name: str) -> None:
         with self._store.transaction():
             record = self._store.steps.find(execution.id, name)
             if record is None or record.status.is_terminal:
@@ -231,10 +245,17 @@ class Runner:
             if record.resource_kind and record.resource_name and record.resource_kind in JOB_KINDS:
                 self.jobs.stop(JOB_KINDS[record.resource_kind], record.resource_name)
         live.stops.setdefault(name, threading.Event()).set()
+        if record.callback_token is not None:
+            self._announce_stop(execution, record)
+            return
         queued = live.queued.get(name)
-        if queued is not None and queued.cancel():
-            # It never began, so no worker will record its end.
+        if record.retry_at_ms is not None or (queued is not None and queued.cancel()):
+            # No worker will record its end.
             self._performer.finish(execution.id, name, StepOutcome(status=StepStatus.STOPPED))
+
+    def _announce_stop(self, execution: ExecutionRecord, step: StepRecord) -> None:
+        if step.callback_sent != StepStatus.STOPPING.value:
+            self._pool.submit(self._performer.announce_stop, execution, step)
 
     def _abandon(self, execution_id: str, error: Exception) -> None:
         """End an execution the engine cannot drive, so that nobody waits for it for ever."""

@@ -9,6 +9,8 @@ Pure, and the one place where the rules of running stand:
 * A Failed or Stopped step is *handled* if a step with a matching trigger (``Failed``, ``Stopped``, ``Any``) runs or
   still may. An unhandled one blocks: running steps finish, nothing new starts except steps with such a trigger and what
   depends on these. (Whether the service still starts independent branches is not documented; this is our choice.)
+* A ForEach step that runs starts, by these same rules among them, the steps it makes of its items, and ends when
+  nothing of them is left to do. It counts neither as active nor against a limit itself; its steps do.
 * Final status: Stopped if a stop was requested, Failed if a failure was unhandled, CompletedWithFailures if all were
   handled (SDK v3, ``StepDependency``), else Succeeded.
 """
@@ -19,12 +21,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.definition import ForEachStep
 from airflow_sm_pipelines.definition.status import ExecutionStatus, StepStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from airflow_sm_pipelines.definition import StepGraph, StepNode
+    from airflow_sm_pipelines.engine.fan_out import FanOut
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ class Snapshot:
     :param stop_requested: whether StopPipelineExecution was called.
     :param selected: the only steps that may start (selective execution); None means all.
     :param max_parallel: how many steps may be active at once; None means no limit.
+    :param fan_outs: the ForEach steps that run, by name; the statuses of their steps are among ``statuses``.
     """
 
     statuses: Mapping[str, StepStatus]
@@ -43,14 +48,22 @@ class Snapshot:
     stop_requested: bool = False
     max_parallel: int | None = None
     selected: frozenset[str] | None = None
+    fan_outs: Mapping[str, FanOut] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do now: steps to start, active steps to stop, and the final status once nothing is left to do."""
+    """What to do now.
+
+    :param start: steps to start.
+    :param stop: active steps to stop.
+    :param end: ForEach steps whose iterations are over, and how they end.
+    :param final: the execution's final status, once nothing is left to do.
+    """
 
     start: tuple[str, ...] = ()
     stop: tuple[str, ...] = ()
+    end: tuple[tuple[str, StepStatus], ...] = ()
     final: ExecutionStatus | None = None
 
 
@@ -70,24 +83,62 @@ def decide(graph: StepGraph, snapshot: Snapshot) -> Decision:
     active = [name for name, status in snapshot.statuses.items() if not status.is_terminal]
     if snapshot.stop_requested:
         stop = tuple(name for name in active if snapshot.statuses[name] is not StepStatus.STOPPING)
-        return Decision(stop=stop, final=None if active else ExecutionStatus.STOPPED)
+        over = tuple(
+            (name, StepStatus.STOPPED)
+            for name, fan_out in _running(snapshot)
+            if not any(child in fan_out.graph.nodes for child in active)
+        )
+        return Decision(stop=stop, end=over, final=None if active else ExecutionStatus.STOPPED)
     prospects = find_prospects(graph, snapshot)
     handlers = _find_handlers(graph)
     unhandled = [
         name
         for name, status in snapshot.statuses.items()
         if status in (StepStatus.FAILED, StepStatus.STOPPED)
+        and name in graph.nodes
         and not _is_handled(name, status, handlers=handlers, prospects=prospects)
     ]
     ready = [name for name in graph.order if prospects.get(name) is Prospect.READY]
     if unhandled and ready:
         rescuers = _find_rescuers(graph)
         ready = [name for name in ready if name in rescuers]
+    children, end = _decide_iterations(snapshot)
     if snapshot.max_parallel is not None:
-        ready = ready[: max(0, snapshot.max_parallel - len(active))]
+        room = max(0, snapshot.max_parallel - sum(name not in snapshot.fan_outs for name in active))
+        children, room = children[:room], max(0, room - len(children))
+        ready = _fit(graph, ready, room)
     if active or ready:
-        return Decision(start=tuple(ready))
-    return Decision(final=_final_status(snapshot, has_unhandled=bool(unhandled)))
+        return Decision(start=(*children, *ready), end=end)
+    return Decision(final=_final_status(graph, snapshot, has_unhandled=bool(unhandled)))
+
+
+def _running(snapshot: Snapshot) -> Iterator[tuple[str, FanOut]]:
+    return ((name, fan_out) for name, fan_out in snapshot.fan_outs.items() if not snapshot.statuses[name].is_terminal)
+
+
+def _decide_iterations(snapshot: Snapshot) -> tuple[list[str], tuple[tuple[str, StepStatus], ...]]:
+    """The steps of running ForEach steps that may start now, and the ForEach steps that are over."""
+    start: list[str] = []
+    end: list[tuple[str, StepStatus]] = []
+    for name, fan_out in _running(snapshot):
+        statuses = {child: snapshot.statuses[child] for child in fan_out.graph.order if child in snapshot.statuses}
+        inner = decide(fan_out.graph, Snapshot(statuses, max_parallel=fan_out.max_concurrency))
+        start.extend(inner.start)
+        if inner.final is not None:
+            failed = inner.final is ExecutionStatus.FAILED
+            end.append((name, StepStatus.FAILED if failed else StepStatus.SUCCEEDED))
+    return start, tuple(end)
+
+
+def _fit(graph: StepGraph, ready: list[str], room: int) -> list[str]:
+    """As many of the steps, in their order, as there is room for; ForEach steps take none."""
+    fitting = []
+    for name in ready:
+        is_free = isinstance(graph.nodes[name].step, ForEachStep)
+        if is_free or room > 0:
+            fitting.append(name)
+            room -= not is_free
+    return fitting
 
 
 def find_prospects(graph: StepGraph, snapshot: Snapshot) -> dict[str, Prospect]:
@@ -180,9 +231,12 @@ def _find_rescuers(graph: StepGraph) -> set[str]:
     return rescuers
 
 
-def _final_status(snapshot: Snapshot, *, has_unhandled: bool) -> ExecutionStatus:
+def _final_status(graph: StepGraph, snapshot: Snapshot, *, has_unhandled: bool) -> ExecutionStatus:
     if has_unhandled:
         return ExecutionStatus.FAILED
-    if any(status in (StepStatus.FAILED, StepStatus.STOPPED) for status in snapshot.statuses.values()):
+    if any(
+        status in (StepStatus.FAILED, StepStatus.STOPPED) and name in graph.nodes
+        for name, status in snapshot.statuses.items()
+    ):
         return ExecutionStatus.COMPLETED_WITH_FAILURES
     return ExecutionStatus.SUCCEEDED

@@ -87,6 +87,10 @@ def _accept_request(operation: str, request: Mapping[str, Any]) -> str | None:
     return None
 
 
+def _no_queues(url: str, body: str) -> str | None:
+    return "there are no queues here."
+
+
 @dataclass(frozen=True, slots=True)
 class EngineServices:
     """The engine's outside world.
@@ -103,6 +107,8 @@ class EngineServices:
     :param isolation: how jobs get an ``/opt/ml`` of their own; probed once by default.
     :param validate_request: checks a resolved Create* request as the service would, and answers with what is wrong
         with it, or None. The step fails with that text.
+    :param send_message: puts a text into the queue at a URL, and answers with what went wrong, or None.
+    :param faults_file: faults to inject, see ``engine/faults.py``; read whenever a step starts.
     :param clock: the present moment, aware UTC.
     :param new_id: random text of a length from an alphabet.
     """
@@ -118,6 +124,8 @@ class EngineServices:
     images: ImageCatalog = field(default_factory=_default_images)
     isolation: Isolation = field(default_factory=_probe_isolation)
     validate_request: Callable[[str, Mapping[str, Any]], str | None] = _accept_request
+    send_message: Callable[[str, str], str | None] = _no_queues
+    faults_file: Path | None = None
     clock: Callable[[], datetime] = _utc_now
     new_id: Callable[[int, str], str] = _random_id
     run_job: JobRunner = _run_job

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 from airflow_sm_pipelines.server.child_environment import child_environment
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def make_engine_services(
-    front: Front, codec: SageMakerCodec, *, url: str, region: str, cache_dir: Path
+    front: Front, codec: SageMakerCodec, *, url: str, region: str, cache_dir: Path, faults_file: Path | None = None
 ) -> EngineServices:
     """The engine's services on a running endpoint.
 
@@ -30,6 +32,7 @@ def make_engine_services(
     :param url: the endpoint's URL, for S3 and for jobs.
     :param region: the endpoint's region.
     :param cache_dir: where images' environments are kept.
+    :param faults_file: which faults to inject; it need not exist.
     :raises LocalEndpointError: when the user's table of images, named by ``SM_PIPELINES_IMAGES``, cannot be read.
     """
     from airflow_sm_pipelines.engine.jobs import ImageCatalog, ImageError
@@ -51,7 +54,31 @@ def make_engine_services(
         environment=aws_environment(url, region),
         images=images,
         validate_request=codec.find_violations,
+        send_message=lambda queue_url, body: send_message(front, region, queue_url, body),
+        faults_file=faults_file,
     )
+
+
+def send_message(front: Front, region: str, queue_url: str, body: str) -> str | None:
+    """Put a message into a queue of this endpoint.
+
+    :param front: the endpoint's front.
+    :param region: the region of the queue, where its URL names none.
+    :param queue_url: the queue's URL. Its host does not count: it may be AWS's, or this endpoint's at an earlier port.
+    :param body: the message.
+    :return: None, or why it could not be sent.
+    """
+    host = (urlsplit(queue_url).hostname or "").split(".")
+    if len(host) > 2 and host[0] == "sqs":
+        region = host[1]
+    document = {"QueueUrl": queue_url, "MessageBody": body}
+    response = front.call_moto(make_json_request("sqs", region, "AmazonSQS.SendMessage", document))
+    if response.is_success:
+        return None
+    try:
+        return str(json.loads(response.body)["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"HTTP {response.status}"
 
 
 def aws_environment(url: str, region: str) -> dict[str, str]:

@@ -142,7 +142,12 @@ def _start(
     url = f"http://{_name_in_url(address[0])}:{listener.port}"
     codec = SageMakerCodec()
     services = make_engine_services(
-        front, codec, url=url, region=region, cache_dir=cache_dir or default_cache_dir(os.environ)
+        front,
+        codec,
+        url=url,
+        region=region,
+        cache_dir=cache_dir or default_cache_dir(os.environ),
+        faults_file=directory.path / "faults.toml",
     )
     engine = Engine(directory.path / "engine", services)
     console = Console(engine, refusals=ServiceError, logs=make_client("logs", url=url, region=region))

@@ -80,6 +80,8 @@ class World:
     requests: dict[str, Any] = field(default_factory=dict)
     started: list[str] = field(default_factory=list)
     faults: dict[str, str] = field(default_factory=dict)
+    messages: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    broken_queues: set[str] = field(default_factory=set)
     active: int = 0
     most_active: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -105,7 +107,15 @@ class World:
             validate_request=lambda operation, request: self.faults.get(operation),
             run_job=self._run_job,
             run_function=self._run_function,
+            send_message=self._send_message,
+            faults_file=self.directory / "faults.toml",
         )
+
+    def _send_message(self, url: str, body: str) -> str | None:
+        if url in self.broken_queues:
+            return "The specified queue does not exist."
+        self.messages.append((url, json.loads(body)))
+        return None
 
     def get_object(self, *, Bucket: str, Key: str, **_: Any) -> dict[str, Any]:  # noqa: N803 - boto3's names
         """What boto3's S3 client answers."""
@@ -125,7 +135,7 @@ class World:
         return self.functions[spec.name](spec, event)
 
     def _run_job(self, spec: JobSpec, context: JobContext, stop: threading.Event) -> JobOutcome:
-        step = spec.name.split("-")[2] if spec.name.startswith("pipelines-") else spec.name
+        step = "-".join(spec.name.split("-")[2:-1]) if spec.name.startswith("pipelines-") else spec.name
         with self.lock:
             self.requests[step] = spec.request
             self.started.append(step)
@@ -241,6 +251,24 @@ def condition(name: str, conditions: list[Any], *, then: list[Any], otherwise: l
         "Type": "Condition",
         "Arguments": {"Conditions": conditions, "IfSteps": then, "ElseSteps": otherwise},
     }
+
+
+def lambda_step(name: str, function: str, event: Any, outputs: list[tuple[str, str]]) -> dict[str, Any]:
+    """A Lambda step with typed outputs."""
+    return {
+        "Name": name,
+        "Type": "Lambda",
+        "FunctionArn": f"arn:aws:lambda:us-east-1:123456789012:function:{function}",
+        "Arguments": event,
+        "OutputParameters": [{"OutputName": output, "OutputType": kind} for output, kind in outputs],
+    }
+
+
+def for_each(name: str, items: Any, body: list[Any], *, concurrency: int = 10, **members: Any) -> dict[str, Any]:
+    """A ForEach step; ``Selector`` goes to its arguments, other members to the step."""
+    selector = {"Selector": members.pop("Selector")} if "Selector" in members else {}
+    arguments = {"IterableItems": items, "MaxConcurrency": concurrency, **selector, "ForEachBody": body}
+    return {"Name": name, "Type": "ForEach", "Arguments": arguments, **members}
 
 
 def fail_step(name: str, message: Any) -> dict[str, Any]:

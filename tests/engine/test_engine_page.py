@@ -25,7 +25,7 @@ def read_table(repository: Path, heading: str) -> dict[str, str]:
 def test_the_page_lists_exactly_the_operations_the_engine_answers(repository: Path) -> None:
     table = read_table(repository, "API operations")
     assert set(table) == set(all_operations())
-    assert set(table.values()) == {"same", "differs", "refused"}
+    assert set(table.values()) <= {"same", "differs", "refused"}
 
 
 def test_the_page_says_of_every_step_type_whether_the_engine_runs_it(repository: Path) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_sm_pipelines.definition import StepGraph, build_graph, parse_definition
+from airflow_sm_pipelines.definition import ForEachStep, StepGraph, build_graph, parse_definition
 from airflow_sm_pipelines.definition.status import ExecutionStatus, StepStatus
+from airflow_sm_pipelines.engine.fan_out import FanOut, plan_fan_out
 from airflow_sm_pipelines.engine.scheduler import Decision, Snapshot, decide, steps_to_reset
-from tests.engine.fake_world import condition, definition_text, fail_step, processing
+from tests.engine.fake_world import condition, definition_text, fail_step, for_each, processing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 EXECUTING, SUCCEEDED, FAILED, STOPPED, STOPPING = (
     StepStatus.EXECUTING,
@@ -24,7 +29,8 @@ TRUE = [{"Type": "Equals", "LeftValue": 1, "RightValue": 1}]
 
 
 def graph_of(*steps: Any) -> StepGraph:
-    return build_graph(parse_definition(definition_text(list(steps))))
+    items = [{"Name": "Items", "Type": "String"}]
+    return build_graph(parse_definition(definition_text(list(steps), parameters=items)))
 
 
 def on(step: str, trigger: str) -> dict[str, str]:
@@ -192,25 +198,82 @@ def is_handled(graph: StepGraph, shot: Snapshot, failed: str) -> bool:
     )
 
 
-def reference(graph: StepGraph, shot: Snapshot) -> Decision:
+@dataclass(frozen=True)
+class Loop:
+    """A ForEach step written out: what runs, as if the author had written each iteration by hand."""
+
+    graph: StepGraph
+    concurrency: int
+
+
+def reference(graph: StepGraph, shot: Snapshot, loops: Mapping[str, Loop] | None = None) -> Decision:
+    """What is right to do.
+
+    :param loops: the ForEach steps that have their items.
+    """
     active = [name for name, status in shot.statuses.items() if not status.is_terminal]
+    running = {name: loop for name, loop in (loops or {}).items() if not shot.statuses[name].is_terminal}
     if shot.stop_requested:
         to_stop = tuple(name for name in active if shot.statuses[name] is not STOPPING)
-        return Decision(stop=to_stop, final=None if active else ExecutionStatus.STOPPED)
-    bad = [name for name, status in shot.statuses.items() if status in (FAILED, STOPPED)]
+        over = tuple((name, STOPPED) for name, loop in running.items() if not set(loop.graph.nodes) & set(active))
+        return Decision(stop=to_stop, end=over, final=None if active else ExecutionStatus.STOPPED)
+    children: list[str] = []
+    ends: list[tuple[str, StepStatus]] = []
+    for name, loop in running.items():
+        of_loop = {child: status for child, status in shot.statuses.items() if child in loop.graph.nodes}
+        inner = reference(loop.graph, Snapshot(of_loop, max_parallel=loop.concurrency))
+        children += inner.start
+        if inner.final is not None:
+            ends.append((name, FAILED if inner.final is ExecutionStatus.FAILED else SUCCEEDED))
+    bad = [name for name, status in shot.statuses.items() if status in (FAILED, STOPPED) and name in graph.nodes]
     blocks = any(not is_handled(graph, shot, name) for name in bad)
     ready = [
         name
         for name in graph.order
         if can_start_now(graph, shot, name) and (not blocks or comes_from_a_run_condition(graph, name))
     ]
+    starts = [*children, *ready]
     if shot.max_parallel is not None:
-        ready = ready[: max(0, shot.max_parallel - len(active))]
-    if ready or active:
-        return Decision(start=tuple(ready))
+        room = shot.max_parallel - len([name for name in active if name not in (loops or {})])
+        for name in list(starts):
+            if name in graph.nodes and graph.nodes[name].step.type == "ForEach":
+                continue
+            room -= 1
+            if room < 0:
+                starts.remove(name)
+    if starts or active:
+        return Decision(start=tuple(starts), end=tuple(ends))
     if blocks:
         return Decision(final=ExecutionStatus.FAILED)
     return Decision(final=ExecutionStatus.COMPLETED_WITH_FAILURES if bad else ExecutionStatus.SUCCEEDED)
+
+
+def write_out(step: ForEachStep, items: int) -> Loop:
+    names = {body.name for body in step.body}
+    steps = [
+        processing(
+            f"{body.name}-{index}",
+            depends_on=[
+                on(f"{dependency.step}-{index}", dependency.trigger)
+                for dependency in body.depends_on
+                if dependency.step in names
+            ],
+        )
+        for index in range(items)
+        for body in step.body
+    ]
+    return Loop(graph_of(*steps), step.max_concurrency)
+
+
+def draw_body(draw: st.DrawFn, name: str, outside: list[str]) -> list[Any]:
+    """One to three body steps that wait for each other, or for a step outside."""
+    body: list[Any] = []
+    for number in range(draw(st.integers(1, 3))):
+        others = [step["Name"] for step in body] + outside
+        upstream = draw(st.lists(st.sampled_from(others), max_size=2, unique=True) if others else st.just([]))
+        triggers = st.sampled_from(["Completed", "Completed", "Failed", "Stopped", "Any"])
+        body.append(processing(f"{name}b{number}", depends_on=[on(other, draw(triggers)) for other in upstream]))
+    return list(draw(st.permutations(body)))
 
 
 @st.composite
@@ -238,6 +301,11 @@ def step_lists(draw: st.DrawFn) -> list[Any]:
             for branch in (then, otherwise):
                 open_branches.append(branch)
                 conditions_above[id(branch)] = [*above, name]
+        elif draw(st.integers(0, 3)) == 0:
+            body = draw_body(draw, name, earlier)
+            step = for_each(name, {"Get": "Parameters.Items"}, body, concurrency=draw(st.integers(1, 3)))
+            if depends_on:
+                step["DependsOn"] = depends_on
         else:
             step = processing(name, depends_on=depends_on)
         here.append(step)
@@ -253,20 +321,31 @@ def test_random_executions_follow_the_reference_to_their_end(steps: list[Any], d
     stop_after = data.draw(st.sampled_from([None, 0, 1, 3]))
     statuses: dict[str, StepStatus] = {}
     outcomes: dict[str, bool] = {}
-    for turn in range(4 * len(graph.nodes) + 4):
+    fan_outs: dict[str, FanOut] = {}
+    loops: dict[str, Loop] = {}
+    for turn in range(30 * len(graph.nodes) + 4):
         stops = stop_after is not None and turn >= stop_after
-        shot = Snapshot(dict(statuses), dict(outcomes), stop_requested=stops, max_parallel=limit, selected=selected)
+        shot = Snapshot(dict(statuses), dict(outcomes), stops, limit, selected, dict(fan_outs))
         decision = decide(graph, shot)
-        assert decision == reference(graph, shot)
+        assert decision == reference(graph, shot, loops)
         if decision.final is not None:
             return
         statuses.update(dict.fromkeys(decision.start, EXECUTING))
         statuses.update(dict.fromkeys(decision.stop, STOPPING))
-        active = [name for name, status in statuses.items() if not status.is_terminal]
-        assert active, "an execution that neither ends nor does anything is stuck"
+        statuses.update(decision.end)
+        for name in decision.start:
+            step = graph.nodes[name].step if name in graph.nodes else None
+            if isinstance(step, ForEachStep):
+                items = data.draw(st.integers(0, 3))
+                fan_outs[name] = plan_fan_out(step, range(items))
+                loops[name] = write_out(step, items)
+        active = [name for name, status in statuses.items() if not status.is_terminal and name not in fan_outs]
         assert limit is None or stops or len(active) <= limit
+        if not active:
+            assert decision.start or decision.stop or decision.end, "an execution that does nothing is stuck"
+            continue
         name = data.draw(st.sampled_from(active))
         statuses[name] = data.draw(st.sampled_from([SUCCEEDED, SUCCEEDED, FAILED, STOPPED]))
-        if graph.nodes[name].step.type == "Condition":
+        if name in graph.nodes and graph.nodes[name].step.type == "Condition":
             outcomes[name] = data.draw(st.booleans())
     raise AssertionError("the execution did not end")

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.engine.job_documents import PROCESSING, TRAINING, TRANSFORM
-from airflow_sm_pipelines.engine.operations import execution_views, executions, models, pipelines, tags, versions
+from airflow_sm_pipelines.engine.operations import (
+    callbacks,
+    execution_views,
+    executions,
+    models,
+    pipelines,
+    tags,
+    versions,
+)
 from airflow_sm_pipelines.engine.operations.context import Operation, OperationContext
 from airflow_sm_pipelines.engine.operations.jobs import job_operations
 
@@ -29,8 +37,8 @@ def all_operations() -> Mapping[str, Operation]:
         "StopPipelineExecution": executions.stop_pipeline_execution,
         "RetryPipelineExecution": executions.retry_pipeline_execution,
         "UpdatePipelineExecution": executions.update_pipeline_execution,
-        "SendPipelineExecutionStepSuccess": executions.send_step_result,
-        "SendPipelineExecutionStepFailure": executions.send_step_result,
+        "SendPipelineExecutionStepSuccess": callbacks.send_step_success,
+        "SendPipelineExecutionStepFailure": callbacks.send_step_failure,
         "DescribePipelineExecution": execution_views.describe_pipeline_execution,
         "DescribePipelineDefinitionForExecution": execution_views.describe_definition_for_execution,
         "ListPipelineParametersForExecution": execution_views.list_parameters_for_execution,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.engine.errors import validation_error
+from airflow_sm_pipelines.engine.fan_out import item_text
 from airflow_sm_pipelines.engine.operations.context import (
     OperationContext,
     Request,
@@ -22,6 +23,8 @@ from airflow_sm_pipelines.engine.store.documents import from_ms
 if TYPE_CHECKING:
     from airflow_sm_pipelines.engine.store import StepRecord, VersionRecord
     from airflow_sm_pipelines.engine.store.database import Page
+
+_MAX_ITEM = 12800
 
 
 def describe_pipeline_execution(context: OperationContext, request: Request) -> Response:
@@ -119,10 +122,10 @@ def list_pipeline_execution_steps(context: OperationContext, request: Request) -
     )
     page: Page = paging.page
     steps, after = context.store.steps.page(record.id, page)
-    graph = context.definitions.load(_version(context, record.pipeline, record.version)).graph
+    parsed = context.definitions.load(_version(context, record.pipeline, record.version))
     members = []
     for step in steps:
-        declared = graph.nodes[step.name].step
+        declared = parsed.declared_step(step.name, parent=step.parent)
         members.append(_step_member(step, display_name=declared.display_name, description=declared.description))
     return {"PipelineExecutionSteps": members, **paging.next_token(after)}
 
@@ -141,6 +144,11 @@ def _step_member(step: StepRecord, *, display_name: str | None, description: str
         AttemptCount=step.attempt,
         SelectiveExecutionResult=(
             {"SourcePipelineExecutionArn": step.selective_source} if step.selective_source else None
+        ),
+        IterationContext=(
+            {"ParentStepName": step.parent, "Index": step.iteration, "Item": item_text(step.item)[:_MAX_ITEM]}
+            if step.parent is not None
+            else None
         ),
     )
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.definition import resolve_parameters
+from airflow_sm_pipelines.definition import ForEachStep, resolve_parameters
 from airflow_sm_pipelines.definition.status import ExecutionStatus, StepStatus
 from airflow_sm_pipelines.engine.errors import ResolutionError, not_found, validation_error
 from airflow_sm_pipelines.engine.execution_scope import execution_variables, resolve_experiment
+from airflow_sm_pipelines.engine.fan_out import plan_fan_out
 from airflow_sm_pipelines.engine.naming import EXECUTION_ID_ALPHABET, EXECUTION_ID_LENGTH
 from airflow_sm_pipelines.engine.operations.context import (
     OperationContext,
@@ -28,7 +29,9 @@ from airflow_sm_pipelines.engine.store.documents import from_ms
 from airflow_sm_pipelines.exceptions import ParameterError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from airflow_sm_pipelines.definition import StepGraph
 
 
 def start_pipeline_execution(context: OperationContext, request: Request) -> Response:
@@ -81,11 +84,11 @@ def retry_pipeline_execution(context: OperationContext, request: Request) -> Res
         ended_by = [
             name
             for name, status in statuses.items()
-            if status is StepStatus.FAILED and graph.nodes[name].step.type == "Fail"
+            if status is StepStatus.FAILED and name in graph.nodes and graph.nodes[name].step.type == "Fail"
         ]
         if ended_by:
             raise validation_error(f"An execution that was ended by a Fail step ('{ended_by[0]}') cannot be retried.")
-        context.store.steps.reset(record.id, steps_to_reset(graph, statuses))
+        _reset_steps(context, record.id, graph, statuses)
         if request.get("ParallelismConfiguration"):
             context.store.executions.update(record.id, {"parallelism": parallelism_of(request)})
         context.store.executions.change_status(record.id, ExecutionStatus.EXECUTING, now_ms=context.now_ms())
@@ -108,19 +111,31 @@ def update_pipeline_execution(context: OperationContext, request: Request) -> Re
     return {"PipelineExecutionArn": record.arn}
 
 
-def send_step_result(context: OperationContext, request: Request) -> Response:
-    """SendPipelineExecutionStepSuccess and -Failure: no step waits for a callback, so the token is never known."""
-    raise not_found(
-        f"Callback token '{request['CallbackToken']}' does not belong to a running Callback step; the local engine"
-        " does not run Callback steps yet."
-    )
-
-
 def _steer(context: OperationContext, operation: str, request: Request, perform: Callable[[], Response]) -> Response:
     pipeline = require_execution(context, request["PipelineExecutionArn"]).pipeline
     response = once(context, operation, request, perform, pipeline=pipeline)
     context.runner.wake(str(response["PipelineExecutionArn"]).rpartition("/")[2])
     return response
+
+
+def _reset_steps(
+    context: OperationContext, execution_id: str, graph: StepGraph, statuses: Mapping[str, StepStatus]
+) -> None:
+    """Make the steps that are to run again unscheduled; a ForEach step keeps the iterations that succeeded."""
+    names = steps_to_reset(graph, statuses)
+    context.store.steps.reset(execution_id, names)
+    for name in names:
+        step = graph.nodes[name].step
+        if not isinstance(step, ForEachStep):
+            continue
+        items = context.store.steps.recorded_items(execution_id, name)
+        # Where something it waits for runs again, its items may be others.
+        if items is None or not set(graph.nodes[name].waits_for).isdisjoint(names):
+            context.store.steps.forget_iterations(execution_id, name)
+        else:
+            fan_out = plan_fan_out(step, items)
+            known = {child: statuses[child] for child in fan_out.graph.order if child in statuses}
+            context.store.steps.reset(execution_id, steps_to_reset(fan_out.graph, known))
 
 
 def _new_execution(context: OperationContext, request: Request) -> ExecutionRecord:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.engine.job_documents import PROCESSING, TRAINING, TRANSFORM
+from airflow_sm_pipelines.engine.steps.callback import CallbackExecutor
 from airflow_sm_pipelines.engine.steps.condition import ConditionExecutor
 from airflow_sm_pipelines.engine.steps.fail import FailExecutor
+from airflow_sm_pipelines.engine.steps.for_each import ForEachExecutor
 from airflow_sm_pipelines.engine.steps.job import JobExecutor
 from airflow_sm_pipelines.engine.steps.lambda_function import LambdaExecutor
 from airflow_sm_pipelines.engine.steps.model import ModelExecutor, RegisterModelExecutor
@@ -22,8 +24,10 @@ __all__ = ["StepExecutor", "StepOutcome", "StepTask", "executor_for", "step_exec
 def step_executors() -> Mapping[str, StepExecutor]:
     """The executor of every step type that has a local meaning."""
     return {
+        "Callback": CallbackExecutor(),
         "Condition": ConditionExecutor(),
         "Fail": FailExecutor(),
+        "ForEach": ForEachExecutor(),
         "Lambda": LambdaExecutor(),
         "Model": ModelExecutor(),
         "Processing": JobExecutor(PROCESSING),

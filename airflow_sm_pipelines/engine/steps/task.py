@@ -28,7 +28,8 @@ class StepTask:
     :param has_resource: whether the step made its resource before a restart.
     :param stop: set when the step is asked to stop, or the engine shuts down.
     :param shutdown: set when the engine shuts down.
-    :param mark_executing: records the step as Executing with this metadata and resource.
+    :param mark_executing: records the step as Executing with these columns (``metadata``, ``items``, ...) and the
+        ``resource`` it made; gives the status it has now, which is Stopping where a stop came first.
     """
 
     execution_id: str
@@ -43,7 +44,7 @@ class StepTask:
     services: EngineServices
     arns: ArnFactory
     jobs: JobHost
-    mark_executing: Callable[..., None]
+    mark_executing: Callable[..., StepStatus]
 
     @property
     def scope(self) -> Scope:
@@ -82,6 +83,6 @@ class StepExecutor(Protocol):
         """What ``run`` needs; raises StepError if the step cannot be performed."""
         ...
 
-    def run(self, task: StepTask, prepared: Any) -> StepOutcome:
-        """Perform the step."""
+    def run(self, task: StepTask, prepared: Any) -> StepOutcome | None:
+        """Perform the step; None if it goes on without a worker, for something else to end it."""
         ...

@@ -67,4 +67,18 @@ ALTER TABLE executions ADD COLUMN selection TEXT;
 ALTER TABLE steps ADD COLUMN selective_source TEXT;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _STEP_CACHE, _SELECTION)
+# ForEach: a parent has its items, a child its parent and item. A step may wait for a callback, or for its next attempt.
+_WAITING_STEPS = """
+ALTER TABLE steps ADD COLUMN items TEXT;
+ALTER TABLE steps ADD COLUMN parent TEXT;
+ALTER TABLE steps ADD COLUMN iteration INTEGER;
+ALTER TABLE steps ADD COLUMN item TEXT;
+ALTER TABLE steps ADD COLUMN callback_token TEXT;
+ALTER TABLE steps ADD COLUMN callback_sent TEXT;
+ALTER TABLE steps ADD COLUMN retry_at_ms INTEGER;
+ALTER TABLE steps ADD COLUMN retries TEXT;
+CREATE UNIQUE INDEX steps_by_callback_token ON steps (callback_token) WHERE callback_token IS NOT NULL;
+CREATE INDEX steps_by_retry ON steps (execution_id, retry_at_ms) WHERE retry_at_ms IS NOT NULL;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _STEP_CACHE, _SELECTION, _WAITING_STEPS)

@@ -11,9 +11,10 @@ from airflow_sm_pipelines.engine.store.documents import decode_document, encode_
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-    from airflow_sm_pipelines.definition import JsonObject
+    from airflow_sm_pipelines.definition import JsonObject, JsonValue
+    from airflow_sm_pipelines.engine.fan_out import Iteration
     from airflow_sm_pipelines.engine.store.database import Database, Page
 
 
@@ -26,6 +27,12 @@ class StepRecord:
     :param cache_source: the ARN of the execution whose result stands in for a run.
     :param selective_source: the ARN of the execution that a step outside the selection was taken over from.
     :param attempt: how often the step was started, RetryPipelineExecution and restarts after a crash included.
+    :param items: the items of a ForEach step, once they are known.
+    :param parent: the ForEach step that made this one of its item ``item``, number ``iteration``.
+    :param callback_token: what a Callback step waits for.
+    :param callback_sent: the status in the last message that a Callback step has sent.
+    :param retry_at_ms: when the next attempt begins, while the step waits for it.
+    :param retries: how many attempts each of its retry policies has caused.
     """
 
     execution_id: str
@@ -41,6 +48,14 @@ class StepRecord:
     attempt: int
     cache_source: str | None
     selective_source: str | None
+    items: list[JsonValue] | None
+    parent: str | None
+    iteration: int | None
+    item: JsonValue
+    callback_token: str | None
+    callback_sent: str | None
+    retry_at_ms: int | None
+    retries: list[int] | None
 
 
 class StepTable:
@@ -71,15 +86,28 @@ class StepTable:
         )
         return {row["name"]: StepStatus(row["status"]) for row in rows}
 
-    def start(self, execution_id: str, names: Iterable[str], *, now_ms: int) -> None:
-        """Schedule steps: they appear as Starting, with one attempt more."""
+    def start(
+        self,
+        execution_id: str,
+        names: Iterable[str],
+        *,
+        now_ms: int,
+        iterations: Mapping[str, Iteration] | None = None,
+    ) -> None:
+        """Schedule steps: they appear as Starting, with one attempt more.
+
+        :param iterations: the iterations of those that ForEach steps make.
+        """
         with self._database.transaction():
             for name in names:
+                turn = (iterations or {}).get(name)
+                place = (turn.parent, turn.index, encode_document(turn.item)) if turn else (None, None, None)
                 self._database.execute(
-                    "INSERT INTO steps (execution_id, name, status, started_ms, metadata, attempt)"
-                    " VALUES (?, ?, 'Starting', ?, '{}', 1) ON CONFLICT (execution_id, name) DO UPDATE SET"
+                    "INSERT INTO steps (execution_id, name, status, started_ms, metadata, attempt, parent, iteration,"
+                    " item) VALUES (?, ?, 'Starting', ?, '{}', 1, ?, ?, ?)"
+                    " ON CONFLICT (execution_id, name) DO UPDATE SET"
                     " status = 'Starting', started_ms = excluded.started_ms, attempt = attempt + 1",
-                    (execution_id, name, now_ms),
+                    (execution_id, name, now_ms, *place),
                 )
 
     def take_over(self, execution_id: str, names: Iterable[str], *, source_id: str, source_arn: str) -> None:
@@ -88,10 +116,11 @@ class StepTable:
             for name in names:
                 self._database.execute(
                     "INSERT INTO steps (execution_id, name, status, started_ms, ended_ms, metadata, properties,"
-                    " resource_kind, resource_name, attempt, selective_source)"
+                    " resource_kind, resource_name, attempt, items, parent, iteration, item, selective_source)"
                     " SELECT ?, name, status, started_ms, ended_ms, metadata, properties, resource_kind, resource_name,"
-                    " attempt, ? FROM steps WHERE execution_id = ? AND name = ?",
-                    (execution_id, source_arn, source_id, name),
+                    " attempt, items, parent, iteration, item, ? FROM steps"
+                    " WHERE execution_id = ? AND (name = ? OR parent = ?) AND status IS NOT NULL",
+                    (execution_id, source_arn, source_id, name, name),
                 )
 
     def change_status(self, execution_id: str, name: str, status: StepStatus, **columns: Any) -> None:
@@ -105,12 +134,39 @@ class StepTable:
                 raise LookupError(f"Step '{name}' of execution '{execution_id}' is not scheduled.")
             if record.status is not status:
                 check_step_change(record.status, status)
-            for document in ("metadata", "properties"):
-                if document in columns:
+            for document in ("metadata", "properties", "items", "retries"):
+                if columns.get(document) is not None:
                     columns[document] = encode_document(columns[document])
             self._database.update(
                 "steps", {"status": status.value, **columns}, "execution_id = ? AND name = ?", (execution_id, name)
             )
+
+    def note(self, execution_id: str, name: str, **columns: Any) -> None:
+        """Change columns of a step other than its status; not its documents."""
+        self._database.update("steps", columns, "execution_id = ? AND name = ?", (execution_id, name))
+
+    def pending_retries(self, execution_id: str) -> dict[str, int]:
+        """When the next attempts begin of the steps that wait for one."""
+        rows = self._database.rows(
+            "SELECT name, retry_at_ms FROM steps WHERE execution_id = ? AND retry_at_ms IS NOT NULL", (execution_id,)
+        )
+        return {row["name"]: row["retry_at_ms"] for row in rows}
+
+    def begin_retry(self, execution_id: str, name: str) -> None:
+        """Begin the next attempt of a step that waited for it; what the last one made is no longer its own."""
+        with self._database.transaction():
+            self._database.execute(
+                "UPDATE steps SET retry_at_ms = NULL, metadata = '{}', resource_kind = NULL, resource_name = NULL,"
+                " cache_key = NULL, callback_token = NULL, callback_sent = NULL, failure_reason = NULL"
+                " WHERE execution_id = ? AND name = ?",
+                (execution_id, name),
+            )
+            self.restart(execution_id, name)
+
+    def find_callback(self, token: str) -> StepRecord | None:
+        """The scheduled step that waits for this token, or did."""
+        row = self._database.row("SELECT * FROM steps WHERE callback_token = ? AND status IS NOT NULL", (token,))
+        return _step(row) if row else None
 
     def restart(self, execution_id: str, name: str) -> None:
         """Begin again a step that was running when the engine ended: Starting, with one attempt more."""
@@ -127,10 +183,23 @@ class StepTable:
                 self._database.execute(
                     "UPDATE steps SET status = NULL, started_ms = NULL, ended_ms = NULL, failure_reason = NULL,"
                     " metadata = '{}', properties = NULL, resource_kind = NULL, resource_name = NULL,"
-                    " cache_key = NULL, cache_source = NULL"
+                    " cache_key = NULL, cache_source = NULL, callback_token = NULL, callback_sent = NULL,"
+                    " retry_at_ms = NULL, retries = NULL"
                     " WHERE execution_id = ? AND name = ?",
                     (execution_id, name),
                 )
+
+    def recorded_items(self, execution_id: str, name: str) -> list[JsonValue] | None:
+        """The items that a ForEach step had when it ran last, also if it is to run again."""
+        row = self._database.row("SELECT items FROM steps WHERE execution_id = ? AND name = ?", (execution_id, name))
+        items: list[JsonValue] | None = decode_document(row["items"]) if row and row["items"] is not None else None
+        return items
+
+    def forget_iterations(self, execution_id: str, parent: str) -> None:
+        """Drop the items of a ForEach step and all steps it made of them."""
+        with self._database.transaction():
+            self._database.execute("DELETE FROM steps WHERE execution_id = ? AND parent = ?", (execution_id, parent))
+            self._database.update("steps", {"items": None}, "execution_id = ? AND name = ?", (execution_id, parent))
 
     def find_cached(self, pipeline: str, name: str, *, cache_key: str, since_ms: int) -> tuple[StepRecord, str] | None:
         """The newest successful run of a step in this pipeline with this key, and the ARN of its execution.
@@ -158,5 +227,6 @@ def _step(row: sqlite3.Row) -> StepRecord:
     values = {name: row[name] for name in StepRecord.__slots__}
     values["status"] = StepStatus(row["status"])
     values["metadata"] = decode_document(row["metadata"])
-    values["properties"] = decode_document(row["properties"]) if row["properties"] is not None else None
+    for document in ("properties", "items", "item", "retries"):
+        values[document] = decode_document(row[document]) if row[document] is not None else None
     return StepRecord(**values)

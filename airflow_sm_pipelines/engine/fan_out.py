@@ -1,0 +1,125 @@
+"""A ForEach step that runs: its items, and the graph of the steps it makes of them. Pure.
+
+Each step of the body becomes one step for each item, called ``<body step>-<index>`` (SDK v3, ``ForEachStep``). Within
+an iteration they wait for each other as the body says; what the body needs from outside, the ForEach step waits for.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from airflow_sm_pipelines.definition import Dependency, StepGraph, StepNode
+from airflow_sm_pipelines.definition.graph import iter_edges
+from airflow_sm_pipelines.engine.errors import StepError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from airflow_sm_pipelines.definition import ForEachStep, JsonValue, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Iteration:
+    """One item's turn.
+
+    :param parent: the ForEach step.
+    :param index: the item's place, from 0.
+    :param siblings: the body, by the names it has in the definition.
+    """
+
+    parent: str
+    index: int
+    item: JsonValue
+    siblings: Mapping[str, Step]
+
+    def child(self, body_step: str) -> str:
+        """What the step that this body step becomes for this item is called."""
+        return child_name(body_step, self.index)
+
+
+@dataclass(frozen=True, slots=True)
+class FanOut:
+    """The steps that a ForEach step makes.
+
+    :param graph: them by name; iteration after iteration in its order.
+    :param iterations: which iteration each belongs to.
+    :param max_concurrency: how many may be active at once.
+    """
+
+    step: ForEachStep
+    items: tuple[JsonValue, ...]
+    graph: StepGraph
+    iterations: Mapping[str, Iteration]
+    max_concurrency: int
+
+
+def child_name(body_step: str, index: int) -> str:
+    """The name of the step that a body step becomes for one item."""
+    return f"{body_step}-{index}"
+
+
+def plan_fan_out(step: ForEachStep, items: Iterable[JsonValue]) -> FanOut:
+    """The steps that a ForEach step makes of its items."""
+    all_items = tuple(items)
+    siblings = {body_step.name: body_step for body_step in step.body}
+    upstream = {name: _inner_dependencies(body_step, siblings) for name, body_step in siblings.items()}
+    body_order = _sort({name: [dependency.step for dependency in needed] for name, needed in upstream.items()})
+    nodes: dict[str, StepNode] = {}
+    downstream: dict[str, list[str]] = {}
+    iterations: dict[str, Iteration] = {}
+    for index, item in enumerate(all_items):
+        iteration = Iteration(step.name, index, item, siblings)
+        for name in body_order:
+            child = iteration.child(name)
+            needed = tuple(Dependency(iteration.child(entry.step), entry.trigger) for entry in upstream[name])
+            nodes[child] = StepNode(replace(siblings[name], name=child), None, None, needed)
+            iterations[child] = iteration
+            for entry in needed:
+                downstream.setdefault(entry.step, []).append(child)
+    graph = StepGraph(nodes, tuple(nodes), {name: tuple(names) for name, names in downstream.items()})
+    return FanOut(step, all_items, graph, iterations, step.max_concurrency)
+
+
+def read_items(value: JsonValue, *, step: str) -> list[JsonValue]:
+    """The items in a resolved ``IterableItems``: a list, or the text of a JSON list.
+
+    :raises StepError: if it is neither.
+    """
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError as error:
+            raise StepError(
+                f"ClientError: IterableItems of step '{step}' must be the text of a JSON list, found {value!r:.200}."
+            ) from error
+    if not isinstance(value, list):
+        raise StepError(f"ClientError: IterableItems of step '{step}' must be a JSON list, found {value!r:.200}.")
+    return value
+
+
+def item_text(item: JsonValue) -> str:
+    """An item as text: texts as they are, everything else as JSON."""
+    return item if isinstance(item, str) else json.dumps(item, separators=(",", ":"), ensure_ascii=False)
+
+
+def _inner_dependencies(step: Step, siblings: Mapping[str, Step]) -> tuple[Dependency, ...]:
+    explicit = {dependency.step for dependency in step.depends_on}
+    found = {
+        (edge.upstream, edge.trigger): Dependency(edge.upstream, edge.trigger)
+        for edge in iter_edges(step)
+        if edge.upstream in siblings and (edge.is_explicit or edge.upstream not in explicit)
+    }
+    return tuple(found.values())
+
+
+def _sort(waits_for: Mapping[str, list[str]]) -> list[str]:
+    """The names so that each stands after what it waits for; a checked definition has no cycles."""
+    order: list[str] = []
+    waiting = dict(waits_for)
+    while waiting:
+        name = next(name for name, needed in waiting.items() if not any(other in waiting for other in needed))
+        del waiting[name]
+        order.append(name)
+    return order
