@@ -31,6 +31,14 @@ if TYPE_CHECKING:
 # The one state of this module: Airflow makes each trigger by itself, and gives them no place to meet.
 WATCHERS = WatcherRegistry()
 
+WORKER_LEAVES_SECONDS = 10.0
+"""How long a deferred task's trigger holds back its event.
+
+The worker that deferred takes five seconds to leave (measured on Airflow 3.3.2). When the trigger fires while it does,
+the scheduler queues the task again, then takes the first worker's end for the second's, and marks the task failed.
+Delete this when the scheduler tells the two apart.
+"""
+
 _ENDED_BY_HAND = frozenset({"failed", "success", "skipped", "upstream_failed", "removed"})
 
 
@@ -93,6 +101,7 @@ class SageMakerPipelineExecutionTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, logging each step's transitions, and yield the one event."""
+        begun = time.monotonic()
         try:
             payload = await (self._wait_alone() if self.task_instance is None else self._wait_together())
         except Exception as error:
@@ -101,6 +110,8 @@ class SageMakerPipelineExecutionTrigger(BaseTrigger):
             self.log.exception("Waiting for %s broke off", self.execution_arn)
             message = f"Waiting for {self.execution_arn} broke off: {type(error).__name__}: {error}"
             payload = error_event(self.execution_arn, code=type(error).__name__, message=message)
+        if self.task_instance is not None:
+            await asyncio.sleep(begun + WORKER_LEAVES_SECONDS - time.monotonic())
         yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from datetime import datetime, timezone
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_sm_pipelines.hooks import watch as watch_module
+from airflow_sm_pipelines.triggers import execution as execution_module
 from airflow_sm_pipelines.triggers.execution import SageMakerPipelineExecutionTrigger
 from tests.airflow_fakes import FAILED_STEPS, SUCCEEDED_STEPS, FakeSageMaker, Fault, aws_environment, open_fake
 
@@ -107,6 +109,21 @@ def test_a_deadline_ends_the_wait(fake: FakeSageMaker) -> None:
     script(fake, ["Executing"])
     (event,) = fire(make_trigger(fake, deadline=datetime.now(timezone.utc).isoformat()))
     assert (event["kind"], event["status"]) == ("timeout", "Executing")
+
+
+@pytest.mark.parametrize(("is_deferred", "least"), [(True, 0.8), (False, 0.0)])
+def test_a_deferred_task_is_not_woken_before_its_worker_has_left(
+    fake: FakeSageMaker, monkeypatch: pytest.MonkeyPatch, is_deferred: bool, least: float
+) -> None:
+    monkeypatch.setattr(execution_module, "WORKER_LEAVES_SECONDS", 0.8)
+    script(fake, ["Succeeded"])
+    trigger = make_trigger(fake)
+    if is_deferred:
+        trigger._task_instance = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1)
+    begun = time.monotonic()
+    (event,) = fire(trigger)
+    assert event["status"] == "Succeeded"
+    assert time.monotonic() - begun >= least
 
 
 def kill(trigger: SageMakerPipelineExecutionTrigger, state: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
