@@ -115,7 +115,7 @@ class AirflowCluster:
             data=None if body is None else json.dumps(body).encode(),
             headers={"Content-Type": "application/json", "Authorization": f"Bearer {self._token}"},
         )
-        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=120) as response:  # noqa: S310
             return json.loads(response.read() or b"null")
 
     def wait_for(self, condition: Callable[[], Any], what: str, *, timeout_seconds: float) -> Any:
