@@ -11,34 +11,16 @@ The file is read when a step starts, so it can be changed while the engine runs:
 
 from __future__ import annotations
 
-import sys
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.engine.errors import StepError
 from airflow_sm_pipelines.engine.retry_policy import EXCEPTION_REASONS
+from airflow_sm_pipelines.engine.toml_file import read_toml
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _KEYS = {"step", "exception", "attempts", "pipeline"}
-
-
-def read_toml(path: Path, *, what: str) -> dict[str, Any]:
-    """The document in a TOML file.
-
-    :param what: what messages call the file.
-    :raises StepError: if it cannot be read.
-    """
-    tomllib = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
-    try:
-        with path.open("rb") as file:
-            document: dict[str, Any] = tomllib.load(file)
-    except OSError as error:
-        raise StepError(f"{what} {path} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
-        raise StepError(f"{what} {path} is not TOML: {error}.") from error
-    return document
 
 
 def find_fault(path: Path | None, *, pipeline: str, step: str, attempt: int) -> str | None:

@@ -220,7 +220,7 @@ class Runner:
 
     def _begin(self, execution: ExecutionRecord, live: LiveExecution, name: str) -> None:
         step, _ = live.find_step(name)
-        executor = executor_for(self._executors, step.type)
+        executor = executor_for(self._executors, step, self._services.stand_ins)
         stop = threading.Event()
         task = self._performer.new_task(execution, live, name, stop=stop)
         live.stops[name] = stop

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Protocol
 
+from airflow_sm_pipelines.engine.stand_ins import StandIns
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
@@ -91,6 +93,10 @@ def _no_queues(url: str, body: str) -> str | None:
     return "there are no queues here."
 
 
+def _accept_metadata(metadata: Mapping[str, Any]) -> str | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class EngineServices:
     """The engine's outside world.
@@ -108,6 +114,8 @@ class EngineServices:
     :param validate_request: checks a resolved Create* request as the service would, and answers with what is wrong
         with it, or None. The step fails with that text.
     :param send_message: puts a text into the queue at a URL, and answers with what went wrong, or None.
+    :param stand_ins: the user's functions for steps that do not run here.
+    :param check_metadata: checks a step's metadata against the API's shape, and answers with what is wrong, or None.
     :param faults_file: faults to inject, see ``engine/faults.py``; read whenever a step starts.
     :param clock: the present moment, aware UTC.
     :param new_id: random text of a length from an alphabet.
@@ -125,6 +133,8 @@ class EngineServices:
     isolation: Isolation = field(default_factory=_probe_isolation)
     validate_request: Callable[[str, Mapping[str, Any]], str | None] = _accept_request
     send_message: Callable[[str, str], str | None] = _no_queues
+    stand_ins: StandIns = field(default_factory=StandIns)
+    check_metadata: Callable[[Mapping[str, Any]], str | None] = _accept_metadata
     faults_file: Path | None = None
     clock: Callable[[], datetime] = _utc_now
     new_id: Callable[[int, str], str] = _random_id

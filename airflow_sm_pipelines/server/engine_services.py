@@ -33,10 +33,12 @@ def make_engine_services(
     :param region: the endpoint's region.
     :param cache_dir: where images' environments are kept.
     :param faults_file: which faults to inject; it need not exist.
-    :raises LocalEndpointError: when the user's table of images, named by ``SM_PIPELINES_IMAGES``, cannot be read.
+    :raises LocalEndpointError: when the user's table of images, named by ``SM_PIPELINES_IMAGES``, or of stand-ins,
+        named by ``SM_PIPELINES_STAND_INS``, cannot be read.
     """
     from airflow_sm_pipelines.engine.jobs import ImageCatalog, ImageError
     from airflow_sm_pipelines.engine.services import EngineServices
+    from airflow_sm_pipelines.engine.stand_ins import StandIns
 
     try:
         images = ImageCatalog.load(env=os.environ)
@@ -54,9 +56,26 @@ def make_engine_services(
         environment=aws_environment(url, region),
         images=images,
         validate_request=codec.find_violations,
+        stand_ins=StandIns.load(env=os.environ),
+        check_metadata=lambda metadata: find_metadata_fault(codec, metadata),
         send_message=lambda queue_url, body: send_message(front, region, queue_url, body),
         faults_file=faults_file,
     )
+
+
+def find_metadata_fault(codec: SageMakerCodec, metadata: Mapping[str, Any]) -> str | None:
+    """What is wrong with a step's metadata, by the API's shape; None for nothing.
+
+    :param codec: knows the shape.
+    :param metadata: the metadata.
+    """
+    from airflow_sm_pipelines.server.sagemaker_codec import InvalidAnswerError
+
+    try:
+        codec.encode("ListPipelineExecutionSteps", {"PipelineExecutionSteps": [{"Metadata": metadata}]})
+    except InvalidAnswerError as error:
+        return str(error)
+    return None
 
 
 def send_message(front: Front, region: str, queue_url: str, body: str) -> str | None:

@@ -19,7 +19,9 @@ from airflow_sm_pipelines.engine.jobs import (
     JobContext,
     JobOutcome,
     JobSpec,
+    run_function,
 )
+from airflow_sm_pipelines.engine.stand_ins import StandIns
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,6 +83,7 @@ class World:
     started: list[str] = field(default_factory=list)
     faults: dict[str, str] = field(default_factory=dict)
     messages: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    stand_ins: StandIns = field(default_factory=StandIns)
     broken_queues: set[str] = field(default_factory=set)
     active: int = 0
     most_active: int = 0
@@ -108,6 +111,7 @@ class World:
             run_job=self._run_job,
             run_function=self._run_function,
             send_message=self._send_message,
+            stand_ins=self.stand_ins,
             faults_file=self.directory / "faults.toml",
         )
 
@@ -132,7 +136,9 @@ class World:
     def _run_function(
         self, spec: FunctionSpec, event: Any, context: JobContext, stop: threading.Event
     ) -> FunctionOutcome:
-        return self.functions[spec.name](spec, event)
+        if spec.name in self.functions:
+            return self.functions[spec.name](spec, event)
+        return run_function(spec, event, context, stop)
 
     def _run_job(self, spec: JobSpec, context: JobContext, stop: threading.Event) -> JobOutcome:
         step = "-".join(spec.name.split("-")[2:-1]) if spec.name.startswith("pipelines-") else spec.name

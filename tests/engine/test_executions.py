@@ -160,7 +160,7 @@ def test_a_request_the_service_would_refuse_fails_the_step_before_any_job(world:
 def test_a_step_type_without_local_meaning_can_be_created_and_fails_when_it_runs(world: World) -> None:
     arn, status = world.run([{"Name": "Cluster", "Type": "EMR", "Arguments": {"ClusterId": "j-1"}}])
     assert status == "Failed"
-    assert "Step type 'EMR' has no local meaning yet" in world.steps(arn)["Cluster"]["FailureReason"]
+    assert "Step type 'EMR' has no local meaning" in world.steps(arn)["Cluster"]["FailureReason"]
 
 
 def test_a_handler_of_a_failure_makes_the_execution_complete_with_failures(world: World) -> None:

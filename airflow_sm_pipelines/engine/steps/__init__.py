@@ -12,11 +12,15 @@ from airflow_sm_pipelines.engine.steps.for_each import ForEachExecutor
 from airflow_sm_pipelines.engine.steps.job import JobExecutor
 from airflow_sm_pipelines.engine.steps.lambda_function import LambdaExecutor
 from airflow_sm_pipelines.engine.steps.model import ModelExecutor, RegisterModelExecutor
+from airflow_sm_pipelines.engine.steps.stand_in import StandInExecutor
 from airflow_sm_pipelines.engine.steps.task import StepExecutor, StepOutcome, StepTask
 from airflow_sm_pipelines.engine.steps.unsupported import UnsupportedExecutor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from airflow_sm_pipelines.definition import Step
+    from airflow_sm_pipelines.engine.stand_ins import StandIns
 
 __all__ = ["StepExecutor", "StepOutcome", "StepTask", "executor_for", "step_executors"]
 
@@ -37,6 +41,9 @@ def step_executors() -> Mapping[str, StepExecutor]:
     }
 
 
-def executor_for(executors: Mapping[str, StepExecutor], step_type: str) -> StepExecutor:
-    """The executor of a step type; one that fails with an explanation for a type without a local meaning."""
-    return executors.get(step_type) or UnsupportedExecutor(executors)
+def executor_for(executors: Mapping[str, StepExecutor], step: Step, stand_ins: StandIns) -> StepExecutor:
+    """The executor of a step: its stand-in, that of its type, or one that fails with an explanation."""
+    stand_in = stand_ins.find(step=step.name, type=step.type)
+    if stand_in is not None:
+        return StandInExecutor(stand_in)
+    return executors.get(step.type) or UnsupportedExecutor(executors)

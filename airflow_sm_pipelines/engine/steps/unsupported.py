@@ -1,10 +1,11 @@
-"""Steps that have no local meaning yet: they fail, and say so."""
+"""Steps that have no local meaning and no stand-in: they fail, and say so."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.engine.errors import StepError
+from airflow_sm_pipelines.engine.stand_ins import explain_registration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,8 +24,9 @@ class UnsupportedExecutor:
     def prepare(self, task: StepTask) -> None:
         """Always a failure."""
         raise StepError(
-            f"Step type '{task.step.type}' has no local meaning yet, so step '{task.step.name}' cannot run here."
-            f" The local engine runs: {self._supported}. Run this pipeline on SageMaker, or leave the step out."
+            f"Step type '{task.step.type}' has no local meaning, so step '{task.step.name}' cannot run here."
+            f" The local engine runs: {self._supported}."
+            f" {explain_registration(task.services.stand_ins, step=task.step.name, type=task.step.type)}"
         )
 
     def run(self, task: StepTask, prepared: None) -> StepOutcome:
