@@ -12,14 +12,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from airflow_sm_pipelines.cli.options import SOURCE_HELP, add_compile_options, add_policy_options
 from airflow_sm_pipelines.exceptions import SageMakerPipelinesError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 USAGE_ERROR = 2
-
-_SOURCE_HELP = "a definition file, 'script.py:function', or - for a definition on standard input"
 
 DEFAULT_PORT = 4610
 """Where ``local serve`` answers: fixed, so that what points to it may be written down."""
@@ -59,6 +58,8 @@ def make_parser() -> argparse.ArgumentParser:
     _add_compile(commands)
     _add_validate(commands)
     _add_diff(commands)
+    _add_plan(commands)
+    _add_graph(commands)
     _add_local(commands)
     return parser
 
@@ -74,8 +75,8 @@ def _add_compile(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("reference", metavar="SCRIPT:FUNCTION", help="for example pipelines/train.py:get_pipeline")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write there instead of to standard output")
-    _add_policy_options(parser)
-    _add_compile_options(parser)
+    add_policy_options(parser)
+    add_compile_options(parser)
     parser.set_defaults(run=_run_compile)
 
 
@@ -87,11 +88,11 @@ def _add_validate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "service, and the arguments of steps against the API. Nothing is sent anywhere.",
         epilog="Exit codes: 0 valid, warnings allowed; 1 at least one error; 2 a definition could not be read.",
     )
-    parser.add_argument("sources", nargs="+", metavar="SOURCE", help=_SOURCE_HELP)
+    parser.add_argument("sources", nargs="+", metavar="SOURCE", help=SOURCE_HELP)
     parser.add_argument("--json", action="store_true", dest="as_json", help="write the findings as JSON")
     parser.add_argument("--strict", action="store_true", help="let warnings count as errors")
-    _add_policy_options(parser)
-    _add_compile_options(parser)
+    add_policy_options(parser)
+    add_compile_options(parser)
     parser.set_defaults(run=_run_validate)
 
 
@@ -102,42 +103,62 @@ def _add_diff(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         description="Compare two definitions by what they mean: parameters, steps and their arguments by name. "
         "Key order, white space and other spellings of the same are no change.",
     )
-    parser.add_argument("old", metavar="OLD", help=_SOURCE_HELP)
+    parser.add_argument("old", metavar="OLD", help=SOURCE_HELP)
     parser.add_argument("new", metavar="NEW", help="the same")
     parser.add_argument("--exit-code", action="store_true", help="end with 1 when there are changes")
     parser.add_argument("--json", action="store_true", dest="as_json", help="write the changes as JSON")
-    _add_compile_options(parser)
+    add_compile_options(parser)
     parser.set_defaults(run=_run_diff)
 
 
-def _add_policy_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("for a team's policy")
-    group.add_argument("--policy", type=Path, metavar="FILE", help="a TOML file of rules: networks, keys, tags, limits")
-    group.add_argument(
-        "--apply-defaults",
-        action="store_true",
-        help="fill the policy's network, keys, limits and tags into every job that has none",
+def _add_plan(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "plan",
+        help="say what deploying a definition would do",
+        description="Compare a definition with the deployed one, hold it against SageMaker's limits and the team's "
+        "policy, and forecast which steps would take a cached result, and which field keeps the others from it. "
+        "Nothing is written.",
+        epilog="Exit codes: 0 can be deployed; 1 would be refused; 2 a definition could not be read; with --exit-code, "
+        "3 can be deployed and would change something.",
     )
+    parser.add_argument("source", metavar="SOURCE", help=SOURCE_HELP)
+    deployed = parser.add_mutually_exclusive_group()
+    deployed.add_argument(
+        "--deployed",
+        metavar="SOURCE",
+        help="the deployed definition, so that nothing is asked of AWS; DescribePipeline's of --pipeline-name (or of "
+        "the script's own name) by default",
+    )
+    deployed.add_argument("--new", action="store_true", help="plan as if the pipeline did not exist")
+    shape = parser.add_mutually_exclusive_group()
+    shape.add_argument("--json", action="store_true", dest="as_json", help="write the plan as JSON")
+    shape.add_argument("--markdown", action="store_true", help="write it as a comment for a pull request")
+    parser.add_argument("--exit-code", action="store_true", help="end with 3 when something would change")
+    add_policy_options(parser)
+    add_compile_options(parser)
+    parser.set_defaults(run=_run_plan)
 
 
-def _add_compile_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("for pipeline scripts")
-    group.add_argument("--role-arn", metavar="ARN", help="the execution role the function is given")
-    group.add_argument("--region", help="the region the function is given; AWS_REGION or the profile's by default")
-    group.add_argument("--pipeline-name", metavar="NAME", help="the name the function is given")
-    group.add_argument("--default-bucket", metavar="BUCKET", help="the bucket the session and the function are given")
-    group.add_argument("--config", type=Path, metavar="FILE", help="a JSON object: arguments of the function by name")
-    group.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        dest="settings",
-        help="one argument of the function, JSON or text; beats --config",
+def _add_graph(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "graph",
+        help="draw a pipeline, or an execution of one",
+        description="Draw a pipeline as text, Mermaid or SVG. With --execution: how its steps fared and how long they "
+        "took, and as a Gantt chart.",
     )
-    group.add_argument("--interpreter", metavar="PYTHON", help="a Python that has the SDK; uv makes one by default")
-    group.add_argument("--profile", help="the AWS profile whose credentials the script gets")
-    group.add_argument("--timeout", type=float, default=600, metavar="SECONDS", help="for the script (600)")
+    parser.add_argument(
+        "source", metavar="SOURCE", nargs="?", help=f"{SOURCE_HELP}; the execution's own definition by default"
+    )
+    parser.add_argument("--execution", metavar="ARN", help="an execution, whose steps are asked of AWS")
+    parser.add_argument(
+        "--format",
+        choices=("text", "mermaid", "svg", "gantt"),
+        help="what to write; by the ending of --output by default (.svg, .mmd), else text",
+    )
+    parser.add_argument("--title", help="what stands at the top of the picture; the pipeline's name by default")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write there instead of to standard output")
+    add_compile_options(parser)
+    parser.set_defaults(run=_run_graph)
 
 
 def _add_local(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -214,6 +235,18 @@ def _run_diff(arguments: argparse.Namespace) -> int:
     from airflow_sm_pipelines.cli.definitions import run_diff
 
     return run_diff(arguments)
+
+
+def _run_plan(arguments: argparse.Namespace) -> int:
+    from airflow_sm_pipelines.cli.plans import run_plan
+
+    return run_plan(arguments)
+
+
+def _run_graph(arguments: argparse.Namespace) -> int:
+    from airflow_sm_pipelines.cli.pictures import run_graph
+
+    return run_graph(arguments)
 
 
 def _run_exec(arguments: argparse.Namespace) -> int:

@@ -1,0 +1,194 @@
+"""Which steps of a new definition would take the result of an earlier execution, and what keeps the others from it.
+
+A forecast, not a promise: it assumes that the deployed definition has run with its defaults, successfully and lately
+enough for ``ExpireAfter``, and that the next execution is started with the defaults too.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from airflow_sm_pipelines.definition import (
+    ExecutionReference,
+    Join,
+    JsonGet,
+    Missing,
+    ParameterReference,
+    PropertyFileReference,
+    StepReference,
+    build_graph,
+    diff_definitions,
+    iter_expressions,
+    parse_definition,
+)
+from airflow_sm_pipelines.definition.json_value import format_path
+from airflow_sm_pipelines.planning.cache_fields import CACHE_FIELDS, find_cache_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_sm_pipelines.definition import JsonObject, JsonValue, PipelineDefinition, Step
+
+
+_EXPRESSION = re.compile(r"\.(?:Get|Std:Join|Std:JsonGet)\b|\['\((?:Get|Join|JsonGet)\)'\]")
+
+
+@dataclass(frozen=True, slots=True)
+class CacheForecast:
+    """What is to be expected of one step's cache.
+
+    :param outcome: ``hit``; ``miss``, with the fields that cause it; ``off`` where the step does not ask for caching;
+        ``unknown`` for step types whose rules are not published.
+    :param reasons: what causes a miss, a line each; for a hit, until when.
+    """
+
+    step: str
+    type: str
+    outcome: Literal["hit", "miss", "off", "unknown"]
+    reasons: tuple[str, ...] = ()
+
+
+def forecast_cache(old: PipelineDefinition | None, new: PipelineDefinition) -> tuple[CacheForecast, ...]:
+    """The forecast for every step that starts a job, in an order in which they run.
+
+    :param old: what is deployed; ``None`` when nothing is.
+    """
+    known = {step.name: step for step in old.iter_steps()} if old else {}
+    graph = build_graph(new)
+    forecasts: dict[str, CacheForecast] = {}
+    for name in graph.order:
+        step = graph.nodes[name].step
+        if step.type in CACHE_FIELDS or (step.cache_config and step.cache_config.enabled):
+            forecasts[name] = _forecast(known.get(name), step, old, new, forecasts)
+    return tuple(forecasts.values())
+
+
+def _forecast(
+    before: Step | None,
+    step: Step,
+    old: PipelineDefinition | None,
+    new: PipelineDefinition,
+    upstream: dict[str, CacheForecast],
+) -> CacheForecast:
+    if step.cache_config is None or not step.cache_config.enabled:
+        return CacheForecast(step.name, step.type, "off", ("the step asks for no caching",))
+    if step.type not in CACHE_FIELDS:
+        return CacheForecast(step.name, step.type, "unknown", ("what counts for this step type is not published",))
+    if old is None:
+        return CacheForecast(step.name, step.type, "miss", ("the pipeline has not run yet",))
+    if before is None:
+        return CacheForecast(step.name, step.type, "miss", ("the step is new",))
+    if before.type != step.type:
+        return CacheForecast(step.name, step.type, "miss", (f"the step was of the type {before.type}",))
+    if before.cache_config is None or not before.cache_config.enabled:
+        return CacheForecast(step.name, step.type, "miss", ("its results have not been cached so far",))
+    reasons = tuple(dict.fromkeys([*_changed(before, step), *_unsteady(step, old, new, upstream)]))
+    if reasons:
+        return CacheForecast(step.name, step.type, "miss", reasons)
+    expires = step.cache_config.expire_after
+    return CacheForecast(step.name, step.type, "hit", (f"if it succeeded within {expires}",) if expires else ())
+
+
+def _changed(before: Step, after: Step) -> Iterator[str]:
+    """The fields that count and differ, by name down to the entry."""
+    pair = [_only_fields(step) for step in (before, after)]
+    prefix = f"Steps.{after.name}.Arguments."
+    for change in diff_definitions(*pair):
+        path = _cut(change.path.removeprefix(prefix).removeprefix(f"Steps.{after.name}."))
+        yield f"{path} was {change.kind}"
+
+
+def _only_fields(step: Step) -> PipelineDefinition:
+    """A definition of nothing but the step's fields that count, made of literals so that nothing in it is looked up."""
+    arguments: JsonObject = {}
+    for path, value in find_cache_fields(step.type, step.arguments).items():
+        here = arguments
+        *parents, last = path.split(".")
+        for parent in parents:
+            inner = here.setdefault(parent, {})
+            here = inner if isinstance(inner, dict) else {}
+        here[last] = _as_literal(value)
+    return parse_definition({"Steps": [{"Name": step.name, "Type": step.type, "Arguments": arguments}]})
+
+
+def _as_literal(value: JsonValue) -> JsonValue:
+    if isinstance(value, list):
+        return [_as_literal(item) for item in value]
+    if isinstance(value, dict):
+        names = {"Get": "(Get)", "Std:Join": "(Join)", "Std:JsonGet": "(JsonGet)"}
+        return {names.get(key, key): _as_literal(item) for key, item in value.items()}
+    return value
+
+
+def _unsteady(
+    step: Step, old: PipelineDefinition, new: PipelineDefinition, upstream: dict[str, CacheForecast]
+) -> Iterator[str]:
+    """What in the fields that count comes out otherwise in the next execution, though it is written the same."""
+    for path, value in find_cache_fields(step.type, step.arguments).items():
+        for place, expression in iter_expressions(value):
+            where = _cut(format_path((*path.split("."), *place)))
+            if isinstance(expression, ParameterReference):
+                defaults = [_default(definition, expression.name) for definition in (old, new)]
+                if defaults[0] != defaults[1]:
+                    yield f"{where}: the default of parameter {expression.name!r} changed"
+            elif isinstance(expression, ExecutionReference):
+                if expression.variable not in ("PipelineName", "PipelineArn"):
+                    yield f"{where}: {expression} is another in every execution"
+            elif isinstance(expression, JsonGet):
+                source = expression.source
+                if isinstance(source, PropertyFileReference) and not _is_hit(upstream, source.step):
+                    yield f"{where}: reads a property file of {source.step!r}, which runs anew"
+            elif isinstance(expression, StepReference) and not _is_steady(expression, old, new, upstream):
+                yield f"{where}: {expression} comes from {expression.step!r}, which runs anew"
+
+
+def _cut(path: str) -> str:
+    """The path down to where an expression begins."""
+    return _EXPRESSION.split(path, maxsplit=1)[0]
+
+
+def _is_hit(upstream: dict[str, CacheForecast], name: str) -> bool:
+    return name in upstream and upstream[name].outcome == "hit"
+
+
+def _is_steady(
+    reference: StepReference, old: PipelineDefinition, new: PipelineDefinition, upstream: dict[str, CacheForecast]
+) -> bool:
+    """Whether a property of a step will be what it was: the step is a hit, or its output goes to a fixed place."""
+    if _is_hit(upstream, reference.step):
+        return True
+    places = [_find_output(definition, reference) for definition in (old, new)]
+    if places[0] is None or places[0] != places[1]:
+        return False
+    for _, expression in iter_expressions(places[1]):
+        if isinstance(expression, Join):  # what it joins comes by itself
+            continue
+        if isinstance(expression, ParameterReference):
+            if _default(old, expression.name) != _default(new, expression.name):
+                return False
+        elif not (
+            isinstance(expression, ExecutionReference) and expression.variable in ("PipelineName", "PipelineArn")
+        ):
+            return False
+    return True
+
+
+def _find_output(definition: PipelineDefinition, reference: StepReference) -> JsonValue:
+    """Where a processing job's output goes, if that is what the reference reads; ``None`` otherwise."""
+    if reference.path[:2] != ("ProcessingOutputConfig", "Outputs") or reference.path[3:] != ("S3Output", "S3Uri"):
+        return None
+    step = next((step for step in definition.iter_steps() if step.name == reference.step), None)
+    config = step.arguments.get("ProcessingOutputConfig") if step else None
+    outputs = config.get("Outputs") if isinstance(config, dict) else None
+    for index, output in enumerate(outputs if isinstance(outputs, list) else []):
+        if isinstance(output, dict) and reference.path[2] in (index, output.get("OutputName")):
+            target = output.get("S3Output")
+            return target.get("S3Uri") if isinstance(target, dict) else None
+    return None
+
+
+def _default(definition: PipelineDefinition, name: str) -> JsonValue:
+    default = next((parameter.default for parameter in definition.parameters if parameter.name == name), None)
+    return None if isinstance(default, Missing) else default

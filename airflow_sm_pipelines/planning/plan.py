@@ -1,0 +1,95 @@
+"""The plan of a deployment: what is, what would be, and what stands against it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from airflow_sm_pipelines.definition import definition_hash, diff_definitions
+from airflow_sm_pipelines.planning.cache_forecast import CacheForecast, forecast_cache
+from airflow_sm_pipelines.policy import DEFAULT_RULES, Severity, check_definition, make_team_rule, with_team_defaults
+from airflow_sm_pipelines.policy.limits import MAX_INLINE_CHARACTERS, MAX_PARAMETERS
+
+if TYPE_CHECKING:
+    from airflow_sm_pipelines.definition import Change, PipelineDefinition
+    from airflow_sm_pipelines.policy import Finding, TeamPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class LimitUse:
+    """How much of a limit of the service a definition uses.
+
+    :param limit: ``None`` where the service publishes none.
+    """
+
+    name: str
+    used: int
+    limit: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentPlan:
+    """What deploying would do.
+
+    :param name: of the pipeline, or of where the definition came from.
+    :param action: ``create``, ``update`` (a new version comes of it) or ``none``.
+    :param definition_hash: of the definition that would be deployed.
+    :param filled_in: what the team's defaults add; part of ``changes`` too.
+    """
+
+    name: str
+    action: Literal["create", "update", "none"]
+    definition_hash: str
+    changes: tuple[Change, ...]
+    filled_in: tuple[Change, ...]
+    findings: tuple[Finding, ...]
+    limits: tuple[LimitUse, ...]
+    cache: tuple[CacheForecast, ...]
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings that a deployment would be refused for."""
+        return tuple(finding for finding in self.findings if finding.severity is Severity.ERROR)
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """The other findings."""
+        return tuple(finding for finding in self.findings if finding.severity is not Severity.ERROR)
+
+
+def plan_deployment(
+    new: PipelineDefinition,
+    *,
+    deployed: PipelineDefinition | None,
+    name: str,
+    policy: TeamPolicy | None = None,
+    is_filled_in: bool = False,
+) -> DeploymentPlan:
+    """Compare a definition with the deployed one and hold it against the rules.
+
+    :param deployed: ``None`` when the pipeline does not exist.
+    :param policy: a team's rules, besides what SageMaker itself demands.
+    :param is_filled_in: whether the policy's defaults are filled in first.
+    """
+    wanted = with_team_defaults(new, policy) if policy and is_filled_in else new
+    changes = diff_definitions(deployed, wanted) if deployed else ()
+    rules = (*DEFAULT_RULES, make_team_rule(policy)) if policy else DEFAULT_RULES
+    return DeploymentPlan(
+        name=name,
+        action="create" if deployed is None else "update" if changes else "none",
+        definition_hash=definition_hash(wanted),
+        changes=changes,
+        filled_in=diff_definitions(new, wanted),
+        findings=check_definition(wanted, rules=rules),
+        limits=_find_limits(wanted),
+        cache=forecast_cache(deployed, wanted),
+    )
+
+
+def _find_limits(definition: PipelineDefinition) -> tuple[LimitUse, ...]:
+    return (
+        LimitUse("characters", len(json.dumps(definition.to_json())), MAX_INLINE_CHARACTERS),
+        LimitUse("parameters", len(definition.parameters), MAX_PARAMETERS),
+        LimitUse("steps", sum(1 for _ in definition.iter_steps()), None),
+    )

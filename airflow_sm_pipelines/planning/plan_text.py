@@ -1,0 +1,167 @@
+"""A plan for people and for machines: plain text, JSON, and Markdown for a comment on a pull request."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from airflow_sm_pipelines.definition import render_changes
+from airflow_sm_pipelines.policy import render_findings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_sm_pipelines.definition import Change, JsonObject, JsonValue
+    from airflow_sm_pipelines.planning.plan import DeploymentPlan
+    from airflow_sm_pipelines.policy import Finding
+
+MARKER = "<!-- sm-pipelines plan -->"
+"""Begins the Markdown, so that CI can find its own comment and replace it."""
+
+_ACTIONS = {
+    "create": "would be created",
+    "update": "would get a new version",
+    "none": "would stay as it is",
+}
+_SIGNS = {"hit": "hit", "miss": "miss", "off": "off", "unknown": "?"}
+
+
+def render_plan(plan: DeploymentPlan) -> str:
+    """The plan for a terminal."""
+    lines = [f"Pipeline {plan.name!r} {_ACTIONS[plan.action]}."]
+    if plan.changes:
+        lines += ["", f"Changes ({len(plan.changes)}):", *_indent(render_changes(plan.changes))]
+    if plan.filled_in:
+        lines += ["", f"Filled in by the team's policy: {_count_filled_in(plan)}."]
+    if plan.findings:
+        lines += ["", f"Findings ({_count(plan)}):", *_indent(render_findings(plan.findings))]
+    if plan.cache:
+        lines += ["", "Cache:", *(f"  {line}" for line in _cache_lines(plan))]
+    lines += ["", f"Limits: {_limits(plan)}."]
+    if plan.errors:
+        lines += ["", "The deployment would be refused."]
+    return "\n".join(lines)
+
+
+def render_plan_markdown(plan: DeploymentPlan) -> str:
+    """The plan as a comment on a pull request; beginning with :data:`MARKER`."""
+    verdict = " ❌ **The deployment would be refused.**" if plan.errors else ""
+    lines = [MARKER, f"### Pipeline `{plan.name}` {_ACTIONS[plan.action]}", ""]
+    lines += [f"{_summary(plan)}.{verdict}", ""]
+    if plan.changes:
+        lines += _details(f"{len(plan.changes)} changes", _as_diff(plan.changes), language="diff")
+    if plan.filled_in:
+        lines += [f"Filled in by the team's policy: {_count_filled_in(plan)}.", ""]
+    if plan.findings:
+        lines += ["| | Where | What | Rule |", "|---|---|---|---|"]
+        lines += [_finding_row(finding) for finding in (*plan.errors, *plan.warnings)]
+        lines.append("")
+    if plan.cache:
+        lines += ["| Step | Cache | Because |", "|---|---|---|"]
+        for forecast in plan.cache:
+            reasons = "<br>".join(_cell(reason) for reason in forecast.reasons)
+            lines.append(f"| {_cell(forecast.step)} ({forecast.type}) | {_SIGNS[forecast.outcome]} | {reasons} |")
+        lines.append("")
+    lines.append(f"<sub>{_limits(plan)} · definition `{plan.definition_hash[:12]}`</sub>")
+    return "\n".join(lines) + "\n"
+
+
+def write_plan(plan: DeploymentPlan) -> JsonObject:
+    """The plan as JSON values."""
+    return {
+        "pipeline": plan.name,
+        "action": plan.action,
+        "is_refused": bool(plan.errors),
+        "definition_hash": plan.definition_hash,
+        "changes": _changes_json(plan.changes),
+        "filled_in": _changes_json(plan.filled_in),
+        "findings": [
+            {
+                "severity": finding.severity.value,
+                "rule": finding.rule,
+                "path": finding.path,
+                "message": finding.message,
+                "fix": finding.fix,
+            }
+            for finding in plan.findings
+        ],
+        "cache": [
+            {
+                "step": forecast.step,
+                "type": forecast.type,
+                "outcome": forecast.outcome,
+                "reasons": list(forecast.reasons),
+            }
+            for forecast in plan.cache
+        ],
+        "limits": [{"name": use.name, "used": use.used, "limit": use.limit} for use in plan.limits],
+    }
+
+
+def _changes_json(changes: Sequence[Change]) -> list[JsonValue]:
+    return [
+        {"kind": change.kind, "path": change.path, "before": change.before, "after": change.after} for change in changes
+    ]
+
+
+def _indent(text: str) -> list[str]:
+    return [f"  {line}" for line in text.splitlines()]
+
+
+def _count(plan: DeploymentPlan) -> str:
+    counts = ((len(plan.errors), "error"), (len(plan.warnings), "warning"))
+    return ", ".join(f"{count} {noun}{'s' * (count != 1)}" for count, noun in counts if count)
+
+
+def _count_filled_in(plan: DeploymentPlan) -> str:
+    steps = {change.path.split(".")[1] for change in plan.filled_in}
+    return f"{len(plan.filled_in)} values in {len(steps)} step{'s' * (len(steps) != 1)}"
+
+
+def _summary(plan: DeploymentPlan) -> str:
+    parts = []
+    if plan.changes:
+        parts.append(f"{len(plan.changes)} change{'s' * (len(plan.changes) != 1)}")
+    parts.append(_count(plan) or "no findings")
+    hits = sum(forecast.outcome == "hit" for forecast in plan.cache)
+    if hits:
+        parts.append(f"{hits} of {len(plan.cache)} jobs from the cache")
+    text = ", ".join(parts)
+    return text[0].upper() + text[1:]
+
+
+def _cache_lines(plan: DeploymentPlan) -> list[str]:
+    width = max(len(forecast.step) for forecast in plan.cache)
+    lines = []
+    for forecast in plan.cache:
+        first, *rest = forecast.reasons or ("",)
+        lines.append(f"{forecast.step:<{width}}  {_SIGNS[forecast.outcome]:<4}  {first}".rstrip())
+        lines += [f"{'':<{width}}        {reason}" for reason in rest]
+    return lines
+
+
+def _limits(plan: DeploymentPlan) -> str:
+    return ", ".join(
+        f"{use.used} {use.name}" if use.limit is None else f"{use.used} of {use.limit} {use.name}"
+        for use in plan.limits
+    )
+
+
+def _as_diff(changes: Sequence[Change]) -> list[str]:
+    """The lines of the changes as Markdown's ``diff`` colours them: ``!`` for what changed."""
+    return ["!" + line[1:] if line.startswith("~") else line for line in render_changes(changes).splitlines()]
+
+
+def _details(title: str, lines: list[str], *, language: str) -> list[str]:
+    fence = "`" * max([3, *(len(run) + 1 for line in lines for run in re.findall("`+", line))])
+    return [f"<details open><summary>{title}</summary>", "", f"{fence}{language}", *lines, fence, "", "</details>", ""]
+
+
+def _finding_row(finding: Finding) -> str:
+    sign = "❌" if finding.severity.value == "error" else "⚠️"
+    what = " ".join(filter(None, (finding.message, finding.fix)))
+    return f"| {sign} | `{_cell(finding.path)}` | {_cell(what)} | {finding.rule} |"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

@@ -1,0 +1,21 @@
+"""A pipeline as a picture and as text: its graph as SVG, Mermaid and a list; an execution's steps over time.
+
+Pure: definitions and what is known of an execution go in, text comes out. Standard library only.
+"""
+
+from __future__ import annotations
+
+from airflow_sm_pipelines.render.gantt import render_gantt_svg
+from airflow_sm_pipelines.render.mermaid import render_mermaid
+from airflow_sm_pipelines.render.outline import render_outline
+from airflow_sm_pipelines.render.step_runs import StepRun, parse_step_runs
+from airflow_sm_pipelines.render.svg_graph import render_graph_svg
+
+__all__ = [
+    "StepRun",
+    "parse_step_runs",
+    "render_gantt_svg",
+    "render_graph_svg",
+    "render_mermaid",
+    "render_outline",
+]

@@ -1,0 +1,42 @@
+"""The edges of a pipeline's graph that a picture shows: those that others imply are left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_sm_pipelines.render.labels import BRANCH_LABELS
+
+if TYPE_CHECKING:
+    from airflow_sm_pipelines.definition import StepGraph
+
+
+@dataclass(frozen=True, slots=True)
+class ShownEdge:
+    """A line from one step to another.
+
+    :param label: ``true`` or ``false`` at a condition's branches; how the upstream step must have ended where that is
+        not its completion.
+    """
+
+    source: str
+    target: str
+    label: str = ""
+
+
+def find_shown_edges(graph: StepGraph) -> tuple[ShownEdge, ...]:
+    """The edges to draw: a way that a longer one makes anyway is left out, unless it carries a label."""
+    ancestors: dict[str, set[str]] = {}
+    shown = []
+    for name in graph.order:
+        node = graph.nodes[name]
+        upstream = node.waits_for
+        ancestors[name] = set(upstream).union(*(ancestors[other] for other in upstream))
+        triggers = {item.step: item.trigger for item in node.upstream if item.trigger != "Completed"}
+        for other in upstream:
+            label = triggers.get(other, "")
+            if other == node.parent:
+                label = BRANCH_LABELS.get(node.branch or "", "")
+            if label or not any(other in ancestors[near] for near in upstream):
+                shown.append(ShownEdge(other, name, label))
+    return tuple(shown)

@@ -1,0 +1,123 @@
+"""The look of the pictures: colours for light and dark, the widths of letters, and SVG's own spelling."""
+
+from __future__ import annotations
+
+from xml.sax.saxutils import escape, quoteattr
+
+_FAMILIES = {
+    "Processing": "data",
+    "Transform": "data",
+    "EMR": "data",
+    "EMRServerless": "data",
+    "Athena": "data",
+    "Training": "train",
+    "Tuning": "train",
+    "AutoML": "train",
+    "Model": "model",
+    "RegisterModel": "model",
+    "Endpoint": "model",
+    "EndpointConfig": "model",
+    "InferenceComponent": "model",
+    "Condition": "choice",
+    "ForEach": "choice",
+    "Lambda": "call",
+    "Callback": "call",
+    "Fail": "fail",
+    "QualityCheck": "check",
+    "ClarifyCheck": "check",
+}
+
+_STATUSES = {
+    "Succeeded": "ok",
+    "Failed": "bad",
+    "Stopped": "stopped",
+    "Stopping": "stopped",
+    "Executing": "running",
+    "Starting": "running",
+}
+
+STYLE = """
+.smp { color-scheme: light dark;
+  --page: #ffffff; --frame: #d1d9e0; --box: #f6f8fa; --line: #818b98; --text: #1f2328; --soft: #59636e; --grid: #e6eaef;
+  --data: #0f766e; --train: #6d28d9; --model: #15803d; --choice: #b45309; --call: #c2410c; --fail: #b91c1c;
+  --check: #0369a1; --other: #59636e;
+  --ok: #1a7f37; --bad: #cf222e; --stopped: #9a6700; --running: #0969da; --idle: #818b98; }
+@media (prefers-color-scheme: dark) { .smp {
+  --page: #0d1117; --frame: #30363d; --box: #161b22; --line: #6e7681; --text: #e6edf3; --soft: #9198a1; --grid: #21262d;
+  --data: #2dd4bf; --train: #b79cf7; --model: #4ade80; --choice: #fbbf24; --call: #fb923c; --fail: #f87171;
+  --check: #38bdf8; --other: #9198a1;
+  --ok: #3fb950; --bad: #f85149; --stopped: #d29922; --running: #58a6ff; --idle: #6e7681; } }
+.smp text { font-family: -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", Arial, sans-serif;
+  fill: var(--text); font-size: 12px; }
+.smp .page { fill: var(--page); stroke: var(--frame); }
+.smp .box { fill: var(--box); stroke: var(--frame); stroke-width: 1.2; }
+.smp .name { font-size: 14px; font-weight: 600; }
+.smp .soft { fill: var(--soft); }
+.smp .title { font-size: 15px; font-weight: 600; }
+.smp .line { fill: none; stroke: var(--line); stroke-width: 1.4; }
+.smp .tip { fill: var(--line); }
+.smp .mark { fill: var(--soft); font-weight: 600; stroke: var(--page); stroke-width: 4px; paint-order: stroke; }
+.smp .grid { stroke: var(--grid); }
+"""
+
+_NARROW = frozenset("iljtfrI.,:;'|!()[]{}/ ")
+_WIDE = frozenset("mwMW@%…≤≥≠")
+
+
+def family_of(step_type: str) -> str:
+    """The colour of a step type: the name of a CSS variable."""
+    return _FAMILIES.get(step_type, "other")
+
+
+def status_colour(status: str) -> str:
+    """The colour of a step's status: the name of a CSS variable."""
+    return _STATUSES.get(status, "idle")
+
+
+def measure(text: str, size: float, *, is_bold: bool = False) -> float:
+    """About how wide a text is; a little too wide rather than too narrow, whatever the reader's font."""
+    width = 0.0
+    for character in text:
+        if character in _NARROW:
+            width += 0.36
+        elif character in _WIDE:
+            width += 0.92
+        elif character.isupper() or ord(character) > 0x2E80:
+            width += 0.72 if ord(character) < 0x2E80 else 1.05
+        else:
+            width += 0.6
+    return width * size * (1.06 if is_bold else 1.0)
+
+
+def text_element(x: float, y: float, text: str, *, kind: str = "", anchor: str = "", colour: str = "") -> str:
+    """A line of text."""
+    attributes = f' class="{kind}"' if kind else ""
+    attributes += f' text-anchor="{anchor}"' if anchor else ""
+    attributes += f' style="fill: var(--{colour})"' if colour else ""
+    return f'<text x="{x:.1f}" y="{y:.1f}"{attributes}>{escape(_clean(text))}</text>'
+
+
+def title_element(text: str) -> str:
+    """What a pointer that rests shows, and a screen reader reads."""
+    return f"<title>{escape(_clean(text))}</title>"
+
+
+def wrap_svg(width: float, height: float, label: str, body: list[str]) -> str:
+    """A whole picture on a page of its own, so that it can be read on any background."""
+    size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="smp" {size} role="img"',
+            f"  aria-label={quoteattr(_clean(label))}>",
+            f"<style>{STYLE}</style>",
+            f'<rect class="page" x="0.5" y="0.5" width="{width - 1:.0f}" height="{height - 1:.0f}" rx="10"/>',
+            *body,
+            "</svg>",
+            "",
+        ]
+    )
+
+
+def _clean(text: str) -> str:
+    """The text without the control characters that XML cannot hold."""
+    return "".join(character if character.isprintable() else " " for character in text)
