@@ -75,7 +75,7 @@ class ScopeFactory:
         resource = self.store.resources.find(record.resource_kind, record.resource_name)
         if resource is None:
             raise ResolutionError(f"{record.resource_kind} '{record.resource_name}' of step '{name}' was deleted.")
-        plain: JsonObject = _plain(public_document(resource))
+        plain: JsonObject = _plain({**public_document(resource), **resource.document.get("$properties", {})})
         return plain
 
     def _load_property_file(self, step_name: str, file_name: str) -> JsonValue:

@@ -1,4 +1,4 @@
-"""The Describe answers of processing, training and transform jobs: as they are created, and as they ended. Pure.
+"""The Describe answers of jobs, from their creation to their end. Pure.
 
 Property paths of a definition resolve in these documents, so they hold the request and what the service adds to it.
 """
@@ -21,23 +21,31 @@ _ONE_DAY_SECONDS = 86400
 class JobKind:
     """How one kind of job is spelled throughout the API.
 
-    :param name: ``Processing``, ``Training`` or ``Transform``; also the job's kind for the jobs layer.
+    :param name: ``Processing``, ``Training``, ``Transform`` or ``HyperParameterTuning``; the first three are also the
+        job's kind for the jobs layer.
     :param resource: the resource part of its ARN.
-    :param log_group: where its logs go.
+    :param log_group: where its logs go; a tuning job has none of its own.
     :param is_deletable: whether the API has a Delete operation for it.
-    :param has_full_document: whether its Describe answer has ``LastModifiedTime`` and ``StoppingCondition``.
+    :param omits: what its Describe answer does not have, though those of most jobs do.
+    :param step_name: its key in a step's ``Metadata``, where that is not ``<name>Job``.
     """
 
     name: str
     resource: str
     log_group: str
     is_deletable: bool = True
-    has_full_document: bool = True
+    omits: frozenset[str] = frozenset()
+    step_name: str = ""
 
     @property
     def table_kind(self) -> str:
         """Its kind among the stored resources: ``ProcessingJob``."""
         return f"{self.name}Job"
+
+    @property
+    def metadata_key(self) -> str:
+        """``ProcessingJob``, as a step's metadata calls it."""
+        return self.step_name or self.table_kind
 
     @property
     def name_key(self) -> str:
@@ -58,9 +66,26 @@ class JobKind:
 PROCESSING = JobKind("Processing", "processing-job", "/aws/sagemaker/ProcessingJobs")
 TRAINING = JobKind("Training", "training-job", "/aws/sagemaker/TrainingJobs")
 TRANSFORM = JobKind(
-    "Transform", "transform-job", "/aws/sagemaker/TransformJobs", is_deletable=False, has_full_document=False
+    "Transform",
+    "transform-job",
+    "/aws/sagemaker/TransformJobs",
+    is_deletable=False,
+    omits=frozenset({"LastModifiedTime", "StoppingCondition"}),
 )
-JOB_KINDS: Mapping[str, JobKind] = {kind.table_kind: kind for kind in (PROCESSING, TRAINING, TRANSFORM)}
+TUNING = JobKind(
+    "HyperParameterTuning",
+    "hyper-parameter-tuning-job",
+    "",
+    omits=frozenset({"StartTime", "StoppingCondition"}),
+    step_name="TuningJob",
+)
+JOB_KINDS: Mapping[str, JobKind] = {kind.table_kind: kind for kind in (PROCESSING, TRAINING, TRANSFORM, TUNING)}
+_NO_TRIALS = {
+    "TrainingJobStatusCounters": dict.fromkeys(
+        ("Completed", "InProgress", "RetryableError", "NonRetryableError", "Stopped"), 0
+    ),
+    "ObjectiveStatusCounters": dict.fromkeys(("Succeeded", "Pending", "Failed"), 0),
+}
 
 
 def with_text_values(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,7 +94,7 @@ def with_text_values(request: Mapping[str, Any]) -> dict[str, Any]:
     Definitions put numeric pipeline parameters there; the service takes them.
     """
     changed = dict(request)
-    for key in ("Environment", "HyperParameters"):
+    for key in ("Environment", "HyperParameters", "StaticHyperParameters"):
         if isinstance(changed.get(key), dict):
             changed[key] = {name: _as_text(value) for name, value in changed[key].items()}
     for key in ("AppSpecification", "AlgorithmSpecification"):
@@ -80,7 +105,30 @@ def with_text_values(request: Mapping[str, Any]) -> dict[str, Any]:
                 else value
                 for name, value in changed[key].items()
             }
+    if isinstance(changed.get("TrainingJobDefinition"), dict):
+        changed["TrainingJobDefinition"] = with_text_values(changed["TrainingJobDefinition"])
+    if isinstance(changed.get("TrainingJobDefinitions"), list):
+        changed["TrainingJobDefinitions"] = [with_text_values(one) for one in changed["TrainingJobDefinitions"]]
+    for key, member in (("HyperParameterTuningJobConfig", "ParameterRanges"), ("HyperParameterRanges", "")):
+        if isinstance(changed.get(key), dict):
+            ranges = changed[key].get(member) if member else changed[key]
+            if isinstance(ranges, dict):
+                written = _with_text_ranges(ranges)
+                changed[key] = {**changed[key], member: written} if member else written
     return changed
+
+
+def _with_text_ranges(ranges: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        kind: [
+            {
+                key: [_as_text(item) for item in value] if isinstance(value, list) else _as_text(value)
+                for key, value in entry.items()
+            }
+            for entry in entries
+        ]
+        for kind, entries in ranges.items()
+    }
 
 
 def without_nulls(value: Any) -> Any:
@@ -106,8 +154,10 @@ def new_job_document(
             **_modified(kind, now),
         }
     )
-    if kind.has_full_document:
+    if "StoppingCondition" not in kind.omits:
         document.setdefault("StoppingCondition", {"MaxRuntimeInSeconds": _ONE_DAY_SECONDS})
+    if kind is TUNING:
+        document.update(_NO_TRIALS)
     if kind is TRAINING:
         document["ModelArtifacts"] = {"S3ModelArtifacts": _model_artifacts_uri(name, request)}
         document["SecondaryStatus"] = "Starting"
@@ -116,7 +166,9 @@ def new_job_document(
 
 def started_job_document(kind: JobKind, document: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
     """The Describe answer of a job whose process starts now."""
-    changed = {**document, f"{kind.name}StartTime": now, **_modified(kind, now), kind.status_key: "InProgress"}
+    changed = {**document, **_modified(kind, now), kind.status_key: "InProgress"}
+    if "StartTime" not in kind.omits:
+        changed[f"{kind.name}StartTime"] = now
     for key in (f"{kind.name}EndTime", "FailureReason", "ExitMessage"):
         changed.pop(key, None)
     if kind is TRAINING:
@@ -163,7 +215,7 @@ def ended_job_document(
 
 
 def _modified(kind: JobKind, now: datetime) -> dict[str, Any]:
-    return {"LastModifiedTime": now} if kind.has_full_document else {}
+    return {} if "LastModifiedTime" in kind.omits else {"LastModifiedTime": now}
 
 
 def _model_artifacts_uri(name: str, request: Mapping[str, Any]) -> str:

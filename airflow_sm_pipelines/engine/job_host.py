@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.engine.job_documents import (
     JOB_KINDS,
+    TRAINING,
     TRANSFORM,
+    TUNING,
     JobKind,
     ended_job_document,
     new_job_document,
@@ -24,6 +26,9 @@ from airflow_sm_pipelines.engine.model_containers import find_containers
 from airflow_sm_pipelines.engine.naming import ArnFactory
 from airflow_sm_pipelines.engine.store import ResourceRecord, Store
 from airflow_sm_pipelines.engine.store.documents import to_ms
+from airflow_sm_pipelines.engine.tuning.request import plan_tuning, prepare_tuning_request
+from airflow_sm_pipelines.engine.tuning.trials import Trials, list_trials
+from airflow_sm_pipelines.engine.tuning.tuning_run import TuningRun
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +52,7 @@ class JobEnd:
 
 
 class JobHost:
-    """Creates, runs and stops processing, training and transform jobs."""
+    """Creates, runs and stops processing, training, transform and tuning jobs."""
 
     def __init__(self, store: Store, services: EngineServices, *, directory: Path) -> None:
         self._store = store
@@ -58,11 +63,23 @@ class JobHost:
         self._lock = threading.Lock()
         self._closing = threading.Event()
 
-    def create(self, kind: JobKind, name: str, request: Mapping[str, Any]) -> ResourceRecord:
+    def create(
+        self,
+        kind: JobKind,
+        name: str,
+        request: Mapping[str, Any],
+        *,
+        family: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> ResourceRecord:
         """Record a job that does not run yet; ``run`` starts it.
 
-        :raises ServiceError: if a transform job names a model that is not there.
+        :param family: the tuning job whose training job this is; that one runs it.
+        :param extra: further members of its record.
+        :raises ServiceError: if a transform job names a model that is not there, or a tuning job cannot be run here.
         """
+        if kind is TUNING:
+            request = prepare_tuning_request(request)
         hidden: dict[str, Any] = {"$request": dict(request)}
         if kind is TRANSFORM:
             # The job goes on with the model it was made for, even if that is deleted meanwhile.
@@ -75,9 +92,9 @@ class JobHost:
             name=name,
             arn=arn,
             status="InProgress",
-            family=None,
+            family=family,
             version=None,
-            document={**document, **hidden},
+            document={**document, **hidden, **(extra or {})},
             created_ms=to_ms(now),
             modified_ms=to_ms(now),
         )
@@ -104,8 +121,11 @@ class JobHost:
                 if record.status not in ACTIVE_STATUSES:
                     return JobEnd(record.status or "Failed", record.document.get("FailureReason"))
                 if record.status == "Stopping":
+                    self._end_trials(kind, name)
                     return self._end(kind, name, status="Stopped")
                 self._save(record, started_job_document(kind, record.document, now=self._services.clock()))
+            if kind is TUNING:
+                return self._run_tuning(record, stop)
             directory = self._directory / name
             # What a run before a crash left there must not be taken for this run's.
             shutil.rmtree(directory, ignore_errors=True)
@@ -154,6 +174,7 @@ class JobHost:
     def end_stopped(self, kind: JobKind, name: str) -> None:
         """Record that an active job whose process is gone was stopped."""
         if self._require(kind, name).status in ACTIVE_STATUSES:
+            self._end_trials(kind, name)
             self._end(kind, name, status="Stopped")
 
     def close(self) -> None:
@@ -163,6 +184,27 @@ class JobHost:
             events = list(self._stops.values())
         for event in events:
             event.set()
+
+    def _run_tuning(self, record: ResourceRecord, stop: threading.Event) -> JobEnd:
+        def save(members: dict[str, Any]) -> None:
+            with self._store.transaction():
+                current = self._require(TUNING, record.name)
+                self._save(current, {**current.document, **members})
+
+        trials = Trials(self._store, self, tuning_job=record.name, tuning_arn=record.arn)
+        plan = plan_tuning(record.document["$request"])
+        end = TuningRun(record.name, plan, trials, stop=stop, save=save).run()
+        if self._closing.is_set() and end.status != "Completed":
+            raise Interrupted
+        details = {**end.details, "$properties": end.properties}
+        return self._end(TUNING, record.name, status=end.status, failure_reason=end.failure_reason, details=details)
+
+    def _end_trials(self, kind: JobKind, name: str) -> None:
+        """Record that the active training jobs of a tuning job, whose processes are gone, were stopped."""
+        if kind is TUNING:
+            for trial in list_trials(self._store, name):
+                if trial.status in ACTIVE_STATUSES:
+                    self._end(TRAINING, trial.name, status="Stopped")
 
     def _end(self, kind: JobKind, name: str, *, status: str, **changes: Any) -> JobEnd:
         with self._store.transaction():

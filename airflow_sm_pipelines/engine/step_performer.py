@@ -16,7 +16,7 @@ from airflow_sm_pipelines.engine.execution_scope import ScopeFactory
 from airflow_sm_pipelines.engine.faults import find_fault
 from airflow_sm_pipelines.engine.job_documents import JOB_KINDS
 from airflow_sm_pipelines.engine.job_host import Interrupted
-from airflow_sm_pipelines.engine.naming import JOB_SUFFIX_ALPHABET, JOB_SUFFIX_LENGTH, ArnFactory, job_name
+from airflow_sm_pipelines.engine.naming import JOB_SUFFIX_ALPHABET, JOB_SUFFIX_LENGTH, ArnFactory, step_resource_name
 from airflow_sm_pipelines.engine.resolver import resolve_reference
 from airflow_sm_pipelines.engine.retry_policy import (
     EXCEPTION_REASONS,
@@ -100,7 +100,7 @@ class StepPerformer:
             pipeline=execution.pipeline,
             step=step,
             new_scope=scopes.make,
-            new_name=made or job_name(execution.id, name, suffix),
+            new_name=made or step_resource_name(step.type, execution.id, name, suffix),
             has_resource=made is not None,
             stop=stop,
             shutdown=self._shutdown,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ROLE = "arn:aws:iam::123456789012:role/SageMakerExecution"
+#: An image that runs on the interpreter of the tests, on the endpoint of `server_with_image`.
+IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/tests-python:1"
 #: One branch that passes and one that fails, by a parameter; nothing in it starts a process.
 DEFINITION = {
     "Version": "2020-12-01",
@@ -42,6 +45,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A running endpoint, one for the tests of a module."""
     with serve(tmp_path_factory.mktemp("state")) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def server_with_image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """An endpoint whose table of images maps `IMAGE` to the interpreter of the tests."""
+    folder = tmp_path_factory.mktemp("images")
+    table = folder / "images.toml"
+    table.write_text(f'[[image]]\nmatch = "tests-python"\ninterpreter = {json.dumps(sys.executable)}\n')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SM_PIPELINES_IMAGES", str(table))
+        with serve(folder / "state") as running:
+            yield running
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 import tarfile
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -12,14 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from airflow_sm_pipelines.server import RunningServer, serve
-from tests.contract.conftest import ROLE
+from tests.contract.conftest import IMAGE, ROLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from airflow_sm_pipelines.server import RunningServer
 
 Client = Callable[[str], Any]
-IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/sums:1"
 SCRIPT = """
 def model_fn(model_dir): return None
 def transform_fn(model, data, content_type, accept):
@@ -28,15 +25,9 @@ def transform_fn(model, data, content_type, accept):
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """An endpoint whose table of images maps `IMAGE` to the interpreter of the tests."""
-    folder = tmp_path_factory.mktemp("transform")
-    table = folder / "images.toml"
-    table.write_text(f'[[image]]\nmatch = "sums"\ninterpreter = {json.dumps(sys.executable)}\n')
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SM_PIPELINES_IMAGES", str(table))
-        with serve(folder / "state") as running:
-            yield running
+def server(server_with_image: RunningServer) -> RunningServer:
+    """The endpoint of this module."""
+    return server_with_image
 
 
 @pytest.fixture(scope="module")

@@ -104,7 +104,7 @@ def run_training_job(spec: JobSpec, context: JobContext, log: JobLog, stop: thre
     details: dict[str, Any] = {
         "TrainingStartTime": started,
         "TrainingEndTime": ended,
-        "TrainingTimeInSeconds": int(ended - started),
+        "TrainingTimeInSeconds": max(1, int(ended - started)),
         "BillableTimeInSeconds": max(1, round(ended - started)),
         "SecondaryStatus": secondary,
         "FinalMetricDataList": metrics.final_metrics(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.engine.job_documents import PROCESSING, TRAINING, TRANSFORM
+from airflow_sm_pipelines.engine.job_documents import PROCESSING, TRAINING, TRANSFORM, TUNING
 from airflow_sm_pipelines.engine.operations import (
     callbacks,
     execution_views,
@@ -12,6 +12,7 @@ from airflow_sm_pipelines.engine.operations import (
     models,
     pipelines,
     tags,
+    tuning,
     versions,
 )
 from airflow_sm_pipelines.engine.operations.context import Operation, OperationContext
@@ -47,6 +48,8 @@ def all_operations() -> Mapping[str, Operation]:
         **job_operations(PROCESSING),
         **job_operations(TRAINING),
         **job_operations(TRANSFORM),
+        **job_operations(TUNING),
+        "ListTrainingJobsForHyperParameterTuningJob": tuning.list_training_jobs_for_tuning_job,
         "CreateModel": models.create_model,
         "DescribeModel": models.describe_model,
         "DeleteModel": models.delete_model,

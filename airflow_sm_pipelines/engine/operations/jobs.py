@@ -1,11 +1,11 @@
-"""The operations on processing, training and transform jobs, whether a step or a client made them."""
+"""The operations on processing, training, transform and tuning jobs, whether a step or a client made them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.engine.errors import not_found, validation_error
-from airflow_sm_pipelines.engine.job_documents import PROCESSING, TRAINING, TRANSFORM, JobKind
+from airflow_sm_pipelines.engine.job_documents import PROCESSING, TRAINING, TRANSFORM, TUNING, JobKind
 from airflow_sm_pipelines.engine.job_host import ACTIVE_STATUSES, public_document
 from airflow_sm_pipelines.engine.operations.context import (
     Operation,
@@ -33,6 +33,12 @@ _SUMMARY_MEMBERS = {
     PROCESSING: ("ProcessingEndTime", "LastModifiedTime", "ProcessingJobStatus", "FailureReason", "ExitMessage"),
     TRAINING: ("TrainingEndTime", "LastModifiedTime", "TrainingJobStatus", "SecondaryStatus"),
     TRANSFORM: ("TransformEndTime", "LastModifiedTime", "TransformJobStatus", "FailureReason"),
+    TUNING: (
+        "HyperParameterTuningEndTime",
+        "HyperParameterTuningJobStatus",
+        "TrainingJobStatusCounters",
+        "ObjectiveStatusCounters",
+    ),
 }
 
 
@@ -96,8 +102,11 @@ def job_operations(kind: JobKind) -> dict[str, Operation]:
 
 
 def _summary(kind: JobKind, record: ResourceRecord) -> Response:
+    config = record.document.get("HyperParameterTuningJobConfig") or {}
     members = {name: record.document.get(name) for name in ("CreationTime", *_SUMMARY_MEMBERS[kind])}
     members["LastModifiedTime"] = from_ms(record.modified_ms)
+    if kind is TUNING:
+        members["Strategy"], members["ResourceLimits"] = config.get("Strategy"), config.get("ResourceLimits")
     return present(**{kind.name_key: record.name, f"{kind.table_kind}Arn": record.arn}, **members)
 
 

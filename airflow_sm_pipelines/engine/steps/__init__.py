@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.engine.job_documents import PROCESSING, TRAINING, TRANSFORM
+from airflow_sm_pipelines.engine.job_documents import PROCESSING, TRAINING, TRANSFORM, TUNING
 from airflow_sm_pipelines.engine.steps.callback import CallbackExecutor
 from airflow_sm_pipelines.engine.steps.condition import ConditionExecutor
 from airflow_sm_pipelines.engine.steps.fail import FailExecutor
@@ -38,6 +38,7 @@ def step_executors() -> Mapping[str, StepExecutor]:
         "RegisterModel": RegisterModelExecutor(),
         "Training": JobExecutor(TRAINING),
         "Transform": JobExecutor(TRANSFORM),
+        "Tuning": JobExecutor(TUNING),
     }
 
 

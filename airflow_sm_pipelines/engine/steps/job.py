@@ -1,4 +1,4 @@
-"""Processing, Training and Transform steps: make a job, run it, and end as it ends."""
+"""Processing, Training, Transform and Tuning steps: make a job, run it, and end as it ends."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class JobExecutor:
                 with task.store.transaction():
                     record = task.jobs.create(self._kind, task.new_name, prepared)
                     task.mark_executing(
-                        metadata={self._kind.table_kind: {"Arn": record.arn}},
+                        metadata={self._kind.metadata_key: {"Arn": record.arn}},
                         resource=(record.kind, record.name),
                         cache_key=cache_key,
                     )

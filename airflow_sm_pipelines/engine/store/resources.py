@@ -21,7 +21,7 @@ class ResourceRecord:
     :param kind: ``ProcessingJob``, ``TrainingJob``, ``Model``, ``ModelPackage`` or ``ModelPackageGroup``.
     :param name: unique within the kind; a versioned model package is ``<group>/<version>``.
     :param status: the job status, or the approval status of a model package.
-    :param family: the group of a model package.
+    :param family: the group of a model package; the tuning job of a training job.
     :param document: the Describe answer; times are datetimes.
     """
 
@@ -75,11 +75,11 @@ class ResourceTable:
         self._database.execute("DELETE FROM resources WHERE kind = ? AND name = ?", (kind, name))
 
     def standalone_active_jobs(self, kinds: Sequence[str]) -> list[tuple[str, str]]:
-        """Kind and name of the jobs that have not ended and that no step made, oldest first."""
+        """Kind and name of the jobs that have not ended and that no step or tuning job made, oldest first."""
         marks = ", ".join("?" * len(kinds))
         rows = self._database.rows(
             f"SELECT kind, name FROM resources AS job WHERE kind IN ({marks})"  # noqa: S608
-            " AND status IN ('InProgress', 'Stopping') AND NOT EXISTS (SELECT 1 FROM steps"
+            " AND status IN ('InProgress', 'Stopping') AND family IS NULL AND NOT EXISTS (SELECT 1 FROM steps"
             " WHERE steps.resource_kind = job.kind AND steps.resource_name = job.name) ORDER BY seq",
             tuple(kinds),
         )

@@ -1,0 +1,71 @@
+"""Summaries of a tuning job's training jobs, their ranking and their counters. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+TrialSummary: TypeAlias = dict[str, Any]
+"""A ``HyperParameterTrainingJobSummary`` of the API."""
+
+_COPIED = ("TrainingJobName", "TrainingJobArn", "CreationTime", "TrainingStartTime", "TrainingEndTime",
+           "TrainingJobStatus", "FailureReason")  # fmt: skip
+_FINAL = ("Completed", "Failed", "Stopped")
+
+
+def make_trial_summary(document: Mapping[str, Any]) -> TrialSummary:
+    """The summary of a training job from its record, which keeps what the tuning job knows of it under ``$trial``."""
+    trial = document["$trial"]
+    summary: TrialSummary = {key: document[key] for key in _COPIED if document.get(key) is not None}
+    summary["TunedHyperParameters"] = dict(trial["TunedHyperParameters"])
+    if trial.get("DefinitionName"):
+        summary["TrainingJobDefinitionName"] = trial["DefinitionName"]
+    value = _objective_value(document, trial["MetricName"])
+    if value is not None:
+        summary["FinalHyperParameterTuningJobObjectiveMetric"] = {"MetricName": trial["MetricName"], "Value": value}
+        summary["ObjectiveStatus"] = "Succeeded"
+    else:
+        summary["ObjectiveStatus"] = "Failed" if document["TrainingJobStatus"] in _FINAL else "Pending"
+    return summary
+
+
+def objective_of(summary: TrialSummary) -> float | None:
+    """The objective's final value, if there is one."""
+    metric = summary.get("FinalHyperParameterTuningJobObjectiveMetric")
+    return None if metric is None else float(metric["Value"])
+
+
+def rank_trials(summaries: Iterable[TrialSummary], *, is_minimized: bool) -> list[TrialSummary]:
+    """The completed training jobs that gave the objective, the best first."""
+    found = [
+        (value, summary)
+        for summary in summaries
+        if summary["TrainingJobStatus"] == "Completed" and (value := objective_of(summary)) is not None
+    ]
+    return [summary for _, summary in sorted(found, key=lambda entry: entry[0] if is_minimized else -entry[0])]
+
+
+def count_trials(summaries: Sequence[TrialSummary]) -> dict[str, dict[str, int]]:
+    """``TrainingJobStatusCounters`` and ``ObjectiveStatusCounters``."""
+    statuses = Counter(summary["TrainingJobStatus"] for summary in summaries)
+    objectives = Counter(summary["ObjectiveStatus"] for summary in summaries)
+    return {
+        "TrainingJobStatusCounters": {
+            "Completed": statuses["Completed"],
+            "InProgress": statuses["InProgress"] + statuses["Stopping"],
+            "RetryableError": 0,
+            "NonRetryableError": statuses["Failed"],
+            "Stopped": statuses["Stopped"],
+        },
+        "ObjectiveStatusCounters": {name: objectives[name] for name in ("Succeeded", "Pending", "Failed")},
+    }
+
+
+def _objective_value(document: Mapping[str, Any], metric_name: str) -> float | None:
+    for metric in document.get("FinalMetricDataList") or ():
+        if metric["MetricName"] == metric_name:
+            return float(metric["Value"])
+    return None

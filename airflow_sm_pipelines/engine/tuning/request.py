@@ -1,0 +1,179 @@
+"""What a ``CreateHyperParameterTuningJob`` request asks for, checked: objectives, ranges, limits, definitions. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_pipelines.engine.errors import validation_error
+from airflow_sm_pipelines.engine.tuning.ranges import SearchSpace, parse_ranges, require_categories
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+STRATEGIES = ("Bayesian", "Random", "Grid")
+OBJECTIVE_PARAMETER = "_tuning_objective_metric"
+_JOB_KEYS = (
+    "AlgorithmSpecification",
+    "RoleArn",
+    "InputDataConfig",
+    "OutputDataConfig",
+    "StoppingCondition",
+    "VpcConfig",
+    "EnableNetworkIsolation",
+    "EnableInterContainerTrafficEncryption",
+    "EnableManagedSpotTraining",
+    "RetryStrategy",
+    "Environment",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TrialDefinition:
+    """One training job definition of a tuning job.
+
+    :param name: its ``DefinitionName``; None where there is only one.
+    :param request: the ``CreateTrainingJob`` request without name and hyperparameters.
+    """
+
+    name: str | None
+    metric: str
+    is_minimized: bool
+    objective_type: str
+    space: SearchSpace
+    static: Mapping[str, str]
+    request: Mapping[str, Any]
+
+    def training_request(self, job_name: str, values: Mapping[str, str]) -> dict[str, Any]:
+        """The request of one training job."""
+        request = {**self.request, "HyperParameters": {**self.static, **values}}
+        if request.get("CheckpointConfig"):
+            # Trials must not go on from each other's checkpoints.
+            checkpoint = request["CheckpointConfig"]
+            request["CheckpointConfig"] = {**checkpoint, "S3Uri": f"{checkpoint['S3Uri'].rstrip('/')}/{job_name}"}
+        return request
+
+
+@dataclass(frozen=True, slots=True)
+class TuningPlan:
+    """A checked request.
+
+    :param max_jobs: None where only the grid's end ends it.
+    :param target: end when the objective is at least as good as this.
+    :param patience: end after so many jobs without a better one.
+    """
+
+    strategy: str
+    definitions: tuple[TrialDefinition, ...]
+    max_jobs: int | None
+    max_parallel: int
+    max_runtime_seconds: float | None
+    target: float | None
+    patience: int | None
+    seed: int | None
+
+
+def prepare_tuning_request(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The request as the service keeps it: the objective's name among the static hyperparameters.
+
+    :raises ServiceError: what it asks for is wrong, or is not done here.
+    """
+    prepared = dict(request)
+    config = request.get("HyperParameterTuningJobConfig") or {}
+    definition = request.get("TrainingJobDefinition")
+    if definition:
+        prepared["TrainingJobDefinition"] = _with_objective(definition, _objective(config, definition))
+    if request.get("TrainingJobDefinitions"):
+        prepared["TrainingJobDefinitions"] = [
+            _with_objective(one, _objective(config, one)) for one in request["TrainingJobDefinitions"]
+        ]
+    plan_tuning(prepared)
+    return prepared
+
+
+def plan_tuning(request: Mapping[str, Any]) -> TuningPlan:
+    """Read a request.
+
+    :raises ServiceError: what it asks for is wrong, or is not done here; the message says which.
+    """
+    config = request.get("HyperParameterTuningJobConfig") or {}
+    strategy = config.get("Strategy")
+    if strategy not in STRATEGIES:
+        raise validation_error(
+            f"The strategy {strategy} is not run by the local engine, which has {', '.join(STRATEGIES)}."
+        )
+    if request.get("WarmStartConfig"):
+        raise validation_error(
+            "WarmStartConfig is not supported by the local engine: a tuning job starts from nothing."
+        )
+    if (request.get("Autotune") or {}).get("Mode") == "Enabled":
+        raise validation_error("Autotune is not supported by the local engine: give the ranges.")
+    definitions = [
+        _read_definition(config, one)
+        for one in (request.get("TrainingJobDefinitions") or [request.get("TrainingJobDefinition")])
+        if one
+    ]
+    if not definitions:
+        raise validation_error("A tuning job needs a TrainingJobDefinition.")
+    limits = config.get("ResourceLimits") or {}
+    max_jobs = limits.get("MaxNumberOfTrainingJobs")
+    if strategy == "Grid":
+        for definition in definitions:
+            require_categories(definition.space)
+    elif max_jobs is None and limits.get("MaxRuntimeInSeconds") is None:
+        raise validation_error("ResourceLimits needs MaxNumberOfTrainingJobs or MaxRuntimeInSeconds.")
+    criteria = config.get("TuningJobCompletionCriteria") or {}
+    return TuningPlan(
+        strategy=strategy,
+        definitions=tuple(definitions),
+        max_jobs=max_jobs,
+        max_parallel=max(1, int(limits.get("MaxParallelTrainingJobs") or 1)),
+        max_runtime_seconds=limits.get("MaxRuntimeInSeconds"),
+        target=criteria.get("TargetObjectiveMetricValue"),
+        patience=(criteria.get("BestObjectiveNotImproving") or {}).get("MaxNumberOfTrainingJobsNotImproving"),
+        seed=config.get("RandomSeed"),
+    )
+
+
+def _objective(config: Mapping[str, Any], definition: Mapping[str, Any]) -> Mapping[str, Any]:
+    objective: Mapping[str, Any] | None = definition.get("TuningObjective") or config.get(
+        "HyperParameterTuningJobObjective"
+    )
+    if not objective:
+        raise validation_error("A tuning job needs a HyperParameterTuningJobObjective or a TuningObjective.")
+    return objective
+
+
+def _with_objective(definition: Mapping[str, Any], objective: Mapping[str, Any]) -> dict[str, Any]:
+    static = {**(definition.get("StaticHyperParameters") or {}), OBJECTIVE_PARAMETER: objective["MetricName"]}
+    return {**definition, "StaticHyperParameters": static}
+
+
+def _read_definition(config: Mapping[str, Any], definition: Mapping[str, Any]) -> TrialDefinition:
+    objective = _objective(config, definition)
+    static = definition.get("StaticHyperParameters") or {}
+    request: dict[str, Any] = {key: definition[key] for key in _JOB_KEYS if definition.get(key) is not None}
+    if definition.get("CheckpointConfig"):
+        request["CheckpointConfig"] = definition["CheckpointConfig"]
+    request["ResourceConfig"] = definition.get("ResourceConfig") or _tuning_resources(definition)
+    return TrialDefinition(
+        name=definition.get("DefinitionName"),
+        metric=objective["MetricName"],
+        is_minimized=objective["Type"] == "Minimize",
+        objective_type=objective["Type"],
+        space=parse_ranges(
+            definition.get("HyperParameterRanges") or config.get("ParameterRanges") or {}, static=static
+        ),
+        static=static,
+        request=request,
+    )
+
+
+def _tuning_resources(definition: Mapping[str, Any]) -> dict[str, Any]:
+    resources = definition.get("HyperParameterTuningResourceConfig") or {}
+    first = (resources.get("InstanceConfigs") or [resources])[0]
+    return {
+        "InstanceType": first.get("InstanceType", "ml.m5.large"),
+        "InstanceCount": first.get("InstanceCount", 1),
+        "VolumeSizeInGB": first.get("VolumeSizeInGB", resources.get("VolumeSizeInGB", 1)),
+    }

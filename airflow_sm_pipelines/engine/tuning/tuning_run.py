@@ -1,0 +1,242 @@
+"""Runs a tuning job: proposes, starts training jobs in parallel, looks at their objectives, and knows when to end.
+
+One that was interrupted goes on with what its training jobs found before. Texts of failures are the service's.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow_sm_pipelines.engine.tuning.documents import (
+    TrialSummary,
+    count_trials,
+    make_trial_summary,
+    objective_of,
+    rank_trials,
+)
+from airflow_sm_pipelines.engine.tuning.strategies import History, propose_point
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from airflow_sm_pipelines.engine.tuning.request import TrialDefinition, TuningPlan
+
+_POLL_SECONDS = 0.2
+_HOPELESS_AFTER = 5
+_ENDED = ("Completed", "Failed", "Stopped")
+
+
+class TrialJobs(Protocol):
+    """The training jobs of the tuning job; see :class:`~airflow_sm_pipelines.engine.tuning.trials.Trials`."""
+
+    def create(self, name: str, request: Mapping[str, Any], trial: Mapping[str, Any]) -> None:
+        """Record a training job."""
+        ...
+
+    def run(self, name: str, stop: threading.Event) -> None:
+        """Run it to its end."""
+        ...
+
+    def stop(self, name: str) -> None:
+        """Ask it to stop."""
+        ...
+
+    def fail(self, name: str, reason: str) -> None:
+        """Record that it failed in the engine."""
+        ...
+
+    def documents(self) -> list[dict[str, Any]]:
+        """All of them in the order they were made."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TuningEnd:
+    """How a tuning job ended.
+
+    :param details: members of its Describe answer.
+    :param properties: what property paths find besides those: ``TrainingJobSummaries``, the best first.
+    """
+
+    status: str
+    failure_reason: str | None
+    details: dict[str, Any]
+    properties: dict[str, Any] = field(default_factory=dict)
+
+
+class TuningRun:
+    """One run of one tuning job, in the calling thread and a thread for each parallel training job.
+
+    :param save: takes members of the Describe answer whenever a training job has started or ended.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        plan: TuningPlan,
+        trials: TrialJobs,
+        *,
+        stop: threading.Event,
+        save: Callable[[dict[str, Any]], None],
+    ) -> None:
+        self._name, self._plan, self._trials = name, plan, trials
+        self._stop, self._save = stop, save
+        self._running: dict[Future[None], tuple[str, threading.Event]] = {}
+        self._is_timed_out = False
+
+    def run(self) -> TuningEnd:
+        """Run it to its end.
+
+        :raises Interrupted: the engine shuts down.
+        """
+        started = time.monotonic()
+        # More trainings at once than processors only make each slower.
+        workers = min(self._plan.max_parallel, max(2, os.cpu_count() or 1))
+        with ThreadPoolExecutor(workers, thread_name_prefix="trial") as pool:
+            try:
+                for document in self._trials.documents():
+                    if document["TrainingJobStatus"] not in _ENDED:
+                        self._start(pool, document["TrainingJobName"])
+                while not self._stop.is_set() and not self._is_over(started):
+                    while len(self._running) < workers and self._launch(pool):
+                        pass
+                    if not self._running:
+                        break
+                    self._wait()
+            finally:
+                self._stop_running()
+        return self._end(time.monotonic() - started)
+
+    def _is_over(self, started: float) -> bool:
+        limit = self._plan.max_runtime_seconds
+        self._is_timed_out = limit is not None and time.monotonic() - started >= limit
+        return self._is_timed_out or self._is_good_enough(self._summaries())
+
+    def _is_good_enough(self, summaries: list[TrialSummary]) -> bool:
+        ended = [summary for summary in summaries if summary["TrainingJobStatus"] in _ENDED]
+        if len(ended) >= _HOPELESS_AFTER and not self._rank(ended):
+            return True
+        best = self._rank(ended)
+        value = objective_of(best[0]) if best else None
+        if value is None:
+            return False
+        if self._plan.target is not None:
+            is_minimized = self._plan.definitions[0].is_minimized
+            if value <= self._plan.target if is_minimized else value >= self._plan.target:
+                return True
+        patience = self._plan.patience
+        return patience is not None and len(ended) - 1 - ended.index(best[0]) >= patience
+
+    def _launch(self, pool: ThreadPoolExecutor) -> bool:
+        """Start one more training job; False if there shall be none."""
+        documents = self._trials.documents()
+        number = len(documents) + 1
+        if self._plan.max_jobs is not None and number > self._plan.max_jobs:
+            return False
+        index = len(documents) % len(self._plan.definitions)
+        definition = self._plan.definitions[index]
+        # Seeded by the number too, so that a run after a restart goes on as the first would have.
+        seed = self._name if self._plan.seed is None else self._plan.seed
+        rng = random.Random(f"{seed}/{number}")  # noqa: S311 - a search, not a secret
+        point = propose_point(self._plan.strategy, definition.space, _history(documents, index, definition), rng)
+        if point is None:
+            return False
+        values = definition.space.values_at(point)
+        name = f"{self._name}-{number:03d}-{rng.getrandbits(32):08x}"
+        trial = {
+            "TunedHyperParameters": values,
+            "MetricName": definition.metric,
+            "DefinitionName": definition.name,
+            "DefinitionIndex": index,
+            "Point": list(point),
+        }
+        self._trials.create(name, definition.training_request(name, values), trial)
+        self._start(pool, name)
+        self._save(count_trials(self._summaries()))
+        return True
+
+    def _start(self, pool: ThreadPoolExecutor, name: str) -> None:
+        stop = threading.Event()
+        self._running[pool.submit(self._trials.run, name, stop)] = (name, stop)
+
+    def _wait(self) -> None:
+        done, _ = wait(self._running, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+        for future in done:
+            name, _ = self._running.pop(future)
+            self._take(name, future)
+        if done:
+            self._save(count_trials(self._summaries()))
+
+    def _take(self, name: str, future: Future[None]) -> None:
+        from airflow_sm_pipelines.engine.job_host import Interrupted
+
+        try:
+            future.result()
+        except Interrupted:
+            raise
+        except Exception as error:
+            self._trials.fail(name, f"InternalServerError: {type(error).__name__}: {error}")
+
+    def _stop_running(self) -> None:
+        for name, event in self._running.values():
+            event.set()
+            self._trials.stop(name)
+        for future, (name, _) in list(self._running.items()):
+            self._running.pop(future)
+            self._take(name, future)
+
+    def _summaries(self) -> list[TrialSummary]:
+        return [make_trial_summary(document) for document in self._trials.documents()]
+
+    def _rank(self, summaries: list[TrialSummary]) -> list[TrialSummary]:
+        return rank_trials(summaries, is_minimized=self._plan.definitions[0].is_minimized)
+
+    def _end(self, seconds: float) -> TuningEnd:
+        summaries = self._summaries()
+        ranked = self._rank(summaries)
+        details: dict[str, Any] = {
+            **count_trials(summaries),
+            "ConsumedResources": {"RuntimeInSeconds": max(1, round(seconds))},
+        }
+        if ranked:
+            details["BestTrainingJob"] = ranked[0]
+            if len(self._plan.definitions) > 1:
+                details["OverallBestTrainingJob"] = ranked[0]
+        rest = [summary for summary in summaries if summary not in ranked]
+        properties = {"TrainingJobSummaries": [*ranked, *rest]}
+        if self._stop.is_set():
+            return TuningEnd("Stopped", None, details, properties)
+        if ranked:
+            return TuningEnd("Completed", None, details, properties)
+        return TuningEnd("Failed", _describe_failure(summaries, is_timed_out=self._is_timed_out), details, properties)
+
+
+def _history(documents: list[dict[str, Any]], index: int, definition: TrialDefinition) -> History:
+    own = [document for document in documents if document["$trial"]["DefinitionIndex"] == index]
+    points = [tuple(float(position) for position in document["$trial"]["Point"]) for document in own]
+    values = [objective_of(make_trial_summary(document)) for document in own]
+    sign = 1.0 if definition.is_minimized else -1.0
+    losses = tuple((point, sign * value) for point, value in zip(points, values) if value is not None)  # noqa: B905
+    return History(tuple(points), losses)
+
+
+def _describe_failure(summaries: list[TrialSummary], *, is_timed_out: bool) -> str:
+    if any(summary["TrainingJobStatus"] == "Completed" for summary in summaries):
+        return (
+            f"ClientError: No objective metrics found after running {len(summaries)} training jobs. Please ensure that "
+            "the custom algorithm is emitting the objective metric as defined by the regular expression provided."
+        )
+    if is_timed_out and not any(summary["TrainingJobStatus"] == "Failed" for summary in summaries):
+        return "ClientError: No training job ended within MaxRuntimeInSeconds."
+    reason = next((summary["FailureReason"] for summary in summaries if summary.get("FailureReason")), "")
+    cause = f" The first: {reason}" if reason else ""
+    return (
+        f"ClientError: No training job succeeded after {len(summaries)} attempts. Please take a look at the training "
+        f"job failures to get more details.{cause}"
+    )[:1024]
