@@ -89,7 +89,13 @@ class ScopeFactory:
             raise ResolutionError(f"Step '{step_name}' did not run in this execution, so it has no property file.")
         path = ("ProcessingOutputConfig", "Outputs", file.output_name, "S3Output", "S3Uri")
         folder = find_property(properties, path, where=f"Step '{step_name}'")
-        return self._load_document(f"{str(folder).rstrip('/')}/{file.path.lstrip('/')}")
+        try:
+            return self._load_document(f"{str(folder).rstrip('/')}/{file.path.lstrip('/')}")
+        except ResolutionError as error:
+            raise ResolutionError(
+                f"Property file '{file_name}': step '{step_name}' should have written '{file.path}' to its output "
+                f"'{file.output_name}'. {error}"
+            ) from error
 
     def _load_document(self, uri: str) -> JsonValue:
         parts = urlsplit(uri)
