@@ -14,13 +14,17 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.operators.deploy import SageMakerDeployPipelineOperator
     from airflow_sm_pipelines.operators.run import SageMakerRunPipelineOperator
     from airflow_sm_pipelines.params import pipeline_params
+    from airflow_sm_pipelines.sensors.execution import SageMakerPipelineExecutionSensor
+    from airflow_sm_pipelines.sensors.step import SageMakerPipelineStepSensor
     from airflow_sm_pipelines.triggers.execution import SageMakerPipelineExecutionTrigger
 
 __version__ = "0.1.0"
 
 __all__ = [
     "SageMakerDeployPipelineOperator",
+    "SageMakerPipelineExecutionSensor",
     "SageMakerPipelineExecutionTrigger",
+    "SageMakerPipelineStepSensor",
     "SageMakerPipelinesHook",
     "SageMakerRunPipelineOperator",
     "pipeline_params",
@@ -28,7 +32,9 @@ __all__ = [
 
 _HOMES = {
     "SageMakerDeployPipelineOperator": "airflow_sm_pipelines.operators.deploy",
+    "SageMakerPipelineExecutionSensor": "airflow_sm_pipelines.sensors.execution",
     "SageMakerPipelineExecutionTrigger": "airflow_sm_pipelines.triggers.execution",
+    "SageMakerPipelineStepSensor": "airflow_sm_pipelines.sensors.step",
     "SageMakerPipelinesHook": "airflow_sm_pipelines.hooks.pipelines",
     "SageMakerRunPipelineOperator": "airflow_sm_pipelines.operators.run",
     "pipeline_params": "airflow_sm_pipelines.params",

@@ -30,13 +30,19 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": [
             {
                 "integration-name": "Amazon SageMaker Pipelines",
-                "python-modules": ["airflow_sm_pipelines.triggers.execution"],
+                "python-modules": ["airflow_sm_pipelines.triggers.execution", "airflow_sm_pipelines.triggers.step"],
             }
         ],
         "operators": [
             {
                 "integration-name": "Amazon SageMaker Pipelines",
                 "python-modules": ["airflow_sm_pipelines.operators.deploy", "airflow_sm_pipelines.operators.run"],
+            }
+        ],
+        "sensors": [
+            {
+                "integration-name": "Amazon SageMaker Pipelines",
+                "python-modules": ["airflow_sm_pipelines.sensors.execution", "airflow_sm_pipelines.sensors.step"],
             }
         ],
         "extra-links": [

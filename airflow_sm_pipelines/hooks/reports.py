@@ -124,6 +124,10 @@ class ExecutionReport:
         """The steps that failed."""
         return tuple(step for step in self.steps if step.is_failed)
 
+    def latest_step(self, name: str) -> StepReport | None:
+        """The step of that name, the last to start if there are several; None if it has not started."""
+        return next((step for step in reversed(self.steps) if step.name == name), None)
+
     def with_steps(self, steps: tuple[StepReport, ...]) -> ExecutionReport:
         """The same execution with other steps."""
         return replace(self, steps=steps)

@@ -37,6 +37,7 @@ class ExecutionWatch:
     :param deadline: when to give up, aware; None for never.
     :param log: told each progress line.
     :param warn: told each look that was refused.
+    :param is_over: whether a look found what was waited for; the execution's end, where not given.
     """
 
     def __init__(
@@ -47,8 +48,10 @@ class ExecutionWatch:
         deadline: datetime | None,
         log: Callable[[str], None],
         warn: Callable[[str], None],
+        is_over: Callable[[ExecutionReport], bool] | None = None,
     ) -> None:
         """Begin the wait now."""
+        self._is_over = is_over
         self.arn = arn
         self.delay_seconds = 0.0
         self._waiter_delay = waiter_delay
@@ -75,7 +78,7 @@ class ExecutionWatch:
         self._refusals = self._silences = 0
         for line in self._progress.lines(report):
             self._log(line)
-        if report.is_terminal:
+        if report.is_terminal if self._is_over is None else self._is_over(report):
             return ended_event(report)
         if self._deadline is not None and datetime.now(timezone.utc) >= self._deadline:
             return {"kind": "timeout", **report.to_json()}

@@ -1,0 +1,1 @@
+"""The sensors: ``execution`` waits for an execution's end, ``step`` for one step's."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 GATHER_SECONDS = 0.5
 """A new wait is looked at this soon; waits that begin together share the look."""
 
-QUICK_LOOKS_PER_SECOND = 1.0
+QUICK_LOOKS_PER_SECOND = 0.5
 """Looks that are sooner than an author's ``waiter_delay`` asks for, so that a short execution is noticed at once."""
 
 
@@ -163,6 +163,12 @@ class WatchBoard:
             pipeline.waits[arn] = waits
             if started is not None:
                 pipeline.started[arn] = started
+
+    def curious(self, arn: str) -> list[Wait]:
+        """The waits that want to know an execution's steps."""
+        pipeline = self._pipelines.get(parse_pipeline_arn(arn))
+        waits = pipeline.waits.get(arn, ()) if pipeline else ()
+        return [wait for wait in waits if wait.progress_delay is not None]
 
     def next_progress_due(self) -> float:
         """When the next look at steps is due; infinity for never."""

@@ -20,7 +20,7 @@ from airflow_sm_pipelines.hooks.tokens import make_stop_token
 from airflow_sm_pipelines.hooks.waiting import ProgressLog
 from airflow_sm_pipelines.hooks.watch import ExecutionWatch, error_event
 from airflow_sm_pipelines.triggers.board import Wait
-from airflow_sm_pipelines.triggers.watcher import WatcherRegistry, make_watcher_key
+from airflow_sm_pipelines.triggers.watcher import WatcherRegistry, make_watcher_key, summary_event
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -52,7 +52,7 @@ class SageMakerPipelineExecutionTrigger(BaseTrigger):
     :param execution_arn: the execution to wait for.
     :param waiter_delay: seconds between two looks, once the execution has run for a while.
     :param progress_delay: seconds between two looks at its steps, whose transitions are then logged here; None for
-        no such looks. All waits together look once a second at most.
+        no such looks. All waits together look five times a second at most.
     :param deadline: ISO 8601 time with offset at which to give up; None for never.
     :param stop_on_kill: stop the execution when somebody ends the deferred task by hand (Airflow 3.3).
     """
@@ -85,7 +85,7 @@ class SageMakerPipelineExecutionTrigger(BaseTrigger):
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class path and arguments that make this trigger again."""
         return (
-            "airflow_sm_pipelines.triggers.execution.SageMakerPipelineExecutionTrigger",
+            f"{type(self).__module__}.{type(self).__qualname__}",
             {
                 "execution_arn": self.execution_arn,
                 "waiter_delay": self.waiter_delay,
@@ -113,6 +113,10 @@ class SageMakerPipelineExecutionTrigger(BaseTrigger):
         if self.task_instance is not None:
             await asyncio.sleep(begun + WORKER_LEAVES_SECONDS - time.monotonic())
         yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
+
+    def is_over(self, report: ExecutionReport) -> bool:
+        """Whether a look found what this trigger waits for."""
+        return report.is_terminal
 
     async def on_kill(self) -> None:
         """Stop the execution, if the task was really ended by hand.
@@ -144,16 +148,23 @@ class SageMakerPipelineExecutionTrigger(BaseTrigger):
             with suppress(RuntimeError):  # the loop is closed: the triggerer is going away
                 loop.call_soon_threadsafe(*call, context=context)
 
-        def finish(event: dict[str, Any]) -> None:
-            tell(lambda: None if ended.done() else ended.set_result(event))
+        def end(event: dict[str, Any]) -> None:
+            if not ended.done():
+                ended.set_result(event)
+
+        def note_progress(report: ExecutionReport) -> None:
+            for line in progress.lines(report):
+                self.log.info(line)
+            if self.is_over(report):
+                end(summary_event(report))
 
         wait = Wait(
             arn=self.execution_arn,
             waiter_delay=self.waiter_delay,
-            finish=finish,
+            finish=lambda event: tell(end, event),
             deadline=self._deadline_moment(),
             progress_delay=self.progress_delay,
-            report_progress=lambda report: tell(self._note_progress, progress, report),
+            report_progress=lambda report: tell(note_progress, report),
         )
         key = make_watcher_key(
             aws_conn_id=self.aws_conn_id,
@@ -171,10 +182,6 @@ class SageMakerPipelineExecutionTrigger(BaseTrigger):
             if last is not None:
                 await asyncio.to_thread(last.close)
 
-    def _note_progress(self, progress: ProgressLog, report: ExecutionReport) -> None:
-        for line in progress.lines(report):
-            self.log.info(line)
-
     def _deadline_moment(self) -> float | None:
         """The deadline on the watcher's clock."""
         if not self.deadline:
@@ -189,6 +196,7 @@ class SageMakerPipelineExecutionTrigger(BaseTrigger):
             deadline=datetime.fromisoformat(self.deadline) if self.deadline else None,
             log=self.log.info,
             warn=self.log.warning,
+            is_over=self.is_over,
         )
         hook = await asyncio.to_thread(self._hook)
         while (event := await asyncio.to_thread(watch.look, hook)) is None:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 MAX_SILENT_SECONDS = 900.0
 """How long an endpoint may be unreachable before every wait on it ends with an error."""
 
-_PROGRESS_CALLS_PER_SECOND = 1.0
+_PROGRESS_CALLS_PER_SECOND = 5.0
 _CLIENT_RENEWAL_SECONDS = 60.0
 _MARGIN = timedelta(seconds=2)
 
@@ -193,8 +193,12 @@ class PipelineWatcher:
         except PipelineApiError as error:
             log.info("The steps of %s could not be seen: %s", wait.arn, error)
             return
-        if wait.report_progress is not None:
-            wait.report_progress(ExecutionReport(wait.arn, "Executing", steps=steps))
+        with self._changed:
+            curious = self._board.curious(wait.arn)
+        for one in curious:
+            one.progress_due = time.monotonic() + (one.progress_delay or 0)
+            if one.report_progress is not None:
+                one.report_progress(ExecutionReport(wait.arn, "Executing", steps=steps))
 
     def _saw(self, pipeline: WatchedPipeline, report: ExecutionReport, started: Any) -> None:
         if report.is_terminal:

@@ -204,7 +204,7 @@ def test_a_pipeline_of_young_waits_is_looked_at_sooner_but_many_pipelines_are_no
     alone = board.next_pipeline()
     assert alone is not None
     board.looked(alone, now=1.0)
-    assert alone.due == 2.0
+    assert alone.due == 3.0
     for number in range(1, 40):
         board.add(wait(f"p{number}"), now=1.0)
     board.looked(alone, now=2.0)

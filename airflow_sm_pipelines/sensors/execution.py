@@ -1,0 +1,78 @@
+"""The sensor that waits for the end of an execution that something else started."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_pipelines.hooks.outputs import to_json_value
+from airflow_sm_pipelines.hooks.waiting import Verdict, WaitPolicy, render_failure
+from airflow_sm_pipelines.sensors.waiting_sensor import SageMakerPipelinesSensor
+
+if TYPE_CHECKING:
+    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.triggers.execution import SageMakerPipelineExecutionTrigger
+
+
+class SageMakerPipelineExecutionSensor(SageMakerPipelinesSensor):
+    """Wait until a pipeline execution has ended, whoever started it.
+
+    It judges the end as the run operator does: ``Failed`` fails the task at once, with the failing steps and their
+    reasons; a status this release does not know is waited on. ``soft_fail`` skips instead. XCom: a dict of
+    ``pipeline_execution_arn``, ``status``, ``failure_reason`` and ``pipeline_version_id``.
+
+    :param execution_arn: the execution.
+    :param on_stopped: ``"fail"``, ``"succeed"`` or ``"skip"`` when somebody stopped it.
+    :param on_completed_with_failures: the same when it ended although a step failed.
+    :param log_lines: last log lines of each failed job to put into the error; 0 for none.
+    :param kwargs: ``deferrable``, and those of Airflow's sensors: ``mode``, ``poke_interval``, ``timeout``, ...
+    """
+
+    def __init__(
+        self,
+        *,
+        execution_arn: str,
+        on_stopped: str = "fail",
+        on_completed_with_failures: str = "fail",
+        log_lines: int = 20,
+        **kwargs: Any,
+    ) -> None:
+        """Hold the arguments; they are checked when the task runs."""
+        super().__init__(execution_arn=execution_arn, **kwargs)
+        self.on_stopped = on_stopped
+        self.on_completed_with_failures = on_completed_with_failures
+        self.log_lines = log_lines
+
+    def check_arguments(self) -> None:
+        """Refuse an outcome that is none.
+
+        :raises ValueError: naming the argument.
+        """
+        self._policy()
+
+    def look(self, hook: SageMakerPipelinesHook) -> tuple[Verdict, dict[str, Any], str]:
+        """Look once: what to do, the XCom, and the text for a task that fails or skips."""
+        report = hook.describe_execution(self.execution_arn)
+        verdict = self._policy().verdict(report.status)
+        text = f"Execution {report.arn}: {report.status}"
+        if verdict in (Verdict.FAIL, Verdict.SKIP):
+            from airflow_sm_pipelines.hooks.job_logs import read_log_tails
+
+            report = report.with_steps(hook.describe_execution_steps(report.arn))
+            tails = read_log_tails(hook, report.failed_steps, max_lines=self.log_lines, warn=self.log.warning)
+            text = render_failure(report, log_tails=tails)
+        found = {
+            "pipeline_execution_arn": report.arn,
+            "status": report.status,
+            "failure_reason": report.failure_reason,
+            "pipeline_version_id": report.pipeline_version_id,
+        }
+        return verdict, to_json_value(found), text
+
+    def make_trigger(self, deadline: str | None) -> SageMakerPipelineExecutionTrigger:
+        """The trigger that waits for the execution's end."""
+        from airflow_sm_pipelines.triggers.execution import SageMakerPipelineExecutionTrigger
+
+        return SageMakerPipelineExecutionTrigger(**self.trigger_arguments(deadline))
+
+    def _policy(self) -> WaitPolicy:
+        return WaitPolicy(on_stopped=self.on_stopped, on_completed_with_failures=self.on_completed_with_failures)

@@ -1,0 +1,80 @@
+"""The sensor that waits for one step of an execution, so that a DAG can go on before the whole has ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_pipelines.definition.status import StepStatus
+from airflow_sm_pipelines.hooks.waiting import OUTCOMES, Verdict, render_step
+from airflow_sm_pipelines.operators.aws_arguments import AWS_TEMPLATE_FIELDS
+from airflow_sm_pipelines.sensors.waiting_sensor import SageMakerPipelinesSensor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.triggers.execution import SageMakerPipelineExecutionTrigger
+
+
+class SageMakerPipelineStepSensor(SageMakerPipelinesSensor):
+    """Wait until one step of a pipeline execution has ended.
+
+    A failed step fails the task with its reason. XCom: a dict of the step's ``name``, ``type``, ``status``,
+    ``seconds`` and ``job_arn``; None where the step did not run and ``on_not_run`` lets the task succeed.
+
+    :param execution_arn: the execution.
+    :param step_name: the step, as the definition names it; of a ForEach body's steps, the last to start counts.
+    :param on_stopped: ``"fail"``, ``"succeed"`` or ``"skip"`` when the step was stopped.
+    :param on_not_run: the same when the execution ended and the step had not run: its branch was not taken, or an
+        earlier step failed.
+    :param kwargs: ``deferrable``, and those of Airflow's sensors: ``mode``, ``poke_interval``, ``timeout``, ...
+    """
+
+    template_fields: Sequence[str] = ("execution_arn", "step_name", *AWS_TEMPLATE_FIELDS)
+
+    def __init__(
+        self,
+        *,
+        execution_arn: str,
+        step_name: str,
+        on_stopped: str = "fail",
+        on_not_run: str = "skip",
+        **kwargs: Any,
+    ) -> None:
+        """Hold the arguments; they are checked when the task runs."""
+        super().__init__(execution_arn=execution_arn, **kwargs)
+        self.step_name = step_name
+        self.on_stopped = on_stopped
+        self.on_not_run = on_not_run
+
+    def check_arguments(self) -> None:
+        """Refuse an outcome that is none.
+
+        :raises ValueError: naming the argument.
+        """
+        for name in ("on_stopped", "on_not_run"):
+            if getattr(self, name) not in OUTCOMES:
+                raise ValueError(f"{name}={getattr(self, name)!r}: expected one of {', '.join(map(repr, OUTCOMES))}.")
+
+    def look(self, hook: SageMakerPipelinesHook) -> tuple[Verdict, dict[str, Any] | None, str]:  # type: ignore[override]
+        """Look once: what to do, the XCom, and the text for a task that fails or skips."""
+        report = hook.describe_report(self.execution_arn)
+        step = report.latest_step(self.step_name)
+        if step is None or not step.is_terminal:
+            if not report.is_terminal:
+                state = "has not started" if step is None else f"is {step.status}"
+                return Verdict.WAIT, None, f"Step '{self.step_name}' {state}; execution {report.arn}: {report.status}"
+            ran = ", ".join(one.name for one in report.steps) or "none"
+            text = f"Execution {report.arn} ended {report.status} and did not run step '{self.step_name}'; ran: {ran}."
+            return Verdict(self.on_not_run), None, text
+        verdict = {
+            StepStatus.SUCCEEDED.value: Verdict.SUCCEED,
+            StepStatus.STOPPED.value: Verdict(self.on_stopped),
+        }.get(str(step.status), Verdict.FAIL)
+        return verdict, step.summary(), f"{render_step(step)} (execution {report.arn})"
+
+    def make_trigger(self, deadline: str | None) -> SageMakerPipelineExecutionTrigger:
+        """The trigger that waits for the step's end."""
+        from airflow_sm_pipelines.triggers.step import SageMakerPipelineStepTrigger
+
+        return SageMakerPipelineStepTrigger(step_name=self.step_name, **self.trigger_arguments(deadline))
