@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.engine.definition_cache import DefinitionCache
 from airflow_sm_pipelines.engine.errors import ServiceError
+from airflow_sm_pipelines.engine.events import EventPublisher
 from airflow_sm_pipelines.engine.naming import ArnFactory
 from airflow_sm_pipelines.engine.operations import OperationContext, all_operations
 from airflow_sm_pipelines.engine.operations.tags import owns_arn
@@ -43,6 +44,7 @@ class Engine:
             jobs_directory=state_dir / "jobs",
             max_workers=max_workers or max(4, 2 * (os.cpu_count() or 1)),
         )
+        self._publisher = EventPublisher(self._store, services, definitions)
         self._context = OperationContext(
             store=self._store,
             services=services,
@@ -79,9 +81,11 @@ class Engine:
 
     def start(self) -> None:
         """Start working, and go on with what was open when the last engine on this directory ended."""
+        self._publisher.start()
         self._runner.start()
 
     def stop(self) -> None:
         """Stop working; open executions go on at the next start."""
         self._runner.close()
+        self._publisher.close()
         self._store.close()

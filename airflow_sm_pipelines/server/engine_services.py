@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -56,11 +57,30 @@ def make_engine_services(
         environment=aws_environment(url, region),
         images=images,
         validate_request=codec.find_violations,
+        put_events=lambda entries: put_events(front, region, entries),
         stand_ins=StandIns.load(env=os.environ),
         check_metadata=lambda metadata: find_metadata_fault(codec, metadata),
         send_message=lambda queue_url, body: send_message(front, region, queue_url, body),
         faults_file=faults_file,
     )
+
+
+def put_events(front: Front, region: str, entries: Sequence[Mapping[str, Any]]) -> None:
+    """Put events on the endpoint's default bus.
+
+    :param front: the endpoint's front.
+    :param region: the region of the bus.
+    :param entries: as PutEvents takes them.
+    """
+    models = sys.modules.get("moto.events.models")
+    backend: Any = models.events_backends[ACCOUNT_ID][region] if models is not None else None
+    # Most of the time nobody listens; then moto has nothing to do with an event.
+    if backend is None or not any(bus.rules for bus in backend.event_buses.values()):
+        return
+    document = {"Entries": [dict(entry) for entry in entries]}
+    response = front.call_moto(make_json_request("events", region, "AWSEvents.PutEvents", document))
+    if not response.is_success:
+        raise LocalEndpointError(f"EventBridge refused events: HTTP {response.status} {response.body[:200]!r}")
 
 
 def find_metadata_fault(codec: SageMakerCodec, metadata: Mapping[str, Any]) -> str | None:

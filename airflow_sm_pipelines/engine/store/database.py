@@ -15,7 +15,7 @@ from airflow_sm_pipelines.engine.store.schema import MIGRATIONS
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 
@@ -45,6 +45,8 @@ class Database:
         self._path = path
         self._lock = threading.RLock()
         self._depth = 0
+        self.on_commit: Callable[[], None] | None = None
+        """Called after each transaction, while the lock is held: it must be brief."""
         try:
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
             self._connection.row_factory = sqlite3.Row
@@ -86,6 +88,8 @@ class Database:
             self._depth -= 1
             if self._depth == 0:
                 self._connection.execute("COMMIT")
+                if self.on_commit is not None:
+                    self.on_commit()
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """Run one statement; returns how many rows it changed."""

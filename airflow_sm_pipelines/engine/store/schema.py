@@ -81,4 +81,30 @@ CREATE UNIQUE INDEX steps_by_callback_token ON steps (callback_token) WHERE call
 CREATE INDEX steps_by_retry ON steps (execution_id, retry_at_ms) WHERE retry_at_ms IS NOT NULL;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _STEP_CACHE, _SELECTION, _WAITING_STEPS)
+# Triggers, so that no way to change a status can forget the event.
+_EVENTS = """
+CREATE TABLE events (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, execution_id TEXT NOT NULL REFERENCES executions (id) ON DELETE CASCADE,
+    step TEXT, parent TEXT, previous TEXT, current TEXT NOT NULL,
+    at_ms INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
+    started_ms INTEGER NOT NULL, ended_ms INTEGER, failure_reason TEXT, metadata TEXT, cache_source TEXT);
+CREATE INDEX events_by_execution ON events (execution_id);
+CREATE TRIGGER execution_begins AFTER INSERT ON executions BEGIN
+    INSERT INTO events (execution_id, current, started_ms) VALUES (NEW.id, NEW.status, NEW.created_ms); END;
+CREATE TRIGGER execution_changes AFTER UPDATE OF status ON executions WHEN NEW.status <> OLD.status BEGIN
+    INSERT INTO events (execution_id, previous, current, started_ms, ended_ms)
+    VALUES (NEW.id, OLD.status, NEW.status, NEW.created_ms,
+        CASE WHEN NEW.status IN ('Executing', 'Stopping') THEN NULL ELSE NEW.modified_ms END); END;
+CREATE TRIGGER step_begins AFTER INSERT ON steps WHEN NEW.selective_source IS NULL AND NEW.status IS NOT NULL BEGIN
+    INSERT INTO events (execution_id, step, parent, current, started_ms, ended_ms, failure_reason, metadata)
+    VALUES (NEW.execution_id, NEW.name, NEW.parent, NEW.status, NEW.started_ms, NEW.ended_ms, NEW.failure_reason,
+        NEW.metadata); END;
+CREATE TRIGGER step_changes AFTER UPDATE OF status ON steps
+    WHEN NEW.status IS NOT NULL AND NEW.status IS NOT OLD.status BEGIN
+    INSERT INTO events (execution_id, step, parent, previous, current, started_ms, ended_ms, failure_reason, metadata,
+        cache_source)
+    VALUES (NEW.execution_id, NEW.name, NEW.parent, OLD.status, NEW.status, NEW.started_ms, NEW.ended_ms,
+        NEW.failure_reason, NEW.metadata, NEW.cache_source); END;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _STEP_CACHE, _SELECTION, _WAITING_STEPS, _EVENTS)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.engine.store.database import Database
+from airflow_sm_pipelines.engine.store.events import EventTable
 from airflow_sm_pipelines.engine.store.executions import ExecutionTable
 from airflow_sm_pipelines.engine.store.ledger import Ledger
 from airflow_sm_pipelines.engine.store.pipelines import PipelineTable
@@ -16,7 +17,7 @@ from airflow_sm_pipelines.engine.store.steps import StepTable
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -55,12 +56,17 @@ class Store:
         self.steps = StepTable(self._database)
         self.resources = ResourceTable(self._database)
         self.ledger = Ledger(self._database)
+        self.events = EventTable(self._database)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing for every table."""
         with self._database.transaction():
             yield
+
+    def on_commit(self, call: Callable[[], None] | None) -> None:
+        """Have something brief called after each transaction."""
+        self._database.on_commit = call
 
     def close(self) -> None:
         """Close the file and give up the directory."""

@@ -1,0 +1,147 @@
+"""What the endpoint sends to queues, seen by unmodified boto3: a Callback step's messages, and EventBridge's events."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+ROLE = "arn:aws:iam::123456789012:role/SageMakerExecution"
+Client = Callable[[str], Any]
+Wait = Callable[[str], dict[str, Any]]
+
+
+def receive(sqs: Any, url: str, count: int) -> list[dict[str, Any]]:
+    """That many messages, in the order they were sent."""
+    found: list[tuple[int, dict[str, Any]]] = []
+    deadline = time.monotonic() + 20
+    while len(found) < count:
+        assert time.monotonic() < deadline, f"only {len(found)} of {count} messages came"
+        answer = sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1, MessageSystemAttributeNames=["SentTimestamp"]
+        )
+        for message in answer.get("Messages", []):
+            found.append((int(message["Attributes"]["SentTimestamp"]), json.loads(message["Body"])))
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    return [body for _, body in found]
+
+
+def create(sagemaker: Any, name: str, queue_url: str) -> str:
+    """Start an execution of a pipeline that asks a queue and then decides."""
+    ask = {
+        "Name": "Ask",
+        "Type": "Callback",
+        "SqsQueueUrl": queue_url,
+        "OutputParameters": [{"OutputName": "score", "OutputType": "Float"}],
+        "Arguments": {"who": "you"},
+    }
+    score = {"Get": "Steps.Ask.OutputParameters['score']"}
+    check = {
+        "Name": "Check",
+        "Type": "Condition",
+        "Arguments": {
+            "Conditions": [{"Type": "GreaterThan", "LeftValue": score, "RightValue": 0.5}],
+            "IfSteps": [],
+            "ElseSteps": [],
+        },
+    }
+    definition = {"Version": "2020-12-01", "Steps": [ask, check]}
+    sagemaker.create_pipeline(PipelineName=name, RoleArn=ROLE, PipelineDefinition=json.dumps(definition))
+    return str(sagemaker.start_pipeline_execution(PipelineName=name)["PipelineExecutionArn"])
+
+
+def test_a_worker_on_the_queue_ends_the_step(client: Client, wait: Wait) -> None:
+    sagemaker, sqs = client("sagemaker"), client("sqs")
+    url = sqs.create_queue(QueueName="approvals")["QueueUrl"]
+    arn = create(sagemaker, "approved", url)
+    (message,) = receive(sqs, url, 1)
+    assert message == {
+        "token": message["token"],
+        "pipelineExecutionArn": arn,
+        "arguments": {"who": "you"},
+        "status": "Executing",
+    }
+    sagemaker.send_pipeline_execution_step_success(
+        CallbackToken=message["token"], OutputParameters=[{"Name": "score", "Value": "0.75"}]
+    )
+    assert wait(arn)["PipelineExecutionStatus"] == "Succeeded"
+    steps = sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=arn)["PipelineExecutionSteps"]
+    found = {step["StepName"]: step["Metadata"] for step in steps}
+    assert found["Check"] == {"Condition": {"Outcome": "True"}}
+    assert found["Ask"]["Callback"]["OutputParameters"] == [{"Name": "score", "Value": "0.75"}]
+
+
+def test_a_queue_by_the_url_that_aws_would_give_it_is_the_one_here(client: Client, wait: Wait) -> None:
+    sagemaker, sqs = client("sagemaker"), client("sqs")
+    url = sqs.create_queue(QueueName="by-url")["QueueUrl"]
+    arn = create(sagemaker, "by-url", "https://sqs.us-east-1.amazonaws.com/123456789012/by-url")
+    (message,) = receive(sqs, url, 1)
+    sagemaker.send_pipeline_execution_step_failure(CallbackToken=message["token"], FailureReason="no")
+    assert wait(arn)["PipelineExecutionStatus"] == "Failed"
+
+
+def test_a_queue_that_is_not_there_fails_the_step_with_the_queues_error(client: Client, wait: Wait) -> None:
+    sagemaker = client("sagemaker")
+    arn = create(sagemaker, "no-queue", "http://127.0.0.1/123456789012/never-made")
+    assert wait(arn)["PipelineExecutionStatus"] == "Failed"
+    (step,) = sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=arn)["PipelineExecutionSteps"]
+    assert "does not exist" in step["FailureReason"]
+
+
+def listen(client: Client, name: str, kind: str) -> str:
+    """A queue that gets the events of a kind; its URL."""
+    sqs, events = client("sqs"), client("events")
+    url = str(sqs.create_queue(QueueName=name)["QueueUrl"])
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    pattern = {"source": ["aws.sagemaker"], "detail-type": [kind]}
+    events.put_rule(Name=name, EventPattern=json.dumps(pattern))
+    events.put_targets(Rule=name, Targets=[{"Id": "1", "Arn": arn}])
+    return url
+
+
+def test_a_rule_gets_the_changes_of_an_execution(client: Client, pipeline: str, wait: Wait) -> None:
+    url = listen(client, "executions", "SageMaker Model Building Pipeline Execution Status Change")
+    sagemaker = client("sagemaker")
+    arn = sagemaker.start_pipeline_execution(PipelineName=pipeline, PipelineExecutionDisplayName="mine")[
+        "PipelineExecutionArn"
+    ]
+    wait(arn)
+    first, last = receive(client("sqs"), url, 2)
+    assert first["detail"]["currentPipelineExecutionStatus"] == "Executing"
+    assert "previousPipelineExecutionStatus" not in first["detail"]
+    pipeline_arn = arn.partition("/execution/")[0]
+    assert (last["source"], last["region"]) == ("aws.sagemaker", "us-east-1")
+    assert last["resources"] == [pipeline_arn, arn]
+    detail = last["detail"]
+    for member in ("executionStartTime", "executionEndTime"):
+        assert time.strptime(detail.pop(member), "%Y-%m-%dT%H:%M:%SZ")
+    assert detail == {
+        "pipelineExecutionDisplayName": "mine",
+        "currentPipelineExecutionStatus": "Succeeded",
+        "previousPipelineExecutionStatus": "Executing",
+        "pipelineArn": pipeline_arn,
+        "pipelineExecutionArn": arn,
+    }
+
+
+def test_a_rule_gets_the_changes_of_steps(client: Client, pipeline: str, wait: Wait) -> None:
+    url = listen(client, "steps", "SageMaker Model Building Pipeline Execution Step Status Change")
+    sagemaker = client("sagemaker")
+    limit = [{"Name": "Limit", "Value": "11"}]
+    arn = sagemaker.start_pipeline_execution(PipelineName=pipeline, PipelineParameters=limit)["PipelineExecutionArn"]
+    wait(arn)
+    details = [message["detail"] for message in receive(client("sqs"), url, 4)]
+    assert [
+        (detail["stepName"], detail.get("previousStepStatus"), detail["currentStepStatus"]) for detail in details
+    ] == [
+        ("Check", None, "Starting"),
+        ("Check", "Starting", "Succeeded"),
+        ("Stop", None, "Starting"),
+        ("Stop", "Starting", "Failed"),
+    ]
+    assert details[1]["metadata"] == {"condition": {"outcome": "True"}}
+    assert (details[3]["stepType"], details[3]["failureReason"]) == ("Fail", "over the limit")
+    assert details[3]["pipelineExecutionArn"] == arn
+    assert details[3]["stepEndTime"] >= details[3]["stepStartTime"]
+    client("events").remove_targets(Rule="steps", Ids=["1"])
