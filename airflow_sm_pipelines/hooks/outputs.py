@@ -167,10 +167,21 @@ class OutputReader:
         return found
 
     def _value(self, request: OutputRequest) -> Any:
-        step = self._step(request.step)
+        name, path = self._locate(request)
+        step = self._step(name)
         if request.property_file is not None:
             return walk_path(self._property_file(step, request.property_file), request.path)
-        return walk_path(self._root(step), request.path)
+        return walk_path(self._root(step), path)
+
+    def _locate(self, request: OutputRequest) -> tuple[str, tuple[str | int, ...]]:
+        """The step that is meant, and where in it: of a ForEach step's iterations, the step made for the item."""
+        path = request.path
+        if request.property_file is None and path[:1] == ("IterationOutputs",) and len(path) > 2:
+            return f"{path[2]}-{path[1]}", path[3:]
+        if request.property_file is None and path[:1] == ("Selected",):
+            selector = walk_path(self._root(self._step(request.step)), ("Selector",))
+            return f"{selector['StepName']}-{selector['Index']}", path[1:]
+        return request.step, path
 
     def _step(self, name: str) -> StepReport:
         for step in reversed(self._report.steps):
@@ -196,7 +207,7 @@ class OutputReader:
         if isinstance(root.get("OutputParameters"), list):
             types = {
                 item.get("OutputName"): item.get("OutputType")
-                for item in self._raw_step(step.name).get("OutputParameters") or ()
+                for item in self._raw_step(step).get("OutputParameters") or ()
             }
             root["OutputParameters"] = {
                 item["Name"]: _typed_output(item.get("Value"), types.get(item["Name"]))
@@ -206,9 +217,7 @@ class OutputReader:
 
     def _property_file(self, step: StepReport, name: str) -> Any:
         if (step.name, name) not in self._files:
-            files = {
-                item.get("PropertyFileName"): item for item in self._raw_step(step.name).get("PropertyFiles") or ()
-            }
+            files = {item.get("PropertyFileName"): item for item in self._raw_step(step).get("PropertyFiles") or ()}
             if name not in files:
                 raise LookupError(
                     f"the step declares no property file '{name}'; it has {', '.join(map(str, files)) or 'none'}"
@@ -222,10 +231,12 @@ class OutputReader:
                 raise LookupError(f"property file {uri} is not JSON: {error}") from error
         return self._files[step.name, name]
 
-    def _raw_step(self, name: str) -> dict[str, Any]:
+    def _raw_step(self, step: StepReport) -> dict[str, Any]:
         """The step as the executed definition spells it; looked up leniently, since the service has accepted it."""
         if self._definition is None:
             self._definition = json.loads(self._hook.describe_execution_definition(self._report.arn))
+        # A ForEach step calls what it makes of its body "<body step>-<index>".
+        name = step.name if step.iteration is None else step.name.removesuffix(f"-{step.iteration}")
         return next((step for step in _iter_raw_steps(self._definition.get("Steps")) if step.get("Name") == name), {})
 
 

@@ -7,7 +7,6 @@ Importing this module imports boto3, so operators and triggers import it where t
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -17,10 +16,19 @@ from botocore.config import Config
 
 from airflow_sm_pipelines.exceptions import PipelineApiError, PipelineConflictError, PipelineRequestError
 from airflow_sm_pipelines.hooks.api_errors import mapped_errors
+from airflow_sm_pipelines.hooks.calls import DeployedPipeline, PipelineCalls, PipelineVersion, plan_version_arguments
 from airflow_sm_pipelines.hooks.reports import ExecutionReport, StepReport, parse_execution, parse_step
 
+__all__ = [
+    "DeployedPipeline",
+    "PipelineVersion",
+    "SageMakerPipelinesHook",
+    "parse_s3_uri",
+    "plan_version_arguments",
+]
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping
     from datetime import datetime
 
     from airflow_sm_pipelines.definition.json_value import JsonObject
@@ -29,32 +37,7 @@ _AWS_DNS_SUFFIXES = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".api.am
 _SERVICES_OF_SCRIPTS = ("s3", "sagemaker", "sts", "iam", "lambda", "logs", "ecr")
 
 
-@dataclass(frozen=True, slots=True)
-class DeployedPipeline:
-    """A pipeline version as ``DescribePipeline`` tells it.
-
-    :param definition_text: the pipeline definition, JSON text.
-    :param parallelism: ``{"MaxParallelExecutionSteps": n}`` or None.
-    """
-
-    name: str
-    arn: str
-    definition_text: str
-    role_arn: str | None
-    description: str | None
-    display_name: str | None
-    parallelism: dict[str, Any] | None
-
-
-@dataclass(frozen=True, slots=True)
-class PipelineVersion:
-    """One version of a pipeline, with the aliases that point to it."""
-
-    id: int
-    aliases: tuple[str, ...]
-
-
-class SageMakerPipelinesHook(AwsBaseHook):
+class SageMakerPipelinesHook(PipelineCalls, AwsBaseHook):
     """Talk to SageMaker Pipelines: deploy, start, watch, stop and read.
 
     Botocore retries in adaptive mode, ten attempts, unless the connection configures retries itself. Errors are
@@ -78,67 +61,6 @@ class SageMakerPipelinesHook(AwsBaseHook):
         if getattr(configured, "retries", None):
             return configured
         return configured.merge(Config(retries={"mode": "adaptive", "max_attempts": 10}))
-
-    # --- pipelines and versions -------------------------------------------------------------------------------------
-
-    def describe_pipeline(self, name: str, *, version: str | int | None = None) -> DeployedPipeline:
-        """A pipeline, or one version of it.
-
-        :param name: the pipeline's name or ARN.
-        :param version: a version id, or an alias; None for the latest.
-        :raises PipelineNotFoundError: if there is no such pipeline, version or alias.
-        """
-        with mapped_errors("DescribePipeline", _target(name, version)):
-            answer = self.conn.describe_pipeline(PipelineName=name, **plan_version_arguments(version))
-        return DeployedPipeline(
-            name=answer.get("PipelineName", name),
-            arn=answer["PipelineArn"],
-            definition_text=answer.get("PipelineDefinition", ""),
-            role_arn=answer.get("RoleArn"),
-            description=answer.get("PipelineDescription"),
-            display_name=answer.get("PipelineDisplayName"),
-            parallelism=answer.get("ParallelismConfiguration"),
-        )
-
-    def list_versions(self, name: str) -> list[PipelineVersion]:
-        """Every version of a pipeline, newest first."""
-        items = self._pages("list_pipeline_versions", "PipelineVersionSummaries", name, PipelineName=name)
-        versions = [
-            PipelineVersion(id=int(item["PipelineVersionId"]), aliases=tuple(item.get("PipelineVersionAliases") or ()))
-            for item in items
-        ]
-        return sorted(versions, key=lambda version: version.id, reverse=True)
-
-    def create_pipeline(self, name: str, **request: Any) -> str:
-        """Create a pipeline and give its ARN; ``request`` is ``CreatePipeline``'s without the name."""
-        with mapped_errors("CreatePipeline", name):
-            return str(self.conn.create_pipeline(PipelineName=name, **request)["PipelineArn"])
-
-    def update_pipeline(self, name: str, **request: Any) -> tuple[str, int | None]:
-        """Update a pipeline: its ARN and the id of the version it made, if it made one."""
-        with mapped_errors("UpdatePipeline", name):
-            answer = self.conn.update_pipeline(PipelineName=name, **request)
-        version = answer.get("PipelineVersionId")
-        return str(answer["PipelineArn"]), None if version is None else int(version)
-
-    def update_version_aliases(
-        self, pipeline_arn: str, version_id: int, *, add: Sequence[str] = (), remove: Sequence[str] = ()
-    ) -> None:
-        """Add aliases to a version, or remove them from it."""
-        operations = {key: list(value) for key, value in (("Add", add), ("Remove", remove)) if value}
-        with mapped_errors("UpdatePipelineVersion", f"{pipeline_arn} version {version_id}"):
-            self.conn.update_pipeline_version(
-                PipelineArn=pipeline_arn, PipelineVersionId=version_id, PipelineVersionAliasOperations=operations
-            )
-
-    def list_tags(self, arn: str) -> dict[str, str]:
-        """The tags of a pipeline."""
-        return {item["Key"]: item["Value"] for item in self._pages("list_tags", "Tags", arn, ResourceArn=arn)}
-
-    def add_tags(self, arn: str, tags: Mapping[str, str]) -> None:
-        """Add tags to a pipeline, or change their values; no tag is removed."""
-        with mapped_errors("AddTags", arn):
-            self.conn.add_tags(ResourceArn=arn, Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
 
     # --- executions -------------------------------------------------------------------------------------------------
 
@@ -171,11 +93,6 @@ class SageMakerPipelinesHook(AwsBaseHook):
                 return False
             raise
         return True
-
-    def describe_execution(self, arn: str) -> ExecutionReport:
-        """An execution's state, without its steps."""
-        with mapped_errors("DescribePipelineExecution", arn):
-            return parse_execution(self.conn.describe_pipeline_execution(PipelineExecutionArn=arn))
 
     def describe_execution_start(self, arn: str) -> tuple[ExecutionReport, datetime | None]:
         """An execution's state, without its steps, and when it was created."""
@@ -316,24 +233,6 @@ class SageMakerPipelinesHook(AwsBaseHook):
             )
         return self._clients[service]
 
-    def _pages(self, operation: str, member: str, target: str, **request: Any) -> Iterator[dict[str, Any]]:
-        with mapped_errors(operation, target):
-            for page in self.conn.get_paginator(operation).paginate(**request):
-                yield from page.get(member) or ()
-
-
-def plan_version_arguments(version: str | int | None) -> dict[str, Any]:
-    """``PipelineVersionId`` for a number, ``PipelineVersionAlias`` for a word, nothing for None or an empty text.
-
-    An alias cannot consist of digits only (API reference, ``PipelineVersionAliasList``), so digits are an id.
-    """
-    text = "" if version is None else str(version).strip()
-    if text in ("", "None"):
-        return {}
-    if text.isdigit():
-        return {"PipelineVersionId": int(text)}
-    return {"PipelineVersionAlias": text}
-
 
 def parse_s3_uri(uri: str) -> tuple[str, str]:
     """The bucket and key of ``s3://bucket/key``.
@@ -345,8 +244,3 @@ def parse_s3_uri(uri: str) -> tuple[str, str]:
     if scheme != "s3" or not bucket or not key:
         raise PipelineApiError(f"'{uri}' is not an S3 object: expected s3://bucket/key.", code="InvalidS3Uri")
     return bucket, key
-
-
-def _target(name: str, version: str | int | None) -> str:
-    arguments = plan_version_arguments(version)
-    return f"{name} version {next(iter(arguments.values()))}" if arguments else name
