@@ -76,7 +76,7 @@ class ScopeFactory:
         if resource is None:
             raise ResolutionError(f"{record.resource_kind} '{record.resource_name}' of step '{name}' was deleted.")
         plain: JsonObject = _plain({**public_document(resource), **resource.document.get("$properties", {})})
-        return plain
+        return {**plain, **(record.properties or {})}
 
     def _load_property_file(self, step_name: str, file_name: str) -> JsonValue:
         siblings = self.iteration.siblings if self.iteration is not None else {}

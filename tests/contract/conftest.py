@@ -49,10 +49,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 
 @pytest.fixture(scope="module")
 def server_with_image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """An endpoint whose table of images maps `IMAGE` to the interpreter of the tests."""
+    """An endpoint whose table of images maps `IMAGE` and the model monitor's to the interpreter of the tests."""
     folder = tmp_path_factory.mktemp("images")
     table = folder / "images.toml"
-    table.write_text(f'[[image]]\nmatch = "tests-python"\ninterpreter = {json.dumps(sys.executable)}\n')
+    names = ("tests-python", "sagemaker-model-monitor-analyzer")
+    table.write_text(
+        "".join(f'[[image]]\nmatch = "{name}"\ninterpreter = {json.dumps(sys.executable)}\n' for name in names)
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SM_PIPELINES_IMAGES", str(table))
         with serve(folder / "state") as running:

@@ -12,6 +12,7 @@ from airflow_sm_pipelines.engine.steps.for_each import ForEachExecutor
 from airflow_sm_pipelines.engine.steps.job import JobExecutor
 from airflow_sm_pipelines.engine.steps.lambda_function import LambdaExecutor
 from airflow_sm_pipelines.engine.steps.model import ModelExecutor, RegisterModelExecutor
+from airflow_sm_pipelines.engine.steps.quality_check import QualityCheckExecutor
 from airflow_sm_pipelines.engine.steps.stand_in import StandInExecutor
 from airflow_sm_pipelines.engine.steps.task import StepExecutor, StepOutcome, StepTask
 from airflow_sm_pipelines.engine.steps.unsupported import UnsupportedExecutor
@@ -35,6 +36,7 @@ def step_executors() -> Mapping[str, StepExecutor]:
         "Lambda": LambdaExecutor(),
         "Model": ModelExecutor(),
         "Processing": JobExecutor(PROCESSING),
+        "QualityCheck": QualityCheckExecutor(),
         "RegisterModel": RegisterModelExecutor(),
         "Training": JobExecutor(TRAINING),
         "Transform": JobExecutor(TRANSFORM),

@@ -1,0 +1,352 @@
+"""Profiles a dataset and compares it with a baseline, as SageMaker's model monitor container does for data quality.
+
+Run by path without arguments in a job's own process; settings come from the container's environment variables. Writes
+``statistics.json``, ``constraints.json`` and, with a baseline, ``constraint_violations.json``. Standard library only.
+Source: developer guide, "Schema for statistics", "Schema for constraints", "Schema for violations"; the distance is
+that of awslabs/deequ (analyzers/Distance), on which the container is built.
+
+Differs: CSV and JSON lines only; the sketch holds a regular sample instead of KLL's random one; no pre- and
+post-processing scripts.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import sys
+from bisect import bisect_right
+from collections import Counter
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_BASE = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/")) / "opt" / "ml"
+_SKETCH = 2048
+_BUCKETS = 10
+_MAX_DOMAIN = 20
+_ROBUSTNESS = 1.8
+_MONITORING = {
+    "evaluate_constraints": "Enabled",
+    "emit_metrics": "Enabled",
+    "datatype_check_threshold": 1.0,
+    "domain_content_threshold": 1.0,
+    "distribution_constraints": {
+        "perform_comparison": "Enabled",
+        "comparison_threshold": 0.1,
+        "comparison_method": "Robust",
+    },
+}
+
+
+class UserError(Exception):
+    """Something in the settings or the data that its author can change."""
+
+
+def main() -> int:
+    """Analyze, and give the exit code; the message goes where the service shows it."""
+    try:
+        columns = read_dataset(Path(_setting("dataset_source")), json.loads(_setting("dataset_format")))
+        output = Path(_setting("output_path"))
+        output.mkdir(parents=True, exist_ok=True)
+        statistics, constraints = profile(columns), suggest_constraints(columns)
+        _write(output / "statistics.json", statistics)
+        _write(output / "constraints.json", constraints)
+        message = "Completed: Job completed successfully with no violations."
+        if baseline := _given("baseline_constraints"):
+            known = _given("baseline_statistics")
+            violations = find_violations(
+                columns, _read(Path(baseline)), _read(Path(known)) if known else {"features": []}
+            )
+            _write(output / "constraint_violations.json", {"violations": violations})
+            if violations:
+                message = f"CompletedWithViolations: Job completed successfully with {len(violations)} violations."
+    except UserError as error:
+        print(error, file=sys.stderr, flush=True)
+        _say(f"Error: {error}")
+        return 1
+    print(message, flush=True)
+    _say(message)
+    return 0
+
+
+def read_dataset(source: Path, form: dict[str, Any]) -> dict[str, list[str | None]]:
+    """Give the values of each column as text, None where there is none.
+
+    :raises UserError: the format is not supported, or there is no data.
+    """
+    for name in ("record_preprocessor_script", "post_analytics_processor_script"):
+        if _given(name):
+            raise UserError(f"{name} is not supported by the local analyzer.")
+    files = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
+    rows: Iterator[dict[str, Any]]
+    if "csv" in form:
+        rows = (row for path in files for row in _read_csv(path, has_header=bool(form["csv"].get("header"))))
+    elif "json" in form:
+        rows = (row for path in files for row in _read_json(path))
+    else:
+        raise UserError(f"The local analyzer reads csv and json datasets, not {', '.join(form)}.")
+    columns: dict[str, list[str | None]] = {}
+    count = 0
+    for row in rows:
+        for name, value in row.items():
+            columns.setdefault(name, [None] * count).append(None if value in (None, "") else str(value))
+        count += 1
+        for values in columns.values():
+            if len(values) < count:
+                values.append(None)
+    if not count:
+        raise UserError(f"The dataset at {source} has no rows.")
+    return columns
+
+
+def _read_csv(path: Path, *, has_header: bool) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.reader(file)
+        names = next(reader, []) if has_header else []
+        for row in reader:
+            if row:
+                yield {names[n] if n < len(names) else f"_c{n}": value for n, value in enumerate(row)}
+
+
+def _read_json(path: Path) -> Iterator[dict[str, Any]]:
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.strip():
+            value = json.loads(line)
+            for row in value if isinstance(value, list) else [value]:
+                yield _flatten(row)
+
+
+def _flatten(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, dict):
+            flat |= _flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def infer_type(values: list[str]) -> str:
+    """``Integral``, ``Fractional``, ``String``, or ``Unknown`` without values."""
+    kinds = {_kind(value) for value in values}
+    if not kinds:
+        return "Unknown"
+    if kinds == {"Integral"}:
+        return "Integral"
+    return "Fractional" if kinds <= {"Integral", "Fractional"} else "String"
+
+
+def _kind(value: str) -> str:
+    try:
+        int(value)
+    except ValueError:
+        try:
+            return "Fractional" if math.isfinite(float(value)) else "String"
+        except ValueError:
+            return "String"
+    return "Integral"
+
+
+def profile(columns: dict[str, list[str | None]]) -> dict[str, Any]:
+    """Give ``statistics.json``."""
+    features = []
+    for name, values in columns.items():
+        present = [value for value in values if value is not None]
+        common = {"num_present": len(present), "num_missing": len(values) - len(present)}
+        kind = infer_type(present)
+        feature: dict[str, Any] = {"name": name, "inferred_type": kind}
+        if kind in ("Integral", "Fractional"):
+            feature["numerical_statistics"] = {"common": common, **_describe_numbers([float(v) for v in present])}
+        else:
+            counts = Counter(present)
+            buckets = [{"value": value, "count": count} for value, count in counts.most_common(_SKETCH)]
+            distribution = {"categorical": {"buckets": buckets}}
+            feature["string_statistics"] = {
+                "common": common, "distinct_count": len(counts), "distribution": distribution,
+            }  # fmt: skip
+        features.append(feature)
+    return {"version": 0.0, "dataset": {"item_count": len(next(iter(columns.values())))}, "features": features}
+
+
+def _describe_numbers(values: list[float]) -> dict[str, Any]:
+    ordered = sorted(values)
+    total = math.fsum(values)
+    mean = total / len(values)
+    low, high = ordered[0], ordered[-1]
+    width = (high - low) / _BUCKETS
+    edges = [low + width * n for n in range(_BUCKETS)] + [high]
+    starts = [0, *(bisect_right(ordered, edge) for edge in edges[1:-1]), len(ordered)]
+    buckets = [
+        {"lower_bound": edges[n], "upper_bound": edges[n + 1], "count": float(starts[n + 1] - starts[n])}
+        for n in range(_BUCKETS)
+    ]
+    # A KLL sketch keeps at level n items that stand for 2^n values each.
+    level = max(0, math.ceil(math.log2(len(ordered) / _SKETCH)))
+    data: list[list[float]] = [[] for _ in range(level)] + [ordered[(2**level) // 2 :: 2**level]]
+    return {
+        "mean": mean,
+        "sum": total,
+        "std_dev": math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values)),
+        "min": low,
+        "max": high,
+        "distribution": {
+            "kll": {"buckets": buckets, "sketch": {"parameters": {"c": 0.64, "k": float(_SKETCH)}, "data": data}}
+        },
+    }
+
+
+def suggest_constraints(columns: dict[str, list[str | None]]) -> dict[str, Any]:
+    """Give ``constraints.json``."""
+    features = []
+    for name, values in columns.items():
+        present = [value for value in values if value is not None]
+        kind = infer_type(present)
+        feature: dict[str, Any] = {
+            "name": name, "inferred_type": kind, "completeness": len(present) / len(values),
+        }  # fmt: skip
+        if kind in ("Integral", "Fractional"):
+            feature["num_constraints"] = {"is_non_negative": all(float(value) >= 0 for value in present)}
+        elif len(domain := sorted(set(present))) <= _MAX_DOMAIN:
+            feature["string_constraints"] = {"domains": domain}
+        features.append(feature)
+    return {"version": 0.0, "features": features, "monitoring_config": _MONITORING}
+
+
+def find_violations(
+    columns: dict[str, list[str | None]], constraints: dict[str, Any], statistics: dict[str, Any]
+) -> list[dict[str, str]]:
+    """Give the violations of a baseline's constraints, and its features that have drifted."""
+    found: list[dict[str, str]] = []
+    config = {**_MONITORING, **(constraints.get("monitoring_config") or {})}
+    expected = {feature["name"]: feature for feature in constraints["features"]}
+    known = {feature["name"]: feature for feature in statistics["features"]}
+    for check, names in (
+        ("missing_column_check", [name for name in expected if name not in columns]),
+        ("extra_column_check", [name for name in columns if name not in expected]),
+    ):
+        word = check.partition("_")[0]
+        text = (
+            f"There are {word} columns in current dataset. Number of columns in current dataset: {len(columns)}, "
+            f"Number of columns in baseline constraints: {len(expected)}"
+        )
+        found += [_violation(name, check, text) for name in names]
+    if config["evaluate_constraints"] != "Enabled":
+        return found
+    for name, feature in expected.items():
+        if name in columns:
+            found += _check_feature(feature, columns[name], config, known.get(name))
+    return found
+
+
+def _check_feature(
+    feature: dict[str, Any], values: list[str | None], config: dict[str, Any], known: dict[str, Any] | None
+) -> list[dict[str, str]]:
+    name, kind = feature["name"], feature["inferred_type"]
+    present = [value for value in values if value is not None]
+    found = []
+    completeness, required = len(present) / len(values), feature.get("completeness", 0.0)
+    if completeness < required:
+        text = f"Data completeness requirement is not met. Expected: {required:.1%}. Observed: {completeness:.1%}."
+        found.append(_violation(name, "completeness_check", text))
+    matching = {"Integral": ("Integral",), "Fractional": ("Integral", "Fractional")}.get(kind)
+    if matching and present:
+        share = sum(_kind(value) in matching for value in present) / len(present)
+        threshold = float(config["datatype_check_threshold"])
+        if share < threshold:
+            text = (
+                f"Data type match requirement is not met. Expected data type: {kind}, Expected match: {threshold:.1%}. "
+                f"Observed: Only {share:.1%} of data is {kind}."
+            )
+            found.append(_violation(name, "data_type_check", text))
+            return found
+    if (feature.get("num_constraints") or {}).get("is_non_negative") and any(float(value) < 0 for value in present):
+        found.append(_violation(name, "numerical_values_check", "Values are negative; the baseline has none that are."))
+    domain = (feature.get("string_constraints") or {}).get("domains")
+    if domain and present:
+        share = sum(value in domain for value in present) / len(present)
+        if share < float(config["domain_content_threshold"]):
+            strange = sorted({value for value in present if value not in domain})
+            text = f"Only {share:.1%} of values are among the baseline's; others: {', '.join(strange[:5])}"
+            found.append(_violation(name, "categorical_values_check", text))
+    comparison = config["distribution_constraints"]
+    if known and present and comparison["perform_comparison"] == "Enabled":
+        distance = measure_drift(known, present, is_robust=comparison.get("comparison_method") == "Robust")
+        threshold = float(comparison["comparison_threshold"])
+        if distance > threshold:
+            text = f"Baseline drift distance: {distance} exceeds threshold: {threshold}"
+            found.append(_violation(name, "baseline_drift_check", text))
+    return found
+
+
+def measure_drift(feature: dict[str, Any], present: list[str], *, is_robust: bool) -> float:
+    """Give the largest difference of two cumulative distributions; ``Robust`` leaves out what chance explains."""
+    if "numerical_statistics" in feature:
+        sketch = feature["numerical_statistics"]["distribution"]["kll"]["sketch"]["data"]
+        weighted = sorted((float(v), 2.0**level) for level, values in enumerate(sketch) for v in values)
+        current = sorted(float(value) for value in present)
+        before = sum(weight for _, weight in weighted)
+        if not before:
+            return 0.0
+        distance = _largest_gap(weighted, current)
+    else:
+        buckets = feature.get("string_statistics", {}).get("distribution", {}).get("categorical", {}).get("buckets", [])
+        counts, known = Counter(present), {bucket["value"]: bucket["count"] for bucket in buckets}
+        before = float(sum(known.values()))
+        if not before:
+            return 0.0
+        distance = max(abs(counts[name] / len(present) - known.get(name, 0) / before) for name in {*counts, *known})
+    if is_robust:
+        size = len(present)
+        distance = max(0.0, distance - _ROBUSTNESS * math.sqrt((before + size) / (before * size)))
+    return distance
+
+
+def _largest_gap(weighted: list[tuple[float, float]], current: list[float]) -> float:
+    """Both functions are steps, so the largest difference is at one of their steps."""
+    values = [value for value, _ in weighted]
+    sums = [0.0, *accumulate(weight for _, weight in weighted)]
+    return max(
+        abs(sums[bisect_right(values, point)] / sums[-1] - bisect_right(current, point) / len(current))
+        for point in {*values, *current}
+    )
+
+
+def _violation(name: str, check: str, text: str) -> dict[str, str]:
+    return {"feature_name": name, "constraint_check_type": check, "description": text}
+
+
+def _setting(name: str) -> str:
+    value = _given(name)
+    if not value:
+        raise UserError(f"The environment variable {name} is not set.")
+    return value
+
+
+def _given(name: str) -> str | None:
+    # The container's settings have lower-case names.
+    return os.environ.get(name)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def _write(path: Path, value: dict[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=2), encoding="utf-8")
+    print(f"Wrote {path.name}", flush=True)
+
+
+def _say(text: str) -> None:
+    message = _BASE / "output" / "message"
+    message.parent.mkdir(parents=True, exist_ok=True)
+    message.write_text(text[:1024], encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

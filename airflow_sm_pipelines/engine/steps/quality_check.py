@@ -1,0 +1,215 @@
+"""QualityCheck steps: a data-quality baseline of a dataset, and the check against an earlier one.
+
+Source: developer guide, "Baseline calculation, drift detection and lifecycle with ClarifyCheck and QualityCheck steps".
+The analysis itself is a processing job (``jobs/programs/data_quality_analyzer.py``).
+
+Choices where the service's behaviour is not documented: a check without a baseline fails; so does the reading of a
+report; the reason of a failed check is ours; ``CacheConfig`` has no effect.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_pipelines.definition.status import StepStatus
+from airflow_sm_pipelines.engine.errors import StepError
+from airflow_sm_pipelines.engine.job_documents import PROCESSING, with_text_values, without_nulls
+from airflow_sm_pipelines.engine.model_registry import PACKAGE
+from airflow_sm_pipelines.engine.naming import resource_name_of
+from airflow_sm_pipelines.engine.resolver import resolve
+from airflow_sm_pipelines.engine.stand_ins import explain_registration
+from airflow_sm_pipelines.engine.steps.job import judge_job_end
+from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
+from airflow_sm_pipelines.engine.store.database import Page
+
+if TYPE_CHECKING:
+    from airflow_sm_pipelines.definition import JsonObject, JsonValue
+
+_BASELINES = {
+    "constraints": "/opt/ml/processing/baseline/constraints",
+    "statistics": "/opt/ml/processing/baseline/stats",
+}
+_DATA_QUALITY = "DATA_QUALITY"
+
+
+@dataclass(frozen=True, slots=True)
+class QualityCheck:
+    """A resolved step.
+
+    :param request: the processing job's request.
+    :param baseline: the S3 addresses of the earlier ``statistics`` and ``constraints``; those that there are.
+    :param output_uri: where the job's files go.
+    """
+
+    request: dict[str, Any]
+    baseline: dict[str, str]
+    output_uri: str
+    group: str
+    is_skipped: bool
+    is_strict: bool
+    is_registered: bool
+
+    @property
+    def calculated(self) -> dict[str, str]:
+        """The S3 addresses of the new statistics and constraints."""
+        return {name: f"{self.output_uri.rstrip('/')}/{name}.json" for name in ("statistics", "constraints")}
+
+    @property
+    def report_uri(self) -> str:
+        """The S3 address of the report of violations."""
+        return f"{self.output_uri.rstrip('/')}/constraint_violations.json"
+
+    def properties(self) -> dict[str, str]:
+        """The step's properties; with ``RegisterNewBaseline`` the new baseline is that of later checks (documented)."""
+        used = self.calculated if self.is_registered else self.baseline
+        return {
+            f"{prefix}{name.capitalize()}": uri
+            for prefix, uris in (("CalculatedBaseline", self.calculated), ("BaselineUsedForDriftCheck", used))
+            for name, uri in uris.items()
+        }
+
+
+class QualityCheckExecutor:
+    """Performs a QualityCheck step whose ``CheckType`` is ``DATA_QUALITY``."""
+
+    is_instant = False
+
+    def prepare(self, task: StepTask) -> QualityCheck:
+        """The resolved check, with its baseline."""
+        attributes = resolve(task.step.attributes, task.scope)
+        arguments = resolve(task.step.arguments, task.new_scope({"ProcessingJobName": task.new_name}))
+        if not isinstance(attributes, dict) or not isinstance(arguments, dict):
+            raise StepError(f"The arguments of step '{task.step.name}' are not an object.")
+        if attributes.get("CheckType") != _DATA_QUALITY:
+            raise StepError(
+                f"A {task.step.type} of type {attributes.get('CheckType')} has no local meaning: only {_DATA_QUALITY} "
+                "is computed here. "
+                + explain_registration(task.services.stand_ins, step=task.step.name, type=task.step.type)
+            )
+        check = _plan_check(task, attributes, with_text_values(without_nulls(arguments)))
+        fault = task.services.validate_request(
+            PROCESSING.create_operation, {**check.request, PROCESSING.name_key: task.new_name}
+        )
+        if fault:
+            raise StepError(f"ClientError: {fault}")
+        return check
+
+    def run(self, task: StepTask, prepared: QualityCheck) -> StepOutcome:
+        """Run the job, and look at its report."""
+        if not task.has_resource:
+            if task.stop.is_set():
+                return StepOutcome(status=StepStatus.STOPPED)
+            with task.store.transaction():
+                record = task.jobs.create(PROCESSING, task.new_name, prepared.request)
+                task.mark_executing(metadata=_metadata(prepared, record.arn), resource=(record.kind, record.name))
+        else:
+            task.mark_executing()
+        outcome = judge_job_end(task.jobs.run(PROCESSING, task.new_name, task.stop))
+        if outcome.status is not StepStatus.SUCCEEDED:
+            return outcome
+        arn = task.arns.make(PROCESSING.resource, task.new_name)
+        metadata, properties = _metadata(prepared, arn), prepared.properties()
+        outcome = replace(outcome, metadata=metadata, properties={**properties})
+        if prepared.is_skipped:
+            return outcome
+        violations = _read_violations(task, prepared.report_uri)
+        metadata = _metadata(prepared, arn, report=prepared.report_uri)
+        if not violations or not prepared.is_strict:
+            return replace(outcome, metadata=metadata)
+        first = violations[0]
+        reason = (
+            f"ClientError: {len(violations)} violations of the baseline, see {prepared.report_uri}. The first: "
+            f"{first.get('feature_name')}: {first.get('constraint_check_type')}: {first.get('description')}"
+        )
+        return replace(outcome, status=StepStatus.FAILED, failure_reason=reason, metadata=metadata)
+
+
+def _plan_check(task: StepTask, attributes: JsonObject, request: dict[str, Any]) -> QualityCheck:
+    group = str(attributes.get("ModelPackageGroupName") or "")
+    supplied = {
+        "statistics": attributes.get("SuppliedBaselineStatistics"),
+        "constraints": attributes.get("SuppliedBaselineConstraints"),
+    }
+    baseline = {name: str(uri) for name, uri in supplied.items() if uri} or _find_registered(task, group)
+    is_skipped = _is_true(attributes.get("SkipCheck"))
+    environment = request.get("Environment") or {}
+    if not is_skipped:
+        if "constraints" not in baseline:
+            where = f"the latest approved model of group '{group}'" if group else "a model package group"
+            raise StepError(
+                "ClientError: there is no baseline to check against: none is supplied, and none comes from "
+                f"{where}. Set SkipCheck for the first run."
+            )
+        inputs = [
+            {
+                "InputName": f"baseline_{name}",
+                "S3Input": {
+                    "S3Uri": uri,
+                    "LocalPath": _BASELINES[name],
+                    "S3DataType": "S3Prefix",
+                    "S3InputMode": "File",
+                },
+            }
+            for name, uri in baseline.items()
+        ]
+        paths = {f"baseline_{name}": f"{_BASELINES[name]}/{uri.rpartition('/')[2]}" for name, uri in baseline.items()}
+        environment = {**environment, **paths}
+        request = {**request, "ProcessingInputs": [*(request.get("ProcessingInputs") or ()), *inputs]}
+    outputs = (request.get("ProcessingOutputConfig") or {}).get("Outputs") or ()
+    uris = [entry["S3Output"]["S3Uri"] for entry in outputs if entry.get("S3Output")]
+    if not uris:
+        raise StepError(f"ClientError: step '{task.step.name}' has no output for its results.")
+    return QualityCheck(
+        request={**request, "Environment": environment},
+        baseline=baseline,
+        output_uri=str(uris[0]),
+        group=group,
+        is_skipped=is_skipped,
+        is_strict=_is_true(attributes.get("FailOnViolation", True)),
+        is_registered=_is_true(attributes.get("RegisterNewBaseline")),
+    )
+
+
+def _find_registered(task: StepTask, group: str) -> dict[str, str]:
+    """The baseline of the latest approved model package of a group; empty if there is none."""
+    if not group:
+        return {}
+    page = Page(sort_column="version", tie_column="seq", is_descending=True, limit=1)
+    name = resource_name_of(group, "model-package-group")
+    records, _ = task.store.resources.page(PACKAGE, [("family = ?", name), ("status = ?", "Approved")], page)
+    baselines = (records[0].document.get("DriftCheckBaselines") or {}) if records else {}
+    quality = baselines.get("ModelDataQuality") or {}
+    found = {"statistics": quality.get("Statistics"), "constraints": quality.get("Constraints")}
+    return {name: source["S3Uri"] for name, source in found.items() if source}
+
+
+def _metadata(check: QualityCheck, arn: str, *, report: str | None = None) -> JsonObject:
+    members: dict[str, JsonValue] = {
+        "CheckType": _DATA_QUALITY,
+        "CheckJobArn": arn,
+        "SkipCheck": check.is_skipped,
+        "RegisterNewBaseline": check.is_registered,
+        **check.properties(),
+    }
+    if check.group:
+        members["ModelPackageGroupName"] = check.group
+    if report:
+        members["ViolationReport"] = report
+    return {"QualityCheck": members}
+
+
+def _read_violations(task: StepTask, uri: str) -> list[dict[str, Any]]:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    try:
+        body = task.services.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        found: list[dict[str, Any]] = json.loads(body)["violations"]
+    except Exception as error:
+        # The client is whatever the server passed in; botocore's error classes are not ours to import here.
+        raise StepError(f"ClientError: the report of violations {uri} cannot be read: {error}") from error
+    return found
+
+
+def _is_true(value: JsonValue) -> bool:
+    return value is True or (isinstance(value, str) and value.lower() == "true")
