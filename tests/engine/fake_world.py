@@ -84,6 +84,7 @@ class World:
     faults: dict[str, str] = field(default_factory=dict)
     messages: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     stand_ins: StandIns = field(default_factory=StandIns)
+    logs: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     broken_queues: set[str] = field(default_factory=set)
     active: int = 0
     most_active: int = 0
@@ -104,7 +105,9 @@ class World:
             endpoint_url="http://127.0.0.1:1",
             cache_dir=self.directory / "cache",
             s3=self,
-            write_logs=lambda group, stream, lines: None,
+            write_logs=lambda group, stream, lines: self.logs.setdefault((group, stream), []).extend(
+                line for _, line in lines
+            ),
             find_function=self._find_function,
             isolation=_ISOLATION,
             validate_request=lambda operation, request: self.faults.get(operation),

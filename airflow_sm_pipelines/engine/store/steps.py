@@ -216,6 +216,19 @@ class StepTable:
         )
         return (_step(row), row["source"]) if row else None
 
+    def find_last_cacheable(self, pipeline: str, name: str) -> tuple[StepRecord, str, str] | None:
+        """The newest successful run of a step in this pipeline that others could take, its key and its execution."""
+        row = self._database.row(
+            "SELECT steps.*, executions.arn AS source FROM steps"
+            " JOIN executions ON executions.id = steps.execution_id"
+            " JOIN resources ON resources.kind = steps.resource_kind AND resources.name = steps.resource_name"
+            " WHERE cache_key IS NOT NULL AND steps.name = ? AND executions.pipeline = ?"
+            " AND steps.status = 'Succeeded' AND cache_source IS NULL AND selective_source IS NULL"
+            " ORDER BY ended_ms DESC LIMIT 1",
+            (name, pipeline),
+        )
+        return (_step(row), row["cache_key"], row["source"]) if row else None
+
     def page(self, execution_id: str, page: Page) -> tuple[list[StepRecord], tuple[Any, Any] | None]:
         """One page of the scheduled steps of an execution."""
         # started_ms > ? keeps unscheduled rows out and lets the index answer.

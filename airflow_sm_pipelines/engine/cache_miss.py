@@ -1,0 +1,63 @@
+"""Why a step with caching ran all the same: which field of its request differs from the last result's. Pure."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_pipelines.engine.cache_key import KEY_ATTRIBUTES
+from airflow_sm_pipelines.engine.property_path import render_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from airflow_sm_pipelines.engine.job_documents import JobKind
+    from airflow_sm_pipelines.engine.property_path import PathSegment
+
+LOG_GROUP = "/aws/sagemaker/PipelineExecutions"
+"""The log group that says why cached results were not used; its streams are ``<execution id>/<step>``."""
+
+_MAX_DIFFERENCES = 10
+_MAX_VALUE = 200
+
+
+def explain_changes(kind: JobKind, old: Mapping[str, Any], new: Mapping[str, Any], *, source: str) -> list[str]:
+    """A line for each field that decides about caching and differs.
+
+    :param old: the request of the last cached result.
+    :param new: the request that is about to run.
+    :param source: the execution that has the last result.
+    """
+    before = {name: old[name] for name in KEY_ATTRIBUTES[kind.name] if old.get(name) not in (None, {}, [])}
+    after = {name: new[name] for name in KEY_ATTRIBUTES[kind.name] if new.get(name) not in (None, {}, [])}
+    changes = list(_iter_changes(before, after, ()))
+    lines = [
+        f"Cache miss: {render_path(path)} is {_show(now)}, was {_show(was)} in {source}." for path, was, now in changes
+    ]
+    if len(lines) > _MAX_DIFFERENCES:
+        lines = [*lines[:_MAX_DIFFERENCES], f"Cache miss: {len(lines) - _MAX_DIFFERENCES} more fields differ."]
+    return lines
+
+
+_ABSENT = object()
+
+
+def _iter_changes(
+    was: Any, now: Any, path: tuple[PathSegment, ...]
+) -> Iterator[tuple[tuple[PathSegment, ...], Any, Any]]:
+    if isinstance(was, dict) and isinstance(now, dict):
+        for key in dict.fromkeys([*was, *now]):
+            yield from _iter_changes(was.get(key, _ABSENT), now.get(key, _ABSENT), (*path, key))
+    elif isinstance(was, list) and isinstance(now, list):
+        for index in range(max(len(was), len(now))):
+            pair = [items[index] if index < len(items) else _ABSENT for items in (was, now)]
+            yield from _iter_changes(pair[0], pair[1], (*path, index))
+    elif was is _ABSENT or now is _ABSENT or was != now:
+        yield path, was, now
+
+
+def _show(value: Any) -> str:
+    if value is _ABSENT:
+        return "absent"
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _MAX_VALUE else f"{text[:_MAX_VALUE]}..."
