@@ -22,6 +22,10 @@ class PolicyError(SageMakerPipelinesError, ValueError):
     """A team's policy that cannot be read or holds what no policy has: its message lists every finding."""
 
 
+class PriceError(SageMakerPipelinesError, ValueError):
+    """A table of prices that cannot be read: its message says what is wrong in it."""
+
+
 class CompileError(SageMakerPipelinesError):
     """A pipeline script that did not yield a definition: its message names the script and the cause."""
 
@@ -115,3 +119,7 @@ class EndpointUnreachableError(CompileError, ConnectionError):
     def __init__(self, message: str, *, endpoint: str) -> None:
         super().__init__(message)
         self.endpoint = endpoint
+
+
+class PromotionError(SageMakerPipelinesError):
+    """A version that an alias may not point to: the message says why, and what would allow it."""

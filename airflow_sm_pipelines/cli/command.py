@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from airflow_sm_pipelines.cli.options import SOURCE_HELP, add_compile_options, add_policy_options
+from airflow_sm_pipelines.cli.version_options import add_version_commands
 from airflow_sm_pipelines.exceptions import SageMakerPipelinesError
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ def make_parser() -> argparse.ArgumentParser:
     _add_diff(commands)
     _add_plan(commands)
     _add_graph(commands)
+    _add_cost(commands)
+    add_version_commands(commands)
     _add_local(commands)
     return parser
 
@@ -161,6 +164,28 @@ def _add_graph(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.set_defaults(run=_run_graph)
 
 
+def _add_cost(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "cost",
+        help="say what an execution cost",
+        description="Estimate what the instances of an execution cost, from its jobs and a table of prices; or, a day "
+        "later, ask Cost Explorer what was billed under the execution's tag.",
+        epilog="Cost Explorer itself costs money for each request, and knows only tags that were activated as cost "
+        "allocation tags and were on the jobs: deploy with cost_tags.",
+    )
+    parser.add_argument("execution", metavar="ARN", help="the execution")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--prices", type=Path, metavar="FILE", help="estimate, with this TOML file of hourly prices")
+    source.add_argument("--billed", action="store_true", help="ask Cost Explorer")
+    parser.add_argument(
+        "--tag-key", default="sm-pipelines:execution", metavar="KEY", help="the tag that holds the execution's id"
+    )
+    parser.add_argument("--json", action="store_true", dest="as_json", help="write the costs as JSON")
+    parser.add_argument("--region", help="the region; AWS_REGION or the profile's by default")
+    parser.add_argument("--profile", help="the AWS profile")
+    parser.set_defaults(run=_run_cost)
+
+
 def _add_local(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "local",
@@ -247,6 +272,12 @@ def _run_graph(arguments: argparse.Namespace) -> int:
     from airflow_sm_pipelines.cli.pictures import run_graph
 
     return run_graph(arguments)
+
+
+def _run_cost(arguments: argparse.Namespace) -> int:
+    from airflow_sm_pipelines.cli.costs import run_cost
+
+    return run_cost(arguments)
 
 
 def _run_exec(arguments: argparse.Namespace) -> int:

@@ -1,0 +1,95 @@
+"""Tags by which a bill tells pipelines, executions, steps and DAG runs apart.
+
+What differs from run to run is an expression: the pipeline's own execution variables, and two pipeline parameters for
+the DAG and its run. So the definition stays the same, and no version is made per run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_sm_pipelines.definition import Missing, parse_definition
+from airflow_sm_pipelines.exceptions import DefinitionError
+from airflow_sm_pipelines.policy.job_fields import JOB_FIELDS, iter_field
+from airflow_sm_pipelines.policy.places import iter_step_places
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_sm_pipelines.definition import JsonObject, JsonValue, PipelineDefinition, Step
+
+PREFIX = "sm-pipelines:"
+
+COST_PARAMETERS = {"AirflowDagId": "{{ dag.dag_id }}", "AirflowRunId": "{{ run_id }}"}
+"""What the Run operator is given as ``parameters`` (besides others) to fill in the DAG and the run."""
+
+_NOT_FROM_AIRFLOW = "none"
+
+
+def with_cost_tags(definition: PipelineDefinition, tags: Mapping[str, str] | None = None) -> PipelineDefinition:
+    """The definition with cost tags on every job, model and endpoint that its steps make.
+
+    The tags are ``sm-pipelines:pipeline``, ``:execution``, ``:step``, ``:dag`` and ``:run``. Tags that a step already
+    has stay. The parameters ``AirflowDagId`` and ``AirflowRunId`` are added, with the default ``none``.
+
+    :param tags: more tags, the same in every execution: the team, the cost centre.
+    :raises DefinitionError: when the definition has parameters of these names that are no strings.
+    """
+    for parameter in definition.parameters:
+        if parameter.name in COST_PARAMETERS and parameter.type != "String":
+            raise DefinitionError(
+                f"Parameter {parameter.name!r} is of the type {parameter.type}; cost tags need a String of that name."
+            )
+    document = definition.to_json()
+    steps = list(iter_step_places(definition))
+    is_tagged = False
+    for place, step in steps:
+        fields = JOB_FIELDS.get(step.type)
+        for field in fields.tags if fields else ():
+            for _, present in iter_field(step.arguments, field):
+                if isinstance(present, (list, Missing)):
+                    _tag(_find(document, (*place, "Arguments")), present, _make_tags(step, tags or {}))
+                    is_tagged = True
+    known = {parameter.name for parameter in definition.parameters}
+    added: list[JsonValue] = [
+        {"Name": name, "Type": "String", "DefaultValue": _NOT_FROM_AIRFLOW}
+        for name in COST_PARAMETERS
+        if name not in known and is_tagged
+    ]
+    declared = document.get("Parameters")
+    if added:
+        document["Parameters"] = [*(declared if isinstance(declared, list) else []), *added]
+    return parse_definition(document, name="the definition with cost tags")
+
+
+def _make_tags(step: Step, more: Mapping[str, str]) -> dict[str, JsonValue]:
+    return {
+        f"{PREFIX}pipeline": {"Get": "Execution.PipelineName"},
+        f"{PREFIX}execution": {"Get": "Execution.PipelineExecutionId"},
+        f"{PREFIX}step": step.name,
+        f"{PREFIX}dag": {"Get": "Parameters.AirflowDagId"},
+        f"{PREFIX}run": {"Get": "Parameters.AirflowRunId"},
+        **more,
+    }
+
+
+def _tag(arguments: JsonObject, present: list[JsonValue] | Missing, wanted: Mapping[str, JsonValue]) -> None:
+    own = present if isinstance(present, list) else []
+    keys = {item.get("Key") for item in own if isinstance(item, dict)}
+    added: list[JsonValue] = [{"Key": key, "Value": value} for key, value in wanted.items() if key not in keys]
+    arguments["Tags"] = [*own, *added]
+
+
+def _find(document: JsonObject, place: tuple[str | int, ...]) -> JsonObject:
+    """The object at a place; made where a step has no arguments."""
+    here: JsonValue = document
+    for key in place:
+        if isinstance(here, list) and isinstance(key, int):
+            here = here[key]
+        elif isinstance(here, dict):
+            if here.get(str(key)) is None:
+                here[str(key)] = {}
+            here = here[str(key)]
+    if not isinstance(here, dict):
+        raise TypeError(f"no object at {place}")
+    return here
