@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
     from airflow_sm_pipelines.operators.deploy import SageMakerDeployPipelineOperator
     from airflow_sm_pipelines.operators.run import SageMakerRunPipelineOperator
+    from airflow_sm_pipelines.operators.versions import (
+        SageMakerDeletePipelineOperator,
+        SageMakerPromotePipelineOperator,
+        SageMakerPrunePipelinesOperator,
+        SageMakerRollBackPipelineOperator,
+    )
     from airflow_sm_pipelines.params import pipeline_params
     from airflow_sm_pipelines.sensors.execution import SageMakerPipelineExecutionSensor
     from airflow_sm_pipelines.sensors.step import SageMakerPipelineStepSensor
@@ -21,11 +27,15 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "SageMakerDeletePipelineOperator",
     "SageMakerDeployPipelineOperator",
     "SageMakerPipelineExecutionSensor",
     "SageMakerPipelineExecutionTrigger",
     "SageMakerPipelineStepSensor",
     "SageMakerPipelinesHook",
+    "SageMakerPromotePipelineOperator",
+    "SageMakerPrunePipelinesOperator",
+    "SageMakerRollBackPipelineOperator",
     "SageMakerRunPipelineOperator",
     "pipeline_params",
 ]
@@ -36,6 +46,10 @@ _HOMES = {
     "SageMakerPipelineExecutionTrigger": "airflow_sm_pipelines.triggers.execution",
     "SageMakerPipelineStepSensor": "airflow_sm_pipelines.sensors.step",
     "SageMakerPipelinesHook": "airflow_sm_pipelines.hooks.pipelines",
+    "SageMakerDeletePipelineOperator": "airflow_sm_pipelines.operators.versions",
+    "SageMakerPromotePipelineOperator": "airflow_sm_pipelines.operators.versions",
+    "SageMakerPrunePipelinesOperator": "airflow_sm_pipelines.operators.versions",
+    "SageMakerRollBackPipelineOperator": "airflow_sm_pipelines.operators.versions",
     "SageMakerRunPipelineOperator": "airflow_sm_pipelines.operators.run",
     "pipeline_params": "airflow_sm_pipelines.params",
 }

@@ -36,7 +36,11 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [
             {
                 "integration-name": "Amazon SageMaker Pipelines",
-                "python-modules": ["airflow_sm_pipelines.operators.deploy", "airflow_sm_pipelines.operators.run"],
+                "python-modules": [
+                    "airflow_sm_pipelines.operators.deploy",
+                    "airflow_sm_pipelines.operators.run",
+                    "airflow_sm_pipelines.operators.versions",
+                ],
             }
         ],
         "sensors": [

@@ -16,9 +16,8 @@ from airflow_sm_pipelines.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from airflow.sdk.types import Logger
-
     from airflow_sm_pipelines.definition import PipelineDefinition
+    from airflow_sm_pipelines.hooks.calls import PipelineCalls
     from airflow_sm_pipelines.hooks.pipelines import DeployedPipeline, PipelineVersion, SageMakerPipelinesHook
 
 MAX_INLINE_BYTES = 100 * 1024
@@ -127,7 +126,7 @@ def plan_alias_moves(
 
 
 def move_aliases(
-    hook: SageMakerPipelinesHook, *, pipeline_arn: str, version_id: int, moves: Sequence[AliasMove], log: Logger
+    hook: PipelineCalls, *, pipeline_arn: str, version_id: int, moves: Sequence[AliasMove], log: Any
 ) -> None:
     """Point aliases to a version: taken from their holders, then added, and given back if adding fails.
 

@@ -48,6 +48,15 @@ def test_sensors_wait_for_an_execution_and_its_steps(local: DagRunner) -> None:
     assert result.xcom("ended")["status"] == "Succeeded"
 
 
+def test_a_version_is_promoted_once_it_has_proven_itself(local: DagRunner) -> None:
+    first = local.test("promote_pipeline")
+    assert first.exit_code == 0, first.output[-6000:]
+    assert first.xcom("promote", "is_moved") is True
+    assert first.xcom("prune") == []
+    again = local.test("promote_pipeline", conf={"Score": 0.1})
+    assert (again.states["run"], again.states["promote"]) == ("failed", "upstream_failed")
+
+
 def test_sensors_tell_a_failed_step_and_skip_softly(local: DagRunner) -> None:
     result = local.test("wait_for_pipeline", conf={"Score": 0.1})
     assert (result.states["checked"], result.states["rejected"], result.states["ended"]) == (

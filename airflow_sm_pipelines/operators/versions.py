@@ -1,0 +1,180 @@
+"""The operators on deployed versions: promote, roll back, prune, delete."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_pipelines.exceptions import PromotionError
+from airflow_sm_pipelines.operators.aws_arguments import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
+from airflow_sm_pipelines.operators.faults import failing_fast, raise_final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+    from airflow.sdk import Context
+
+    from airflow_sm_pipelines.operators.lifecycle import Promotion
+
+
+class _AliasOperator(SageMakerPipelinesOperator):
+    """An operator that moves one alias."""
+
+    ui_color = "#e8f3ef"
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("multiple_outputs", True)
+        super().__init__(**kwargs)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Move the alias, and say from where to where."""
+        with failing_fast():
+            try:
+                return self.move().to_json()
+            except PromotionError as error:
+                raise_final(str(error), error)
+
+    def move(self) -> Promotion:
+        """Move the alias."""
+        raise NotImplementedError
+
+
+class SageMakerPromotePipelineOperator(_AliasOperator):
+    """Point an alias to a version of a pipeline, if that version has proven itself.
+
+    The version that had the alias gets ``<alias>-previous``, for a rollback. If a call fails half-way, what was moved
+    is given back. XComs: ``pipeline_name``, ``alias``, ``pipeline_version_id``, ``previous_version_id``,
+    ``is_moved``.
+
+    :param pipeline_name: name or ARN of the pipeline.
+    :param version: a version id, or another alias, such as the one it was tested under.
+    :param alias: the alias to move: ``"prod"``.
+    :param require_success: refuse, without retries, a version whose last execution did not succeed, or that never ran.
+    """
+
+    template_fields: Sequence[str] = ("pipeline_name", "version", "alias", *AWS_TEMPLATE_FIELDS)
+
+    def __init__(
+        self, *, pipeline_name: str, version: str | int, alias: str, require_success: bool = True, **kwargs: Any
+    ) -> None:
+        """Hold the arguments; they are checked when the task runs."""
+        super().__init__(**kwargs)
+        self.pipeline_name = pipeline_name
+        self.version = version
+        self.alias = alias
+        self.require_success = require_success
+
+    def move(self) -> Promotion:
+        """Move the alias, if the version may have it."""
+        from airflow_sm_pipelines.operators.lifecycle import promote
+
+        return promote(
+            self.make_hook(),
+            self.pipeline_name,
+            version=self.version,
+            alias=self.alias,
+            is_success_required=self.require_success,
+            log=self.log,
+        )
+
+
+class SageMakerRollBackPipelineOperator(_AliasOperator):
+    """Point an alias back to the version that had it before the last promotion.
+
+    The alias and ``<alias>-previous`` change places, so that a second rollback undoes the first. XComs as the
+    promotion's.
+
+    :param pipeline_name: name or ARN of the pipeline.
+    :param alias: the alias to move.
+    :param version: where to instead: a version id or an alias.
+    """
+
+    template_fields: Sequence[str] = ("pipeline_name", "alias", "version", *AWS_TEMPLATE_FIELDS)
+
+    def __init__(self, *, pipeline_name: str, alias: str, version: str | int | None = None, **kwargs: Any) -> None:
+        """Hold the arguments; they are checked when the task runs."""
+        super().__init__(**kwargs)
+        self.pipeline_name = pipeline_name
+        self.alias = alias
+        self.version = version
+
+    def move(self) -> Promotion:
+        """Move the alias back."""
+        from airflow_sm_pipelines.operators.lifecycle import roll_back
+
+        return roll_back(
+            self.make_hook(), self.pipeline_name, alias=self.alias, version=self.version or None, log=self.log
+        )
+
+
+class SageMakerPrunePipelinesOperator(SageMakerPipelinesOperator):
+    """Delete old pipelines of a team that names each deployment anew: ``<prefix>-<timestamp>``.
+
+    Pipelines of other names, and those with a running execution, stay. XCom: the names of the deleted ones.
+
+    :param prefix: the name without its timestamp.
+    :param keep: how many of the newest stay whatever their age.
+    :param older_than: only those not run for so long; their creation counts where they never ran.
+    :param dry_run: only say which.
+    """
+
+    template_fields: Sequence[str] = ("prefix", *AWS_TEMPLATE_FIELDS)
+    ui_color = "#e8f3ef"
+
+    def __init__(
+        self,
+        *,
+        prefix: str,
+        keep: int = 10,
+        older_than: timedelta | None = None,
+        dry_run: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        """Hold the arguments; they are checked when the task runs."""
+        super().__init__(**kwargs)
+        self.prefix = prefix
+        self.keep = keep
+        self.older_than = older_than
+        self.is_dry_run = dry_run
+
+    def execute(self, context: Context) -> list[str]:
+        """Delete them, one after the other."""
+        from airflow_sm_pipelines.operators.lifecycle import prune
+
+        if not self.prefix:
+            raise_final("prefix is empty: it must name the pipelines of one team.")
+        with failing_fast():
+            return prune(
+                self.make_hook(),
+                self.prefix,
+                keep=self.keep,
+                older_than=self.older_than,
+                is_dry_run=self.is_dry_run,
+                log=self.log.info,
+            )
+
+
+class SageMakerDeletePipelineOperator(SageMakerPipelinesOperator):
+    """Delete a pipeline with all its versions; a pipeline that is not there is deleted already.
+
+    XCom: whether there was one.
+
+    :param pipeline_name: name of the pipeline.
+    """
+
+    template_fields: Sequence[str] = ("pipeline_name", *AWS_TEMPLATE_FIELDS)
+    ui_color = "#e8f3ef"
+
+    def __init__(self, *, pipeline_name: str, **kwargs: Any) -> None:
+        """Hold the arguments; they are checked when the task runs."""
+        super().__init__(**kwargs)
+        self.pipeline_name = pipeline_name
+
+    def execute(self, context: Context) -> bool:
+        """Delete it."""
+        from airflow_sm_pipelines.operators.lifecycle import delete
+
+        with failing_fast():
+            was_there = delete(self.make_hook(), self.pipeline_name)
+        self.log.info("Pipeline '%s' %s.", self.pipeline_name, "was deleted" if was_there else "is not there")
+        return was_there
