@@ -54,6 +54,9 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
     :param policy: ``"enforce"`` refuses a definition that SageMaker or the team would refuse, with all findings and
         before any write; ``"apply"`` first fills the team's network, keys, limits and tags into the jobs that have
         none; ``"warn"`` only logs the findings, ``"off"`` does not look.
+    :param cost_tags: tags for every job that the steps start, the same each time, as ``{"team": "forecasting"}``.
+        Added with them are the pipeline, the execution, the step, the DAG and its run, as expressions, so that no run
+        makes a version; give the Run operator ``COST_PARAMETERS`` for the last two. An empty dict adds only these.
     :param compile_timeout_seconds: how long the script may run, its environment already made.
     :param studio_domain_id: ``d-…``: lets the link lead to the pipeline itself instead of to Studio.
     """
@@ -70,9 +73,10 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         "default_bucket",
         "definition_bucket",
         "policy_file",
+        "cost_tags",
         *AWS_TEMPLATE_FIELDS,
     )
-    template_fields_renderers = {"config": "json", "tags": "json"}
+    template_fields_renderers = {"config": "json", "tags": "json", "cost_tags": "json"}
     operator_extra_links = (SageMakerPipelineLink(),)
     ui_color = "#e8f3ef"
 
@@ -93,6 +97,7 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         definition_bucket: str | None = None,
         policy_file: str | None = None,
         policy: str = "enforce",
+        cost_tags: Mapping[str, str] | None = None,
         compile_timeout_seconds: float = 600,
         studio_domain_id: str | None = None,
         **kwargs: Any,
@@ -114,6 +119,7 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         self.definition_bucket = definition_bucket
         self.policy_file = policy_file
         self.policy = policy
+        self.cost_tags = cost_tags
         self.compile_timeout_seconds = compile_timeout_seconds
         self.studio_domain_id = studio_domain_id
 
@@ -128,7 +134,7 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
             raise_final("policy='apply' fills in what a team's policy says: name its file with policy_file.")
         hook = self.make_hook()
         with failing_fast():
-            target = self._apply_policy(self._target(self._load(hook)))
+            target = self._apply_policy(self._with_cost_tags(self._target(self._load(hook))))
             deployed = self._describe(hook, target.name)
             arn, version_id, action = self._write(hook, target, deployed)
             self._tag(hook, arn, target, is_new=action == "created")
@@ -218,6 +224,14 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         if findings:
             self.log.warning("Findings in pipeline '%s':\n%s", target.name, render_findings(findings))
         return target
+
+    def _with_cost_tags(self, target: PipelineTarget) -> PipelineTarget:
+        if self.cost_tags is None:
+            return target
+        from airflow_sm_pipelines.cost import with_cost_tags
+
+        tagged = with_cost_tags(target.definition, {key: str(value) for key, value in self.cost_tags.items()})
+        return replace(target, definition=tagged, text=json.dumps(tagged.to_json()))
 
     def _with_defaults(self, target: PipelineTarget, team: TeamPolicy) -> PipelineTarget:
         from airflow_sm_pipelines.definition import diff_definitions, render_changes

@@ -28,6 +28,15 @@ with DAG("governed", schedule=None):
     SageMakerDeployPipelineOperator(
         task_id="warned", pipeline_name="c", policy_file="team.toml", policy="warn", **common
     )
+    tagged = SageMakerDeployPipelineOperator(
+        task_id="tagged", pipeline_name="e", policy_file="team.toml", cost_tags={"team": "{{ dag.dag_id }}"},
+        policy="warn", **common
+    )
+    again = SageMakerDeployPipelineOperator(
+        task_id="again", pipeline_name="e", policy_file="team.toml", cost_tags={"team": "{{ dag.dag_id }}"},
+        policy="warn", **common
+    )
+    tagged >> again
     SageMakerDeployPipelineOperator(task_id="no_policy", pipeline_name="d", policy_file="gone.toml", **common)
 """
 
@@ -51,14 +60,21 @@ def test_a_policy_refuses_fills_in_or_warns(fake: FakeSageMaker, dag_runner: Dag
         "refused": "failed",
         "filled_in": "success",
         "warned": "success",
+        "tagged": "success",
+        "again": "success",
         "no_policy": "failed",
     }, result.output[-4000:]
-    assert sorted(fake.pipelines) == ["b", "c"]
+    assert sorted(fake.pipelines) == ["b", "c", "e"]
     assert "does not ask for network isolation" in result.output
     assert "gone.toml cannot be read" in result.output
-    deployed = {name: json.loads(fake.pipelines[name]["versions"][0]["definition"]) for name in "bc"}
+    deployed = {name: json.loads(fake.pipelines[name]["versions"][0]["definition"]) for name in "bce"}
     jobs = [step for step in deployed["b"]["Steps"] if step["Type"] == "Training"]
     assert jobs
     assert all(step["Arguments"]["EnableNetworkIsolation"] is True for step in jobs)
     assert all(step["Arguments"]["Tags"] == [{"Key": "team", "Value": "forecasting"}] for step in jobs)
     assert deployed["c"] == DEFINITION
+    (train,) = [step for step in deployed["e"]["Steps"] if step["Type"] == "Training"]
+    tags = {tag["Key"]: tag["Value"] for tag in train["Arguments"]["Tags"]}
+    assert tags["team"] == "governed"
+    assert tags["sm-pipelines:run"] == {"Get": "Parameters.AirflowRunId"}
+    assert result.xcom("again", "action") == "unchanged", "cost tags make no version"
