@@ -36,6 +36,14 @@ class S3Client(Protocol):
         """The object, its ``Body`` a stream."""
         ...
 
+    def delete_object(self, *, Bucket: str, Key: str, **rest: Any) -> Any:  # noqa: N803 - boto3's names
+        """Delete an object; one that is not there is no fault."""
+        ...
+
+    def list_objects_v2(self, *, Bucket: str, Prefix: str, **rest: Any) -> Any:  # noqa: N803 - boto3's names
+        """The first objects under a prefix."""
+        ...
+
 
 class JobRunner(Protocol):
     """Runs one job to its end in the calling thread; ``stop`` asks for SIGTERM, then SIGKILL."""

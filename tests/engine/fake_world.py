@@ -128,6 +128,16 @@ class World:
         """What boto3's S3 client answers."""
         return {"Body": io.BytesIO(self.objects[f"s3://{Bucket}/{Key}"])}
 
+    def delete_object(self, *, Bucket: str, Key: str, **_: Any) -> None:  # noqa: N803 - boto3's names
+        """What boto3's S3 client does."""
+        self.objects.pop(f"s3://{Bucket}/{Key}", None)
+
+    def list_objects_v2(self, *, Bucket: str, Prefix: str, **_: Any) -> dict[str, Any]:  # noqa: N803 - boto3's names
+        """What boto3's S3 client answers, two objects at a time."""
+        start = f"s3://{Bucket}/"
+        found = [uri.removeprefix(start) for uri in self.objects if uri.startswith(start + Prefix)]
+        return {"Contents": [{"Key": key} for key in found[:2]], "IsTruncated": len(found) > 2}
+
     def put_json(self, uri: str, document: Any) -> None:
         """Keep a JSON document as an S3 object."""
         self.objects[uri] = json.dumps(document).encode()

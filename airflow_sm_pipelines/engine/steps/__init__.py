@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.engine.job_documents import PROCESSING, TRAINING, TRANSFORM, TUNING
 from airflow_sm_pipelines.engine.steps.callback import CallbackExecutor
+from airflow_sm_pipelines.engine.steps.cleanup import CleanupExecutor
 from airflow_sm_pipelines.engine.steps.condition import ConditionExecutor
 from airflow_sm_pipelines.engine.steps.fail import FailExecutor
 from airflow_sm_pipelines.engine.steps.for_each import ForEachExecutor
@@ -30,6 +31,7 @@ def step_executors() -> Mapping[str, StepExecutor]:
     """The executor of every step type that has a local meaning."""
     return {
         "Callback": CallbackExecutor(),
+        "Cleanup": CleanupExecutor(),
         "Condition": ConditionExecutor(),
         "Fail": FailExecutor(),
         "ForEach": ForEachExecutor(),
