@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from airflow_sm_pipelines.engine.job_documents import PROCESSING, TRAINING, TRANSFORM, TUNING
 from airflow_sm_pipelines.engine.operations import (
     callbacks,
+    endpoints,
     execution_views,
     executions,
     models,
@@ -50,6 +51,15 @@ def all_operations() -> Mapping[str, Operation]:
         **job_operations(TRANSFORM),
         **job_operations(TUNING),
         "ListTrainingJobsForHyperParameterTuningJob": tuning.list_training_jobs_for_tuning_job,
+        "CreateEndpointConfig": endpoints.create_endpoint_config,
+        "DescribeEndpointConfig": endpoints.describe_endpoint_config,
+        "DeleteEndpointConfig": endpoints.delete_endpoint_config,
+        "ListEndpointConfigs": endpoints.list_endpoint_configs,
+        "CreateEndpoint": endpoints.create_endpoint,
+        "UpdateEndpoint": endpoints.update_endpoint,
+        "DescribeEndpoint": endpoints.describe_endpoint,
+        "DeleteEndpoint": endpoints.delete_endpoint,
+        "ListEndpoints": endpoints.list_endpoints,
         "CreateModel": models.create_model,
         "DescribeModel": models.describe_model,
         "DeleteModel": models.delete_model,

@@ -8,6 +8,7 @@ from airflow_sm_pipelines.engine.job_documents import PROCESSING, TRAINING, TRAN
 from airflow_sm_pipelines.engine.steps.callback import CallbackExecutor
 from airflow_sm_pipelines.engine.steps.cleanup import CleanupExecutor
 from airflow_sm_pipelines.engine.steps.condition import ConditionExecutor
+from airflow_sm_pipelines.engine.steps.endpoint import EndpointConfigExecutor, EndpointExecutor
 from airflow_sm_pipelines.engine.steps.fail import FailExecutor
 from airflow_sm_pipelines.engine.steps.for_each import ForEachExecutor
 from airflow_sm_pipelines.engine.steps.job import JobExecutor
@@ -33,6 +34,8 @@ def step_executors() -> Mapping[str, StepExecutor]:
         "Callback": CallbackExecutor(),
         "Cleanup": CleanupExecutor(),
         "Condition": ConditionExecutor(),
+        "Endpoint": EndpointExecutor(),
+        "EndpointConfig": EndpointConfigExecutor(),
         "Fail": FailExecutor(),
         "ForEach": ForEachExecutor(),
         "Lambda": LambdaExecutor(),

@@ -11,12 +11,17 @@ from airflow_sm_pipelines.engine.resolver import resolve
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 
 
-def _resolve_request(task: StepTask, operation: str, name: dict[str, str]) -> dict[str, Any]:
+def resolve_request(task: StepTask, operation: str, name: dict[str, str]) -> dict[str, Any]:
+    """The step's arguments as the request of an operation, checked.
+
+    :param name: the member that names what is made, where the arguments need not.
+    :raises StepError: they cannot be resolved, or the service would refuse them.
+    """
     resolved = resolve(task.step.arguments, task.scope)
     if not isinstance(resolved, dict):
         raise StepError(f"The arguments of step '{task.step.name}' are not an object.")
     request: dict[str, Any] = without_nulls(resolved)
-    fault = task.services.validate_request(operation, {**request, **name})
+    fault = task.services.validate_request(operation, {**name, **request})
     if fault:
         raise StepError(f"ClientError: {fault}")
     return request
@@ -29,7 +34,7 @@ class ModelExecutor:
 
     def prepare(self, task: StepTask) -> dict[str, Any]:
         """The resolved CreateModel request."""
-        return _resolve_request(task, "CreateModel", {"ModelName": task.new_name})
+        return resolve_request(task, "CreateModel", {"ModelName": task.new_name})
 
     def run(self, task: StepTask, prepared: dict[str, Any]) -> StepOutcome:
         """Make the model."""
@@ -44,7 +49,7 @@ class RegisterModelExecutor:
 
     def prepare(self, task: StepTask) -> dict[str, Any]:
         """The resolved CreateModelPackage request."""
-        return _resolve_request(task, "CreateModelPackage", {})
+        return resolve_request(task, "CreateModelPackage", {})
 
     def run(self, task: StepTask, prepared: dict[str, Any]) -> StepOutcome:
         """Make the model package."""
