@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from airflow_sm_pipelines.definition.status import StepStatus
 from airflow_sm_pipelines.engine.cache_key import make_cache_key
 from airflow_sm_pipelines.engine.cache_miss import LOG_GROUP, explain_changes
-from airflow_sm_pipelines.engine.cache_miss import LOG_GROUP, explain_changes
 from airflow_sm_pipelines.engine.errors import ServiceError, StepError
 from airflow_sm_pipelines.engine.job_documents import JobKind, with_text_values, without_nulls
 from airflow_sm_pipelines.engine.resolver import resolve
@@ -54,8 +53,6 @@ class JobExecutor:
                 return cached
             if cache_key is not None:
                 _explain_miss(task, self._kind, prepared, cache_key)
-            if cache_key is not None:
-                _explain_miss(task, self._kind, prepared, cache_key)
             try:
                 with task.store.transaction():
                     record = task.jobs.create(self._kind, task.new_name, prepared)
@@ -69,24 +66,6 @@ class JobExecutor:
         else:
             task.mark_executing()
         return judge_job_end(task.jobs.run(self._kind, task.new_name, task.stop))
-
-
-def _explain_miss(task: StepTask, kind: JobKind, request: dict[str, Any], cache_key: str) -> None:
-    """Say in the execution's log why no cached result was taken."""
-    last = task.store.steps.find_last_cacheable(task.pipeline, task.step.name)
-    if last is None:
-        lines = [f"Cache miss: step '{task.step.name}' has no earlier result with caching in this pipeline."]
-    else:
-        record, key, source = last
-        resource = task.store.resources.find(record.resource_kind or "", record.resource_name or "")
-        old = resource.document.get("$request", {}) if resource is not None else {}
-        lines = explain_changes(kind, old, request, source=source)
-        if key == cache_key:
-            expires = task.step.cache_config.expire_after if task.step.cache_config else None
-            lines = [f"Cache miss: the result in {source} is older than ExpireAfter {expires}."]
-    now_ms = to_ms(task.services.clock())
-    stream = f"{task.execution_id}/{task.step.name}"
-    task.services.write_logs(LOG_GROUP, stream, [(now_ms, line) for line in lines])
 
 
 def _explain_miss(task: StepTask, kind: JobKind, request: dict[str, Any], cache_key: str) -> None:
