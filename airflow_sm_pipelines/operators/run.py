@@ -8,6 +8,8 @@ import time
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk import Asset, AssetAlias
+
 from airflow_sm_pipelines.exceptions import (
     DefinitionError,
     PipelineAccessError,
@@ -72,6 +74,14 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
     :param display_name: of the execution; made from DAG and run where not given.
     :param description: of the execution; names DAG, run and task where not given.
     :param max_parallel_steps: steps of this execution that may run at once; the pipeline's own setting where not given.
+    :param select_steps: run only these steps.
+    :param from_step: run only this step and all that depends on it.
+    :param source_execution_arn: the execution whose results selected steps take; the newest one that will do, where
+        not given.
+    :param role_arn: the role of this execution; the pipeline's where not given.
+    :param mlflow_experiment_name: the MLflow experiment of this execution; the definition's where not given.
+    :param assets: outputs that become assets when the task succeeds: the name of an ``AssetAlias`` by output name,
+        as ``{"model": "trained-models"}``; the output must be a URI. DAGs scheduled on the alias then run.
     :param wait_for_completion: wait for the end; False returns as soon as the execution has started, without outputs.
     :param deferrable: wait in the triggerer instead of in a worker; None for ``[operators] default_deferrable``.
     :param waiter_delay: seconds between two looks at a long execution; a young one is looked at more often.
@@ -95,6 +105,11 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         "outputs",
         "display_name",
         "description",
+        "select_steps",
+        "from_step",
+        "source_execution_arn",
+        "role_arn",
+        "mlflow_experiment_name",
         *AWS_TEMPLATE_FIELDS,
     )
     template_fields_renderers = {"parameters": "json", "outputs": "json"}
@@ -111,6 +126,12 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         display_name: str | None = None,
         description: str | None = None,
         max_parallel_steps: int | None = None,
+        select_steps: Sequence[str] | None = None,
+        from_step: str | None = None,
+        source_execution_arn: str | None = None,
+        role_arn: str | None = None,
+        mlflow_experiment_name: str | None = None,
+        assets: Mapping[str, str] | None = None,
         wait_for_completion: bool = True,
         deferrable: bool | None = None,
         waiter_delay: float = 30,
@@ -126,6 +147,8 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
     ) -> None:
         """Hold the arguments; they are checked when the task runs."""
         kwargs.setdefault("multiple_outputs", True)
+        if assets:
+            kwargs["outlets"] = [*_as_list(kwargs.get("outlets")), *map(AssetAlias, dict.fromkeys(assets.values()))]
         super().__init__(**kwargs)
         self.pipeline_name = pipeline_name
         self.version = version
@@ -134,6 +157,12 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         self.display_name = display_name
         self.description = description
         self.max_parallel_steps = max_parallel_steps
+        self.select_steps = select_steps
+        self.from_step = from_step
+        self.source_execution_arn = source_execution_arn
+        self.role_arn = role_arn
+        self.mlflow_experiment_name = mlflow_experiment_name
+        self.assets = assets
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
         self.waiter_delay = waiter_delay
@@ -233,6 +262,9 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
             requests = parse_output_requests(self.outputs or {})
         if self.on_retry not in RETRY_CHOICES:
             raise_final(f"on_retry={self.on_retry!r}: expected one of {', '.join(map(repr, RETRY_CHOICES))}.")
+        unknown = set(self.assets or ()) - {request.name for request in requests}
+        if unknown:
+            raise_final(f"assets names outputs that are not in outputs: {', '.join(sorted(unknown))}.")
         if requests and not self.wait_for_completion:
             raise_final("outputs need wait_for_completion=True: they exist only when the execution has ended.")
         try:
@@ -257,9 +289,25 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         }
         if self.parameters:
             request["PipelineParameters"] = self._encode_parameters(hook)
+        if self.select_steps or self.from_step:
+            request["SelectiveExecutionConfig"] = self._plan_selection(hook)
+        for key, value in (("RoleArn", self.role_arn), ("MlflowExperimentName", self.mlflow_experiment_name)):
+            if value:
+                request[key] = value
         if self.max_parallel_steps is not None:
             request["ParallelismConfiguration"] = {"MaxParallelExecutionSteps": int(self.max_parallel_steps)}
         return request
+
+    def _plan_selection(self, hook: SageMakerPipelinesHook) -> dict[str, Any]:
+        from airflow_sm_pipelines.definition import parse_definition
+        from airflow_sm_pipelines.operators.selection import find_source, plan_selection, write_selection
+
+        deployed = hook.describe_pipeline(self.pipeline_name, version=self.version)
+        definition = parse_definition(deployed.definition_text, name=deployed.name)
+        selection = plan_selection(definition, steps=self.select_steps or (), from_step=self.from_step or None)
+        source = self.source_execution_arn or find_source(hook, self.pipeline_name, selection)
+        self.log.info("Selected steps: %s; source execution: %s", ", ".join(selection.steps), source or "none needed")
+        return write_selection(selection, source)
 
     def _encode_parameters(self, hook: SageMakerPipelinesHook) -> list[dict[str, str]]:
         from airflow_sm_pipelines.definition import encode_parameters, parse_definition
@@ -352,7 +400,17 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         reader = OutputReader(hook, report, warn=self.log.warning)
         with failing_fast():
             result |= reader.read(requests)
+        self._publish_assets(context, result)
         return result
+
+    def _publish_assets(self, context: Context, result: Mapping[str, Any]) -> None:
+        for output, alias in (self.assets or {}).items():
+            uri = result.get(output)
+            if not uri:
+                self.log.warning("Output '%s' is %r, so no asset comes of it.", output, uri)
+                continue
+            extra = {key: result[key] for key in ("pipeline_name", "pipeline_execution_arn", "pipeline_version_id")}
+            context["outlet_events"][AssetAlias(alias)].add(Asset(uri=str(uri), name=str(uri)), extra=extra)
 
     def _publish_all_links(self, context: Context, hook: SageMakerPipelinesHook, report: ExecutionReport) -> None:
         from airflow_sm_pipelines.operators.link_addresses import resolve_logs_link, resolve_pipeline_links
@@ -440,3 +498,9 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
             return "running"
         state = states.get(identity.task_id, states.get(f"{identity.task_id}_{identity.map_index}"))
         return None if state is None else str(getattr(state, "value", state))
+
+
+def _as_list(outlets: Any) -> list[Any]:
+    if outlets is None:
+        return []
+    return list(outlets) if isinstance(outlets, (list, tuple)) else [outlets]

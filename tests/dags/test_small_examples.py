@@ -57,6 +57,13 @@ def test_a_version_is_promoted_once_it_has_proven_itself(local: DagRunner) -> No
     assert (again.states["run"], again.states["promote"]) == ("failed", "upstream_failed")
 
 
+def test_part_of_a_pipeline_runs_again(local: DagRunner) -> None:
+    result = local.test("rerun_from_step")
+    assert result.exit_code == 0, result.output[-6000:]
+    assert "Selected steps: Check, Reject" in result.output
+    assert result.xcom("part", "pipeline_execution_arn") != result.xcom("whole", "pipeline_execution_arn")
+
+
 def test_sensors_tell_a_failed_step_and_skip_softly(local: DagRunner) -> None:
     result = local.test("wait_for_pipeline", conf={"Score": 0.1})
     assert (result.states["checked"], result.states["rejected"], result.states["ended"]) == (
