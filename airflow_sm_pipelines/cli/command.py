@@ -62,6 +62,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_plan(commands)
     _add_graph(commands)
     _add_cost(commands)
+    _add_iam(commands)
     add_version_commands(commands)
     _add_local(commands)
     return parser
@@ -186,6 +187,22 @@ def _add_cost(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.set_defaults(run=_run_cost)
 
 
+def _add_iam(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "iam",
+        help="write the IAM policies that a pipeline's roles need",
+        description="Write an IAM policy as JSON. 'execution': the least that the executions' role needs, read from "
+        "the definition. 'airflow': what Airflow's role calls for one pipeline. 'require-vpc' and 'require-isolation': "
+        "the guards of AWS's guide, which deny jobs without a network or isolation. Nothing is asked of AWS.",
+        epilog="Example: sm-pipelines iam execution pipeline.json --role-arn arn:aws:iam::123456789012:role/Sage "
+        "--region us-east-1",
+    )
+    parser.add_argument("role", choices=("execution", "airflow", "require-vpc", "require-isolation"))
+    parser.add_argument("source", metavar="SOURCE", nargs="?", help=f"for 'execution': {SOURCE_HELP}")
+    add_compile_options(parser)
+    parser.set_defaults(run=_run_iam)
+
+
 def _add_local(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "local",
@@ -278,6 +295,12 @@ def _run_cost(arguments: argparse.Namespace) -> int:
     from airflow_sm_pipelines.cli.costs import run_cost
 
     return run_cost(arguments)
+
+
+def _run_iam(arguments: argparse.Namespace) -> int:
+    from airflow_sm_pipelines.cli.access import run_iam
+
+    return run_iam(arguments)
 
 
 def _run_exec(arguments: argparse.Namespace) -> int:
