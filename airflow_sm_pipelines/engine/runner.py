@@ -128,6 +128,8 @@ class Runner:
         live = self._live.get(execution_id)
         if live is None:
             live = self._live[execution_id] = self._load(execution)
+            if execution.experiment:
+                self._pool.submit(self._performer.ensure_trial, execution)
         if execution.status is not ExecutionStatus.STOPPING:
             self._begin_retries(execution_id, live)
         live.statuses = self._store.steps.statuses(execution_id)

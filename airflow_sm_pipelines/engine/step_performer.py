@@ -227,6 +227,15 @@ class StepPerformer:
         )
         self.finish(execution.id, name, outcome)
 
+    def ensure_trial(self, execution: ExecutionRecord) -> None:
+        """Make the execution's experiment and trial; an execution goes on without them."""
+        experiment = execution.experiment.get("ExperimentName") or execution.pipeline
+        trial = execution.experiment.get("TrialName") or execution.id
+        try:
+            self._services.ensure_trial(str(experiment), str(trial))
+        except Exception:
+            _LOG.exception("The trial %s of experiment %s could not be made", trial, experiment)
+
     def announce_stop(self, execution: ExecutionRecord, step: StepRecord) -> None:
         """Tell whoever got a Callback step's message that the step is to stop."""
         try:

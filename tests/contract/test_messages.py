@@ -145,3 +145,26 @@ def test_a_rule_gets_the_changes_of_steps(client: Client, pipeline: str, wait: W
     assert details[3]["pipelineExecutionArn"] == arn
     assert details[3]["stepEndTime"] >= details[3]["stepStartTime"]
     client("events").remove_targets(Rule="steps", Ids=["1"])
+
+
+def test_an_execution_makes_the_experiment_and_the_trial_it_names(client: Client, wait: Wait) -> None:
+    sagemaker = client("sagemaker")
+    definition = {
+        "Version": "2020-12-01",
+        "PipelineExperimentConfig": {
+            "ExperimentName": {"Get": "Execution.PipelineName"},
+            "TrialName": {"Get": "Execution.PipelineExecutionId"},
+        },
+        "Steps": [{"Name": "Stop", "Type": "Fail", "Arguments": {"ErrorMessage": "enough"}}],
+    }
+    sagemaker.create_pipeline(PipelineName="tried", RoleArn=ROLE, PipelineDefinition=json.dumps(definition))
+    arns = [sagemaker.start_pipeline_execution(PipelineName="tried")["PipelineExecutionArn"] for _ in range(2)]
+    for arn in arns:
+        wait(arn)
+    names = {arn.rpartition("/")[2] for arn in arns}
+    deadline = time.monotonic() + 20
+    found: set[str] = set()
+    while found != names:
+        assert time.monotonic() < deadline, f"found only the trials {found}"
+        answer = sagemaker.list_trials(ExperimentName="tried")
+        found = {trial["TrialName"] for trial in answer["TrialSummaries"]}

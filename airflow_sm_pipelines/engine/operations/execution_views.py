@@ -44,6 +44,7 @@ def describe_pipeline_execution(context: OperationContext, request: Request) -> 
         LastModifiedBy={},
         ParallelismConfiguration=parallelism_member(record.parallelism),
         SelectiveExecutionConfig=record.selection,
+        MLflowConfig=record.mlflow,
         PipelineVersionId=record.version,
         PipelineVersionAliases=context.store.pipelines.aliases(record.pipeline, record.version) or None,
         RoleArn=record.role_arn,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition import ForEachStep, resolve_parameters
@@ -31,7 +33,10 @@ from airflow_sm_pipelines.exceptions import ParameterError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from airflow_sm_pipelines.definition import StepGraph
+    from airflow_sm_pipelines.definition import JsonValue, PipelineDefinition, StepGraph
+
+# Source: the API's MlflowArn.
+_MLFLOW_ARN = re.compile(r"arn:aws[a-z\-]*:sagemaker:[a-z0-9\-]*:[0-9]{12}:mlflow-[a-zA-Z-]*/.*")
 
 
 def start_pipeline_execution(context: OperationContext, request: Request) -> Response:
@@ -175,7 +180,23 @@ def _new_execution(context: OperationContext, request: Request) -> ExecutionReco
         record.experiment.update(resolve_experiment(definition.experiment_config or None, record.parameters, variables))
     except ResolutionError as error:
         raise validation_error(f"PipelineExperimentConfig cannot be resolved. {error}") from error
-    return record
+    return replace(record, mlflow=_mlflow_config(record, definition, request, variables))
+
+
+def _mlflow_config(
+    record: ExecutionRecord, definition: PipelineDefinition, request: Request, variables: Mapping[str, JsonValue]
+) -> dict[str, JsonValue] | None:
+    """The definition's MlflowConfig with the request's experiment name; None if neither says anything."""
+    try:
+        config = resolve_experiment(definition.mlflow_config or None, record.parameters, variables)
+    except ResolutionError as error:
+        raise validation_error(f"MlflowConfig cannot be resolved. {error}") from error
+    arn = config.get("MlflowResourceArn")
+    if arn is not None and not _MLFLOW_ARN.fullmatch(str(arn)):
+        raise validation_error(f"MlflowConfig.MlflowResourceArn is not the ARN of an MLflow resource: {arn!r:.200}.")
+    if request.get("MlflowExperimentName"):
+        config["MlflowExperimentName"] = request["MlflowExperimentName"]
+    return config or None
 
 
 def _take_over_steps(context: OperationContext, record: ExecutionRecord) -> None:

@@ -23,6 +23,7 @@ class ExecutionRecord:
 
     :param parameters: all parameters of the definition with their typed values.
     :param selection: its SelectiveExecutionConfig, if it has one.
+    :param mlflow: its resolved MlflowConfig, if it has one.
     :param experiment: the resolved PipelineExperimentConfig; empty if the definition has none.
     """
 
@@ -41,6 +42,7 @@ class ExecutionRecord:
     created_ms: int
     modified_ms: int
     selection: dict[str, JsonValue] | None = None
+    mlflow: dict[str, JsonValue] | None = None
 
     @property
     def selected_steps(self) -> frozenset[str] | None:
@@ -68,7 +70,8 @@ class ExecutionTable:
         values["status"] = record.status.value
         values["parameters"] = encode_document(record.parameters)
         values["experiment"] = encode_document(record.experiment)
-        values["selection"] = encode_document(record.selection) if record.selection is not None else None
+        for name in ("selection", "mlflow"):
+            values[name] = encode_document(values[name]) if values[name] is not None else None
         with self._database.transaction():
             self._database.insert("executions", values)
             self._database.update("pipelines", {"last_run_ms": record.created_ms}, "name = ?", (record.pipeline,))
@@ -119,5 +122,6 @@ def _execution(row: sqlite3.Row) -> ExecutionRecord:
     values["status"] = ExecutionStatus(row["status"])
     values["parameters"] = decode_document(row["parameters"])
     values["experiment"] = decode_document(row["experiment"])
-    values["selection"] = decode_document(row["selection"]) if row["selection"] is not None else None
+    for name in ("selection", "mlflow"):
+        values[name] = decode_document(row[name]) if row[name] is not None else None
     return ExecutionRecord(**values)

@@ -107,4 +107,6 @@ CREATE TRIGGER step_changes AFTER UPDATE OF status ON steps
         NEW.failure_reason, NEW.metadata, NEW.cache_source); END;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _STEP_CACHE, _SELECTION, _WAITING_STEPS, _EVENTS)
+_MLFLOW = "ALTER TABLE executions ADD COLUMN mlflow TEXT;"
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _STEP_CACHE, _SELECTION, _WAITING_STEPS, _EVENTS, _MLFLOW)
