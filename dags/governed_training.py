@@ -1,0 +1,28 @@
+"""Deploy under a team's policy, with its defaults filled in, and tag every job so that its costs can be told apart.
+
+On a laptop: ``sm-pipelines local exec -- airflow dags test governed_training``.
+"""
+
+from airflow.sdk import DAG, chain
+
+from airflow_sm_pipelines import SageMakerDeployPipelineOperator, SageMakerRunPipelineOperator
+from airflow_sm_pipelines.cost import COST_PARAMETERS
+
+with DAG("governed_training", schedule=None, doc_md=__doc__, tags=["sagemaker"]):
+    deploy = SageMakerDeployPipelineOperator(
+        task_id="deploy",
+        pipeline="pipelines/diabetes/pipeline_v2.py:get_pipeline",
+        pipeline_name="diabetes-governed",
+        role_arn="{{ var.value.get('sagemaker_role_arn', 'arn:aws:iam::123456789012:role/SageMakerExecution') }}",
+        policy_file="policies/team.toml",
+        policy="apply",  # "enforce" would refuse: the script has no network, no keys, no tags
+        cost_tags={"project": "diabetes"},
+    )
+    train = SageMakerRunPipelineOperator(
+        task_id="train",
+        pipeline_name=deploy.output["pipeline_name"],
+        version=deploy.output["pipeline_version_id"],
+        parameters={**COST_PARAMETERS, "NumRound": 20},
+        deferrable=True,
+    )
+    chain(deploy, train)
