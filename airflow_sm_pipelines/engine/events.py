@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_sm_pipelines.engine.store.documents import from_ms
 
 if TYPE_CHECKING:
-    from airflow_sm_pipelines.engine.definition_cache import DefinitionCache
+    from airflow_sm_pipelines.engine.definition_cache import DefinitionCache, ParsedDefinition
     from airflow_sm_pipelines.engine.services import EngineServices
     from airflow_sm_pipelines.engine.store import ExecutionRecord, Store
     from airflow_sm_pipelines.engine.store.events import StatusChange
@@ -65,6 +65,7 @@ class EventPublisher:
         self._store = store
         self._services = services
         self._definitions = definitions
+        self._last: tuple[str, ParsedDefinition] | None = None
         self._news = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sm-events", daemon=True)
@@ -114,11 +115,20 @@ class EventPublisher:
         pipeline_arn = execution.arn.partition("/execution/")[0]
         if change.step is None:
             return [execution_event(change, execution, pipeline_arn=pipeline_arn)]
-        version = self._store.pipelines.find_version(execution.pipeline, execution.version)
-        if version is None:
+        parsed = self._parsed_definition(execution)
+        if parsed is None:
             return []
-        step = self._definitions.load(version).declared_step(change.step, parent=change.parent)
+        step = parsed.declared_step(change.step, parent=change.parent)
         return [step_event(change, execution, pipeline_arn=pipeline_arn, step_type=step.type)]
+
+    def _parsed_definition(self, execution: ExecutionRecord) -> ParsedDefinition | None:
+        # Changes come in bursts from one execution; reading a large definition for each would be most of the work.
+        if self._last is None or self._last[0] != execution.id:
+            version = self._store.pipelines.find_version(execution.pipeline, execution.version)
+            if version is None:
+                return None
+            self._last = (execution.id, self._definitions.load(version))
+        return self._last[1]
 
 
 def _entry(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 class LiveExecution:
     """An open execution.
 
+    :param is_stale: whether ``statuses`` must be read as a whole.
     :param stops: what asks each begun step to stop.
     :param queued: the begun steps that a worker performs, or will.
     :param fan_outs: the ForEach steps that have their items, by name.
@@ -34,6 +35,7 @@ class LiveExecution:
     queued: dict[str, Future[Any]] = field(default_factory=dict)
     fan_outs: dict[str, FanOut] = field(default_factory=dict)
     iterations: dict[str, Iteration] = field(default_factory=dict)
+    is_stale: bool = True
 
     def fan_out(self, name: str, items: Iterable[JsonValue]) -> None:
         """Know the steps that a ForEach step makes of its items."""

@@ -112,6 +112,8 @@ class Runner:
             except sqlite3.OperationalError:
                 # The disk may be full: nothing was changed, so try again until there is room or the engine ends.
                 _LOG.exception("Execution %s waits: its state cannot be written", execution_id)
+                if execution_id in self._live:
+                    self._live[execution_id].is_stale = True
                 self._shutdown.wait(STORE_RETRY_SECONDS)
                 self.wake(execution_id)
             except Exception as error:
@@ -132,7 +134,13 @@ class Runner:
                 self._pool.submit(self._performer.ensure_trial, execution)
         if execution.status is not ExecutionStatus.STOPPING:
             self._begin_retries(execution_id, live)
-        live.statuses = self._store.steps.statuses(execution_id)
+        if live.is_stale:
+            live.statuses = self._store.steps.statuses(execution_id)
+            live.is_stale = False
+        else:
+            # Only here steps begin, and what has ended stays so: what was active is all that can have changed.
+            active = [name for name, status in live.statuses.items() if not status.is_terminal]
+            live.statuses.update(self._store.steps.statuses_of(execution_id, active))
         for name, status in live.statuses.items():
             # Recorded as started when the store failed, before anybody was told to perform it.
             if status is StepStatus.STARTING and name not in live.stops:
@@ -154,6 +162,7 @@ class Runner:
             self._performer.end_for_each(execution, live, name, status)
         if decision.start:
             self._store.steps.start(execution_id, decision.start, now_ms=self._now_ms(), iterations=live.iterations)
+            live.statuses.update(dict.fromkeys(decision.start, StepStatus.STARTING))
             for name in decision.start:
                 self._begin(execution, live, name)
         if decision.final is not None:

@@ -90,13 +90,14 @@ def decide(graph: StepGraph, snapshot: Snapshot) -> Decision:
         )
         return Decision(stop=stop, end=over, final=None if active else ExecutionStatus.STOPPED)
     prospects = find_prospects(graph, snapshot)
-    handlers = _find_handlers(graph)
-    unhandled = [
-        name
+    bad = {
+        name: status
         for name, status in snapshot.statuses.items()
-        if status in (StepStatus.FAILED, StepStatus.STOPPED)
-        and name in graph.nodes
-        and not _is_handled(name, status, handlers=handlers, prospects=prospects)
+        if status in (StepStatus.FAILED, StepStatus.STOPPED) and name in graph.nodes
+    }
+    handlers = _find_handlers(graph) if bad else {}
+    unhandled = [
+        name for name, status in bad.items() if not _is_handled(name, status, handlers=handlers, prospects=prospects)
     ]
     ready = [name for name in graph.order if prospects.get(name) is Prospect.READY]
     if unhandled and ready:
@@ -109,7 +110,9 @@ def decide(graph: StepGraph, snapshot: Snapshot) -> Decision:
         ready = _fit(graph, ready, room)
     if active or ready:
         return Decision(start=(*children, *ready), end=end)
-    return Decision(final=_final_status(graph, snapshot, has_unhandled=bool(unhandled)))
+    if unhandled:
+        return Decision(final=ExecutionStatus.FAILED)
+    return Decision(final=ExecutionStatus.COMPLETED_WITH_FAILURES if bad else ExecutionStatus.SUCCEEDED)
 
 
 def _running(snapshot: Snapshot) -> Iterator[tuple[str, FanOut]]:
@@ -229,14 +232,3 @@ def _find_rescuers(graph: StepGraph) -> set[str]:
         ):
             rescuers.add(name)
     return rescuers
-
-
-def _final_status(graph: StepGraph, snapshot: Snapshot, *, has_unhandled: bool) -> ExecutionStatus:
-    if has_unhandled:
-        return ExecutionStatus.FAILED
-    if any(
-        status in (StepStatus.FAILED, StepStatus.STOPPED) and name in graph.nodes
-        for name, status in snapshot.statuses.items()
-    ):
-        return ExecutionStatus.COMPLETED_WITH_FAILURES
-    return ExecutionStatus.SUCCEEDED

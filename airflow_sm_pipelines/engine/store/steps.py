@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.engine.fan_out import Iteration
     from airflow_sm_pipelines.engine.store.database import Database, Page
 
+# SQLite takes 999 variables in a statement in its oldest versions.
+_MAX_VARIABLES = 900
+
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
@@ -78,6 +81,21 @@ class StepTable:
             (execution_id,),
         )
         return [_step(row) for row in rows]
+
+    def statuses_of(self, execution_id: str, names: Iterable[str]) -> dict[str, StepStatus]:
+        """The present statuses of these steps."""
+        found: dict[str, StepStatus] = {}
+        pending = list(names)
+        while pending:
+            part, pending = pending[:_MAX_VARIABLES], pending[_MAX_VARIABLES:]
+            marks = ", ".join("?" * len(part))
+            rows = self._database.rows(
+                f"SELECT name, status FROM steps WHERE execution_id = ? AND name IN ({marks})"  # noqa: S608
+                " AND status IS NOT NULL",
+                (execution_id, *part),
+            )
+            found.update((row["name"], StepStatus(row["status"])) for row in rows)
+        return found
 
     def statuses(self, execution_id: str) -> dict[str, StepStatus]:
         """The status of every scheduled step."""
