@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.operators.callback import SageMakerAnswerCallbackOperator
     from airflow_sm_pipelines.operators.deploy import SageMakerDeployPipelineOperator
     from airflow_sm_pipelines.operators.run import SageMakerRunPipelineOperator
     from airflow_sm_pipelines.operators.versions import (
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         SageMakerRollBackPipelineOperator,
     )
     from airflow_sm_pipelines.params import pipeline_params
+    from airflow_sm_pipelines.sensors.callback import SageMakerPipelineCallbackSensor
     from airflow_sm_pipelines.sensors.execution import SageMakerPipelineExecutionSensor
     from airflow_sm_pipelines.sensors.step import SageMakerPipelineStepSensor
     from airflow_sm_pipelines.triggers.execution import SageMakerPipelineExecutionTrigger
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "SageMakerAnswerCallbackOperator",
     "SageMakerDeletePipelineOperator",
     "SageMakerDeployPipelineOperator",
+    "SageMakerPipelineCallbackSensor",
     "SageMakerPipelineExecutionSensor",
     "SageMakerPipelineExecutionTrigger",
     "SageMakerPipelineStepSensor",
@@ -41,7 +45,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "SageMakerAnswerCallbackOperator": "airflow_sm_pipelines.operators.callback",
     "SageMakerDeployPipelineOperator": "airflow_sm_pipelines.operators.deploy",
+    "SageMakerPipelineCallbackSensor": "airflow_sm_pipelines.sensors.callback",
     "SageMakerPipelineExecutionSensor": "airflow_sm_pipelines.sensors.execution",
     "SageMakerPipelineExecutionTrigger": "airflow_sm_pipelines.triggers.execution",
     "SageMakerPipelineStepSensor": "airflow_sm_pipelines.sensors.step",

@@ -30,13 +30,18 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": [
             {
                 "integration-name": "Amazon SageMaker Pipelines",
-                "python-modules": ["airflow_sm_pipelines.triggers.execution", "airflow_sm_pipelines.triggers.step"],
+                "python-modules": [
+                    "airflow_sm_pipelines.triggers.callback",
+                    "airflow_sm_pipelines.triggers.execution",
+                    "airflow_sm_pipelines.triggers.step",
+                ],
             }
         ],
         "operators": [
             {
                 "integration-name": "Amazon SageMaker Pipelines",
                 "python-modules": [
+                    "airflow_sm_pipelines.operators.callback",
                     "airflow_sm_pipelines.operators.deploy",
                     "airflow_sm_pipelines.operators.run",
                     "airflow_sm_pipelines.operators.versions",
@@ -46,7 +51,11 @@ def get_provider_info() -> dict[str, Any]:
         "sensors": [
             {
                 "integration-name": "Amazon SageMaker Pipelines",
-                "python-modules": ["airflow_sm_pipelines.sensors.execution", "airflow_sm_pipelines.sensors.step"],
+                "python-modules": [
+                    "airflow_sm_pipelines.sensors.callback",
+                    "airflow_sm_pipelines.sensors.execution",
+                    "airflow_sm_pipelines.sensors.step",
+                ],
             }
         ],
         "extra-links": [

@@ -157,18 +157,18 @@ class SageMakerPipelinesHook(PipelineCalls, AwsBaseHook):
         """
         bucket, key = parse_s3_uri(uri)
         with mapped_errors("GetObject", uri):
-            body: bytes = self._client_of("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+            body: bytes = self.client_of("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
         return body.decode("utf-8")
 
     def write_s3_text(self, uri: str, text: str) -> None:
         """Put a text into an S3 object."""
         bucket, key = parse_s3_uri(uri)
         with mapped_errors("PutObject", uri):
-            self._client_of("s3").put_object(Bucket=bucket, Key=key, Body=text.encode("utf-8"))
+            self.client_of("s3").put_object(Bucket=bucket, Key=key, Body=text.encode("utf-8"))
 
     def read_log_tail(self, group: str, stream_prefix: str, *, max_lines: int) -> list[str]:
         """The last lines of the newest CloudWatch log stream with this prefix; empty when there is none."""
-        logs = self._client_of("logs")
+        logs = self.client_of("logs")
         with mapped_errors("DescribeLogStreams", f"{group}/{stream_prefix}"):
             streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=stream_prefix)["logStreams"]
         if not streams:
@@ -223,7 +223,8 @@ class SageMakerPipelinesHook(PipelineCalls, AwsBaseHook):
     def _clients(self) -> dict[str, Any]:
         return {}
 
-    def _client_of(self, service: str) -> Any:
+    def client_of(self, service: str) -> Any:
+        """A boto3 client of another service on the same connection."""
         if service not in self._clients:
             self._clients[service] = self.get_session(region_name=self.region_name).client(
                 service,

@@ -1,0 +1,62 @@
+"""The operator that answers a Callback step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_pipelines.operators.aws_arguments import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
+from airflow_sm_pipelines.operators.faults import failing_fast, raise_final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow.sdk import Context
+
+_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+class SageMakerAnswerCallbackOperator(SageMakerPipelinesOperator):
+    """End a Callback step, once: a retry repeats the same answer, which SageMaker takes for the first.
+
+    XCom: the execution's ARN.
+
+    :param token: the step's token, as :class:`SageMakerPipelineCallbackSensor` gives it.
+    :param outputs: the step's declared outputs.
+    :param success: whether the step succeeds; may be a template that gives ``True`` or ``False``.
+    :param failure_reason: why not; at most 256 characters are sent.
+    """
+
+    template_fields: Sequence[str] = ("token", "outputs", "success", "failure_reason", *AWS_TEMPLATE_FIELDS)
+    template_fields_renderers = {"outputs": "json"}
+    ui_color = "#e8f3ef"
+
+    def __init__(
+        self,
+        *,
+        token: str,
+        outputs: Mapping[str, Any] | None = None,
+        success: bool | str = True,
+        failure_reason: str = "Refused in Airflow",
+        **kwargs: Any,
+    ) -> None:
+        """Hold the arguments; they are checked when the task runs."""
+        super().__init__(**kwargs)
+        self.token = token
+        self.outputs = outputs
+        self.success = success
+        self.failure_reason = failure_reason
+
+    def execute(self, context: Context) -> str:
+        """Send the answer."""
+        from airflow_sm_pipelines.hooks.callbacks import send_failure, send_success
+
+        is_success = _WORDS.get(str(self.success).strip().lower())
+        if is_success is None:
+            raise_final(f"success={self.success!r}: expected True or False.")
+        with failing_fast():
+            if is_success:
+                arn = send_success(self.make_hook(), self.token, self.outputs or {})
+            else:
+                arn = send_failure(self.make_hook(), self.token, self.failure_reason)
+        self.log.info("Answered a Callback step of %s: %s", arn, "success" if is_success else self.failure_reason)
+        return arn

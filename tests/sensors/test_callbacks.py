@@ -1,0 +1,148 @@
+"""Callback steps on the real local endpoint: the message is received once, the answer counts once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferred
+
+from airflow_sm_pipelines import SageMakerAnswerCallbackOperator, SageMakerPipelineCallbackSensor
+from airflow_sm_pipelines.hooks.calls import ClientCalls
+from airflow_sm_pipelines.server import serve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROLE = "arn:aws:iam::123456789012:role/SageMakerExecution"
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The endpoint's URL."""
+    with serve(tmp_path_factory.mktemp("state")) as server:
+        yield server.endpoint_url
+
+
+@pytest.fixture
+def queue(url: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    """A queue, and a pipeline of the same name with one Callback step; this process's boto3 talks to them."""
+    variables = {"ENDPOINT_URL": url, "ACCESS_KEY_ID": "local", "SECRET_ACCESS_KEY": "local"}
+    for name, value in {**variables, "DEFAULT_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    name = request.node.name.replace("_", "-").split("[")[0][:60] + ("-d" if "deferred" in request.node.name else "")
+    queue_url: str = boto3.client("sqs").create_queue(QueueName=name)["QueueUrl"]
+    step = {
+        "Name": "Ask",
+        "Type": "Callback",
+        "SqsQueueUrl": queue_url,
+        "Arguments": {"number": 7},
+        "OutputParameters": [{"OutputName": "rows", "OutputType": "Integer"}],
+    }
+    boto3.client("sagemaker").create_pipeline(
+        PipelineName=name, RoleArn=ROLE, PipelineDefinition=json.dumps({"Version": "2020-12-01", "Steps": [step]})
+    )
+    return queue_url
+
+
+def start(queue: str) -> str:
+    name = queue.rpartition("/")[2]
+    arn: str = boto3.client("sagemaker").start_pipeline_execution(PipelineName=name)["PipelineExecutionArn"]
+    return arn
+
+
+def ended(arn: str) -> Any:
+    calls = ClientCalls(boto3.client("sagemaker"))
+    deadline = time.monotonic() + 30
+    while not (report := calls.describe_execution(arn)).is_terminal:
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.05)
+    return boto3.client("sagemaker").list_pipeline_execution_steps(PipelineExecutionArn=arn)[
+        "PipelineExecutionSteps"
+    ], report.status
+
+
+class Store(dict):  # type: ignore[type-arg]
+    """A task state store."""
+
+    def set(self, key: str, value: Any) -> None:
+        self[key] = value
+
+
+def receive(queue: str, store: Store, *, deferrable: bool, try_number: int = 1, **kwargs: Any) -> dict[str, Any]:
+    sensor = SageMakerPipelineCallbackSensor(
+        **{"task_id": "asked", "queue_url": queue, "aws_conn_id": None, "poke_interval": 0.1, "timeout": 20, **kwargs},
+        deferrable=deferrable,
+    )
+    context: Any = {"ti": SimpleNamespace(try_number=try_number), "task_state_store": store}
+    try:
+        found = sensor.execute(context)
+    except TaskDeferred as deferred:
+        path, arguments = deferred.trigger.serialize()
+        assert path.endswith("SageMakerPipelineCallbackTrigger")
+
+        trigger = type(deferred.trigger)(**json.loads(json.dumps(arguments)))
+
+        async def first() -> Any:
+            return await anext(trigger.run())
+
+        event = asyncio.run(asyncio.wait_for(first(), 30))
+        found = sensor.resume_execution(deferred.method_name, {"event": event.payload}, context)
+    assert isinstance(found, dict)
+    return found
+
+
+def answer(token: str, **kwargs: Any) -> str:
+    operator = SageMakerAnswerCallbackOperator(task_id="answer", aws_conn_id=None, token=token, **kwargs)
+    return operator.execute({})
+
+
+@pytest.mark.parametrize("deferrable", [False, True], ids=["poke", "deferred"])
+def test_a_message_of_the_execution_is_received_and_answered(queue: str, deferrable: bool) -> None:
+    other, mine = start(queue), start(queue)
+    store = Store()
+    found = receive(queue, store, deferrable=deferrable, execution_arn=mine)
+    assert (found["execution_arn"], found["arguments"]) == (mine, {"number": 7})
+    assert answer(found["token"], outputs={"rows": 12}) == mine
+    steps, status = ended(mine)
+    assert status == "Succeeded"
+    assert steps[0]["Metadata"]["Callback"]["OutputParameters"] == [{"Name": "rows", "Value": "12"}]
+
+    # The same answer again, as a retry sends it, is the same answer; the other execution's message is still there.
+    assert answer(found["token"], outputs={"rows": 12}) == mine
+    rest = receive(queue, Store(), deferrable=deferrable)
+    assert rest["execution_arn"] == other
+    answer(rest["token"], success="False", failure_reason="No.")
+    steps, status = ended(other)
+    assert (status, steps[0]["FailureReason"]) == ("Failed", "No.")
+
+
+def test_a_retry_has_the_message_again(queue: str) -> None:
+    arn = start(queue)
+    store = Store()
+    first = receive(queue, store, deferrable=False, execution_arn=arn)
+    assert receive(queue, store, deferrable=True, try_number=2, execution_arn=arn) == first
+    answer(first["token"], outputs={"rows": 1})
+
+
+def test_other_messages_are_left_in_the_queue(queue: str) -> None:
+    boto3.client("sqs").send_message(QueueUrl=queue, MessageBody="not for us")
+    for deferrable in (False, True):
+        with pytest.raises(AirflowSensorTimeout):
+            receive(queue, Store(), deferrable=deferrable, timeout=0.2)
+    (message,) = boto3.client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=1)["Messages"]
+    assert message["Body"] == "not for us"
+
+
+def test_a_wrong_answer_is_refused_without_retries(queue: str) -> None:
+    with pytest.raises(AirflowFailException, match="SendPipelineExecutionStepSuccess"):
+        answer("nosuchtokn")
+    with pytest.raises(AirflowFailException, match="success='maybe'"):
+        answer("nosuchtokn", success="maybe")
