@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.engine.jobs import JobOutcome
-from tests.engine.fake_world import World, processing
+from tests.engine.fake_world import World, for_each, processing
 
 if TYPE_CHECKING:
     import threading
@@ -39,7 +39,10 @@ def main(directory: Path, mode: str) -> None:
     if mode == "hang":
         world.behaviours["B"] = lambda spec, context, stop: (stop.wait(), JobOutcome("Stopped"))[1]
     if not world.engine.call("ListPipelines", {})["PipelineSummaries"]:
-        world.create([processing("A"), processing("B", depends_on=["A"]), REGISTER])
+        steps = [processing("A"), processing("B", depends_on=["A"]), REGISTER]
+        if mode == "flood":
+            steps.append(for_each("Each", ["x", "y", "z"], [processing("Turn")], concurrency=2))
+        world.create(steps)
     number = 0
     while True:
         token = f"{number:032d}"
