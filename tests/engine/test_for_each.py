@@ -9,6 +9,7 @@ import pytest
 
 from airflow_sm_pipelines.engine.jobs import FunctionOutcome
 from tests.engine.fake_world import (
+    ROLE,
     Gate,
     World,
     fail,
@@ -250,3 +251,23 @@ def test_a_selection_of_steps_after_it_takes_the_iterations_over(world: World) -
     )
     assert (status, world.finish(selected)) == ("Succeeded", "Succeeded")
     assert seen == ["item 2", "item 2"]
+
+
+def test_what_sdk_v3_writes_runs(world: World, repository: Path) -> None:
+    """The definition was written by ForEachStep and CallbackStep of sagemaker-mlops 1.27.0."""
+    text = (repository / "tests" / "data" / "definitions" / "for_each_sdk_v3.json").read_text()
+    world.engine.call("CreatePipeline", {"PipelineName": "p", "RoleArn": ROLE, "PipelineDefinition": text})
+    arn = world.start("p")
+
+    def answer(message: dict[str, Any], *outputs: dict[str, str]) -> None:
+        request = {"CallbackToken": message["token"], "OutputParameters": list(outputs)}
+        world.engine.call("SendPipelineExecutionStepSuccess", request)
+
+    wait_until(lambda: len(world.messages) == 2)
+    for _, message in list(world.messages):
+        answer(message, {"Name": "count", "Value": "7" if message["arguments"] == {"who": "b"} else "5"})
+    wait_until(lambda: len(world.messages) == 3)
+    last = world.messages[2][1]
+    assert last["arguments"] == {"n": 2, "sel": 7, "i": 5}
+    answer(last)
+    assert world.finish(arn) == "Succeeded"
