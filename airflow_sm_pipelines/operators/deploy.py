@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.hooks.pipelines import DeployedPipeline, SageMakerPipelinesHook
     from airflow_sm_pipelines.operators.deployment import PipelineTarget
     from airflow_sm_pipelines.operators.source import LoadedDefinition
-    from airflow_sm_pipelines.policy import TeamPolicy
+    from airflow_sm_pipelines.policy import Finding, TeamPolicy
 
 POLICY_CHOICES = ("enforce", "apply", "warn", "off")
 
@@ -205,18 +205,21 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
             DEFAULT_RULES,
             Severity,
             check_definition,
+            check_pipeline_role,
             load_policy,
             make_team_rule,
             render_findings,
         )
 
         rules = DEFAULT_RULES
+        role_findings: tuple[Finding, ...] = ()
         if self.policy_file:
             team = load_policy(resolve_path(self.policy_file, folder=str(Path(self.dag.fileloc).parent)))
             rules = (*DEFAULT_RULES, make_team_rule(team))
+            role_findings = check_pipeline_role(target.role_arn, team)
             if self.policy == "apply":
                 target = self._with_defaults(target, team)
-        findings = check_definition(target.definition, rules=rules)
+        findings = (*role_findings, *check_definition(target.definition, rules=rules))
         errors = [finding for finding in findings if finding.severity is Severity.ERROR]
         if errors and self.policy != "warn":
             refuser = "SageMaker, or the policy of the team," if self.policy_file else "SageMaker"

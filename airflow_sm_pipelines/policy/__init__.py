@@ -9,7 +9,7 @@ from __future__ import annotations
 from airflow_sm_pipelines.policy.check import DEFAULT_RULES, Rule, check_definition
 from airflow_sm_pipelines.policy.defaults import with_team_defaults
 from airflow_sm_pipelines.policy.findings import Finding, Severity, render_findings
-from airflow_sm_pipelines.policy.governance import make_team_rule
+from airflow_sm_pipelines.policy.governance import check_pipeline_role, make_team_rule
 from airflow_sm_pipelines.policy.team_policy import TeamPolicy, load_policy, parse_policy
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Severity",
     "TeamPolicy",
     "check_definition",
+    "check_pipeline_role",
     "load_policy",
     "make_team_rule",
     "parse_policy",

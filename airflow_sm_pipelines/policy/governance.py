@@ -51,6 +51,17 @@ def make_team_rule(policy: TeamPolicy) -> Rule:
     return check_team_policy
 
 
+def check_pipeline_role(role_arn: str | None, policy: TeamPolicy) -> tuple[Finding, ...]:
+    """What a policy has against the role of the pipeline itself, which jobs without one take.
+
+    :param role_arn: ``None`` where the deployed pipeline keeps its role.
+    """
+    if role_arn is None or not policy.roles or matches_any(role_arn, policy.roles):
+        return ()
+    message = f"the pipeline's role {role_arn!r} is not allowed."
+    return (find("team-roles", Severity.ERROR, (), message, f"Allowed: {', '.join(map(repr, policy.roles))}."),)
+
+
 class _Job:
     """One step's call, held against the policy."""
 

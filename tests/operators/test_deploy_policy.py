@@ -37,12 +37,18 @@ with DAG("governed", schedule=None):
         policy="warn", **common
     )
     tagged >> again
+    SageMakerDeployPipelineOperator(
+        task_id="other_role", pipeline_name="f", policy_file="team.toml", policy="apply",
+        **{**common, "role_arn": "arn:aws:iam::123456789012:role/Admin"},
+    )
     SageMakerDeployPipelineOperator(task_id="no_policy", pipeline_name="d", policy_file="gone.toml", **common)
 """
 
 POLICY = """
 [network]
 isolation = true
+[roles]
+allowed = ["arn:aws:iam::123456789012:role/Sage*"]
 [tags]
 required = "team"
 defaults = { team = "forecasting" }
@@ -62,11 +68,13 @@ def test_a_policy_refuses_fills_in_or_warns(fake: FakeSageMaker, dag_runner: Dag
         "warned": "success",
         "tagged": "success",
         "again": "success",
+        "other_role": "failed",
         "no_policy": "failed",
     }, result.output[-4000:]
     assert sorted(fake.pipelines) == ["b", "c", "e"]
     assert "does not ask for network isolation" in result.output
     assert "gone.toml cannot be read" in result.output
+    assert "role/Admin' is not allowed" in result.output
     deployed = {name: json.loads(fake.pipelines[name]["versions"][0]["definition"]) for name in "bce"}
     jobs = [step for step in deployed["b"]["Steps"] if step["Type"] == "Training"]
     assert jobs

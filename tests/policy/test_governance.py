@@ -14,6 +14,7 @@ from airflow_sm_pipelines.policy import (
     Finding,
     Severity,
     check_definition,
+    check_pipeline_role,
     load_policy,
     make_team_rule,
     parse_policy,
@@ -274,6 +275,15 @@ def test_steps_in_branches_and_bodies_are_held_to_the_policy() -> None:
     ]
     applied = with_team_defaults(parse_definition(document), parse_policy(policy))
     assert check_definition(applied, rules=[make_team_rule(parse_policy(policy))]) == ()
+
+
+def test_the_role_of_the_pipeline_itself_is_held_to_the_policy() -> None:
+    policy = parse_policy('[roles]\nallowed = "arn:aws:iam::123456789012:role/SageMaker*"')
+    assert check_pipeline_role("arn:aws:iam::123456789012:role/SageMakerTeam", policy) == ()
+    assert check_pipeline_role(None, policy) == ()
+    (finding,) = check_pipeline_role("arn:aws:iam::123456789012:role/Admin", policy)
+    assert (finding.rule, finding.severity) == ("team-roles", Severity.ERROR)
+    assert "role/Admin' is not allowed" in finding.message
 
 
 # Filling in
