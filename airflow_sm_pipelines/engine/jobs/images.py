@@ -67,6 +67,7 @@ BUILT_IN_ENTRIES: tuple[ImageEntry, ...] = (
     ImageEntry("sagemaker-base-python*", (*_BASE, "pandas<3")),
     # Its program is ours (programs/data_quality_analyzer.py); the packages are for what a user adds to it.
     ImageEntry("sagemaker-model-monitor-analyzer", _DATA),
+    ImageEntry("sagemaker-distribution*", (*_DATA, "nbclient", "ipykernel")),
     ImageEntry("python", _BASE),
     ImageEntry("library/python", _BASE),
     ImageEntry("docker/library/python", _BASE),

@@ -1,6 +1,7 @@
 """A training job: SageMaker's contract for training containers.
 
-The program is the request's own entry point, else the script of script mode, else the built-in XGBoost algorithm.
+The program is the request's own entry point (for notebook jobs one of ours), else the script of script mode, else the
+built-in XGBoost algorithm.
 
 Choices where the service's behaviour is not documented: artifacts are kept after success, a stop and a time-out, not
 after a failure; of several instances' models with equal names, that of ``algo-1`` counts.
@@ -46,6 +47,8 @@ _MAX_RUNTIME_SECONDS = 86_400
 _XGBOOST_REPOSITORIES = ("sagemaker-xgboost", "xgboost")
 # aws/sagemaker-xgboost-container: up to the 1.2-2 branch train.py pickles the Booster, later ones call save_model.
 _FIRST_SAVE_MODEL_VERSION = (1, 3)
+# The program of NotebookJob steps, which only their image has.
+_NOTEBOOK_SCHEDULER = "amazon_sagemaker_scheduler"
 _FAILURE_CHARACTERS = 1024
 _KEPT_PREFIXES = ("AlgorithmError", "ClientError", "InternalServerError")
 
@@ -125,6 +128,8 @@ def _plan_program(request: Mapping[str, Any], *, instance_count: int) -> tuple[l
             "ClientError: the request names no TrainingImage (it is a marketplace algorithm or a serverless job): this "
             "needs AWS."
         )
+    if algorithm.get("ContainerEntrypoint") == [_NOTEBOOK_SCHEDULER]:
+        return ["python", str(PROGRAMS_DIRECTORY / "notebook_program.py")], False
     if algorithm.get("ContainerEntrypoint"):
         return [*algorithm["ContainerEntrypoint"], *(algorithm.get("ContainerArguments") or ())], False
     if read_hyperparameter(request, "sagemaker_program"):
