@@ -34,11 +34,11 @@ with DAG("deploying", schedule=None, params=pipeline_params("definitions/train.j
         outputs={"metric": "Steps.Train.FinalMetricDataList['validation:rmse'].Value", "gone": "Steps.Other.X"},
     )
     wrong = SageMakerDeployPipelineOperator(
-        task_id="wrong", pipeline="definitions/wrong.json", pipeline_name="q", retries=3, trigger_rule="always"
+        task_id="wrong", pipeline="definitions/wrong.json", pipeline_name="q", retries=3, trigger_rule="all_done"
     )
     bad_parameter = SageMakerRunPipelineOperator(
         task_id="bad_parameter", pipeline_name="p", parameters={"MaxDeth": 1, "Mode": "medium"}, retries=3,
-        trigger_rule="always",
+        trigger_rule="all_done",
     )
 
     @task
