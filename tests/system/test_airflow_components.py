@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,32 @@ def test_a_threshold_that_cannot_be_met_fails_the_task_with_the_step_and_its_mes
     assert "RmseTooHigh" in log
     assert "The model's RMSE is" in log
     assert xcom(airflow, path, "train", "status") == "Failed"
+
+
+@pytest.mark.parametrize(("choice", "status"), [("Approve", "success"), ("Reject", "failed")])
+def test_a_person_decides_how_the_pipeline_goes_on(airflow: AirflowCluster, choice: str, status: str) -> None:
+    run_id = airflow.trigger("approve_model", {})
+    path = f"/dags/approve_model/dagRuns/{run_id}"
+    asked = f"{path}/taskInstances/approve/-1/hitlDetails"
+
+    def shown() -> Any:
+        try:
+            return airflow.call("GET", asked)
+        except urllib.error.HTTPError as error:
+            if error.code != 404:
+                raise
+            return None
+
+    details = airflow.wait_for(shown, "the question to be asked", timeout_seconds=240)
+    assert details["subject"] == "Register the model with an RMSE of 52.5?"
+    # Airflow 3.3.2 fails a task that is answered before the scheduler has noticed that its worker is done with it.
+    noticed = time.monotonic() + 6
+    airflow.wait_for(lambda: time.monotonic() > noticed, "a person's time", timeout_seconds=30)
+    airflow.call("PATCH", asked, {"chosen_options": [choice], "params_input": {}})
+    state = airflow.wait_for(lambda: ended_state(airflow, path), "the run to end", timeout_seconds=240)
+
+    assert state == status, airflow.log_tails()
+    assert xcom(airflow, path, "ended", "return_value")["status"] == ("Succeeded" if choice == "Approve" else "Failed")
 
 
 def read_page(url: str) -> str:
