@@ -20,7 +20,11 @@ _SCHEMA_TYPES = {"String": "string", "Integer": "integer", "Float": "number", "B
 
 
 def pipeline_params(
-    definition: str | Path | Mapping[str, Any], *, only: Iterable[str] | None = None, section: str | None = None
+    definition: str | Path | Mapping[str, Any],
+    *,
+    only: Iterable[str] | None = None,
+    section: str | Mapping[str, str] | None = None,
+    details: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Param]:
     """One Airflow ``Param`` for each parameter of a pipeline definition.
 
@@ -29,7 +33,9 @@ def pipeline_params(
     :param definition: path of the definition's JSON file, relative to the file that calls this, or the definition
         itself.
     :param only: the parameters wanted, in this order; all where not given.
-    :param section: heading in the trigger form.
+    :param section: heading in the trigger form; a dict gives each parameter its own, by name.
+    :param details: more of the form, by parameter name, as ``{"Depth": {"minimum": 1, "maximum": 10}}``: any keyword of
+        JSON Schema, and ``title``, ``description``, ``examples``. The form and the API then refuse what is outside.
     :return: by parameter name, ready for ``DAG(params=...)``.
     :raises DefinitionError: if the definition cannot be read, or has no parameter that ``only`` names.
     """
@@ -49,13 +55,18 @@ def pipeline_params(
             raise DefinitionError(f"The definition file {path} cannot be read: {error.strerror or error}.") from error
     parameters = {parameter.name: parameter for parameter in parsed.parameters}
     names = list(parameters) if only is None else list(only)
-    unknown = [name for name in names if name not in parameters]
+    sections = section if isinstance(section, Mapping) else {}
+    asked = dict.fromkeys([*names, *sections, *(details or {})])
+    unknown = [name for name in asked if name not in parameters]
     if unknown:
         raise DefinitionError(f"The pipeline has no parameter {unknown}; it has {', '.join(parameters) or 'none'}.")
-    return {name: _param(parameters[name], section) for name in names}
+    heading = None if isinstance(section, Mapping) else section
+    return {
+        name: _param(parameters[name], sections.get(name, heading), (details or {}).get(name, {})) for name in names
+    }
 
 
-def _param(parameter: Parameter, section: str | None) -> Param:
+def _param(parameter: Parameter, section: str | None, details: Mapping[str, Any]) -> Param:
     from airflow_sm_pipelines.definition import MISSING
     from airflow_sm_pipelines.definition.parameters import MAX_VALUE_LENGTH
 
@@ -70,6 +81,9 @@ def _param(parameter: Parameter, section: str | None) -> Param:
         schema["enum"] = list(parameter.enum_values)
     if section:
         schema["section"] = section
-    if parameter.default is MISSING:
-        return Param(description=f"{parameter.type}, required.", **schema)
-    return Param(parameter.default, description=f"{parameter.type}, default {parameter.default}.", **schema)
+    is_required = parameter.default is MISSING
+    schema["description"] = (
+        f"{parameter.type}, required." if is_required else (f"{parameter.type}, default {parameter.default}.")
+    )
+    schema.update(details)
+    return Param(**schema) if is_required else Param(parameter.default, **schema)

@@ -125,18 +125,6 @@ class PipelineCalls:
                 PipelineArn=pipeline_arn, PipelineVersionId=version_id, PipelineVersionAliasOperations=operations
             )
 
-    def name_version(
-        self, pipeline_arn: str, version_id: int, *, display_name: str | None = None, description: str | None = None
-    ) -> None:
-        """Give a version a display name, a description, or both."""
-        request = {"PipelineVersionDisplayName": display_name, "PipelineVersionDescription": description}
-        with mapped_errors("UpdatePipelineVersion", f"{pipeline_arn} version {version_id}"):
-            self.conn.update_pipeline_version(
-                PipelineArn=pipeline_arn,
-                PipelineVersionId=version_id,
-                **{key: value for key, value in request.items() if value is not None},
-            )
-
     def list_pipelines(self, *, prefix: str = "") -> list[PipelineSummary]:
         """Every pipeline of the account and region whose name begins so, newest first."""
         request = {"PipelineNamePrefix": prefix} if prefix else {}

@@ -50,6 +50,23 @@ def test_the_form_refuses_what_the_pipeline_would(name: str, value: Any) -> None
         pipeline_params(DEFINITION)[name].resolve(value)
 
 
+def test_details_and_sections_are_each_parameter_s_own() -> None:
+    from airflow.sdk.exceptions import ParamValidationError
+
+    params = pipeline_params(
+        DEFINITION,
+        section={"Depth": "Trees"},
+        details={"Depth": {"minimum": 1, "maximum": 10, "description": "How deep"}},
+    )
+    assert (params["Depth"].schema["section"], params["Depth"].description) == ("Trees", "How deep")
+    assert "section" not in params["Eta"].schema
+    assert params["Depth"].resolve(10) == 10
+    with pytest.raises(ParamValidationError, match="maximum"):
+        params["Depth"].resolve(11)
+    with pytest.raises(DefinitionError, match="no parameter \\['Deepth'\\]"):
+        pipeline_params(DEFINITION, details={"Deepth": {}})
+
+
 def test_a_choice_of_parameters_keeps_its_order() -> None:
     assert list(pipeline_params(DEFINITION, only=["Mode", "Depth"])) == ["Mode", "Depth"]
     with pytest.raises(DefinitionError, match="no parameter \\['Deepth'\\]"):
