@@ -6,6 +6,8 @@ import gzip
 import json
 import os
 import re
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -137,6 +139,23 @@ def test_a_failing_handler_is_the_reason_and_nothing_is_uploaded(run: Run, stora
     )
     assert storage.keys("out/") == []
     assert any("Traceback" in line for line in log.lines)
+
+
+def test_a_stop_ends_the_model_and_uploads_nothing(run: Run, storage: Storage, log: RecordedLog) -> None:
+    script = "import time\ndef model_fn(d): print('loaded', flush=True); time.sleep(600)\n"
+    model = container(storage, {"code/inference.py": script})
+    stop = threading.Event()
+    outcomes: list[JobOutcome] = []
+    request = transform_request(storage.put("in/a.csv", "1\n"))
+    job = threading.Thread(target=lambda: outcomes.append(run("Transform", request, containers=(model,), stop=stop)))
+    job.start()
+    deadline = time.monotonic() + 20
+    while "loaded" not in log.lines and time.monotonic() < deadline:
+        time.sleep(0.02)
+    stop.set()
+    job.join(20)
+    assert [outcome.status for outcome in outcomes] == ["Stopped"]
+    assert storage.keys("out/") == []
 
 
 @pytest.mark.parametrize(
