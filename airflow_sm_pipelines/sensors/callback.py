@@ -77,8 +77,7 @@ class SageMakerPipelineCallbackSensor(SageMakerPipelinesOperator, BaseSensorOper
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """Go on after the deferral, with the message."""
-        from airflow.providers.common.compat.sdk import AirflowFailException
-        from airflow.sdk.exceptions import AirflowSensorTimeout
+        from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
 
         kind = (event or {}).get("kind")
         if event is None or kind == "timeout":

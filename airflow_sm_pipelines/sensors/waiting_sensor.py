@@ -103,8 +103,7 @@ class SageMakerPipelinesSensor(SageMakerPipelinesOperator, BaseSensorOperator):
         self, context: Context, event: dict[str, Any] | None = None, deadline: str | None = None
     ) -> Any:
         """Go on after the deferral: look once more, since that alone tells the whole story."""
-        from airflow.providers.common.compat.sdk import AirflowFailException
-        from airflow.sdk.exceptions import AirflowSensorTimeout
+        from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
 
         kind, payload = parse_event(event) if event is not None else ("ended", {})
         if kind == "error":

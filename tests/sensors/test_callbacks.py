@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
-from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferred
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout, TaskDeferred
 
 from airflow_sm_pipelines import SageMakerAnswerCallbackOperator, SageMakerPipelineCallbackSensor
 from airflow_sm_pipelines.hooks.calls import ClientCalls

@@ -7,8 +7,12 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
-from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferred
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    TaskDeferred,
+)
 
 from airflow_sm_pipelines import SageMakerPipelineExecutionSensor, SageMakerPipelineStepSensor
 from tests.airflow_fakes import FAILED_STEPS, SUCCEEDED_STEPS, Fault
