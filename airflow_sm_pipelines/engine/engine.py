@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.engine.definition_cache import DefinitionCache
@@ -68,8 +69,11 @@ class Engine:
         """
         if operation not in self._operations:
             raise ServiceError("UnknownOperationException", f"The engine does not know the operation {operation}.")
+        # What only reads sees one state: a pipeline does not lose its versions between two looks at it.
+        reads = self._store.snapshot() if operation.startswith(("Describe", "List")) else nullcontext()
         try:
-            return self._operations[operation](self._context, request)
+            with reads:
+                return self._operations[operation](self._context, request)
         except sqlite3.Error as error:
             raise ServiceError(
                 "InternalFailure", f"The engine's state could not be read or written, nothing was changed: {error}."

@@ -113,12 +113,6 @@ def list_pipeline_execution_steps(context: OperationContext, request: Request) -
     """ListPipelineExecutionSteps: the steps that were scheduled, newest first by default."""
     if not request.get("PipelineExecutionArn"):
         raise validation_error("PipelineExecutionArn must be specified.")
-    # One view of the store: the pipeline may be deleted meanwhile.
-    with context.store.transaction():
-        return _list_steps(context, request)
-
-
-def _list_steps(context: OperationContext, request: Request) -> Response:
     record = require_execution(context, request["PipelineExecutionArn"])
     paging = read_paging(
         "ListPipelineExecutionSteps",

@@ -91,6 +91,12 @@ class Database:
                 if self.on_commit is not None:
                     self.on_commit()
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Several reads of one state: nobody writes between them, since everybody writes through this connection."""
+        with self._lock:
+            yield
+
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """Run one statement; returns how many rows it changed."""
         with self._lock:

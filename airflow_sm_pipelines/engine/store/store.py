@@ -64,6 +64,12 @@ class Store:
         with self._database.transaction():
             yield
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Several reads of one state, whatever others do meanwhile; brief, since they wait."""
+        with self._database.snapshot():
+            yield
+
     def on_commit(self, call: Callable[[], None] | None) -> None:
         """Have something brief called after each transaction."""
         self._database.on_commit = call
