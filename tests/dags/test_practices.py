@@ -1,0 +1,133 @@
+"""The examples of AWS's practices, unchanged, beside the real local endpoint: what they compute."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+
+from tests.airflow_runs import DagRunner, migrate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from airflow_sm_pipelines.server import RunningServer
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """One local endpoint for the module."""
+    from airflow_sm_pipelines.server import serve
+
+    with serve(tmp_path_factory.mktemp("practices") / "state") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def local(server: RunningServer, tmp_path_factory: pytest.TempPathFactory, repository: Path) -> DagRunner:
+    """An Airflow whose DAGs folder is the repository's, beside the endpoint."""
+    folder = tmp_path_factory.mktemp("practices-airflow")
+    migrate(folder / "template")
+    environment = {
+        name: value for name, value in server.environment().items() if name.startswith(("AWS_", "AIRFLOW_CONN_"))
+    }
+    environment |= {
+        "AIRFLOW__CORE__DAGS_FOLDER": str(repository / "dags"),
+        "SM_PIPELINES_CACHE_DIR": os.environ["SM_PIPELINES_CACHE_DIR"],
+    }
+    return DagRunner(folder / "airflow", template=folder / "template", environment=environment)
+
+
+def connect(server: RunningServer, service: str) -> Any:
+    """Give a client of the endpoint."""
+    session = boto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=server.region)
+    return session.client(service, endpoint_url=server.endpoint_url)
+
+
+def await_end(client: Any, arn: str) -> dict[str, Any]:
+    """Give the execution's description once it has ended."""
+    deadline = time.monotonic() + 60
+    while True:
+        found: dict[str, Any] = client.describe_pipeline_execution(PipelineExecutionArn=arn)
+        if found["PipelineExecutionStatus"] not in {"Executing", "Stopping"}:
+            return found
+        assert time.monotonic() < deadline, found
+        time.sleep(0.2)
+
+
+def test_a_lambda_step_passes_typed_values_to_jobs_and_xcom(local: DagRunner) -> None:
+    result = local.test("lambda_step")
+    assert result.exit_code == 0, result.output[-6000:]
+    assert result.xcom("put_function")["action"] == "created"
+    candidates = [{"alpha": 1.0}, {"alpha": 0.1}, {"alpha": 0.01}]
+    outputs = {name: result.xcom("run")[name] for name in ("folds", "test_share", "shuffle")}
+    assert outputs == {"folds": 5, "test_share": 0.25, "shuffle": True}
+    assert isinstance(outputs["folds"], int)
+    assert json.loads(result.xcom("run")["candidates"]) == candidates
+    # What the job was given: the property file's number, and the function's outputs.
+    assert result.xcom("run", "result") == {"rows": 442, **outputs, "candidates": candidates}
+    # Computed apart from all this: R² is 0.416, 0.481 and 0.479 in the order of the candidates.
+    assert result.xcom("run", "best") == 0.1
+
+
+def test_a_text_beyond_1024_characters_fails_the_step_with_the_reason(local: DagRunner) -> None:
+    result = local.test("lambda_step", conf={"Candidates": 100})
+    assert result.xcom("put_function")["action"] == "unchanged"
+    assert result.states["run"] == "failed"
+    assert "Output 'candidates' has" in result.output
+    assert "at most 1024 are allowed" in result.output
+
+
+def test_a_property_files_number_decides_a_condition(local: DagRunner, server: RunningServer) -> None:
+    client = connect(server, "sagemaker")
+    arn = client.start_pipeline_execution(
+        PipelineName="lambda-step", PipelineParameters=[{"Name": "MinRows", "Value": "443"}]
+    )["PipelineExecutionArn"]
+    assert await_end(client, arn)["PipelineExecutionStatus"] == "Failed"
+    steps = client.list_pipeline_execution_steps(PipelineExecutionArn=arn, SortOrder="Ascending")
+    found = {step["StepName"]: step for step in steps["PipelineExecutionSteps"]}
+    assert set(found) == {"Measure", "IsEnough", "TooFew"}
+    assert found["TooFew"]["FailureReason"] == "Too few rows: 442"
+
+
+def test_hosts_take_their_parts_and_mapped_runs_one_each(local: DagRunner, server: RunningServer) -> None:
+    by_hosts = local.test("parallel_by_hosts")
+    assert by_hosts.exit_code == 0, by_hosts.output[-6000:]
+    by_mapping = local.test("parallel_by_mapping")
+    assert by_mapping.exit_code == 0, by_mapping.output[-6000:]
+    # mean / (1 + standard deviation), by hand: 4 / (1 + 0.8165), 6 / (1 + 3.559), 6.333 / (1 + 0.4714)
+    scores = {"north": 2.202, "south": 1.316, "west": 4.304}
+    rows = by_hosts.xcom("gather")
+    assert {row["name"]: row["score"] for row in rows} == scores
+    assert {row["name"]: row["host"] for row in rows} == {"north": "algo-1", "south": "algo-2", "west": "algo-1"}
+    mapped = by_mapping.xcom("gather")
+    assert {row["name"]: row["score"] for row in mapped} == scores
+    assert {row["host"] for row in mapped} == {"algo-1"}
+    assert [by_mapping.states["score", index] for index in range(3)] == ["success"] * 3
+    executions = connect(server, "sagemaker").list_pipeline_executions(PipelineName="parallel-by-mapping")
+    assert len(executions["PipelineExecutionSummaries"]) == 3
+
+
+def test_each_run_has_a_trial_and_a_place_of_its_own(local: DagRunner, server: RunningServer) -> None:
+    result = local.test("experiment_per_run", conf={"Prefix": "nightly"})
+    assert result.exit_code == 0, result.output[-6000:]
+    execution = result.xcom("run", "pipeline_execution_arn").rpartition("/")[2]
+    trial = f"run-{execution}"
+    assert result.xcom("find_trial") == {"experiment": "diabetes-nightly", "trial": trial}
+    uri = result.xcom("run", "report_uri")
+    assert uri.endswith(f"/experiment-per-run/nightly/{execution}/report")
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    written = json.load(connect(server, "s3").get_object(Bucket=bucket, Key=f"{prefix}/report.json")["Body"])
+    assert written["execution"] == execution
+    assert written["started"].startswith("20")
+    client = connect(server, "sagemaker")
+    assert client.describe_trial(TrialName=trial)["ExperimentName"] == "diabetes-nightly"
+    listed = client.list_trials(ExperimentName="diabetes-nightly")["TrialSummaries"]
+    assert [summary["TrialName"] for summary in listed] == [trial]
