@@ -48,6 +48,10 @@ _JOB_STARTS = (
     "CreateHyperParameterTuningJob",
     "CreateAutoMLJob",
     "CreateAutoMLJobV2",
+    "CreateCompilationJob",
+    "CreateEndpoint",
+    "CreateInferenceRecommendationsJob",
+    "CreateOptimizationJob",
     "StartPipelineExecution",
 )
 _METADATA_HOSTS = ("169.254.169.254", "169.254.170.2", "fd00:ec2::254")
@@ -100,6 +104,8 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
         aws = _AwsCalls()
         built = _build(request, sdk, aws)
         return {"ok": True, **built, "files_read": files.digests(), "variables_read": variables}
+    except StartedJobError as error:
+        return _failure(error.kind, str(error), error, script)
     except BuildError as error:
         return _failure(error.kind, str(error))
     except SystemExit as error:

@@ -7,10 +7,12 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 
 from airflow_sm_pipelines.definition import canonical_text, parse_definition
 from airflow_sm_pipelines.environments import default_cache_dir
+from airflow_sm_pipelines.exceptions import ScriptFailedError
 
 from .conftest import ROLE, Compiler
 
@@ -212,3 +214,38 @@ def test_a_script_in_the_shape_of_awss_templates_works_as_it_stands(compile_real
     assert compiled.name == "AbalonePipeline"
     assert definition.parameter("InputDataUrl").default == "s3://sagemaker-us-east-1-123456789012/abalone.csv"
     assert definition.step("PreprocessAbaloneData").arguments["RoleArn"] == ROLE
+
+
+REGULAR_SESSION = """
+# /// script
+# dependencies = ["sagemaker>=2.257,<3"]
+# ///
+from pathlib import Path
+
+from sagemaker.session import Session
+from sagemaker.sklearn.processing import SKLearnProcessor
+
+
+def get_pipeline(region, role):
+    processor = SKLearnProcessor("1.2-1", role, 1, "ml.m5.large", sagemaker_session=Session())
+    processor.run(code=str(Path(__file__).parent / "step.py"))
+"""
+
+
+def test_a_regular_session_that_would_start_a_job_is_refused_before_the_call_leaves(
+    compile_real: Compiler, tmp_path: Path
+):
+    (tmp_path / "step.py").write_text("print('never')\n")
+    (tmp_path / "pipeline.py").write_text(REGULAR_SESSION)
+    with pytest.raises(ScriptFailedError, match=r"sagemaker:CreateProcessingJob[\s\S]*PipelineSession") as caught:
+        compile_real(f"{tmp_path}/pipeline.py:get_pipeline", timeout_seconds=300)
+    assert 'pipeline.py", line 13, in get_pipeline' in str(caught.value)
+    endpoint = compile_real.aws_environment["AWS_ENDPOINT_URL"]
+    client = boto3.client(
+        "sagemaker",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="test-access",
+        aws_secret_access_key="test-secret",
+    )
+    assert client.list_processing_jobs()["ProcessingJobSummaries"] == []

@@ -127,12 +127,20 @@ def test_an_endpoint_that_does_not_answer_is_named(compile_stub: Compiler, write
     assert "train.py" in str(caught.value)
 
 
-def test_a_script_that_starts_a_job_while_building_is_refused(compile_stub: Compiler, write_script: Write):
-    script = (
-        "def get_pipeline(session):\n"
-        "    session.boto_session.client('sagemaker').create_transform_job(TransformJobName='t')\n"
-    )
-    with pytest.raises(ScriptFailedError, match=r"sagemaker:CreateTransformJob.*PipelineSession"):
+@pytest.mark.parametrize(
+    ("method", "operation"),
+    [
+        ("create_transform_job", "CreateTransformJob"),
+        ("create_processing_job", "CreateProcessingJob"),
+        ("create_endpoint", "CreateEndpoint"),
+        ("start_pipeline_execution", "StartPipelineExecution"),
+    ],
+)
+def test_a_script_that_starts_work_while_building_is_refused(
+    compile_stub: Compiler, write_script: Write, method: str, operation: str
+):
+    script = f"def get_pipeline(session):\n    session.boto_session.client('sagemaker').{method}()\n"
+    with pytest.raises(ScriptFailedError, match=rf"sagemaker:{operation}.*PipelineSession"):
         compile_stub(write_script(script))
 
 
