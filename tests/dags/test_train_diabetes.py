@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.airflow_runs import DagRunner, migrate
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.airflow_runs import DagRunner
+
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def local(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[DagRunner]:
-    """An Airflow whose DAGs folder is the repository's, beside a running local endpoint."""
-    from airflow_sm_pipelines.server import serve
-
-    folder = tmp_path_factory.mktemp("train-diabetes")
-    migrate(folder / "template")
-    with serve(folder / "state") as server:
-        environment = {
-            name: value for name, value in server.environment().items() if name.startswith(("AWS_", "AIRFLOW_CONN_"))
-        }
-        environment |= {
-            "AIRFLOW__CORE__DAGS_FOLDER": str(repository / "dags"),
-            "SM_PIPELINES_CACHE_DIR": os.environ["SM_PIPELINES_CACHE_DIR"],
-        }
-        yield DagRunner(folder / "airflow", template=folder / "template", environment=environment)
 
 
 @pytest.mark.parametrize("sdk", ["v2", "v3"])
