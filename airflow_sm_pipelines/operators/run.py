@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-import threading
 import time
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Asset, AssetAlias
+from airflow.sdk import AssetAlias
 
-from airflow_sm_pipelines.exceptions import (
-    DefinitionError,
-    PipelineAccessError,
-    PipelineApiError,
-    PipelineExecutionFailedError,
-    PipelineUnavailableError,
-)
-from airflow_sm_pipelines.hooks.outputs import OutputReader, OutputRequest, parse_output_requests, to_json_value
+from airflow_sm_pipelines.exceptions import PipelineExecutionFailedError
+from airflow_sm_pipelines.hooks.outputs import OutputReader, OutputRequest, parse_output_requests
 from airflow_sm_pipelines.hooks.reports import ExecutionReport, parse_report
-from airflow_sm_pipelines.hooks.tokens import make_stop_token
 from airflow_sm_pipelines.hooks.waiting import ProgressLog, Verdict, WaitPolicy, parse_event, render_failure
 from airflow_sm_pipelines.hooks.watch import ExecutionWatch, ended_event
 from airflow_sm_pipelines.links.console import (
@@ -28,15 +19,17 @@ from airflow_sm_pipelines.links.console import (
     SageMakerPipelineLink,
 )
 from airflow_sm_pipelines.operators.aws_arguments import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
-from airflow_sm_pipelines.operators.faults import failing_fast, raise_final
-from airflow_sm_pipelines.operators.naming import make_display_name
-from airflow_sm_pipelines.operators.submission import (
-    RETRY_CHOICES,
-    SubmissionStore,
-    TaskIdentity,
-    is_resumable,
-    parse_identity,
+from airflow_sm_pipelines.operators.ending import (
+    make_result,
+    publish_assets,
+    raise_failure,
+    raise_timeout,
+    raise_watch_error,
 )
+from airflow_sm_pipelines.operators.faults import failing_fast, raise_final
+from airflow_sm_pipelines.operators.killing import ExecutionStopper
+from airflow_sm_pipelines.operators.start_request import StartOptions, plan_start_request
+from airflow_sm_pipelines.operators.submission import RETRY_CHOICES, SubmissionStore, TaskIdentity, parse_identity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,9 +37,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
-
-_KILL_PATIENCE_SECONDS = 4.0
-_DEATH_PATIENCE_SECONDS = 10.0
 
 
 class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
@@ -176,7 +166,6 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         self.studio_domain_id = studio_domain_id
         self._execution_arn: str | None = None
         self._identity: TaskIdentity | None = None
-        self._is_ended_by_hand = False
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Start, or take up, the execution; wait for its end, or defer; publish."""
@@ -194,10 +183,11 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
                 on_retry=self.on_retry,
                 log=self.log,
             )
-            arn = self._execution_arn = submitter.submit(self._plan_request(hook, identity))
+            request = plan_start_request(hook, self._start_options(), identity=identity, log=self.log)
+            arn = self._execution_arn = submitter.submit(request)
             self._announce(context, hook, arn)
             if not self.wait_for_completion:
-                return self._result(hook.describe_execution(arn))
+                return make_result(hook.describe_execution(arn))
         deadline = self._deadline()
         if self._is_deferrable():
             self._defer(arn, deadline)
@@ -235,21 +225,9 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         return self._finish(context, hook, event)
 
     def on_kill(self) -> None:
-        """Stop the execution, unless only the worker is going away and the next attempt will take it up.
-
-        Airflow calls this in a signal handler, on top of whatever call was interrupted; so the stop is sent from a
-        thread and a client of its own, within the five seconds that Airflow leaves.
-        """
-        if not self.stop_on_kill or self._execution_arn is None:
-            return
-        is_timeout = sys.exc_info()[0] is not None and sys.exc_info()[0].__name__ == "AirflowTaskTimeout"  # type: ignore[union-attr]
-        thread = threading.Thread(target=self._stop_execution, args=(self._execution_arn, is_timeout), daemon=True)
-        thread.start()
-        thread.join(_KILL_PATIENCE_SECONDS)
-        if self._is_ended_by_hand:
-            # Airflow lets the interrupted code go on until SIGKILL: it would see the execution stopped, and report a
-            # failure that may reach the task's next attempt.
-            time.sleep(_DEATH_PATIENCE_SECONDS)
+        """Stop the execution, unless only the worker is going away and the next attempt will take it up."""
+        if self.stop_on_kill and self._execution_arn is not None:
+            ExecutionStopper(self.make_hook, identity=self._identity, log=self.log).stop(self._execution_arn)
 
     # --- before the execution ---------------------------------------------------------------------------------------
 
@@ -273,53 +251,20 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
             raise_final(str(error), error)
         return policy, requests
 
-    def _plan_request(self, hook: SageMakerPipelinesHook, identity: TaskIdentity) -> dict[str, Any]:
-        from airflow_sm_pipelines.hooks.pipelines import plan_version_arguments
-
-        index = f"-{identity.map_index}" if identity.map_index >= 0 else ""
-        display_name = self.display_name or f"{identity.dag_id}-{identity.task_id}{index}-{identity.run_id}"
-        description = self.description or (
-            f"Started by Airflow: DAG {identity.dag_id}, run {identity.run_id}, task {identity.task_id}{index}"
+    def _start_options(self) -> StartOptions:
+        return StartOptions(
+            pipeline_name=self.pipeline_name,
+            version=self.version,
+            parameters=self.parameters,
+            display_name=self.display_name,
+            description=self.description,
+            max_parallel_steps=self.max_parallel_steps,
+            select_steps=self.select_steps,
+            from_step=self.from_step,
+            source_execution_arn=self.source_execution_arn,
+            role_arn=self.role_arn,
+            mlflow_experiment_name=self.mlflow_experiment_name,
         )
-        request: dict[str, Any] = {
-            "PipelineName": self.pipeline_name,
-            "PipelineExecutionDisplayName": make_display_name(display_name),
-            "PipelineExecutionDescription": description[:3072],
-            **plan_version_arguments(self.version),
-        }
-        if self.parameters:
-            request["PipelineParameters"] = self._encode_parameters(hook)
-        if self.select_steps or self.from_step:
-            request["SelectiveExecutionConfig"] = self._plan_selection(hook)
-        for key, value in (("RoleArn", self.role_arn), ("MlflowExperimentName", self.mlflow_experiment_name)):
-            if value:
-                request[key] = value
-        if self.max_parallel_steps is not None:
-            request["ParallelismConfiguration"] = {"MaxParallelExecutionSteps": int(self.max_parallel_steps)}
-        return request
-
-    def _plan_selection(self, hook: SageMakerPipelinesHook) -> dict[str, Any]:
-        from airflow_sm_pipelines.definition import parse_definition
-        from airflow_sm_pipelines.operators.selection import find_source, plan_selection, write_selection
-
-        deployed = hook.describe_pipeline(self.pipeline_name, version=self.version)
-        definition = parse_definition(deployed.definition_text, name=deployed.name)
-        selection = plan_selection(definition, steps=self.select_steps or (), from_step=self.from_step or None)
-        source = self.source_execution_arn or find_source(hook, self.pipeline_name, selection)
-        self.log.info("Selected steps: %s; source execution: %s", ", ".join(selection.steps), source or "none needed")
-        return write_selection(selection, source)
-
-    def _encode_parameters(self, hook: SageMakerPipelinesHook) -> list[dict[str, str]]:
-        from airflow_sm_pipelines.definition import encode_parameters, parse_definition
-
-        given = {str(name): value for name, value in (self.parameters or {}).items()}
-        try:
-            deployed = hook.describe_pipeline(self.pipeline_name, version=self.version)
-            definition = parse_definition(deployed.definition_text, name=deployed.name)
-        except (PipelineAccessError, DefinitionError) as error:
-            self.log.warning("The parameters are sent unchecked, as text: %s", error)
-            return [{"Name": name, "Value": str(value)} for name, value in given.items()]
-        return encode_parameters(definition, given)
 
     # --- while it runs ----------------------------------------------------------------------------------------------
 
@@ -372,7 +317,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         policy, requests = self._checked()
         kind, payload = parse_event(event)
         if kind == "error":
-            self._raise_watch_error(payload)
+            raise_watch_error(payload)
         report = parse_report(payload)
         if "steps" not in payload:
             with failing_fast():
@@ -383,34 +328,25 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
             kind = "ended" if report.is_terminal else kind
             for line in ProgressLog().lines(report):
                 self.log.info(line)
-        result = self._result(report)
+        result = make_result(report)
         if self.do_xcom_push:
             for key, value in result.items():
                 context["ti"].xcom_push(key=key, value=value)
         self._publish_all_links(context, hook, report)
         if kind == "timeout":
-            self._time_out(hook, report)
+            raise_timeout(hook, report, is_stopped=self.stop_on_kill)
         verdict = policy.verdict(report.status)
         if verdict is Verdict.SKIP:
             from airflow.providers.common.compat.sdk import AirflowSkipException
 
             raise AirflowSkipException(render_failure(report))
         if verdict is not Verdict.SUCCEED:
-            self._fail(hook, report)
+            raise_failure(hook, report, on_retry=self.on_retry, log_lines=self.log_lines, log=self.log)
         reader = OutputReader(hook, report, warn=self.log.warning)
         with failing_fast():
             result |= reader.read(requests)
-        self._publish_assets(context, result)
+        publish_assets(context, self.assets or {}, result, log=self.log)
         return result
-
-    def _publish_assets(self, context: Context, result: Mapping[str, Any]) -> None:
-        for output, alias in (self.assets or {}).items():
-            uri = result.get(output)
-            if not uri:
-                self.log.warning("Output '%s' is %r, so no asset comes of it.", output, uri)
-                continue
-            extra = {key: result[key] for key in ("pipeline_name", "pipeline_execution_arn", "pipeline_version_id")}
-            context["outlet_events"][AssetAlias(alias)].add(Asset(uri=str(uri), name=str(uri)), extra=extra)
 
     def _publish_all_links(self, context: Context, hook: SageMakerPipelinesHook, report: ExecutionReport) -> None:
         from airflow_sm_pipelines.operators.link_addresses import resolve_logs_link, resolve_pipeline_links
@@ -419,85 +355,6 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
             hook, pipeline=report.pipeline_name, execution_arn=report.arn, studio_domain_id=self.studio_domain_id
         )
         self.publish_links(context["ti"], {**links, **resolve_logs_link(hook, report)})
-
-    def _result(self, report: ExecutionReport) -> dict[str, Any]:
-        result: dict[str, Any] = to_json_value(
-            {
-                "pipeline_name": report.pipeline_name,
-                "pipeline_execution_arn": report.arn,
-                "pipeline_version_id": report.pipeline_version_id,
-                "status": report.status,
-                "failure_reason": report.failure_reason,
-                "steps": [step.summary() for step in report.steps],
-            }
-        )
-        return result
-
-    def _fail(self, hook: SageMakerPipelinesHook, report: ExecutionReport) -> None:
-        from airflow_sm_pipelines.hooks.job_logs import read_log_tails
-
-        tails = read_log_tails(hook, report.failed_steps, max_lines=self.log_lines, warn=self.log.warning)
-        message = render_failure(report, log_tails=tails)
-        if self.on_retry == "fail":
-            raise_final(message)
-        if self.on_retry == "resume" and not is_resumable(report):
-            raise_final(f"{message}\nNot retried: a Fail step ended it, and such an execution cannot be resumed.")
-        raise PipelineExecutionFailedError(message)
-
-    def _time_out(self, hook: SageMakerPipelinesHook, report: ExecutionReport) -> None:
-        running = ", ".join(step.name for step in report.steps if not step.is_terminal) or "no step"
-        message = (
-            f"Pipeline execution {report.arn} is still {report.status} at the end of the wait; running: {running}."
-        )
-        if self.stop_on_kill:
-            stopped = hook.stop_execution(report.arn, token=make_stop_token(report.arn))
-            message += " It was told to stop." if stopped else " It was stopping already."
-        raise PipelineExecutionFailedError(message)
-
-    def _raise_watch_error(self, payload: Mapping[str, Any]) -> None:
-        from airflow_sm_pipelines.hooks.api_errors import parse_error_class
-
-        code = str(payload["code"])
-        error_class = parse_error_class(code)
-        if error_class is PipelineApiError and code.endswith("Error"):
-            error_class = PipelineUnavailableError
-        with failing_fast():
-            raise error_class(str(payload["message"]), code=code)
-
-    def _stop_execution(self, arn: str, is_timeout: bool) -> None:
-        state = None if is_timeout else self._task_state()
-        if state == "running":
-            self.log.info("The worker is going away; execution %s goes on for the next attempt.", arn)
-            return
-        self._is_ended_by_hand = state is not None
-        try:
-            stopped = self.make_hook().stop_execution(arn, token=make_stop_token(arn))
-        except PipelineApiError as error:
-            self.log.warning("Execution %s could not be stopped: %s", arn, error)
-            return
-        self.log.info("Execution %s: %s.", arn, "told to stop" if stopped else "had ended")
-
-    def _task_state(self) -> str | None:
-        """The state Airflow has for this task instance now; None in ``airflow dags test``, where nobody else has it."""
-        from airflow.sdk.exceptions import AirflowRuntimeError
-        from airflow.sdk.execution_time import task_runner
-
-        identity = self._identity
-        comms = getattr(task_runner, "SUPERVISOR_COMMS", None)
-        if identity is None or comms is None or type(comms).__name__ == "InProcessSupervisorComms":
-            return None
-        try:
-            states = task_runner.RuntimeTaskInstance.get_task_states(
-                dag_id=identity.dag_id,
-                task_ids=[identity.task_id],
-                run_ids=[identity.run_id],
-                map_index=identity.map_index,
-            ).get(identity.run_id, {})
-        except (AirflowRuntimeError, OSError) as error:
-            self.log.warning("Airflow does not say why this task is killed, so its execution goes on: %s", error)
-            return "running"
-        state = states.get(identity.task_id, states.get(f"{identity.task_id}_{identity.map_index}"))
-        return None if state is None else str(getattr(state, "value", state))
 
 
 def _as_list(outlets: Any) -> list[Any]:
