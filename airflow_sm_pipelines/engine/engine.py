@@ -37,6 +37,7 @@ class Engine:
 
     def __init__(self, state_dir: Path, services: EngineServices, *, max_workers: int | None = None) -> None:
         self._store = Store(state_dir)
+        self._services = services
         definitions = DefinitionCache()
         self._runner = Runner(
             self._store,
@@ -92,4 +93,5 @@ class Engine:
         """Stop working; open executions go on at the next start."""
         self._runner.close()
         self._publisher.close()
+        self._services.launcher.close()
         self._store.close()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         JobContext,
         JobOutcome,
         JobSpec,
+        Launcher,
     )
 
 
@@ -85,6 +86,12 @@ def _probe_isolation() -> Isolation:
     return probe_isolation()
 
 
+def _new_launcher() -> Launcher:
+    from airflow_sm_pipelines.engine.jobs import Launcher
+
+    return Launcher()
+
+
 def _utc_now() -> datetime:
     return datetime.now(timezone.utc)
 
@@ -127,6 +134,7 @@ class EngineServices:
     :param environment: variables that jobs and functions get (``AWS_*``).
     :param images: which image repository means which Python environment; the built-in table by default.
     :param isolation: how jobs get an ``/opt/ml`` of their own; probed once by default.
+    :param launcher: starts the processes of jobs; the engine ends it.
     :param validate_request: checks a resolved Create* request as the service would, and answers with what is wrong
         with it, or None. The step fails with that text.
     :param send_message: puts a text into the queue at a URL, and answers with what went wrong, or None.
@@ -149,6 +157,7 @@ class EngineServices:
     environment: Mapping[str, str] = field(default_factory=dict)
     images: ImageCatalog = field(default_factory=_default_images)
     isolation: Isolation = field(default_factory=_probe_isolation)
+    launcher: Launcher = field(default_factory=_new_launcher)
     validate_request: Callable[[str, Mapping[str, Any]], str | None] = _accept_request
     send_message: Callable[[str, str], str | None] = _no_queues
     put_events: Callable[[Sequence[Mapping[str, Any]]], None] = _drop_events
@@ -178,4 +187,5 @@ class EngineServices:
             images=self.images,
             cache_dir=self.cache_dir,
             isolation=self.isolation,
+            launcher=self.launcher,
         )

@@ -10,6 +10,7 @@ from airflow_sm_pipelines.engine.jobs.images import ImageCatalog, ImageEntry, Im
 from airflow_sm_pipelines.engine.jobs.isolation import Isolation, IsolationMode, probe_isolation
 from airflow_sm_pipelines.engine.jobs.job import JobContext, JobOutcome, JobSpec
 from airflow_sm_pipelines.engine.jobs.job_runner import run_job
+from airflow_sm_pipelines.engine.jobs.process import Launcher
 
 __all__ = [
     "FunctionOutcome",
@@ -22,6 +23,7 @@ __all__ = [
     "JobContext",
     "JobOutcome",
     "JobSpec",
+    "Launcher",
     "probe_isolation",
     "run_function",
     "run_job",

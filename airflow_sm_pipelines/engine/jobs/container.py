@@ -136,7 +136,7 @@ class Container:
             mounts=self._mounts(hosts) if is_private else (),
             keep=(str(self.root), str(PROGRAMS_DIRECTORY), *interpreter.prefixes),
         )
-        return Instance(self.host, plan, self.root / "launch.json")
+        return Instance(self.host, plan, self.root / "launch.json", context.launcher)
 
     def _mounts(self, hosts: Sequence[str]) -> tuple[tuple[str, str], ...]:
         mounts = [(str(self.opt_ml), OPT_ML), (str(self.root / "tmp"), "/tmp")]  # noqa: S108 - a mount point

@@ -13,7 +13,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.engine.jobs.job_log import LineSplitter
-from airflow_sm_pipelines.engine.jobs.process import JobProcess, LaunchPlan, ProcessEnd
 
 if TYPE_CHECKING:
     import threading
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_sm_pipelines.engine.jobs.job_log import JobLog
+    from airflow_sm_pipelines.engine.jobs.process import JobProcess, Launcher, LaunchPlan, ProcessEnd
 
 _POLL_SECONDS = 0.2
 _CHUNK = 65536
@@ -29,11 +29,12 @@ _DRAIN_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One instance to start: its host name, what to launch, and where to write the launcher's instructions."""
+    """One instance to start: its host name, what to launch, where to write the launcher's instructions, and by whom."""
 
     host: str
     plan: LaunchPlan
     spec_path: Path
+    launcher: Launcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ class _InstanceRun:
         started = time.monotonic()
         try:
             for instance in self._instances:
-                process = JobProcess.start(instance.plan, instance.spec_path)
+                process = instance.launcher.start(instance.plan, instance.spec_path)
                 processes.append(process)
                 self._watch(instance.host, process)
             while self._running:

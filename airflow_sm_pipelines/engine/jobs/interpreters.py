@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from airflow_sm_pipelines.engine.jobs.images import ImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from airflow_sm_pipelines.engine.jobs.images import ImageCatalog
 
@@ -43,6 +43,7 @@ class Interpreter:
     :param version: ``3.11``.
     :param site_directories: where its packages are.
     :param prefixes: the directories it needs to see to run.
+    :param scripts: its console scripts that look for ``python`` beside themselves, by name.
     """
 
     executable: Path
@@ -50,6 +51,7 @@ class Interpreter:
     version: str
     site_directories: tuple[str, ...]
     prefixes: tuple[str, ...]
+    scripts: Mapping[str, bytes]
 
 
 def resolve_interpreter(images: ImageCatalog, uri: str, *, cache_dir: Path, log: Callable[[str], None]) -> Interpreter:
@@ -87,19 +89,22 @@ def make_layer(interpreter: Interpreter, directory: Path) -> tuple[Path, ...]:
     for name in ("python", "python3", f"python{interpreter.version}"):
         (programs / name).symlink_to(interpreter.base_executable)
     image_programs = interpreter.executable.parent
-    _copy_relocatable_scripts(image_programs, programs)
+    for name, content in interpreter.scripts.items():
+        # pip and torchrun then run in the layer.
+        copy = programs / name
+        copy.write_bytes(content)
+        copy.chmod(0o755)
     return (programs, image_programs)
 
 
-def _copy_relocatable_scripts(source: Path, target: Path) -> None:
-    """Copy console scripts that look for ``python`` beside themselves: pip and torchrun then run in the layer."""
-    for entry in os.scandir(source):
+def _read_relocatable_scripts(directory: Path) -> dict[str, bytes]:
+    scripts = {}
+    for entry in os.scandir(directory):
         if entry.is_file(follow_symlinks=False) and entry.stat().st_size <= _SCRIPT_BYTES:
             content = Path(entry.path).read_bytes()
             if content.startswith(b"#!/bin/sh") and b"dirname" in content:
-                copy = target / entry.name
-                copy.write_bytes(content)
-                copy.chmod(0o755)
+                scripts[entry.name] = content
+    return scripts
 
 
 def _describe(python: Path, uri: str) -> Interpreter:
@@ -114,4 +119,5 @@ def _describe(python: Path, uri: str) -> Interpreter:
         version=facts["version"],
         site_directories=tuple(facts["site_directories"]),
         prefixes=tuple(dict.fromkeys(facts["prefixes"])),
+        scripts=_read_relocatable_scripts(python.parent),
     )

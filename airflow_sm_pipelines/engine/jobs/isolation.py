@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from airflow_sm_pipelines.engine.jobs.process import JobProcess, LaunchPlan
+from airflow_sm_pipelines.engine.jobs.process import Launcher, LaunchPlan
 
 _PROBE_SECONDS = 20.0
 OPT_ML = "/opt/ml"
@@ -87,14 +87,16 @@ def _try_mode(mode: IsolationMode, *, new_user: bool) -> str | None:
             mounts=((str(opt_ml), OPT_ML), (str(tmp), "/tmp")),  # noqa: S108 - the mount point, not a file
             keep=(str(directory),),
         )
+        launcher = Launcher()
         try:
-            process = JobProcess.start(plan, directory / "launch.json")
+            process = launcher.start(plan, directory / "launch.json")
         except OSError as error:
             return str(error)
         try:
             end = process.wait(_PROBE_SECONDS)
         finally:
             process.close()
+            launcher.close()
         if end is None:
             return "the probe did not end"
         if end.error or end.exit_code != 0:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_sm_pipelines.engine.jobs.isolation import Isolation, probe_isolation
+from airflow_sm_pipelines.engine.jobs.process import Launcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,6 +54,7 @@ class JobContext:
     :param images: what stands in for which image.
     :param cache_dir: where Python environments are kept.
     :param isolation: probed when not given, so give it when making more than one context.
+    :param launcher: starts the processes; give it when making more than one context.
     :param stop_grace_seconds: between SIGTERM and SIGKILL (the service: 120).
     """
 
@@ -65,6 +67,7 @@ class JobContext:
     images: ImageCatalog
     cache_dir: Path
     isolation: Isolation = field(default_factory=probe_isolation)
+    launcher: Launcher = field(default_factory=Launcher)
     stop_grace_seconds: float = 30.0
 
 

@@ -1,26 +1,34 @@
-"""Starts one job process with its own ``/opt/ml`` and stays beside it until nothing of the job is left.
+"""Starts job processes, each with its own ``/opt/ml``, and stays beside each until nothing of the job is left.
 
-Run by path (``python -I -S launcher.py SPEC LIFELINE STATUS``) in a process of its own; standard library only, and it
-imports nothing of ours. ``SPEC`` is a JSON file: ``argv``, ``env``, ``cwd``, ``new_user``, ``new_mounts``,
-``new_pids``, ``mounts`` (pairs of source and target) and ``keep`` (paths that stay visible where a mount hides them).
+Run by path (``python -I -S launcher.py CONTROL``), once for an engine: Python takes longer to start than everything
+that is done here for a job. Standard library only, and it imports nothing of ours. ``CONTROL`` is one end of a socket
+pair; when the other end is closed, which is also the engine's death, this process ends and its jobs' launchers go on.
+
+Each message is a line, the path of a spec as JSON, with three descriptors: the job's output, ``LIFELINE`` and
+``STATUS``. The answer is a line, ``{"pid": launcher}`` or ``{"error": text}``; then a fork of this process is the
+launcher of that job. The spec is a JSON file: ``argv``, ``env``, ``cwd``, ``new_user``, ``new_mounts``, ``new_pids``,
+``mounts`` (pairs of source and target) and ``keep`` (paths that stay visible where a mount hides them).
 
 ``LIFELINE`` is the read end of a pipe that the engine holds: ``T`` asks the job to end (SIGTERM to its process group),
 ``K`` or the end of the pipe, which is also the engine's death, kills all of it. ``STATUS`` takes one JSON line on how
-it ended: ``{"exit": code}``, ``{"signal": number}`` or ``{"error": text}`` when it could not be started.
+it ended: ``{"exit": code}``, ``{"signal": number}`` or ``{"error": text}`` when it could not be started. Its end says
+that the launcher is gone, too.
 """
 
 from __future__ import annotations
 
 import ctypes
+import gc
 import json
 import os
 import select
 import signal
+import socket
 import stat
 import sys
 import time
 
-TYPE_CHECKING = False  # importing typing would double the imports of every launch
+TYPE_CHECKING = False  # a small process is forked sooner
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
@@ -54,12 +62,58 @@ class _Libc:
             raise OSError(code, f"{what}: {os.strerror(code)}")
 
 
-def main(spec_path: str, lifeline: int, status: int) -> int:
-    """Run the job of one spec to its end; see the module's text for the arguments."""
+def main(control: int) -> int:
+    """Fork a launcher for every message; see the module's text."""
+    # Nobody waits for the launchers: the end of STATUS says that one has ended.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    gc.freeze()
+    with socket.socket(fileno=control) as connection:
+        connection.set_inheritable(False)
+        while True:
+            message, descriptors, _, _ = socket.recv_fds(connection, 65536, 3)
+            if not message:
+                return 0
+            try:
+                launcher = os.fork()
+            except OSError as error:
+                answer: dict[str, Any] = {"error": error.strerror or str(error)}
+            else:
+                if launcher == 0:
+                    connection.close()
+                    _launch(json.loads(message), *descriptors)
+                answer = {"pid": launcher}
+            for descriptor in descriptors:
+                os.close(descriptor)
+            connection.sendall(json.dumps(answer).encode() + b"\n")
+
+
+def _launch(spec_path: str, output: int, lifeline: int, status: int) -> NoReturn:
+    """Be the launcher of one job."""
+    try:
+        os.setsid()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.close(output)
+        code = run(spec_path, lifeline, status)
+    except BaseException as error:
+        _report(status, {"error": f"The job's launcher failed: {error}"})
+        code = 1
+    os._exit(code)
+
+
+def _give_up_output() -> None:
+    """Leave the job's output to the job, so that its end is seen at once."""
+    os.dup2(0, 1)
+    os.dup2(0, 2)
+
+
+def run(spec_path: str, lifeline: int, status: int) -> int:
+    """Run the job of one spec to its end."""
     os.set_inheritable(lifeline, False)
     os.set_inheritable(status, False)
     try:
-        with open(spec_path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib costs more than the whole launch
+        with open(spec_path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib is slow to import
             spec = json.load(file)
         if not spec["new_mounts"]:
             if sys.platform == "linux":
@@ -143,6 +197,7 @@ def _run_as_first_process(libc: _Libc, spec: dict[str, Any], lifeline: int, stat
             _report(status, {"error": f"The job could not be supervised: {error}"})
             os._exit(1)
     os.close(lifeline)
+    _give_up_output()
     _, raw = os.waitpid(supervisor, 0)
     if os.WIFSIGNALED(raw):
         _report(status, {"signal": os.WTERMSIG(raw)})
@@ -158,6 +213,7 @@ def _supervise(spec: dict[str, Any], lifeline: int, status: int) -> int:
     job = os.fork()
     if job == 0:
         _exec(spec, status)
+    _give_up_output()
     watched = [wake_read, lifeline]
     while True:
         ended = _reap(job)
@@ -252,11 +308,11 @@ def _signal_group(group: int, number: signal.Signals) -> None:
 
 
 def _report(status: int, outcome: dict[str, Any]) -> None:
-    try:  # noqa: SIM105 - contextlib would be one more import at every launch
+    try:  # noqa: SIM105 - a small process is forked sooner
         os.write(status, json.dumps(outcome).encode() + b"\n")
     except OSError:
         pass  # The engine is gone; there is nobody to tell.
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
+    sys.exit(main(int(sys.argv[1])))

@@ -17,6 +17,7 @@ from airflow_sm_pipelines.engine.jobs.archives import unpack_tar
 from airflow_sm_pipelines.engine.jobs.container import PROGRAMS_DIRECTORY, Container
 from airflow_sm_pipelines.engine.jobs.failures import JobFailure
 from airflow_sm_pipelines.engine.jobs.image_uri import parse_image_uri
+from airflow_sm_pipelines.engine.jobs.images import ImageCatalog, ImageError
 from airflow_sm_pipelines.engine.jobs.interpreters import Interpreter, resolve_interpreter
 from airflow_sm_pipelines.engine.jobs.storage import download, list_input
 
@@ -100,6 +101,18 @@ def plan_server(
         serving = str(PROGRAMS_DIRECTORY / "serving_program.py")
         argv = ["python", serving, _framework(repository), program, _PAYLOADS, _ANSWERS]
     return ModelServer(container, interpreter, tuple(argv), environment)
+
+
+def can_serve(definition: Mapping[str, Any], images: ImageCatalog) -> bool:
+    """Whether a container's image can be stood in for here; its artifacts may still lack the code that is needed."""
+    uri = definition.get("Image")
+    if not uri or definition.get("Mode") == "MultiModel" or parse_image_uri(uri).repository in _OTHER_CONTRACTS:
+        return False
+    try:
+        images.resolve(uri)
+    except ImageError:
+        return False
+    return True
 
 
 def _place_model(definition: Mapping[str, Any], context: JobContext, container: Container) -> None:

@@ -1,4 +1,4 @@
-"""One job process: started through the launcher, watched by its file descriptors, ended by its lifeline.
+"""Job processes: started through the launcher, watched by their file descriptors, ended by their lifelines.
 
 Belongs here: starting, asking to stop, killing, and how it ended. Does not belong here: what the job is for.
 """
@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import json
 import os
-import select
+import selectors
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
+import weakref
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
+_LAUNCHER_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,51 +80,20 @@ class ProcessEnd:
 
 
 class JobProcess:
-    """A started process. Not thread-safe: the thread that runs the job owns it."""
+    """A started process. Not thread-safe: the thread that runs the job owns it.
 
-    def __init__(self, popen: subprocess.Popen[bytes], lifeline: int, status: int) -> None:
-        self._popen = popen
+    :param launcher: the process id of its launcher.
+    :param output_fd: gives what it writes; to be read until its end.
+    :param lifeline: takes orders for the launcher.
+    :param status_fd: gives the launcher's report.
+    """
+
+    def __init__(self, launcher: int, *, output_fd: int, lifeline: int, status_fd: int) -> None:
+        self._launcher = launcher
         self._lifeline = lifeline
-        self.status_fd = status
-        self.output_fd = popen.stdout.fileno() if popen.stdout else -1
+        self.output_fd = output_fd
+        self.status_fd = status_fd
         self.end: ProcessEnd | None = None
-
-    @classmethod
-    def start(cls, plan: LaunchPlan, spec_path: Path) -> JobProcess:
-        """Start a program; ``spec_path`` is where the launcher's instructions are written.
-
-        :raises OSError: this machine refuses another process or file.
-        """
-        spec_path.write_text(json.dumps({**asdict(plan), "env": dict(plan.env)}), encoding="utf-8")
-        lifeline_read, lifeline_write = os.pipe()
-        status_read, status_write = os.pipe()
-        try:
-            command = [
-                sys.executable,
-                "-I",
-                "-S",
-                str(_LAUNCHER),
-                str(spec_path),
-                str(lifeline_read),
-                str(status_write),
-            ]
-            popen = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                env={"LANG": "C.UTF-8"},
-                pass_fds=(lifeline_read, status_write),
-                start_new_session=True,
-            )
-        except BaseException:
-            os.close(lifeline_write)
-            os.close(status_read)
-            raise
-        finally:
-            os.close(lifeline_read)
-            os.close(status_write)
-        return cls(popen, lifeline_write, status_read)
 
     def request_stop(self) -> None:
         """Ask the program to end, as SageMaker does: SIGTERM to its process group."""
@@ -134,16 +107,14 @@ class JobProcess:
         """Take the launcher's report; call it when ``status_fd`` is readable."""
         text = os.read(self.status_fd, 65536)
         if not text:
-            code = self._popen.wait()
-            self.end = ProcessEnd(error=f"The job's launcher ended unexpectedly (exit code {code}).")
+            self.end = ProcessEnd(error="The job's launcher ended unexpectedly.")
             return
         report = json.loads(text.splitlines()[0])
         self.end = ProcessEnd(report.get("exit"), report.get("signal"), report.get("error"))
 
     def wait(self, timeout_seconds: float) -> ProcessEnd | None:
         """Wait without reading output: for short programs that print little. None when the time is over."""
-        readable, _, _ = select.select([self.status_fd], [], [], timeout_seconds)
-        if readable:
+        if _wait_readable(self.status_fd, timeout_seconds):
             self.read_status()
         return self.end
 
@@ -152,16 +123,119 @@ class JobProcess:
         if self._lifeline >= 0:
             os.close(self._lifeline)
             self._lifeline = -1
+            if not self._wait_for_launcher(_LAUNCHER_SECONDS):
+                # Something still holds the status pipe, so the launcher's process id is still the launcher's.
+                with suppress(ProcessLookupError):
+                    os.kill(self._launcher, signal.SIGKILL)
+                self._wait_for_launcher(_LAUNCHER_SECONDS)
             os.close(self.status_fd)
-            if self._popen.stdout:
-                self._popen.stdout.close()
-            deadline = time.monotonic() + 10
-            with suppress(subprocess.TimeoutExpired):
-                self._popen.wait(max(0.1, deadline - time.monotonic()))
-            if self._popen.poll() is None:
-                self._popen.kill()
-                self._popen.wait()
+            os.close(self.output_fd)
+
+    def _wait_for_launcher(self, timeout_seconds: float) -> bool:
+        """Wait until nobody holds the other end of the status pipe; False when the time is over."""
+        deadline = time.monotonic() + timeout_seconds
+        while (left := deadline - time.monotonic()) > 0:
+            if _wait_readable(self.status_fd, left) and not os.read(self.status_fd, 65536):
+                return True
+        return False
 
     def _order(self, order: bytes) -> None:
         with suppress(BrokenPipeError):  # it has just ended
             os.write(self._lifeline, order)
+
+
+class Launcher:
+    """The process that starts jobs' processes; it is started when the first one is, and anew if it has died.
+
+    It may be used from several threads. It goes with this object, or with this process, however that ends.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._control: socket.socket | None = None
+        self._end: Callable[[], object] | None = None
+
+    def start(self, plan: LaunchPlan, spec_path: Path) -> JobProcess:
+        """Start a program; ``spec_path`` is where the launcher's instructions are written.
+
+        :raises OSError: this machine refuses another process or file.
+        """
+        spec_path.write_text(json.dumps({**asdict(plan), "env": dict(plan.env)}), encoding="utf-8")
+        output_read, output_write = os.pipe()
+        lifeline_read, lifeline_write = os.pipe()
+        status_read, status_write = os.pipe()
+        given = [output_write, lifeline_read, status_write]
+        try:
+            launcher = self._launch(spec_path, given)
+        except BaseException:
+            for descriptor in (output_read, lifeline_write, status_read):
+                os.close(descriptor)
+            raise
+        finally:
+            for descriptor in given:
+                os.close(descriptor)
+        return JobProcess(launcher, output_fd=output_read, lifeline=lifeline_write, status_fd=status_read)
+
+    def close(self) -> None:
+        """End the process that starts others; what it has started goes on."""
+        with self._lock:
+            self._stop()
+
+    def _launch(self, spec_path: Path, descriptors: list[int]) -> int:
+        message = json.dumps(str(spec_path)).encode() + b"\n"
+        with self._lock:
+            try:
+                control = self._control or self._start_process()
+                socket.send_fds(control, [message], descriptors)
+            except BrokenPipeError:
+                # Somebody has ended it; a new one is as good.
+                self._stop()
+                control = self._start_process()
+                socket.send_fds(control, [message], descriptors)
+            answer = b""
+            while not answer.endswith(b"\n"):
+                part = control.recv(4096)
+                if not part:
+                    self._stop()
+                    raise OSError("the process that starts jobs has ended")
+                answer += part
+        found: dict[str, Any] = json.loads(answer)
+        if "error" in found:
+            raise OSError(f"no further process: {found['error']}")
+        return int(found["pid"])
+
+    def _start_process(self) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(_LAUNCHER), str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={"LANG": "C.UTF-8"},
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+            )
+        self._control, self._end = ours, weakref.finalize(self, _end_process, process, ours)
+        return ours
+
+    def _stop(self) -> None:
+        if self._end is not None:
+            self._end()
+        self._control = self._end = None
+
+
+def _end_process(process: subprocess.Popen[bytes], control: socket.socket) -> None:
+    control.close()
+    try:
+        process.wait(_LAUNCHER_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _wait_readable(descriptor: int, timeout_seconds: float) -> bool:
+    # select() refuses descriptors above 1023, which an engine with many connections has.
+    with selectors.DefaultSelector() as selector:
+        selector.register(descriptor, selectors.EVENT_READ)
+        return bool(selector.select(timeout_seconds))

@@ -104,6 +104,17 @@ def run_processing_job(spec: JobSpec, context: JobContext, log: JobLog, stop: th
     return JobOutcome("Failed" if reason else "Completed", reason, message, log.tail, details)
 
 
+def runs_image_program(request: Mapping[str, Any]) -> bool:
+    """Whether a request without an entry point runs here: a program of ours takes the place of its image's own."""
+    if parse_image_uri(request["AppSpecification"]["ImageUri"]).repository != _ANALYZER_REPOSITORY:
+        return False
+    try:
+        _plan_analyzer(request)
+    except JobFailure:
+        return False
+    return True
+
+
 def _plan_analyzer(request: Mapping[str, Any]) -> list[str]:
     """Give the command that stands in for the model monitor's program."""
     analysis = (request.get("Environment") or {}).get("analysis_type", "DATA_QUALITY")

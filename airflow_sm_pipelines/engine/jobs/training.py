@@ -120,6 +120,16 @@ def run_training_job(spec: JobSpec, context: JobContext, log: JobLog, stop: thre
     return JobOutcome(status, reason, None, log.tail, details)
 
 
+def runs_image_program(request: Mapping[str, Any]) -> bool:
+    """Whether the program inside a request's image runs here: the built-in XGBoost, and that of notebook jobs."""
+    algorithm = request.get("AlgorithmSpecification") or {}
+    if algorithm.get("ContainerEntrypoint"):
+        return bool(algorithm["ContainerEntrypoint"] == [_NOTEBOOK_SCHEDULER])
+    count = sum(len(group.hosts) for group in plan_instance_groups(request.get("ResourceConfig") or {}))
+    image = algorithm.get("TrainingImage")
+    return bool(image) and parse_image_uri(image).repository in _XGBOOST_REPOSITORIES and count == 1
+
+
 def _plan_program(request: Mapping[str, Any], *, instance_count: int) -> tuple[list[str], bool]:
     """Give the command of the job, and whether it is the built-in XGBoost algorithm."""
     algorithm = request["AlgorithmSpecification"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from airflow_sm_pipelines.engine.jobs import Isolation, IsolationMode
-from airflow_sm_pipelines.engine.jobs.process import JobProcess, LaunchPlan
+from airflow_sm_pipelines.engine.jobs.process import Launcher, LaunchPlan
 
 
 def run_shell(script: str, isolation: Isolation, directory: Path, *, keep: tuple[str, ...] = ()) -> int | None:
@@ -27,7 +27,7 @@ def run_shell(script: str, isolation: Isolation, directory: Path, *, keep: tuple
         mounts=((str(directory / "opt-ml"), "/opt/ml"), (str(directory / "tmp"), "/tmp")),
         keep=(str(directory / "result"), *keep),
     )
-    process = JobProcess.start(plan, directory / "launch.json")
+    process = Launcher().start(plan, directory / "launch.json")
     try:
         end = process.wait(20)
     finally:
@@ -79,7 +79,7 @@ def test_processes_of_the_machine_are_out_of_sight(isolation: Isolation, tmp_pat
 
 def test_a_program_that_is_not_there_is_an_error_and_no_exit_code(tmp_path: Path) -> None:
     plan = LaunchPlan(argv=("no-such-program",), env={"PATH": "/usr/bin"}, cwd="/")
-    process = JobProcess.start(plan, tmp_path / "launch.json")
+    process = Launcher().start(plan, tmp_path / "launch.json")
     end = process.wait(20)
     process.close()
     assert end is not None
@@ -92,7 +92,7 @@ def test_a_directory_that_cannot_be_mounted_is_an_error(isolation: Isolation, tm
     plan = LaunchPlan(
         argv=("true",), env={}, cwd="/", new_mounts=True, new_user=isolation.new_user, mounts=(("/no/such", "/opt/ml"),)
     )
-    process = JobProcess.start(plan, tmp_path / "launch.json")
+    process = Launcher().start(plan, tmp_path / "launch.json")
     end = process.wait(20)
     process.close()
     assert end is not None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from airflow_sm_pipelines.engine.jobs.job_environment import build_environment, rewrite_paths
+from airflow_sm_pipelines.engine.jobs.job_environment import SITE_DIRECTORY, build_environment, rewrite_paths
 
 
 @pytest.mark.parametrize(
@@ -75,3 +77,18 @@ def test_pip_finds_the_users_own_configuration_from_the_jobs_home(tmp_path: Path
 def test_the_sdk_is_told_to_keep_its_usage_data(tmp_path: Path) -> None:
     seen = build(tmp_path, {})
     assert "TelemetryOptOut: true" in Path(seen["SAGEMAKER_USER_CONFIG_OVERRIDE"]).read_text()
+
+
+def test_the_sitecustomize_of_an_image_still_runs_and_its_errors_are_told(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import os, sys\nsys.path.append('/theirs')\nprint('theirs', end=' ')\n")
+    command = [sys.executable, "-c", "import sys; print(sys.path[-1], sys.path[1:3])"]
+
+    def run() -> subprocess.CompletedProcess[str]:
+        env = {"PYTHONPATH": f"{SITE_DIRECTORY}:{tmp_path}", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
+        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+
+    assert run().stdout == f"theirs /theirs {[str(SITE_DIRECTORY), str(tmp_path)]}\n"
+    (tmp_path / "sitecustomize.py").write_text("import no_such_module\n")
+    assert "No module named 'no_such_module'" in run().stderr
+    (tmp_path / "sitecustomize.py").unlink()
+    assert run().stderr == ""

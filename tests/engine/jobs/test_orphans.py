@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_sm_pipelines.engine.jobs import Isolation, IsolationMode
-from airflow_sm_pipelines.engine.jobs.process import JobProcess, LaunchPlan
+from airflow_sm_pipelines.engine.jobs.process import Launcher, LaunchPlan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,10 +36,11 @@ time.sleep(float(sys.argv[2]))
 
 ENGINE = """
 import sys, pathlib, time
-from airflow_sm_pipelines.engine.jobs.process import JobProcess, LaunchPlan
+from airflow_sm_pipelines.engine.jobs.process import Launcher, LaunchPlan
 plan = LaunchPlan(argv=(sys.executable, '-c', sys.argv[1], sys.argv[2], '600'), env={}, cwd='/',
                   new_mounts=sys.argv[4] == '1', new_user=sys.argv[5] == '1', new_pids=sys.argv[4] == '1')
-process = JobProcess.start(plan, pathlib.Path(sys.argv[3]))
+launcher = Launcher()
+process = launcher.start(plan, pathlib.Path(sys.argv[3]))
 time.sleep(600)
 """
 
@@ -54,6 +55,15 @@ def living(marker: str) -> list[int]:
             except OSError:
                 continue
     return found
+
+
+def launchers_of(parent: int) -> list[int]:
+    """The processes that a process has for starting jobs."""
+    return [
+        pid
+        for pid in living("launcher.py")
+        if int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) == parent
+    ]
 
 
 def wait_until(is_met: Callable[[], bool], seconds: float = 15) -> bool:
@@ -78,7 +88,7 @@ def plan_options(request: pytest.FixtureRequest, isolation: Isolation) -> dict[s
 def test_a_daemon_ends_with_the_program_that_left_it(tmp_path: Path, plan_options: dict[str, bool]) -> None:
     marker = str(tmp_path / "up")
     plan = LaunchPlan(argv=(sys.executable, "-c", DAEMON, marker, "0"), env={}, cwd="/", **plan_options)
-    process = JobProcess.start(plan, tmp_path / "launch.json")
+    process = Launcher().start(plan, tmp_path / "launch.json")
     end = process.wait(20)
     process.close()
     assert end is not None
@@ -90,7 +100,7 @@ def test_a_daemon_ends_with_the_program_that_left_it(tmp_path: Path, plan_option
 def test_closing_kills_a_program_and_its_daemon(tmp_path: Path, plan_options: dict[str, bool]) -> None:
     marker = str(tmp_path / "up")
     plan = LaunchPlan(argv=(sys.executable, "-c", DAEMON, marker, "600"), env={}, cwd="/", **plan_options)
-    process = JobProcess.start(plan, tmp_path / "launch.json")
+    process = Launcher().start(plan, tmp_path / "launch.json")
     assert wait_until(Path(marker).exists)
     process.close()
     assert wait_until(lambda: living(marker) == []), living(marker)
@@ -103,7 +113,27 @@ def test_nothing_is_left_when_the_engine_is_killed(tmp_path: Path, plan_options:
     try:
         assert wait_until(Path(marker).exists)
         assert len(living(marker)) >= 3
+        (launcher,) = launchers_of(engine.pid)
     finally:
         engine.send_signal(signal.SIGKILL)
         engine.wait(10)
     assert wait_until(lambda: living(marker) == []), living(marker)
+    assert wait_until(lambda: launcher not in living("launcher.py"))
+
+
+def test_a_launcher_that_somebody_kills_takes_no_job_with_it_and_is_replaced(tmp_path: Path) -> None:
+    launcher = Launcher()
+    before = launchers_of(os.getpid())
+    waits = LaunchPlan(argv=("/bin/sleep", "600"), env={}, cwd="/")
+    runs = launcher.start(waits, tmp_path / "first.json")
+    (first,) = set(launchers_of(os.getpid())) - set(before)
+    os.kill(first, signal.SIGKILL)
+    assert wait_until(lambda: first not in living("launcher.py"))
+    fails = launcher.start(LaunchPlan(argv=("/bin/sh", "-c", "exit 3"), env={}, cwd="/"), tmp_path / "second.json")
+    runs.request_stop()
+    ends = [process.wait(20) for process in (runs, fails)]
+    for process in (runs, fails):
+        process.close()
+    launcher.close()
+    assert [end and (end.signal_number, end.exit_code) for end in ends] == [(signal.SIGTERM, None), (None, 3)]
+    assert launchers_of(os.getpid()) == before

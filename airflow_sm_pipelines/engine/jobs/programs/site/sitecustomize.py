@@ -57,15 +57,23 @@ def _redirect(session_class: Any) -> None:
 
 def _run_shadowed() -> None:
     """Run the sitecustomize of the environment that this file stands before."""
-    import importlib.machinery
-    import importlib.util
-
-    # os.path and no pathlib, here and below: this runs at every start of Python in a job.
+    # os.path and no pathlib or importlib, here and below: this runs at every start of Python in a job.
     here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
-    others = [path for path in sys.path if os.path.abspath(path or ".") != here]  # noqa: PTH100
-    spec = importlib.machinery.PathFinder.find_spec("sitecustomize", others)
-    if spec is not None and spec.loader is not None:
-        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    entry = next((path for path in sys.path if os.path.abspath(path or ".") == here), None)  # noqa: PTH100
+    if entry is None:
+        return
+    place = sys.path.index(entry)
+    ours = sys.modules.pop("sitecustomize", None)
+    del sys.path[place]
+    try:
+        import sitecustomize  # noqa: F401 - the next one on the path
+    except ImportError as error:
+        if error.name != "sitecustomize":
+            raise
+    finally:
+        sys.path.insert(place, entry)
+        if ours is not None:
+            sys.modules.setdefault("sitecustomize", ours)
 
 
 if os.environ.get("AWS_ENDPOINT_URL"):
