@@ -8,12 +8,14 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 
 @dataclass
@@ -111,8 +113,14 @@ def airflow_environment(home: Path) -> dict[str, str]:
 
 
 def migrate(home: Path) -> None:
-    """Make the database of a new Airflow home."""
+    """Make the database of a new Airflow home; the migrations run once in each process of tests."""
     home.mkdir(parents=True, exist_ok=True)
+    shutil.copy(_migrated_database(), home / "airflow.db")
+
+
+@cache
+def _migrated_database() -> Path:
+    home = Path(tempfile.mkdtemp(prefix="airflow-template-", dir=os.environ["AIRFLOW_HOME"]))
     subprocess.run(
         [sys.executable, "-m", "airflow", "db", "migrate"],
         env=airflow_environment(home),
@@ -121,6 +129,7 @@ def migrate(home: Path) -> None:
         stderr=subprocess.STDOUT,
         timeout=300,
     )
+    return home / "airflow.db"
 
 
 def _decode(value: Any) -> Any:
