@@ -66,7 +66,7 @@ def _run_shadowed() -> None:
     ours = sys.modules.pop("sitecustomize", None)
     del sys.path[place]
     try:
-        import sitecustomize  # noqa: F401 - the next one on the path
+        __import__("sitecustomize")  # the next one on the path
     except ImportError as error:
         if error.name != "sitecustomize":
             raise
