@@ -232,7 +232,10 @@ class FakeSageMaker:
     def op_UpdatePipelineVersion(self, request: dict[str, Any]) -> dict[str, Any]:
         pipeline = self._pipeline(request["PipelineArn"])
         versions, number = pipeline["versions"], request["PipelineVersionId"]
-        operations = request["PipelineVersionAliasOperations"]
+        operations = request.get("PipelineVersionAliasOperations", {})
+        versions[number - 1] |= {
+            key: request[key] for key in ("PipelineVersionDisplayName", "PipelineVersionDescription") if key in request
+        }
         for alias in operations.get("Add", ()):
             if any(alias in version["aliases"] for version in versions):
                 raise Refusal("ConflictException", f"alias {alias} is taken")

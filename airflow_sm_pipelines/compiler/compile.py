@@ -71,6 +71,7 @@ def compile_pipeline(
     aws_environment: Mapping[str, str],
     cache_dir: Path | None,
     timeout_seconds: float = 600,
+    working_folder: Path | None = None,
     log: Callable[[str], None],
 ) -> CompiledPipeline:
     """Run a SageMaker SDK script's function in an interpreter of its own and give the pipeline it returns.
@@ -88,6 +89,7 @@ def compile_pipeline(
     :param aws_environment: credentials, ``AWS_ENDPOINT_URL`` and the like for the child, which gets no others.
     :param cache_dir: see :func:`~airflow_sm_pipelines.environments.default_cache_dir`.
     :param timeout_seconds: for the script; installing its requirements has a limit of its own.
+    :param working_folder: where the script runs; its own folder where not given.
     :param log: gets the output of uv, the SDK and the script, line by line, as it comes.
     :raises CompileError: one of its subclasses, by cause.
     """
@@ -111,6 +113,7 @@ def compile_pipeline(
         {
             "content": content,
             "path": str(script),
+            **({} if working_folder is None else {"working_folder": str(working_folder)}),
             "interpreter": python.identity,
             "worker": file_digest(_WORKER),
             "account": _account(role_arn, aws_environment),
@@ -128,7 +131,8 @@ def compile_pipeline(
         "script": str(script),
         "name_seed": json_digest(content),
     }
-    answer = _run_worker(str(target), python.path, request, env, timeout_seconds, log)
+    folder = working_folder or script.parent
+    answer = _run_worker(str(target), python.path, request, env, folder, timeout_seconds, log)
     try:
         cache.store(key, answer)
     except OSError as error:
@@ -161,6 +165,7 @@ def _run_worker(
     python: Path,
     request: Mapping[str, Any],
     env: Mapping[str, str],
+    folder: Path,
     timeout_seconds: float,
     log: Callable[[str], None],
 ) -> dict[str, Any]:
@@ -171,9 +176,7 @@ def _run_worker(
         # `-I`: the script's folder is put on the path by the worker, ours is not on it.
         command = [str(python), "-I", "-u", str(_WORKER), str(asked), str(answered)]
         try:
-            outcome = run_child(
-                command, env=env, cwd=Path(request["script"]).parent, timeout_seconds=timeout_seconds, log=log
-            )
+            outcome = run_child(command, env=env, cwd=folder, timeout_seconds=timeout_seconds, log=log)
         except OSError as error:
             raise ScriptEnvironmentError(f"Cannot start {python} for {reference}: {error.strerror}.") from error
         if outcome.is_timed_out:

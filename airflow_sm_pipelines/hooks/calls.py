@@ -125,6 +125,15 @@ class PipelineCalls:
                 PipelineArn=pipeline_arn, PipelineVersionId=version_id, PipelineVersionAliasOperations=operations
             )
 
+    def describe_version_as(
+        self, pipeline_arn: str, version_id: int, *, display_name: str | None, description: str | None
+    ) -> None:
+        """Give a version a display name and a description; None leaves what it has."""
+        named = {"PipelineVersionDisplayName": display_name, "PipelineVersionDescription": description}
+        request = {key: value for key, value in named.items() if value is not None}
+        with mapped_errors("UpdatePipelineVersion", f"{pipeline_arn} version {version_id}"):
+            self.conn.update_pipeline_version(PipelineArn=pipeline_arn, PipelineVersionId=version_id, **request)
+
     def list_pipelines(self, *, prefix: str = "") -> list[PipelineSummary]:
         """Every pipeline of the account and region whose name begins so, newest first."""
         request = {"PipelineNamePrefix": prefix} if prefix else {}

@@ -75,9 +75,23 @@ def resolve_path(text: str, *, folder: str) -> Path:
     return path if path.is_absolute() else Path(folder) / path
 
 
+def resolve_code_path(pipeline: Any, *, folder: str) -> Path | None:
+    """The file that a pipeline comes from; None for what is not a file of this machine.
+
+    :raises DefinitionError: if the source has no known form.
+    """
+    kind = parse_source(pipeline)
+    if kind is SourceKind.SCRIPT:
+        return resolve_path(str(pipeline).strip().rpartition(":")[0], folder=folder)
+    return resolve_path(str(pipeline).strip(), folder=folder) if kind is SourceKind.FILE else None
+
+
 @dataclass(frozen=True, slots=True)
 class ScriptSettings:
-    """What a pipeline script is compiled with."""
+    """What a pipeline script is compiled with.
+
+    :param working_folder: where it runs; its own folder where not given.
+    """
 
     config: Mapping[str, Any] | None
     role_arn: str | None
@@ -85,6 +99,7 @@ class ScriptSettings:
     default_bucket: str | None
     interpreter: str | None
     timeout_seconds: float
+    working_folder: str | None = None
 
 
 def load_definition(
@@ -133,6 +148,7 @@ def _compile(
         aws_environment=hook.child_environment(),
         cache_dir=None,
         timeout_seconds=settings.timeout_seconds,
+        working_folder=None if settings.working_folder is None else Path(settings.working_folder),
         log=log,
     )
     log(

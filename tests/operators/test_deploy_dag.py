@@ -68,6 +68,10 @@ def test_deploying_writes_only_what_changed(fake: FakeSageMaker, dag_runner: Dag
     assert result.xcom("changed", "pipeline_version_id") == 2
     assert fake.count("CreatePipeline") == fake.count("UpdatePipeline") == 1
     assert [version["aliases"] for version in fake.pipelines["p"]["versions"]] == [[], ["staging"]]
+    first, second = fake.pipelines["p"]["versions"]
+    assert first["PipelineVersionDisplayName"].startswith("deploying-create-manual-")
+    assert first["PipelineVersionDescription"].startswith("Deployed by Airflow: DAG deploying, run manual__")
+    assert second["PipelineVersionDescription"].endswith(", task changed")
     assert fake.pipelines["p"]["Tags"] == [{"Key": "team", "Value": "ml"}]
 
     (execution,) = fake.executions_of("p")
