@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 GATHER_SECONDS = 0.5
 """A new wait is looked at this soon; waits that begin together share the look."""
 
+SAFETY_LOOKS = 10
+"""How many of an author's intervals lie between two looks while events say when to look."""
+
+MAX_SAFETY_SECONDS = 600.0
+"""What lies between them at most, unless the author's interval is longer."""
+
 QUICK_LOOKS_PER_SECOND = 0.5
 """Looks that are sooner than an author's ``waiter_delay`` asks for, so that a short execution is noticed at once."""
 
@@ -51,6 +57,7 @@ class WatchedPipeline:
 
     :param waits: by execution ARN; several tasks may wait for one execution.
     :param started: when an execution started, once the service has said it.
+    :param told: executions that an event says have ended.
     :param due: when to look next.
     :param is_listable: False once the service has refused to list its executions.
     :param failures: refused looks in a row.
@@ -59,6 +66,7 @@ class WatchedPipeline:
     arn: str
     waits: dict[str, list[Wait]] = field(default_factory=dict)
     started: dict[str, datetime] = field(default_factory=dict)
+    told: dict[str, None] = field(default_factory=dict)
     due: float = 0.0
     is_listable: bool = True
     failures: int = 0
@@ -122,6 +130,7 @@ class WatchBoard:
         if not waits:
             del pipeline.waits[wait.arn]
             pipeline.started.pop(wait.arn, None)
+            pipeline.told.pop(wait.arn, None)
         if not pipeline.waits:
             del self._pipelines[pipeline.arn]
         return True
@@ -150,6 +159,40 @@ class WatchBoard:
     def next_pipeline(self) -> WatchedPipeline | None:
         """The pipeline that is to be looked at first."""
         return min(self._pipelines.values(), key=lambda pipeline: pipeline.due, default=None)
+
+    def is_awaited(self, arn: str) -> bool:
+        """Whether anybody waits for an execution."""
+        pipeline = self._pipelines.get(parse_pipeline_arn(arn))
+        return pipeline is not None and arn in pipeline.waits
+
+    def tell(self, arn: str) -> None:
+        """Note that an event says that an execution has ended: it is to be looked at now."""
+        pipeline = self._pipelines.get(parse_pipeline_arn(arn))
+        if pipeline is not None and arn in pipeline.waits:
+            pipeline.told[arn] = None
+
+    @property
+    def has_told(self) -> bool:
+        """Whether :meth:`take_told` has any."""
+        return any(pipeline.told and not pipeline.failures for pipeline in self._pipelines.values())
+
+    def take_told(self) -> tuple[WatchedPipeline, list[str]] | None:
+        """Executions of one pipeline that are to be looked at now.
+
+        One whose last look was refused is looked at as a whole when it is due.
+        """
+        for pipeline in self._pipelines.values():
+            if pipeline.told and not pipeline.failures:
+                arns = list(pipeline.told)
+                pipeline.told.clear()
+                return pipeline, arns
+        return None
+
+    def look_soon(self, now: float) -> None:
+        """Have every pipeline looked at now, except where looks are refused."""
+        for pipeline in self._pipelines.values():
+            if not pipeline.failures:
+                pipeline.due = min(pipeline.due, now)
 
     def next_progress(self, now: float) -> Wait | None:
         """The wait whose steps are most overdue for a look."""
@@ -182,18 +225,35 @@ class WatchBoard:
         due = min((pipeline.due for pipeline in self._pipelines.values()), default=inf)
         return min(due, self.next_progress_due(), self.next_deadline())
 
-    def looked(self, pipeline: WatchedPipeline, *, now: float) -> None:
-        """Plan the next look, after an answered one.
+    def looked(self, pipeline: WatchedPipeline, *, now: float, has_events: bool = False) -> None:
+        """Plan the next look, after an answered one at all its executions.
 
         A young execution is looked at sooner than its author's interval, but all such looks together stay under
-        :data:`QUICK_LOOKS_PER_SECOND`.
+        :data:`QUICK_LOOKS_PER_SECOND`. Where events say when to look, looks are only for what they might miss.
         """
         pipeline.failures = 0
-        if pipeline.waits:
-            delay = pipeline.waiter_delay()
-            quick = plan_delay(elapsed_seconds=now - pipeline.youngest(), waiter_delay=delay)
-            share = len(self._pipelines) / QUICK_LOOKS_PER_SECOND
-            pipeline.due = now + min(delay, max(quick, share))
+        if not pipeline.waits:
+            return
+        delay = pipeline.waiter_delay()
+        if has_events:
+            pipeline.due = now + max(min(SAFETY_LOOKS * delay, MAX_SAFETY_SECONDS), delay)
+            return
+        quick = plan_delay(elapsed_seconds=now - pipeline.youngest(), waiter_delay=delay)
+        share = len(self._pipelines) / QUICK_LOOKS_PER_SECOND
+        pipeline.due = now + min(delay, max(quick, share))
+
+    def looked_at_told(self, pipeline: WatchedPipeline, arns: list[str], *, now: float) -> None:
+        """Plan the next look, after one at executions of which events said that they had ended.
+
+        Those that had not, in the API's eyes, are looked at again after the author's interval.
+        """
+        if any(arn in pipeline.waits for arn in arns):
+            pipeline.due = min(pipeline.due, now + pipeline.waiter_delay())
+
+    def hasten_progress(self, arn: str, *, now: float) -> None:
+        """Have an execution's steps looked at now, if anybody wants to know them."""
+        for wait in self.curious(arn):
+            wait.progress_due = min(wait.progress_due, now)
 
     def refused(self, pipeline: WatchedPipeline, *, delay_seconds: float, now: float) -> None:
         """Plan the next look, after one that got no answer."""

@@ -20,7 +20,8 @@ from airflow_sm_pipelines.hooks.tokens import make_stop_token
 from airflow_sm_pipelines.hooks.waiting import ProgressLog
 from airflow_sm_pipelines.hooks.watch import ExecutionWatch, error_event
 from airflow_sm_pipelines.triggers.board import Wait
-from airflow_sm_pipelines.triggers.watcher import WatcherRegistry, make_watcher_key, summary_event
+from airflow_sm_pipelines.triggers.watcher import summary_event
+from airflow_sm_pipelines.triggers.watchers import WatcherRegistry, make_watcher_key
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

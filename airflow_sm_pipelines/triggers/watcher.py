@@ -6,9 +6,7 @@ hundred executions of a pipeline at once. What a list does not show is described
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import threading
 import time
 from contextlib import contextmanager
@@ -26,12 +24,16 @@ from airflow_sm_pipelines.hooks.reports import ExecutionReport, parse_execution_
 from airflow_sm_pipelines.hooks.waiting import plan_backoff
 from airflow_sm_pipelines.hooks.watch import UNREACHABLE_CODES, error_event
 from airflow_sm_pipelines.triggers.board import Wait, WatchBoard, WatchedPipeline
+from airflow_sm_pipelines.triggers.event_feed import EXTRA
 from airflow_sm_pipelines.triggers.pace import CallPace
+from airflow_sm_pipelines.triggers.trust import EventTrust
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from airflow_sm_pipelines.hooks.events import StatusChange
     from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.triggers.event_feed import EventFeeds
 
 MAX_SILENT_SECONDS = 900.0
 """How long an endpoint may be unreachable before every wait on it ends with an error."""
@@ -47,9 +49,10 @@ class PipelineWatcher:
     """Watches executions through one hook, in a thread that lives as long as somebody waits.
 
     :param make_hook: makes the hook; called in the watcher's thread, and again when credentials were refused.
+    :param feeds: the readers of event queues, for a connection that names one.
     """
 
-    def __init__(self, make_hook: Callable[[], SageMakerPipelinesHook]) -> None:
+    def __init__(self, make_hook: Callable[[], SageMakerPipelinesHook], *, feeds: EventFeeds | None = None) -> None:
         """Call nothing; the thread starts with the first wait."""
         self._make_hook = make_hook
         self._hook: SageMakerPipelinesHook | None = None
@@ -57,9 +60,12 @@ class PipelineWatcher:
         self._changed = threading.Condition()
         self._board = WatchBoard()
         self._pace = CallPace(now=time.monotonic())
+        self._feeds = feeds
+        self._trust: EventTrust | None = None
+        self._unsubscribe: Callable[[], None] | None = None
         self._silent_since: float | None = None
         self._progress_at = 0.0
-        self._is_closing = False
+        self._is_closing = self._is_warned = False
         self._thread = threading.Thread(target=self._run, name="sm-pipelines-watcher", daemon=True)
 
     def start(self) -> None:
@@ -72,12 +78,16 @@ class PipelineWatcher:
             self._is_closing = True
             self._changed.notify_all()
         self._thread.join()
+        if self._unsubscribe is not None:
+            self._unsubscribe()
 
     def add(self, wait: Wait) -> None:
         """Begin a wait."""
         with self._changed:
             if self._board.add(wait, now=time.monotonic()):
                 self._changed.notify_all()
+            if self._trust is not None and self._trust.began(wait.arn):
+                self._say_trusted()
 
     def remove(self, wait: Wait) -> None:
         """End a wait that nobody needs any more."""
@@ -89,6 +99,58 @@ class PipelineWatcher:
         """Whether nobody waits."""
         with self._changed:
             return self._board.is_empty
+
+    # --- what the reader of events says, in its thread ---------------------------------------------------------------
+
+    def changed(self, change: StatusChange) -> None:
+        """Take note of an event: it says where to look, never what there is."""
+        arn = change.execution_arn
+        with self._changed:
+            if self._trust is None:
+                return
+            is_awaited = self._board.is_awaited(arn)
+            if self._trust.came(arn, is_end=change.is_end, is_awaited=is_awaited):
+                self._say_trusted()
+            if not is_awaited:
+                return
+            if change.step is not None:
+                self._board.hasten_progress(arn, now=time.monotonic())
+            elif change.is_end:
+                self._board.tell(arn)
+            self._changed.notify_all()
+
+    def events_failed(self, reason: str) -> None:
+        """Look as often as without events, until they come again."""
+        with self._changed:
+            if self._trust is None:
+                return
+            is_first, self._is_warned = not self._is_warned, True
+            if self._trust.lost() or is_first:
+                log.warning("No events: %s Executions are looked at as if there were none.", reason)
+                self._board.look_soon(time.monotonic())
+                self._changed.notify_all()
+
+    def _say_trusted(self) -> None:
+        self._is_warned = False
+        log.info("Events of executions come: looks are rare from now on.")
+
+    def _listen(self, hook: SageMakerPipelinesHook) -> None:
+        queue = hook.conn_config.extra_config.get(EXTRA)
+        if not queue or self._feeds is None or self._unsubscribe is not None:
+            return
+        with self._changed:
+            self._trust = EventTrust()
+        key = (hook.aws_conn_id, hook.conn_region_name)
+        self._unsubscribe = self._feeds.subscribe(key, str(queue), self._make_hook, self)
+
+    def _check_events(self, now: float) -> None:
+        if self._trust is not None and (arn := self._trust.overdue(now)) is not None:
+            log.warning(
+                "Execution %s has ended, but its event has not come: executions are looked at as often as without "
+                "events, until these come again.",
+                arn,
+            )
+            self._board.look_soon(now)
 
     # --- the thread -------------------------------------------------------------------------------------------------
 
@@ -107,18 +169,28 @@ class PipelineWatcher:
             while not self._is_closing:
                 now = time.monotonic()
                 self._expire(now)
+                self._check_events(now)
                 pipeline = self._board.next_pipeline()
                 delay: float | None = None
                 if pipeline is not None:
                     pause = self._pace.delay(now)
+                    told = self._board.take_told() if pause <= 0 else None
+                    if told is not None:
+                        return lambda: self._look_at_told(*told)
                     if pipeline.due <= now and pause <= 0:
                         arns = list(pipeline.waits)
+                        pipeline.told.clear()
                         return lambda: self._look(pipeline, arns)
                     wait = self._board.next_progress(now) if self._progress_at <= now and pause <= 0 else None
                     if wait is not None:
                         return lambda: self._look_at_steps(wait)
                     calls = min(pipeline.due, max(self._board.next_progress_due(), self._progress_at))
-                    delay = max(min(max(calls, now + pause), self._board.next_deadline()) - now, 0.001)
+                    moments = [max(calls, now + pause), self._board.next_deadline()]
+                    if self._board.has_told:
+                        moments.append(now + pause)
+                    if self._trust is not None:
+                        moments.append(self._trust.next_overdue())
+                    delay = max(min(moments) - now, 0.001)
                 self._changed.wait(delay)
         return None
 
@@ -127,20 +199,32 @@ class PipelineWatcher:
             wait.finish({"kind": "timeout", "execution_arn": wait.arn, "status": "Executing", "failure_reason": None})
 
     def _look(self, pipeline: WatchedPipeline, arns: list[str]) -> None:
-        """Look at every execution of a pipeline that is waited for: in lists while these pay, else one by one."""
+        """Look at every execution of a pipeline that is waited for."""
+        if self._look_at(pipeline, arns):
+            with self._changed:
+                has_events = self._trust is not None and self._trust.is_trusted
+                self._board.looked(pipeline, now=time.monotonic(), has_events=has_events)
+
+    def _look_at_told(self, pipeline: WatchedPipeline, arns: list[str]) -> None:
+        """Look at the executions of which an event says that they have ended."""
+        if self._look_at(pipeline, arns):
+            with self._changed:
+                self._board.looked_at_told(pipeline, arns, now=time.monotonic())
+
+    def _look_at(self, pipeline: WatchedPipeline, arns: list[str]) -> bool:
+        """Look at executions of a pipeline, in lists while these pay, else one by one; whether there were answers."""
         missing = dict.fromkeys(arns)
         try:
             if len(missing) > 1 and pipeline.is_listable:
                 self._look_at_lists(pipeline, missing)
             for arn in list(missing):
                 if self._is_closing:
-                    return
+                    return False
                 self._look_at_one(pipeline, arn)
         except PipelineUnavailableError as error:
             self._unavailable(pipeline, error)
-            return
-        with self._changed:
-            self._board.looked(pipeline, now=time.monotonic())
+            return False
+        return True
 
     def _look_at_lists(self, pipeline: WatchedPipeline, missing: dict[str, None]) -> None:
         request: dict[str, Any] = {"PipelineName": pipeline.arn}
@@ -202,6 +286,9 @@ class PipelineWatcher:
 
     def _saw(self, pipeline: WatchedPipeline, report: ExecutionReport, started: Any) -> None:
         if report.is_terminal:
+            with self._changed:
+                if self._trust is not None and report.arn in pipeline.started:
+                    self._trust.ended(report.arn, now=time.monotonic())
             self._end(report.arn, summary_event(report))
         else:
             with self._changed:
@@ -228,6 +315,7 @@ class PipelineWatcher:
             self._pace.take(time.monotonic())
         if self._hook is None:
             self._hook, self._hook_made = self._make_hook(), time.monotonic()
+            self._listen(self._hook)
         try:
             yield self._hook
         except PipelineUnavailableError as error:
@@ -252,55 +340,6 @@ class PipelineWatcher:
             delay = plan_backoff(failures=min(pipeline.failures, 4), waiter_delay=1)
             self._board.refused(pipeline, delay_seconds=delay, now=now)
         log.warning("%s Looking again in %.0f s, at most %.1f calls a second.", error, delay, self._pace.rate)
-
-
-class WatcherRegistry:
-    """The watchers of this process, by connection; each is started by its first wait and closed after its last."""
-
-    def __init__(self) -> None:
-        """Begin with none."""
-        self._lock = threading.Lock()
-        self._watchers: dict[tuple[object, ...], tuple[PipelineWatcher, int]] = {}
-
-    def __len__(self) -> int:
-        """How many watchers there are."""
-        with self._lock:
-            return len(self._watchers)
-
-    def acquire(
-        self, key: tuple[object, ...], make_hook: Callable[[], SageMakerPipelinesHook]
-    ) -> tuple[PipelineWatcher, Callable[[], PipelineWatcher | None]]:
-        """The watcher for a connection, and what to call, once, when the wait is over.
-
-        That call gives the watcher if nobody uses it any more: the caller then closes it, off the event loop.
-        """
-        key = (os.getpid(), *key)  # a forked child has the entry, but not the thread
-        with self._lock:
-            watcher, users = self._watchers.get(key, (None, 0))
-            if watcher is None:
-                watcher = PipelineWatcher(make_hook)
-                watcher.start()
-            self._watchers[key] = (watcher, users + 1)
-        return watcher, lambda: self._release(key)
-
-    def _release(self, key: tuple[object, ...]) -> PipelineWatcher | None:
-        with self._lock:
-            watcher, users = self._watchers[key]
-            if users > 1:
-                self._watchers[key] = (watcher, users - 1)
-                return None
-            del self._watchers[key]
-        return watcher
-
-
-def make_watcher_key(
-    *, aws_conn_id: str | None, region_name: str | None, verify: bool | str | None, botocore_config: Any
-) -> tuple[object, ...]:
-    """What two waits must have in common to share a watcher: all that decides where and as whom calls go.
-
-    A connection names its endpoint, so connection and region cover it; the environment's is the process's.
-    """
-    return (aws_conn_id, region_name, verify, json.dumps(botocore_config, sort_keys=True, default=str))
 
 
 def summary_event(report: ExecutionReport) -> dict[str, Any]:

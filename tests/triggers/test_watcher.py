@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_sm_pipelines.hooks.events import StatusChange
 from airflow_sm_pipelines.triggers import board as board_module
 from airflow_sm_pipelines.triggers import execution as execution_module
 from airflow_sm_pipelines.triggers import watcher as watcher_module
 from airflow_sm_pipelines.triggers.execution import WATCHERS, SageMakerPipelineExecutionTrigger
 from airflow_sm_pipelines.triggers.pace import CallPace
+from airflow_sm_pipelines.triggers.trust import EventTrust
+from airflow_sm_pipelines.triggers.watcher import PipelineWatcher
 from tests.airflow_fakes import FakeSageMaker, Fault, aws_environment, open_fake
 
 if TYPE_CHECKING:
@@ -126,6 +130,35 @@ def test_throttling_slows_the_watcher_down_and_loses_nothing(
     arns = start(fake, "p", 5, ["Executing", "Succeeded"]) + start(fake, "q", 5, ["Executing", "Succeeded"])
     fake.fail_next("ListPipelineExecutions", Fault("ThrottlingException", times=4))
     assert [event["status"] for event in fire(*map(make_trigger, arns))] == ["Succeeded"] * 10
+
+
+def test_many_ends_that_events_announce_take_a_list_call_and_wait_while_calls_are_refused(
+    fake: FakeSageMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watcher_module, "plan_backoff", lambda **_: 0.2)
+    arns = start(fake, "p", 30, ["Executing", "Succeeded"])
+    fake.fail_next("ListPipelineExecutions", Fault("InternalFailure"))
+    found: dict[str, str] = {}
+    watcher = PipelineWatcher(make_trigger(arns[0])._watching_hook)
+    watcher._trust = EventTrust()
+    for arn in arns:
+        watcher.add(
+            board_module.Wait(arn, 3600, finish=lambda event: found.update({event["execution_arn"]: event["status"]}))
+        )
+    for arn in arns:
+        watcher.changed(StatusChange(arn, "Succeeded"))
+    watcher.start()
+    deadline = time.monotonic() + 20
+    while len(found) < len(arns):
+        assert time.monotonic() < deadline
+        if fake.count("ListPipelineExecutions") == 2:
+            for arn in arns:
+                watcher.changed(StatusChange(arn, "Succeeded"))
+        time.sleep(0.01)
+    watcher.close()
+    assert set(found.values()) == {"Succeeded"}
+    assert fake.count("ListPipelineExecutions") == 3
+    assert fake.count("DescribePipelineExecution") == 0
 
 
 def test_a_deadline_ends_one_wait_and_not_the_others(fake: FakeSageMaker) -> None:
