@@ -6,7 +6,6 @@ the beginning under the same name: its process died with the engine, and its out
 
 from __future__ import annotations
 
-import shutil
 import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -32,8 +31,8 @@ from airflow_sm_pipelines.engine.tuning.tuning_run import TuningRun
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
+    from airflow_sm_pipelines.engine.job_directories import JobDirectories
     from airflow_sm_pipelines.engine.services import EngineServices
 
 ACTIVE_STATUSES = ("InProgress", "Stopping")
@@ -54,10 +53,10 @@ class JobEnd:
 class JobHost:
     """Creates, runs and stops processing, training, transform and tuning jobs."""
 
-    def __init__(self, store: Store, services: EngineServices, *, directory: Path) -> None:
+    def __init__(self, store: Store, services: EngineServices, *, directories: JobDirectories) -> None:
         self._store = store
         self._services = services
-        self._directory = directory
+        self._directories = directories
         self._arns = ArnFactory(services.region, services.account_id)
         self._stops: dict[tuple[str, str], threading.Event] = {}
         self._lock = threading.Lock()
@@ -126,9 +125,8 @@ class JobHost:
                 self._save(record, started_job_document(kind, record.document, now=self._services.clock()))
             if kind is TUNING:
                 return self._run_tuning(record, stop)
-            directory = self._directory / name
             # What a run before a crash left there must not be taken for this run's.
-            shutil.rmtree(directory, ignore_errors=True)
+            directory = self._directories.claim(name)
             spec = JobSpec(
                 kind=kind.name,  # type: ignore[arg-type]
                 name=name,
@@ -140,7 +138,7 @@ class JobHost:
             outcome = self._services.run_job(spec, self._services.job_context(kind.log_group), stop)
             if self._closing.is_set() and outcome.status != "Completed":
                 raise Interrupted
-            shutil.rmtree(directory, ignore_errors=True)
+            self._directories.give_up(directory)
             return self._end(
                 kind,
                 name,

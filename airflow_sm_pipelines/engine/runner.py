@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition import ForEachStep
 from airflow_sm_pipelines.definition.status import ExecutionStatus, StepStatus
+from airflow_sm_pipelines.engine.job_directories import JobDirectories
 from airflow_sm_pipelines.engine.job_documents import JOB_KINDS, JobKind
 from airflow_sm_pipelines.engine.job_host import Interrupted, JobHost
 from airflow_sm_pipelines.engine.live_execution import LiveExecution
@@ -52,7 +53,8 @@ class Runner:
         jobs_directory: Path,
         max_workers: int,
     ) -> None:
-        self.jobs = JobHost(store, services, directory=jobs_directory)
+        self._directories = JobDirectories(jobs_directory)
+        self.jobs = JobHost(store, services, directories=self._directories)
         self._store = store
         self._services = services
         self._definitions = definitions
@@ -66,6 +68,7 @@ class Runner:
 
     def start(self) -> None:
         """Start the threads and go on with every execution and job that was open when the last engine ended."""
+        self._directories.start()
         for execution_id in self._store.executions.open_ids():
             self.wake(execution_id)
         for kind, name in self._store.resources.standalone_active_jobs(list(JOB_KINDS)):
@@ -82,6 +85,7 @@ class Runner:
         for live in self._live.values():
             live.stop_all()
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self._directories.close()
 
     def wake(self, execution_id: str) -> None:
         """Have the driver look at an execution soon."""
