@@ -49,10 +49,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 
 @pytest.fixture(scope="module")
 def server_with_image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """An endpoint whose table of images maps `IMAGE` and the model monitor's to the interpreter of the tests."""
+    """An endpoint where `IMAGE` and the images of the model monitor and of Clarify are the tests' interpreter."""
     folder = tmp_path_factory.mktemp("images")
     table = folder / "images.toml"
-    names = ("tests-python", "sagemaker-model-monitor-analyzer")
+    names = ("tests-python", "sagemaker-model-monitor-analyzer", "sagemaker-clarify-processing")
     table.write_text(
         "".join(f'[[image]]\nmatch = "{name}"\ninterpreter = {json.dumps(sys.executable)}\n' for name in names)
     )

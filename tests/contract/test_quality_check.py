@@ -1,4 +1,4 @@
-"""QualityCheck steps through unmodified boto3: a first baseline, later checks against it, and what is refused."""
+"""QualityCheck and ClarifyCheck steps through unmodified boto3: baselines, checks against them, and what is refused."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.server import RunningServer
 
 Client = Callable[[str], Any]
+CLARIFY_IMAGE = "205585389593.dkr.ecr.us-east-1.amazonaws.com/sagemaker-clarify-processing:1.0"
 IMAGE = "156813124566.dkr.ecr.us-east-1.amazonaws.com/sagemaker-model-monitor-analyzer"
 FIRST = {"SkipCheck": True, "RegisterNewBaseline": True}
 
@@ -30,6 +31,23 @@ def data(client: Client) -> Client:
     """A bucket with a dataset, one like it, and one that drifted."""
     s3 = client("s3")
     s3.create_bucket(Bucket="quality")
+    for name, slip in (("good", 0.1), ("bad", 3.0)):
+        rng = random.Random(4)
+        rows = "".join(f"{n + rng.gauss(0, slip)},{n}\n" for n in range(300))
+        s3.put_object(Bucket="quality", Key=f"{name}/test.csv.out", Body=rows.encode())
+    for name, share in (("fair", 0.5), ("unfair", 0.2)):
+        rng = random.Random(5)
+        rows = "".join(f"{sex},{int(rng.random() < (0.5 if sex == 'M' else share))}\n" for sex in "MF" * 200)
+        s3.put_object(Bucket="quality", Key=f"{name}/people.csv", Body=rows.encode())
+    config = {
+        "dataset_type": "text/csv",
+        "headers": ["sex", "hired"],
+        "label": "hired",
+        "label_values_or_threshold": [1],
+        "facet": [{"name_or_index": "sex", "value_or_threshold": ["F"]}],
+        "methods": {"pre_training_bias": {"methods": ["CI", "DPL"]}, "report": {"name": "report", "title": "Report"}},
+    }
+    s3.put_object(Bucket="quality", Key="config/analysis_config.json", Body=json.dumps(config).encode())
     for name, mean, seed in (("base", 0, 1), ("same", 0, 2), ("moved", 3, 3)):
         rng = random.Random(seed)
         rows = "".join(f"{rng.gauss(mean, 1)},{rng.choice('ab')}\n" for _ in range(800))
@@ -167,8 +185,86 @@ def test_drift_fails_the_step_unless_violations_are_only_reported(data: Client, 
     assert passed["Metadata"]["QualityCheck"]["ViolationReport"] == "s3://quality/lenient/constraint_violations.json"
 
 
-def test_a_check_that_is_not_computed_here_fails_and_says_what_to_do(data: Client, wait: Any) -> None:
-    step = run(data, wait, "model-quality", check_step("base", "x", CheckType="MODEL_QUALITY", **FIRST))["Check"]
+def model_check_step(dataset: str, output: str, **attributes: Any) -> dict[str, Any]:
+    """A step as SDK v2 writes it, for the predictions and labels that a transform job joined."""
+    step = check_step(dataset, output, CheckType="MODEL_QUALITY", **attributes)
+    step["Arguments"]["Environment"] |= {
+        "analysis_type": "MODEL_QUALITY",
+        "problem_type": "Regression",
+        "inference_attribute": "_c0",
+        "ground_truth_attribute": "_c1",
+    }
+    return step
+
+
+def bias_check_step(dataset: str, output: str, **attributes: Any) -> dict[str, Any]:
+    """A step as SDK v2 writes it: the analysis is in a file, the container's paths are fixed."""
+    step = check_step(dataset, output, CheckType="DATA_BIAS", **attributes) | {"Type": "ClarifyCheck"}
+    del step["SuppliedBaselineStatistics"]
+    arguments = step["Arguments"]
+    del arguments["Environment"]
+    (source,) = arguments["ProcessingInputs"]
+    (result,) = arguments["ProcessingOutputConfig"]["Outputs"]
+    paths = {"config": "/opt/ml/processing/input/config", dataset: "/opt/ml/processing/input/data"}
+    arguments["ProcessingInputs"] = [
+        source
+        | {
+            "InputName": path.rpartition("/")[2],
+            "S3Input": source["S3Input"] | {"S3Uri": f"s3://quality/{prefix}", "LocalPath": path},
+        }
+        for prefix, path in paths.items()
+    ]
+    result["OutputName"] = "analysis_result"
+    arguments["AppSpecification"] = {"ImageUri": CLARIFY_IMAGE}
+    return step
+
+
+def test_a_model_that_has_become_worse_fails_the_check_of_its_quality(data: Client, wait: Any) -> None:
+    first = run(data, wait, "good-model", model_check_step("good", "model-first", **FIRST))["Check"]
+    metadata = first["Metadata"]["QualityCheck"]
+    assert (first["StepStatus"], metadata["CheckType"]) == ("Succeeded", "MODEL_QUALITY")
+    metrics = read_json(data, metadata["CalculatedBaselineStatistics"])["regression_metrics"]
+    assert 0 < metrics["rmse"]["value"] < 0.2
+    assert metrics["rmse"]["standard_deviation"] > 0
+
+    data("sagemaker").create_model_package_group(ModelPackageGroupName="judged")
+    constraints = {"ContentType": "application/json", "S3Uri": metadata["CalculatedBaselineConstraints"]}
+    data("sagemaker").create_model_package(
+        ModelPackageGroupName="judged",
+        ModelApprovalStatus="Approved",
+        DriftCheckBaselines={"ModelQuality": {"Constraints": constraints}},
+    )
+    step = model_check_step("bad", "model-second", ModelPackageGroupName="judged")
+    failed = run(data, wait, "bad-model", step)["Check"]
+    assert failed["StepStatus"] == "Failed"
+    assert "4 violations of the baseline" in failed["FailureReason"]
+    assert "The first: mae: GreaterThanThreshold: Metric mae with 2." in failed["FailureReason"]
+    violations = read_json(data, failed["Metadata"]["QualityCheck"]["ViolationReport"])["violations"]
+    assert [one["metric_name"] for one in violations] == ["mae", "mse", "rmse", "r2"]
+
+
+def test_a_dataset_that_has_become_unfair_fails_the_check_of_its_bias(data: Client, wait: Any) -> None:
+    first = run(data, wait, "fair-data", bias_check_step("fair", "bias-first", **FIRST))["Check"]
+    metadata = first["Metadata"]["ClarifyCheck"]
+    assert first["StepStatus"] == "Succeeded", first
+    assert metadata["CalculatedBaselineConstraints"] == "s3://quality/bias-first/analysis.json"
+    (group,) = read_json(data, metadata["CalculatedBaselineConstraints"])["pre_training_bias_metrics"]["facets"]["sex"]
+    assert group["value_or_threshold"] == "F"
+    assert [metric["name"] for metric in group["metrics"]] == ["CI", "DPL"]
+
+    supplied = {"SuppliedBaselineConstraints": metadata["CalculatedBaselineConstraints"]}
+    failed = run(data, wait, "unfair-data", bias_check_step("unfair", "bias-second", **supplied))["Check"]
+    assert failed["StepStatus"] == "Failed"
+    assert "1 violations of the baseline" in failed["FailureReason"]
+    assert "The first: sex F DPL: bias_drift_check: Value 0." in failed["FailureReason"]
+    same = run(data, wait, "still-fair", bias_check_step("fair", "bias-third", **supplied))["Check"]
+    assert same["StepStatus"] == "Succeeded"
+    assert same["Metadata"]["ClarifyCheck"]["BaselineUsedForDriftCheckConstraints"].endswith("bias-first/analysis.json")
+
+
+def test_a_check_that_needs_a_model_fails_and_says_what_to_do(data: Client, wait: Any) -> None:
+    attributes = FIRST | {"CheckType": "MODEL_BIAS", "ModelName": "some-model"}
+    step = run(data, wait, "model-bias", bias_check_step("fair", "x") | attributes)["Check"]
     assert step["StepStatus"] == "Failed"
-    assert "A QualityCheck of type MODEL_QUALITY has no local meaning" in step["FailureReason"]
+    assert "A ClarifyCheck of type MODEL_BIAS has no local meaning: only DATA_BIAS is" in step["FailureReason"]
     assert "[[stand_in]]" in step["FailureReason"]

@@ -65,8 +65,9 @@ BUILT_IN_ENTRIES: tuple[ImageEntry, ...] = (
     ImageEntry("tensorflow-training", (*_DATA, "tensorflow-cpu")),
     ImageEntry("tensorflow-inference", (*_DATA, "tensorflow-cpu")),
     ImageEntry("sagemaker-base-python*", (*_BASE, "pandas<3")),
-    # Its program is ours (programs/data_quality_analyzer.py); the packages are for what a user adds to it.
-    ImageEntry("sagemaker-model-monitor-analyzer", _DATA),
+    # Their programs are ours (programs/*_analyzer.py) and need no more; boto3 brings jmespath.
+    ImageEntry("sagemaker-model-monitor-analyzer", _BASE),
+    ImageEntry("sagemaker-clarify-processing", _BASE),
     ImageEntry("sagemaker-distribution*", (*_DATA, "nbclient", "ipykernel")),
     ImageEntry("python", _BASE),
     ImageEntry("library/python", _BASE),

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 _SYNC_SECONDS = 5.0
 _EXIT_MESSAGE_CHARACTERS = 1024
 _MAX_RUNTIME_SECONDS = 86_400
-_ANALYZER_REPOSITORY = "sagemaker-model-monitor-analyzer"
+_MONITOR_REPOSITORY = "sagemaker-model-monitor-analyzer"
+_CLARIFY_REPOSITORY = "sagemaker-clarify-processing"
+_MONITOR_PROGRAMS = {"DATA_QUALITY": "data_quality_analyzer.py", "MODEL_QUALITY": "model_quality_analyzer.py"}
 
 
 def run_processing_job(spec: JobSpec, context: JobContext, log: JobLog, stop: threading.Event) -> JobOutcome:
@@ -41,8 +43,8 @@ def run_processing_job(spec: JobSpec, context: JobContext, log: JobLog, stop: th
     request: Mapping[str, Any] = spec.request
     application = request["AppSpecification"]
     argv = [*application.get("ContainerEntrypoint", ()), *application.get("ContainerArguments", ())]
-    if not argv and parse_image_uri(application["ImageUri"]).repository == _ANALYZER_REPOSITORY:
-        argv = _plan_analyzer(request)
+    if not argv:
+        argv = _plan_analyzer(parse_image_uri(application["ImageUri"]).repository, request)
     if not argv:
         raise JobFailure(
             "ClientError: the request has no ContainerEntrypoint, so it relies on the program inside the image "
@@ -106,24 +108,25 @@ def run_processing_job(spec: JobSpec, context: JobContext, log: JobLog, stop: th
 
 def runs_image_program(request: Mapping[str, Any]) -> bool:
     """Whether a request without an entry point runs here: a program of ours takes the place of its image's own."""
-    if parse_image_uri(request["AppSpecification"]["ImageUri"]).repository != _ANALYZER_REPOSITORY:
-        return False
     try:
-        _plan_analyzer(request)
+        return bool(_plan_analyzer(parse_image_uri(request["AppSpecification"]["ImageUri"]).repository, request))
     except JobFailure:
         return False
-    return True
 
 
-def _plan_analyzer(request: Mapping[str, Any]) -> list[str]:
-    """Give the command that stands in for the model monitor's program."""
+def _plan_analyzer(repository: str, request: Mapping[str, Any]) -> list[str]:
+    """Give the command that stands in for the program of the model monitor's or Clarify's image; nothing for others."""
+    if repository == _CLARIFY_REPOSITORY:
+        return ["python", str(PROGRAMS_DIRECTORY / "bias_analyzer.py")]
+    if repository != _MONITOR_REPOSITORY:
+        return []
     analysis = (request.get("Environment") or {}).get("analysis_type", "DATA_QUALITY")
-    if analysis != "DATA_QUALITY":
+    if analysis not in _MONITOR_PROGRAMS:
         raise JobFailure(
-            f"ClientError: of the model monitor's analyses only data quality runs here, not {analysis}. "
+            f"ClientError: of the model monitor's analyses {' and '.join(_MONITOR_PROGRAMS)} run here, not {analysis}. "
             "Let a stand-in perform the step, or run it on AWS."
         )
-    return ["python", str(PROGRAMS_DIRECTORY / "data_quality_analyzer.py")]
+    return ["python", str(PROGRAMS_DIRECTORY / _MONITOR_PROGRAMS[analysis])]
 
 
 def _refuse_unsupported(request: Mapping[str, Any]) -> None:

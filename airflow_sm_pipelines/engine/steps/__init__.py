@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.engine.job_documents import PROCESSING, TRAINING, TRANSFORM, TUNING
 from airflow_sm_pipelines.engine.steps.callback import CallbackExecutor
+from airflow_sm_pipelines.engine.steps.check import CheckExecutor
 from airflow_sm_pipelines.engine.steps.cleanup import CleanupExecutor
 from airflow_sm_pipelines.engine.steps.condition import ConditionExecutor
 from airflow_sm_pipelines.engine.steps.endpoint import EndpointConfigExecutor, EndpointExecutor
@@ -14,7 +15,6 @@ from airflow_sm_pipelines.engine.steps.for_each import ForEachExecutor
 from airflow_sm_pipelines.engine.steps.job import JobExecutor
 from airflow_sm_pipelines.engine.steps.lambda_function import LambdaExecutor
 from airflow_sm_pipelines.engine.steps.model import ModelExecutor, RegisterModelExecutor
-from airflow_sm_pipelines.engine.steps.quality_check import QualityCheckExecutor
 from airflow_sm_pipelines.engine.steps.stand_in import StandInExecutor
 from airflow_sm_pipelines.engine.steps.task import StepExecutor, StepOutcome, StepTask
 from airflow_sm_pipelines.engine.steps.unsupported import UnsupportedExecutor
@@ -32,6 +32,7 @@ def step_executors() -> Mapping[str, StepExecutor]:
     """The executor of every step type that has a local meaning."""
     return {
         "Callback": CallbackExecutor(),
+        "ClarifyCheck": CheckExecutor(),
         "Cleanup": CleanupExecutor(),
         "Condition": ConditionExecutor(),
         "Endpoint": EndpointExecutor(),
@@ -41,7 +42,7 @@ def step_executors() -> Mapping[str, StepExecutor]:
         "Lambda": LambdaExecutor(),
         "Model": ModelExecutor(),
         "Processing": JobExecutor(PROCESSING),
-        "QualityCheck": QualityCheckExecutor(),
+        "QualityCheck": CheckExecutor(),
         "RegisterModel": RegisterModelExecutor(),
         "Training": JobExecutor(TRAINING),
         "Transform": JobExecutor(TRANSFORM),

@@ -20,6 +20,10 @@ from airflow_sm_pipelines.engine.jobs import (
     probe_isolation,
     run_job,
 )
+from airflow_sm_pipelines.engine.jobs.container import PROGRAMS_DIRECTORY
+
+# The programs of images are run by path; what they share they import from beside them.
+sys.path.append(str(PROGRAMS_DIRECTORY))
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_sm_pipelines.engine.jobs.programs.data_quality_analyzer import (
-    UserError,
     find_violations,
     measure_drift,
     profile,
     read_dataset,
     suggest_constraints,
 )
+from airflow_sm_pipelines.engine.jobs.programs.model_quality_analyzer import UserError
 
 if TYPE_CHECKING:
     from pathlib import Path

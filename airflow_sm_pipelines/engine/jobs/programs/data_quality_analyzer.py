@@ -11,10 +11,8 @@ post-processing scripts.
 
 from __future__ import annotations
 
-import csv
 import json
 import math
-import os
 import sys
 from bisect import bisect_right
 from collections import Counter
@@ -23,9 +21,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from airflow_sm_pipelines.engine.jobs.programs.analysis import (
+        COMPLETED,
+        given,
+        read_dataset,
+        read_json,
+        run,
+        setting,
+        sum_up,
+        write_json,
+    )
+else:
+    # Beside this script.
+    from analysis import COMPLETED, given, read_dataset, read_json, run, setting, sum_up, write_json
 
-_BASE = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/")) / "opt" / "ml"
+
 _SKETCH = 2048
 _BUCKETS = 10
 _MAX_DOMAIN = 20
@@ -43,92 +53,22 @@ _MONITORING = {
 }
 
 
-class UserError(Exception):
-    """Something in the settings or the data that its author can change."""
-
-
-def main() -> int:
-    """Analyze, and give the exit code; the message goes where the service shows it."""
-    try:
-        columns = read_dataset(Path(_setting("dataset_source")), json.loads(_setting("dataset_format")))
-        output = Path(_setting("output_path"))
-        output.mkdir(parents=True, exist_ok=True)
-        statistics, constraints = profile(columns), suggest_constraints(columns)
-        _write(output / "statistics.json", statistics)
-        _write(output / "constraints.json", constraints)
-        message = "Completed: Job completed successfully with no violations."
-        if baseline := _given("baseline_constraints"):
-            known = _given("baseline_statistics")
-            violations = find_violations(
-                columns, _read(Path(baseline)), _read(Path(known)) if known else {"features": []}
-            )
-            _write(output / "constraint_violations.json", {"violations": violations})
-            if violations:
-                message = f"CompletedWithViolations: Job completed successfully with {len(violations)} violations."
-    except UserError as error:
-        print(error, file=sys.stderr, flush=True)
-        _say(f"Error: {error}")
-        return 1
-    print(message, flush=True)
-    _say(message)
-    return 0
-
-
-def read_dataset(source: Path, form: dict[str, Any]) -> dict[str, list[str | None]]:
-    """Give the values of each column as text, None where there is none.
-
-    :raises UserError: the format is not supported, or there is no data.
-    """
-    for name in ("record_preprocessor_script", "post_analytics_processor_script"):
-        if _given(name):
-            raise UserError(f"{name} is not supported by the local analyzer.")
-    files = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
-    rows: Iterator[dict[str, Any]]
-    if "csv" in form:
-        rows = (row for path in files for row in _read_csv(path, has_header=bool(form["csv"].get("header"))))
-    elif "json" in form:
-        rows = (row for path in files for row in _read_json(path))
-    else:
-        raise UserError(f"The local analyzer reads csv and json datasets, not {', '.join(form)}.")
-    columns: dict[str, list[str | None]] = {}
-    count = 0
-    for row in rows:
-        for name, value in row.items():
-            columns.setdefault(name, [None] * count).append(None if value in (None, "") else str(value))
-        count += 1
-        for values in columns.values():
-            if len(values) < count:
-                values.append(None)
-    if not count:
-        raise UserError(f"The dataset at {source} has no rows.")
-    return columns
-
-
-def _read_csv(path: Path, *, has_header: bool) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.reader(file)
-        names = next(reader, []) if has_header else []
-        for row in reader:
-            if row:
-                yield {names[n] if n < len(names) else f"_c{n}": value for n, value in enumerate(row)}
-
-
-def _read_json(path: Path) -> Iterator[dict[str, Any]]:
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if line.strip():
-            value = json.loads(line)
-            for row in value if isinstance(value, list) else [value]:
-                yield _flatten(row)
-
-
-def _flatten(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in row.items():
-        if isinstance(value, dict):
-            flat |= _flatten(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat
+def main() -> str:
+    """Analyze, and give the message to end with."""
+    columns = read_dataset(Path(setting("dataset_source")), json.loads(setting("dataset_format")))
+    output = Path(setting("output_path"))
+    statistics, constraints = profile(columns), suggest_constraints(columns)
+    write_json(output / "statistics.json", statistics)
+    write_json(output / "constraints.json", constraints)
+    baseline = given("baseline_constraints")
+    if not baseline:
+        return COMPLETED
+    known = given("baseline_statistics")
+    violations = find_violations(
+        columns, read_json(Path(baseline)), read_json(Path(known)) if known else {"features": []}
+    )
+    write_json(output / "constraint_violations.json", {"violations": violations})
+    return sum_up(violations)
 
 
 def infer_type(values: list[str]) -> str:
@@ -320,33 +260,5 @@ def _violation(name: str, check: str, text: str) -> dict[str, str]:
     return {"feature_name": name, "constraint_check_type": check, "description": text}
 
 
-def _setting(name: str) -> str:
-    value = _given(name)
-    if not value:
-        raise UserError(f"The environment variable {name} is not set.")
-    return value
-
-
-def _given(name: str) -> str | None:
-    # The container's settings have lower-case names.
-    return os.environ.get(name)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
-
-
-def _write(path: Path, value: dict[str, Any]) -> None:
-    path.write_text(json.dumps(value, indent=2), encoding="utf-8")
-    print(f"Wrote {path.name}", flush=True)
-
-
-def _say(text: str) -> None:
-    message = _BASE / "output" / "message"
-    message.parent.mkdir(parents=True, exist_ok=True)
-    message.write_text(text[:1024], encoding="utf-8")
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

@@ -1,7 +1,7 @@
-"""QualityCheck steps: a data-quality baseline of a dataset, and the check against an earlier one.
+"""QualityCheck and ClarifyCheck steps: a baseline of a dataset or of predictions, and the check against an earlier one.
 
 Source: developer guide, "Baseline calculation, drift detection and lifecycle with ClarifyCheck and QualityCheck steps".
-The analysis itself is a processing job (``jobs/programs/data_quality_analyzer.py``).
+The analysis itself is a processing job (``jobs/programs/*_analyzer.py``).
 
 Choices where the service's behaviour is not documented: a check without a baseline fails; so does the reading of a
 report; the reason of a failed check is ours; ``CacheConfig`` has no effect.
@@ -25,24 +25,54 @@ from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 from airflow_sm_pipelines.engine.store.database import Page
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow_sm_pipelines.definition import JsonObject, JsonValue
 
 _BASELINES = {
     "constraints": "/opt/ml/processing/baseline/constraints",
     "statistics": "/opt/ml/processing/baseline/stats",
 }
-_DATA_QUALITY = "DATA_QUALITY"
 
 
 @dataclass(frozen=True, slots=True)
-class QualityCheck:
+class CheckKind:
+    """One type of check that is computed here.
+
+    :param files: what the analysis writes for each part of a baseline.
+    :param registered_as: the member of a model package's ``DriftCheckBaselines`` that holds such a baseline.
+    :param registered_parts: and in it, the member for each part.
+    """
+
+    files: Mapping[str, str]
+    registered_as: str
+    registered_parts: Mapping[str, str]
+
+
+_QUALITY_FILES = {"statistics": "statistics.json", "constraints": "constraints.json"}
+_QUALITY_PARTS = {"statistics": "Statistics", "constraints": "Constraints"}
+CHECK_KINDS: Mapping[tuple[str, str], CheckKind] = {
+    ("QualityCheck", "DATA_QUALITY"): CheckKind(_QUALITY_FILES, "ModelDataQuality", _QUALITY_PARTS),
+    ("QualityCheck", "MODEL_QUALITY"): CheckKind(_QUALITY_FILES, "ModelQuality", _QUALITY_PARTS),
+    ("ClarifyCheck", "DATA_BIAS"): CheckKind(
+        {"constraints": "analysis.json"}, "Bias", {"constraints": "PreTrainingConstraints"}
+    ),
+}
+"""By step type and ``CheckType``; what is not here needs a model's endpoint, or a stand-in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
     """A resolved step.
 
+    :param type: its ``CheckType``.
     :param request: the processing job's request.
-    :param baseline: the S3 addresses of the earlier ``statistics`` and ``constraints``; those that there are.
+    :param baseline: the S3 addresses of the parts of the earlier baseline; those that there are.
     :param output_uri: where the job's files go.
     """
 
+    type: str
+    kind: CheckKind
     request: dict[str, Any]
     baseline: dict[str, str]
     output_uri: str
@@ -53,8 +83,8 @@ class QualityCheck:
 
     @property
     def calculated(self) -> dict[str, str]:
-        """The S3 addresses of the new statistics and constraints."""
-        return {name: f"{self.output_uri.rstrip('/')}/{name}.json" for name in ("statistics", "constraints")}
+        """The S3 addresses of the new baseline's parts."""
+        return {part: f"{self.output_uri.rstrip('/')}/{file}" for part, file in self.kind.files.items()}
 
     @property
     def report_uri(self) -> str:
@@ -65,30 +95,32 @@ class QualityCheck:
         """The step's properties; with ``RegisterNewBaseline`` the new baseline is that of later checks (documented)."""
         used = self.calculated if self.is_registered else self.baseline
         return {
-            f"{prefix}{name.capitalize()}": uri
+            f"{prefix}{part.capitalize()}": uri
             for prefix, uris in (("CalculatedBaseline", self.calculated), ("BaselineUsedForDriftCheck", used))
-            for name, uri in uris.items()
+            for part, uri in uris.items()
         }
 
 
-class QualityCheckExecutor:
-    """Performs a QualityCheck step whose ``CheckType`` is ``DATA_QUALITY``."""
+class CheckExecutor:
+    """Performs the check steps whose ``CheckType`` is computed here."""
 
     is_instant = False
 
-    def prepare(self, task: StepTask) -> QualityCheck:
+    def prepare(self, task: StepTask) -> Check:
         """The resolved check, with its baseline."""
         attributes = resolve(task.step.attributes, task.scope)
         arguments = resolve(task.step.arguments, task.new_scope({"ProcessingJobName": task.new_name}))
         if not isinstance(attributes, dict) or not isinstance(arguments, dict):
             raise StepError(f"The arguments of step '{task.step.name}' are not an object.")
-        if attributes.get("CheckType") != _DATA_QUALITY:
+        kind = CHECK_KINDS.get((task.step.type, str(attributes.get("CheckType"))))
+        if kind is None:
+            computed = " and ".join(check for step_type, check in CHECK_KINDS if step_type == task.step.type)
             raise StepError(
-                f"A {task.step.type} of type {attributes.get('CheckType')} has no local meaning: only {_DATA_QUALITY} "
+                f"A {task.step.type} of type {attributes.get('CheckType')} has no local meaning: only {computed} "
                 "is computed here. "
                 + explain_registration(task.services.stand_ins, step=task.step.name, type=task.step.type)
             )
-        check = _plan_check(task, attributes, with_text_values(without_nulls(arguments)))
+        check = _plan_check(task, kind, attributes, with_text_values(without_nulls(arguments)))
         fault = task.services.validate_request(
             PROCESSING.create_operation, {**check.request, PROCESSING.name_key: task.new_name}
         )
@@ -96,43 +128,40 @@ class QualityCheckExecutor:
             raise StepError(f"ClientError: {fault}")
         return check
 
-    def run(self, task: StepTask, prepared: QualityCheck) -> StepOutcome:
+    def run(self, task: StepTask, prepared: Check) -> StepOutcome:
         """Run the job, and look at its report."""
         if not task.has_resource:
             if task.stop.is_set():
                 return StepOutcome(status=StepStatus.STOPPED)
             with task.store.transaction():
                 record = task.jobs.create(PROCESSING, task.new_name, prepared.request)
-                task.mark_executing(metadata=_metadata(prepared, record.arn), resource=(record.kind, record.name))
+                task.mark_executing(metadata=_metadata(task, prepared, record.arn), resource=(record.kind, record.name))
         else:
             task.mark_executing()
         outcome = judge_job_end(task.jobs.run(PROCESSING, task.new_name, task.stop))
         if outcome.status is not StepStatus.SUCCEEDED:
             return outcome
         arn = task.arns.make(PROCESSING.resource, task.new_name)
-        metadata, properties = _metadata(prepared, arn), prepared.properties()
+        metadata, properties = _metadata(task, prepared, arn), prepared.properties()
         outcome = replace(outcome, metadata=metadata, properties={**properties})
         if prepared.is_skipped:
             return outcome
         violations = _read_violations(task, prepared.report_uri)
-        metadata = _metadata(prepared, arn, report=prepared.report_uri)
+        metadata = _metadata(task, prepared, arn, report=prepared.report_uri)
         if not violations or not prepared.is_strict:
             return replace(outcome, metadata=metadata)
         first = violations[0]
         reason = (
             f"ClientError: {len(violations)} violations of the baseline, see {prepared.report_uri}. The first: "
-            f"{first.get('feature_name')}: {first.get('constraint_check_type')}: {first.get('description')}"
+            f"{_name_subject(first)}: {first.get('constraint_check_type')}: {first.get('description')}"
         )
         return replace(outcome, status=StepStatus.FAILED, failure_reason=reason, metadata=metadata)
 
 
-def _plan_check(task: StepTask, attributes: JsonObject, request: dict[str, Any]) -> QualityCheck:
+def _plan_check(task: StepTask, kind: CheckKind, attributes: JsonObject, request: dict[str, Any]) -> Check:
     group = str(attributes.get("ModelPackageGroupName") or "")
-    supplied = {
-        "statistics": attributes.get("SuppliedBaselineStatistics"),
-        "constraints": attributes.get("SuppliedBaselineConstraints"),
-    }
-    baseline = {name: str(uri) for name, uri in supplied.items() if uri} or _find_registered(task, group)
+    supplied = {part: attributes.get(f"SuppliedBaseline{part.capitalize()}") for part in kind.files}
+    baseline = {part: str(uri) for part, uri in supplied.items() if uri} or _find_registered(task, kind, group)
     is_skipped = _is_true(attributes.get("SkipCheck"))
     environment = request.get("Environment") or {}
     if not is_skipped:
@@ -161,7 +190,9 @@ def _plan_check(task: StepTask, attributes: JsonObject, request: dict[str, Any])
     uris = [entry["S3Output"]["S3Uri"] for entry in outputs if entry.get("S3Output")]
     if not uris:
         raise StepError(f"ClientError: step '{task.step.name}' has no output for its results.")
-    return QualityCheck(
+    return Check(
+        type=str(attributes.get("CheckType")),
+        kind=kind,
         request={**request, "Environment": environment},
         baseline=baseline,
         output_uri=str(uris[0]),
@@ -172,7 +203,7 @@ def _plan_check(task: StepTask, attributes: JsonObject, request: dict[str, Any])
     )
 
 
-def _find_registered(task: StepTask, group: str) -> dict[str, str]:
+def _find_registered(task: StepTask, kind: CheckKind, group: str) -> dict[str, str]:
     """The baseline of the latest approved model package of a group; empty if there is none."""
     if not group:
         return {}
@@ -180,14 +211,14 @@ def _find_registered(task: StepTask, group: str) -> dict[str, str]:
     name = resource_name_of(group, "model-package-group")
     records, _ = task.store.resources.page(PACKAGE, [("family = ?", name), ("status = ?", "Approved")], page)
     baselines = (records[0].document.get("DriftCheckBaselines") or {}) if records else {}
-    quality = baselines.get("ModelDataQuality") or {}
-    found = {"statistics": quality.get("Statistics"), "constraints": quality.get("Constraints")}
-    return {name: source["S3Uri"] for name, source in found.items() if source}
+    registered = baselines.get(kind.registered_as) or {}
+    found = {part: registered.get(member) for part, member in kind.registered_parts.items()}
+    return {part: source["S3Uri"] for part, source in found.items() if source}
 
 
-def _metadata(check: QualityCheck, arn: str, *, report: str | None = None) -> JsonObject:
+def _metadata(task: StepTask, check: Check, arn: str, *, report: str | None = None) -> JsonObject:
     members: dict[str, JsonValue] = {
-        "CheckType": _DATA_QUALITY,
+        "CheckType": check.type,
         "CheckJobArn": arn,
         "SkipCheck": check.is_skipped,
         "RegisterNewBaseline": check.is_registered,
@@ -197,7 +228,7 @@ def _metadata(check: QualityCheck, arn: str, *, report: str | None = None) -> Js
         members["ModelPackageGroupName"] = check.group
     if report:
         members["ViolationReport"] = report
-    return {"QualityCheck": members}
+    return {task.step.type: members}
 
 
 def _read_violations(task: StepTask, uri: str) -> list[dict[str, Any]]:
@@ -209,6 +240,12 @@ def _read_violations(task: StepTask, uri: str) -> list[dict[str, Any]]:
         # The client is whatever the server passed in; botocore's error classes are not ours to import here.
         raise StepError(f"ClientError: the report of violations {uri} cannot be read: {error}") from error
     return found
+
+
+def _name_subject(violation: dict[str, Any]) -> str:
+    """What a violation is about: a feature, a metric, or a metric of a facet."""
+    members = ("facet", "facet_value", "metric_name") if "facet" in violation else ("feature_name", "metric_name")
+    return " ".join(str(violation[member]) for member in members if violation.get(member))
 
 
 def _is_true(value: JsonValue) -> bool:
