@@ -31,6 +31,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": "Amazon SageMaker Pipelines",
                 "python-modules": [
+                    "airflow_sm_pipelines.triggers.asset_events",
                     "airflow_sm_pipelines.triggers.callback",
                     "airflow_sm_pipelines.triggers.execution",
                     "airflow_sm_pipelines.triggers.step",
@@ -42,6 +43,7 @@ def get_provider_info() -> dict[str, Any]:
                 "integration-name": "Amazon SageMaker Pipelines",
                 "python-modules": [
                     "airflow_sm_pipelines.operators.callback",
+                    "airflow_sm_pipelines.operators.cost",
                     "airflow_sm_pipelines.operators.deploy",
                     "airflow_sm_pipelines.operators.run",
                     "airflow_sm_pipelines.operators.versions",
@@ -56,6 +58,12 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_sm_pipelines.sensors.execution",
                     "airflow_sm_pipelines.sensors.step",
                 ],
+            }
+        ],
+        "task-decorators": [
+            {
+                "name": "sagemaker_pipeline",
+                "class-name": "airflow_sm_pipelines.decorators.pipeline.sagemaker_pipeline_task",
             }
         ],
         "extra-links": [

@@ -9,15 +9,26 @@ MAX_DISPLAY_NAME = 82
 """Characters of an execution's display name; source: the API's ``PipelineExecutionName`` shape."""
 
 
-def make_display_name(text: str, *, fallback: str = "airflow") -> str:
-    """The text as an execution's display name: ``[a-zA-Z0-9](-*[a-zA-Z0-9]){0,81}``.
+MAX_PIPELINE_NAME = 256
+"""Characters of a pipeline's name; source: the API's ``PipelineName`` shape."""
 
-    A text that is too long is cut, and ends in a digest of the whole, so that two long names stay apart.
-    """
+
+def make_display_name(text: str, *, fallback: str = "airflow") -> str:
+    """The text as an execution's or a version's display name: ``[a-zA-Z0-9](-*[a-zA-Z0-9]){0,81}``."""
+    return _make_name(text, max_length=MAX_DISPLAY_NAME, fallback=fallback)
+
+
+def make_pipeline_name(text: str, *, fallback: str = "airflow") -> str:
+    """The text as a pipeline's name: ``[a-zA-Z0-9](-*[a-zA-Z0-9]){0,255}``."""
+    return _make_name(text, max_length=MAX_PIPELINE_NAME, fallback=fallback)
+
+
+def _make_name(text: str, *, max_length: int, fallback: str) -> str:
+    """A text that is too long is cut, and ends in a digest of the whole, so that two long names stay apart."""
     name = re.sub(r"[^a-zA-Z0-9]+", "-", text).strip("-")
     if not name:
         return fallback
-    if len(name) <= MAX_DISPLAY_NAME:
+    if len(name) <= max_length:
         return name
     digest = hashlib.sha256(text.encode("utf-8")).hexdigest()[:8]
-    return f"{name[: MAX_DISPLAY_NAME - 9].rstrip('-')}-{digest}"
+    return f"{name[: max_length - 9].rstrip('-')}-{digest}"

@@ -183,7 +183,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
                 on_retry=self.on_retry,
                 log=self.log,
             )
-            request = plan_start_request(hook, self._start_options(), identity=identity, log=self.log)
+            request = plan_start_request(hook, self.start_options(), identity=identity, log=self.log)
             arn = self._execution_arn = submitter.submit(request)
             self._announce(context, hook, arn)
             if not self.wait_for_completion:
@@ -229,6 +229,22 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         if self.stop_on_kill and self._execution_arn is not None:
             ExecutionStopper(self.make_hook, identity=self._identity, log=self.log).stop(self._execution_arn)
 
+    def start_options(self) -> StartOptions:
+        """What this task says of its execution."""
+        return StartOptions(
+            pipeline_name=self.pipeline_name,
+            version=self.version,
+            parameters=self.parameters,
+            display_name=self.display_name,
+            description=self.description,
+            max_parallel_steps=self.max_parallel_steps,
+            select_steps=self.select_steps,
+            from_step=self.from_step,
+            source_execution_arn=self.source_execution_arn,
+            role_arn=self.role_arn,
+            mlflow_experiment_name=self.mlflow_experiment_name,
+        )
+
     # --- before the execution ---------------------------------------------------------------------------------------
 
     def _checked(self) -> tuple[WaitPolicy, tuple[OutputRequest, ...]]:
@@ -250,21 +266,6 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         except ValueError as error:
             raise_final(str(error), error)
         return policy, requests
-
-    def _start_options(self) -> StartOptions:
-        return StartOptions(
-            pipeline_name=self.pipeline_name,
-            version=self.version,
-            parameters=self.parameters,
-            display_name=self.display_name,
-            description=self.description,
-            max_parallel_steps=self.max_parallel_steps,
-            select_steps=self.select_steps,
-            from_step=self.from_step,
-            source_execution_arn=self.source_execution_arn,
-            role_arn=self.role_arn,
-            mlflow_experiment_name=self.mlflow_experiment_name,
-        )
 
     # --- while it runs ----------------------------------------------------------------------------------------------
 

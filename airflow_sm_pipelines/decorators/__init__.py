@@ -1,0 +1,1 @@
+"""Task decorators, which Airflow registers under ``@task``: see :mod:`airflow_sm_pipelines.decorators.pipeline`."""
