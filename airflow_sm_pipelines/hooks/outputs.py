@@ -1,18 +1,21 @@
-"""Outputs of an execution: what an author asks for, and how it is read from the steps, their jobs and property files.
+"""Outputs of an execution, read from the steps, their jobs and property files.
 
-The asking and the walking are pure; :class:`OutputReader` makes the calls, each at most once per step.
+What may be asked for stands in :mod:`~airflow_sm_pipelines.hooks.output_requests`, what steps yield unasked in
+:mod:`~airflow_sm_pipelines.hooks.step_outputs`; :class:`OutputReader` makes the calls, each at most once per step.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.definition.expressions import parse_property_path
 from airflow_sm_pipelines.exceptions import DefinitionError, OutputError, PipelineApiError
+from airflow_sm_pipelines.hooks.output_requests import OutputRequest, parse_output_requests
+from airflow_sm_pipelines.hooks.step_outputs import default_outputs
+
+__all__ = ["OutputReader", "OutputRequest", "parse_output_requests", "to_json_value", "walk_path"]
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
@@ -43,60 +46,8 @@ _DESCRIBE: dict[str, tuple[str, str, Callable[[str], str]]] = {
 # Lists that property paths look into by name: the member that names an element. Source: the developer guide's "Step
 # properties".
 _NAMING_KEYS = ("OutputName", "InputName", "MetricName", "ChannelName", "Name", "StepName")
-
-RESERVED_NAMES = frozenset(
-    {
-        "return_value",
-        "pipeline_execution_arn",
-        "pipeline_name",
-        "pipeline_version_id",
-        "status",
-        "failure_reason",
-        "steps",
-    }
-)
-"""XCom keys the run operator pushes itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class OutputRequest:
-    """One output an author asks for.
-
-    :param name: the XCom key.
-    :param step: the step that yields it.
-    :param path: a property path in the step's job, or the JSON path in the property file.
-    :param property_file: the property file's name; None for a property of the job.
-    :param is_required: whether its absence fails the task instead of giving None.
-    """
-
-    name: str
-    step: str
-    path: tuple[str | int, ...]
-    property_file: str | None = None
-    is_required: bool = False
-
-
-def parse_output_requests(outputs: Mapping[str, Any]) -> tuple[OutputRequest, ...]:
-    """The outputs an author asks for, in either form, all findings at once.
-
-    :param outputs: by XCom key, ``"Steps.Train.ModelArtifacts.S3ModelArtifacts"``, or ``{"property": "Steps.…"}``, or
-        ``{"property_file": "Steps.Evaluate.PropertyFiles.Metrics", "path": "regression.rmse.value"}``; the dict forms
-        take ``"required": True``.
-    :raises DefinitionError: naming every output that is none of these, and every key the operator uses itself.
-    """
-    found: list[OutputRequest] = []
-    problems: list[str] = []
-    for name, value in outputs.items():
-        if name in RESERVED_NAMES:
-            problems.append(f"Output '{name}' takes a name the operator uses itself; choose another.")
-            continue
-        try:
-            found.append(_parse_output_request(name, value))
-        except DefinitionError as error:
-            problems.append(f"Output '{name}': {error}")
-    if problems:
-        raise DefinitionError("\n".join(problems))
-    return tuple(found)
+MAX_OUTPUT_CHARACTERS = 1_000_000
+"""What one output may have as JSON: XComs lie in Airflow's database, and go through its API with each pull."""
 
 
 def walk_path(root: Any, path: tuple[str | int, ...]) -> Any:
@@ -154,7 +105,7 @@ class OutputReader:
         for request in requests:
             found[request.name] = None
             try:
-                found[request.name] = to_json_value(self._value(request))
+                found[request.name] = _checked_size(to_json_value(self._value(request)))
             except (LookupError, PipelineApiError, DefinitionError, ValueError) as error:
                 reason = error.args[0] if isinstance(error, LookupError) else str(error)
                 text = f"Output '{request.name}' could not be read from step '{request.step}': {reason}"
@@ -165,6 +116,34 @@ class OutputReader:
         if problems:
             raise OutputError("\n".join(problems))
         return found
+
+    def read_defaults(self, *, max_steps: int) -> dict[str, dict[str, Any]]:
+        """The default outputs of each step that succeeded, by step name, as JSON; what cannot be read is left out.
+
+        :param max_steps: of so many steps at most, the last ones to start.
+        """
+        succeeded = [step for step in self._report.steps if step.status == "Succeeded" and step.metadata]
+        if len(succeeded) > max_steps:
+            self._warn(
+                f"{len(succeeded)} steps succeeded; step_outputs has the last {max_steps}. Ask for others by outputs."
+            )
+        found: dict[str, dict[str, Any]] = {}
+        for step in succeeded[-max_steps:] if max_steps > 0 else ():
+            try:
+                kind, details = self.describe(step)
+            except (LookupError, PipelineApiError) as error:
+                self._warn(f"The outputs of step '{step.name}' could not be read: {error}")
+                continue
+            found[step.name] = to_json_value(default_outputs(kind, details))
+        return found
+
+    def describe(self, step: StepReport) -> tuple[str, Mapping[str, Any]]:
+        """The kind of what a step made, and what its Describe call, or its metadata, says of it; asked once.
+
+        :raises LookupError: if it made nothing.
+        """
+        root = self._root(step)
+        return next(iter(step.metadata or ())), root
 
     def _value(self, request: OutputRequest) -> Any:
         name, path = self._locate(request)
@@ -240,6 +219,20 @@ class OutputReader:
         return next((step for step in _iter_raw_steps(self._definition.get("Steps")) if step.get("Name") == name), {})
 
 
+def _checked_size(value: Any) -> Any:
+    """The value, if an XCom should hold it.
+
+    :raises LookupError: saying how large it is.
+    """
+    size = len(json.dumps(value)) if isinstance(value, (str, dict, list)) else 0
+    if size > MAX_OUTPUT_CHARACTERS:
+        raise LookupError(
+            f"it has {size:,} characters as JSON, and an XCom takes {MAX_OUTPUT_CHARACTERS:,} here; ask for a "
+            "part of it, or for the address of its file"
+        )
+    return value
+
+
 def to_json_value(value: Any) -> Any:
     """The same value as JSON: times as ISO 8601 texts, anything unknown as its text."""
     if isinstance(value, Mapping):
@@ -251,35 +244,6 @@ def to_json_value(value: Any) -> Any:
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
     return str(value)
-
-
-def _parse_output_request(name: str, value: Any) -> OutputRequest:
-    if isinstance(value, str):
-        value = {"property": value}
-    if not isinstance(value, Mapping):
-        raise DefinitionError(
-            f"expected a property path such as 'Steps.Train.TrainingJobName', or a dict, found {value!r}."
-        )
-    unknown = set(value) - {"property", "property_file", "path", "required"}
-    if unknown or ("property" in value) == ("property_file" in value):
-        raise DefinitionError(
-            "expected 'property', or 'property_file' with 'path'; 'required' may stand beside them; "
-            f"found {', '.join(map(repr, value)) or 'nothing'}."
-        )
-    required = bool(value.get("required", False))
-    reference = parse_property_path(str(value.get("property", value.get("property_file"))))
-    is_file = reference.path[0] == "PropertyFiles"
-    if "property" in value:
-        if is_file:
-            raise DefinitionError(
-                "that is a property file: give it as 'property_file', with the 'path' of the value in it."
-            )
-        return OutputRequest(name, reference.step, reference.path, is_required=required)
-    if not is_file:
-        raise DefinitionError(f"'{reference}' is not a property file: expected 'Steps.<step>.PropertyFiles.<name>'.")
-    path = str(value.get("path", ""))
-    steps = parse_property_path(f"Steps.File{'' if path.startswith('[') else '.'}{path}").path if path else ()
-    return OutputRequest(name, reference.step, steps, property_file=str(reference.path[1]), is_required=required)
 
 
 def _named_element(elements: list[Any], name: str | int, where: str) -> Any:

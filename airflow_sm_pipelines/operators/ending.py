@@ -37,6 +37,7 @@ def make_result(report: ExecutionReport) -> dict[str, Any]:
             "status": report.status,
             "failure_reason": report.failure_reason,
             "steps": [step.summary() for step in report.steps],
+            "step_outputs": None,
         }
     )
     return result

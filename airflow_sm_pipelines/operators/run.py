@@ -49,8 +49,8 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
     **XComs.** ``multiple_outputs`` is on: the return value is one dict, and each of its keys is an XCom of its own, so
     ``run.output["rmse"]`` and ``run.output`` both resolve. The keys: ``pipeline_name``, ``pipeline_execution_arn``,
     ``pipeline_version_id``, ``status``, ``failure_reason``, ``steps`` (a list of name, type, status, seconds, job
-    ARN), and one for each of ``outputs``. All are pushed, None where there is no value. A task that fails pushes the
-    default keys before it does.
+    ARN), ``step_outputs`` (what each step yields, by step name) and one for each of ``outputs``. All are pushed, None
+    where there is no value. A task that fails pushes the default keys before it does.
 
     **Retries.** See :mod:`airflow_sm_pipelines.operators.faults` for the faults that are not retried.
 
@@ -61,6 +61,8 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         ``"Steps.Train.ModelArtifacts.S3ModelArtifacts"``, or ``{"property_file":
         "Steps.Evaluate.PropertyFiles.Metrics", "path": "regression.rmse.value"}``. An output whose step did not run
         is None; ``{"property": "Steps.…", "required": True}`` makes its absence an error.
+    :param max_step_outputs: of how many steps at most ``step_outputs`` tells what they yield, whatever ``outputs``
+        asks: model and metrics, S3 addresses, package ARN, outcome, report... One call for each step that made a job.
     :param display_name: of the execution; made from DAG and run where not given.
     :param description: of the execution; names DAG, run and task where not given.
     :param max_parallel_steps: steps of this execution that may run at once; the pipeline's own setting where not given.
@@ -113,6 +115,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         version: str | int | None = None,
         parameters: Mapping[str, Any] | None = None,
         outputs: Mapping[str, Any] | None = None,
+        max_step_outputs: int = 25,
         display_name: str | None = None,
         description: str | None = None,
         max_parallel_steps: int | None = None,
@@ -144,6 +147,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         self.version = version
         self.parameters = parameters
         self.outputs = outputs
+        self.max_step_outputs = max_step_outputs
         self.display_name = display_name
         self.description = description
         self.max_parallel_steps = max_parallel_steps
@@ -346,6 +350,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         reader = OutputReader(hook, report, warn=self.log.warning)
         with failing_fast():
             result |= reader.read(requests)
+        result["step_outputs"] = reader.read_defaults(max_steps=self.max_step_outputs)
         publish_assets(context, self.assets or {}, result, log=self.log)
         return result
 

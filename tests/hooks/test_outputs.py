@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -180,3 +181,27 @@ def test_function_outputs_have_their_declared_types(fake: FakeSageMaker, hook: S
 )
 def test_each_kind_of_job_logs_to_its_group(arn: str | None, expected: tuple[str, str] | None) -> None:
     assert resolve_log_location(arn) == expected
+
+
+def test_a_value_too_large_for_an_xcom_says_so(fake: FakeSageMaker, reader: tuple[OutputReader, list[str]]) -> None:
+    fake.objects["bucket/out/evaluation.json"] = json.dumps({"rows": ["x" * 1000] * 1001, "n": 1}).encode()
+    requests = parse_output_requests(
+        {name: {"property_file": METRICS, "path": path} for name, path in (("all", "rows"), ("n", "n"))}
+    )
+    assert reader[0].read(requests) == {"all": None, "n": 1}
+    assert "it has 1,005,004 characters as JSON" in reader[1][0]
+
+
+def test_every_step_yields_its_defaults_unasked(fake: FakeSageMaker, reader: tuple[OutputReader, list[str]]) -> None:
+    assert reader[0].read_defaults(max_steps=25) == {
+        "Train": {
+            "job_name": "pipelines-abc-Train",
+            "model": "s3://bucket/model.tar.gz",
+            "metrics": {"validation:rmse": 4.5},
+        },
+        "Evaluate": {"job_name": "pipelines-abc-Evaluate", "outputs": {"evaluation": "s3://bucket/out/"}},
+    }
+    reader[0].read(parse_output_requests({"model": "Steps.Train.ModelArtifacts.S3ModelArtifacts"}))
+    assert fake.count("DescribeTrainingJob") == 1
+    assert list(reader[0].read_defaults(max_steps=1)) == ["Evaluate"]
+    assert reader[1] == ["2 steps succeeded; step_outputs has the last 1. Ask for others by outputs."]
