@@ -76,8 +76,8 @@ def plan_fan_out(step: ForEachStep, items: Iterable[JsonValue]) -> FanOut:
             needed = tuple(Dependency(iteration.child(entry.step), entry.trigger) for entry in upstream[name])
             nodes[child] = StepNode(replace(siblings[name], name=child), None, None, needed)
             iterations[child] = iteration
-            for entry in needed:
-                downstream.setdefault(entry.step, []).append(child)
+            for before in nodes[child].waits_for:
+                downstream.setdefault(before, []).append(child)
     graph = StepGraph(nodes, tuple(nodes), {name: tuple(names) for name, names in downstream.items()})
     return FanOut(step, all_items, graph, iterations, step.max_concurrency)
 

@@ -20,7 +20,6 @@ from airflow_sm_pipelines.engine.job_directories import JobDirectories
 from airflow_sm_pipelines.engine.job_documents import JOB_KINDS, JobKind
 from airflow_sm_pipelines.engine.job_host import Interrupted, JobHost
 from airflow_sm_pipelines.engine.live_execution import LiveExecution
-from airflow_sm_pipelines.engine.scheduler import Snapshot, decide
 from airflow_sm_pipelines.engine.step_performer import STORE_RETRY_SECONDS, StepPerformer
 from airflow_sm_pipelines.engine.steps import StepOutcome, executor_for, step_executors
 from airflow_sm_pipelines.engine.store.documents import to_ms
@@ -61,6 +60,9 @@ class Runner:
         self._executors = step_executors()
         self._live: dict[str, LiveExecution] = {}
         self._wakes = WakeQueue()
+        # The steps whose status has changed since the driver looked, by execution.
+        self._changed: dict[str, set[str]] = {}
+        self._changed_lock = threading.Lock()
         self._shutdown = threading.Event()
         self._performer = StepPerformer(store, services, self.jobs, shutdown=self._shutdown, wake=self.wake)
         self._pool = ThreadPoolExecutor(max_workers=max_workers, thread_name_prefix="sm-step")
@@ -87,8 +89,14 @@ class Runner:
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._directories.close()
 
-    def wake(self, execution_id: str) -> None:
-        """Have the driver look at an execution soon."""
+    def wake(self, execution_id: str, step: str | None = None) -> None:
+        """Have the driver look at an execution soon.
+
+        :param step: a step whose status has changed in the store, by somebody else than the driver.
+        """
+        if step is not None:
+            with self._changed_lock:
+                self._changed.setdefault(execution_id, set()).add(step)
         self._wakes.put(execution_id)
 
     def end_step(self, execution_id: str, name: str, outcome: StepOutcome) -> None:
@@ -125,6 +133,9 @@ class Runner:
                 self._abandon(execution_id, error)
 
     def _advance(self, execution_id: str) -> None:
+        with self._changed_lock:
+            # Taken before the store is read, so that what changes from now on is seen the next time.
+            changed = self._changed.pop(execution_id, set())
         execution = self._store.executions.find(execution_id)
         if self._shutdown.is_set():
             return
@@ -136,29 +147,21 @@ class Runner:
             live = self._live[execution_id] = self._load(execution)
             if execution.experiment:
                 self._pool.submit(self._performer.ensure_trial, execution)
-        if execution.status is not ExecutionStatus.STOPPING:
-            self._begin_retries(execution_id, live)
         if live.is_stale:
-            live.statuses = self._store.steps.statuses(execution_id)
-            live.is_stale = False
-        else:
-            # Only here steps begin, and what has ended stays so: what was active is all that can have changed.
-            active = [name for name, status in live.statuses.items() if not status.is_terminal]
-            live.statuses.update(self._store.steps.statuses_of(execution_id, active))
-        for name, status in live.statuses.items():
+            live.refresh(self._store.steps.statuses(execution_id))
             # Recorded as started when the store failed, before anybody was told to perform it.
-            if status is StepStatus.STARTING and name not in live.stops:
+            unbegun = [name for name, status in live.schedule.statuses.items() if status is StepStatus.STARTING]
+        else:
+            for name, status in self._store.steps.statuses_of(execution_id, changed).items():
+                live.schedule.note(name, status)
+            unbegun = []
+        if execution.status is not ExecutionStatus.STOPPING:
+            unbegun += self._begin_retries(execution_id, live)
+        for name in unbegun:
+            if name not in live.stops:
                 self._begin(execution, live, name)
-        decision = decide(
-            live.parsed.graph,
-            Snapshot(
-                statuses=live.statuses,
-                outcomes=live.outcomes,
-                stop_requested=execution.status is ExecutionStatus.STOPPING,
-                max_parallel=execution.parallelism,
-                selected=execution.selected_steps,
-                fan_outs=live.fan_outs,
-            ),
+        decision = live.schedule.decide(
+            stop_requested=execution.status is ExecutionStatus.STOPPING, max_parallel=execution.parallelism
         )
         for name in decision.stop:
             self._stop_step(execution, live, name)
@@ -166,7 +169,8 @@ class Runner:
             self._performer.end_for_each(execution, live, name, status)
         if decision.start:
             self._store.steps.start(execution_id, decision.start, now_ms=self._now_ms(), iterations=live.iterations)
-            live.statuses.update(dict.fromkeys(decision.start, StepStatus.STARTING))
+            for name in decision.start:
+                live.schedule.note(name, StepStatus.STARTING)
             for name in decision.start:
                 self._begin(execution, live, name)
         if decision.final is not None:
@@ -180,15 +184,19 @@ class Runner:
                 failure_reason=_EXECUTION_FAILURE if failed else None,
             )
 
-    def _begin_retries(self, execution_id: str, live: LiveExecution) -> None:
-        """Begin the next attempts that are due, and be back for the others."""
+    def _begin_retries(self, execution_id: str, live: LiveExecution) -> list[str]:
+        """Record the next attempts that are due, and be back for the others; the steps that are to begin."""
+        due = []
         for name, at_ms in self._store.steps.pending_retries(execution_id).items():
             delay_ms = at_ms - self._now_ms()
             if delay_ms > 0:
                 self._wakes.put_later(execution_id, delay_ms / 1000)
             else:
-                self._store.steps.begin_retry(execution_id, name)
                 live.stops.pop(name, None)
+                self._store.steps.begin_retry(execution_id, name)
+                live.schedule.note(name, StepStatus.STARTING)
+                due.append(name)
+        return due
 
     def _load(self, execution: ExecutionRecord) -> LiveExecution:
         """An execution as the store has it; steps that were running when the last engine ended are begun again."""
@@ -198,7 +206,7 @@ class Runner:
         records = self._store.steps.all_of(execution.id)
         live = LiveExecution(
             parsed=self._definitions.load(version),
-            statuses={},
+            selected=execution.selected_steps,
             outcomes={
                 record.name: record.properties.get("Outcome") is True
                 for record in records
@@ -244,7 +252,7 @@ class Runner:
             return
         outcome = self._performer.perform(executor, task)
         if outcome is not None and outcome.properties is not None and "Outcome" in outcome.properties:
-            live.outcomes[name] = outcome.properties["Outcome"] is True
+            live.note_outcome(name, is_true=outcome.properties["Outcome"] is True)
         if isinstance(step, ForEachStep) and outcome is None:
             record = self._store.steps.find(execution.id, name)
             if record is not None and record.items is not None:
@@ -257,6 +265,7 @@ class Runner:
             if record is None or record.status.is_terminal:
                 return
             self._store.steps.change_status(execution.id, name, StepStatus.STOPPING)
+            live.schedule.note(name, StepStatus.STOPPING)
             if record.resource_kind and record.resource_name and record.resource_kind in JOB_KINDS:
                 self.jobs.stop(JOB_KINDS[record.resource_kind], record.resource_name)
         live.stops.setdefault(name, threading.Event()).set()

@@ -13,21 +13,27 @@ Pure, and the one place where the rules of running stand:
   nothing of them is left to do. It counts neither as active nor against a limit itself; its steps do.
 * Final status: Stopped if a stop was requested, Failed if a failure was unhandled, CompletedWithFailures if all were
   handled (SDK v3, ``StepDependency``), else Succeeded.
+
+A :class:`Schedule` learns one status after the other, so that what each costs does not grow with the graph; what lies
+ahead of the steps is in :mod:`~airflow_sm_pipelines.engine.prospects`.
 """
 
 from __future__ import annotations
 
+import heapq
+from bisect import bisect_left, insort
 from dataclasses import dataclass, field
-from enum import Enum
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition import ForEachStep
 from airflow_sm_pipelines.definition.status import ExecutionStatus, StepStatus
+from airflow_sm_pipelines.engine.prospects import Prospects, RunConditions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-    from airflow_sm_pipelines.definition import StepGraph, StepNode
+    from airflow_sm_pipelines.definition import StepGraph
     from airflow_sm_pipelines.engine.fan_out import FanOut
 
 
@@ -67,95 +73,170 @@ class Decision:
     final: ExecutionStatus | None = None
 
 
-class Prospect(Enum):
-    """What lies ahead of a step that is not scheduled yet."""
-
-    READY = "ready"
-    WAITING = "waiting"
-    NEVER = "never"
-
-
 def decide(graph: StepGraph, snapshot: Snapshot) -> Decision:
     """The next actions of an execution; the same snapshot always gives the same decision.
 
     Starts come in topological order, so with a limit the steps declared first go first.
     """
-    active = [name for name, status in snapshot.statuses.items() if not status.is_terminal]
-    if snapshot.stop_requested:
-        stop = tuple(name for name in active if snapshot.statuses[name] is not StepStatus.STOPPING)
-        over = tuple(
-            (name, StepStatus.STOPPED)
-            for name, fan_out in _running(snapshot)
-            if not any(child in fan_out.graph.nodes for child in active)
-        )
-        return Decision(stop=stop, end=over, final=None if active else ExecutionStatus.STOPPED)
-    prospects = find_prospects(graph, snapshot)
-    bad = {
-        name: status
-        for name, status in snapshot.statuses.items()
-        if status in (StepStatus.FAILED, StepStatus.STOPPED) and name in graph.nodes
-    }
-    handlers = _find_handlers(graph) if bad else {}
-    unhandled = [
-        name for name, status in bad.items() if not _is_handled(name, status, handlers=handlers, prospects=prospects)
-    ]
-    ready = [name for name in graph.order if prospects.get(name) is Prospect.READY]
-    if unhandled and ready:
-        rescuers = _find_rescuers(graph)
-        ready = [name for name in ready if name in rescuers]
-    children, end = _decide_iterations(snapshot)
-    if snapshot.max_parallel is not None:
-        room = max(0, snapshot.max_parallel - sum(name not in snapshot.fan_outs for name in active))
-        children, room = children[:room], max(0, room - len(children))
-        ready = _fit(graph, ready, room)
-    if active or ready:
-        return Decision(start=(*children, *ready), end=end)
-    if unhandled:
-        return Decision(final=ExecutionStatus.FAILED)
-    return Decision(final=ExecutionStatus.COMPLETED_WITH_FAILURES if bad else ExecutionStatus.SUCCEEDED)
+    schedule = Schedule(graph, statuses=snapshot.statuses, outcomes=snapshot.outcomes, selected=snapshot.selected)
+    for name, fan_out in snapshot.fan_outs.items():
+        schedule.fan_out(name, fan_out)
+    return schedule.decide(stop_requested=snapshot.stop_requested, max_parallel=snapshot.max_parallel)
 
 
-def _running(snapshot: Snapshot) -> Iterator[tuple[str, FanOut]]:
-    return ((name, fan_out) for name, fan_out in snapshot.fan_outs.items() if not snapshot.statuses[name].is_terminal)
+class Schedule:
+    """One execution's steps as they come and go. It reads no clock and touches nothing outside.
+
+    :param statuses: the status of every step that was scheduled, steps of ForEach steps included.
+    :param outcomes: what each evaluated Condition step found.
+    :param selected: the only steps that may start; None means all.
+    """
+
+    def __init__(
+        self,
+        graph: StepGraph,
+        *,
+        statuses: Mapping[str, StepStatus],
+        outcomes: Mapping[str, bool],
+        selected: frozenset[str] | None = None,
+    ) -> None:
+        self._graph = graph
+        self._statuses = dict(statuses)
+        # Dictionaries without values: sets that keep their order.
+        self._active = {name: None for name, status in statuses.items() if not status.is_terminal}
+        self._fan_outs: dict[str, Schedule] = {}
+        self._limits: dict[str, int] = {}
+        self._parents: dict[str, str] = {}
+        self._conditions = RunConditions(graph)
+        self._prospects = Prospects(graph, self._statuses, dict(outcomes), selected)
+        self._bad = {name: None for name, status in statuses.items() if _is_bad(status) and name in graph.nodes}
+        self._unhandled = {name for name in self._bad if not self._is_handled(name)}
+        self._ready = _ReadySteps(graph, self._conditions)
+        for name in self._prospects.take_ready():
+            self._ready.add(name)
+        self._prospects.take_hopeless()
+
+    @property
+    def statuses(self) -> Mapping[str, StepStatus]:
+        """The status of every step that was scheduled."""
+        return self._statuses
+
+    def note_outcome(self, name: str, *, is_true: bool) -> None:
+        """Learn what a Condition step found; to be told before the step's end is."""
+        self._prospects.note_outcome(name, is_true=is_true)
+
+    def note(self, name: str, status: StepStatus) -> None:
+        """Learn a step's status.
+
+        :raises ValueError: if the step had ended: a retried execution needs a new schedule.
+        """
+        old = self._statuses.get(name)
+        if old is status:
+            return
+        if old is not None and old.is_terminal:
+            raise ValueError(f"Step '{name}' had ended as {old}, it cannot become {status}.")
+        self._statuses[name] = status
+        if status.is_terminal:
+            self._active.pop(name, None)
+        else:
+            self._active.setdefault(name)
+        parent = self._parents.get(name)
+        if parent is not None:
+            self._fan_outs[parent].note(name, status)
+        elif name in self._graph.nodes:
+            if old is None:
+                self._ready.discard(name)
+                self._prospects.note_start(name)
+            if status.is_terminal:
+                self._note_end(name, status)
+
+    def _note_end(self, name: str, status: StepStatus) -> None:
+        if _is_bad(status):
+            self._bad[name] = None
+        self._prospects.note_end(name)
+        if name in self._bad and not self._is_handled(name):
+            self._unhandled.add(name)
+        for ready in self._prospects.take_ready():
+            self._ready.add(ready)
+        for hopeless in self._prospects.take_hopeless():
+            for failed in self._conditions.waited_for(hopeless):
+                if failed in self._bad and not self._is_handled(failed):
+                    self._unhandled.add(failed)
+
+    def _is_handled(self, name: str) -> bool:
+        status = self._statuses[name]
+        return any(not self._prospects.is_hopeless(one) for one in self._conditions.handlers(name, status))
+
+    def fan_out(self, name: str, fan_out: FanOut) -> None:
+        """Learn the items of a ForEach step."""
+        statuses = {child: self._statuses[child] for child in fan_out.graph.order if child in self._statuses}
+        self._fan_outs[name] = Schedule(fan_out.graph, statuses=statuses, outcomes={})
+        self._limits[name] = fan_out.max_concurrency
+        self._parents.update(dict.fromkeys(fan_out.graph.nodes, name))
+
+    def decide(self, *, stop_requested: bool = False, max_parallel: int | None = None) -> Decision:
+        """The next actions, by the rules at the top of this module."""
+        running = [name for name in self._fan_outs if not self._statuses[name].is_terminal]
+        if stop_requested:
+            stop = tuple(name for name in self._active if self._statuses[name] is not StepStatus.STOPPING)
+            over = tuple((name, StepStatus.STOPPED) for name in running if not self._fan_outs[name]._active)
+            return Decision(stop=stop, end=over, final=None if self._active else ExecutionStatus.STOPPED)
+        children: list[str] = []
+        end: list[tuple[str, StepStatus]] = []
+        for name in running:
+            inner = self._fan_outs[name].decide(max_parallel=self._limits[name])
+            children.extend(inner.start)
+            if inner.final is not None:
+                failed = inner.final is ExecutionStatus.FAILED
+                end.append((name, StepStatus.FAILED if failed else StepStatus.SUCCEEDED))
+        room: int | None = None
+        if max_parallel is not None:
+            # A ForEach step with its items counts neither as active nor against the limit.
+            room = max(0, max_parallel - len(self._active) + len(running))
+            children = children[:room]
+            room -= len(children)
+        ready = self._ready.first(room, only_rescuers=bool(self._unhandled))
+        if self._active or ready:
+            return Decision(start=(*children, *ready), end=tuple(end))
+        if self._unhandled:
+            return Decision(final=ExecutionStatus.FAILED)
+        return Decision(final=ExecutionStatus.COMPLETED_WITH_FAILURES if self._bad else ExecutionStatus.SUCCEEDED)
 
 
-def _decide_iterations(snapshot: Snapshot) -> tuple[list[str], tuple[tuple[str, StepStatus], ...]]:
-    """The steps of running ForEach steps that may start now, and the ForEach steps that are over."""
-    start: list[str] = []
-    end: list[tuple[str, StepStatus]] = []
-    for name, fan_out in _running(snapshot):
-        statuses = {child: snapshot.statuses[child] for child in fan_out.graph.order if child in snapshot.statuses}
-        inner = decide(fan_out.graph, Snapshot(statuses, max_parallel=fan_out.max_concurrency))
-        start.extend(inner.start)
-        if inner.final is not None:
-            failed = inner.final is ExecutionStatus.FAILED
-            end.append((name, StepStatus.FAILED if failed else StepStatus.SUCCEEDED))
-    return start, tuple(end)
+class _ReadySteps:
+    """The steps that may start, in topological order; those that count against a limit apart from ForEach steps."""
 
+    def __init__(self, graph: StepGraph, conditions: RunConditions) -> None:
+        self._graph = graph
+        self._conditions = conditions
+        self._positions = {name: place for place, name in enumerate(graph.order)}
+        # By whether they are free of the limit, and whether they are rescuers.
+        self._places: dict[tuple[bool, bool], list[int]] = {}
 
-def _fit(graph: StepGraph, ready: list[str], room: int) -> list[str]:
-    """As many of the steps, in their order, as there is room for; ForEach steps take none."""
-    fitting = []
-    for name in ready:
-        is_free = isinstance(graph.nodes[name].step, ForEachStep)
-        if is_free or room > 0:
-            fitting.append(name)
-            room -= not is_free
-    return fitting
+    def add(self, name: str) -> None:
+        insort(self._list_of(name), self._positions[name])
 
+    def discard(self, name: str) -> None:
+        places, place = self._list_of(name), self._positions[name]
+        index = bisect_left(places, place)
+        if places[index : index + 1] == [place]:
+            del places[index]
 
-def find_prospects(graph: StepGraph, snapshot: Snapshot) -> dict[str, Prospect]:
-    """The prospect of every step that is not scheduled."""
-    prospects: dict[str, Prospect] = {}
-    for name in graph.order:
-        if name not in snapshot.statuses:
-            prospects[name] = _prospect(graph.nodes[name], snapshot, prospects)
-    return prospects
+    def first(self, room: int | None, *, only_rescuers: bool) -> list[str]:
+        """As many as there is room for, ForEach steps besides; all of them where there is no limit."""
+        wanted = (True,) if only_rescuers else (True, False)
+        counted = heapq.merge(*(self._places.get((False, kind), ()) for kind in wanted))
+        free = (self._places.get((True, kind), ()) for kind in wanted)
+        return [self._graph.order[place] for place in heapq.merge(islice(counted, room), *free)]
+
+    def _list_of(self, name: str) -> list[int]:
+        is_free = isinstance(self._graph.nodes[name].step, ForEachStep)
+        return self._places.setdefault((is_free, self._conditions.is_rescuer(name)), [])
 
 
 def steps_to_reset(graph: StepGraph, statuses: Mapping[str, StepStatus]) -> tuple[str, ...]:
     """The steps RetryPipelineExecution runs again: those that failed or stopped, and whatever ran because of that."""
-    reset = {name for name, status in statuses.items() if status in (StepStatus.FAILED, StepStatus.STOPPED)}
+    reset = {name for name, status in statuses.items() if _is_bad(status)}
     work = list(reset)
     while work:
         followers = [name for name in graph.downstream(work.pop()) if name not in reset]
@@ -164,71 +245,5 @@ def steps_to_reset(graph: StepGraph, statuses: Mapping[str, StepStatus]) -> tupl
     return tuple(name for name in graph.order if name in reset and name in statuses)
 
 
-def _prospect(node: StepNode, snapshot: Snapshot, prospects: Mapping[str, Prospect]) -> Prospect:
-    waiting = False
-    if snapshot.selected is not None and node.step.name not in snapshot.selected:
-        return Prospect.NEVER
-    if node.parent is not None:
-        status = snapshot.statuses.get(node.parent)
-        if status is None:
-            if prospects[node.parent] is Prospect.NEVER:
-                return Prospect.NEVER
-            waiting = True
-        elif not status.is_terminal:
-            waiting = True
-        elif status is not StepStatus.SUCCEEDED or snapshot.outcomes.get(node.parent) is not (node.branch == "If"):
-            return Prospect.NEVER
-    for dependency in node.upstream:
-        status = snapshot.statuses.get(dependency.step)
-        if status is None:
-            if prospects[dependency.step] is Prospect.NEVER:
-                return Prospect.NEVER
-            waiting = True
-        elif not status.is_terminal:
-            waiting = True
-        elif not _satisfies(dependency.trigger, status):
-            return Prospect.NEVER
-    return Prospect.WAITING if waiting else Prospect.READY
-
-
-def _satisfies(trigger: str, status: StepStatus) -> bool:
-    if trigger == "Any":
-        return True
-    wanted = {"Completed": StepStatus.SUCCEEDED, "Failed": StepStatus.FAILED, "Stopped": StepStatus.STOPPED}
-    return wanted[trigger] is status
-
-
-def _find_handlers(graph: StepGraph) -> dict[str, list[tuple[str, str]]]:
-    """For each step, the steps that name a trigger other than Completed on it, with that trigger."""
-    handlers: dict[str, list[tuple[str, str]]] = {}
-    for name, node in graph.nodes.items():
-        for dependency in node.upstream:
-            if dependency.trigger != "Completed":
-                handlers.setdefault(dependency.step, []).append((name, dependency.trigger))
-    return handlers
-
-
-def _is_handled(
-    name: str,
-    status: StepStatus,
-    *,
-    handlers: Mapping[str, list[tuple[str, str]]],
-    prospects: Mapping[str, Prospect],
-) -> bool:
-    # A handler that is absent from the prospects has been scheduled already.
-    return any(
-        _satisfies(trigger, status) and prospects.get(handler) is not Prospect.NEVER
-        for handler, trigger in handlers.get(name, ())
-    )
-
-
-def _find_rescuers(graph: StepGraph) -> set[str]:
-    """Steps that may start while a failure blocks: those with a run condition, and all that follow from them."""
-    rescuers: set[str] = set()
-    for name in graph.order:
-        node = graph.nodes[name]
-        if node.parent in rescuers or any(
-            dependency.trigger != "Completed" or dependency.step in rescuers for dependency in node.upstream
-        ):
-            rescuers.add(name)
-    return rescuers
+def _is_bad(status: StepStatus) -> bool:
+    return status in (StepStatus.FAILED, StepStatus.STOPPED)

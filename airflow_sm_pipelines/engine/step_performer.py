@@ -50,7 +50,7 @@ class StepPerformer:
     """Performs steps and records them.
 
     :param shutdown: set when the engine shuts down.
-    :param wake: called with the execution's id after each end of a step.
+    :param wake: called with the execution's id and the step's name after each end of a step.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class StepPerformer:
         jobs: JobHost,
         *,
         shutdown: threading.Event,
-        wake: Callable[[str], None],
+        wake: Callable[[str, str], None],
     ) -> None:
         self._store = store
         self._services = services
@@ -195,7 +195,7 @@ class StepPerformer:
                 retries=plan.counts,
                 failure_reason=reason,
             )
-        self._wake(task.execution_id)
+        self._wake(task.execution_id, task.step.name)
         return True
 
     def _finish_surely(self, execution_id: str, name: str, outcome: StepOutcome) -> None:
@@ -220,7 +220,8 @@ class StepPerformer:
     def end_for_each(self, execution: ExecutionRecord, live: LiveExecution, name: str, status: StepStatus) -> None:
         """Record the end of a ForEach step whose iterations are over."""
         fan_out = live.fan_outs[name]
-        statuses = {child: live.statuses[child] for child in fan_out.graph.order if child in live.statuses}
+        known = live.schedule.statuses
+        statuses = {child: known[child] for child in fan_out.graph.order if child in known}
         scope = ScopeFactory(self._store, self._services, self._arns, execution, live.parsed.definition).make()
         outcome = sum_up(
             fan_out, status, statuses, lambda step, path: resolve_reference(StepReference(step, path), scope)
@@ -261,7 +262,7 @@ class StepPerformer:
         if outcome.cache_source is not None:
             columns["cache_source"] = outcome.cache_source
         self._store.steps.change_status(execution_id, name, outcome.status, **columns)
-        self._wake(execution_id)
+        self._wake(execution_id, name)
 
     def _now_ms(self) -> int:
         return to_ms(self._services.clock())

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_sm_pipelines.definition import ForEachStep, StepGraph, build_graph, parse_definition
+from airflow_sm_pipelines.definition import ForEachStep, StepGraph, StepNode, build_graph, parse_definition
 from airflow_sm_pipelines.definition.status import ExecutionStatus, StepStatus
 from airflow_sm_pipelines.engine.fan_out import FanOut, plan_fan_out
-from airflow_sm_pipelines.engine.scheduler import Decision, Snapshot, decide, steps_to_reset
+from airflow_sm_pipelines.engine.scheduler import Decision, Schedule, Snapshot, decide, steps_to_reset
 from tests.engine.fake_world import condition, definition_text, fail_step, for_each, processing
 
 if TYPE_CHECKING:
@@ -142,6 +142,33 @@ def test_a_trigger_says_which_end_it_waits_for(trigger: str, status: StepStatus,
 def test_a_retry_resets_what_failed_and_what_ran_because_of_it() -> None:
     statuses = {"A": FAILED, "Notify": SUCCEEDED, "Report": SUCCEEDED, "Other": SUCCEEDED}
     assert set(steps_to_reset(HANDLED, statuses)) == {"A", "Notify", "Report"}
+
+
+def test_a_step_that_has_ended_stays_ended() -> None:
+    schedule = Schedule(CHAIN, statuses={"A": SUCCEEDED}, outcomes={})
+    with pytest.raises(ValueError, match="Step 'A' had ended as Succeeded"):
+        schedule.note("A", EXECUTING)
+
+
+def test_what_one_end_costs_does_not_grow_with_the_graph() -> None:
+    looked_at: list[str] = []
+
+    class Watched(dict[str, StepNode]):
+        def __getitem__(self, name: str) -> StepNode:
+            looked_at.append(name)
+            return super().__getitem__(name)
+
+    length = 2000
+    steps = [processing(f"S{n}", depends_on=[f"S{n - 1}"] if n else None) for n in range(length)]
+    graph = graph_of(*steps)
+    schedule = Schedule(replace(graph, nodes=Watched(graph.nodes)), statuses={}, outcomes={})
+    looked_at.clear()
+    for number in range(length):
+        assert schedule.decide().start == (f"S{number}",)
+        schedule.note(f"S{number}", EXECUTING)
+        schedule.note(f"S{number}", SUCCEEDED)
+    assert schedule.decide().final is ExecutionStatus.SUCCEEDED
+    assert len(looked_at) < 10 * length
 
 
 # --- the reference: no order, no caching, only the rules as the documentation states them ---------------------------
@@ -323,29 +350,41 @@ def test_random_executions_follow_the_reference_to_their_end(steps: list[Any], d
     outcomes: dict[str, bool] = {}
     fan_outs: dict[str, FanOut] = {}
     loops: dict[str, Loop] = {}
+    schedule = Schedule(graph, statuses={}, outcomes={}, selected=selected)
     for turn in range(30 * len(graph.nodes) + 4):
         stops = stop_after is not None and turn >= stop_after
         shot = Snapshot(dict(statuses), dict(outcomes), stops, limit, selected, dict(fan_outs))
         decision = decide(graph, shot)
         assert decision == reference(graph, shot, loops)
+        assert schedule.decide(stop_requested=stops, max_parallel=limit) == decision, "it learned one by one otherwise"
         if decision.final is not None:
             return
-        statuses.update(dict.fromkeys(decision.start, EXECUTING))
-        statuses.update(dict.fromkeys(decision.stop, STOPPING))
-        statuses.update(decision.end)
+        changes = [
+            *((name, EXECUTING) for name in decision.start),
+            *((name, STOPPING) for name in decision.stop),
+            *decision.end,
+        ]
+        for name, status in changes:
+            statuses[name] = status
+            schedule.note(name, status)
         for name in decision.start:
             step = graph.nodes[name].step if name in graph.nodes else None
             if isinstance(step, ForEachStep):
                 items = data.draw(st.integers(0, 3))
                 fan_outs[name] = plan_fan_out(step, range(items))
                 loops[name] = write_out(step, items)
+                schedule.fan_out(name, fan_outs[name])
         active = [name for name, status in statuses.items() if not status.is_terminal and name not in fan_outs]
         assert limit is None or stops or len(active) <= limit
         if not active:
             assert decision.start or decision.stop or decision.end, "an execution that does nothing is stuck"
             continue
-        name = data.draw(st.sampled_from(active))
-        statuses[name] = data.draw(st.sampled_from([SUCCEEDED, SUCCEEDED, FAILED, STOPPED]))
-        if name in graph.nodes and graph.nodes[name].step.type == "Condition":
-            outcomes[name] = data.draw(st.booleans())
+        # Several may have ended before anybody looks.
+        for name in data.draw(st.lists(st.sampled_from(active), min_size=1, max_size=3, unique=True)):
+            if name in graph.nodes and graph.nodes[name].step.type == "Condition":
+                outcomes[name] = data.draw(st.booleans())
+                schedule.note_outcome(name, is_true=outcomes[name])
+            statuses[name] = data.draw(st.sampled_from([SUCCEEDED, SUCCEEDED, FAILED, STOPPED]))
+            schedule.note(name, statuses[name])
+        assert schedule.statuses == statuses
     raise AssertionError("the execution did not end")
