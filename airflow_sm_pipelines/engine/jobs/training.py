@@ -126,8 +126,8 @@ def runs_image_program(request: Mapping[str, Any]) -> bool:
     if algorithm.get("ContainerEntrypoint"):
         return bool(algorithm["ContainerEntrypoint"] == [_NOTEBOOK_SCHEDULER])
     count = sum(len(group.hosts) for group in plan_instance_groups(request.get("ResourceConfig") or {}))
-    image = algorithm.get("TrainingImage")
-    return bool(image) and parse_image_uri(image).repository in _XGBOOST_REPOSITORIES and count == 1
+    image = parse_image_uri(algorithm.get("TrainingImage") or "")
+    return image.repository in _XGBOOST_REPOSITORIES and count == 1
 
 
 def _plan_program(request: Mapping[str, Any], *, instance_count: int) -> tuple[list[str], bool]:

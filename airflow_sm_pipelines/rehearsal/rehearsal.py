@@ -1,0 +1,256 @@
+"""Running a pipeline in a rehearsal: an endpoint of its own, one or more executions, and what came of them."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_pipelines.definition import MISSING, encode_parameters, parse_definition, resolve_parameters
+from airflow_sm_pipelines.definition.status import ExecutionStatus
+from airflow_sm_pipelines.rehearsal.stand_ins import RehearsalStandIns, Script, list_steps
+from airflow_sm_pipelines.rehearsal.values import choose_values, sample_value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from airflow_sm_pipelines.definition import JsonValue, PipelineDefinition, Step
+
+ROLE_ARN = "arn:aws:iam::123456789012:role/Rehearsal"
+_POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """How a step fared.
+
+    :param stood_in: what was made up or took a place for it, such as ``script train.py``.
+    """
+
+    name: str
+    type: str
+    status: str
+    failure_reason: str | None = None
+    stood_in: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RehearsalReport:
+    """How an execution went.
+
+    :param steps: those that started, in the order of their start.
+    :param not_started: steps that did not, such as those of the other branch.
+    :param made_parameters: parameters without a value or default, and the values that were made up.
+    """
+
+    pipeline: str
+    execution_arn: str
+    status: str
+    failure_reason: str | None
+    seconds: float
+    steps: tuple[StepReport, ...]
+    not_started: tuple[str, ...]
+    made_parameters: Mapping[str, JsonValue]
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the execution succeeded."""
+        return self.status == ExecutionStatus.SUCCEEDED
+
+
+class Rehearsal:
+    """A local endpoint on which pipelines run with everything missing stood in for; a context manager.
+
+    :param state_dir: where the endpoint keeps its state: what is there already is used. A fresh one by default, removed
+        at the end.
+    :param region: the endpoint's region.
+    :ivar server: the running endpoint, for uploads and for compiling scripts against it.
+    """
+
+    def __init__(self, state_dir: Path | None = None, *, region: str | None = None) -> None:
+        from airflow_sm_pipelines.server import serve
+
+        with ExitStack() as closing:
+            scratch = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="sm-pipelines-rehearsal-")))
+            self._stand_ins = RehearsalStandIns(scratch)
+            self.server = closing.enter_context(
+                serve(state_dir or scratch / "state", region=region, adapt_services=self._stand_ins.adapt)
+            )
+            self._stand_ins.engine = self.server.engine
+            self._closing = closing.pop_all()
+
+    def upload(self, uri: str, path: Path) -> None:
+        """Put a real file, or the files of a folder, where the pipeline reads them.
+
+        :param uri: the address of the file, or the prefix for a folder.
+        """
+        store = self._stand_ins.store
+        files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+        for file in files:
+            target = uri if file == path else f"{uri.rstrip('/')}/{file.relative_to(path).as_posix()}"
+            store.put(target, file.read_bytes(), is_sample=False)
+
+    def run(
+        self,
+        definition_text: str | bytes,
+        *,
+        name: str = "rehearsal",
+        parameters: Mapping[str, JsonValue] | None = None,
+        takes_else: Callable[[str], bool] = lambda step: False,
+        timeout_seconds: float = 3600,
+    ) -> RehearsalReport:
+        """Run a definition to its end.
+
+        :param parameters: values of parameters; those without a value and a default are made up.
+        :param takes_else: whether the Condition step of this name is to take its Else branch.
+        :raises DefinitionError: for a definition that cannot be read.
+        :raises ParameterError: for values that do not fit.
+        :raises TimeoutError: if the execution takes longer.
+        """
+        definition = parse_definition(definition_text)
+        made = _make_parameters(definition, parameters or {})
+        given = {**made, **(parameters or {})}
+        typed: dict[str, JsonValue] = {**resolve_parameters(definition, given)}
+        values = choose_values(definition, typed, takes_else=takes_else)
+        self._stand_ins.notes.clear()
+        self._stand_ins.begin(Script(name, definition, typed, values))
+        started = time.monotonic()
+        arn = self._start(name, definition_text, encode_parameters(definition, given))
+        described = self._wait(arn, definition, deadline=started + timeout_seconds)
+        seconds = time.monotonic() - started
+        return self._report(definition, described, seconds=seconds, made=made, name=name)
+
+    def close(self) -> None:
+        """End the endpoint."""
+        self._closing.close()
+
+    def __enter__(self) -> Rehearsal:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _call(self, operation: str, **request: Any) -> dict[str, Any]:
+        return self.server.engine.call(operation, request)
+
+    def _start(self, name: str, text: str | bytes, parameters: list[Any]) -> str:
+        from airflow_sm_pipelines.engine.errors import ServiceError
+        from airflow_sm_pipelines.exceptions import LocalEndpointError
+
+        document = {
+            "PipelineName": name,
+            "PipelineDefinition": text if isinstance(text, str) else text.decode(),
+            "RoleArn": ROLE_ARN,
+        }
+        try:
+            try:
+                self._call("DescribePipeline", PipelineName=name)
+                self._call("UpdatePipeline", **document)
+            except ServiceError as error:
+                if error.code != "ResourceNotFound":
+                    raise
+                self._call("CreatePipeline", **document, ClientRequestToken=_token())
+            answer = self._call(
+                "StartPipelineExecution",
+                PipelineName=name,
+                PipelineParameters=parameters,
+                ClientRequestToken=_token(),
+            )
+        except ServiceError as error:
+            raise LocalEndpointError(f"The pipeline cannot be started: {error.message}") from error
+        return str(answer["PipelineExecutionArn"])
+
+    def _wait(self, arn: str, definition: PipelineDefinition, *, deadline: float) -> dict[str, Any]:
+        while True:
+            described = self._call("DescribePipelineExecution", PipelineExecutionArn=arn)
+            if ExecutionStatus(described["PipelineExecutionStatus"]).is_terminal:
+                return described
+            self._answer_callbacks(arn, definition)
+            if time.monotonic() > deadline:
+                self._call("StopPipelineExecution", PipelineExecutionArn=arn, ClientRequestToken=_token())
+                raise TimeoutError(f"The execution {arn} did not end in time.")
+            time.sleep(_POLL_SECONDS)
+
+    def _answer_callbacks(self, arn: str, definition: PipelineDefinition) -> None:
+        from airflow_sm_pipelines.engine.errors import ServiceError
+
+        for entry in list_steps(self.server.engine.call, arn):
+            callback = (entry.get("Metadata") or {}).get("Callback")
+            step = self._stand_ins.find_step(str(entry["StepName"]))
+            if entry["StepStatus"] != "Executing" or not callback or step is None:
+                continue
+            outputs = [
+                {"Name": output, "Value": value if isinstance(value, str) else str(value)}
+                for output, value in self._stand_ins.outputs_of(step).items()
+            ]
+            try:
+                self._call(
+                    "SendPipelineExecutionStepSuccess",
+                    CallbackToken=callback["CallbackToken"],
+                    OutputParameters=outputs,
+                    ClientRequestToken=_token(),
+                )
+            except ServiceError:
+                # The step is between two states; the next look finds it in one.
+                continue
+            self._stand_ins.note(step.name, ["answer to the callback"])
+
+    def _report(
+        self,
+        definition: PipelineDefinition,
+        described: Mapping[str, Any],
+        *,
+        seconds: float,
+        made: Mapping[str, JsonValue],
+        name: str,
+    ) -> RehearsalReport:
+        arn = described["PipelineExecutionArn"]
+        types: dict[str, Step] = {step.name: step for step in definition.iter_steps()}
+        entries = list(list_steps(self.server.engine.call, arn))
+        steps = []
+        for entry in entries:
+            step = self._stand_ins.find_step(entry["StepName"])
+            steps.append(
+                StepReport(
+                    name=entry["StepName"],
+                    type=step.type if step is not None else "",
+                    status=str(entry["StepStatus"]),
+                    failure_reason=entry.get("FailureReason"),
+                    stood_in=tuple(self._stand_ins.notes.get(entry["StepName"], ())),
+                )
+            )
+        started = {entry["StepName"] for entry in entries}
+        return RehearsalReport(
+            pipeline=name,
+            execution_arn=arn,
+            status=str(described["PipelineExecutionStatus"]),
+            failure_reason=described.get("FailureReason"),
+            seconds=seconds,
+            steps=tuple(steps),
+            not_started=tuple(step for step in types if step not in started),
+            made_parameters=made,
+        )
+
+
+def _make_parameters(definition: PipelineDefinition, given: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Values for the parameters that have none."""
+    made: dict[str, JsonValue] = {}
+    for parameter in definition.parameters:
+        if parameter.name in given or parameter.default is not MISSING:
+            continue
+        if parameter.enum_values:
+            made[parameter.name] = parameter.enum_values[0]
+        else:
+            by_type: dict[str, JsonValue] = {"Integer": 1, "Float": 0.5, "Boolean": True}
+            value = by_type.get(parameter.type, sample_value(parameter.name))
+            made[parameter.name] = value if parameter.type in by_type or isinstance(value, str) else "rehearsal"
+    return made
+
+
+def _token() -> str:
+    import secrets
+
+    return secrets.token_hex(16)

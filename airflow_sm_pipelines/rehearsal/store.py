@@ -1,0 +1,90 @@
+"""The rehearsal's side of S3: what is there, and putting samples where nothing is. Thread-safe."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_pipelines.rehearsal.samples import sample_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_MARK = {"sm-pipelines": "rehearsal"}
+
+
+class SampleStore:
+    """Puts samples into buckets, and knows which objects are samples.
+
+    :param s3: a boto3 client of the rehearsal's endpoint.
+    :param region: where buckets are made.
+    """
+
+    def __init__(self, s3: Any, *, region: str) -> None:
+        self._s3 = s3
+        self._region = region
+        self._lock = threading.Lock()
+        self._buckets: set[str] = set()
+
+    def ensure_bucket(self, uri: str) -> None:
+        """Make the bucket of an address where it is missing."""
+        from botocore.exceptions import ClientError
+
+        bucket = split_uri(uri)[0]
+        with self._lock:
+            if bucket in self._buckets:
+                return
+            try:
+                self._s3.head_bucket(Bucket=bucket)
+            except ClientError:
+                located = {"CreateBucketConfiguration": {"LocationConstraint": self._region}}
+                self._s3.create_bucket(Bucket=bucket, **({} if self._region == "us-east-1" else located))
+            self._buckets.add(bucket)
+
+    def find_first(self, uri: str) -> str | None:
+        """The first key under a prefix, or None."""
+        self.ensure_bucket(uri)
+        bucket, key = split_uri(uri)
+        # A prefix as SageMaker takes it: the object, or what is below it, or keys that only begin so.
+        for item in self._s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=2).get("Contents", ()):
+            if not item["Key"].endswith("/"):
+                return str(item["Key"])
+        return None
+
+    def is_sample(self, uri: str) -> bool:
+        """Whether what is first under a prefix was put there by a rehearsal."""
+        key = self.find_first(uri)
+        if key is None:
+            return False
+        found = self._s3.head_object(Bucket=split_uri(uri)[0], Key=key)
+        return bool(found.get("Metadata") == _MARK)
+
+    def put(self, uri: str, content: bytes, *, is_sample: bool = True) -> None:
+        """Put one object; samples are marked."""
+        self.ensure_bucket(uri)
+        bucket, key = split_uri(uri)
+        self._s3.put_object(Bucket=bucket, Key=key, Body=content, Metadata=_MARK if is_sample else {})
+
+    def ensure(self, uri: str, make: Callable[[str], bytes] = sample_bytes) -> bool:
+        """Put a sample where nothing is; whether it had to.
+
+        :param make: the content, by the object's address.
+        """
+        if self.find_first(uri) is not None:
+            return False
+        name = uri.rstrip("/").rpartition("/")[2]
+        is_file = "." in name and not uri.endswith("/")
+        target = uri if is_file else uri.rstrip("/") + "/sample.csv"
+        self.put(target, make(target))
+        return True
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """The bucket and key of an S3 address."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
+def is_uri(value: object) -> bool:
+    """Whether a value is an S3 address with a bucket."""
+    return isinstance(value, str) and value.startswith("s3://") and bool(value[5:].partition("/")[0])
