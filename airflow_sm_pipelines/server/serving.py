@@ -19,9 +19,10 @@ from airflow_sm_pipelines.server.local_account import ACCOUNT_ID, resolve_region
 from airflow_sm_pipelines.server.state_directory import StateDirectory
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from airflow_sm_pipelines.engine import Engine
+    from airflow_sm_pipelines.engine.services import EngineServices
     from airflow_sm_pipelines.server.front import Front
     from airflow_sm_pipelines.server.listener import Listener
 
@@ -87,6 +88,7 @@ def serve(
     region: str | None = None,
     host_names: Collection[str] = (),
     cache_dir: Path | None = None,
+    adapt_services: Callable[[EngineServices], EngineServices] | None = None,
 ) -> RunningServer:
     """Start the local endpoint in this process; one at a time.
 
@@ -96,6 +98,7 @@ def serve(
     :param region: its region; by default that of this process's environment, else us-east-1.
     :param host_names: names, beside the loopback ones, under which it answers.
     :param cache_dir: where the environments of images are kept; by default the user's cache directory.
+    :param adapt_services: changes what the engine gets from the endpoint, such as for a rehearsal.
     :return: the running endpoint.
     :raises LocalEndpointError: when the directory or the port cannot be used, in words that say what to do.
     """
@@ -115,6 +118,7 @@ def serve(
             region=region or resolve_region(os.environ),
             host_names=host_names,
             cache_dir=cache_dir,
+            adapt_services=adapt_services,
         )
 
 
@@ -126,6 +130,7 @@ def _start(
     region: str,
     host_names: Collection[str],
     cache_dir: Path | None,
+    adapt_services: Callable[[EngineServices], EngineServices] | None,
 ) -> RunningServer:
     """Everything in order; what is started registers with `closing` how it is stopped, last first."""
     from airflow_sm_pipelines.engine import Engine
@@ -149,6 +154,8 @@ def _start(
         cache_dir=cache_dir or default_cache_dir(os.environ),
         faults_file=directory.path / "faults.toml",
     )
+    if adapt_services is not None:
+        services = adapt_services(services)
     engine = Engine(directory.path / "engine", services)
     console = Console(engine, refusals=ServiceError, logs=make_client("logs", url=url, region=region))
     front.attach(SageMakerService(engine, codec, refusals=ServiceError, fallback=front.call_moto).call, console.call)
