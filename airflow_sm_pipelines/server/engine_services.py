@@ -58,7 +58,6 @@ def make_engine_services(
         images=images,
         validate_request=codec.find_violations,
         put_events=lambda entries: put_events(front, region, entries),
-        ensure_trial=lambda experiment, trial: ensure_trial(front, region, experiment, trial),
         stand_ins=StandIns.load(env=os.environ),
         check_metadata=lambda metadata: find_metadata_fault(codec, metadata),
         send_message=lambda queue_url, body: send_message(front, region, queue_url, body),
@@ -82,31 +81,6 @@ def put_events(front: Front, region: str, entries: Sequence[Mapping[str, Any]]) 
     response = front.call_moto(make_json_request("events", region, "AWSEvents.PutEvents", document))
     if not response.is_success:
         raise LocalEndpointError(f"EventBridge refused events: HTTP {response.status} {response.body[:200]!r}")
-
-
-def ensure_trial(front: Front, region: str, experiment: str, trial: str) -> None:
-    """Make an experiment and a trial of it, where they are not there.
-
-    :param front: the endpoint's front.
-    :param region: their region.
-    :param experiment: the experiment's name.
-    :param trial: the trial's name.
-    """
-    from moto.sagemaker.models import sagemaker_backends
-
-    backend: Any = sagemaker_backends[ACCOUNT_ID][region]
-    for kind, name, known, more in (
-        ("Experiment", experiment, backend.experiments, {}),
-        ("Trial", trial, backend.trials, {"ExperimentName": experiment}),
-    ):
-        if name in known:
-            continue
-        document = {f"{kind}Name": name, **more}
-        response = front.call_moto(make_json_request("sagemaker", region, f"SageMaker.Create{kind}", document))
-        if not response.is_success:
-            raise LocalEndpointError(
-                f"{kind} '{name}' could not be made: HTTP {response.status} {response.body[:200]!r}"
-            )
 
 
 def find_metadata_fault(codec: SageMakerCodec, metadata: Mapping[str, Any]) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.server.aws_errors import error_response
 from airflow_sm_pipelines.server.console import CONSOLE_PATH
@@ -12,6 +12,7 @@ from airflow_sm_pipelines.server.functions import with_code_inlined
 from airflow_sm_pipelines.server.hosts import is_allowed_host, is_allowed_origin, parse_virtual_bucket
 from airflow_sm_pipelines.server.http_messages import Request, Response
 from airflow_sm_pipelines.server.persistence import (
+    Checkpoint,
     Database,
     LogEvents,
     ObjectPersistence,
@@ -24,6 +25,7 @@ from airflow_sm_pipelines.server.roles import Roles, simulate_principal_policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
+    from pathlib import Path
 
     from airflow_sm_pipelines.server.moto_service import MotoService
 
@@ -37,19 +39,17 @@ class Front:
 
     :param moto: every service but SageMaker's pipelines.
     :param database: for moto's state.
-    :param objects_directory: for the bodies of S3 objects.
+    :param state_dir: for the bodies of S3 objects, and the checkpoint of moto's state.
     :param host_names: names beside the loopback ones that the endpoint answers to.
     """
 
-    def __init__(
-        self, moto: MotoService, database: Database, objects_directory: Any, host_names: Collection[str]
-    ) -> None:
+    def __init__(self, moto: MotoService, database: Database, state_dir: Path, host_names: Collection[str]) -> None:
         self._moto = moto
         self._host_names = frozenset(host_names)
         self.log_events = LogEvents(database)
-        self._objects = ObjectPersistence(database, objects_directory, moto.call)
+        self._objects = ObjectPersistence(database, state_dir / "objects", moto.call)
         self._queues = QueuePersistence(database)
-        self._journal = RequestJournal(database, moto.call, moto.load)
+        self._journal = RequestJournal(database, moto.call, moto.load, Checkpoint(state_dir / "moto.checkpoint"))
         self._roles = Roles(self.call_moto)
         self._sagemaker: Callable[[Request], Response] = self.call_moto
         self._console: Callable[[Request], Response] = self.call_moto

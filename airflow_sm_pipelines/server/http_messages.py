@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 _SCOPE = re.compile(r"Credential=[^/,\s]*/\d+/([^/,\s]+)/([^/,\s]+)/aws4_request")
 _PRESIGNED_SCOPE = re.compile(r"^[^/]*/\d+/([^/]+)/([^/]+)/aws4_request$")
+_BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -106,17 +108,49 @@ class Request:
 
 
 @dataclass(frozen=True)
+class FilePart:
+    """A part of a file, read when it is sent: a body that need not be in memory.
+
+    :param path: the file.
+    :param start: the offset of its first byte.
+    :param length: how many bytes it has.
+    """
+
+    path: Path
+    start: int
+    length: int
+
+    def iter_blocks(self) -> Iterator[bytes]:
+        """Its bytes, a block at a time.
+
+        :raises OSError: when the file is gone.
+        :raises EOFError: when it is too short.
+        """
+        with self.path.open("rb") as file:
+            file.seek(self.start)
+            left = self.length
+            while left:
+                block = file.read(min(left, _BLOCK_BYTES))
+                if not block:
+                    raise EOFError(f"{self.path} ended {left} bytes too early")
+                left -= len(block)
+                yield block
+
+
+@dataclass(frozen=True)
 class Response:
     """One answer of the endpoint.
 
     :param status: the HTTP status.
     :param body: the whole body.
     :param headers: name and value pairs; Content-Length is added by the listener where it is missing.
+    :param file: the body in the place of `body`, where it is in a file.
     """
 
     status: int
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = field(default=())
+    file: FilePart | None = None
 
     @property
     def is_success(self) -> bool:

@@ -192,13 +192,14 @@ class _Handler(MotoRequestHandler):
             if name.lower() not in {"connection", "server", "date"}:
                 self.send_header(name, value)
         if "content-length" not in names and response.status not in {204, 304}:
-            self.send_header("Content-Length", str(len(response.body)))
+            self.send_header("Content-Length", str(response.file.length if response.file else len(response.body)))
         if is_last:
             self.send_header("Connection", "close")
             self.close_connection = True
         self.end_headers()
         if not is_head and response.status not in {204, 304}:
-            self.wfile.write(response.body)
+            for block in response.file.iter_blocks() if response.file else (response.body,):
+                self.wfile.write(block)
         self.wfile.flush()
 
 

@@ -195,7 +195,7 @@ def start_front(
     closing.callback(database.close)
     moto = MotoService()
     closing.callback(moto.reset)
-    front = Front(moto, database, state_dir / "objects", host_names)
+    front = Front(moto, database, state_dir, host_names)
     closing.callback(front.close)
     listener = Listener(*address, front)
     closing.callback(listener.stop)

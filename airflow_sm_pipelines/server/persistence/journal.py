@@ -2,7 +2,8 @@
 
 For small state that changes rarely: roles, functions, queues, rules, log groups. moto draws its identifiers from one
 random generator, which is seeded per request and the seed recorded, so that a replay gives the same identifiers. Times
-of creation are those of the replay.
+of creation are those of the replay. Once there is much to replay, what it gave is kept as a checkpoint, so that a start
+costs what happened since the one before.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.server.persistence.checkpoint import is_covered
 from airflow_sm_pipelines.server.persistence.recorded_requests import record_environ, restore_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_sm_pipelines.server.http_messages import Request, Response
+    from airflow_sm_pipelines.server.persistence.checkpoint import Checkpoint
     from airflow_sm_pipelines.server.persistence.database import Database
 
 _log = logging.getLogger(__name__)
@@ -48,6 +51,9 @@ DATA_OPERATIONS = frozenset(
 )
 #: Services whose changes are kept otherwise (S3), or are none (STS).
 _OTHER_SERVICES = frozenset({"s3", "sts"})
+#: So many replayed requests (about a third of a second) are worth a checkpoint.
+_CHECKPOINT_REQUESTS = 500
+_SERVICES_QUERY = "SELECT DISTINCT substr(operation, 1, instr(operation, ':') - 1) FROM requests"
 
 
 def is_journaled(request: Request) -> bool:
@@ -70,14 +76,20 @@ class RequestJournal:
     :param database: where they are kept.
     :param apply: carries a request out.
     :param load: makes moto load what a request is for, in which it may draw identifiers of its own.
+    :param checkpoint: saves replaying what was replayed before.
     """
 
     def __init__(
-        self, database: Database, apply: Callable[[Request], Response], load: Callable[[Request], None]
+        self,
+        database: Database,
+        apply: Callable[[Request], Response],
+        load: Callable[[Request], None],
+        checkpoint: Checkpoint,
     ) -> None:
         self._database = database
         self._apply = apply
         self._load = load
+        self._checkpoint = checkpoint
         self._lock = threading.RLock()
 
     def call(self, request: Request) -> Response:
@@ -104,11 +116,18 @@ class RequestJournal:
     def replay(self) -> None:
         """Carry all remembered requests out again, in their order. One that fails is logged: the rest still counts."""
         with self._lock:
-            for row in self._database.read("SELECT operation, seed, environ, body FROM requests ORDER BY id"):
-                operation, seed, environ, body = row
+            services = {str(name) for (name,) in self._database.read(_SERVICES_QUERY)}
+            ((newest,),) = self._database.read("SELECT coalesce(max(id), 0) FROM requests")
+            done = self._checkpoint.load(int(newest)) if is_covered(services) else 0  # type: ignore[call-overload]
+            rows = self._database.read(
+                "SELECT operation, seed, environ, body FROM requests WHERE id > ? ORDER BY id", done
+            )
+            for operation, seed, environ, body in rows:
                 response = self._apply_seeded(restore_request(str(environ), bytes(body)), bytes(seed))  # type: ignore[call-overload]
                 if not response.is_success:
                     _log.warning("Replaying %s gave HTTP %s: %.500s", operation, response.status, response.body)
+            if len(rows) >= _CHECKPOINT_REQUESTS and is_covered(services):
+                self._checkpoint.save(int(newest))  # type: ignore[call-overload]
 
     def _apply_seeded(self, request: Request, seed: bytes) -> Response:
         from moto.moto_api._internal import mock_random

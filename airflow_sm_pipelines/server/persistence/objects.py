@@ -6,6 +6,7 @@ reads them there, so memory does not grow with them, and a start reads none of t
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time
@@ -15,6 +16,7 @@ from xml.etree import ElementTree
 
 from airflow_sm_pipelines.server.local_account import ACCOUNT_ID
 from airflow_sm_pipelines.server.persistence.blobs import BlobFile, BlobStore
+from airflow_sm_pipelines.server.persistence.large_objects import read_large_object
 from airflow_sm_pipelines.server.persistence.object_records import (
     is_delete_marker,
     record_key,
@@ -37,6 +39,8 @@ _log = logging.getLogger(__name__)
 _CREATION = ""
 #: The one setting that names resources of other services, which must be there first.
 _NOTIFICATION = "notification"
+#: Memory of this size is worth a run of the garbage collector.
+_COLLECTED_BYTES = 64 << 20
 
 
 class ObjectPersistence:
@@ -60,12 +64,20 @@ class ObjectPersistence:
 
         :param request: the request, in path style.
         """
+        bucket, _, key = request.path.lstrip("/").partition("/")
+        if request.method == "GET" and key:
+            large = read_large_object(request, self._bucket(bucket), self._apply)
+            if large is not None:
+                return large
         if request.method in {"GET", "HEAD", "OPTIONS"}:
             return self._apply(request)
         with self._lock:
             response = self._apply(request)
             if response.is_success:
                 self._record(request)
+        if len(request.body) > _COLLECTED_BYTES or (request.method == "POST" and "uploadId" in request.query):
+            # moto's objects of a request refer to each other, and to its body: do not wait for the collector's turn.
+            gc.collect()
         return response
 
     def _record(self, request: Request) -> None:
