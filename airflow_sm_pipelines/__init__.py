@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
     from airflow_sm_pipelines.operators.callback import SageMakerAnswerCallbackOperator
+    from airflow_sm_pipelines.operators.cost import SageMakerPipelineCostOperator
     from airflow_sm_pipelines.operators.deploy import SageMakerDeployPipelineOperator
     from airflow_sm_pipelines.operators.run import SageMakerRunPipelineOperator
     from airflow_sm_pipelines.operators.versions import (
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.sensors.callback import SageMakerPipelineCallbackSensor
     from airflow_sm_pipelines.sensors.execution import SageMakerPipelineExecutionSensor
     from airflow_sm_pipelines.sensors.step import SageMakerPipelineStepSensor
+    from airflow_sm_pipelines.triggers.asset_events import (
+        SageMakerPipelineCallbackEventTrigger,
+        SageMakerPipelineExecutionEventTrigger,
+        pipeline_events,
+    )
     from airflow_sm_pipelines.triggers.execution import SageMakerPipelineExecutionTrigger
 
 __version__ = "0.1.0"
@@ -32,7 +38,10 @@ __all__ = [
     "SageMakerAnswerCallbackOperator",
     "SageMakerDeletePipelineOperator",
     "SageMakerDeployPipelineOperator",
+    "SageMakerPipelineCallbackEventTrigger",
     "SageMakerPipelineCallbackSensor",
+    "SageMakerPipelineCostOperator",
+    "SageMakerPipelineExecutionEventTrigger",
     "SageMakerPipelineExecutionSensor",
     "SageMakerPipelineExecutionTrigger",
     "SageMakerPipelineStepSensor",
@@ -41,14 +50,18 @@ __all__ = [
     "SageMakerPrunePipelinesOperator",
     "SageMakerRollBackPipelineOperator",
     "SageMakerRunPipelineOperator",
+    "pipeline_events",
     "pipeline_params",
 ]
 
 _HOMES = {
     "SageMakerAnswerCallbackOperator": "airflow_sm_pipelines.operators.callback",
+    "SageMakerPipelineCostOperator": "airflow_sm_pipelines.operators.cost",
     "SageMakerDeployPipelineOperator": "airflow_sm_pipelines.operators.deploy",
     "SageMakerPipelineCallbackSensor": "airflow_sm_pipelines.sensors.callback",
     "SageMakerPipelineExecutionSensor": "airflow_sm_pipelines.sensors.execution",
+    "SageMakerPipelineCallbackEventTrigger": "airflow_sm_pipelines.triggers.asset_events",
+    "SageMakerPipelineExecutionEventTrigger": "airflow_sm_pipelines.triggers.asset_events",
     "SageMakerPipelineExecutionTrigger": "airflow_sm_pipelines.triggers.execution",
     "SageMakerPipelineStepSensor": "airflow_sm_pipelines.sensors.step",
     "SageMakerPipelinesHook": "airflow_sm_pipelines.hooks.pipelines",
@@ -57,6 +70,7 @@ _HOMES = {
     "SageMakerPrunePipelinesOperator": "airflow_sm_pipelines.operators.versions",
     "SageMakerRollBackPipelineOperator": "airflow_sm_pipelines.operators.versions",
     "SageMakerRunPipelineOperator": "airflow_sm_pipelines.operators.run",
+    "pipeline_events": "airflow_sm_pipelines.triggers.asset_events",
     "pipeline_params": "airflow_sm_pipelines.params",
 }
 

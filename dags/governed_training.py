@@ -1,11 +1,15 @@
-"""Deploy under a team's policy, with its defaults filled in, and tag every job so that its costs can be told apart.
+"""Deploy under a team's policy with its defaults filled in, tag every job for the bill, and report what the run cost.
 
 On a laptop: ``sm-pipelines local exec -- airflow dags test governed_training``.
 """
 
 from airflow.sdk import DAG, chain
 
-from airflow_sm_pipelines import SageMakerDeployPipelineOperator, SageMakerRunPipelineOperator
+from airflow_sm_pipelines import (
+    SageMakerDeployPipelineOperator,
+    SageMakerPipelineCostOperator,
+    SageMakerRunPipelineOperator,
+)
 from airflow_sm_pipelines.cost import COST_PARAMETERS
 
 with DAG("governed_training", schedule=None, doc_md=__doc__, tags=["sagemaker"]):
@@ -25,4 +29,9 @@ with DAG("governed_training", schedule=None, doc_md=__doc__, tags=["sagemaker"])
         parameters={**COST_PARAMETERS, "NumRound": 20},
         deferrable=True,
     )
-    chain(deploy, train)
+    cost = SageMakerPipelineCostOperator(
+        task_id="cost",
+        execution_arn=train.output["pipeline_execution_arn"],
+        prices="policies/prices.toml",  # without it, AWS's public price list is asked
+    )
+    chain(deploy, train, cost)

@@ -112,7 +112,9 @@ def test_the_jobs_of_a_run_carry_its_tags(client: Any, execution: str) -> None:
     }
 
 
-def test_an_estimate_prices_each_steps_time(server: RunningServer, execution: str, repository: Path) -> None:
+def test_an_estimate_prices_each_steps_time(
+    server: RunningServer, execution: str, repository: Path, tmp_path: Path
+) -> None:
     prices = str(repository / "dags" / "policies" / "prices.toml")
     report = json.loads(run(server, execution, "--prices", prices, "--json").stdout)
     (work,) = report["steps"]
@@ -120,7 +122,9 @@ def test_an_estimate_prices_each_steps_time(server: RunningServer, execution: st
     assert 0 < work["seconds"] < 300
     assert report["total"] == pytest.approx(0.115 * work["seconds"] / 3600)
     assert report["free"] == ["Check"]
-    table = run(server, execution, "--prices", prices).stdout
+    chart = tmp_path / "cost.svg"
+    table = run(server, execution, "--prices", prices, "--chart", str(chart)).stdout
+    assert "Work: " in chart.read_text(encoding="utf-8")
     assert [line.split()[0] for line in table.splitlines()[:4]] == ["Step", "Work", "Check", "Total"]
 
 
@@ -130,7 +134,14 @@ def test_a_bill_that_cannot_be_there_yet_says_so(server: RunningServer, executio
     assert "Cost Explorer may be 24 hours late" in result.stdout
 
 
+def test_where_there_is_no_price_list_a_file_is_asked_for(server: RunningServer, execution: str) -> None:
+    result = run(server, execution, "--list-prices")
+    assert result.returncode == 2
+    assert "Give a file of prices instead" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_one_source_of_costs_is_needed(server: RunningServer, execution: str) -> None:
     result = run(server, execution)
     assert result.returncode == 2
-    assert "--prices --billed is required" in result.stderr
+    assert "--prices --list-prices --billed is required" in result.stderr

@@ -177,11 +177,15 @@ def _add_cost(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.add_argument("execution", metavar="ARN", help="the execution")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--prices", type=Path, metavar="FILE", help="estimate, with this TOML file of hourly prices")
+    source.add_argument(
+        "--list-prices", action="store_true", help="estimate, with the prices of AWS's public price list"
+    )
     source.add_argument("--billed", action="store_true", help="ask Cost Explorer")
     parser.add_argument(
         "--tag-key", default="sm-pipelines:execution", metavar="KEY", help="the tag that holds the execution's id"
     )
     parser.add_argument("--json", action="store_true", dest="as_json", help="write the costs as JSON")
+    parser.add_argument("--chart", type=Path, metavar="FILE", help="also draw the steps' costs into this SVG file")
     parser.add_argument("--region", help="the region; AWS_REGION or the profile's by default")
     parser.add_argument("--profile", help="the AWS profile")
     parser.set_defaults(run=_run_cost)

@@ -5,25 +5,16 @@ It may be the service or a local endpoint; AWS_ENDPOINT_URL decides.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.cli.sources import UnreadableSourceError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from airflow_sm_pipelines.hooks.calls import PipelineCalls
-
-_JOB_KINDS = {
-    "ProcessingJob": "Processing",
-    "TrainingJob": "Training",
-    "TransformJob": "Transform",
-    "QualityCheck": "Processing",
-    "ClarifyCheck": "Processing",
-}
-"""The job behind a step, by the key of its metadata."""
+    from airflow_sm_pipelines.hooks.costs import CostCalls
 
 
 def describe_deployed_definition(name: str, options: argparse.Namespace) -> str | None:
@@ -62,70 +53,22 @@ def open_calls(options: argparse.Namespace) -> PipelineCalls:
     return ClientCalls(_client(options))
 
 
-def describe_execution(arn: str, options: argparse.Namespace) -> dict[str, Any]:
-    """An execution's description.
+def open_costs(options: argparse.Namespace) -> CostCalls:
+    """The calls that costs are made of, with the options' profile and region."""
+    from airflow_sm_pipelines.hooks.costs import CostCalls
 
-    :raises UnreadableSourceError: when SageMaker cannot be asked, or knows no such execution.
-    """
-    client = _client(options)
-    return _ask(lambda: client.describe_pipeline_execution(PipelineExecutionArn=arn))  # type: ignore[no-any-return]
+    def client_of(service: str, *, region_name: str | None = None) -> Any:
+        return _client(options, service, region_name=region_name)
 
-
-def list_step_jobs(steps: list[dict[str, Any]], options: argparse.Namespace) -> list[tuple[str, str, dict[str, Any]]]:
-    """The jobs that steps started: the step's name, the kind of the job, and its description.
-
-    A tuning job is its training jobs. A step that took a cached result has started none.
-
-    :param steps: what ``ListPipelineExecutionSteps`` answered.
-    :raises UnreadableSourceError: when SageMaker cannot be asked.
-    """
-    client = _client(options)
-    jobs = []
-    for step in steps:
-        if (step.get("CacheHitResult") or {}).get("SourcePipelineExecutionArn"):
-            continue
-        for kind, name in _job_names(client, step.get("Metadata") or {}):
-            describe = getattr(client, f"describe_{kind.lower()}_job")
-            jobs.append((str(step["StepName"]), kind, _ask(partial(describe, **{f"{kind}JobName": name}))))
-    return jobs
+    return CostCalls(client_of, _client(options).meta.region_name)
 
 
-def ask_cost_explorer(request: dict[str, Any], options: argparse.Namespace) -> list[dict[str, Any]]:
-    """All pages of Cost Explorer's answer.
-
-    :raises UnreadableSourceError: when it cannot be asked.
-    """
-    client = _client(options, "ce")
-    pages: list[dict[str, Any]] = []
-    token: dict[str, str] = {}
-    while True:
-        page = _ask(partial(client.get_cost_and_usage, **request, **token))
-        pages.append(page)
-        if not page.get("NextPageToken"):
-            return pages
-        token = {"NextPageToken": page["NextPageToken"]}
-
-
-def _job_names(client: Any, metadata: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    for key, kind in _JOB_KINDS.items():
-        arn = (metadata.get(key) or {}).get("Arn") or (metadata.get(key) or {}).get("CheckJobArn")
-        if arn:
-            yield kind, str(arn).rpartition("/")[2]
-    tuning = (metadata.get("TuningJob") or {}).get("Arn")
-    if tuning:
-        name = str(tuning).rpartition("/")[2]
-        paginator = client.get_paginator("list_training_jobs_for_hyper_parameter_tuning_job")
-        pages = paginator.paginate(HyperParameterTuningJobName=name)
-        for summary in _ask(lambda: [item for page in pages for item in page["TrainingJobSummaries"]]):
-            yield "Training", str(summary["TrainingJobName"])
-
-
-def _client(options: argparse.Namespace, service: str = "sagemaker") -> Any:
+def _client(options: argparse.Namespace, service: str = "sagemaker", *, region_name: str | None = None) -> Any:
     import boto3
     from botocore.exceptions import BotoCoreError
 
     try:
-        return boto3.Session(profile_name=options.profile, region_name=options.region).client(service)
+        return boto3.Session(profile_name=options.profile, region_name=region_name or options.region).client(service)
     except BotoCoreError as error:
         raise UnreadableSourceError(f"SageMaker cannot be asked: {error}") from None
 

@@ -220,19 +220,23 @@ class SageMakerPipelinesHook(PipelineCalls, AwsBaseHook):
         return found
 
     @cached_property
-    def _clients(self) -> dict[str, Any]:
+    def _clients(self) -> dict[tuple[str, str | None], Any]:
         return {}
 
-    def client_of(self, service: str) -> Any:
-        """A boto3 client of another service on the same connection."""
-        if service not in self._clients:
-            self._clients[service] = self.get_session(region_name=self.region_name).client(
+    def client_of(self, service: str, *, region_name: str | None = None) -> Any:
+        """A boto3 client of another service on the same connection.
+
+        :param region_name: another region than the connection's.
+        """
+        key = service, region_name
+        if key not in self._clients:
+            self._clients[key] = self.get_session(region_name=region_name or self.region_name).client(
                 service,
                 endpoint_url=self.conn_config.get_service_endpoint_url(service),
                 config=self.config,
                 verify=self.verify,
             )
-        return self._clients[service]
+        return self._clients[key]
 
 
 def parse_s3_uri(uri: str) -> tuple[str, str]:

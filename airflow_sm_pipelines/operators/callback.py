@@ -20,7 +20,8 @@ class SageMakerAnswerCallbackOperator(SageMakerPipelinesOperator):
 
     XCom: the execution's ARN.
 
-    :param token: the step's token, as :class:`SageMakerPipelineCallbackSensor` gives it.
+    :param token: the step's token, as :class:`SageMakerPipelineCallbackSensor` gives it; or the whole request that
+        holds it, as :func:`pipeline_events` gives it. It is opened here, and masked in the log.
     :param outputs: the step's declared outputs.
     :param success: whether the step succeeds; may be a template that gives ``True`` or ``False``.
     :param failure_reason: why not; at most 256 characters are sent.
@@ -33,7 +34,7 @@ class SageMakerAnswerCallbackOperator(SageMakerPipelinesOperator):
     def __init__(
         self,
         *,
-        token: str,
+        token: str | Mapping[str, Any],
         outputs: Mapping[str, Any] | None = None,
         success: bool | str = True,
         failure_reason: str = "Refused in Airflow",
@@ -49,14 +50,16 @@ class SageMakerAnswerCallbackOperator(SageMakerPipelinesOperator):
     def execute(self, context: Context) -> str:
         """Send the answer."""
         from airflow_sm_pipelines.hooks.callbacks import send_failure, send_success
+        from airflow_sm_pipelines.hooks.sealing import open_token
 
         is_success = _WORDS.get(str(self.success).strip().lower())
         if is_success is None:
             raise_final(f"success={self.success!r}: expected True or False.")
         with failing_fast():
+            token = open_token(self.token if isinstance(self.token, str) else str(self.token.get("token")))
             if is_success:
-                arn = send_success(self.make_hook(), self.token, self.outputs or {})
+                arn = send_success(self.make_hook(), token, self.outputs or {})
             else:
-                arn = send_failure(self.make_hook(), self.token, self.failure_reason)
+                arn = send_failure(self.make_hook(), token, self.failure_reason)
         self.log.info("Answered a Callback step of %s: %s", arn, "success" if is_success else self.failure_reason)
         return arn

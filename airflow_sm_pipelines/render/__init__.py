@@ -5,6 +5,7 @@ Pure: definitions and what is known of an execution go in, text comes out. Stand
 
 from __future__ import annotations
 
+from airflow_sm_pipelines.render.cost_bars import render_cost_svg
 from airflow_sm_pipelines.render.gantt import render_gantt_svg
 from airflow_sm_pipelines.render.mermaid import render_mermaid
 from airflow_sm_pipelines.render.outline import render_outline
@@ -14,6 +15,7 @@ from airflow_sm_pipelines.render.svg_graph import render_graph_svg
 __all__ = [
     "StepRun",
     "parse_step_runs",
+    "render_cost_svg",
     "render_gantt_svg",
     "render_graph_svg",
     "render_mermaid",

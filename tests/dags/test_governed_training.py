@@ -33,6 +33,10 @@ def test_the_jobs_run_with_the_teams_network_keys_and_tags(tmp_path: Path, repos
         result = runner.test("governed_training", timeout_seconds=600)
         assert result.exit_code == 0, result.output[-6000:]
         assert "Filled in from" in result.output
+        cost = result.xcom("cost")
+        assert {step["step"] for step in cost["steps"]} == {"Preprocess", "Train", "Evaluate"}
+        assert cost["total"] == pytest.approx(sum(step["hourly"] * step["seconds"] / 3600 for step in cost["steps"]))
+        assert cost["total"] > 0
 
         session = boto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=server.region)
         client = session.client("sagemaker", endpoint_url=server.endpoint_url)

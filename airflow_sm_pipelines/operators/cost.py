@@ -1,0 +1,123 @@
+"""The operator that reports what an execution cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_sm_pipelines.exceptions import PriceError
+from airflow_sm_pipelines.operators.aws_arguments import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
+from airflow_sm_pipelines.operators.faults import failing_fast, raise_final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk import Context
+
+    from airflow_sm_pipelines.definition.json_value import JsonObject
+    from airflow_sm_pipelines.hooks.costs import CostCalls
+
+
+class SageMakerPipelineCostOperator(SageMakerPipelinesOperator):
+    """Report what an execution cost, step by step: a table in the log, the numbers in XCom, a chart where you want it.
+
+    XCom: ``{"source", "currency", "total", "steps": [{"step", "amount", ...}], ...}``; an estimate's steps also have
+    ``kind``, ``instance_type``, ``instance_count``, ``seconds`` and ``hourly``, a bill has ``notes``.
+
+    :param execution_arn: the execution.
+    :param source: ``"estimate"``, at once, from what the jobs used; or ``"billed"``, from Cost Explorer by the
+        execution's tag, which is complete a day after the end.
+    :param prices: for an estimate: a TOML file of hourly prices, relative to the DAG file; None for AWS's public price
+        list, which needs ``pricing:GetProducts``.
+    :param wait_for_bill: for a bill: defer until a day after the execution's end, rather than report what Cost
+        Explorer has by now.
+    :param tag_key: for a bill: the tag that holds the execution's id; the default is what ``cost_tags`` puts there.
+    :param chart_uri: also write a bar chart, SVG, to this S3 URI.
+    """
+
+    template_fields: Sequence[str] = ("execution_arn", "source", "prices", "tag_key", "chart_uri", *AWS_TEMPLATE_FIELDS)
+    ui_color = "#e8f3ef"
+
+    def __init__(
+        self,
+        *,
+        execution_arn: str,
+        source: Literal["estimate", "billed"] = "estimate",
+        prices: str | None = None,
+        wait_for_bill: bool = False,
+        tag_key: str = "sm-pipelines:execution",
+        chart_uri: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Hold the arguments; they are checked when the task runs."""
+        super().__init__(**kwargs)
+        self.execution_arn = execution_arn
+        self.source = source
+        self.prices = prices
+        self.wait_for_bill = wait_for_bill
+        self.tag_key = tag_key
+        self.chart_uri = chart_uri
+
+    def execute(self, context: Context, event: Any = None) -> JsonObject:
+        """Ask, and report.
+
+        :param event: what the trigger that waited for the bill gave; it is not looked at.
+        """
+        from airflow_sm_pipelines.hooks.costs import CostCalls
+
+        if not str(self.execution_arn).startswith("arn:"):
+            raise_final(f"execution_arn must be an execution's ARN, not {self.execution_arn!r}: is it the right XCom?")
+        hook = self.make_hook()
+        calls = CostCalls(hook.client_of, hook.conn_region_name)
+        with failing_fast():
+            try:
+                if self.source == "estimate":
+                    table, document = self._estimate(calls)
+                elif self.source == "billed":
+                    table, document = self._bill(calls)
+                else:
+                    raise_final(f"source must be 'estimate' or 'billed', not '{self.source}'.")
+            except PriceError as error:
+                raise_final(str(error), error)
+            for line in table.splitlines():
+                self.log.info("%s", line)
+            if self.chart_uri:
+                hook.write_s3_text(self.chart_uri, self._draw(document))
+                self.log.info("The chart is at %s", self.chart_uri)
+        return document
+
+    def _estimate(self, calls: CostCalls) -> tuple[str, JsonObject]:
+        from airflow_sm_pipelines.cost import estimate_to_json, load_prices, render_estimate
+        from airflow_sm_pipelines.operators.source import resolve_path
+
+        prices = None
+        if self.prices:
+            prices = load_prices(resolve_path(self.prices, folder=self.dag.folder))
+        estimate = calls.estimate(self.execution_arn, prices=prices)
+        return render_estimate(estimate), estimate_to_json(estimate)
+
+    def _bill(self, calls: CostCalls) -> tuple[str, JsonObject]:
+        from airflow_sm_pipelines.cost import billed_to_json, render_billed
+
+        if self.wait_for_bill:
+            self._wait(calls)
+        bill = calls.bill(self.execution_arn, tag_key=self.tag_key)
+        return render_billed(bill.cost, bill.notes), billed_to_json(bill.cost, bill.notes)
+
+    def _wait(self, calls: CostCalls) -> None:
+        from datetime import datetime, timezone
+
+        moment = calls.bill_is_final_from(self.execution_arn)
+        if moment <= datetime.now(timezone.utc):
+            return
+        from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+
+        self.log.info("Cost Explorer is up to a day late: waiting until %s.", moment.isoformat(timespec="minutes"))
+        self.defer(trigger=DateTimeTrigger(moment=moment), method_name="execute")
+
+    def _draw(self, document: JsonObject) -> str:
+        from airflow_sm_pipelines.render import render_cost_svg
+
+        steps: Any = document["steps"]
+        costs = [(str(step["step"]), step["amount"]) for step in steps]
+        title = self.execution_arn.rpartition(":pipeline/")[2]
+        return render_cost_svg(costs, currency=str(document["currency"]), title=title)
