@@ -227,6 +227,21 @@ def _add_local(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     execute.add_argument("--quiet", action="store_true", help="say nothing but errors")
     execute.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="the command and its arguments")
     execute.set_defaults(run=_run_exec)
+    script = locals_.add_parser(
+        "run",
+        help="run a script of the SDK's local mode, without Docker or with it",
+        usage="%(prog)s [options] SCRIPT [ARGUMENT ...]",
+        description="Run a script that builds and starts pipelines with the SDK's LocalPipelineSession, as it stands. "
+        "Its pipelines run on the local endpoint; with --docker, in containers, by the SDK as it is.",
+        epilog="Example: sm-pipelines local run pipelines/train.py",
+    )
+    _add_endpoint_options(script, port=0, port_help="the endpoint's port (a free one)")
+    script.add_argument("--quiet", action="store_true", help="do not say where the endpoint is")
+    script.add_argument("--docker", action="store_true", help="let the SDK start containers, with your own AWS account")
+    script.add_argument("--interpreter", metavar="PYTHON", help="a Python that has the SDK; uv makes one by default")
+    script.add_argument("script", type=Path, metavar="SCRIPT", help="a Python file")
+    script.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT", help="the script's own arguments")
+    script.set_defaults(run=_run_script)
     serve = locals_.add_parser(
         "serve",
         help="keep a local endpoint running",
@@ -311,6 +326,12 @@ def _run_exec(arguments: argparse.Namespace) -> int:
     from airflow_sm_pipelines.cli.local import run_exec
 
     return run_exec(arguments)
+
+
+def _run_script(arguments: argparse.Namespace) -> int:
+    from airflow_sm_pipelines.cli.local_run import run_script
+
+    return run_script(arguments)
 
 
 def _run_serve(arguments: argparse.Namespace) -> int:

@@ -62,15 +62,8 @@ def run_exec(arguments: argparse.Namespace) -> int:
         )
     if shutil.which(command[0]) is None:
         return _refuse(command[0])
-    with _endpoint(arguments) as server:
-        if not arguments.quiet:
-            print(
-                f"sm-pipelines: local endpoint {server.endpoint_url}, pages at {server.console_url}, "
-                f"state in {server.state_dir}",
-                file=sys.stderr,
-                flush=True,
-            )
-        return _run(command, server.environment())
+    with announced_endpoint(arguments) as server:
+        return run_command(command, server.environment())
 
 
 def run_serve(arguments: argparse.Namespace) -> int:
@@ -93,6 +86,20 @@ def run_serve(arguments: argparse.Namespace) -> int:
         stop.wait()
         print("Stopping; what is running goes on at the next start.", flush=True)
     return 0
+
+
+@contextlib.contextmanager
+def announced_endpoint(arguments: argparse.Namespace) -> Iterator[RunningServer]:
+    """An endpoint for one command, with a line on standard error that says where it is, unless that is unwanted."""
+    with _endpoint(arguments) as server:
+        if not arguments.quiet:
+            print(
+                f"sm-pipelines: local endpoint {server.endpoint_url}, pages at {server.console_url}, "
+                f"state in {server.state_dir}",
+                file=sys.stderr,
+                flush=True,
+            )
+        yield server
 
 
 @contextlib.contextmanager
@@ -122,7 +129,7 @@ def _missing_extra(error: ImportError) -> LocalEndpointError:
     )
 
 
-def _run(command: list[str], environment: dict[str, str]) -> int:
+def run_command(command: list[str], environment: dict[str, str]) -> int:
     """Run the command in this terminal and process group, so that it may ask its user questions."""
     child: subprocess.Popen[bytes] | None = None
     pending: list[int] = []

@@ -115,7 +115,7 @@ def compile_pipeline(
             "path": str(script),
             **({} if working_folder is None else {"working_folder": str(working_folder)}),
             "interpreter": python.identity,
-            "worker": file_digest(_WORKER),
+            "worker": [file_digest(_WORKER), folder_digest(_WORKER.with_name("sdk_side"))],
             "account": _account(role_arn, aws_environment),
         }
     )

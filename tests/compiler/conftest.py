@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sysconfig
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_sm_pipelines.compiler import CompiledPipeline, compile_pipeline
-from airflow_sm_pipelines.environments import ensure_environment
+from airflow_sm_pipelines.environments import default_cache_dir, ensure_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -86,6 +87,18 @@ class Compiler:
 def compile_stub(tmp_path: Path, stub_python: Path, aws_environment: dict[str, str]) -> Compiler:
     """Compile with the stand-in SDK, an empty cache, and AWS on this machine."""
     return Compiler(tmp_path / "cache", aws_environment, str(stub_python))
+
+
+@pytest.fixture
+def compile_real(tmp_path: Path, aws_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Compiler:
+    """Compile with the SDK that the script names: environments kept between test runs, definitions not."""
+    kept = default_cache_dir(os.environ) / "environments"
+    kept.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "environments").symlink_to(kept)
+    # moto alone does not know iam:SimulatePrincipalPolicy, which v3 asks; our own endpoint does (tests/contract).
+    monkeypatch.setenv("SAGEMAKER_VALIDATE_ROLE", "false")
+    return Compiler(tmp_path / "cache", aws_environment, None)
 
 
 @pytest.fixture

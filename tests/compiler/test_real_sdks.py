@@ -7,12 +7,9 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 
 from airflow_sm_pipelines.definition import canonical_text, parse_definition
-from airflow_sm_pipelines.environments import default_cache_dir
-from airflow_sm_pipelines.exceptions import ScriptFailedError
 
 from .conftest import ROLE, Compiler
 
@@ -22,18 +19,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 SDKS = ["v2", "v3"]
-
-
-@pytest.fixture
-def compile_real(tmp_path: Path, aws_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Compiler:
-    """Compile with the SDK that the script names: environments kept between test runs, definitions not."""
-    kept = default_cache_dir(os.environ) / "environments"
-    kept.mkdir(parents=True, exist_ok=True)
-    (tmp_path / "cache").mkdir()
-    (tmp_path / "cache" / "environments").symlink_to(kept)
-    # moto alone does not know iam:SimulatePrincipalPolicy, which v3 asks; our own endpoint does (tests/contract).
-    monkeypatch.setenv("SAGEMAKER_VALIDATE_ROLE", "false")
-    return Compiler(tmp_path / "cache", aws_environment, None)
 
 
 def forget(compiler: Compiler) -> None:
@@ -153,7 +138,6 @@ TEMPLATE = '''
 """A script in the shape of AWS's project templates: it makes its own sessions, and asks STS for its bucket."""
 import os
 
-import boto3
 import sagemaker
 from sagemaker.sklearn.processing import SKLearnProcessor
 from sagemaker.workflow.parameters import ParameterString
@@ -214,38 +198,3 @@ def test_a_script_in_the_shape_of_awss_templates_works_as_it_stands(compile_real
     assert compiled.name == "AbalonePipeline"
     assert definition.parameter("InputDataUrl").default == "s3://sagemaker-us-east-1-123456789012/abalone.csv"
     assert definition.step("PreprocessAbaloneData").arguments["RoleArn"] == ROLE
-
-
-REGULAR_SESSION = """
-# /// script
-# dependencies = ["sagemaker>=2.257,<3"]
-# ///
-from pathlib import Path
-
-from sagemaker.session import Session
-from sagemaker.sklearn.processing import SKLearnProcessor
-
-
-def get_pipeline(region, role):
-    processor = SKLearnProcessor("1.2-1", role, 1, "ml.m5.large", sagemaker_session=Session())
-    processor.run(code=str(Path(__file__).parent / "step.py"))
-"""
-
-
-def test_a_regular_session_that_would_start_a_job_is_refused_before_the_call_leaves(
-    compile_real: Compiler, tmp_path: Path
-):
-    (tmp_path / "step.py").write_text("print('never')\n")
-    (tmp_path / "pipeline.py").write_text(REGULAR_SESSION)
-    with pytest.raises(ScriptFailedError, match=r"sagemaker:CreateProcessingJob[\s\S]*PipelineSession") as caught:
-        compile_real(f"{tmp_path}/pipeline.py:get_pipeline", timeout_seconds=300)
-    assert 'pipeline.py", line 13, in get_pipeline' in str(caught.value)
-    endpoint = compile_real.aws_environment["AWS_ENDPOINT_URL"]
-    client = boto3.client(
-        "sagemaker",
-        endpoint_url=endpoint,
-        region_name="us-east-1",
-        aws_access_key_id="test-access",
-        aws_secret_access_key="test-secret",
-    )
-    assert client.list_processing_jobs()["ProcessingJobSummaries"] == []

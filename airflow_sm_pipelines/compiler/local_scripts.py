@@ -1,0 +1,75 @@
+"""The command that runs a script of the SDK's local mode: on the local endpoint, or in Docker as the SDK does it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_sm_pipelines.compiler.interpreter import find_interpreter
+from airflow_sm_pipelines.environments import default_cache_dir
+from airflow_sm_pipelines.exceptions import ScriptEnvironmentError, ScriptNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_WORKER = Path(__file__).with_name("local_worker.py")
+_DOCKER_TIMEOUT_SECONDS = 30
+
+
+def make_local_command(
+    script: Path,
+    arguments: Sequence[str],
+    *,
+    interpreter: str | None = None,
+    in_docker: bool = False,
+    cache_dir: Path | None = None,
+    log: Callable[[str], None],
+) -> list[str]:
+    """Give the command that runs a script in the SDK's interpreter, which is made first if need be.
+
+    :param arguments: the script's own.
+    :param interpreter: a Python that has the SDK; without it, the script's PEP 723 metadata says what it needs.
+    :param in_docker: whether the SDK is left as it is. Without, its `LocalPipelineSession` goes to the endpoint.
+    :param log: told what uv says.
+    :raises ScriptNotFoundError: there is no such script.
+    :raises CompileError: there is no interpreter for it, or, with `in_docker`, no Docker.
+    """
+    try:
+        source = script.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ScriptNotFoundError(f"Cannot read the script {script}: {reason}.") from error
+    if in_docker:
+        check_docker()
+    cache_dir = cache_dir or default_cache_dir(os.environ)
+    python = find_interpreter(script.absolute(), source, interpreter=interpreter, cache_dir=cache_dir, log=log).path
+    runner = [] if in_docker else [str(_WORKER)]
+    return [str(python), "-u", *runner, str(script), *arguments]
+
+
+def check_docker() -> None:
+    """Ask Docker whether it answers, and whether it has Compose, which the SDK's local mode starts.
+
+    :raises ScriptEnvironmentError: saying which of the two is not there.
+    """
+    instead = "Without --docker, the script runs on the local engine, which needs none."
+    if shutil.which("docker") is None:
+        raise ScriptEnvironmentError(
+            f"--docker needs Docker, and there is no command 'docker' on the PATH. Install Docker, or: {instead}"
+        )
+    for command, what in (
+        (["docker", "info", "--format", "{{.ServerVersion}}"], "Docker's daemon does not answer"),
+        (["docker", "compose", "version"], "Docker has no Compose plugin, which the SDK starts containers with"),
+    ):
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=_DOCKER_TIMEOUT_SECONDS, stdin=subprocess.DEVNULL
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise ScriptEnvironmentError(f"{what} ({error}). {instead}") from error
+        if done.returncode != 0:
+            detail = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["it gave no reason"]
+            raise ScriptEnvironmentError(f"{what} ({detail[0].rstrip('.')}). {instead}")

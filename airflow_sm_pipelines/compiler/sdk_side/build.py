@@ -1,0 +1,203 @@
+"""Loads the script, calls its function with the arguments it asks for, and takes the pipeline's definition."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import functools
+import importlib
+import importlib.machinery
+import importlib.util
+import inspect
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .aws_calls import is_loopback
+from .faults import BuildError
+from .local_mode import INSTANCE_TYPES, LocalMode, refuse_docker
+from .steady_names import SdkPatches
+
+if TYPE_CHECKING:
+    from .aws_calls import AwsCalls
+    from .sdk import Sdk
+
+_SESSION_NAMES = ("sagemaker_session", "pipeline_session", "session")
+_ROLE_NAMES = ("role", "role_arn", "execution_role")
+_REGION_NAMES = ("region", "region_name", "aws_region")
+
+
+def build(request: dict[str, Any], sdk: Sdk, aws: AwsCalls) -> dict[str, Any]:
+    """Give what the answer says of a pipeline that was built.
+
+    :raises BuildError: the script has no such function, or the function gives no pipeline.
+    """
+    patches = SdkPatches(request["name_seed"])
+    patches.install()
+    if sdk.local_session_class is not None:
+        refuse_docker(sdk)
+        LocalMode(sdk).install()
+    module = _load_script(Path(request["script"]))
+    patches.install()  # once more, for what the script imported
+    function = _find_function(module, request["function"], request["script"])
+    arguments = _Arguments(request, sdk)
+    positional, keywords = arguments.bind(function)
+    result = function(*positional, **keywords)
+    if not isinstance(result, sdk.pipeline_class):
+        raise BuildError(
+            "no_pipeline",
+            f"{request['function']}() returned {_describe(result)}, not a SageMaker SDK Pipeline "
+            f"({sdk.pipeline_class.__module__}.{sdk.pipeline_class.__name__}).",
+        )
+    definition = result.definition()
+    return {
+        "name": result.name,
+        "definition_text": definition,
+        **_extras(result),
+        "sdk_version": sdk.version,
+        "uploads": aws.uploads,
+    }
+
+
+def _extras(pipeline: Any) -> dict[str, Any]:
+    """Give what a deployment takes beside the definition, where the script has set it on the pipeline."""
+    parallelism = getattr(pipeline, "parallelism_config", None)
+    if parallelism is not None and not isinstance(parallelism, dict):  # the SDK's ParallelismConfiguration
+        parallelism = {"MaxParallelExecutionSteps": parallelism.max_parallel_execution_steps}
+    return {
+        "description": getattr(pipeline, "description", None),
+        "tags": list(getattr(pipeline, "tags", None) or ()),
+        "parallelism": parallelism,
+    }
+
+
+def _describe(value: object) -> str:
+    return "nothing (None): does it end with `return pipeline`?" if value is None else f"a {type(value).__name__}"
+
+
+def _load_script(script: Path) -> Any:
+    # Under its own name, as `import` would do it: dataclasses and pickle look a module up in sys.modules.
+    spec = importlib.util.spec_from_file_location(script.stem, script)
+    if spec is None or spec.loader is None:
+        raise BuildError("script_error", f"{script} is not a Python file.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[script.stem] = module
+    # @step sends functions as pickles: the remote side cannot import the script, so they travel by value.
+    with contextlib.suppress(ImportError, AttributeError):
+        importlib.import_module("cloudpickle").register_pickle_by_value(module)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _find_function(module: Any, name: str, script: str) -> Any:
+    function = getattr(module, name, None)
+    if callable(function):
+        return function
+    own = [
+        key
+        for key, value in vars(module).items()
+        if inspect.isfunction(value) and value.__module__ == module.__name__ and not key.startswith("_")
+    ]
+    close = difflib.get_close_matches(name, own, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else f" It has {', '.join(sorted(own)) or 'no function'}."
+    what = "is not a function" if function is not None else "has no such function"
+    raise BuildError("function_missing", f"{script} {what}: {name!r}.{hint}")
+
+
+class _Arguments:
+    """What the request offers, passed by the names the function asks for; the operator's config goes first."""
+
+    def __init__(self, request: dict[str, Any], sdk: Sdk) -> None:
+        self._request = request
+        self._sdk = sdk
+        self._config: dict[str, Any] = dict(request["config"])
+
+    @functools.cached_property
+    def _session(self) -> Any:
+        return self._sdk.make_session(
+            self._request["region"], self._request["default_bucket"], is_local=self._is_for_local_mode()
+        )
+
+    def _is_for_local_mode(self) -> bool:
+        """Say whether the steps are for local mode: the script or its config says so, and AWS is on this machine."""
+        if not is_loopback():
+            return False
+        text = Path(self._request["script"]).read_text(encoding="utf-8")
+        return any(
+            name in self._config.values() or f'"{name}"' in text or f"'{name}'" in text for name in INSTANCE_TYPES
+        )
+
+    def bind(self, function: Any) -> tuple[list[Any], dict[str, Any]]:
+        """Give the arguments for the function, or say what is missing and what it does not know."""
+        parameters = inspect.signature(function).parameters
+        positional: list[Any] = []
+        keywords: dict[str, Any] = {}
+        missing: list[str] = []
+        unused = dict(self._config)
+        for name, parameter in parameters.items():
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                continue
+            if parameter.kind is parameter.VAR_KEYWORD:
+                keywords.update(unused)
+                unused = {}
+                continue
+            unused.pop(name, None)
+            has_value, value = self._find(name, is_required=parameter.default is parameter.empty)
+            if not has_value:
+                if parameter.default is parameter.empty:
+                    missing.append(name)
+                    continue
+                value = parameter.default
+            if parameter.kind is parameter.POSITIONAL_ONLY:
+                positional.append(value)
+            elif has_value:
+                keywords[name] = value
+        self._check(function, parameters, missing, unused)
+        return positional, keywords
+
+    def _find(self, name: str, *, is_required: bool) -> tuple[bool, Any]:
+        if name in self._config:
+            return True, self._config[name]
+        if name in _SESSION_NAMES:
+            return True, self._session
+        offered: Any = None
+        if name in _ROLE_NAMES:
+            offered = self._request["role_arn"]
+        elif name in _REGION_NAMES:
+            offered = self._request["region"]
+        elif name == "pipeline_name":
+            offered = self._request["pipeline_name"]
+        elif name == "default_bucket":
+            offered = self._request["default_bucket"]
+            if offered is None and is_required:
+                offered = self._session.default_bucket()
+        return offered is not None, offered
+
+    @staticmethod
+    def _check(function: Any, parameters: Any, missing: list[str], unused: dict[str, Any]) -> None:
+        findings = []
+        for name in unused:
+            close = difflib.get_close_matches(name, list(parameters), n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            findings.append(f"It takes no argument {name!r}, which stands in `config`.{hint}")
+        for name in missing:
+            where = "role_arn" if name in _ROLE_NAMES else name
+            known = name in (*_ROLE_NAMES, *_REGION_NAMES, "pipeline_name")
+            findings.append(f"It needs {name!r}: give {where if known else f'config={{{name!r}: ...}}'}.")
+        if findings:
+            call = f"{function.__name__}{inspect.signature(function)}"
+            raise BuildError("arguments", f"{call} cannot be called. {' '.join(findings)}")
+
+
+def keep_folder_clean(folder: Path) -> None:
+    """Write no bytecode into the user's folder: the SDK would pack it, and digest it, with the step code."""
+    loader: Any = importlib.machinery.SourceFileLoader
+    write, prefix = loader.set_data, str(folder) + os.sep
+
+    @functools.wraps(write)
+    def write_elsewhere(self: Any, path: str, data: bytes, **options: Any) -> None:
+        if not path.startswith(prefix):
+            write(self, path, data, **options)
+
+    loader.set_data = write_elsewhere

@@ -1,0 +1,259 @@
+"""Turns the SDK's local mode into regular pipelines: `LocalPipelineSession` reaches the endpoint, not Docker.
+
+The SDK's own local mode keeps pipelines in its process and starts containers. Here its session talks to the endpoint as
+a regular one does, and the definition is freed of what only Docker on this machine knows: the instance types ``local``
+and ``local_gpu``, and ``file://`` addresses. What a script reads from there is uploaded; what it writes there goes
+to S3 first (see `local_run` for its way back).
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .aws_calls import is_loopback
+from .faults import BuildError, StartedJobError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .sdk import Sdk
+
+INSTANCE_TYPES = {"local": "ml.m5.large", "local_gpu": "ml.g4dn.xlarge"}
+_FILE = "file://"
+_PREFIX = "local-mode"
+# By which keys an address is written to rather than read from.
+_WRITTEN = ("Output", "CheckpointConfig")
+_DOCKER_STARTS = {
+    "create_processing_job": "CreateProcessingJob",
+    "create_training_job": "CreateTrainingJob",
+    "create_transform_job": "CreateTransformJob",
+    "create_endpoint": "CreateEndpoint",
+}
+_CLIENT_HOMES = ("sagemaker.core.local.local_session", "sagemaker.local.local_session")
+_CONTAINER_HOMES = ("sagemaker.train.local.local_container", "sagemaker.core.modules.local_core.local_container")
+
+
+class LocalMode:
+    """The changes to one SDK, and where the pipelines of this process write what they should write to ``file://``.
+
+    :ivar outputs: by pipeline, the S3 address after the execution's id, and the folder of this machine it stands for.
+    """
+
+    def __init__(self, sdk: Sdk) -> None:
+        self._sdk = sdk
+        self.outputs: dict[str, dict[str, Path]] = {}
+
+    def install(self) -> None:
+        """Change the session and the pipeline class, for all that import them from now on."""
+        session_class = self._sdk.local_session_class
+        _make_regular(session_class)
+        mlops = "sagemaker.mlops.local"
+        if self._sdk.version.startswith("sagemaker-mlops"):
+            # v3 has a second class of this name, under which building a step would start its job.
+            for name in (mlops, f"{mlops}.local_pipeline_session"):
+                setattr(importlib.import_module(name), session_class.__name__, session_class)
+        pipeline_class = self._sdk.pipeline_class
+        for name in ("create", "update", "upsert", "start"):
+            setattr(pipeline_class, name, _as_regular(session_class, getattr(pipeline_class, name)))
+        build = pipeline_class.definition
+
+        @functools.wraps(build)
+        def definition(pipeline: Any) -> str:
+            session = pipeline.sagemaker_session
+            before = session.local_mode
+            session.local_mode = isinstance(session, session_class)
+            try:
+                text: str = build(pipeline)
+            finally:
+                session.local_mode = before
+            return self._translate(pipeline.name, text, session)
+
+        pipeline_class.definition = definition
+
+    def place_of(self, value: Any, session: Any) -> Any:
+        """Give the S3 address of a file or folder that a parameter names, uploading it; other values as they are."""
+        if isinstance(value, str) and value.startswith(_FILE):
+            return _upload(value, session)
+        return INSTANCE_TYPES.get(value, value) if isinstance(value, str) else value
+
+    def _translate(self, pipeline: str, text: str, session: Any) -> str:
+        if not any(mark in text for mark in (f'"{_FILE}', '"local"', '"local_gpu"')):
+            return text
+        _refuse_local_parts(text)
+        outputs = self.outputs[pipeline] = {}
+
+        def write(address: str) -> dict[str, Any]:
+            tail = hashlib.sha256(address.encode()).hexdigest()[:12]
+            outputs[tail] = _path_of(address)
+            base = f"s3://{session.default_bucket()}/{_PREFIX}/{pipeline}"
+            return {"Std:Join": {"On": "/", "Values": [base, {"Get": "Execution.PipelineExecutionId"}, tail]}}
+
+        def convert(value: Any, keys: tuple[str, ...]) -> Any:
+            if isinstance(value, list):
+                return [convert(item, keys) for item in value]
+            if isinstance(value, dict):
+                if isinstance(value.get("FileDataSource"), dict):
+                    file = value["FileDataSource"]
+                    return {
+                        "S3DataSource": {
+                            "S3DataType": "S3Prefix",
+                            "S3Uri": convert(file["FileUri"], keys),
+                            "S3DataDistributionType": file.get("FileDataDistributionType", "FullyReplicated"),
+                        }
+                    }
+                return {key: convert(item, (*keys, key)) for key, item in value.items()}
+            if not isinstance(value, str):
+                return value
+            if value in INSTANCE_TYPES and keys[-1:] in (("InstanceType",), ("DefaultValue",)):
+                return INSTANCE_TYPES[value]
+            if not value.startswith(_FILE):
+                return value
+            is_written = any(key.startswith(_WRITTEN) or "Output" in key for key in keys)
+            return write(value) if is_written else _upload(value, session)
+
+        return json.dumps(convert(json.loads(text), ()))
+
+    def folders(self, pipeline: str, execution_id: str) -> Iterator[tuple[str, Path]]:
+        """Give the S3 address and the folder of everything that an execution wrote for this machine."""
+        for tail, folder in self.outputs.get(pipeline, {}).items():
+            yield f"{_PREFIX}/{pipeline}/{execution_id}/{tail}", folder
+
+
+def refuse_docker(sdk: Sdk) -> None:
+    """Let the SDK's `LocalSession` start nothing while a pipeline is built."""
+    for name in _CLIENT_HOMES:
+        client = getattr(_loaded(name), "LocalSagemakerClient", None)
+        for method, operation in _DOCKER_STARTS.items():
+            if hasattr(client, method):
+                setattr(client, method, _refusing(f"a local {operation}"))
+    if sdk.version.startswith("sagemaker-mlops"):
+        for name in _CONTAINER_HOMES:
+            container = getattr(_loaded(name), "_LocalContainer", None)
+            if container is not None:
+                container.train = _refusing("a local CreateTrainingJob")
+
+
+def _refusing(what: str) -> Callable[..., Any]:
+    def refuse(*args: object, **kwargs: object) -> Any:
+        raise StartedJobError(
+            "started_job",
+            f"The script started {what} in Docker while the pipeline was being built. Jobs are started by the "
+            "pipeline's execution: build the steps with the session that is passed as `sagemaker_session`, or with a "
+            "LocalPipelineSession; a LocalSession starts them at once.",
+        )
+
+    return refuse
+
+
+def _loaded(name: str) -> Any:
+    try:
+        return importlib.import_module(name) if importlib.util.find_spec(name) is not None else None
+    except ImportError:
+        return None
+
+
+def _make_regular(session_class: Any) -> None:
+    """Let the local session make the clients of a regular one, and never let code stay on this machine's disk."""
+    regular = next(base for base in session_class.__mro__ if base.__name__ == "Session")
+    config = regular.config
+
+    def initialize(session: Any, *args: Any, **options: Any) -> None:
+        regular._initialize(session, *args, **options)
+        session.local_mode = True  # the SDK takes file:// in local mode only
+        # Jobs are described by name; what local mode calls an ARN is a name, and scripts pass it on.
+        events = session.sagemaker_client.meta.events
+        for operation in ("ProcessingJob", "TrainingJob", "TransformJob"):
+            events.register(f"provide-client-params.sagemaker.Describe{operation}", _name_for_arn)
+
+    @functools.wraps(regular.upload_data)
+    def upload_data(session: Any, path: str, *args: Any, **options: Any) -> Any:
+        return regular.upload_data(session, path.removeprefix(_FILE), *args, **options)
+
+    def set_config(session: Any, value: dict[str, Any] | None) -> None:
+        if value is not None and "local" in value:
+            value = {**value, "local": {**value["local"], "local_code": False}}
+        session._config = value
+
+    session_class._initialize = initialize
+    session_class.upload_data = upload_data
+    session_class.config = property(config.fget, set_config)
+
+
+def _name_for_arn(params: dict[str, Any], **_: object) -> dict[str, Any]:
+    return {
+        key: value.rpartition("/")[2] if isinstance(value, str) and value.startswith("arn:") else value
+        for key, value in params.items()
+    }
+
+
+def _as_regular(session_class: Any, method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def call(pipeline: Any, *args: Any, **options: Any) -> Any:
+        session = pipeline.sagemaker_session
+        if not isinstance(session, session_class):
+            return method(pipeline, *args, **options)
+        before, session.local_mode = session.local_mode, False
+        try:
+            return method(pipeline, *args, **options)
+        finally:
+            session.local_mode = before
+
+    return call
+
+
+def _refuse_local_parts(text: str) -> None:
+    """Refuse what local mode alone understands, where AWS is meant."""
+    if is_loopback():
+        return
+    found = sorted(_local_parts(json.loads(text)))
+    if found:
+        raise BuildError(
+            "local_mode",
+            f"The pipeline is written for local mode, and this is not a local endpoint. It says {'; '.join(found)}. "
+            "Run it under 'sm-pipelines local exec --', or build it with instance types and s3:// addresses of AWS.",
+        )
+
+
+def _local_parts(value: Any, key: str = "", place: str = "") -> Iterator[str]:
+    if isinstance(value, dict):
+        name = f"{value['Name']!r}" if isinstance(value.get("Name"), str) else place
+        for inner, item in value.items():
+            yield from _local_parts(item, inner, name)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _local_parts(item, key, place)
+    elif isinstance(value, str):
+        is_type = value in INSTANCE_TYPES and key in ("InstanceType", "DefaultValue")
+        if is_type or value.startswith(_FILE):
+            yield f"{key} {value!r} in {place}"
+
+
+def _path_of(address: str) -> Path:
+    return Path(os.path.expanduser(address[len(_FILE) :])).absolute()  # noqa: PTH111 - relative to where it runs
+
+
+def _upload(address: str, session: Any) -> str:
+    """Upload a file or folder below its content's digest, so that unchanged data keeps its address."""
+    path = _path_of(address)
+    files = sorted(entry for entry in path.rglob("*") if entry.is_file()) if path.is_dir() else [path]
+    if not path.exists() or not files:
+        what = "is an empty folder" if path.exists() else "does not exist"
+        raise BuildError("local_mode", f"The pipeline reads {address}, and {path} {what}.")
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.relative_to(path.parent).as_posix()}\0".encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    bucket = session.default_bucket()
+    base = f"{_PREFIX}/inputs/{digest.hexdigest()[:20]}"
+    for file in files:
+        session.s3_client.upload_file(str(file), bucket, f"{base}/{file.relative_to(path.parent).as_posix()}")
+    print(f"{address}: {len(files)} file{'s' * (len(files) > 1)} uploaded", file=sys.stderr)
+    return f"s3://{bucket}/{base}/{path.name}"
