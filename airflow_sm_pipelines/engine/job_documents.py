@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # What a Create* request may hold that its Describe answer does not.
-_REQUEST_ONLY = ("Tags",)
+_REQUEST_ONLY = ("Tags", "SessionChainingConfig")
 _ONE_DAY_SECONDS = 86400
 
 
