@@ -324,6 +324,9 @@ class FakeSageMaker:
         return {
             "TrainingJobName": request["TrainingJobName"],
             "TrainingJobArn": TRAIN_ARN,
+            "InputDataConfig": [
+                {"ChannelName": "train", "DataSource": {"S3DataSource": {"S3Uri": "s3://bucket/data/train/"}}}
+            ],
             "ModelArtifacts": {"S3ModelArtifacts": "s3://bucket/model.tar.gz"},
             "FinalMetricDataList": [{"MetricName": "validation:rmse", "Value": 4.5, "Timestamp": 1012.0}],
             "TrainingJobStatus": "Completed",
@@ -337,8 +340,22 @@ class FakeSageMaker:
         }
         return {
             "ProcessingJobName": request["ProcessingJobName"],
+            "ProcessingInputs": [
+                {"InputName": name, "S3Input": {"S3Uri": uri, "S3DataType": "S3Prefix"}}
+                for name, uri in (("code", "s3://bucket/code.py"), ("model", "s3://bucket/model.tar.gz"))
+            ],
             "ProcessingOutputConfig": {"Outputs": [output]},
             "ProcessingJobStatus": "Completed",
+        }
+
+    def op_DescribeModelPackage(self, request: dict[str, Any]) -> dict[str, Any]:
+        container = {"Image": IMAGE, "ModelDataUrl": "s3://bucket/model.tar.gz"}
+        return {
+            "ModelPackageArn": request["ModelPackageName"],
+            "ModelPackageGroupName": "g",
+            "ModelPackageVersion": 3,
+            "ModelApprovalStatus": "Approved",
+            "InferenceSpecification": {"Containers": [container]},
         }
 
     def op_DescribeLogStreams(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from airflow_sm_pipelines.operators.deployer import DeployOptions
+    from airflow_sm_pipelines.operators.deployer import Deployment, DeployOptions
 
 
 class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
@@ -124,6 +124,7 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         self.cost_tags = cost_tags
         self.compile_timeout_seconds = compile_timeout_seconds
         self.studio_domain_id = studio_domain_id
+        self._deployment: Deployment | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Load, check, compare, write what differs, move the aliases, publish."""
@@ -143,7 +144,16 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
             hook, pipeline=deployment.pipeline_arn, execution_arn=None, studio_domain_id=self.studio_domain_id
         )
         self.publish_links(context["ti"], links)
+        self._deployment = deployment
         return deployment.to_json()
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """OpenLineage: the deployed version as a run facet; None where nothing was deployed."""
+        from airflow_sm_pipelines.operators.lineage import make_deploy_lineage
+
+        if self._deployment is None:
+            return None
+        return make_deploy_lineage(self._deployment, url=self.link_addresses.get(SageMakerPipelineLink.key))
 
     def _options(self) -> DeployOptions:
         from airflow_sm_pipelines.operators.deployer import DeployOptions

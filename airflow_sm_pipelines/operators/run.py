@@ -170,6 +170,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         self.studio_domain_id = studio_domain_id
         self._execution_arn: str | None = None
         self._identity: TaskIdentity | None = None
+        self._ended: tuple[OutputReader, ExecutionReport] | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Start, or take up, the execution; wait for its end, or defer; publish."""
@@ -248,6 +249,21 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
             role_arn=self.role_arn,
             mlflow_experiment_name=self.mlflow_experiment_name,
         )
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """OpenLineage: the data that the steps read and wrote, and the execution as a run facet.
+
+        Called in the process in which the task ended, deferred or not; None where it ended without an execution.
+        """
+        from airflow_sm_pipelines.operators.lineage import make_execution_lineage
+
+        if self._ended is None:
+            return None
+        return make_execution_lineage(*self._ended, url=self.link_addresses.get(SageMakerPipelineExecutionLink.key))
+
+    def get_openlineage_facets_on_failure(self, task_instance: Any) -> Any:
+        """OpenLineage: the same for a task that failed."""
+        return self.get_openlineage_facets_on_complete(task_instance)
 
     # --- before the execution ---------------------------------------------------------------------------------------
 
@@ -333,6 +349,8 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
             kind = "ended" if report.is_terminal else kind
             for line in ProgressLog().lines(report):
                 self.log.info(line)
+        reader = OutputReader(hook, report, warn=self.log.warning)
+        self._ended = (reader, report)
         result = make_result(report)
         if self.do_xcom_push:
             for key, value in result.items():
@@ -347,7 +365,6 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
             raise AirflowSkipException(render_failure(report))
         if verdict is not Verdict.SUCCEED:
             raise_failure(hook, report, on_retry=self.on_retry, log_lines=self.log_lines, log=self.log)
-        reader = OutputReader(hook, report, warn=self.log.warning)
         with failing_fast():
             result |= reader.read(requests)
         result["step_outputs"] = reader.read_defaults(max_steps=self.max_step_outputs)
