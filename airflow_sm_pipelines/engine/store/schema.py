@@ -109,4 +109,10 @@ CREATE TRIGGER step_changes AFTER UPDATE OF status ON steps
 
 _MLFLOW = "ALTER TABLE executions ADD COLUMN mlflow TEXT;"
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _STEP_CACHE, _SELECTION, _WAITING_STEPS, _EVENTS, _MLFLOW)
+# Without these a start looks at all jobs there ever were, and a cache miss at all steps.
+_FLAT_CALLS = """
+CREATE INDEX resources_by_status ON resources (kind, status, created_ms, name);
+CREATE INDEX steps_by_cacheable_end ON steps (name, ended_ms) WHERE cache_key IS NOT NULL;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _STEP_CACHE, _SELECTION, _WAITING_STEPS, _EVENTS, _MLFLOW, _FLAT_CALLS)

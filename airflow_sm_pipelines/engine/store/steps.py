@@ -224,11 +224,12 @@ class StepTable:
 
         :param since_ms: how old its end may be.
         """
+        # The plus keeps SQLite from taking the index by name, which leads to all steps of that name.
         row = self._database.row(
             "SELECT steps.*, executions.arn AS source FROM steps"
             " JOIN executions ON executions.id = steps.execution_id"
             " JOIN resources ON resources.kind = steps.resource_kind AND resources.name = steps.resource_name"
-            " WHERE cache_key = ? AND steps.name = ? AND executions.pipeline = ? AND steps.status = 'Succeeded'"
+            " WHERE cache_key = ? AND +steps.name = ? AND executions.pipeline = ? AND steps.status = 'Succeeded'"
             " AND cache_source IS NULL AND selective_source IS NULL AND ended_ms >= ? ORDER BY ended_ms DESC LIMIT 1",
             (cache_key, name, pipeline, since_ms),
         )
