@@ -479,3 +479,31 @@ def test_a_selection_that_cannot_run_is_refused(
         world.start(**selection(*steps, source=source if with_source else None))
     listed = world.engine.call("ListPipelineExecutions", {"PipelineName": "demo"})
     assert len(listed["PipelineExecutionSummaries"]) == 1
+
+
+def test_a_job_without_a_role_of_its_own_takes_the_pipelines(world: World) -> None:
+    bare, own = processing("Bare"), processing("Own")
+    del bare["Arguments"]["RoleArn"]
+    own["Arguments"]["RoleArn"] = "arn:aws:iam::123456789012:role/Own"
+    trial = {
+        "AlgorithmSpecification": {"TrainingImage": "python:3", "TrainingInputMode": "File"},
+        "OutputDataConfig": {"S3OutputPath": "s3://bucket/out"},
+        "ResourceConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+    }
+    tuning = {
+        "HyperParameterTuningJobConfig": {
+            "Strategy": "Random",
+            "ResourceLimits": {"MaxNumberOfTrainingJobs": 1, "MaxParallelTrainingJobs": 1},
+            "HyperParameterTuningJobObjective": {"Type": "Minimize", "MetricName": "loss"},
+            "ParameterRanges": {"CategoricalParameterRanges": [{"Name": "x", "Values": ["1"]}]},
+        },
+        "TrainingJobDefinition": {**trial, "StaticHyperParameters": {}},
+    }
+    world.create([bare, own, {"Name": "Tune", "Type": "Tuning", "Arguments": tuning}])
+    arn = world.start()
+    world.finish(arn)
+    roles = {step: request["RoleArn"] for step, request in world.requests.items()}
+    tried = [roles.pop(step) for step in list(roles) if step not in ("Bare", "Own")]
+    assert roles == {"Bare": ROLE, "Own": "arn:aws:iam::123456789012:role/Own"}
+    assert set(tried) == {ROLE}

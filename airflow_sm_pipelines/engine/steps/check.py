@@ -21,6 +21,7 @@ from airflow_sm_pipelines.engine.naming import resource_name_of
 from airflow_sm_pipelines.engine.resolver import resolve
 from airflow_sm_pipelines.engine.stand_ins import explain_registration
 from airflow_sm_pipelines.engine.steps.job import judge_job_end
+from airflow_sm_pipelines.engine.steps.roles import with_default_role
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 from airflow_sm_pipelines.engine.store.database import Page
 
@@ -120,7 +121,8 @@ class CheckExecutor:
                 "is computed here. "
                 + explain_registration(task.services.stand_ins, step=task.step.name, type=task.step.type)
             )
-        check = _plan_check(task, kind, attributes, with_text_values(without_nulls(arguments)))
+        request = with_default_role(task, PROCESSING, with_text_values(without_nulls(arguments)))
+        check = _plan_check(task, kind, attributes, request)
         fault = task.services.validate_request(
             PROCESSING.create_operation, {**check.request, PROCESSING.name_key: task.new_name}
         )

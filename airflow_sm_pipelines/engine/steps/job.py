@@ -10,6 +10,7 @@ from airflow_sm_pipelines.engine.cache_miss import LOG_GROUP, explain_changes
 from airflow_sm_pipelines.engine.errors import ServiceError, StepError
 from airflow_sm_pipelines.engine.job_documents import JobKind, with_text_values, without_nulls
 from airflow_sm_pipelines.engine.resolver import resolve
+from airflow_sm_pipelines.engine.steps.roles import with_default_role
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 from airflow_sm_pipelines.engine.store.documents import to_ms
 
@@ -33,7 +34,7 @@ class JobExecutor:
         resolved = resolve(task.step.arguments, scope)
         if not isinstance(resolved, dict):
             raise StepError(f"The arguments of step '{task.step.name}' are not an object.")
-        request = with_text_values(without_nulls(resolved))
+        request = with_default_role(task, self._kind, with_text_values(without_nulls(resolved)))
         request.pop(self._kind.name_key, None)
         fault = task.services.validate_request(
             self._kind.create_operation, {**request, self._kind.name_key: task.new_name}
