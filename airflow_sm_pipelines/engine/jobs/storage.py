@@ -7,6 +7,7 @@ output goes where.
 from __future__ import annotations
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
 _THREADS = 4
 _CHUNK = 1 << 20
 _MULTIPART_BYTES = 64 << 20
+# https://bucket.s3.us-east-1.amazonaws.com/key, https://s3.us-east-1.amazonaws.com/bucket/key; older ones have a dash.
+_S3_URL = re.compile(
+    r"https://(?:(?P<bucket>[^/]+?)\.)?s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?/"
+    r"(?P<key>(?P<first>[^/]+)/?(?P<rest>.*))",
+    re.DOTALL,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +56,13 @@ class S3Object:
 
 
 def parse_s3_uri(uri: object) -> S3Location:
-    """Parse ``s3://bucket/key``.
+    """Parse ``s3://bucket/key``, or a URL of S3 in either style, which the API allows in its place.
 
     :raises JobFailure: it is no such address.
     """
+    url = _S3_URL.fullmatch(uri) if isinstance(uri, str) else None
+    if url is not None:
+        return S3Location(url["bucket"] or url["first"], url["key"] if url["bucket"] else url["rest"])
     if not isinstance(uri, str) or not uri.startswith("s3://") or not uri[5:].partition("/")[0]:
         raise JobFailure(f"ClientError: '{uri}' is not an S3 address such as s3://bucket/prefix.")
     bucket, _, key = uri[5:].partition("/")

@@ -65,6 +65,21 @@ def test_what_is_no_s3_address_is_named(uri: str | None) -> None:
         parse_s3_uri(uri)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://data.s3.amazonaws.com/a/b.csv",
+        "https://data.s3.eu-west-1.amazonaws.com/a/b.csv",
+        "https://data.s3-us-east-1.amazonaws.com/a/b.csv",
+        "https://s3.eu-west-1.amazonaws.com/data/a/b.csv",
+        "https://s3-eu-west-1.amazonaws.com/data/a/b.csv",
+        "https://s3.cn-north-1.amazonaws.com.cn/data/a/b.csv",
+    ],
+)
+def test_a_url_of_s3_is_an_address_too(url: str) -> None:
+    assert parse_s3_uri(url).uri == "s3://data/a/b.csv"
+
+
 def test_an_unknown_bucket_is_named(storage: Storage) -> None:
     with pytest.raises(JobFailure, match=r"s3://no-such-bucket/x cannot be listed: .*NoSuchBucket"):
         listed(storage, "s3://no-such-bucket/x")
