@@ -6,6 +6,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.engine.jobs.image_uri import parse_image_uri
+from airflow_sm_pipelines.engine.jobs.processing import runs_image_program
 from airflow_sm_pipelines.rehearsal.job_plan import (
     REHEARSAL_IMAGE,
     JobPlan,
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.engine.jobs import JobSpec
 
+# The input with which Clarify's image is told what to do.
+_CONFIGURATION = "analysis_config"
+
 
 def plan_processing(spec: JobSpec, scene: JobScene) -> JobPlan:
     """Plan the job."""
@@ -34,7 +38,7 @@ def plan_processing(spec: JobSpec, scene: JobScene) -> JobPlan:
     source = _find_source(request, program)
     if source is not None and program is not None and is_interpreter(argv):
         scene.ensure_script(plan, source["S3Uri"], program.relative_to(source["LocalPath"]))
-    elif not _runs_here(application, argv, program, request):
+    elif not _runs_here(argv, program, request, scene):
         plan.is_stood_in = True
         plan.notes.append(f"program of the image {parse_image_uri(application['ImageUri']).repository}")
         application["ContainerEntrypoint"] = ["python", str(STAND_IN_PROGRAM)]
@@ -52,14 +56,22 @@ def plan_processing(spec: JobSpec, scene: JobScene) -> JobPlan:
     return plan
 
 
-def _runs_here(
-    application: Mapping[str, Any], argv: list[str], program: PurePosixPath | None, request: Mapping[str, Any]
-) -> bool:
-    from airflow_sm_pipelines.engine.jobs.processing import runs_image_program
-
+def _runs_here(argv: list[str], program: PurePosixPath | None, request: Mapping[str, Any], scene: JobScene) -> bool:
     if not argv:
-        return runs_image_program(request)
+        # What an analysis is to do is in its configuration; made-up data will do, a made-up configuration will not.
+        configuration = _find_input(request, _CONFIGURATION)
+        return runs_image_program(request) and (
+            configuration is None
+            or (scene.store.find_first(configuration) is not None and not scene.store.is_sample(configuration))
+        )
     return is_interpreter(argv) and program is None
+
+
+def _find_input(request: Mapping[str, Any], name: str) -> str | None:
+    for entry in request.get("ProcessingInputs") or ():
+        if entry.get("InputName") == name and entry.get("S3Input"):
+            return str(entry["S3Input"]["S3Uri"])
+    return None
 
 
 def _find_source(request: Mapping[str, Any], program: PurePosixPath | None) -> Mapping[str, Any] | None:

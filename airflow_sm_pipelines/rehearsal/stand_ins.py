@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition import StepReference, iter_expressions
+from airflow_sm_pipelines.engine.jobs.failures import JobFailure
 from airflow_sm_pipelines.engine.naming import ArnFactory
 from airflow_sm_pipelines.engine.resolver import Scope, resolve
 from airflow_sm_pipelines.engine.stand_ins import StandIn, StandIns
@@ -131,6 +132,8 @@ class RehearsalStandIns:
         return {output.name: _typed(output, known.get(output.name)) for output in step.output_parameters}
 
     def _run_job(self, spec: JobSpec, context: JobContext, stop: threading.Event) -> JobOutcome:
+        from airflow_sm_pipelines.engine.jobs import JobOutcome
+
         name = self._find_step_name(spec)
         step = self._script.find_step(name) if self._script and name else None
         script = self._script
@@ -144,7 +147,10 @@ class RehearsalStandIns:
         )
         # One job at a time: two that share a script or an input must not both find it missing.
         with self._lock:
-            plan = self._plan(spec, scene)
+            try:
+                plan = self._plan(spec, scene)
+            except JobFailure as failure:
+                return JobOutcome("Failed", str(failure), details={"FailureReason": str(failure)})
             self.note(name or spec.name, plan.notes)
         outcome = self._services.run_job(replace(spec, request=plan.request, containers=plan.containers), context, stop)
         if plan.is_stood_in and outcome.status == "Completed":

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.engine.jobs.failures import JobFailure
+from airflow_sm_pipelines.engine.jobs.storage import parse_s3_uri
 from airflow_sm_pipelines.rehearsal.samples import sample_bytes
 
 if TYPE_CHECKING:
@@ -27,8 +29,11 @@ class SampleStore:
         self._buckets: set[str] = set()
 
     def ensure_bucket(self, uri: str) -> None:
-        """Make the bucket of an address where it is missing."""
-        from botocore.exceptions import ClientError
+        """Make the bucket of an address where it is missing.
+
+        :raises JobFailure: there can be none of that name.
+        """
+        from botocore.exceptions import ClientError, ParamValidationError
 
         bucket = split_uri(uri)[0]
         with self._lock:
@@ -36,6 +41,8 @@ class SampleStore:
                 return
             try:
                 self._s3.head_bucket(Bucket=bucket)
+            except ParamValidationError as error:
+                raise JobFailure(f"ClientError: there can be no bucket '{bucket}', which {uri} names.") from error
             except ClientError:
                 located = {"CreateBucketConfiguration": {"LocationConstraint": self._region}}
                 self._s3.create_bucket(Bucket=bucket, **({} if self._region == "us-east-1" else located))
@@ -81,10 +88,14 @@ class SampleStore:
 
 def split_uri(uri: str) -> tuple[str, str]:
     """The bucket and key of an S3 address."""
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    return bucket, key
+    location = parse_s3_uri(uri)
+    return location.bucket, location.key
 
 
 def is_uri(value: object) -> bool:
     """Whether a value is an S3 address with a bucket."""
-    return isinstance(value, str) and value.startswith("s3://") and bool(value[5:].partition("/")[0])
+    try:
+        parse_s3_uri(value)
+    except JobFailure:
+        return False
+    return True

@@ -130,10 +130,15 @@ def _stand_in(plan: JobPlan, scene: JobScene, job: str) -> None:
     algorithm["TrainingImage"] = REHEARSAL_IMAGE
     algorithm["TrainingInputMode"] = "File"
     request["InputDataConfig"] = [
-        {**channel, "InputMode": "File"}
+        channel
         for channel in request.get("InputDataConfig") or ()
         if (channel.get("DataSource") or {}).get("S3DataSource")
     ]
+    for channel in request["InputDataConfig"]:
+        channel["InputMode"] = "File"
+        source = channel["DataSource"]["S3DataSource"]
+        if source.get("S3DataType") not in (None, "S3Prefix", "ManifestFile"):
+            source["S3DataType"] = "S3Prefix"
     known = _known_metrics(scene)
     names = [definition["Name"] for definition in algorithm.get("MetricDefinitions") or ()]
     metrics = {name: known.get(name, _DEFAULT_METRIC) for name in [*names, *known]}

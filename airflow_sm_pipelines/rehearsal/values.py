@@ -84,11 +84,16 @@ def sample_value(usage: str) -> JsonValue:
     name = usage.lower()
     if name.endswith(("arn", "arns")):
         return "arn:aws:sagemaker:us-east-1:123456789012:rehearsal/sample"
+    if "accept" in name or "contenttype" in name or "content_type" in name:
+        return "text/csv"
     if any(part in name for part in ("image", "container")):
         return "123456789012.dkr.ecr.us-east-1.amazonaws.com/rehearsal:latest"
     if "modeldata" in name or "modelartifact" in name or "modelurl" in name:
         return f"s3://{SAMPLE_BUCKET}/{usage}/model.tar.gz"
-    if any(part in name for part in ("s3", "uri", "url", "path", "statistics", "constraints", "location")):
+    if name.endswith(("statistics", "constraints")):
+        file = "statistics" if name.endswith("statistics") else "constraints"
+        return f"s3://{SAMPLE_BUCKET}/{usage}/{file}.json"
+    if any(part in name for part in ("s3", "uri", "url", "path", "location")):
         return f"s3://{SAMPLE_BUCKET}/{usage}"
     if any(part in name for part in ("name", "group", "status", "id", "message", "type")):
         return "rehearsal"
