@@ -71,7 +71,7 @@ class Engine:
         if operation not in self._operations:
             raise ServiceError("UnknownOperationException", f"The engine does not know the operation {operation}.")
         # What only reads sees one state: a pipeline does not lose its versions between two looks at it.
-        reads = self._store.snapshot() if operation.startswith(("Describe", "List")) else nullcontext()
+        reads = self._store.snapshot() if operation.startswith(("Describe", "List", "Search")) else nullcontext()
         try:
             with reads:
                 return self._operations[operation](self._context, request)

@@ -10,6 +10,7 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.engine.experiment_registry import add_job_component, end_job_component
 from airflow_sm_pipelines.engine.job_documents import (
     JOB_KINDS,
     TRAINING,
@@ -75,7 +76,8 @@ class JobHost:
 
         :param family: the tuning job whose training job this is; that one runs it.
         :param extra: further members of its record.
-        :raises ServiceError: if a transform job names a model that is not there, or a tuning job cannot be run here.
+        :raises ServiceError: if a transform job names a model that is not there, its ``ExperimentConfig`` a trial, or
+            if a tuning job cannot be run here.
         """
         if kind is TUNING:
             request = prepare_tuning_request(request)
@@ -100,6 +102,8 @@ class JobHost:
         with self._store.transaction():
             self._store.resources.add(record)
             self._store.ledger.add_tags(arn, request.get("Tags") or [])
+            if request.get("ExperimentConfig"):
+                add_job_component(self._store, self._arns, kind, record, request["ExperimentConfig"], now=now)
         return record
 
     def run(self, kind: JobKind, name: str, stop: threading.Event) -> JobEnd:
@@ -209,6 +213,8 @@ class JobHost:
             record = self._require(kind, name)
             document = ended_job_document(kind, record.document, status=status, now=self._services.clock(), **changes)
             self._save(record, document)
+            if document.get("ExperimentConfig"):
+                end_job_component(self._store, kind, name, document, now=self._services.clock())
         return JobEnd(status, document.get("FailureReason"))
 
     def _save(self, record: ResourceRecord, document: dict[str, Any]) -> None:

@@ -108,10 +108,6 @@ def _drop_events(entries: Sequence[Mapping[str, Any]]) -> None:
     pass
 
 
-def _no_trials(experiment: str, trial: str) -> None:
-    pass
-
-
 def _no_queues(url: str, body: str) -> str | None:
     return "there are no queues here."
 
@@ -139,7 +135,6 @@ class EngineServices:
         with it, or None. The step fails with that text.
     :param send_message: puts a text into the queue at a URL, and answers with what went wrong, or None.
     :param put_events: puts entries of EventBridge's PutEvents on the default bus, ten at most.
-    :param ensure_trial: makes an experiment and its trial where they are not there.
     :param stand_ins: the user's functions for steps that do not run here.
     :param check_metadata: checks a step's metadata against the API's shape, and answers with what is wrong, or None.
     :param faults_file: faults to inject, see ``engine/faults.py``; read whenever a step starts.
@@ -161,7 +156,6 @@ class EngineServices:
     validate_request: Callable[[str, Mapping[str, Any]], str | None] = _accept_request
     send_message: Callable[[str, str], str | None] = _no_queues
     put_events: Callable[[Sequence[Mapping[str, Any]]], None] = _drop_events
-    ensure_trial: Callable[[str, str], None] = _no_trials
     stand_ins: StandIns = field(default_factory=StandIns)
     check_metadata: Callable[[Mapping[str, Any]], str | None] = _accept_metadata
     faults_file: Path | None = None

@@ -13,6 +13,7 @@ from airflow_sm_pipelines.definition import StepReference
 from airflow_sm_pipelines.definition.status import StepStatus
 from airflow_sm_pipelines.engine.errors import StepError, StepFault
 from airflow_sm_pipelines.engine.execution_scope import ScopeFactory
+from airflow_sm_pipelines.engine.experiment_registry import ensure_trial
 from airflow_sm_pipelines.engine.faults import find_fault
 from airflow_sm_pipelines.engine.job_documents import JOB_KINDS
 from airflow_sm_pipelines.engine.job_host import Interrupted
@@ -233,7 +234,8 @@ class StepPerformer:
         experiment = execution.experiment.get("ExperimentName") or execution.pipeline
         trial = execution.experiment.get("TrialName") or execution.id
         try:
-            self._services.ensure_trial(str(experiment), str(trial))
+            with self._store.transaction():
+                ensure_trial(self._store, self._arns, str(experiment), str(trial), now=self._services.clock())
         except Exception:
             _LOG.exception("The trial %s of experiment %s could not be made", trial, experiment)
 

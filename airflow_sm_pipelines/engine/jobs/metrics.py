@@ -5,6 +5,7 @@ Belongs here: metric definitions and their last values. Does not belong here: th
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,28 @@ After aws/sagemaker-xgboost-container, algorithm_mode/metrics.py; its ``\\S+`` w
 """
 
 
+class RunningSummary:
+    """Count, bounds, mean and deviation of values that come one by one (Welford's method)."""
+
+    def __init__(self) -> None:
+        self._count, self._mean, self._squares = 0, 0.0, 0.0
+        self._bounds = (math.inf, -math.inf)
+
+    def add(self, value: float) -> None:
+        """Take in one value."""
+        self._count += 1
+        step = value - self._mean
+        self._mean += step / self._count
+        self._squares += step * (value - self._mean)
+        self._bounds = (min(value, self._bounds[0]), max(value, self._bounds[1]))
+
+    def describe(self) -> dict[str, JsonValue]:
+        """Give the members of TrialComponentMetricSummary."""
+        deviation = math.sqrt(self._squares / self._count)
+        low, high = self._bounds
+        return {"Count": self._count, "Min": low, "Max": high, "Avg": self._mean, "StdDev": deviation}
+
+
 class MetricCollector:
     """Keeps the last value of each metric; give its :meth:`read_line` every line of the log."""
 
@@ -38,6 +61,7 @@ class MetricCollector:
         self.faults: list[str] = []
         self._patterns: list[tuple[str, re.Pattern[str]]] = []
         self._last: dict[str, tuple[float, float]] = {}
+        self._all: dict[str, RunningSummary] = {}
         for definition in definitions:
             try:
                 pattern = re.compile(definition["Regex"])
@@ -56,10 +80,19 @@ class MetricCollector:
         for name, pattern in self._patterns:
             if match := pattern.search(line):
                 try:
-                    self._last[name] = (float(match[1]), epoch_ms / 1000)
+                    value = float(match[1])
                 except (TypeError, ValueError):
                     continue  # the group caught no number here
+                self._last[name] = (value, epoch_ms / 1000)
+                self._all.setdefault(name, RunningSummary()).add(value)
 
     def final_metrics(self) -> list[JsonValue]:
         """Give ``FinalMetricDataList`` of the ``DescribeTrainingJob`` response; times are epoch seconds."""
         return [{"MetricName": name, "Value": value, "Timestamp": stamp} for name, (value, stamp) in self._last.items()]
+
+    def summaries(self) -> list[JsonValue]:
+        """Give what a trial component's ``Metrics`` say of all values; times are epoch seconds."""
+        return [
+            {"MetricName": name, "Timestamp": stamp, "Last": value, **self._all[name].describe()}
+            for name, (value, stamp) in self._last.items()
+        ]

@@ -111,6 +111,7 @@ def run_training_job(spec: JobSpec, context: JobContext, log: JobLog, stop: thre
         "BillableTimeInSeconds": max(1, round(ended - started)),
         "SecondaryStatus": secondary,
         "FinalMetricDataList": metrics.final_metrics(),
+        "$metric_summaries": metrics.summaries(),
     }
     if reason:
         details["FailureReason"] = reason

@@ -17,7 +17,9 @@ from airflow_sm_pipelines.engine.operations import (
     versions,
 )
 from airflow_sm_pipelines.engine.operations.context import Operation, OperationContext
+from airflow_sm_pipelines.engine.operations.experiments import experiment_operations
 from airflow_sm_pipelines.engine.operations.jobs import job_operations
+from airflow_sm_pipelines.engine.operations.search import search
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,6 +53,8 @@ def all_operations() -> Mapping[str, Operation]:
         **job_operations(TRANSFORM),
         **job_operations(TUNING),
         "ListTrainingJobsForHyperParameterTuningJob": tuning.list_training_jobs_for_tuning_job,
+        **experiment_operations(),
+        "Search": search,
         "CreateEndpointConfig": endpoints.create_endpoint_config,
         "DescribeEndpointConfig": endpoints.describe_endpoint_config,
         "DeleteEndpointConfig": endpoints.delete_endpoint_config,

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition.status import StepStatus
 from airflow_sm_pipelines.engine.cache_key import make_cache_key
 from airflow_sm_pipelines.engine.cache_miss import LOG_GROUP, explain_changes
 from airflow_sm_pipelines.engine.errors import ServiceError, StepError
-from airflow_sm_pipelines.engine.job_documents import JobKind, with_text_values, without_nulls
+from airflow_sm_pipelines.engine.experiment_registry import ensure_trial
+from airflow_sm_pipelines.engine.job_documents import TUNING, JobKind, with_text_values, without_nulls
 from airflow_sm_pipelines.engine.resolver import resolve
 from airflow_sm_pipelines.engine.steps.roles import with_default_role
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 from airflow_sm_pipelines.engine.store.documents import to_ms
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_sm_pipelines.definition import JsonValue
     from airflow_sm_pipelines.engine.job_host import JobEnd
+
+
+_MAX_ENTITY_NAME = 120
+_ENTITY_NAME = re.compile(rf"(?=.{{1,{_MAX_ENTITY_NAME}}}$)[a-zA-Z0-9](-*[a-zA-Z0-9])*")
+"""Names of experiments and trials (API model)."""
 
 
 class JobExecutor:
@@ -36,6 +46,8 @@ class JobExecutor:
             raise StepError(f"The arguments of step '{task.step.name}' are not an object.")
         request = with_default_role(task, self._kind, with_text_values(without_nulls(resolved)))
         request.pop(self._kind.name_key, None)
+        if self._kind is not TUNING and not request.get("ExperimentConfig"):
+            request |= _experiment_config(task, scope.experiment)
         fault = task.services.validate_request(
             self._kind.create_operation, {**request, self._kind.name_key: task.new_name}
         )
@@ -56,6 +68,7 @@ class JobExecutor:
                 _explain_miss(task, self._kind, prepared, cache_key)
             try:
                 with task.store.transaction():
+                    _ensure_trial(task, prepared.get("ExperimentConfig") or {})
                     record = task.jobs.create(self._kind, task.new_name, prepared)
                     task.mark_executing(
                         metadata={self._kind.metadata_key: {"Arn": record.arn}},
@@ -67,6 +80,24 @@ class JobExecutor:
         else:
             task.mark_executing()
         return judge_job_end(task.jobs.run(self._kind, task.new_name, task.stop))
+
+
+def _experiment_config(task: StepTask, experiment: Mapping[str, JsonValue]) -> dict[str, Any]:
+    """The member of the request that puts the job into the execution's trial."""
+    names = (experiment.get("ExperimentName") or task.pipeline, experiment.get("TrialName") or task.execution_id)
+    if not experiment or not all(_ENTITY_NAME.fullmatch(str(name)) for name in names):
+        return {}
+    config = {"ExperimentName": names[0], "TrialName": names[1]}
+    title = re.sub(r"[^A-Za-z0-9-]+", "-", task.step.name)[:_MAX_ENTITY_NAME].strip("-")
+    return {"ExperimentConfig": {**config, **({"TrialComponentDisplayName": title} if title else {})}}
+
+
+def _ensure_trial(task: StepTask, config: Mapping[str, Any]) -> None:
+    """Make the execution's own trial before its first job needs it; one that the step itself names must be there."""
+    own = task.scope.experiment
+    names = (own.get("ExperimentName") or task.pipeline, own.get("TrialName") or task.execution_id)
+    if own and (config.get("ExperimentName"), config.get("TrialName")) == names:
+        ensure_trial(task.store, task.arns, str(names[0]), str(names[1]), now=task.services.clock())
 
 
 def _explain_miss(task: StepTask, kind: JobKind, request: dict[str, Any], cache_key: str) -> None:
