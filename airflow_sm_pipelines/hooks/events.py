@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 _EXECUTION_CHANGE = "SageMaker Model Building Pipeline Execution Status Change"
 _STEP_CHANGE = "SageMaker Model Building Pipeline Execution Step Status Change"
 _MAX_WAIT_SECONDS = 20
-_HIDDEN_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +29,13 @@ class StatusChange:
 
     :param status: the execution's, or the step's, new status in the service's words.
     :param step: the step; None for a change of the execution itself.
+    :param event_id: EventBridge's, the same when it sends an event twice.
     """
 
     execution_arn: str
     status: str
     step: str | None = None
+    event_id: str | None = None
 
     @property
     def is_end(self) -> bool:
@@ -46,7 +47,7 @@ class StatusChange:
 
 @dataclass(frozen=True, slots=True)
 class QueuedMessage:
-    """A message that was received and is hidden from others for a minute.
+    """A message that was received, and is hidden from others.
 
     :param change: what it says; None for a message that is no status change of a pipeline.
     :param receipt: what deletes it.
@@ -80,7 +81,7 @@ def parse_change(body: str) -> StatusChange | None:
         return None
     if not isinstance(arn, str) or not isinstance(status, str):
         return None
-    return StatusChange(arn, status, step)
+    return StatusChange(arn, status, step, found.get("id"))
 
 
 def find_queue_url(hook: SageMakerPipelinesHook, queue: str) -> str:
@@ -91,8 +92,10 @@ def find_queue_url(hook: SageMakerPipelinesHook, queue: str) -> str:
         return str(hook.client_of("sqs").get_queue_url(QueueName=queue)["QueueUrl"])
 
 
-def receive_messages(hook: SageMakerPipelinesHook, queue_url: str, *, wait_seconds: int) -> list[dict[str, Any]]:
-    """Up to ten messages as SQS gives them, hidden from others for a minute; waits for the first one."""
+def receive_messages(
+    hook: SageMakerPipelinesHook, queue_url: str, *, wait_seconds: int, hidden_seconds: int = 60
+) -> list[dict[str, Any]]:
+    """Up to ten messages as SQS gives them, hidden from others for a while; waits for the first one."""
     sqs = hook.client_of("sqs")
     # A call must end before the client gives up on it.
     patience = int(sqs.meta.config.read_timeout or 60) - 5
@@ -101,7 +104,7 @@ def receive_messages(hook: SageMakerPipelinesHook, queue_url: str, *, wait_secon
             QueueUrl=queue_url,
             MaxNumberOfMessages=10,
             WaitTimeSeconds=max(min(wait_seconds, _MAX_WAIT_SECONDS, patience), 0),
-            VisibilityTimeout=_HIDDEN_SECONDS,
+            VisibilityTimeout=hidden_seconds,
             MessageSystemAttributeNames=["ApproximateReceiveCount"],
         )
     return list(answer.get("Messages") or ())

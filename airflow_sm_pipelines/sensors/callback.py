@@ -8,6 +8,7 @@ from airflow.sdk import BaseSensorOperator
 
 from airflow_sm_pipelines.exceptions import PipelineUnavailableError
 from airflow_sm_pipelines.hooks.callbacks import CallbackMessage, delete_callback, receive_callback
+from airflow_sm_pipelines.hooks.sealing import seal_token
 from airflow_sm_pipelines.operators.aws_arguments import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
 from airflow_sm_pipelines.operators.faults import failing_fast
 
@@ -27,7 +28,8 @@ class SageMakerPipelineCallbackSensor(SageMakerPipelinesOperator, BaseSensorOper
     queue only when it is in the task state store (Airflow 3.3), so a retry has it again; without that store a worker
     that dies in between loses it, and the step waits until its time is over. Messages of other executions are put back.
 
-    The token ends the step, whoever has it; it is an XCom, so who may read XComs may end the step.
+    The token ends the step, whoever has it; so it is sealed with Airflow's Fernet key, and
+    :class:`SageMakerAnswerCallbackOperator` opens it.
 
     :param queue_url: the step's ``SqsQueueUrl``.
     :param execution_arn: only messages of this execution; None takes any.
@@ -108,7 +110,11 @@ class SageMakerPipelineCallbackSensor(SageMakerPipelinesOperator, BaseSensorOper
 
     def _keep(self, context: Context, message: CallbackMessage) -> dict[str, Any]:
         """Put the message where a retry finds it, then delete it from the queue."""
-        found = {"token": message.token, "execution_arn": message.execution_arn, "arguments": message.arguments}
+        found = {
+            "token": seal_token(message.token),
+            "execution_arn": message.execution_arn,
+            "arguments": message.arguments,
+        }
         store = context.get("task_state_store")
         if store is not None:
             store.set(STATE_KEY, found)

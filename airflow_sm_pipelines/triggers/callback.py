@@ -10,6 +10,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_sm_pipelines.exceptions import PipelineApiError, PipelineUnavailableError
 from airflow_sm_pipelines.hooks.callbacks import CallbackMessage, receive_callback
+from airflow_sm_pipelines.hooks.sealing import seal_token
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -84,7 +85,7 @@ class SageMakerPipelineCallbackTrigger(BaseTrigger):
             except PipelineApiError as error:
                 return {"kind": "error", "message": str(error)}
             if message is not None:
-                return {"kind": "message", **message.to_json()}
+                return {"kind": "message", **message.to_json(), "token": seal_token(message.token)}
             if self.timeout_seconds is not None and time.monotonic() - began > self.timeout_seconds:
                 return {"kind": "timeout"}
             await asyncio.sleep(self.waiter_delay)
