@@ -6,7 +6,8 @@ On a laptop: ``sm-pipelines local exec -- airflow dags test lambda_step``.
 
 from pathlib import Path
 
-from airflow.sdk import DAG, Param, task
+from airflow.sdk import DAG, Param
+from lambda_functions import put_function
 
 from airflow_sm_pipelines import SageMakerDeployPipelineOperator, SageMakerRunPipelineOperator
 
@@ -22,48 +23,15 @@ with DAG(
         "MinRows": Param(100, type="integer", section="Pipeline", description="With fewer, the pipeline fails"),
     },
 ):
-
-    @task
-    def put_function(role_name: str) -> dict[str, str]:
-        """Make the function, or update it if its code has changed; give its ARN and what was done."""
-        import base64
-        import hashlib
-        import io
-        import zipfile
-
-        from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
-        from airflow.providers.amazon.aws.hooks.lambda_function import LambdaHook
-
-        packed = io.BytesIO()
-        with zipfile.ZipFile(packed, "w") as archive:
-            # ZipInfo has a fixed date, so unchanged code gives unchanged bytes.
-            archive.writestr(zipfile.ZipInfo("handler.py"), (FOLDER / "handler.py").read_bytes())
-        code = packed.getvalue()
-        client = LambdaHook().conn
-        try:
-            there = client.get_function(FunctionName="choose-candidates")["Configuration"]
-        except client.exceptions.ResourceNotFoundException:
-            role = AwsBaseHook(client_type="iam").conn.get_role(RoleName=role_name)["Role"]
-            made = client.create_function(
-                FunctionName="choose-candidates",
-                Runtime="python3.12",
-                Handler="handler.choose",
-                Role=role["Arn"],
-                Code={"ZipFile": code},
-                Timeout=60,
-            )
-            client.get_waiter("function_active_v2").wait(FunctionName="choose-candidates")
-            return {"arn": made["FunctionArn"], "action": "created"}
-        if there["CodeSha256"] == base64.b64encode(hashlib.sha256(code).digest()).decode():
-            return {"arn": there["FunctionArn"], "action": "unchanged"}
-        client.update_function_code(FunctionName="choose-candidates", ZipFile=code)
-        client.get_waiter("function_updated_v2").wait(FunctionName="choose-candidates")
-        return {"arn": there["FunctionArn"], "action": "updated"}
-
-    function = put_function("{{ var.value.get('lambda_role_name', 'LambdaExecution') }}")
+    function = put_function(
+        "choose-candidates",
+        files={"handler.py": str(FOLDER / "handler.py")},
+        handler="handler.choose",
+        role_name="{{ var.value.get('lambda_role_name', 'LambdaExecution') }}",
+    )
     deploy = SageMakerDeployPipelineOperator(
         task_id="deploy",
-        pipeline="pipelines/lambda_step/pipeline.py:get_pipeline",
+        pipeline="pipelines/lambda_step/pipeline.py:get_pipeline",  # or pipeline_v3.py
         role_arn="{{ var.value.get('sagemaker_role_arn', 'arn:aws:iam::123456789012:role/SageMakerExecution') }}",
         config={"function_arn": function["arn"]},
     )
