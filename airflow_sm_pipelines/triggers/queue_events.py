@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
@@ -164,7 +165,7 @@ class QueueReader:
         """Delete messages whose events are stored; one that is not deleted comes again, and is deleted then."""
         for start in range(0, len(receipts), 10):
             try:
-                await self._in_thread(lambda some=receipts[start : start + 10]: self._delete(some))
+                await self._in_thread(partial(self._delete, receipts[start : start + 10]))
             except PipelineApiError as error:
                 self._trigger.log.warning("%s", error)
 
