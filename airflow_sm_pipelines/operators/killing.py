@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _KILL_PATIENCE_SECONDS = 4.0
 _DEATH_PATIENCE_SECONDS = 10.0
+# A task that is cleared while it runs is restarting until its worker has gone.
+_ENDED_BY_HAND = frozenset({"failed", "success", "skipped", "upstream_failed", "removed", "restarting"})
 
 
 class ExecutionStopper:
@@ -54,9 +56,12 @@ class ExecutionStopper:
             time.sleep(_DEATH_PATIENCE_SECONDS)
 
     def _stop(self, arn: str, is_timeout: bool) -> None:
-        state = None if is_timeout else self._task_state()
-        if state == "running":
-            self._log.info("The worker is going away; execution %s goes on for the next attempt.", arn)
+        is_alone = is_timeout or self._is_alone()
+        state = None if is_alone else self._task_state()
+        if not is_alone and state not in _ENDED_BY_HAND:
+            # The worker is going away; or Airflow missed its heartbeats and has given the task to another one, which
+            # may be waiting for this very execution already.
+            self._log.info("The task is %s; execution %s goes on for the next attempt.", state, arn)
             return
         self._is_ended_by_hand = state is not None
         try:
@@ -66,14 +71,20 @@ class ExecutionStopper:
             return
         self._log.info("Execution %s: %s.", arn, "told to stop" if stopped else "had ended")
 
+    def _is_alone(self) -> bool:
+        """Whether nobody else has the task, as in ``airflow dags test``: then only the user can have killed it."""
+        from airflow.sdk.execution_time import task_runner
+
+        comms = getattr(task_runner, "SUPERVISOR_COMMS", None)
+        return self._identity is None or comms is None or type(comms).__name__ == "InProcessSupervisorComms"
+
     def _task_state(self) -> str | None:
-        """The state Airflow has for this task instance now; None in ``airflow dags test``, where nobody else has it."""
+        """The state Airflow has for this task instance now, whichever attempt it is at."""
         from airflow.sdk.exceptions import AirflowRuntimeError
         from airflow.sdk.execution_time import task_runner
 
         identity = self._identity
-        comms = getattr(task_runner, "SUPERVISOR_COMMS", None)
-        if identity is None or comms is None or type(comms).__name__ == "InProcessSupervisorComms":
+        if identity is None:
             return None
         try:
             states = task_runner.RuntimeTaskInstance.get_task_states(
