@@ -33,6 +33,7 @@ class CountingEndpoint:
         self.ends: dict[str, float] = dict.fromkeys(self.arns, float("inf"))
         self.calls: Counter[str] = Counter()
         self.throttled = 0
+        self.looked_at: set[str] = set()
         self._limit = calls_per_second
         self._tokens, self._at = calls_per_second or 0.0, time.monotonic()
         self._by_pipeline: dict[str, list[str]] = {}
@@ -68,6 +69,7 @@ class CountingEndpoint:
         return 200, {"PipelineExecutionSteps": [step]}
 
     def _state(self, arn: str) -> dict[str, Any]:
+        self.looked_at.add(arn)
         status = "Succeeded" if time.time() >= self.ends[arn] else "Executing"
         return {"PipelineExecutionArn": arn, "StartTime": self._started, "PipelineExecutionStatus": status}
 
