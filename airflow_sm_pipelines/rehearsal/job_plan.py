@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.engine.jobs.images import ImageError
 from airflow_sm_pipelines.rehearsal.samples import program_text, sample_bytes
 from airflow_sm_pipelines.rehearsal.store import is_uri
 
@@ -31,13 +32,26 @@ _SHELLS = ("sh", "bash")
 
 @dataclass(slots=True)
 class Outputs:
-    """Where the jobs of the rehearsal write: what a real program should have written is never made up."""
+    """Where the jobs of the rehearsal write: what a real program should have written is never made up.
+
+    :ivar real: the addresses that real programs fill.
+    :ivar made: the addresses that stand-ins fill.
+    """
 
     real: list[str] = field(default_factory=list)
+    made: list[str] = field(default_factory=list)
 
     def covers(self, uri: str) -> bool:
         """Whether an address is one that a real program had to fill."""
-        return any(uri == target or uri.startswith(target.rstrip("/") + "/") for target in self.real)
+        return _is_below(uri, self.real)
+
+    def has_made(self, uri: str) -> bool:
+        """Whether an address is one that a stand-in filled."""
+        return _is_below(uri, self.made)
+
+
+def _is_below(uri: str, targets: Sequence[str]) -> bool:
+    return any(uri == target or uri.startswith(target.rstrip("/") + "/") for target in targets)
 
 
 @dataclass(slots=True)
@@ -90,6 +104,20 @@ class JobScene:
                 plan.notes.append(f"data {text}")
         elif self.store.ensure(text, make):
             plan.notes.append(f"data {text}")
+
+    def is_made_up(self, uri: str) -> bool:
+        """Whether what is, or would be, at an address comes from the rehearsal."""
+        if self.outputs.covers(uri):
+            return False
+        return self.outputs.has_made(uri) or self.store.find_first(uri) is None or self.store.is_sample(uri)
+
+    def has_image(self, uri: str) -> bool:
+        """Whether an environment stands in for an image."""
+        try:
+            self.images.resolve(uri)
+        except ImageError:
+            return False
+        return True
 
     def ensure_script(self, plan: JobPlan, uri: str, relative: PurePosixPath) -> None:
         """Put a stand-in where a script is missing; the job is stood in for if it is, or was at an earlier run."""

@@ -17,15 +17,20 @@ from airflow_sm_pipelines.rehearsal.job_plan import (
     stand_in_environment,
 )
 from airflow_sm_pipelines.rehearsal.samples import STAND_IN_PROGRAM, sample_text
+from airflow_sm_pipelines.rehearsal.store import is_uri
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import PurePosixPath
 
     from airflow_sm_pipelines.engine.jobs import JobSpec
 
-# The input with which Clarify's image is told what to do.
-_CONFIGURATION = "analysis_config"
+# What the analyses behind check steps write.
+_REPORTS = {
+    **{f"{name}.json": sample_text(f"{name}.json") for name in ("statistics", "constraints")},
+    "constraint_violations.json": '{"violations": []}',
+    "analysis.json": "{}",
+}
 
 
 def plan_processing(spec: JobSpec, scene: JobScene) -> JobPlan:
@@ -51,27 +56,24 @@ def plan_processing(spec: JobSpec, scene: JobScene) -> JobPlan:
         scene.store.ensure_bucket(target["S3Uri"])
     if plan.is_stood_in:
         _stand_in(plan, scene, spec.name)
-    else:
-        scene.outputs.real += [target["S3Uri"] for _, target in targets]
+    kept = scene.outputs.made if plan.is_stood_in else scene.outputs.real
+    kept += [target["S3Uri"] for _, target in targets]
     return plan
 
 
 def _runs_here(argv: list[str], program: PurePosixPath | None, request: Mapping[str, Any], scene: JobScene) -> bool:
+    image = request["AppSpecification"]["ImageUri"]
     if not argv:
-        # What an analysis is to do is in its configuration; made-up data will do, a made-up configuration will not.
-        configuration = _find_input(request, _CONFIGURATION)
-        return runs_image_program(request) and (
-            configuration is None
-            or (scene.store.find_first(configuration) is not None and not scene.store.is_sample(configuration))
-        )
-    return is_interpreter(argv) and program is None
+        # Statistics can be had of any data; other analyses name columns, which made-up data do not have.
+        takes_any = (request.get("Environment") or {}).get("analysis_type") == "DATA_QUALITY"
+        return runs_image_program(request) and (takes_any or not any(map(scene.is_made_up, _iter_inputs(request))))
+    return is_interpreter(argv) and program is None and scene.has_image(image)
 
 
-def _find_input(request: Mapping[str, Any], name: str) -> str | None:
+def _iter_inputs(request: Mapping[str, Any]) -> Iterator[str]:
     for entry in request.get("ProcessingInputs") or ():
-        if entry.get("InputName") == name and entry.get("S3Input"):
-            return str(entry["S3Input"]["S3Uri"])
-    return None
+        if is_uri((entry.get("S3Input") or {}).get("S3Uri")):
+            yield entry["S3Input"]["S3Uri"]
 
 
 def _find_source(request: Mapping[str, Any], program: PurePosixPath | None) -> Mapping[str, Any] | None:
@@ -111,7 +113,9 @@ def _stand_in(plan: JobPlan, scene: JobScene, job: str) -> None:
         for file in declared:
             document = scene.values.property_files.get((name, file.name), {})
             files[f"{folder}/{file.path.lstrip('/')}"] = document_text(document)
-        if not declared:
+        if scene.step is not None and scene.step.type in ("QualityCheck", "ClarifyCheck"):
+            files |= {f"{folder}/{file}": text for file, text in _REPORTS.items()}
+        elif not declared:
             has_label = (name, output) not in scene.features_only
             files[f"{folder}/sample.csv"] = sample_text("sample.csv", has_label=has_label)
     request["Environment"] = stand_in_environment(request, what=name, files=files)

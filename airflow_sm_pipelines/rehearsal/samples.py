@@ -11,14 +11,15 @@ import io
 import json
 import tarfile
 import zipfile
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
+
+from airflow_sm_pipelines.engine.jobs.container import PROGRAMS_DIRECTORY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-PROGRAMS_DIRECTORY = Path(__file__).with_name("programs")
-STAND_IN_PROGRAM = PROGRAMS_DIRECTORY / "stand_in_program.py"
+STAND_IN_PROGRAM = PROGRAMS_DIRECTORY / "rehearsal_program.py"
 _ROWS = 40
 # A grey GIF of one pixel; viewers and decoders do not go by the name.
 _IMAGE = base64.b64decode("R0lGODlhAQABAIAAAICAgAAAACH5BAAAAAAALAAAAAABAAEAAAICRAEAOw==")
@@ -109,7 +110,7 @@ def pack_inference(program: str) -> bytes:
 
 def inference_text() -> str:
     """The stand-in for a model's ``inference.py``."""
-    return (PROGRAMS_DIRECTORY / "stand_in_inference.py").read_text(encoding="utf-8")
+    return (PROGRAMS_DIRECTORY / "rehearsal_inference.py").read_text(encoding="utf-8")
 
 
 def pack_archive(files: Mapping[str, bytes]) -> bytes:

@@ -16,6 +16,7 @@ from airflow_sm_pipelines.engine.naming import ArnFactory
 from airflow_sm_pipelines.engine.resolver import Scope, resolve
 from airflow_sm_pipelines.engine.stand_ins import StandIn, StandIns
 from airflow_sm_pipelines.engine.steps import step_executors
+from airflow_sm_pipelines.engine.steps.check import CHECK_KINDS
 from airflow_sm_pipelines.rehearsal.job_plan import REHEARSAL_IMAGE, JobScene, Outputs, document_text
 from airflow_sm_pipelines.rehearsal.processing_plan import plan_processing
 from airflow_sm_pipelines.rehearsal.samples import pack_function, pack_model
@@ -241,9 +242,12 @@ class RehearsalStandIns:
             self.note("", [f"model {name}"])
 
     def _find_stand_in(self, step: str, type: str) -> StandIn | None:
-        if type in step_executors():
+        found = self.find_step(step)
+        check = str(found.attributes.get("CheckType")) if found is not None else ""
+        is_check = type in {known for known, _ in CHECK_KINDS}
+        if type in step_executors() and not (is_check and (type, check) not in CHECK_KINDS):
             return None
-        self.note(step, [f"step of type {type}"])
+        self.note(step, [f"step of type {type}{f' ({check})' if is_check else ''}"])
         return StandIn(file=self._file, function="perform")
 
     def _find_step_name(self, spec: JobSpec) -> str | None:

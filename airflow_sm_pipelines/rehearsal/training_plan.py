@@ -45,7 +45,9 @@ def plan_training(spec: JobSpec, scene: JobScene) -> JobPlan:
             # The channel's folder is the first part below the folder of all channels.
             relative = PurePosixPath(*program.relative_to(_CHANNELS).parts[1:])
             scene.ensure_script(plan, source, relative)
-        elif not (is_interpreter(argv) and program is None) and not _is_whole_notebook(request, scene):
+        elif not (
+            is_interpreter(argv) and program is None and scene.has_image(algorithm.get("TrainingImage") or "")
+        ) and not _is_whole_notebook(request, scene):
             _replace_program(plan)
     elif script:
         _ensure_source(plan, scene, script)
@@ -67,8 +69,9 @@ def plan_training(spec: JobSpec, scene: JobScene) -> JobPlan:
             scene.store.ensure_bucket(str(target))
     if plan.is_stood_in:
         _stand_in(plan, scene, spec.name)
-    elif output:
-        scene.outputs.real.append(f"{output.rstrip('/')}/{spec.name}")
+    if output:
+        kept = scene.outputs.made if plan.is_stood_in else scene.outputs.real
+        kept.append(f"{output.rstrip('/')}/{spec.name}")
     return plan
 
 

@@ -41,8 +41,7 @@ def plan_transform_job(spec: JobSpec, scene: JobScene, *, stood_in_models: froze
     )
     target = request["TransformOutput"]["S3OutputPath"]
     scene.store.ensure_bucket(target)
-    if not plan.is_stood_in:
-        scene.outputs.real.append(target)
+    (scene.outputs.made if plan.is_stood_in else scene.outputs.real).append(target)
     return plan
 
 

@@ -93,6 +93,8 @@ def sample_value(usage: str) -> JsonValue:
     if name.endswith(("statistics", "constraints")):
         file = "statistics" if name.endswith("statistics") else "constraints"
         return f"s3://{SAMPLE_BUCKET}/{usage}/{file}.json"
+    if "directory" in name or "sourcedir" in name:
+        return f"s3://{SAMPLE_BUCKET}/{usage}/sourcedir.tar.gz"
     if any(part in name for part in ("s3", "uri", "url", "path", "location")):
         return f"s3://{SAMPLE_BUCKET}/{usage}"
     if any(part in name for part in ("name", "group", "status", "id", "message", "type")):
@@ -128,6 +130,8 @@ def _add(values: SampleValues, written: JsonValue, usage: str, chosen: Mapping[s
     if isinstance(expression, StepReference):
         name = next((part for part in reversed(expression.path) if isinstance(part, str)), "")
         known = sample_value(name)
+        if "Environment" in expression.path and not isinstance(known, str):
+            known = "rehearsal"
         # "OutputParameters['x']" says less of itself than where it is used.
         sample = known if known != _SAMPLE_NUMBER or not usage else sample_value(usage)
         document = values.properties.setdefault(expression.step, {})
