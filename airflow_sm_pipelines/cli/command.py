@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from airflow_sm_pipelines.cli.options import SOURCE_HELP, add_compile_options, add_policy_options
+from airflow_sm_pipelines.cli.rehearse_options import add_rehearse_command
 from airflow_sm_pipelines.cli.version_options import add_version_commands
 from airflow_sm_pipelines.exceptions import SageMakerPipelinesError
 
@@ -242,6 +243,7 @@ def _add_local(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     script.add_argument("script", type=Path, metavar="SCRIPT", help="a Python file")
     script.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT", help="the script's own arguments")
     script.set_defaults(run=_run_script)
+    add_rehearse_command(locals_)
     serve = locals_.add_parser(
         "serve",
         help="keep a local endpoint running",
