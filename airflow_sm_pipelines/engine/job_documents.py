@@ -28,6 +28,7 @@ class JobKind:
     :param is_deletable: whether the API has a Delete operation for it.
     :param omits: what its Describe answer does not have, though those of most jobs do.
     :param step_name: its key in a step's ``Metadata``, where that is not ``<name>Job``.
+    :param end_time: the member for the time it ended, where that is not ``<name>EndTime``.
     """
 
     name: str
@@ -36,6 +37,7 @@ class JobKind:
     is_deletable: bool = True
     omits: frozenset[str] = frozenset()
     step_name: str = ""
+    end_time: str = ""
 
     @property
     def table_kind(self) -> str:
@@ -56,6 +58,11 @@ class JobKind:
     def status_key(self) -> str:
         """``ProcessingJobStatus``."""
         return f"{self.name}JobStatus"
+
+    @property
+    def end_time_key(self) -> str:
+        """``ProcessingEndTime``."""
+        return self.end_time or f"{self.name}EndTime"
 
     @property
     def create_operation(self) -> str:
@@ -79,7 +86,16 @@ TUNING = JobKind(
     omits=frozenset({"StartTime", "StoppingCondition"}),
     step_name="TuningJob",
 )
-JOB_KINDS: Mapping[str, JobKind] = {kind.table_kind: kind for kind in (PROCESSING, TRAINING, TRANSFORM, TUNING)}
+AUTOML = JobKind(
+    "AutoML",
+    "automl-job",
+    "",
+    is_deletable=False,
+    omits=frozenset({"StartTime", "StoppingCondition"}),
+    end_time="EndTime",
+)
+"""Only a stand-in of the user's performs these."""
+JOB_KINDS: Mapping[str, JobKind] = {kind.table_kind: kind for kind in (PROCESSING, TRAINING, TRANSFORM, TUNING, AUTOML)}
 _NO_TRIALS = {
     "TrainingJobStatusCounters": dict.fromkeys(
         ("Completed", "InProgress", "RetryableError", "NonRetryableError", "Stopped"), 0
@@ -161,6 +177,8 @@ def new_job_document(
     if kind is TRAINING:
         document["ModelArtifacts"] = {"S3ModelArtifacts": _model_artifacts_uri(name, request)}
         document["SecondaryStatus"] = "Starting"
+    if kind is AUTOML:
+        document["AutoMLJobSecondaryStatus"] = "Starting"
     return document
 
 
@@ -169,7 +187,7 @@ def started_job_document(kind: JobKind, document: Mapping[str, Any], *, now: dat
     changed = {**document, **_modified(kind, now), kind.status_key: "InProgress"}
     if "StartTime" not in kind.omits:
         changed[f"{kind.name}StartTime"] = now
-    for key in (f"{kind.name}EndTime", "FailureReason", "ExitMessage"):
+    for key in (kind.end_time_key, "FailureReason", "ExitMessage"):
         changed.pop(key, None)
     if kind is TRAINING:
         changed["SecondaryStatus"] = "Training"
@@ -181,6 +199,8 @@ def stopping_job_document(kind: JobKind, document: Mapping[str, Any], *, now: da
     changed = {**document, kind.status_key: "Stopping", **_modified(kind, now)}
     if kind is TRAINING:
         changed["SecondaryStatus"] = "Stopping"
+    if kind is AUTOML:
+        changed["AutoMLJobSecondaryStatus"] = "Stopping"
     return changed
 
 
@@ -196,13 +216,15 @@ def ended_job_document(
 ) -> dict[str, Any]:
     """The Describe answer of a job that has ended; ``details`` are what only its run could tell."""
     changed = {**document, **_with_times(dict(details or {})), kind.status_key: status, **_modified(kind, now)}
-    changed[f"{kind.name}EndTime"] = now
+    changed[kind.end_time_key] = now
     if failure_reason:
         changed["FailureReason"] = failure_reason[:1024]
     if kind is PROCESSING:
         if exit_message:
             changed["ExitMessage"] = exit_message[:1024]
         return changed
+    if kind is AUTOML:
+        changed["AutoMLJobSecondaryStatus"] = status
     if kind is not TRAINING:
         return changed
     if not details or "SecondaryStatus" not in details:

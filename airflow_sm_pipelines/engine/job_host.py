@@ -7,6 +7,7 @@ the beginning under the same name: its process died with the engine, and its out
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ from airflow_sm_pipelines.engine.tuning.trials import Trials, list_trials
 from airflow_sm_pipelines.engine.tuning.tuning_run import TuningRun
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from airflow_sm_pipelines.engine.job_directories import JobDirectories
     from airflow_sm_pipelines.engine.services import EngineServices
@@ -154,6 +155,29 @@ class JobHost:
         finally:
             with self._lock:
                 self._stops.pop((kind.table_kind, name), None)
+
+    @contextmanager
+    def attend(self, kind: JobKind, name: str, stop: threading.Event) -> Iterator[None]:
+        """Let a job that somebody else performs be stopped by its name meanwhile.
+
+        :param stop: set when the job is to stop, or the engine shuts down.
+        """
+        with self._lock:
+            self._stops[kind.table_kind, name] = stop
+        try:
+            if self._closing.is_set() or self._require(kind, name).status == "Stopping":
+                stop.set()
+            yield
+        finally:
+            with self._lock:
+                self._stops.pop((kind.table_kind, name), None)
+
+    def complete(self, kind: JobKind, name: str, details: Mapping[str, Any]) -> None:
+        """Record that a job that somebody else performs has ended well.
+
+        :param details: further members of its Describe answer.
+        """
+        self._end(kind, name, status="Completed", details=details)
 
     def stop(self, kind: JobKind, name: str) -> bool:
         """Ask a job to stop; False if it had ended already."""

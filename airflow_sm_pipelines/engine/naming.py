@@ -65,9 +65,9 @@ def resource_name_of(name_or_arn: str, resource: str) -> str:
 def step_resource_name(step_type: str, execution_id: str, step_name: str, suffix: str) -> str:
     """The name of what a step makes: jobs and models; only characters that job names allow.
 
-    A tuning job's name has at most 32 characters: ``<execution>-<step[:7]>-<10>``.
+    A tuning or AutoML job's name has at most 32 characters: ``<execution>-<step[:7]>-<10>``.
     """
     text = re.sub(r"[^A-Za-z0-9-]", "-", step_name)
-    if step_type == "Tuning":
+    if step_type in ("Tuning", "AutoML"):
         return f"{execution_id}-{text[:7].rstrip('-')}-{suffix}"
     return f"pipelines-{execution_id}-{text[:20]}-{suffix}"

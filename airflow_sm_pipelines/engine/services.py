@@ -116,6 +116,10 @@ def _accept_metadata(metadata: Mapping[str, Any]) -> str | None:
     return None
 
 
+def _accept_answer(operation: str, answer: Mapping[str, Any]) -> str | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class EngineServices:
     """The engine's outside world.
@@ -137,6 +141,7 @@ class EngineServices:
     :param put_events: puts entries of EventBridge's PutEvents on the default bus, ten at most.
     :param stand_ins: the user's functions for steps that do not run here.
     :param check_metadata: checks a step's metadata against the API's shape, and answers with what is wrong, or None.
+    :param check_answer: the same for the answer of an operation.
     :param faults_file: faults to inject, see ``engine/faults.py``; read whenever a step starts.
     :param clock: the present moment, aware UTC.
     :param new_id: random text of a length from an alphabet.
@@ -158,6 +163,7 @@ class EngineServices:
     put_events: Callable[[Sequence[Mapping[str, Any]]], None] = _drop_events
     stand_ins: StandIns = field(default_factory=StandIns)
     check_metadata: Callable[[Mapping[str, Any]], str | None] = _accept_metadata
+    check_answer: Callable[[str, Mapping[str, Any]], str | None] = _accept_answer
     faults_file: Path | None = None
     clock: Callable[[], datetime] = _utc_now
     new_id: Callable[[int, str], str] = _random_id

@@ -60,6 +60,7 @@ def make_engine_services(
         put_events=lambda entries: put_events(front, region, entries),
         stand_ins=StandIns.load(env=os.environ),
         check_metadata=lambda metadata: find_metadata_fault(codec, metadata),
+        check_answer=lambda operation, answer: find_answer_fault(codec, operation, answer),
         send_message=lambda queue_url, body: send_message(front, region, queue_url, body),
         faults_file=faults_file,
     )
@@ -89,10 +90,20 @@ def find_metadata_fault(codec: SageMakerCodec, metadata: Mapping[str, Any]) -> s
     :param codec: knows the shape.
     :param metadata: the metadata.
     """
+    return find_answer_fault(codec, "ListPipelineExecutionSteps", {"PipelineExecutionSteps": [{"Metadata": metadata}]})
+
+
+def find_answer_fault(codec: SageMakerCodec, operation: str, answer: Mapping[str, Any]) -> str | None:
+    """What is wrong with the answer of an operation, by the API's shape; None for nothing.
+
+    :param codec: knows the shape.
+    :param operation: such as ``DescribeAutoMLJob``.
+    :param answer: the answer.
+    """
     from airflow_sm_pipelines.server.sagemaker_codec import InvalidAnswerError
 
     try:
-        codec.encode("ListPipelineExecutionSteps", {"PipelineExecutionSteps": [{"Metadata": metadata}]})
+        codec.encode(operation, answer)
     except InvalidAnswerError as error:
         return str(error)
     return None

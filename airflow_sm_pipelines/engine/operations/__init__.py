@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.engine.job_documents import PROCESSING, TRAINING, TRANSFORM, TUNING
+from airflow_sm_pipelines.engine.job_documents import AUTOML, PROCESSING, TRAINING, TRANSFORM, TUNING
 from airflow_sm_pipelines.engine.operations import (
+    automl,
     callbacks,
     endpoints,
     execution_views,
@@ -52,6 +53,11 @@ def all_operations() -> Mapping[str, Operation]:
         **job_operations(TRAINING),
         **job_operations(TRANSFORM),
         **job_operations(TUNING),
+        **job_operations(AUTOML),
+        "CreateAutoMLJob": automl.refuse_automl_job,
+        "CreateAutoMLJobV2": automl.refuse_automl_job,
+        "DescribeAutoMLJobV2": automl.describe_automl_job_v2,
+        "ListCandidatesForAutoMLJob": automl.list_candidates,
         "ListTrainingJobsForHyperParameterTuningJob": tuning.list_training_jobs_for_tuning_job,
         **experiment_operations(),
         "Search": search,

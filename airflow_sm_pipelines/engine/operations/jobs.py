@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.engine.errors import not_found, validation_error
-from airflow_sm_pipelines.engine.job_documents import PROCESSING, TRAINING, TRANSFORM, TUNING, JobKind
+from airflow_sm_pipelines.engine.job_documents import AUTOML, PROCESSING, TRAINING, TRANSFORM, TUNING, JobKind
 from airflow_sm_pipelines.engine.job_host import ACTIVE_STATUSES, public_document
 from airflow_sm_pipelines.engine.operations.context import (
     Operation,
@@ -33,6 +33,7 @@ _SUMMARY_MEMBERS = {
     PROCESSING: ("ProcessingEndTime", "LastModifiedTime", "ProcessingJobStatus", "FailureReason", "ExitMessage"),
     TRAINING: ("TrainingEndTime", "LastModifiedTime", "TrainingJobStatus", "SecondaryStatus"),
     TRANSFORM: ("TransformEndTime", "LastModifiedTime", "TransformJobStatus", "FailureReason"),
+    AUTOML: ("EndTime", "AutoMLJobStatus", "AutoMLJobSecondaryStatus", "FailureReason"),
     TUNING: (
         "HyperParameterTuningEndTime",
         "HyperParameterTuningJobStatus",

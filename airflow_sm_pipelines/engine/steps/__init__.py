@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.engine.job_documents import PROCESSING, TRAINING, TRANSFORM, TUNING
+from airflow_sm_pipelines.engine.steps.automl import AutoMLStandInExecutor
 from airflow_sm_pipelines.engine.steps.callback import CallbackExecutor
 from airflow_sm_pipelines.engine.steps.check import CheckExecutor
 from airflow_sm_pipelines.engine.steps.cleanup import CleanupExecutor
@@ -54,5 +55,5 @@ def executor_for(executors: Mapping[str, StepExecutor], step: Step, stand_ins: S
     """The executor of a step: its stand-in, that of its type, or one that fails with an explanation."""
     stand_in = stand_ins.find(step=step.name, type=step.type)
     if stand_in is not None:
-        return StandInExecutor(stand_in)
+        return AutoMLStandInExecutor(stand_in) if step.type == "AutoML" else StandInExecutor(stand_in)
     return executors.get(step.type) or UnsupportedExecutor(executors)

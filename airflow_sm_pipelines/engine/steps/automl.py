@@ -1,0 +1,90 @@
+"""AutoML steps: nothing here searches for models. The user's stand-in does, and its job's record is kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_pipelines.definition.status import StepStatus
+from airflow_sm_pipelines.engine.errors import ServiceError, StepError
+from airflow_sm_pipelines.engine.job_documents import AUTOML, without_nulls
+from airflow_sm_pipelines.engine.job_host import public_document
+from airflow_sm_pipelines.engine.steps.stand_in import StandInExecutor
+from airflow_sm_pipelines.engine.store.documents import from_ms
+
+if TYPE_CHECKING:
+    from airflow_sm_pipelines.definition import JsonObject
+    from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
+
+_DESCRIBED = ("BestCandidate", "AutoMLJobArtifacts", "ResolvedAttributes", "PartialFailureReasons", "ModelDeployResult")
+"""The outputs that DescribeAutoMLJob shows."""
+
+
+class AutoMLStandInExecutor(StandInExecutor):
+    """Performs an AutoML step by the user's function, with the record of an AutoML job beside it.
+
+    What the function gives as the output ``BestCandidate`` is the job's; members that the API requires and that it does
+    not name are filled in.
+    """
+
+    def prepare(self, task: StepTask) -> JsonObject:
+        """What the function gets.
+
+        :raises StepError: the service would refuse the arguments.
+        """
+        prepared = super().prepare(task)
+        request: dict[str, Any] = without_nulls(prepared["arguments"])
+        fault = task.services.validate_request(AUTOML.create_operation, {**request, AUTOML.name_key: task.new_name})
+        if fault:
+            raise StepError(f"ClientError: {fault}")
+        return prepared
+
+    def run(self, task: StepTask, prepared: JsonObject) -> StepOutcome:
+        """Make the job's record, and call the function."""
+        if not task.has_resource:
+            try:
+                with task.store.transaction():
+                    record = task.jobs.create(AUTOML, task.new_name, without_nulls(prepared["arguments"]))
+                    task.mark_executing(
+                        metadata={AUTOML.metadata_key: {"Arn": record.arn}}, resource=(record.kind, record.name)
+                    )
+            except ServiceError as error:
+                raise StepError(f"ClientError: {error.message}") from error
+        try:
+            with task.jobs.attend(AUTOML, task.new_name, task.stop):
+                outcome = super().run(task, prepared)
+            if outcome.status is StepStatus.SUCCEEDED:
+                task.jobs.complete(AUTOML, task.new_name, _describe_outputs(task, outcome))
+            else:
+                task.jobs.end_stopped(AUTOML, task.new_name)
+        except StepError as error:
+            task.jobs.fail(AUTOML, task.new_name, str(error))
+            raise
+        # The job's ARN stays, unless the function names another.
+        return replace(outcome, metadata=outcome.metadata or None)
+
+
+def _describe_outputs(task: StepTask, outcome: StepOutcome) -> dict[str, Any]:
+    """The outputs that DescribeAutoMLJob shows.
+
+    :raises StepError: they are not what the API has there.
+    """
+    record = task.store.resources.find(AUTOML.table_kind, task.new_name)
+    given: dict[str, Any] = {name: value for name, value in (outcome.properties or {}).items() if name in _DESCRIBED}
+    if record is None:
+        return {}
+    best = given.get("BestCandidate")
+    if isinstance(best, dict):
+        given["BestCandidate"] = {
+            "CandidateName": f"{task.new_name}-best",
+            "ObjectiveStatus": "Succeeded",
+            "CandidateSteps": [],
+            "CandidateStatus": "Completed",
+            "CreationTime": from_ms(record.created_ms),
+            "LastModifiedTime": task.services.clock(),
+            **best,
+        }
+    fault = task.services.check_answer("DescribeAutoMLJob", {**public_document(record), **given})
+    if fault:
+        raise StepError(f"ClientError: The outputs of the stand-in are not those of an AutoML job: {fault}")
+    return given
