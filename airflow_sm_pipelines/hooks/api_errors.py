@@ -94,12 +94,15 @@ def parse_error_class(code: str, *, http_status: int | None = None) -> type[Pipe
 def mapped_errors(call: str, target: str) -> Iterator[None]:
     """Turn any botocore error inside the block into one of ours that says what was called on what.
 
+    An answer without what was asked for, a ``KeyError`` inside the block, counts as no answer of the service.
+
     :param call: the API operation, such as ``StartPipelineExecution``.
     :param target: what it was called on: a pipeline's name, an execution's ARN, an S3 URI.
     :raises PipelineApiError: one of its subclasses, chosen by :func:`parse_error_class`.
     """
     from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
     from botocore.exceptions import ConnectionError as BotoConnectionError
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
@@ -115,3 +118,8 @@ def mapped_errors(call: str, target: str) -> Iterator[None]:
     except BotoCoreError as error:
         code = type(error).__name__
         raise parse_error_class(code)(f"{call} on '{target}' was not sent: {code}: {error}", code=code) from error
+    except (ResponseParserError, KeyError) as error:
+        # A log-in page of a proxy in between, for instance, with status 200: botocore takes it for an empty answer.
+        reason = f"{type(error).__name__}: {error}"
+        message = f"{call} on '{target}' was answered by something that is not SageMaker: {reason}"
+        raise PipelineUnavailableError(message, code="UnreadableAnswer") from error

@@ -71,8 +71,7 @@ class SageMakerPipelinesHook(PipelineCalls, AwsBaseHook):
         :param token: 32 to 128 characters.
         """
         with mapped_errors("StartPipelineExecution", str(request.get("PipelineName"))):
-            answer = self.conn.start_pipeline_execution(**request, ClientRequestToken=token)
-        return str(answer["PipelineExecutionArn"])
+            return str(self.conn.start_pipeline_execution(**request, ClientRequestToken=token)["PipelineExecutionArn"])
 
     def retry_execution(self, arn: str, *, token: str, parallelism: Mapping[str, Any] | None = None) -> None:
         """Resume a failed or stopped execution from the steps that did not succeed."""
@@ -98,7 +97,7 @@ class SageMakerPipelinesHook(PipelineCalls, AwsBaseHook):
         """An execution's state, without its steps, and when it was created."""
         with mapped_errors("DescribePipelineExecution", arn):
             answer = self.conn.describe_pipeline_execution(PipelineExecutionArn=arn)
-        return parse_execution(answer), answer.get("CreationTime")
+            return parse_execution(answer), answer.get("CreationTime")
 
     def list_executions_page(self, *, token: str | None = None, **request: Any) -> tuple[list[JsonObject], str | None]:
         """One page of executions of a pipeline, newest first, and the token of the next page.
