@@ -16,8 +16,8 @@ def add_rehearse_command(commands: argparse._SubParsersAction[argparse.ArgumentP
     parser = commands.add_parser(
         "rehearse",
         help="run a pipeline with what is missing stood in for",
-        description="Run a pipeline to its end on an endpoint of its own. Scripts, input data, Lambda functions, models "
-        "and programs of closed images that are not there are made up, and callbacks are answered; what is there is "
+        description="Run a pipeline to its end on an endpoint of its own. Scripts, data, Lambda functions, models and "
+        "programs of closed images that are not there are made up, and callbacks are answered; what is there is "
         "used as it is. Parameters, references, conditions, dependencies and the jobs' contract are the real ones.",
         epilog="Exit codes: 0 the execution succeeded; 1 it ended otherwise; 2 it could not be run. Example: "
         "sm-pipelines local rehearse pipeline.json --else CheckQuality",
