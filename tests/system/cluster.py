@@ -1,6 +1,7 @@
-"""A real Airflow here: api-server, scheduler, dag-processor and triggerer, on SQLite, with tasks in processes.
+"""A real Airflow here: api-server, scheduler, dag-processor and triggerer; on SQLite with a LocalExecutor, unless told.
 
-Belongs here: starting it, speaking to its REST API, ending it. Does not belong here: what a test expects of it.
+Belongs here: starting it, speaking to its REST API, killing a part of it, ending it. Does not belong here: what a test
+expects of it.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ import urllib.request
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
@@ -30,12 +33,24 @@ class AirflowCluster:
     :param home: an empty directory; database, logs and configuration live there.
     :param dags: the folder of the DAG files.
     :param environment: added to the components' environment (where AWS is, for instance).
+    :param components: what to start, each a command of ``airflow``.
+    :param python: the interpreter whose Airflow to run.
     """
 
-    def __init__(self, home: Path, *, dags: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        dags: Path,
+        environment: Mapping[str, str],
+        components: Sequence[str] = COMPONENTS,
+        python: str = sys.executable,
+    ) -> None:
         self.home = home
-        self.port = _free_port()
-        self.log_server_ports = [_free_port() for _ in range(2)]
+        self._names = components
+        self._python = python
+        self.port = free_port()
+        self.log_server_ports = [free_port() for _ in range(2)]
         self.url = f"http://127.0.0.1:{self.port}"
         self._token = ""
         self._components: dict[str, subprocess.Popen[bytes]] = {}
@@ -63,7 +78,7 @@ class AirflowCluster:
     def __enter__(self) -> AirflowCluster:
         self.home.mkdir(parents=True, exist_ok=True)
         subprocess.run(
-            [sys.executable, "-m", "airflow", "db", "migrate"],
+            [self._python, "-m", "airflow", "db", "migrate"],
             env=self.environment,
             check=True,
             stdout=subprocess.DEVNULL,
@@ -71,9 +86,9 @@ class AirflowCluster:
             timeout=180,
         )
         try:
-            for component in COMPONENTS:
+            for component in self._names:
                 self.start(component)
-            self.wait_for(self._is_answering, "the api-server to answer", timeout_seconds=120)
+            self.wait_for(self.is_answering, "the api-server to answer", timeout_seconds=120)
         except BaseException:
             self.close()
             raise
@@ -82,20 +97,37 @@ class AirflowCluster:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def start(self, component: str) -> None:
-        """Start one of :data:`COMPONENTS`; its output goes to ``<home>/<component>.log``."""
-        with (self.home / f"{component}.log").open("ab") as log:
-            self._components[component] = subprocess.Popen(
-                [sys.executable, "-m", "airflow", component],
-                env=self.environment,
+    def start(self, component: str, *, name: str | None = None, **environment: str) -> None:
+        """Start a component; its output goes to ``<home>/<component>.log``.
+
+        :param component: the command of ``airflow``, such as ``triggerer`` or ``celery worker``.
+        :param name: for a second one of the same kind.
+        :param environment: variables of this one alone.
+        """
+        name = name or component
+        with (self.home / f"{name.replace(' ', '-')}.log").open("ab") as log:
+            self._components[name] = subprocess.Popen(
+                [self._python, "-m", "airflow", *component.split()],
+                env={**self.environment, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
 
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to a component and its children; one that kills is waited for, and the component forgotten."""
+        process = self._components[name]
+        for one in _tree(process):
+            with suppress(psutil.NoSuchProcess):
+                one.send_signal(number)
+        if number is signal.SIGKILL:
+            process.wait()
+            del self._components[name]
+
     def close(self) -> None:
-        """End every component with all its children: SIGTERM, then SIGKILL."""
+        """End every component with all its children: SIGTERM, then SIGKILL; a task has a process group of its own."""
+        left = [one for process in self._components.values() for one in _tree(process)]
         for process in self._components.values():
             _signal_group(process, signal.SIGTERM)
         for process in self._components.values():
@@ -103,6 +135,9 @@ class AirflowCluster:
                 process.wait(15)
             _signal_group(process, signal.SIGKILL)
             process.wait()
+        for one in left:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
 
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """One REST call below ``/api/v2``; the answer as JSON.
@@ -154,7 +189,8 @@ class AirflowCluster:
         run = self.call("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": dict(conf)})
         return str(run["dag_run_id"])
 
-    def _is_answering(self) -> bool:
+    def is_answering(self) -> bool:
+        """Whether the api-server answers; renews the token."""
         try:
             with urllib.request.urlopen(f"{self.url}/auth/token", timeout=5) as response:  # noqa: S310
                 self._token = json.loads(response.read())["access_token"]
@@ -163,12 +199,20 @@ class AirflowCluster:
         return True
 
 
+def _tree(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    with suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(process.pid)
+        return [parent, *parent.children(recursive=True)]
+    return []
+
+
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, number)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody has at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

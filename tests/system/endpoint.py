@@ -15,28 +15,57 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@contextmanager
-def served_endpoint(state_dir: Path) -> Iterator[str]:
-    """A served endpoint's URL, read from what the command prints; ended with SIGTERM."""
-    command = [str(Path(sys.executable).with_name("sm-pipelines")), "local", "serve", "--port", "0"]
-    command += ["--state-dir", str(state_dir)]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ, start_new_session=True
-    )
-    assert process.stdout is not None
-    try:
+class ServedEndpoint:
+    """A local endpoint in a process of its own, that can be killed and started again where it was.
+
+    :ivar url: where it answers, from the first start on.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        self.url = ""
+        self._state_dir = state_dir
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Start it, again on the port it had; its URL is read from what the command prints."""
+        command = [str(Path(sys.executable).with_name("sm-pipelines")), "local", "serve"]
+        command += ["--port", self.url.rpartition(":")[2] or "0", "--state-dir", str(self._state_dir)]
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ, start_new_session=True
+        )
+        self._process = process
+        assert process.stdout is not None
         printed = []
         for line in process.stdout:
             printed.append(line)
             if match := re.search(r"http://127\.0\.0\.1:\d+", line):
-                yield match[0]
-                break
-        else:
-            raise AssertionError(f"sm-pipelines local serve printed no URL: {printed}")
+                self.url = match[0]
+                return
+        raise AssertionError(f"sm-pipelines local serve printed no URL: {printed}")
+
+    def kill(self) -> None:
+        """End it with SIGKILL."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+    def close(self) -> None:
+        """End it with SIGTERM, as a user does."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(20)
+            finally:
+                self.kill()
+
+
+@contextmanager
+def served_endpoint(state_dir: Path) -> Iterator[str]:
+    """A served endpoint's URL; ended with SIGTERM."""
+    endpoint = ServedEndpoint(state_dir)
+    try:
+        endpoint.start()
+        yield endpoint.url
     finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(20)
-        finally:
-            process.kill()
-            process.wait()
+        endpoint.close()

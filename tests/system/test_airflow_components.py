@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
 import urllib.error
 import urllib.request
+from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
+import boto3
 import pytest
 
 from airflow_sm_pipelines.server import child_environment
@@ -94,6 +98,76 @@ def test_a_person_decides_how_the_pipeline_goes_on(airflow: AirflowCluster, choi
 
     assert state == status, airflow.log_tails()
     assert xcom(airflow, path, "ended", "return_value")["status"] == ("Succeeded" if choice == "Approve" else "Failed")
+
+
+def test_callback_steps_and_ended_executions_start_dags_and_no_token_is_shown(airflow: AirflowCluster) -> None:
+    aws = {"endpoint_url": airflow.environment["AWS_ENDPOINT_URL"], "region_name": "us-east-1"}
+    aws |= {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
+    sqs, events, sagemaker = (boto3.client(name, **aws) for name in ("sqs", "events", "sagemaker"))
+    callbacks = sqs.create_queue(QueueName="sagemaker-callbacks")["QueueUrl"]
+    ended = sqs.create_queue(QueueName="sagemaker-ended")["QueueUrl"]
+    target = sqs.get_queue_attributes(QueueUrl=ended, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    kind = "SageMaker Model Building Pipeline Execution Status Change"
+    events.put_rule(Name="ended", EventPattern=json.dumps({"source": ["aws.sagemaker"], "detail-type": [kind]}))
+    events.put_targets(Rule="ended", Targets=[{"Id": "queue", "Arn": target}])
+    sagemaker.create_pipeline(
+        PipelineName="counting",
+        RoleArn="arn:aws:iam::123456789012:role/SageMakerExecution",
+        PipelineDefinition=counting(callbacks, {"lines": "abc"}),
+    )
+    for dag_id in ("answer_callbacks", "after_pipeline"):
+        airflow.wait_for(partial(is_unpaused, airflow, dag_id), f"{dag_id} to be parsed", timeout_seconds=90)
+    good = sagemaker.start_pipeline_execution(PipelineName="counting")["PipelineExecutionArn"]
+
+    def steps_of(arn: str) -> list[dict[str, Any]]:
+        found = sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=arn)["PipelineExecutionSteps"]
+        return found if found and found[0]["StepStatus"] in ("Succeeded", "Failed") else []
+
+    (step,) = airflow.wait_for(lambda: steps_of(good), "the step to be answered", timeout_seconds=240)
+    assert step["Metadata"]["Callback"]["OutputParameters"] == [{"Name": "rows", "Value": "3"}], step
+    token = step["Metadata"]["Callback"]["CallbackToken"]
+
+    sagemaker.update_pipeline(PipelineName="counting", PipelineDefinition=counting(callbacks, {}))
+    bad = sagemaker.start_pipeline_execution(PipelineName="counting")["PipelineExecutionArn"]
+    (step,) = airflow.wait_for(lambda: steps_of(bad), "the other step to be refused", timeout_seconds=240)
+    assert (step["StepStatus"], step["FailureReason"]) == ("Failed", "The work failed in Airflow")
+
+    def reported() -> Any:
+        runs = airflow.call("GET", "/dags/after_pipeline/dagRuns")["dag_runs"]
+        return [run["dag_run_id"] for run in runs if run["state"] == "success"]
+
+    runs = airflow.wait_for(reported, "the ended execution to be reported", timeout_seconds=240)
+    path = f"/dags/after_pipeline/dagRuns/{quote(runs[0])}"
+    assert xcom(airflow, path, "report", "return_value") == [good]
+
+    kept = b"".join(path.read_bytes() for path in airflow.home.glob("airflow.db*"))
+    assert b"sealed:" in kept
+    assert token.encode() not in kept
+    for log in airflow.home.rglob("*.log"):
+        assert token not in log.read_text(errors="replace"), log
+
+
+def is_unpaused(airflow: AirflowCluster, dag_id: str) -> bool:
+    """Unpause a DAG, if it is parsed already."""
+    try:
+        airflow.call("PATCH", f"/dags/{dag_id}", {"is_paused": False})
+    except urllib.error.HTTPError as error:
+        if error.code != 404:
+            raise
+        return False
+    return True
+
+
+def counting(queue: str, arguments: dict[str, Any]) -> str:
+    """A pipeline with one Callback step."""
+    step = {
+        "Name": "Count",
+        "Type": "Callback",
+        "SqsQueueUrl": queue,
+        "Arguments": arguments,
+        "OutputParameters": [{"OutputName": "rows", "OutputType": "Integer"}],
+    }
+    return json.dumps({"Version": "2020-12-01", "Steps": [step]})
 
 
 def read_page(url: str) -> str:
