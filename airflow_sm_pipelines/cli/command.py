@@ -62,6 +62,8 @@ def make_parser() -> argparse.ArgumentParser:
     _add_diff(commands)
     _add_plan(commands)
     _add_graph(commands)
+    _add_run(commands)
+    _add_watch(commands)
     _add_cost(commands)
     _add_iam(commands)
     add_version_commands(commands)
@@ -166,6 +168,49 @@ def _add_graph(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.set_defaults(run=_run_graph)
 
 
+def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "run",
+        help="start an execution, and see it to its end",
+        description="Start one execution of a deployed pipeline, or deploy a definition or a pipeline script first; "
+        "then show its steps until it ends: live on a terminal, as plain lines elsewhere.",
+        epilog="Exit codes: 0 the execution succeeded; 1 it ended otherwise; 2 it was not started. Ctrl-C stops "
+        "watching, not the execution. Example: sm-pipelines local exec -- sm-pipelines run "
+        "pipelines/train.py:get_pipeline --role-arn arn:aws:iam::123456789012:role/Sage -p MaxDepth=4",
+    )
+    parser.add_argument("pipeline", metavar="PIPELINE", help=f"a deployed pipeline's name or ARN; or {SOURCE_HELP}")
+    parser.add_argument(
+        "-p", action="append", default=[], metavar="NAME=VALUE", dest="parameters", help="a pipeline parameter"
+    )
+    parser.add_argument("--version", metavar="VERSION", help="a version id or alias of a deployed pipeline")
+    parser.add_argument("--no-follow", action="store_true", help="start it, print its ARN, and leave")
+    _add_follow_options(parser)
+    add_compile_options(parser)
+    parser.set_defaults(run=_run_run)
+
+
+def _add_watch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "watch",
+        help="see an execution to its end",
+        description="Show the steps of an execution until it ends: live on a terminal, as plain lines elsewhere.",
+        epilog="Exit codes: 0 the execution succeeded; 1 it ended otherwise; 2 it cannot be watched.",
+    )
+    parser.add_argument("execution", metavar="ARN", help="the execution")
+    _add_follow_options(parser)
+    parser.add_argument("--region", help="the region; AWS_REGION or the profile's by default")
+    parser.add_argument("--profile", help="the AWS profile")
+    parser.set_defaults(run=_run_watch)
+
+
+def _add_follow_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--interval", type=float, metavar="SECONDS", help="between two looks (5; 0.3 on this machine)")
+    parser.add_argument(
+        "--log-lines", type=int, default=20, metavar="N", help="last log lines to show of a failed step's job (20)"
+    )
+    parser.add_argument("--json", action="store_true", dest="as_json", help="write the execution as JSON at its end")
+
+
 def _add_cost(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "cost",
@@ -225,6 +270,11 @@ def _add_local(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog="Example: sm-pipelines local exec -- airflow dags test train_model",
     )
     _add_endpoint_options(execute, port=0, port_help="the endpoint's port (a free one)")
+    execute.add_argument(
+        "--progress",
+        action="store_true",
+        help="show the executions while the command runs, below its output; for commands that ask no questions",
+    )
     execute.add_argument("--quiet", action="store_true", help="say nothing but errors")
     execute.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="the command and its arguments")
     execute.set_defaults(run=_run_exec)
@@ -310,6 +360,18 @@ def _run_graph(arguments: argparse.Namespace) -> int:
     from airflow_sm_pipelines.cli.pictures import run_graph
 
     return run_graph(arguments)
+
+
+def _run_run(arguments: argparse.Namespace) -> int:
+    from airflow_sm_pipelines.cli.runs import run_run
+
+    return run_run(arguments)
+
+
+def _run_watch(arguments: argparse.Namespace) -> int:
+    from airflow_sm_pipelines.cli.runs import run_watch
+
+    return run_watch(arguments)
 
 
 def _run_cost(arguments: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 
@@ -63,7 +63,12 @@ def run_exec(arguments: argparse.Namespace) -> int:
     if shutil.which(command[0]) is None:
         return _refuse(command[0])
     with announced_endpoint(arguments) as server:
-        return run_command(command, server.environment())
+        if not arguments.progress:
+            return run_command(command, server.environment())
+        from airflow_sm_pipelines.cli.local_progress import shown_progress
+
+        with shown_progress(server) as streams:
+            return run_command(command, server.environment(), **streams)
 
 
 def run_serve(arguments: argparse.Namespace) -> int:
@@ -129,8 +134,11 @@ def _missing_extra(error: ImportError) -> LocalEndpointError:
     )
 
 
-def run_command(command: list[str], environment: dict[str, str]) -> int:
-    """Run the command in this terminal and process group, so that it may ask its user questions."""
+def run_command(command: list[str], environment: dict[str, str], **streams: Any) -> int:
+    """Run the command in this terminal and process group, so that it may ask its user questions.
+
+    :param streams: of ``subprocess.Popen``; this process's where not given.
+    """
     child: subprocess.Popen[bytes] | None = None
     pending: list[int] = []
 
@@ -143,7 +151,7 @@ def run_command(command: list[str], environment: dict[str, str]) -> int:
 
     with _handled(forward, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         try:
-            child = subprocess.Popen(command, env=environment)
+            child = subprocess.Popen(command, env=environment, **streams)
         except OSError:
             return _refuse(command[0])
         for number in pending:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
+    from airflow_sm_pipelines.cli.following import ExecutionReader
     from airflow_sm_pipelines.hooks.calls import PipelineCalls
     from airflow_sm_pipelines.hooks.costs import CostCalls
 
@@ -51,6 +52,13 @@ def open_calls(options: argparse.Namespace) -> PipelineCalls:
     from airflow_sm_pipelines.hooks.calls import ClientCalls
 
     return ClientCalls(_client(options))
+
+
+def open_reader(options: argparse.Namespace, *, log_lines: int, is_live: bool) -> ExecutionReader:
+    """A reader of executions, with the options' profile and region."""
+    from airflow_sm_pipelines.cli.following import ExecutionReader
+
+    return ExecutionReader(_client(options), _client(options, "logs"), log_lines=log_lines, is_live=is_live)
 
 
 def open_costs(options: argparse.Namespace) -> CostCalls:

@@ -13,6 +13,7 @@ from airflow_sm_pipelines.exceptions import SageMakerPipelinesError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from airflow_sm_pipelines.compiler import CompiledPipeline
     from airflow_sm_pipelines.definition import JsonValue
@@ -60,8 +61,12 @@ def is_script(source: str) -> bool:
     return bool(separator) and path.endswith(".py") and function.isidentifier()
 
 
-def compile_source(reference: str, options: argparse.Namespace) -> CompiledPipeline:
-    """The pipeline that a script's function returns; what it prints goes to standard error.
+def compile_source(
+    reference: str, options: argparse.Namespace, *, log: Callable[[str], None] | None = None
+) -> CompiledPipeline:
+    """The pipeline that a script's function returns.
+
+    :param log: takes what the script and the SDK print; standard error where not given.
 
     :raises CompileError: one of its subclasses, by cause.
     """
@@ -79,7 +84,7 @@ def compile_source(reference: str, options: argparse.Namespace) -> CompiledPipel
         aws_environment=environment,
         cache_dir=None,
         timeout_seconds=options.timeout,
-        log=lambda line: print(line, file=sys.stderr),
+        log=log or (lambda line: print(line, file=sys.stderr)),
     )
 
 

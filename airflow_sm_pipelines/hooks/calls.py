@@ -186,6 +186,12 @@ class PipelineCalls:
         with mapped_errors("DescribePipelineExecution", arn):
             return parse_execution(self.conn.describe_pipeline_execution(PipelineExecutionArn=arn))
 
+    def describe_execution_times(self, arn: str) -> tuple[ExecutionReport, datetime | None, datetime | None]:
+        """An execution's state, without its steps; when it was created, and when it last changed."""
+        with mapped_errors("DescribePipelineExecution", arn):
+            answer = self.conn.describe_pipeline_execution(PipelineExecutionArn=arn)
+        return parse_execution(answer), answer.get("CreationTime"), answer.get("LastModifiedTime")
+
     def _pages(self, operation: str, member: str, target: str, **request: Any) -> Iterator[dict[str, Any]]:
         with mapped_errors(operation, target):
             for page in self.conn.get_paginator(operation).paginate(**request):

@@ -6,9 +6,10 @@ Logs".
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.exceptions import PipelineApiError
+from airflow_sm_pipelines.hooks.api_errors import mapped_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -37,6 +38,24 @@ def resolve_log_location(job_arn: str | None) -> tuple[str, str] | None:
     if resource.startswith("function:"):
         return f"/aws/lambda/{resource.split(':')[1]}", ""
     return None
+
+
+def read_stream_tail(logs: Any, group: str, stream_prefix: str, *, max_lines: int) -> list[str]:
+    """The last lines of the newest CloudWatch log stream with this prefix; empty when there is none.
+
+    :param logs: a boto3 client of CloudWatch Logs.
+    :raises PipelineApiError: if there is no such group, or it may not be read.
+    """
+    with mapped_errors("DescribeLogStreams", f"{group}/{stream_prefix}"):
+        streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=stream_prefix)["logStreams"]
+    if not streams:
+        return []
+    newest = max(streams, key=lambda stream: stream.get("lastEventTimestamp") or stream.get("creationTime") or 0)
+    with mapped_errors("GetLogEvents", f"{group}/{newest['logStreamName']}"):
+        answer = logs.get_log_events(
+            logGroupName=group, logStreamName=newest["logStreamName"], startFromHead=False, limit=max_lines
+        )
+    return [str(event["message"]).rstrip() for event in answer["events"]][-max_lines:]
 
 
 def read_log_tails(

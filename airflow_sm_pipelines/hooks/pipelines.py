@@ -167,17 +167,9 @@ class SageMakerPipelinesHook(PipelineCalls, AwsBaseHook):
 
     def read_log_tail(self, group: str, stream_prefix: str, *, max_lines: int) -> list[str]:
         """The last lines of the newest CloudWatch log stream with this prefix; empty when there is none."""
-        logs = self.client_of("logs")
-        with mapped_errors("DescribeLogStreams", f"{group}/{stream_prefix}"):
-            streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=stream_prefix)["logStreams"]
-        if not streams:
-            return []
-        newest = max(streams, key=lambda stream: stream.get("lastEventTimestamp") or stream.get("creationTime") or 0)
-        with mapped_errors("GetLogEvents", f"{group}/{newest['logStreamName']}"):
-            answer = logs.get_log_events(
-                logGroupName=group, logStreamName=newest["logStreamName"], startFromHead=False, limit=max_lines
-            )
-        return [str(event["message"]).rstrip() for event in answer["events"]][-max_lines:]
+        from airflow_sm_pipelines.hooks.job_logs import read_stream_tail
+
+        return read_stream_tail(self.client_of("logs"), group, stream_prefix, max_lines=max_lines)
 
     # --- where calls go -----------------------------------------------------------------------------------------------
 
