@@ -59,7 +59,7 @@ def with_code_inlined(request: Request) -> Request:
         return request
     try:
         document = json.loads(request.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return request
     holder = document.get("Code", document) if isinstance(document, dict) else None
     if not isinstance(holder, dict) or not {"S3Bucket", "S3Key"} <= holder.keys():

@@ -134,7 +134,7 @@ def _members(request: Request, prefix: str) -> list[str]:
 def _role_of_function(request: Request) -> str:
     try:
         document = json.loads(request.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     role = document.get("Role") if isinstance(document, dict) else None
     return role if isinstance(role, str) else ""

@@ -102,7 +102,8 @@ class SageMakerService:
 def _resource_arn(request: Request) -> str:
     try:
         document = json.loads(request.body)
-    except ValueError:
+        arn = document.get("ResourceArn") if isinstance(document, dict) else None
+        # Half of a surrogate pair is JSON, but no text.
+        return arn.encode().decode() if isinstance(arn, str) else ""
+    except (ValueError, RecursionError):
         return ""
-    arn = document.get("ResourceArn") if isinstance(document, dict) else None
-    return arn if isinstance(arn, str) else ""

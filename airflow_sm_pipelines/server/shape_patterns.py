@@ -30,6 +30,7 @@ def compile_pattern(pattern: str) -> re.Pattern[str] | None:
     for java, python in _CATEGORIES.items():
         pattern = pattern.replace(java, python)
     try:
-        return re.compile(pattern)
+        # Descriptions have several lines: the SDK takes a function's docstring for its step's.
+        return re.compile(pattern, re.DOTALL)
     except re.error:
         return None

@@ -80,11 +80,11 @@ def trial(client: Client, sagemaker: Any) -> str:
             "TrialName": {"Get": "Execution.PipelineExecutionId"},
         },
         "Steps": [
-            {"Name": "Train it", "Type": "Training", "Arguments": training_arguments({"Get": "Parameters.Depth"})},
+            {"Name": "Train-it", "Type": "Training", "Arguments": training_arguments({"Get": "Parameters.Depth"})},
             {
                 "Name": "Break",
                 "Type": "Processing",
-                "DependsOn": ["Train it"],
+                "DependsOn": ["Train-it"],
                 "Arguments": {
                     "ProcessingResources": {"ClusterConfig": cluster},
                     "AppSpecification": {"ImageUri": IMAGE, "ContainerEntrypoint": ["python", "-c", "exit(3)"]},

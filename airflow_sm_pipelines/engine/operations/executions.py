@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition import ForEachStep, resolve_parameters
 from airflow_sm_pipelines.definition.status import ExecutionStatus, StepStatus
+from airflow_sm_pipelines.engine.definition_texts import find_unfit_experiment, find_unfit_mlflow
 from airflow_sm_pipelines.engine.errors import ResolutionError, not_found, validation_error
 from airflow_sm_pipelines.engine.execution_scope import execution_variables, resolve_experiment
 from airflow_sm_pipelines.engine.fan_out import plan_fan_out
@@ -180,6 +181,8 @@ def _new_execution(context: OperationContext, request: Request) -> ExecutionReco
         record.experiment.update(resolve_experiment(definition.experiment_config or None, record.parameters, variables))
     except ResolutionError as error:
         raise validation_error(f"PipelineExperimentConfig cannot be resolved. {error}") from error
+    if fault := find_unfit_experiment(record.experiment):
+        raise validation_error(f"PipelineExperimentConfig cannot be used. {fault}")
     return replace(record, mlflow=_mlflow_config(record, definition, request, variables))
 
 
@@ -191,6 +194,8 @@ def _mlflow_config(
         config = resolve_experiment(definition.mlflow_config or None, record.parameters, variables)
     except ResolutionError as error:
         raise validation_error(f"MlflowConfig cannot be resolved. {error}") from error
+    if fault := find_unfit_mlflow(config):
+        raise validation_error(f"MlflowConfig cannot be used. {fault}")
     arn = config.get("MlflowResourceArn")
     if arn is not None and not _MLFLOW_ARN.fullmatch(str(arn)):
         raise validation_error(f"MlflowConfig.MlflowResourceArn is not the ARN of an MLflow resource: {arn!r:.200}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_sm_pipelines.definition import PipelineDefinition, definition_hash, parse_definition
+from airflow_sm_pipelines.engine.definition_texts import find_unfit_texts, find_unkeepable_text
 from airflow_sm_pipelines.engine.errors import ResolutionError, conflict, validation_error
 from airflow_sm_pipelines.engine.execution_scope import read_object
 from airflow_sm_pipelines.engine.operations.context import (
@@ -175,9 +176,15 @@ def check_definition(text: str) -> PipelineDefinition:
     :raises ServiceError: ValidationException with every finding.
     """
     try:
-        return parse_definition(text, name="PipelineDefinition")
+        definition = parse_definition(text, name="PipelineDefinition")
     except DefinitionError as error:
         raise validation_error(f"Unable to parse pipeline definition. {error}") from error
+    faults = find_unfit_texts(definition)
+    if unkeepable := find_unkeepable_text(text):
+        faults.append(unkeepable)
+    if faults:
+        raise validation_error(f"Unable to parse pipeline definition. {' '.join(faults)}")
+    return definition
 
 
 def parallelism_of(request: Request) -> int | None:

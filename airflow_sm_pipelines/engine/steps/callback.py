@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.engine.services import EngineServices
     from airflow_sm_pipelines.engine.store import ExecutionRecord, StepRecord, Store
 
+_MAX_URL = 256
 TOKEN_LENGTH = 10
 """Source: the API's CallbackToken: ten letters and digits."""
 
@@ -32,6 +33,10 @@ class CallbackExecutor:
     def prepare(self, task: StepTask) -> tuple[str, JsonValue]:
         """The queue's URL and the arguments."""
         url = resolve_text(task.step.attributes.get("SqsQueueUrl") or "", task.scope)
+        if len(url) > _MAX_URL:
+            raise StepError(
+                f"ClientError: SqsQueueUrl has {len(url)} characters; a queue's URL has at most {_MAX_URL}."
+            )
         return url, resolve(task.step.arguments, task.scope)
 
     def run(self, task: StepTask, prepared: tuple[str, JsonValue]) -> StepOutcome | None:
