@@ -38,6 +38,8 @@ with DAG(
             "rmse": {"property_file": "Steps.Evaluate.PropertyFiles.Metrics", "path": "regression.rmse.value"},
         },
         deferrable=True,
+        progress_delay=10,  # steps in the log and in the XCom `steps` while it is deferred
+        stream_logs=True,  # the jobs' own lines in the task's log
     )
 
     @task

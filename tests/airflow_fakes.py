@@ -363,7 +363,9 @@ class FakeSageMaker:
         return {"logStreams": [{"logStreamName": name, "creationTime": 1}] if self.log_lines else []}
 
     def op_GetLogEvents(self, request: dict[str, Any]) -> dict[str, Any]:
-        return {"events": [{"timestamp": 1, "message": line} for line in self.log_lines[-request["limit"] :]]}
+        lines = self.log_lines[-request["limit"] :] if "limit" in request else self.log_lines
+        events = [] if request.get("nextToken") else [{"timestamp": 1, "message": line} for line in lines]
+        return {"events": events, "nextForwardToken": "f/1"}
 
     # --- helpers ---------------------------------------------------------------------------------------------------
 

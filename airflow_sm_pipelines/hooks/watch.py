@@ -38,6 +38,7 @@ class ExecutionWatch:
     :param log: told each progress line.
     :param warn: told each look that was refused.
     :param is_over: whether a look found what was waited for; the execution's end, where not given.
+    :param notice: told what each look found, and whether that is news.
     """
 
     def __init__(
@@ -49,9 +50,11 @@ class ExecutionWatch:
         log: Callable[[str], None],
         warn: Callable[[str], None],
         is_over: Callable[[ExecutionReport], bool] | None = None,
+        notice: Callable[[ExecutionReport, bool], None] | None = None,
     ) -> None:
         """Begin the wait now."""
         self._is_over = is_over
+        self._notice = notice
         self.arn = arn
         self.delay_seconds = 0.0
         self._waiter_delay = waiter_delay
@@ -76,8 +79,11 @@ class ExecutionWatch:
         except PipelineApiError as error:
             return error_event(self.arn, code=error.code, message=str(error))
         self._refusals = self._silences = 0
-        for line in self._progress.lines(report):
+        lines = self._progress.lines(report)
+        for line in lines:
             self._log(line)
+        if self._notice is not None:
+            self._notice(report, bool(lines))
         if report.is_terminal if self._is_over is None else self._is_over(report):
             return ended_event(report)
         if self._deadline is not None and datetime.now(timezone.utc) >= self._deadline:

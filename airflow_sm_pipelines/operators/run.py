@@ -28,6 +28,7 @@ from airflow_sm_pipelines.operators.ending import (
 )
 from airflow_sm_pipelines.operators.faults import failing_fast, raise_final
 from airflow_sm_pipelines.operators.killing import ExecutionStopper
+from airflow_sm_pipelines.operators.progress import RunProgress
 from airflow_sm_pipelines.operators.start_request import StartOptions, plan_start_request
 from airflow_sm_pipelines.operators.submission import RETRY_CHOICES, SubmissionStore, TaskIdentity, parse_identity
 
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+
+STREAM_DELAY_SECONDS = 30.0
+"""Between two looks at a deferred execution's steps, where logs are streamed and the author names no other time."""
 
 
 class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
@@ -78,7 +82,10 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
     :param deferrable: wait in the triggerer instead of in a worker; None for ``[operators] default_deferrable``.
     :param waiter_delay: seconds between two looks at a long execution; a young one is looked at more often.
     :param progress_delay: seconds between two looks at the steps of a deferred execution, whose transitions are then
-        in the task's log while it waits; None leaves them for its end. A task that does not defer logs them always.
+        in the task's log and its XCom ``steps`` while it waits; None leaves them for its end. A task that does not
+        defer shows them always.
+    :param stream_logs: write the log lines of the running jobs to the task's log, each once, whatever is retried or
+        deferred meanwhile. A deferred task then looks at its steps each 30 seconds where ``progress_delay`` is None.
     :param max_wait_seconds: give up after so long; ``execution_timeout`` limits a deferred wait as well.
     :param on_stopped: ``"fail"``, ``"succeed"`` or ``"skip"`` when somebody stopped the execution.
     :param on_completed_with_failures: the same for an execution that ended although a step failed.
@@ -129,6 +136,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         deferrable: bool | None = None,
         waiter_delay: float = 30,
         progress_delay: float | None = None,
+        stream_logs: bool = False,
         max_wait_seconds: float | None = None,
         on_stopped: str = "fail",
         on_completed_with_failures: str = "fail",
@@ -161,6 +169,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         self.deferrable = deferrable
         self.waiter_delay = waiter_delay
         self.progress_delay = progress_delay
+        self.stream_logs = stream_logs
         self.max_wait_seconds = max_wait_seconds
         self.on_stopped = on_stopped
         self.on_completed_with_failures = on_completed_with_failures
@@ -194,14 +203,20 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
             if not self.wait_for_completion:
                 return make_result(hook.describe_execution(arn))
         deadline = self._deadline()
+        progress = self._progress(context, hook)
         if self._is_deferrable():
-            self._defer(arn, deadline)
+            self._defer(arn, deadline, log_cursor=progress.cursor)
         watch = ExecutionWatch(
-            arn, waiter_delay=self.waiter_delay, deadline=deadline, log=self.log.info, warn=self.log.warning
+            arn,
+            waiter_delay=self.waiter_delay,
+            deadline=deadline,
+            log=self.log.info,
+            warn=self.log.warning,
+            notice=progress.note,
         )
         while (event := watch.look(hook)) is None:
             time.sleep(watch.delay_seconds)
-        return self._finish(context, hook, event)
+        return self._finish(context, hook, event, progress)
 
     def execute_complete(
         self, context: Context, event: dict[str, Any] | None = None, execution_arn: str | None = None
@@ -227,7 +242,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
                     self._defer(arn, self._deadline())
                 event = ended_event(report)
         self._execution_arn = event.get("execution_arn")
-        return self._finish(context, hook, event)
+        return self._finish(context, hook, event, self._progress(context, hook, cursor=event.get("log_cursor")))
 
     def on_kill(self) -> None:
         """Stop the execution, unless only the worker is going away and the next attempt will take it up."""
@@ -313,16 +328,29 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
 
         return bool(conf.getboolean("operators", "default_deferrable", fallback=False))
 
-    def _defer(self, arn: str, deadline: datetime | None) -> None:
+    def _progress(
+        self, context: Context, hook: SageMakerPipelinesHook, *, cursor: Mapping[str, Any] | None = None
+    ) -> RunProgress:
+        return RunProgress(
+            context, hook, is_pushed=self.do_xcom_push, is_streamed=self.stream_logs, log=self.log, cursor=cursor
+        )
+
+    def _defer(self, arn: str, deadline: datetime | None, *, log_cursor: Mapping[str, Any] | None = None) -> None:
         from airflow_sm_pipelines.triggers.execution import SageMakerPipelineExecutionTrigger
 
+        progress_delay = self.progress_delay
+        if progress_delay is None and self.stream_logs:
+            progress_delay = STREAM_DELAY_SECONDS
         self.defer(
             trigger=SageMakerPipelineExecutionTrigger(
                 execution_arn=arn,
                 waiter_delay=self.waiter_delay,
-                progress_delay=self.progress_delay,
+                progress_delay=progress_delay,
                 deadline=None if deadline is None else deadline.isoformat(),
                 stop_on_kill=self.stop_on_kill,
+                publish_steps=self.do_xcom_push,
+                stream_logs=self.stream_logs,
+                log_cursor=None if log_cursor is None else dict(log_cursor),
                 aws_conn_id=self.aws_conn_id,
                 region_name=self.region_name,
                 verify=self.verify,
@@ -334,7 +362,9 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
 
     # --- at its end -------------------------------------------------------------------------------------------------
 
-    def _finish(self, context: Context, hook: SageMakerPipelinesHook, event: Mapping[str, Any]) -> dict[str, Any]:
+    def _finish(
+        self, context: Context, hook: SageMakerPipelinesHook, event: Mapping[str, Any], progress: RunProgress
+    ) -> dict[str, Any]:
         policy, requests = self._checked()
         kind, payload = parse_event(event)
         if kind == "error":
@@ -345,10 +375,11 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
                 report = hook.describe_report(report.arn)
             if kind == "ended" and not report.is_terminal:
                 self.log.info("Somebody has resumed %s since it ended; waiting on.", report.arn)
-                self._defer(report.arn, self._deadline())
+                self._defer(report.arn, self._deadline(), log_cursor=progress.cursor)
             kind = "ended" if report.is_terminal else kind
             for line in ProgressLog().lines(report):
                 self.log.info(line)
+        progress.finish(report)
         reader = OutputReader(hook, report, warn=self.log.warning)
         self._ended = (reader, report)
         result = make_result(report)

@@ -20,6 +20,7 @@ from airflow_sm_pipelines.hooks.tokens import make_stop_token
 from airflow_sm_pipelines.hooks.waiting import ProgressLog
 from airflow_sm_pipelines.hooks.watch import ExecutionWatch, error_event
 from airflow_sm_pipelines.triggers.board import Wait
+from airflow_sm_pipelines.triggers.live import LiveView
 from airflow_sm_pipelines.triggers.watcher import summary_event
 from airflow_sm_pipelines.triggers.watchers import WatcherRegistry, make_watcher_key
 
@@ -56,6 +57,9 @@ class SageMakerPipelineExecutionTrigger(BaseTrigger):
         no such looks. All waits together look five times a second at most.
     :param deadline: ISO 8601 time with offset at which to give up; None for never.
     :param stop_on_kill: stop the execution when somebody ends the deferred task by hand (Airflow 3.3).
+    :param publish_steps: push the steps as XCom ``steps`` whenever one of them is seen to have changed.
+    :param stream_logs: write the jobs' log lines here, at each look at the steps.
+    :param log_cursor: how far the logs were shown before. The event's ``log_cursor`` says how far they are now.
     """
 
     def __init__(
@@ -66,6 +70,9 @@ class SageMakerPipelineExecutionTrigger(BaseTrigger):
         progress_delay: float | None = None,
         deadline: str | None = None,
         stop_on_kill: bool = True,
+        publish_steps: bool = False,
+        stream_logs: bool = False,
+        log_cursor: dict[str, Any] | None = None,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
@@ -78,6 +85,9 @@ class SageMakerPipelineExecutionTrigger(BaseTrigger):
         self.progress_delay = progress_delay
         self.deadline = deadline
         self.stop_on_kill = stop_on_kill
+        self.publish_steps = publish_steps
+        self.stream_logs = stream_logs
+        self.log_cursor = log_cursor
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
         self.verify = verify
@@ -93,6 +103,9 @@ class SageMakerPipelineExecutionTrigger(BaseTrigger):
                 "progress_delay": self.progress_delay,
                 "deadline": self.deadline,
                 "stop_on_kill": self.stop_on_kill,
+                "publish_steps": self.publish_steps,
+                "stream_logs": self.stream_logs,
+                "log_cursor": self.log_cursor,
                 "aws_conn_id": self.aws_conn_id,
                 "region_name": self.region_name,
                 "verify": self.verify,
@@ -103,14 +116,25 @@ class SageMakerPipelineExecutionTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, logging each step's transitions, and yield the one event."""
         begun = time.monotonic()
+        view = LiveView(
+            self.task_instance,
+            self._hook,
+            log=self.log,
+            is_pushed=self.publish_steps,
+            is_streamed=self.stream_logs,
+            cursor=self.log_cursor,
+        )
         try:
-            payload = await (self._wait_alone() if self.task_instance is None else self._wait_together())
+            payload = await (self._wait_alone(view) if self.task_instance is None else self._wait_together(view))
+            await view.close()
         except Exception as error:
             # Without an event Airflow fails the task with 'the trigger exited', and the reason stays in the
             # triggerer's log.
             self.log.exception("Waiting for %s broke off", self.execution_arn)
             message = f"Waiting for {self.execution_arn} broke off: {type(error).__name__}: {error}"
             payload = error_event(self.execution_arn, code=type(error).__name__, message=message)
+        if view.cursor is not None:
+            payload["log_cursor"] = view.cursor
         if self.task_instance is not None:
             await asyncio.sleep(begun + WORKER_LEAVES_SECONDS - time.monotonic())
         yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
@@ -138,7 +162,7 @@ class SageMakerPipelineExecutionTrigger(BaseTrigger):
         )
         self.log.info("The task was marked %s: %s.", state, "execution stopped" if stopped else "execution had ended")
 
-    async def _wait_together(self) -> dict[str, Any]:
+    async def _wait_together(self, view: LiveView) -> dict[str, Any]:
         """Wait with the watcher of this connection, which serves every task of the triggerer."""
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[dict[str, Any]] = loop.create_future()
@@ -154,8 +178,10 @@ class SageMakerPipelineExecutionTrigger(BaseTrigger):
                 ended.set_result(event)
 
         def note_progress(report: ExecutionReport) -> None:
-            for line in progress.lines(report):
+            lines = progress.lines(report)
+            for line in lines:
                 self.log.info(line)
+            view.note(report, bool(lines))
             if self.is_over(report):
                 end(summary_event(report))
 
@@ -190,7 +216,7 @@ class SageMakerPipelineExecutionTrigger(BaseTrigger):
         left = datetime.fromisoformat(self.deadline) - datetime.now(timezone.utc)
         return time.monotonic() + left.total_seconds()
 
-    async def _wait_alone(self) -> dict[str, Any]:
+    async def _wait_alone(self, view: LiveView) -> dict[str, Any]:
         watch = ExecutionWatch(
             self.execution_arn,
             waiter_delay=self.waiter_delay,
@@ -198,6 +224,7 @@ class SageMakerPipelineExecutionTrigger(BaseTrigger):
             log=self.log.info,
             warn=self.log.warning,
             is_over=self.is_over,
+            notice=view.show,
         )
         hook = await asyncio.to_thread(self._hook)
         while (event := await asyncio.to_thread(watch.look, hook)) is None:
