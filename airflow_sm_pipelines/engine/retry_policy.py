@@ -54,10 +54,14 @@ class RetryPlan:
     counts: tuple[int, ...]
 
 
-def classify_failure(reason: str | None) -> str | None:
-    """The exception type that a job's FailureReason stands for, if it is one that policies can name."""
+def classify_failure(reason: str | None, *, step_type: str) -> str | None:
+    """The exception type that a job's FailureReason stands for, if it is one that policies can name.
+
+    Tuning and AutoML jobs retry internal errors of their jobs themselves, so no policy does (documented).
+    """
     words = (reason or "").removeprefix("ClientError: ").partition(":")
-    return _CLASSES.get(words[0]) if words[1] else None
+    found = _CLASSES.get(words[0]) if words[1] else None
+    return None if found == JOB_INTERNAL_ERROR and step_type in ("Tuning", "AutoML") else found
 
 
 def plan_retry(

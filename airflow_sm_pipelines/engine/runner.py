@@ -22,6 +22,7 @@ from airflow_sm_pipelines.engine.job_host import Interrupted, JobHost
 from airflow_sm_pipelines.engine.live_execution import LiveExecution
 from airflow_sm_pipelines.engine.step_performer import STORE_RETRY_SECONDS, StepPerformer
 from airflow_sm_pipelines.engine.steps import StepOutcome, executor_for, step_executors
+from airflow_sm_pipelines.engine.steps.lambda_function import OVERRAN
 from airflow_sm_pipelines.engine.store.documents import to_ms
 from airflow_sm_pipelines.engine.timers import WakeQueue
 
@@ -176,13 +177,20 @@ class Runner:
         if decision.final is not None:
             # Out of memory first: a RetryPipelineExecution that comes right after must find it gone.
             self._live.pop(execution_id, None)
-            failed = decision.final is ExecutionStatus.FAILED
+            final = decision.final
+            if final is ExecutionStatus.STOPPED and self._has_overrun(execution_id):
+                final = ExecutionStatus.FAILED
+            failed = final is ExecutionStatus.FAILED
             self._store.executions.change_status(
                 execution_id,
-                decision.final,
+                final,
                 now_ms=self._now_ms(),
                 failure_reason=_EXECUTION_FAILURE if failed else None,
             )
+
+    def _has_overrun(self, execution_id: str) -> bool:
+        """Whether a function ran out of time while the execution was being stopped, which fails it (documented)."""
+        return any((record.properties or {}).get(OVERRAN) for record in self._store.steps.all_of(execution_id))
 
     def _begin_retries(self, execution_id: str, live: LiveExecution) -> list[str]:
         """Record the next attempts that are due, and be back for the others; the steps that are to begin."""

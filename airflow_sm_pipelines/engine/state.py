@@ -17,7 +17,8 @@ _EXECUTION_CHANGES: dict[ExecutionStatus, frozenset[ExecutionStatus]] = {
             ExecutionStatus.COMPLETED_WITH_FAILURES,
         }
     ),
-    ExecutionStatus.STOPPING: frozenset({ExecutionStatus.STOPPED}),
+    # Failed: a Lambda function ran out of time meanwhile (documented for StopPipelineExecution).
+    ExecutionStatus.STOPPING: frozenset({ExecutionStatus.STOPPED, ExecutionStatus.FAILED}),
     # RetryPipelineExecution is the only way out of a terminal status.
     ExecutionStatus.STOPPED: frozenset({ExecutionStatus.EXECUTING}),
     ExecutionStatus.FAILED: frozenset({ExecutionStatus.EXECUTING}),

@@ -136,7 +136,7 @@ class StepPerformer:
             if outcome is None or (self._shutdown.is_set() and outcome.status is StepStatus.STOPPED):
                 return None
             if outcome.status is StepStatus.FAILED:
-                exception_type = classify_failure(outcome.failure_reason)
+                exception_type = classify_failure(outcome.failure_reason, step_type=task.step.type)
         except Interrupted:
             return None
         except StepFault as fault:

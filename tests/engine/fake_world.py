@@ -144,7 +144,9 @@ class World:
 
     def _find_function(self, arn: str) -> FunctionSpec | None:
         name = arn.rpartition(":")[2]
-        return FunctionSpec(arn, name, "python3.12", "app.handler", b"") if name in self.functions else None
+        if name not in self.functions:
+            return None
+        return FunctionSpec(arn, name, "python3.12", "app.handler", b"", timeout_seconds=900)
 
     def _run_function(
         self, spec: FunctionSpec, event: Any, context: JobContext, stop: threading.Event

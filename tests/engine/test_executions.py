@@ -223,6 +223,28 @@ def test_a_running_function_is_waited_for_when_the_execution_is_stopped(world: W
     assert world.statuses(arn) == {"Call": "Stopped"}
 
 
+def test_a_function_that_runs_out_of_time_while_the_execution_is_stopped_fails_it(world: World) -> None:
+    entered, opened = threading.Event(), threading.Event()
+    limits: list[float] = []
+
+    def handler(spec: Any, event: Any) -> FunctionOutcome:
+        limits.append(spec.timeout_seconds)
+        entered.set()
+        opened.wait(10)
+        return FunctionOutcome("Failed", None, "Task timed out after 600.00 seconds")
+
+    world.functions["notify"] = handler
+    world.create([lambda_step([])])
+    arn = world.start()
+    assert entered.wait(10)
+    world.engine.call("StopPipelineExecution", {"PipelineExecutionArn": arn})
+    wait_until(lambda: world.statuses(arn) == {"Call": "Stopping"})
+    opened.set()
+    assert world.finish(arn) == "Failed"
+    assert "Task timed out" in world.steps(arn)["Call"]["FailureReason"]
+    assert limits == [600]
+
+
 def test_a_job_that_is_stopped_by_its_name_fails_the_execution(world: World) -> None:
     world.behaviours["Slow"] = run_until_stopped
     world.create([processing("Slow")])

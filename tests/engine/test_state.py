@@ -15,6 +15,7 @@ LEGAL_EXECUTION = {
     (Execution.EXECUTING, Execution.SUCCEEDED),
     (Execution.EXECUTING, Execution.COMPLETED_WITH_FAILURES),
     (Execution.STOPPING, Execution.STOPPED),
+    (Execution.STOPPING, Execution.FAILED),
     (Execution.STOPPED, Execution.EXECUTING),
     (Execution.FAILED, Execution.EXECUTING),
     (Execution.COMPLETED_WITH_FAILURES, Execution.EXECUTING),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition.status import StepStatus
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.definition.steps import OutputParameter
 
 _MAX_OUTPUT = 1024
+MAX_SECONDS = 600
+"""How long a Lambda step waits for its function, whatever the function's own limit (developer guide: 10 minutes)."""
+TIMED_OUT = "Task timed out"
+"""How the error of a function begins whose time was over, as Lambda's own does."""
+OVERRAN = "$overran"
+"""The property of a step whose function ran out of time while the execution was being stopped."""
 
 
 class LambdaExecutor:
@@ -39,11 +46,16 @@ class LambdaExecutor:
         metadata: JsonObject = {"Lambda": {"Arn": arn}}
         task.mark_executing(metadata=metadata)
         context = task.services.job_context(f"/aws/lambda/{spec.name}")
+        spec = replace(spec, timeout_seconds=min(spec.timeout_seconds, MAX_SECONDS))
         outcome = task.services.run_function(spec, event, context, task.shutdown)
         if task.shutdown.is_set() and outcome.status != "Completed":
             raise Interrupted
         if outcome.status != "Completed":
-            raise StepError(f"ClientError: Lambda function {arn} failed: {outcome.error or outcome.status}")
+            reason = f"ClientError: Lambda function {arn} failed: {outcome.error or outcome.status}"
+            if task.stop.is_set() and (outcome.error or "").startswith(TIMED_OUT):
+                # Documented for StopPipelineExecution: then the whole execution is Failed.
+                return StepOutcome(status=StepStatus.FAILED, failure_reason=reason, properties={OVERRAN: True})
+            raise StepError(reason)
         if task.stop.is_set():
             return StepOutcome(status=StepStatus.STOPPED)
         shown, typed = read_outputs(outcome.result, task.step.output_parameters)
