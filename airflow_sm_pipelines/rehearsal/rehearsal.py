@@ -82,6 +82,11 @@ class Rehearsal:
             self._stand_ins.engine = self.server.engine
             self._closing = closing.pop_all()
 
+    @property
+    def s3(self) -> Any:
+        """A boto3 client of its endpoint, to look at what was written."""
+        return self._stand_ins.store.s3
+
     def upload(self, uri: str, path: Path) -> None:
         """Put a real file, or the files of a folder, where the pipeline reads them.
 

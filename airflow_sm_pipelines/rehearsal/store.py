@@ -18,12 +18,12 @@ _MARK = {"sm-pipelines": "rehearsal"}
 class SampleStore:
     """Puts samples into buckets, and knows which objects are samples.
 
-    :param s3: a boto3 client of the rehearsal's endpoint.
+    :ivar s3: a boto3 client of the rehearsal's endpoint.
     :param region: where buckets are made.
     """
 
     def __init__(self, s3: Any, *, region: str) -> None:
-        self._s3 = s3
+        self.s3 = s3
         self._region = region
         self._lock = threading.Lock()
         self._buckets: set[str] = set()
@@ -40,12 +40,12 @@ class SampleStore:
             if bucket in self._buckets:
                 return
             try:
-                self._s3.head_bucket(Bucket=bucket)
+                self.s3.head_bucket(Bucket=bucket)
             except ParamValidationError as error:
                 raise JobFailure(f"ClientError: there can be no bucket '{bucket}', which {uri} names.") from error
             except ClientError:
                 located = {"CreateBucketConfiguration": {"LocationConstraint": self._region}}
-                self._s3.create_bucket(Bucket=bucket, **({} if self._region == "us-east-1" else located))
+                self.s3.create_bucket(Bucket=bucket, **({} if self._region == "us-east-1" else located))
             self._buckets.add(bucket)
 
     def find_first(self, uri: str) -> str | None:
@@ -53,7 +53,7 @@ class SampleStore:
         self.ensure_bucket(uri)
         bucket, key = split_uri(uri)
         # A prefix as SageMaker takes it: the object, or what is below it, or keys that only begin so.
-        for item in self._s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=2).get("Contents", ()):
+        for item in self.s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=2).get("Contents", ()):
             if not item["Key"].endswith("/"):
                 return str(item["Key"])
         return None
@@ -63,14 +63,14 @@ class SampleStore:
         key = self.find_first(uri)
         if key is None:
             return False
-        found = self._s3.head_object(Bucket=split_uri(uri)[0], Key=key)
+        found = self.s3.head_object(Bucket=split_uri(uri)[0], Key=key)
         return bool(found.get("Metadata") == _MARK)
 
     def put(self, uri: str, content: bytes, *, is_sample: bool = True) -> None:
         """Put one object; samples are marked."""
         self.ensure_bucket(uri)
         bucket, key = split_uri(uri)
-        self._s3.put_object(Bucket=bucket, Key=key, Body=content, Metadata=_MARK if is_sample else {})
+        self.s3.put_object(Bucket=bucket, Key=key, Body=content, Metadata=_MARK if is_sample else {})
 
     def ensure(self, uri: str, make: Callable[[str], bytes] = sample_bytes) -> bool:
         """Put a sample where nothing is; whether it had to.
