@@ -43,8 +43,7 @@ def main() -> int:
 
     with ExitStack() as closing:
         folder = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="sm-pipelines-reliability-")))
-        folder.chmod(0o755)
-        surroundings = closing.enter_context(SURROUNDINGS[given.on](folder))
+        surroundings = closing.enter_context(SURROUNDINGS[given.on]())
         laboratory = Laboratory(folder / "laboratory", seed=given.seed, surroundings=surroundings, tell=tell)
         outcomes = closing.enter_context(laboratory).run(chosen)
     minutes = (time.monotonic() - began) / 60

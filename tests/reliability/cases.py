@@ -23,6 +23,8 @@ DESCRIBE = "DescribePipelineExecution"
 STEPS = "ListPipelineExecutionSteps"
 RESUME = "RetryPipelineExecution"
 READ_TIMEOUT_SECONDS = 3
+HEARTBEAT_SECONDS = 45
+"""How long Airflow waits for a task's heartbeat."""
 
 
 # --- what happens meanwhile: the pipeline's step, and people ----------------------------------------------------------
@@ -280,6 +282,12 @@ KILLS = (
         "worker_lost_waiting",
         "the whole worker with it, while it waits",
         injections=_kill(DESCRIBE, "before", skip=1, victim="worker"),
+        modes=("sync",),
+    ),
+    Case(
+        "worker_stalled",
+        "the whole worker hangs until Airflow has given its task to another, then wakes up (SIGSTOP, SIGCONT)",
+        injections=(Injection(DESCRIBE, "stall", skip=1, delay_seconds=HEARTBEAT_SECONDS + 30),),
         modes=("sync",),
     ),
 )

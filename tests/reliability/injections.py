@@ -15,12 +15,12 @@ class Injection:
     :param operation: the API operation, such as ``StartPipelineExecution``; ``*`` for any.
     :param moment: ``"before"`` the endpoint sees the call, ``"after"`` it has acted and before it has answered, or
         ``"mid-answer"``, when half of the answer's bytes have been sent.
-    :param action: ``"kill"`` the caller with SIGKILL, ``"reset"`` its connection, ``"refuse"`` the call, ``"hold"``
-        the answer back, or ``"garble"`` the answer.
+    :param action: ``"kill"`` the caller with SIGKILL, ``"stall"`` it and its worker, ``"reset"`` its connection,
+        ``"refuse"`` the call, ``"hold"`` the answer back, or ``"garble"`` the answer.
     :param skip: calls to let through first.
     :param times: how many calls it happens to.
     :param victim: who is killed: the ``"task"`` process, or the ``"worker"`` with it.
-    :param delay_seconds: how long an answer is held; or how long after the call the kill comes.
+    :param delay_seconds: how long an answer is held, or a process hangs; or how long after the call a kill comes.
     """
 
     operation: str
@@ -62,7 +62,7 @@ class Script:
                 return None
             entry = self._waiting[0]
             injection: Injection = entry[0]  # type: ignore[assignment]
-            if injection.operation not in ("*", operation) or (injection.action == "kill" and not is_task):
+            if injection.operation not in ("*", operation) or (injection.action in ("kill", "stall") and not is_task):
                 return None
             if entry[1]:  # type: ignore[truthy-bool]
                 entry[1] -= 1  # type: ignore[operator]
@@ -91,7 +91,7 @@ class Script:
         """Count one; only now is the next fault due."""
         with self._lock:
             self.done += 1
-            if injection.action == "kill" and injection.delay_seconds:
+            if injection.action in ("kill", "stall") and injection.delay_seconds:
                 self._under_way -= 1
                 return
             if self._waiting and self._waiting[0][0] is injection:

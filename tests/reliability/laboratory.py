@@ -24,7 +24,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_sm_pipelines.server import child_environment
-from tests.reliability.cases import READ_TIMEOUT_SECONDS
+from tests.reliability.cases import HEARTBEAT_SECONDS, READ_TIMEOUT_SECONDS
 from tests.reliability.injections import Injection, Script
 from tests.reliability.proxy import open_proxy
 from tests.system.cluster import AirflowCluster, free_port
@@ -45,7 +45,7 @@ LIVELY = {
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "15",
     "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "3",
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "45",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": str(HEARTBEAT_SECONDS),
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
     "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
     "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
@@ -355,7 +355,7 @@ class Laboratory:
                 left = [subject for subject in subjects if not subject.is_over]
                 names = ", ".join(f"{one.pipeline} {one.state}" for one in left[:4])
                 self._tell(f"{len(subjects) - len(left)} of {len(subjects)} are over; left: {names}")
-            self._is_closing.wait(0.5)
+            self._is_closing.wait(1.5)
 
     def _look(self, subjects: Sequence[Subject], seen: dict[str, int]) -> None:
         """Learn the tasks' states and the steps that wait."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _PROCESSES = re.compile(r"app/task-(\d+)-(\d+)")
 _EXECUTION = re.compile(r":pipeline/([^/]+)/execution/")
+AWAKE_SECONDS = 12
 _NOT_SENT_ON = frozenset({"connection", "transfer-encoding", "server", "date", "content-length"})
 
 
@@ -109,6 +110,11 @@ class _Handler(BaseHTTPRequestHandler):
             threading.Timer(injection.delay_seconds, self._kill, (injection, script)).start()
             self._answer(*self._forward(body, pipeline, operation))
             return
+        if injection.action == "stall":
+            script.hold(injection)
+            self._stall(injection, script)
+            self._answer(*self._forward(body, pipeline, operation))
+            return
         if injection.moment == "before":
             self._act(script, injection, None)
             return
@@ -164,6 +170,19 @@ class _Handler(BaseHTTPRequestHandler):
                 script.missed(injection)
             return
         script.happened(injection)
+
+    def _stall(self, injection: Injection, script: Script) -> None:
+        """Hang the caller and its worker for a while; the fault has happened when they have been awake again."""
+        processes = self._processes() or ()
+
+        def send(number: signal.Signals) -> None:
+            for one in processes:
+                with suppress(ProcessLookupError):
+                    os.kill(one, number)
+
+        send(signal.SIGSTOP)
+        threading.Timer(injection.delay_seconds, send, (signal.SIGCONT,)).start()
+        threading.Timer(injection.delay_seconds + AWAKE_SECONDS, script.happened, (injection,)).start()
 
     def _reset(self) -> None:
         """Close the connection as a machine does that has forgotten it: RST instead of FIN."""

@@ -40,24 +40,23 @@ class Surroundings:
 
 
 @contextmanager
-def on_sqlite(folder: Path) -> Iterator[Surroundings]:
+def on_sqlite() -> Iterator[Surroundings]:
     """Needs nothing; but one file takes one writer at a time, so few tasks run at once."""
-    del folder
     yield Surroundings("LocalExecutor, SQLite", environment={"AIRFLOW__CORE__PARALLELISM": "4"})
 
 
 @contextmanager
-def on_postgresql(folder: Path) -> Iterator[Surroundings]:
+def on_postgresql() -> Iterator[Surroundings]:
     """A LocalExecutor and a PostgreSQL server."""
-    with served_postgres(folder / "postgresql") as address:
+    with served_postgres() as address:
         environment = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{address}"}
         yield Surroundings("LocalExecutor, PostgreSQL", python=airflow_with(DRIVERS), environment=environment)
 
 
 @contextmanager
-def on_celery(folder: Path) -> Iterator[Surroundings]:
+def on_celery() -> Iterator[Surroundings]:
     """A CeleryExecutor with one worker, a Redis and a PostgreSQL server."""
-    with served_postgres(folder / "postgresql") as address, served_redis(folder / "redis") as broker:
+    with served_postgres() as address, served_redis() as broker:
         environment = {
             "AIRFLOW__CELERY__BROKER_URL": broker,
             "AIRFLOW__CELERY__RESULT_BACKEND": f"db+postgresql://{address}",
@@ -73,7 +72,7 @@ def on_celery(folder: Path) -> Iterator[Surroundings]:
         )
 
 
-SURROUNDINGS: dict[str, Callable[[Path], AbstractContextManager[Surroundings]]] = {
+SURROUNDINGS: dict[str, Callable[[], AbstractContextManager[Surroundings]]] = {
     "sqlite": on_sqlite,
     "postgresql": on_postgresql,
     "celery": on_celery,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,14 +36,15 @@ def find_redis() -> str | None:
 
 
 @contextmanager
-def served_postgres(folder: Path) -> Iterator[str]:
-    """A PostgreSQL server with an empty database; its address as ``user@host:port/database``.
-
-    :param folder: a directory that does not exist yet; PostgreSQL's user must be able to reach it.
-    """
+def served_postgres() -> Iterator[str]:
+    """A PostgreSQL server with an empty database; its address as ``user@host:port/database``."""
     programs = find_postgres()
     assert programs is not None, "PostgreSQL is not installed"
-    folder.mkdir(parents=True)
+    with tempfile.TemporaryDirectory(prefix="sm-pipelines-postgresql-", ignore_cleanup_errors=True) as folder:
+        yield from _serve_postgres(programs, Path(folder))
+
+
+def _serve_postgres(programs: Path, folder: Path) -> Iterator[str]:
     as_user: list[str] = []
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres")
@@ -69,17 +71,13 @@ def served_postgres(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def served_redis(folder: Path) -> Iterator[str]:
-    """A Redis server that keeps nothing; its URL.
-
-    :param folder: a directory that does not exist yet.
-    """
+def served_redis() -> Iterator[str]:
+    """A Redis server that keeps nothing; its URL."""
     program = find_redis()
     assert program is not None, "Redis is not installed"
-    folder.mkdir(parents=True)
     port = free_port()
     process = subprocess.Popen(
-        [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)],
+        [program, "--port", str(port), "--bind", "127.0.0.1", "--save", ""],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.STDOUT,
         start_new_session=True,
