@@ -30,9 +30,8 @@ def local(server: RunningServer, tmp_path_factory: pytest.TempPathFactory, repos
     """An Airflow whose DAGs folder is the repository's, beside the endpoint."""
     folder = tmp_path_factory.mktemp("airflow")
     migrate(folder / "template")
-    environment = {
-        name: value for name, value in server.environment().items() if name.startswith(("AWS_", "AIRFLOW_CONN_"))
-    }
+    kept = ("AWS_", "AIRFLOW_CONN_", "SM_PIPELINES_CONSOLE")
+    environment = {name: value for name, value in server.environment().items() if name.startswith(kept)}
     environment |= {
         "AIRFLOW__CORE__DAGS_FOLDER": str(repository / "dags"),
         "SM_PIPELINES_CACHE_DIR": os.environ["SM_PIPELINES_CACHE_DIR"],

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -33,10 +35,21 @@ def await_end(client: Any, arn: str) -> dict[str, Any]:
         time.sleep(0.2)
 
 
-def test_a_lambda_step_passes_typed_values_to_jobs_and_xcom(local: DagRunner) -> None:
+def test_a_lambda_step_passes_typed_values_to_jobs_and_xcom(local: DagRunner, server: RunningServer) -> None:
+    # Other code stands under the function's name: it would give no outputs.
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("handler.py", "def choose(event, context):\n    return {}\n")
+    made = connect(server, "lambda").create_function(
+        FunctionName="choose-candidates",
+        Runtime="python3.12",
+        Handler="handler.choose",
+        Role="arn:aws:iam::123456789012:role/LambdaExecution",
+        Code={"ZipFile": code.getvalue()},
+    )
     result = local.test("lambda_step")
     assert result.exit_code == 0, result.output[-6000:]
-    assert result.xcom("put_function")["action"] == "created"
+    assert result.xcom("put_function") == {"arn": made["FunctionArn"], "action": "updated"}
     candidates = [{"alpha": 1.0}, {"alpha": 0.1}, {"alpha": 0.01}]
     outputs = {name: result.xcom("run")[name] for name in ("folds", "test_share", "shuffle")}
     assert outputs == {"folds": 5, "test_share": 0.25, "shuffle": True}
@@ -86,19 +99,31 @@ def test_hosts_take_their_parts_and_mapped_runs_one_each(local: DagRunner, serve
     assert len(executions["PipelineExecutionSummaries"]) == 3
 
 
-def test_each_run_has_a_trial_and_a_place_of_its_own(local: DagRunner, server: RunningServer) -> None:
-    result = local.test("experiment_per_run", conf={"Prefix": "nightly"})
+@pytest.mark.parametrize("sdk", ["v2", "v3"])
+def test_each_run_has_a_trial_with_its_jobs_and_a_place_of_its_own(
+    local: DagRunner, server: RunningServer, sdk: str
+) -> None:
+    result = local.test("experiment_per_run", conf={"Prefix": f"nightly-{sdk}", "sdk": sdk})
     assert result.exit_code == 0, result.output[-6000:]
-    execution = result.xcom("run", "pipeline_execution_arn").rpartition("/")[2]
-    trial = f"run-{execution}"
-    assert result.xcom("find_trial") == {"experiment": "diabetes-nightly", "trial": trial}
+    arn = result.xcom("run", "pipeline_execution_arn")
+    execution, pipeline = arn.rpartition("/")[2], arn.split("/")[1]
+    trial, experiment = f"run-{execution}", f"diabetes-nightly-{sdk}"
+    found = result.xcom("find_trial")
+    assert (found["experiment"], found["trial"]) == (experiment, trial)
+    assert found["mlflow_experiment"] == (experiment if sdk == "v3" else None)
+    assert found["link"].endswith(f"/_console/pipelines/{pipeline}/executions/{execution}")
     uri = result.xcom("run", "report_uri")
-    assert uri.endswith(f"/experiment-per-run/nightly/{execution}/report")
+    assert uri.endswith(f"/{pipeline}/nightly-{sdk}/{execution}/report")
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     written = json.load(connect(server, "s3").get_object(Bucket=bucket, Key=f"{prefix}/report.json")["Body"])
     assert written["execution"] == execution
     assert written["started"].startswith("20")
     client = connect(server, "sagemaker")
-    assert client.describe_trial(TrialName=trial)["ExperimentName"] == "diabetes-nightly"
-    listed = client.list_trials(ExperimentName="diabetes-nightly")["TrialSummaries"]
+    assert client.describe_trial(TrialName=trial)["ExperimentName"] == experiment
+    listed = client.list_trials(ExperimentName=experiment)["TrialSummaries"]
     assert [summary["TrialName"] for summary in listed] == [trial]
+    # The job that the step started is a component of the trial.
+    assert list(found["jobs"]) == ["Report"]
+    source = client.describe_trial_component(TrialComponentName=found["jobs"]["Report"])["Source"]["SourceArn"]
+    steps = client.list_pipeline_execution_steps(PipelineExecutionArn=arn)["PipelineExecutionSteps"]
+    assert source == steps[0]["Metadata"]["ProcessingJob"]["Arn"]
