@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import json
 import re
 from typing import TYPE_CHECKING
@@ -57,17 +56,6 @@ def test_sensors_tell_a_failed_step_and_skip_softly(local: DagRunner) -> None:
         "skipped",
     )
     assert "Too low: 0.1" in result.output
-
-
-def test_each_run_deploys_under_a_name_of_its_own_and_deletes_the_one_before(local: DagRunner) -> None:
-    first = local.test("dated_pipeline", conf={"team": "fraud"})
-    assert first.exit_code == 0, first.output[-6000:]
-    assert first.xcom("prune") == []
-    second = local.test("dated_pipeline", conf={"team": "fraud"})
-    names = [result.xcom("deploy", "pipeline_name") for result in (first, second)]
-    assert all(re.fullmatch(r"fraud-gate-\d{8}T\d{6}", name) for name in names)
-    assert names[0] != names[1]
-    assert second.xcom("prune") == [names[0]]
 
 
 def test_each_run_names_its_pipeline_and_old_names_go(local: DagRunner, server: RunningServer) -> None:
