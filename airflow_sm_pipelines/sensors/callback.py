@@ -55,7 +55,15 @@ class SageMakerPipelineCallbackSensor(SageMakerPipelinesOperator, BaseSensorOper
         """Look once; go on looking, or defer, until there is a message."""
         if not self._is_deferrable():
             return super().execute(context)
-        result = self.poke(context)
+        from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
+
+        try:
+            result = self.poke(context)
+        except AirflowFailException as error:
+            # What Airflow's own loop does for a sensor that pokes.
+            if self.soft_fail or self.never_fail:
+                raise AirflowSkipException(str(error)) from error
+            raise
         if result:
             return result.xcom_value
         return self._defer()

@@ -38,6 +38,7 @@ class SageMakerPipelinesSensor(SageMakerPipelinesOperator, BaseSensorOperator):
         super().__init__(**kwargs)
         self.execution_arn = execution_arn
         self.deferrable = deferrable
+        self._hook: SageMakerPipelinesHook | None = None
 
     def look(self, hook: SageMakerPipelinesHook) -> tuple[Verdict, dict[str, Any], str]:
         """Look once: what to do, the XCom, and the text for a task that fails or skips."""
@@ -79,11 +80,13 @@ class SageMakerPipelinesSensor(SageMakerPipelinesOperator, BaseSensorOperator):
         """Look once; None means: not yet."""
         from airflow.sdk import PokeReturnValue
 
-        hook = self.make_hook()
+        if self._hook is None:
+            self._hook = self.make_hook()
         try:
             with failing_fast():
-                verdict, found, text = self.look(hook)
+                verdict, found, text = self.look(self._hook)
         except PipelineUnavailableError as error:
+            self._hook = None  # its credentials may have expired
             self.log.warning("%s Looking again.", error)
             return None
         if verdict is Verdict.WAIT:
@@ -93,7 +96,8 @@ class SageMakerPipelinesSensor(SageMakerPipelinesOperator, BaseSensorOperator):
             return PokeReturnValue(is_done=True, xcom_value=found)
         if self.do_xcom_push:
             context["ti"].xcom_push(key="return_value", value=found)
-        if verdict is Verdict.SKIP:
+        if verdict is Verdict.SKIP or self.soft_fail:
+            # Airflow's own loop would skip as well, but not say why.
             from airflow.providers.common.compat.sdk import AirflowSkipException
 
             raise AirflowSkipException(text)

@@ -6,10 +6,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from airflow_sm_pipelines.hooks import watch
 from tests.airflow_fakes import FakeSageMaker, aws_environment, open_fake
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True)
+def short_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let triggers that look for themselves do so at once."""
+    monkeypatch.setattr(watch, "plan_delay", lambda **_: 0.02)
 
 
 @pytest.fixture

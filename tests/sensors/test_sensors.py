@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.exceptions import AirflowRescheduleException
 from airflow.providers.common.compat.sdk import (
     AirflowFailException,
     AirflowSensorTimeout,
@@ -32,52 +33,73 @@ def script(fake: FakeSageMaker, statuses: list[str], steps: list[dict[str, Any]]
     return execution.arn
 
 
-def run(sensor: Any) -> Any:
-    """Execute as Airflow does, deferrals included; gives the XCom."""
-    pushed: dict[str, Any] = {}
-    context = {"ti": SimpleNamespace(xcom_push=lambda key, value: pushed.__setitem__(key, value))}
-    try:
-        return (
-            sensor.execute.__wrapped__(sensor, context)
-            if hasattr(sensor.execute, "__wrapped__")
-            else sensor.execute(context)
-        )
-    except TaskDeferred as deferred:
-        while True:
-            path, arguments = deferred.trigger.serialize()
-            trigger = type(deferred.trigger)(**arguments)
-            assert path.endswith(type(trigger).__name__)
+class FakeInstance:
+    """A task instance that takes XComs and remembers when it was first put off."""
 
-            async def first(trigger: Any = trigger) -> Any:
-                return await anext(trigger.run())
+    def __init__(self) -> None:
+        self.pushed: dict[str, Any] = {}
+        self.first_put_off: datetime | None = None
+        self.put_off = 0
 
-            event = asyncio.run(asyncio.wait_for(first(), 30))
-            try:
-                return sensor.resume_execution(deferred.method_name, {"event": event.payload}, context)
-            except TaskDeferred as again:
-                deferred = again
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.pushed[key] = value
+
+    def get_first_reschedule_date(self, _: Any) -> datetime | None:
+        return self.first_put_off
 
 
-def execution_sensor(fake: FakeSageMaker, *, deferrable: bool, **kwargs: Any) -> SageMakerPipelineExecutionSensor:
+def run(sensor: Any, ti: FakeInstance | None = None) -> Any:
+    """Execute as Airflow does, deferrals and reschedules included; gives the XCom."""
+    ti = ti or FakeInstance()
+    context = {"ti": ti}
+    while True:
+        try:
+            return sensor.execute(context)
+        except AirflowRescheduleException:
+            ti.put_off += 1
+            ti.first_put_off = ti.first_put_off or datetime.now(timezone.utc)
+        except TaskDeferred as deferred:
+            return resume(sensor, deferred, context)
+
+
+def resume(sensor: Any, deferred: TaskDeferred, context: Any) -> Any:
+    while True:
+        path, arguments = deferred.trigger.serialize()
+        trigger = type(deferred.trigger)(**arguments)
+        assert path.endswith(type(trigger).__name__)
+
+        async def first(trigger: Any = trigger) -> Any:
+            return await anext(trigger.run())
+
+        event = asyncio.run(asyncio.wait_for(first(), 30))
+        try:
+            return sensor.resume_execution(deferred.method_name, {"event": event.payload}, context)
+        except TaskDeferred as again:
+            deferred = again
+
+
+def how(way: str) -> dict[str, Any]:
+    """The arguments of a way to wait."""
+    mode = "reschedule" if way == "reschedule" else "poke"
+    return {"deferrable": way == "deferred", "mode": mode, "poke_interval": 0.02, "botocore_config": NO_RETRIES}
+
+
+def execution_sensor(fake: FakeSageMaker, *, way: str, **kwargs: Any) -> SageMakerPipelineExecutionSensor:
     (arn,) = fake.executions
     return SageMakerPipelineExecutionSensor(
-        **{"task_id": "wait", "execution_arn": arn, "aws_conn_id": None, "poke_interval": 0.1, **kwargs},
-        deferrable=deferrable,
-        botocore_config=NO_RETRIES,
+        **{"task_id": "wait", "execution_arn": arn, "aws_conn_id": None, **how(way), **kwargs}
     )
 
 
-def step_sensor(fake: FakeSageMaker, step: str, *, deferrable: bool, **kwargs: Any) -> SageMakerPipelineStepSensor:
+def step_sensor(fake: FakeSageMaker, step: str, *, way: str, **kwargs: Any) -> SageMakerPipelineStepSensor:
     (arn,) = fake.executions
     return SageMakerPipelineStepSensor(
-        **{"task_id": "wait", "execution_arn": arn, "aws_conn_id": None, "poke_interval": 0.1, **kwargs},
+        **{"task_id": "wait", "execution_arn": arn, "aws_conn_id": None, **how(way), **kwargs},
         step_name=step,
-        deferrable=deferrable,
-        botocore_config=NO_RETRIES,
     )
 
 
-WAYS = pytest.mark.parametrize("deferrable", [False, True], ids=["poke", "deferred"])
+WAYS = pytest.mark.parametrize("way", ["poke", "reschedule", "deferred"])
 
 
 @WAYS
@@ -88,19 +110,24 @@ WAYS = pytest.mark.parametrize("deferrable", [False, True], ids=["poke", "deferr
         ("Failed", {}, AirflowFailException),
         ("Failed", {"soft_fail": True}, AirflowSkipException),
         ("Stopped", {}, AirflowFailException),
+        ("Stopped", {"soft_fail": True}, AirflowSkipException),
         ("Stopped", {"on_stopped": "succeed"}, None),
         ("Stopped", {"on_stopped": "skip"}, AirflowSkipException),
         ("CompletedWithFailures", {}, AirflowFailException),
+        ("CompletedWithFailures", {"soft_fail": True}, AirflowSkipException),
         ("CompletedWithFailures", {"on_completed_with_failures": "succeed"}, None),
+        ("CompletedWithFailures", {"on_completed_with_failures": "skip"}, AirflowSkipException),
     ],
 )
 def test_an_execution_s_end_means_what_the_author_says(
-    fake: FakeSageMaker, status: str, arguments: dict[str, Any], outcome: type[Exception] | None, deferrable: bool
+    fake: FakeSageMaker, status: str, arguments: dict[str, Any], outcome: type[Exception] | None, way: str
 ) -> None:
     script(fake, ["Executing", "Stopping", "Paused", status], FAILED_STEPS)
-    sensor = execution_sensor(fake, deferrable=deferrable, **arguments)
+    sensor = execution_sensor(fake, way=way, **arguments)
+    ti = FakeInstance()
     if outcome is None:
-        assert run(sensor)["status"] == status
+        assert run(sensor, ti)["status"] == status
+        assert ti.put_off == (3 if way == "reschedule" else 0)
         return
     with pytest.raises(outcome) as caught:
         run(sensor)
@@ -114,11 +141,21 @@ def test_an_execution_s_end_means_what_the_author_says(
     [
         ("Train", ["Executing"], RUNNING_STEPS, {}, None),
         ("Evaluate", ["Failed"], FAILED_STEPS, {}, AirflowFailException),
+        ("Evaluate", ["Executing"], FAILED_STEPS, {"soft_fail": True}, AirflowSkipException),
         ("Train", ["Stopped"], STOPPED_STEPS, {}, AirflowFailException),
         ("Train", ["Stopped"], STOPPED_STEPS, {"on_stopped": "skip"}, AirflowSkipException),
+        ("Train", ["Stopped"], STOPPED_STEPS, {"on_stopped": "succeed"}, None),
+        ("Train", ["Stopped"], STOPPED_STEPS, {"soft_fail": True}, AirflowSkipException),
         ("Register", ["Executing", "Succeeded"], SUCCEEDED_STEPS, {}, AirflowSkipException),
         ("Register", ["Executing", "Succeeded"], SUCCEEDED_STEPS, {"on_not_run": "fail"}, AirflowFailException),
         ("Register", ["Executing", "Succeeded"], SUCCEEDED_STEPS, {"on_not_run": "succeed"}, None),
+        (
+            "Register",
+            ["Executing", "Failed"],
+            SUCCEEDED_STEPS,
+            {"on_not_run": "fail", "soft_fail": True},
+            AirflowSkipException,
+        ),
     ],
 )
 def test_a_step_s_end_means_what_the_author_says(
@@ -128,10 +165,10 @@ def test_a_step_s_end_means_what_the_author_says(
     steps: list[dict[str, Any]],
     arguments: dict[str, Any],
     outcome: type[Exception] | None,
-    deferrable: bool,
+    way: str,
 ) -> None:
     script(fake, statuses, steps)
-    sensor = step_sensor(fake, step, deferrable=deferrable, **arguments)
+    sensor = step_sensor(fake, step, way=way, **arguments)
     if outcome is not None:
         with pytest.raises(outcome, match=step):
             run(sensor)
@@ -142,40 +179,36 @@ def test_a_step_s_end_means_what_the_author_says(
 
 
 @WAYS
-def test_an_end_that_is_there_at_the_first_look_is_skipped_softly(fake: FakeSageMaker, deferrable: bool) -> None:
+def test_an_end_that_is_there_at_the_first_look_is_skipped_softly(fake: FakeSageMaker, way: str) -> None:
     script(fake, ["Failed"], FAILED_STEPS)
     with pytest.raises(AirflowSkipException):
-        run(execution_sensor(fake, deferrable=deferrable, soft_fail=True))
+        run(execution_sensor(fake, way=way, soft_fail=True))
 
 
 @WAYS
-def test_time_is_up(fake: FakeSageMaker, deferrable: bool) -> None:
+def test_time_is_up(fake: FakeSageMaker, way: str) -> None:
     script(fake, ["Executing"], [])
     for sensor in (
-        execution_sensor(fake, deferrable=deferrable, timeout=0.2),
-        step_sensor(fake, "Train", deferrable=deferrable, timeout=0.2),
+        execution_sensor(fake, way=way, timeout=0.2),
+        step_sensor(fake, "Train", way=way, timeout=0.2),
     ):
         with pytest.raises(AirflowSensorTimeout):
             run(sensor)
     with pytest.raises(AirflowSkipException):
-        run(execution_sensor(fake, deferrable=deferrable, timeout=0.2, soft_fail=True))
+        run(execution_sensor(fake, way=way, timeout=0.2, soft_fail=True))
 
 
 @WAYS
-def test_throttling_is_waited_out_and_a_wrong_arn_is_not(fake: FakeSageMaker, deferrable: bool) -> None:
+def test_throttling_is_waited_out_and_a_wrong_arn_is_not(fake: FakeSageMaker, way: str) -> None:
     script(fake, ["Succeeded"])
     fake.fail_next("DescribePipelineExecution", Fault("ThrottlingException", times=2))
-    assert run(execution_sensor(fake, deferrable=deferrable))["status"] == "Succeeded"
+    assert run(execution_sensor(fake, way=way))["status"] == "Succeeded"
     with pytest.raises(AirflowFailException, match="ResourceNotFound"):
-        run(
-            execution_sensor(
-                fake, deferrable=deferrable, execution_arn="arn:aws:sagemaker:us-east-1:1:pipeline/p/execution/x"
-            )
-        )
+        run(execution_sensor(fake, way=way, execution_arn="arn:aws:sagemaker:us-east-1:1:pipeline/p/execution/x"))
 
 
 def test_an_outcome_that_is_none_is_refused(fake: FakeSageMaker) -> None:
     with pytest.raises(AirflowFailException, match="on_stopped='ignore'"):
-        run(execution_sensor(fake, deferrable=True, on_stopped="ignore"))
+        run(execution_sensor(fake, way="deferred", on_stopped="ignore"))
     with pytest.raises(AirflowFailException, match="on_not_run='x'"):
-        run(step_sensor(fake, "Train", deferrable=False, on_not_run="x"))
+        run(step_sensor(fake, "Train", way="poke", on_not_run="x"))
