@@ -30,6 +30,7 @@ from airflow_sm_pipelines.engine.store.documents import to_ms
 from airflow_sm_pipelines.engine.tuning.request import plan_tuning, prepare_tuning_request
 from airflow_sm_pipelines.engine.tuning.trials import Trials, list_trials
 from airflow_sm_pipelines.engine.tuning.tuning_run import TuningRun
+from airflow_sm_pipelines.engine.tuning.warm_start import read_parent_trials, require_parents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -82,6 +83,7 @@ class JobHost:
         """
         if kind is TUNING:
             request = prepare_tuning_request(request)
+            require_parents(self._store, plan_tuning(request).parents)
         hidden: dict[str, Any] = {"$request": dict(request)}
         if kind is TRANSFORM:
             # The job goes on with the model it was made for, even if that is deleted meanwhile.
@@ -219,7 +221,8 @@ class JobHost:
 
         trials = Trials(self._store, self, tuning_job=record.name, tuning_arn=record.arn)
         plan = plan_tuning(record.document["$request"])
-        end = TuningRun(record.name, plan, trials, stop=stop, save=save).run()
+        parent_trials = read_parent_trials(self._store, plan.parents)
+        end = TuningRun(record.name, plan, trials, stop=stop, save=save, parent_trials=parent_trials).run()
         if self._closing.is_set() and end.status != "Completed":
             raise Interrupted
         details = {**end.details, "$properties": end.properties}

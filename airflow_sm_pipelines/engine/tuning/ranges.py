@@ -31,6 +31,10 @@ class ParameterRange(Protocol):
         """The value at a position in [0, 1], as the text a training job gets."""
         ...
 
+    def position_of(self, text: str) -> float | None:
+        """The position of a value; None if it is outside of the range."""
+        ...
+
     def coordinates(self, position: float) -> tuple[float, ...]:
         """Where a position lies for a measure of distance: categories are equally far from each other."""
         ...
@@ -61,6 +65,21 @@ class NumberRange:
         value = min(max(value, self.low), self.high)
         return str(min(max(round(value), int(self.low)), int(self.high))) if self.is_integer else repr(value)
 
+    def position_of(self, text: str) -> float | None:
+        """The position of a value; None if it is no number of the range."""
+        try:
+            value = float(text)
+        except ValueError:
+            return None
+        if not self.low <= value <= self.high:
+            return None
+        low, high = (self.low - 0.5, self.high + 0.5) if self.is_integer and self.scaling == "Linear" else self._bounds
+        if self.scaling == "Logarithmic":
+            low, high, value = math.log(low), math.log(high), math.log(value)
+        elif self.scaling == "ReverseLogarithmic":
+            low, high, value = math.log(1 - low), math.log(1 - high), math.log(1 - value)
+        return (value - low) / (high - low) if high != low else 0.5
+
     def coordinates(self, position: float) -> tuple[float, ...]:
         """The position itself."""
         return (position,)
@@ -81,6 +100,10 @@ class CategoryRange:
         """The value at a position; all are equally likely."""
         return self.values[min(int(position * len(self.values)), len(self.values) - 1)]
 
+    def position_of(self, text: str) -> float | None:
+        """The middle of the positions that give a value; None if it is not one of them."""
+        return (self.values.index(text) + 0.5) / len(self.values) if text in self.values else None
+
     def coordinates(self, position: float) -> tuple[float, ...]:
         """One axis for each value."""
         chosen = self.value_at(position)
@@ -96,6 +119,12 @@ class SearchSpace:
     def values_at(self, point: Point) -> dict[str, str]:
         """The hyperparameters at a point."""
         return {one.name: one.value_at(position) for one, position in zip(self.ranges, point)}  # noqa: B905
+
+    def point_of(self, values: Mapping[str, str]) -> Point | None:
+        """The point of hyperparameters; None if one is missing or outside of its range."""
+        positions = [one.position_of(values[one.name]) if one.name in values else None for one in self.ranges]
+        found = tuple(position for position in positions if position is not None)
+        return found if len(found) == len(self.ranges) else None
 
     def coordinates(self, point: Point) -> tuple[float, ...]:
         """The point for a measure of distance."""

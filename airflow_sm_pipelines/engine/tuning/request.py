@@ -61,6 +61,8 @@ class TuningPlan:
     :param max_jobs: None where only the grid's end ends it.
     :param target: end when the objective is at least as good as this.
     :param patience: end after so many jobs without a better one.
+    :param parents: the tuning jobs whose results it starts from.
+    :param has_same_data: whether these had the same data and algorithm, so that their results compare with its own.
     """
 
     strategy: str
@@ -71,6 +73,8 @@ class TuningPlan:
     target: float | None
     patience: int | None
     seed: int | None
+    parents: tuple[str, ...] = ()
+    has_same_data: bool = False
 
 
 def prepare_tuning_request(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,10 +106,9 @@ def plan_tuning(request: Mapping[str, Any]) -> TuningPlan:
         raise validation_error(
             f"The strategy {strategy} is not run by the local engine, which has {', '.join(STRATEGIES)}."
         )
-    if request.get("WarmStartConfig"):
-        raise validation_error(
-            "WarmStartConfig is not supported by the local engine: a tuning job starts from nothing."
-        )
+    warm_start = request.get("WarmStartConfig") or {}
+    if warm_start and strategy == "Grid":
+        raise validation_error("WarmStartConfig has no meaning for a Grid search, which tries everything.")
     if (request.get("Autotune") or {}).get("Mode") == "Enabled":
         raise validation_error("Autotune is not supported by the local engine: give the ranges.")
     definitions = [
@@ -132,6 +135,10 @@ def plan_tuning(request: Mapping[str, Any]) -> TuningPlan:
         target=criteria.get("TargetObjectiveMetricValue"),
         patience=(criteria.get("BestObjectiveNotImproving") or {}).get("MaxNumberOfTrainingJobsNotImproving"),
         seed=config.get("RandomSeed"),
+        parents=tuple(
+            one["HyperParameterTuningJobName"] for one in warm_start.get("ParentHyperParameterTuningJobs") or ()
+        ),
+        has_same_data=warm_start.get("WarmStartType") == "IdenticalDataAndAlgorithm",
     )
 
 

@@ -21,10 +21,12 @@ from airflow_sm_pipelines.engine.tuning.documents import (
     rank_trials,
 )
 from airflow_sm_pipelines.engine.tuning.strategies import History, propose_point
+from airflow_sm_pipelines.engine.tuning.warm_start import find_known_losses, summarize_parent_trials
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from airflow_sm_pipelines.engine.tuning.ranges import Point
     from airflow_sm_pipelines.engine.tuning.request import TrialDefinition, TuningPlan
 
 _POLL_SECONDS = 0.2
@@ -74,6 +76,7 @@ class TuningRun:
     """One run of one tuning job, in the calling thread and a thread for each parallel training job.
 
     :param save: takes members of the Describe answer whenever a training job has started or ended.
+    :param parent_trials: the records of the training jobs to start from.
     """
 
     def __init__(
@@ -84,9 +87,12 @@ class TuningRun:
         *,
         stop: threading.Event,
         save: Callable[[dict[str, Any]], None],
+        parent_trials: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self._name, self._plan, self._trials = name, plan, trials
         self._stop, self._save = stop, save
+        self._parent_trials = parent_trials
+        self._known = [find_known_losses(parent_trials, definition) for definition in plan.definitions]
         self._running: dict[Future[None], tuple[str, threading.Event]] = {}
         self._is_timed_out = False
 
@@ -144,7 +150,8 @@ class TuningRun:
         # Seeded by the number too, so that a run after a restart goes on as the first would have.
         seed = self._name if self._plan.seed is None else self._plan.seed
         rng = random.Random(f"{seed}/{number}")  # noqa: S311 - a search, not a secret
-        point = propose_point(self._plan.strategy, definition.space, _history(documents, index, definition), rng)
+        history = _history(documents, index, definition, known=self._known[index])
+        point = propose_point(self._plan.strategy, definition.space, history, rng)
         if point is None:
             return False
         values = definition.space.values_at(point)
@@ -206,7 +213,11 @@ class TuningRun:
         }
         if ranked:
             details["BestTrainingJob"] = ranked[0]
-            if len(self._plan.definitions) > 1:
+            if self._plan.has_same_data:
+                # Documented: the best one of this job and its parents.
+                everything = [*ranked, *summarize_parent_trials(self._parent_trials)]
+                details["OverallBestTrainingJob"] = self._rank(everything)[0]
+            elif len(self._plan.definitions) > 1:
                 details["OverallBestTrainingJob"] = ranked[0]
         rest = [summary for summary in summaries if summary not in ranked]
         properties = {"TrainingJobSummaries": [*ranked, *rest]}
@@ -217,13 +228,15 @@ class TuningRun:
         return TuningEnd("Failed", _describe_failure(summaries, is_timed_out=self._is_timed_out), details, properties)
 
 
-def _history(documents: list[dict[str, Any]], index: int, definition: TrialDefinition) -> History:
+def _history(
+    documents: list[dict[str, Any]], index: int, definition: TrialDefinition, *, known: Sequence[tuple[Point, float]]
+) -> History:
     own = [document for document in documents if document["$trial"]["DefinitionIndex"] == index]
     points = [tuple(float(position) for position in document["$trial"]["Point"]) for document in own]
     values = [objective_of(make_trial_summary(document)) for document in own]
     sign = 1.0 if definition.is_minimized else -1.0
-    losses = tuple((point, sign * value) for point, value in zip(points, values) if value is not None)  # noqa: B905
-    return History(tuple(points), losses)
+    losses = [(point, sign * value) for point, value in zip(points, values) if value is not None]  # noqa: B905
+    return History((*points, *(point for point, _ in known)), (*losses, *known))
 
 
 def _describe_failure(summaries: list[TrialSummary], *, is_timed_out: bool) -> str:

@@ -16,6 +16,31 @@ def number(name: str, low: str, high: str, scaling: str = "Linear") -> dict[str,
     return {"Name": name, "MinValue": low, "MaxValue": high, "ScalingType": scaling}
 
 
+def test_a_point_is_found_again_from_its_values() -> None:
+    found = space(
+        IntegerParameterRanges=[number("depth", "1", "9")],
+        ContinuousParameterRanges=[
+            number("eta", "0.1", "0.5"),
+            number("l2", "0.001", "10", "Logarithmic"),
+            number("momentum", "0.5", "0.999", "ReverseLogarithmic"),
+        ],
+        CategoricalParameterRanges=[{"Name": "booster", "Values": ["gbtree", "dart"]}],
+    )
+    rng = random.Random(3)
+    for _ in range(50):
+        values = found.values_at(tuple(rng.random() for _ in range(5)))
+        point = found.point_of({**values, "fixed": "1"})
+        assert point is not None
+        again = found.values_at(point)
+        assert (again["depth"], again["booster"]) == (values["depth"], values["booster"])
+        for name in ("eta", "l2", "momentum"):
+            assert float(again[name]) == pytest.approx(float(values[name]))
+    assert found.point_of(values | {"depth": "10"}) is None
+    assert found.point_of(values | {"eta": "much"}) is None
+    assert found.point_of(values | {"booster": "gblinear"}) is None
+    assert found.point_of({"depth": "3"}) is None
+
+
 def space(**ranges: Any) -> SearchSpace:
     return parse_ranges(ranges, static={})
 

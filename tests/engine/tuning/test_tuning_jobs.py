@@ -79,18 +79,18 @@ def describe(world: World, name: str = "t") -> dict[str, Any]:
     return world.engine.call("DescribeHyperParameterTuningJob", {"HyperParameterTuningJobName": name})
 
 
-def trials(world: World, **rest: Any) -> list[dict[str, Any]]:
+def trials(world: World, name: str = "t", **rest: Any) -> list[dict[str, Any]]:
     answer = world.engine.call(
-        "ListTrainingJobsForHyperParameterTuningJob", {"HyperParameterTuningJobName": "t", **rest}
+        "ListTrainingJobsForHyperParameterTuningJob", {"HyperParameterTuningJobName": name, **rest}
     )
     found: list[dict[str, Any]] = answer["TrainingJobSummaries"]
     return found
 
 
-def tune(world: World, given: dict[str, Any]) -> dict[str, Any]:
-    world.engine.call("CreateHyperParameterTuningJob", {"HyperParameterTuningJobName": "t", **given})
-    wait_until(lambda: describe(world)["HyperParameterTuningJobStatus"] not in ("InProgress", "Stopping"))
-    return describe(world)
+def tune(world: World, given: dict[str, Any], *, name: str = "t") -> dict[str, Any]:
+    world.engine.call("CreateHyperParameterTuningJob", {"HyperParameterTuningJobName": name, **given})
+    wait_until(lambda: describe(world, name)["HyperParameterTuningJobStatus"] not in ("InProgress", "Stopping"))
+    return describe(world, name)
 
 
 def value(summary: dict[str, Any]) -> float:
@@ -227,8 +227,31 @@ def test_a_tuning_job_goes_on_after_a_restart(world: World) -> None:
 def test_what_is_not_done_here_is_refused_at_once(world: World, changes: Any, message: str) -> None:
     with pytest.raises(ServiceError, match=message):
         tune(world, request(**changes))
-    with pytest.raises(ServiceError, match="WarmStartConfig is not supported"):
-        tune(world, request() | {"WarmStartConfig": {"WarmStartType": "TransferLearning"}})
+    with pytest.raises(ServiceError, match="parent tuning job 'gone' of WarmStartConfig does not exist"):
+        tune(world, request() | warm_start("gone"))
+
+
+def warm_start(*parents: str, kind: str = "IdenticalDataAndAlgorithm") -> dict[str, Any]:
+    named = [{"HyperParameterTuningJobName": name} for name in parents]
+    return {"WarmStartConfig": {"ParentHyperParameterTuningJobs": named, "WarmStartType": kind}}
+
+
+def test_a_warm_start_goes_on_with_what_its_parents_found(world: World) -> None:
+    tune(world, request(strategy="Bayesian", jobs=8, parallel=1))
+    parent = describe(world)["BestTrainingJob"]
+    # Three jobs cannot be Bayesian by themselves; the parents' results make them so, and none is tried again.
+    warm = tune(world, request(strategy="Bayesian", jobs=3, parallel=1) | warm_start("t"), name="warm")
+    tried = {int(one["TunedHyperParameters"]["x"]) for one in trials(world)}
+    new = {int(one["TunedHyperParameters"]["x"]) for one in trials(world, "warm")}
+    assert not tried & new
+    assert min(abs(x - 30) for x in new) <= 3, (new, tried)
+    best = min(parent, warm["BestTrainingJob"], key=lambda one: abs(int(one["TunedHyperParameters"]["x"]) - 30))
+    overall = warm["OverallBestTrainingJob"]
+    assert overall["TrainingJobName"] == best["TrainingJobName"]
+    assert overall.get("TuningJobName") == ("t" if best is parent else None)
+    # Other data: nothing can be said of which one is the best.
+    tune(world, request(jobs=1) | warm_start("t", kind="TransferLearning"), name="other")
+    assert "OverallBestTrainingJob" not in describe(world, "other")
 
 
 def test_listing_pages_through_the_trials(world: World) -> None:

@@ -1,0 +1,68 @@
+"""What a tuning job takes over from earlier ones: which there must be, and the training jobs they ran.
+
+Source: developer guide, "Run a Warm Start Hyperparameter Tuning Job".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_pipelines.engine.errors import validation_error
+from airflow_sm_pipelines.engine.job_documents import TUNING
+from airflow_sm_pipelines.engine.tuning.documents import TrialSummary, make_trial_summary, objective_of
+from airflow_sm_pipelines.engine.tuning.trials import list_trials
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from airflow_sm_pipelines.engine.store import Store
+    from airflow_sm_pipelines.engine.tuning.ranges import Point
+    from airflow_sm_pipelines.engine.tuning.request import TrialDefinition
+
+_ENDED = ("Completed", "Failed", "Stopped")
+
+
+def require_parents(store: Store, parents: Iterable[str]) -> None:
+    """Check that tuning jobs can be started from.
+
+    :raises ServiceError: one does not exist, or has not ended.
+    """
+    for name in parents:
+        record = store.resources.find(TUNING.table_kind, name)
+        if record is None:
+            raise validation_error(f"The parent tuning job '{name}' of WarmStartConfig does not exist.")
+        if record.status not in _ENDED:
+            raise validation_error(
+                f"The parent tuning job '{name}' of WarmStartConfig is {record.status}: only one that has ended can be."
+            )
+
+
+def read_parent_trials(store: Store, parents: Iterable[str]) -> list[dict[str, Any]]:
+    """The records of the training jobs of tuning jobs."""
+    return [
+        {**record.document, "$tuning_job": name}
+        for name in dict.fromkeys(parents)
+        for record in list_trials(store, name)
+    ]
+
+
+def find_known_losses(trials: Iterable[Mapping[str, Any]], definition: TrialDefinition) -> list[tuple[Point, float]]:
+    """What earlier training jobs found at points of this search: the lower the better.
+
+    Those whose hyperparameters are outside of the ranges, or that gave another metric, tell nothing here.
+    """
+    sign = 1.0 if definition.is_minimized else -1.0
+    found = []
+    for document in trials:
+        if document["$trial"]["MetricName"] != definition.metric or document["TrainingJobStatus"] != "Completed":
+            continue
+        point = definition.space.point_of(document.get("HyperParameters") or {})
+        value = objective_of(make_trial_summary(document))
+        if point is not None and value is not None:
+            found.append((point, sign * value))
+    return found
+
+
+def summarize_parent_trials(trials: Iterable[Mapping[str, Any]]) -> list[TrialSummary]:
+    """The summaries of earlier training jobs, each with its tuning job's name."""
+    return [make_trial_summary(document) | {"TuningJobName": document["$tuning_job"]} for document in trials]
