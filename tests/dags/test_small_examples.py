@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING
 
+import boto3
 import pytest
 
 if TYPE_CHECKING:
+    from airflow_sm_pipelines.server import RunningServer
     from tests.airflow_runs import DagRunner
+
+ROLE = "arn:aws:iam::123456789012:role/SageMakerExecution"
 
 pytestmark = pytest.mark.slow
 
@@ -50,3 +56,21 @@ def test_sensors_tell_a_failed_step_and_skip_softly(local: DagRunner) -> None:
         "skipped",
     )
     assert "Too low: 0.1" in result.output
+
+
+def test_each_run_names_its_pipeline_and_old_names_go(local: DagRunner, server: RunningServer) -> None:
+    client = boto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=server.region).client(
+        "sagemaker", endpoint_url=server.endpoint_url
+    )
+    old = [f"fraud-gate-2020010{day}T000000" for day in (1, 2, 3)]
+    for name in (*old, "fraud-gate-kept-by-hand"):
+        definition = json.dumps({"Version": "2020-12-01", "Steps": [{"Name": "F", "Type": "Fail", "Arguments": {}}]})
+        client.create_pipeline(PipelineName=name, PipelineDefinition=definition, RoleArn=ROLE)
+    result = local.test("named_by_suffix", conf={"team": "fraud"})
+    assert result.exit_code == 0, result.output[-6000:]
+    name = result.xcom("deploy", "pipeline_name")
+    assert re.fullmatch(r"fraud-gate-\d{8}T\d{6}", name)
+    assert result.xcom("run", "pipeline_name") == name
+    assert result.xcom("prune") == [old[0]]
+    found = client.list_pipelines(PipelineNamePrefix="fraud-gate")["PipelineSummaries"]
+    assert {item["PipelineName"] for item in found} == {name, *old[1:], "fraud-gate-kept-by-hand"}
