@@ -76,6 +76,7 @@ class Rehearsal:
         with ExitStack() as closing:
             scratch = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="sm-pipelines-rehearsal-")))
             self._stand_ins = RehearsalStandIns(scratch)
+            self._made: set[str] = set()
             self.server = closing.enter_context(
                 serve(state_dir or scratch / "state", region=region, adapt_services=self._stand_ins.adapt)
             )
@@ -151,6 +152,10 @@ class Rehearsal:
             "RoleArn": ROLE_ARN,
         }
         try:
+            if name in self._made:
+                # A cached step would give what the last rehearsal made up, whatever this one wants.
+                self._call("DeletePipeline", PipelineName=name, ClientRequestToken=_token())
+                self._made.discard(name)
             try:
                 self._call("DescribePipeline", PipelineName=name)
                 self._call("UpdatePipeline", **document)
@@ -158,6 +163,7 @@ class Rehearsal:
                 if error.code != "ResourceNotFound":
                     raise
                 self._call("CreatePipeline", **document, ClientRequestToken=_token())
+                self._made.add(name)
             answer = self._call(
                 "StartPipelineExecution",
                 PipelineName=name,

@@ -63,8 +63,12 @@ def whole_pipeline() -> str:
         {"Name": "Spark", "Type": "EMR", "ClusterId": "j-1", "Arguments": {"StepConfig": {"HadoopJarStep": {}}}},
         processing("Prepare", inputs={"raw": "s3://nowhere/raw"}),
         {"Name": "Train", "Type": "Training", "Arguments": train},
-        processing("Evaluate", inputs={"model": model, "test": output_of("Prepare")}, PropertyFiles=[report])
-        | {"Description": "reads what stand-ins wrote"},
+        processing(
+            "Evaluate",
+            inputs={"test": output_of("Prepare")},
+            PropertyFiles=[report],
+            CacheConfig={"Enabled": True, "ExpireAfter": "P1D"},
+        ),
         {
             "Name": "Ask",
             "Type": "Lambda",
