@@ -139,6 +139,8 @@ def test_the_other_branch_is_taken_where_that_is_wanted(rehearsal: Rehearsal) ->
     report = rehearsal.run(whole_pipeline(), name="whole", takes_else=lambda step: step == "Check")
     assert statuses(report)["Bad"] == "Failed"
     assert explain(report) == "Bad: worse than the limit"
+    evaluated = next(step for step in report.steps if step.name == "Evaluate")
+    assert evaluated.stood_in == ("script prepare.py",), "it ran again, though its cache is on and nothing changed"
     assert report.not_started == ("Model", "Score")
 
 
