@@ -62,11 +62,12 @@ class ModelServer:
 
 
 def plan_server(
-    spec: JobSpec, context: JobContext, log: JobLog, definition: Mapping[str, Any], *, number: int
+    spec: JobSpec, context: JobContext, log: JobLog, definition: Mapping[str, Any], *, number: int, host: str
 ) -> ModelServer:
     """Make a container of the model ready.
 
     :param number: its place in the model, from 1.
+    :param host: the instance it is for.
     :raises JobFailure: its artifacts are not there, or nothing here can serve it.
     :raises ArchiveError: its artifacts cannot be unpacked safely.
     """
@@ -75,8 +76,8 @@ def plan_server(
         raise JobFailure("ClientError: the model has a container without an image (a marketplace model?): use AWS.")
     if definition.get("Mode") == "MultiModel":
         raise JobFailure("ClientError: batch transform does not support multi-model containers.")
-    interpreter = resolve_interpreter(context.images, uri, cache_dir=context.cache_dir, log=partial(log.add, "algo-1"))
-    container = Container.create(spec.directory / f"container-{number}", "algo-1")
+    interpreter = resolve_interpreter(context.images, uri, cache_dir=context.cache_dir, log=partial(log.add, host))
+    container = Container.create(spec.directory / f"container-{number}", host)
     _place_model(definition, context, container)
     environment: dict[str, str] = {
         **_batch_variables(spec.request),

@@ -1,7 +1,7 @@
 """A transform job: SageMaker's contract for batch inference, with the model's containers run one after the other.
 
-Every payload of the job goes through one process per container, whatever the request's instance count. Choices where
-the service's behaviour is not documented: outputs are uploaded only after success; the reason of a failure is the
+The input files are shared out among the instances, each of which runs one process per container. Choices where the
+service's behaviour is not documented: outputs are uploaded only after success; the reason of a failure is the
 model's own error, where the service says "See job logs for more information".
 
 Source: Amazon SageMaker developer guide, "Use Batch Transform".
@@ -52,17 +52,19 @@ def run_transform_job(spec: JobSpec, context: JobContext, log: JobLog, stop: thr
     plan = plan_transform(request)
     target = parse_s3_uri(request["TransformOutput"]["S3OutputPath"])
     started = time.time()
-    servers = [
-        plan_server(spec, context, log, container, number=number)
+    shares = _share_inputs(_download_inputs(spec, context), request)
+    hosts = [f"algo-{number}" for number in range(1, len(shares) + 1)]
+    stages = [
+        [plan_server(spec, context, log, container, number=number, host=host) for host in hosts]
         for number, container in enumerate(spec.containers, start=1)
     ]
-    inputs = _download_inputs(spec, context)
-    payloads = spec.directory / "payloads-0"
-    count = _write_payloads(plan, inputs, payloads)
-    log.add("algo-1", f"Batch transform of {len(inputs)} file(s) in {count} payload(s)")
-    for number, server in enumerate(servers, start=1):
-        answers = spec.directory / f"payloads-{number}"
-        reason = _run_server(server, payloads, answers, context, log, stop)
+    payloads = [spec.directory / f"payloads-0-{host}" for host in hosts]
+    for host, share, path in zip(hosts, shares, payloads, strict=True):
+        count = _write_payloads(plan, share, path)
+        log.add(host, f"Batch transform of {len(share)} file(s) in {count} payload(s)")
+    for number, servers in enumerate(stages, start=1):
+        answers = [spec.directory / f"payloads-{number}-{host}" for host in hosts]
+        reason = _run_servers(servers, payloads, answers, context, log, stop)
         if stop.is_set():
             log.flush()
             return JobOutcome("Stopped", None, None, log.tail, {"TransformStartTime": started})
@@ -71,10 +73,18 @@ def run_transform_job(spec: JobSpec, context: JobContext, log: JobLog, stop: thr
             return JobOutcome("Failed", reason, None, log.tail, {"TransformStartTime": started})
         payloads = answers
     results = spec.directory / "results"
-    _write_results(plan, inputs, payloads, results)
+    for share, path in zip(shares, payloads, strict=True):
+        _write_results(plan, share, path, results)
     upload_tree(context.s3, results, target)
     log.flush()
     return JobOutcome("Completed", None, None, log.tail, {"TransformStartTime": started})
+
+
+def _share_inputs(inputs: list[_Input], request: Mapping[str, Any]) -> list[list[_Input]]:
+    """The files of each instance: one file goes to one instance (documented); none stays without a file."""
+    wanted = int((request.get("TransformResources") or {}).get("InstanceCount") or 1)
+    count = max(1, min(wanted, len(inputs)))
+    return [inputs[first::count] for first in range(count)]
 
 
 def _download_inputs(spec: JobSpec, context: JobContext) -> list[_Input]:
@@ -123,23 +133,36 @@ def _write_payloads(plan: TransformPlan, inputs: list[_Input], path: Path) -> in
     return count
 
 
-def _run_server(
-    server: ModelServer, payloads: Path, answers: Path, context: JobContext, log: JobLog, stop: threading.Event
+def _run_servers(
+    servers: list[ModelServer],
+    payloads: list[Path],
+    answers: list[Path],
+    context: JobContext,
+    log: JobLog,
+    stop: threading.Event,
 ) -> str | None:
-    """Send all payloads through one container; the reason if it failed."""
-    server.place_payloads(payloads)
+    """Send each instance's payloads through its copy of one container, all at once; the reason if one failed."""
+    for server, path in zip(servers, payloads, strict=True):
+        server.place_payloads(path)
     end = run_instances(
-        [server.plan(context)], log, stop=stop, max_runtime_seconds=None, grace_seconds=context.stop_grace_seconds
+        [server.plan(context) for server in servers],
+        log,
+        stop=stop,
+        max_runtime_seconds=None,
+        grace_seconds=context.stop_grace_seconds,
     )
     if stop.is_set():
         return None
     if end.failure is None:
-        server.take_answers(answers)
+        for server, path in zip(servers, answers, strict=True):
+            server.take_answers(path)
         return None
+    host, failed = end.failure
+    server = next(one for one in servers if one.container.host == host)
     text = server.container.read_text("/opt/ml/output/failure", _FAILURE_CHARACTERS)
     if text is None:
-        _, failed = end.failure
-        text = describe_failure(server.argv, failed, host=None, log_tail=log.tail, isolation=context.isolation)
+        where = host if len(servers) > 1 else None
+        text = describe_failure(server.argv, failed, host=where, log_tail=log.tail, isolation=context.isolation)
     if not text.startswith(("ClientError", "AlgorithmError")):
         text = f"AlgorithmError: {text}"
     return shorten_reason(text)

@@ -74,6 +74,38 @@ def test_every_file_below_the_prefix_becomes_a_file_with_out_at_its_end(run: Run
     assert storage.get("out/empty.csv.out") == b""
 
 
+def test_several_instances_share_the_files(run: Run, storage: Storage, log: RecordedLog) -> None:
+    model = container(storage, {"factor.txt": "2", "code/inference.py": DOUBLER})
+    second = container(storage, {"factor.txt": "3", "code/inference.py": DOUBLER})
+    for number in range(5):
+        storage.put(f"in/{number}.csv", f"{number},1\n")
+    resources = {"InstanceType": "ml.m5.large", "InstanceCount": 2}
+    request = transform_request("s3://bucket/in", TransformResources=resources)
+    outcome = run("Transform", request, containers=(model, second))
+    assert outcome.status == "Completed", outcome
+    # Both containers' models are the second one's: the same address was written twice.
+    assert [storage.get(f"out/{number}.csv.out") for number in range(5)] == [
+        f"{3 * 3 * (number + 1)}.0\n".encode() for number in range(5)
+    ]
+    said = [line for line in log.lines if line.startswith("Batch transform of")]
+    assert sorted(said) == [
+        "Batch transform of 2 file(s) in 2 payload(s)",
+        "Batch transform of 3 file(s) in 3 payload(s)",
+    ]
+    assert {stream.rpartition("/")[2].rpartition("-")[0] for stream in log.streams} == {"algo-1", "algo-2"}
+
+
+def test_an_instance_that_fails_fails_the_job_and_nothing_is_uploaded(run: Run, storage: Storage) -> None:
+    model = container(storage, {"factor.txt": "2", "code/inference.py": DOUBLER})
+    storage.put("in/a.csv", "1,2\n")
+    storage.put("in/b.csv", "cat\n")
+    resources = {"InstanceType": "ml.m5.large", "InstanceCount": 9}
+    outcome = run("Transform", transform_request("s3://bucket/in", TransformResources=resources), containers=(model,))
+    assert outcome.status == "Failed"
+    assert "could not convert string to float" in str(outcome.failure_reason)
+    assert storage.keys("out/") == []
+
+
 def test_filters_and_joins_reach_the_output(run: Run, storage: Storage) -> None:
     model = container(storage, {"factor.txt": "10", "code/inference.py": DOUBLER})
     uri = storage.put("in/a.csv", "id1,1\nid2,2\n")
