@@ -14,6 +14,7 @@ from airflow_sm_pipelines.compiler.cache import DefinitionCache, are_uploads_pre
 from airflow_sm_pipelines.compiler.child_environment import is_loopback_endpoint, plan_child_environment
 from airflow_sm_pipelines.compiler.fingerprint import file_digest, folder_digest, json_digest
 from airflow_sm_pipelines.compiler.interpreter import find_interpreter
+from airflow_sm_pipelines.compiler.metadata import parse_metadata
 from airflow_sm_pipelines.compiler.reference import parse_reference, read_script
 from airflow_sm_pipelines.environments import default_cache_dir
 from airflow_sm_pipelines.exceptions import (
@@ -98,6 +99,8 @@ def compile_pipeline(
     cache_dir = cache_dir or default_cache_dir(os.environ)
     python = find_interpreter(script, source, interpreter=interpreter, cache_dir=cache_dir, log=log)
     env = plan_child_environment(os.environ, aws_environment=aws_environment, region=region)
+    metadata = parse_metadata(source, path=script)
+    project_root = metadata.project_root if metadata else None
 
     content: JsonObject = {
         "folder": folder_digest(script.parent),
@@ -129,6 +132,7 @@ def compile_pipeline(
         "protocol": _PROTOCOL,
         **content,
         "script": str(script),
+        "project_root": str(project_root) if project_root else None,
         "name_seed": json_digest(content),
     }
     folder = working_folder or script.parent

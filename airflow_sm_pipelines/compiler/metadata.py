@@ -23,14 +23,16 @@ _EXAMPLE = '# /// script\n# dependencies = ["sagemaker>=2.257,<3"]\n# ///'
 
 @dataclass(frozen=True, slots=True)
 class ScriptMetadata:
-    """What a script needs: requirements, a ``requires-python``, and whether it runs in the interpreter that runs us.
+    """What a script needs: requirements, a ``requires-python``, and what our table ``[tool.sm-pipelines]`` says.
 
-    ``uses_current_interpreter`` comes from ``[tool.sm-pipelines] interpreter = "current"``.
+    :param uses_current_interpreter: ``interpreter = "current"``: it runs in the interpreter that runs us.
+    :param project_root: ``project-root = "../.."``: the folder its imports start from, beside its own.
     """
 
     dependencies: tuple[str, ...]
     requires_python: str | None = None
     uses_current_interpreter: bool = False
+    project_root: Path | None = None
 
 
 def parse_metadata(source: str, *, path: Path) -> ScriptMetadata | None:
@@ -81,9 +83,24 @@ def _metadata_of(table: dict[str, Any], path: Path) -> ScriptMetadata:
         raise ScriptMetadataError(f"{path}: `requires-python` in the inline metadata is not a string.")
     tools = table.get("tool", {})
     ours = tools.get("sm-pipelines", {}) if isinstance(tools, dict) else {}
-    interpreter = ours.get("interpreter") if isinstance(ours, dict) else ours
+    ours = ours if isinstance(ours, dict) else {"interpreter": ours}
+    interpreter = ours.get("interpreter")
     if interpreter not in (None, "current"):
         raise ScriptMetadataError(
             f"{path}: [tool.sm-pipelines] interpreter is {interpreter!r}; it may be 'current' or absent."
         )
-    return ScriptMetadata(tuple(dependencies), requires_python, interpreter == "current")
+    return ScriptMetadata(
+        tuple(dependencies), requires_python, interpreter == "current", _project_root(ours.get("project-root"), path)
+    )
+
+
+def _project_root(given: object, path: Path) -> Path | None:
+    if given is None:
+        return None
+    root = (path.parent / given).resolve() if isinstance(given, str) else None
+    if root is None or not root.is_dir():
+        raise ScriptMetadataError(
+            f"{path}: [tool.sm-pipelines] project-root is {given!r}; it names a folder, seen from the script's, "
+            f"such as '../..'{'' if root is None else f', and there is no {root}'}."
+        )
+    return root

@@ -50,8 +50,12 @@ def test_a_block_of_another_kind_is_not_ours():
         ('# /// script\n# dependencies = "sagemaker"\n# ///\n', "not a list of strings"),
         ("# /// script\n# requires-python = 3.11\n# ///\n", "`requires-python`"),
         ('# /// script\n# [tool.sm-pipelines]\n# interpreter = "/usr/bin/python"\n# ///\n', "'current' or absent"),
+        (
+            '# /// script\n# [tool.sm-pipelines]\n# project-root = "../none"\n# ///\n',
+            r"such as '\.\./\.\.', and there is no ",
+        ),
     ],
-    ids=["no end", "two blocks", "no TOML", "a string", "a float", "an interpreter's path"],
+    ids=["no end", "two blocks", "no TOML", "a string", "a float", "an interpreter's path", "no folder"],
 )
 def test_metadata_that_cannot_be_read_is_refused_with_its_place(source: str, said: str):
     with pytest.raises(ScriptMetadataError, match=said):

@@ -43,9 +43,13 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
             raise BuildError("protocol", f"The worker speaks protocol {PROTOCOL}, not {request.get('protocol')}.")
         sys.argv = [str(script)]
         sys.path.insert(0, str(script.parent))
+        own_folders = [script.parent]
+        if root := request["project_root"]:
+            sys.path.insert(1, root)
+            own_folders.append(Path(root))
         keep_folder_clean(script.parent)
         files = FileRecorder(script.parent)
-        variables = record_variables(script.parent)
+        variables = record_variables(own_folders)
         guard_network()
         sdk = load_sdk()
         aws = AwsCalls()

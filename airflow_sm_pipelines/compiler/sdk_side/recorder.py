@@ -47,10 +47,10 @@ class FileRecorder:
         return found
 
 
-def record_variables(folder: Path) -> dict[str, str | None]:
+def record_variables(folders: list[Path]) -> dict[str, str | None]:
     """Note the environment variables that the user's own code reads, with digests of their values, as it runs."""
     read: dict[str, str | None] = {}
-    prefix = str(folder) + os.sep
+    prefixes = tuple(str(folder) + os.sep for folder in folders)
     # Where os.getenv() and os.environ.get() are defined; "<frozen" from Python 3.11 on.
     lookup_files = (os.__file__, str(sys.modules["_collections_abc"].__file__), "<frozen")
     parent_class: Any = type(os.environ)
@@ -60,7 +60,7 @@ def record_variables(folder: Path) -> dict[str, str | None]:
             frame = sys._getframe(1)
             while frame.f_back is not None and frame.f_code.co_filename.startswith(lookup_files):
                 frame = frame.f_back
-            is_users = frame.f_code.co_filename.startswith(prefix)
+            is_users = frame.f_code.co_filename.startswith(prefixes)
             if is_users and isinstance(key, str):
                 read.setdefault(key, None)
             value = super().__getitem__(key)
