@@ -8,14 +8,17 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import threading
 import time
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+import yaml
 
 from airflow_sm_pipelines.hooks.calls import PipelineCalls
 from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
@@ -30,10 +33,16 @@ if TYPE_CHECKING:
 
 ROLE = "arn:aws:iam::123456789012:role/SageMakerExecution"
 RARELY = 3600.0
-PATTERN = {
-    "source": ["aws.sagemaker"],
-    "detail-type": ["SageMaker Model Building Pipeline Execution Status Change"],
-}
+
+
+class Template(yaml.SafeLoader):
+    """Reads CloudFormation's short tags as their text."""
+
+
+Template.add_multi_constructor("!", lambda loader, _, node: loader.construct_scalar(node))
+(TEMPLATE,) = re.findall(r"```yaml\n(.*?)```", (Path(__file__).parents[2] / "docs/waiting.md").read_text(), re.DOTALL)
+RESOURCES = yaml.load(TEMPLATE, Template)["Resources"]  # noqa: S506 - a safe loader
+PATTERN = RESOURCES["Rule"]["Properties"]["EventPattern"]
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +170,14 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         monkeypatch.setattr(owner, method, noted)
     return made
+
+
+def test_the_template_of_the_page_lets_its_rule_and_nobody_else_send_to_its_queue() -> None:
+    (statement,) = RESOURCES["Policy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": "Rule.Arn"}}
+    assert RESOURCES["Policy"]["Properties"]["Queues"] == ["Queue"]
+    assert RESOURCES["Rule"]["Properties"]["Targets"] == [{"Id": "queue", "Arn": "Queue.Arn"}]
 
 
 def test_an_event_brings_the_look_that_sees_the_end(
