@@ -1,7 +1,6 @@
 """Wait for an execution by EventBridge's events instead of looking at it again and again.
 
-Nothing in the DAG says so but the connection, ``aws_events``, whose extra names the queue of events; docs/waiting.md tells
-how to make it.
+The DAG only names a connection, ``aws_events``, whose extra names the queue of events; see docs/waiting.md.
 """
 
 from airflow.sdk import DAG, Param
