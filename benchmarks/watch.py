@@ -26,8 +26,8 @@ PROBE = Path(__file__).parent / "cases" / "watch_probe.py"
 THEIRS = ["apache-airflow==3.3.2", "apache-airflow-providers-amazon[aiobotocore]==9.39.0"]
 PIPELINES = 20
 WAITER_DELAY = 30
-ENDS_AFTER = (45.0, 105.0)
-SETTLED = (10.0, 40.0)
+ENDS_AFTER = (40.0, 95.0)
+SETTLED = (5.0, 35.0)
 STARTED_WITHIN = 75.0
 THROTTLE = 5.0
 
