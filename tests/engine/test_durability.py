@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
 import os
 import random
 import signal
@@ -11,13 +13,14 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_sm_pipelines.engine import Engine
 from airflow_sm_pipelines.engine.store.schema import MIGRATIONS
 from airflow_sm_pipelines.exceptions import LocalEndpointError
+from tests.engine import crash_child
 from tests.engine.fake_world import Gate, World, definition_text, processing, run_until_stopped, wait_until
 
 if TYPE_CHECKING:
@@ -55,7 +58,7 @@ def run_and_kill(
     return lines + [line for line in rest.splitlines(keepends=True) if line.endswith("\n")]
 
 
-def check_nothing_is_lost(directory: Path, lines: list[str]) -> None:
+def check_nothing_is_lost(directory: Path, lines: list[str], *, kills: int = 1) -> None:
     """Every acknowledged execution is there, goes on, and ends as if nothing had happened."""
     world = World(directory)
     world.open()
@@ -68,15 +71,18 @@ def check_nothing_is_lost(directory: Path, lines: list[str]) -> None:
             assert world.start(ClientRequestToken=token) == arn, "the token still means this execution"
         request = {"ModelPackageGroupName": "group", "MaxResults": 100}
         packages = 0
-        while True:
+        for summary in list_executions(world):
+            assert world.finish(summary["PipelineExecutionArn"]) == "Succeeded"
+        while lines:
             answer = world.engine.call("ListModelPackages", request)
             packages += len(answer["ModelPackageSummaryList"])
             if "NextToken" not in answer:
                 break
             request["NextToken"] = answer["NextToken"]
-        # One execution more than was acknowledged may have been recorded before its answer was written.
+        # For each kill, one execution more than was acknowledged may have been recorded before its answer was written.
         executions = {line.split()[1] for line in lines}
-        assert packages - len(executions) in (0, 1)
+        assert not lines or packages == len(list_executions(world))
+        assert 0 <= len(list_executions(world)) - len(executions) <= kills
     finally:
         world.engine.stop()
 
@@ -110,24 +116,60 @@ def test_kill_9_at_any_moment_loses_nothing_acknowledged(tmp_path: Path, seed: i
     check_nothing_is_lost(tmp_path, lines)
 
 
+def list_executions(world: World) -> list[dict[str, Any]]:
+    """All executions of the pipeline, if there is one."""
+    found: list[dict[str, Any]] = []
+    if not world.engine.call("ListPipelines", {})["PipelineSummaries"]:
+        return found
+    request: dict[str, Any] = {"PipelineName": "demo", "MaxResults": 100}
+    while True:
+        answer = world.engine.call("ListPipelineExecutions", request)
+        found += answer["PipelineExecutionSummaries"]
+        if "NextToken" not in answer:
+            return found
+        request["NextToken"] = answer["NextToken"]
+
+
+def fork_and_kill(directory: Path, *, life: int, seconds: float) -> list[str]:
+    """Run an engine in a process forked from a server that has everything imported, kill -9 it after a while."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.engine.crash_child"])
+    reader, writer = context.Pipe(duplex=False)
+    child = context.Process(target=crash_child.send_lines, args=(str(directory), life, writer))
+    child.start()
+    writer.close()
+    lines: list[str] = []
+    assert reader.poll(60), "the engine's process began"
+    assert reader.recv() == "begun"
+    # The moment of death is what is being varied, from before the database is opened.
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0 and reader.poll(left):
+        lines.append(reader.recv())
+    os.kill(child.pid or 0, signal.SIGKILL)
+    child.join(10)
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            lines.append(reader.recv())
+    return lines
+
+
 @pytest.mark.slow
-def test_kill_9_again_and_again_on_one_directory_loses_nothing_acknowledged(tmp_path: Path) -> None:
-    chance = random.Random(7)
-    lines: dict[str, None] = {}
-    for _ in range(10):
-        known = len(lines)
-        wanted = known + chance.randint(1, 10)
-        lines.update(
-            dict.fromkeys(
-                run_and_kill(
-                    tmp_path,
-                    "flood",
-                    when=lambda seen, wanted=wanted: len(seen) >= wanted,  # type: ignore[misc]
-                    delay_seconds=chance.uniform(0, 0.1),
-                )
-            )
-        )
-    check_nothing_is_lost(tmp_path, list(lines))
+@pytest.mark.timeout(3600)
+def test_kill_9_at_a_hundred_random_moments_loses_nothing_acknowledged(tmp_path: Path) -> None:
+    seed = int(os.environ.get("SM_PIPELINES_KILL_SEED", "7"))
+    chance = random.Random(seed)
+    kills = int(os.environ.get("SM_PIPELINES_KILLS", "100"))
+    acknowledged = 0
+    for directory in (tmp_path / str(number) for number in range(-(-kills // 10))):
+        directory.mkdir()
+        lines: dict[str, None] = {}
+        for life in range(min(10, kills)):
+            # From amid the opening of the database to amid a crowd of executions.
+            lines.update(dict.fromkeys(fork_and_kill(directory, life=life, seconds=chance.uniform(0.005, 0.25))))
+        print(f"seed {seed}, {directory.name}: {len(lines)} executions")
+        acknowledged += len(lines)
+        check_nothing_is_lost(directory, list(lines), kills=10)
+    assert acknowledged > kills
 
 
 def test_an_execution_goes_on_after_an_orderly_stop_of_the_engine(tmp_path: Path) -> None:
