@@ -284,8 +284,7 @@ def test_experiments_trials_and_components_are_made_changed_connected_and_delete
 
 def test_a_job_goes_into_the_trial_that_its_request_names(sagemaker: Any, ended: str) -> None:
     config = {"ExperimentName": PIPELINE, "TrialName": ended, "TrialComponentDisplayName": "alone"}
-    arguments = training_arguments(1, ExperimentConfig=config)
-    sagemaker.create_training_job(TrainingJobName="alone", **arguments)
+    sagemaker.create_training_job(TrainingJobName="alone", **training_arguments(1, ExperimentConfig=config))
     assert sagemaker.describe_trial_component(TrialComponentName="alone-aws-training-job")["DisplayName"] == "alone"
     assert len(sagemaker.list_trial_components(TrialName=ended)["TrialComponentSummaries"]) == 3
     with pytest.raises(ClientError, match="Trial 'nothing' does not exist"):
@@ -294,3 +293,22 @@ def test_a_job_goes_into_the_trial_that_its_request_names(sagemaker: Any, ended:
         )
     with pytest.raises(ClientError, match="Could not find requested job"):
         sagemaker.describe_training_job(TrainingJobName="lost")
+
+
+def test_spot_and_other_settings_without_a_local_meaning_are_accepted_and_shown(sagemaker: Any, ended: str) -> None:
+    settings = {
+        "EnableManagedSpotTraining": True,
+        "StoppingCondition": {"MaxRuntimeInSeconds": 600, "MaxWaitTimeInSeconds": 1200},
+        "CheckpointConfig": {"S3Uri": "s3://experiments/checkpoints"},
+        "EnableNetworkIsolation": False,
+        "ProfilerConfig": {"DisableProfiler": True},
+        "RetryStrategy": {"MaximumRetryAttempts": 2},
+    }
+    sagemaker.create_training_job(TrainingJobName="spot", **training_arguments(1, **settings))
+    sagemaker.get_waiter("training_job_completed_or_stopped").wait(
+        TrainingJobName="spot", WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+    )
+    described = sagemaker.describe_training_job(TrainingJobName="spot")
+    assert described["TrainingJobStatus"] == "Completed", described.get("FailureReason")
+    assert {name: described[name] for name in settings} == settings
+    assert 1 <= described["BillableTimeInSeconds"] <= described["TrainingTimeInSeconds"]

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import tarfile
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from airflow_sm_pipelines.engine.jobs import JobOutcome
+from airflow_sm_pipelines.engine.jobs import ImageCatalog, ImageEntry, JobContext, JobOutcome
 from tests.engine.jobs.conftest import IMAGE, Storage
 
 Run = Callable[..., JobOutcome]
@@ -146,6 +148,33 @@ def test_the_configuration_files_are_those_of_the_service(run: Run, storage: Sto
     assert resources["instance_groups"] == [
         {"instance_group_name": "homogeneousCluster", "instance_type": "ml.m5.large", "hosts": ["algo-1"]}
     ]
+
+
+@pytest.mark.parametrize(
+    "repository",
+    [
+        "sagemaker-scikit-learn:1.2-1-cpu-py3",
+        "sagemaker-xgboost:1.7-1",
+        "pytorch-training:2.3-cpu-py311",
+        "tensorflow-training:2.14-cpu-py310",
+        "huggingface-pytorch-training:2.1-transformers4.36-gpu-py310",
+        "my-team/my-image:7",
+    ],
+)
+def test_script_mode_is_the_same_in_every_frameworks_image(
+    run: Run, storage: Storage, context: JobContext, repository: str
+) -> None:
+    """Only the environment differs, which here is that of the tests for all of them."""
+    catalog = ImageCatalog([ImageEntry("*", interpreter=sys.executable)])
+    script = "import os, sys; open(os.environ['SM_MODEL_DIR'] + '/argv', 'w').write(' '.join(sys.argv[1:]))"
+    request = script_request(storage, {"train.py": script}, parameters={"depth": 3})
+    request["AlgorithmSpecification"]["TrainingImage"] = f"123456789012.dkr.ecr.us-east-1.amazonaws.com/{repository}"
+    outcome = run("Training", request, context=replace(context, images=catalog))
+    assert outcome.status == "Completed", outcome
+    with tarfile.open(fileobj=io.BytesIO(storage.get("models/training-job/output/model.tar.gz"))) as tar:
+        member = tar.extractfile("argv")
+        assert member is not None
+        assert member.read() == b"--depth 3"
 
 
 def test_a_failing_script_is_reported_as_the_toolkit_does(run: Run, storage: Storage) -> None:
