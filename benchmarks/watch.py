@@ -1,9 +1,9 @@
 """What waiting for many executions costs a triggerer: our watcher beside the amazon provider's trigger.
 
-Every wait runs at the default interval, in one process per case, on an endpoint that counts. Executions end within
-a minute and a half after each has been looked at once: the provider's triggers take most of a minute to make their clients, and
-would else miss their own interval, and make fewer calls than they should. All cases run at once, so that the whole
-takes about as long as the waits. Theirs runs in an environment of its own, with aiobotocore.
+Every wait runs at the default interval, in one process per case, on an endpoint that counts. Executions end within a
+minute and a half after each has been looked at once: the provider's triggers take most of a minute to make their
+clients, and would else miss their own interval, and make fewer calls than they should. All cases run at once, so that
+the whole takes about as long as the waits. Theirs runs in an environment of its own, with aiobotocore.
 """
 
 from __future__ import annotations
