@@ -30,6 +30,8 @@ def airflow(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     folder = tmp_path_factory.mktemp("airflow")
     with served_endpoint(folder / "sagemaker") as url:
         environment = child_environment({}, url, "us-east-1")
+        extra = {"events_queue": "airflow-sagemaker-events"}
+        environment["AIRFLOW_CONN_AWS_EVENTS"] = json.dumps({"conn_type": "aws", "extra": extra})
         with AirflowCluster(folder / "home", dags=repository / "dags", environment=environment) as cluster:
             yield cluster
 
@@ -105,19 +107,22 @@ def test_callback_steps_and_ended_executions_start_dags_and_no_token_is_shown(ai
     aws |= {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
     sqs, events, sagemaker = (boto3.client(name, **aws) for name in ("sqs", "events", "sagemaker"))
     callbacks = sqs.create_queue(QueueName="sagemaker-callbacks")["QueueUrl"]
-    ended = sqs.create_queue(QueueName="sagemaker-ended")["QueueUrl"]
-    target = sqs.get_queue_attributes(QueueUrl=ended, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     kind = "SageMaker Model Building Pipeline Execution Status Change"
     events.put_rule(Name="ended", EventPattern=json.dumps({"source": ["aws.sagemaker"], "detail-type": [kind]}))
-    events.put_targets(Rule="ended", Targets=[{"Id": "queue", "Arn": target}])
+    for name in ("sagemaker-ended", "airflow-sagemaker-events"):
+        url = sqs.create_queue(QueueName=name)["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        events.put_targets(Rule="ended", Targets=[{"Id": name, "Arn": arn}])
     sagemaker.create_pipeline(
         PipelineName="counting",
         RoleArn="arn:aws:iam::123456789012:role/SageMakerExecution",
         PipelineDefinition=counting(callbacks, {"lines": "abc"}),
     )
+    good = sagemaker.start_pipeline_execution(PipelineName="counting")["PipelineExecutionArn"]
+    waiting = f"/dags/wait_by_events/dagRuns/{airflow.trigger('wait_by_events', {'execution_arn': good})}"
+    airflow.wait_for(lambda: said(airflow, "Events of executions come"), "the first event", timeout_seconds=240)
     for dag_id in ("answer_callbacks", "after_pipeline"):
         airflow.wait_for(partial(is_unpaused, airflow, dag_id), f"{dag_id} to be parsed", timeout_seconds=90)
-    good = sagemaker.start_pipeline_execution(PipelineName="counting")["PipelineExecutionArn"]
 
     def steps_of(arn: str) -> list[dict[str, Any]]:
         found = sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=arn)["PipelineExecutionSteps"]
@@ -140,11 +145,42 @@ def test_callback_steps_and_ended_executions_start_dags_and_no_token_is_shown(ai
     path = f"/dags/after_pipeline/dagRuns/{quote(runs[0])}"
     assert xcom(airflow, path, "report", "return_value") == [good]
 
+    assert airflow.wait_for(lambda: ended_state(airflow, waiting), "the wait to end", timeout_seconds=60) == "success"
+
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+
+    def is_empty() -> bool:
+        found = sqs.get_queue_attributes(QueueUrl=callbacks, AttributeNames=names)["Attributes"]
+        return set(found.values()) == {"0"}
+
+    airflow.wait_for(is_empty, "the messages to be deleted, their events being stored", timeout_seconds=30)
     kept = b"".join(path.read_bytes() for path in airflow.home.glob("airflow.db*"))
     assert b"sealed:" in kept
     assert token.encode() not in kept
     for log in airflow.home.rglob("*.log"):
         assert token not in log.read_text(errors="replace"), log
+
+
+def test_of_mapped_runs_no_more_than_the_limit_are_under_way_though_they_are_deferred(airflow: AirflowCluster) -> None:
+    items = [{"name": f"item-{number}", "values": [number, number + 1]} for number in range(5)]
+    run_id = airflow.trigger("parallel_by_mapping", {"items": items})
+    path = f"/dags/parallel_by_mapping/dagRuns/{run_id}"
+    state = airflow.wait_for(lambda: ended_state(airflow, path), "the run to end", timeout_seconds=400)
+    assert state == "success", airflow.log_tails()
+    client = boto3.client(
+        "sagemaker",
+        endpoint_url=airflow.environment["AWS_ENDPOINT_URL"],
+        region_name="us-east-1",
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+    )
+    listed = client.list_pipeline_executions(PipelineName="parallel-by-mapping")["PipelineExecutionSummaries"]
+    spans = []
+    for entry in listed:
+        found = client.describe_pipeline_execution(PipelineExecutionArn=entry["PipelineExecutionArn"])
+        spans.append((found["CreationTime"], found["LastModifiedTime"]))
+    assert len(spans) == 5
+    assert max(sum(start <= moment < end for start, end in spans) for moment, _ in spans) <= 2
 
 
 def is_unpaused(airflow: AirflowCluster, dag_id: str) -> bool:
@@ -156,6 +192,11 @@ def is_unpaused(airflow: AirflowCluster, dag_id: str) -> bool:
             raise
         return False
     return True
+
+
+def said(airflow: AirflowCluster, text: str) -> bool:
+    """Whether any log of Airflow's holds the text."""
+    return any(text in path.read_text(errors="replace") for path in airflow.home.rglob("*.log"))
 
 
 def counting(queue: str, arguments: dict[str, Any]) -> str:
