@@ -33,7 +33,13 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.definition.json_value import JsonObject
 
-_AWS_DNS_SUFFIXES = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".api.amazonwebservices.com.cn", ".c2s.ic.gov")
+_AWS_DNS_SUFFIXES = (
+    *(".amazonaws.com", ".api.aws"),  # aws, aws-us-gov
+    *(".amazonaws.com.cn", ".api.amazonwebservices.com.cn"),  # aws-cn
+    *(".amazonaws.eu", ".api.amazonwebservices.eu"),  # aws-eusc
+    *(".c2s.ic.gov", ".sc2s.sgov.gov", ".cloud.adc-e.uk", ".csp.hci.ic.gov"),  # aws-iso, -iso-b, -iso-e, -iso-f
+)
+"""Source: ``dnsSuffix`` of every partition in botocore's ``endpoints.json``."""
 _SERVICES_OF_SCRIPTS = ("s3", "sagemaker", "sts", "iam", "lambda", "logs", "ecr")
 
 

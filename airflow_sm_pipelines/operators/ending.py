@@ -60,15 +60,19 @@ def publish_assets(context: Context, assets: Mapping[str, str], result: Mapping[
 def raise_failure(
     hook: SageMakerPipelinesHook, report: ExecutionReport, *, on_retry: str, log_lines: int, log: Logger
 ) -> NoReturn:
-    """Fail the task for an execution that counts as failed, with the last lines of its jobs.
+    """Fail the task for an execution that counts as failed, with the last lines of its jobs and where the
+    others are.
 
     :raises AirflowFailException: where a retry could do nothing about it.
     :raises PipelineExecutionFailedError: otherwise.
     """
     from airflow_sm_pipelines.hooks.job_logs import read_log_tails
+    from airflow_sm_pipelines.operators.link_addresses import resolve_step_logs
 
     tails = read_log_tails(hook, report.failed_steps, max_lines=log_lines, warn=log.warning)
     message = render_failure(report, log_tails=tails)
+    for name, url in resolve_step_logs(hook, report.failed_steps).items():
+        message += f"\n  All lines of step '{name}': {url}"
     if on_retry == "fail":
         raise_final(message)
     if on_retry == "resume" and not is_resumable(report):

@@ -19,8 +19,10 @@ from airflow_sm_pipelines.links.console import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
-    from airflow_sm_pipelines.hooks.reports import ExecutionReport
+    from airflow_sm_pipelines.hooks.reports import ExecutionReport, StepReport
 
 
 def resolve_pipeline_links(
@@ -40,17 +42,27 @@ def resolve_pipeline_links(
 
 def resolve_logs_link(hook: SageMakerPipelinesHook, report: ExecutionReport) -> dict[str, str]:
     """The link to the logs of the first step that failed, or else of the last step that ran a job."""
-    steps = report.failed_steps or tuple(reversed(report.steps))
-    arn = next((step.job_arn for step in steps if resolve_log_location(step.job_arn)), None)
-    location = resolve_log_location(arn)
-    if arn is None or location is None:
-        return {}
+    for step in report.failed_steps or tuple(reversed(report.steps)):
+        if resolve_log_location(step.job_arn):
+            url = _logs_url(hook, step)
+            return {LOGS_LINK_KEY: url} if url else {}
+    return {}
+
+
+def resolve_step_logs(hook: SageMakerPipelinesHook, steps: Iterable[StepReport]) -> dict[str, str]:
+    """Where the logs of each step's job are shown, by step name; a job whose logs are shown nowhere is left out."""
+    found = {step.name: _logs_url(hook, step) for step in steps}
+    return {name: url for name, url in found.items() if url}
+
+
+def _logs_url(hook: SageMakerPipelinesHook, step: StepReport) -> str | None:
+    location = resolve_log_location(step.job_arn)
+    if step.job_arn is None or location is None:
+        return None
     if hook.is_aws_endpoint:
-        url = make_logs_url(*location, region=hook.conn_region_name, partition=hook.conn_partition)
-    else:
-        console = os.environ.get(CONSOLE_VARIABLE)
-        url = make_endpoint_logs_url(console, arn) if console and location[1] else None
-    return {LOGS_LINK_KEY: url} if url else {}
+        return make_logs_url(*location, region=hook.conn_region_name, partition=hook.conn_partition)
+    console = os.environ.get(CONSOLE_VARIABLE)
+    return make_endpoint_logs_url(console, step.job_arn) if console and location[1] else None
 
 
 def _pipeline_url(

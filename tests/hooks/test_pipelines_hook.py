@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import botocore.session
 import pytest
 
 from airflow_sm_pipelines import exceptions
@@ -116,8 +117,14 @@ def test_a_loopback_endpoint_is_not_aws(fake: FakeSageMaker, hook: SageMakerPipe
 def test_the_aws_endpoint_is_aws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
-    for region in ("us-east-1", "cn-north-1", "us-gov-west-1"):
-        assert SageMakerPipelinesHook(aws_conn_id=None, region_name=region).is_aws_endpoint, region
+    session = botocore.session.get_session()
+    partitions = {"aws", "aws-cn", "aws-us-gov", "aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f", "aws-eusc"}
+    assert partitions <= set(session.get_available_partitions())
+    for partition in session.get_available_partitions():
+        region = session.get_available_regions("s3", partition)[0]
+        hook = SageMakerPipelinesHook(aws_conn_id=None, region_name=region)
+        assert hook.is_aws_endpoint, hook.conn_client_meta.endpoint_url
+        assert hook.conn_partition == partition
 
 
 @pytest.mark.parametrize(

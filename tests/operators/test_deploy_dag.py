@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.airflow_fakes import DEFINITION
+from tests.airflow_fakes import DEFINITION, Fault
 
 if TYPE_CHECKING:
     from tests.airflow_fakes import FakeSageMaker
@@ -16,13 +16,17 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 DAG_FILE = """
+from datetime import timedelta
+
 from airflow.sdk import DAG, chain, task
 from airflow_sm_pipelines import SageMakerDeployPipelineOperator, SageMakerRunPipelineOperator, pipeline_params
 
 with DAG("deploying", schedule=None, params=pipeline_params("definitions/train.json")) as dag:
     common = {"pipeline_name": "p", "role_arn": "arn:aws:iam::123456789012:role/Sage", "aliases": ["staging"]}
     create = SageMakerDeployPipelineOperator(task_id="create", pipeline="definitions/train.json", **common)
-    same = SageMakerDeployPipelineOperator(task_id="same", pipeline="definitions/train.json", **common)
+    same = SageMakerDeployPipelineOperator(
+        task_id="same", pipeline="definitions/train.json", trigger_rule="all_done", **common
+    )
     changed = SageMakerDeployPipelineOperator(
         task_id="changed", pipeline="s3://bucket/changed.json", tags={"team": "ml"}, **common
     )
@@ -41,12 +45,19 @@ with DAG("deploying", schedule=None, params=pipeline_params("definitions/train.j
         trigger_rule="all_done",
     )
 
+    refused = [
+        SageMakerRunPipelineOperator(
+            task_id=name, pipeline_name="r", retries=1, retry_delay=timedelta(0), trigger_rule="all_done"
+        )
+        for name in ("denied", "invalid", "quota")
+    ]
+
     @task
     def read(metric, everything):
         return [metric, everything["status"], everything["gone"]]
 
     read(run.output["metric"], run.output)
-    chain(create, same, changed, run, wrong, bad_parameter)
+    chain(create, *refused, same, changed, run, wrong, bad_parameter)
 """
 
 
@@ -59,6 +70,9 @@ def test_deploying_writes_only_what_changed(fake: FakeSageMaker, dag_runner: Dag
     dag_runner.write("definitions/train.json", json.dumps(DEFINITION, indent=1))
     dag_runner.write("definitions/wrong.json", json.dumps(wrong, indent=1))
     fake.objects["bucket/changed.json"] = json.dumps(changed).encode()
+    fake.add_pipeline("r")
+    for code in ("AccessDeniedException", "ValidationException", "ResourceLimitExceeded"):
+        fake.fail_next("StartPipelineExecution", Fault(code))
 
     result = dag_runner.test("deploying", conf={"MaxDepth": 7})
 
@@ -82,6 +96,12 @@ def test_deploying_writes_only_what_changed(fake: FakeSageMaker, dag_runner: Dag
     ]
     assert result.xcom("read") == [4.5, "Succeeded", None]
     assert "Output 'gone' could not be read from step 'Other': the step did not run" in result.output
+
+    # What no retry can mend is not retried; a full quota is.
+    assert [result.states[name] for name in ("denied", "invalid", "quota")] == ["failed", "failed", "success"]
+    starts = [request for request in fake.requests("StartPipelineExecution") if request["PipelineName"] == "r"]
+    assert len(starts) == 4
+    assert len(fake.executions_of("r")) == 1
 
     assert result.states["wrong"] == result.states["bad_parameter"] == "failed"
     assert "Did you mean 'Train'" in result.output

@@ -9,7 +9,7 @@ import pytest
 
 from airflow_sm_pipelines.hooks.reports import ExecutionReport, StepReport
 from airflow_sm_pipelines.links.console import SageMakerPipelineExecutionLink, make_logs_url, make_pipeline_url
-from airflow_sm_pipelines.operators.link_addresses import resolve_logs_link, resolve_pipeline_links
+from airflow_sm_pipelines.operators.link_addresses import resolve_logs_link, resolve_pipeline_links, resolve_step_logs
 from airflow_sm_pipelines.operators.naming import make_display_name
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/train/execution/abc"
@@ -44,7 +44,16 @@ def test_each_partition_has_its_console(partition: str, region: str, host: str) 
     ):
         assert url is not None
         assert url.startswith(f"https://{host}/")
-    assert make_pipeline_url("train", region=region, partition="aws-unknown") is None
+
+
+@pytest.mark.parametrize("partition", ["aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f", "aws-eusc", "aws-new"])
+@pytest.mark.parametrize("studio", [None, "d-1"])
+def test_a_partition_whose_console_is_not_known_here_has_no_links(partition: str, studio: str | None) -> None:
+    one = hook(partition=partition, region="us-iso-east-1")
+    assert resolve_pipeline_links(one, pipeline="train", execution_arn=ARN, studio_domain_id=studio) == {}
+    arn = f"arn:{partition}:sagemaker:us-iso-east-1:123456789012:training-job/t"
+    report = ExecutionReport(ARN, "Failed", steps=(StepReport("T", "Training", "Failed", job_arn=arn),))
+    assert resolve_logs_link(one, report) == {}
 
 
 def test_log_groups_are_quoted_as_the_cloudwatch_console_wants_them() -> None:
@@ -63,6 +72,17 @@ def test_no_link_leads_to_a_console_that_does_not_know_the_execution(monkeypatch
     assert resolve_pipeline_links(hook(is_aws=False), pipeline="p", execution_arn=ARN, studio_domain_id="d-1") == {}
     assert resolve_logs_link(hook(is_aws=False), report) == {}
     assert "TrainingJobs" in resolve_logs_link(hook(), report)["sagemaker_logs_link"]
+
+
+def test_each_failing_job_has_an_address_of_its_logs() -> None:
+    steps = tuple(
+        StepReport(name, "Training", "Failed", job_arn=f"arn:aws:sagemaker:us-east-1:1:{kind}/{name.lower()}")
+        for name, kind in (("A", "training-job"), ("B", "processing-job"), ("C", "model"))
+    )
+    found = resolve_step_logs(hook(), steps)
+    assert list(found) == ["A", "B"]
+    assert found["A"].endswith("TrainingJobs$3FlogStreamNameFilter$3Da")
+    assert found["B"].endswith("ProcessingJobs$3FlogStreamNameFilter$3Db")
 
 
 def test_an_endpoint_with_pages_of_its_own_is_linked(monkeypatch: pytest.MonkeyPatch) -> None:
