@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from airflow_sm_pipelines.engine.experiment_registry import add_job_component, end_job_component
 from airflow_sm_pipelines.engine.job_documents import (
@@ -33,11 +33,14 @@ from airflow_sm_pipelines.engine.tuning.tuning_run import TuningRun
 from airflow_sm_pipelines.engine.tuning.warm_start import read_parent_trials, require_parents
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from airflow_sm_pipelines.engine.job_directories import JobDirectories
+    from airflow_sm_pipelines.engine.jobs import JobContext
     from airflow_sm_pipelines.engine.services import EngineServices
 
+LogListener: TypeAlias = "Callable[[Sequence[tuple[int, str]]], None]"
+"""Gets lines of a job's log with their times."""
 ACTIVE_STATUSES = ("InProgress", "Stopping")
 
 
@@ -109,9 +112,10 @@ class JobHost:
                 add_job_component(self._store, self._arns, kind, record, request["ExperimentConfig"], now=now)
         return record
 
-    def run(self, kind: JobKind, name: str, stop: threading.Event) -> JobEnd:
+    def run(self, kind: JobKind, name: str, stop: threading.Event, *, on_log: LogListener | None = None) -> JobEnd:
         """Run a recorded job to its end; a job that has ended already is not run again.
 
+        :param on_log: gets the lines of its log while it runs.
         :raises Interrupted: if the engine shuts down meanwhile; the record stays active then.
         """
         from airflow_sm_pipelines.engine.jobs import JobSpec
@@ -142,7 +146,8 @@ class JobHost:
                 directory=directory,
                 containers=tuple(record.document.get("$containers", ())),
             )
-            outcome = self._services.run_job(spec, self._services.job_context(kind.log_group), stop)
+            context = _with_listener(self._services.job_context(kind.log_group), on_log)
+            outcome = self._services.run_job(spec, context, stop)
             if self._closing.is_set() and outcome.status != "Completed":
                 raise Interrupted
             self._directories.give_up(directory)
@@ -254,6 +259,18 @@ class JobHost:
         if record is None:
             raise LookupError(f"{kind.table_kind} '{name}' is gone.")
         return record
+
+
+def _with_listener(context: JobContext, on_log: LogListener | None) -> JobContext:
+    if on_log is None:
+        return context
+    write = context.log
+
+    def log(stream: str, lines: list[tuple[int, str]]) -> None:
+        write(stream, lines)
+        on_log(lines)
+
+    return replace(context, log=log)
 
 
 def public_document(record: ResourceRecord) -> dict[str, Any]:

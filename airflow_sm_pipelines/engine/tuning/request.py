@@ -62,6 +62,7 @@ class TuningPlan:
     :param target: end when the objective is at least as good as this.
     :param patience: end after so many jobs without a better one.
     :param parents: the tuning jobs whose results it starts from.
+    :param stops_early: whether training jobs that do worse than the others are stopped.
     :param has_same_data: whether these had the same data and algorithm, so that their results compare with its own.
     """
 
@@ -75,6 +76,7 @@ class TuningPlan:
     seed: int | None
     parents: tuple[str, ...] = ()
     has_same_data: bool = False
+    stops_early: bool = False
 
 
 def prepare_tuning_request(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,6 +140,7 @@ def plan_tuning(request: Mapping[str, Any]) -> TuningPlan:
         parents=tuple(
             one["HyperParameterTuningJobName"] for one in warm_start.get("ParentHyperParameterTuningJobs") or ()
         ),
+        stops_early=config.get("TrainingJobEarlyStoppingType") == "Auto",
         has_same_data=warm_start.get("WarmStartType") == "IdenticalDataAndAlgorithm",
     )
 

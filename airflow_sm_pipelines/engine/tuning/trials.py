@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Mapping
 
-    from airflow_sm_pipelines.engine.job_host import JobHost
+    from airflow_sm_pipelines.engine.job_host import JobHost, LogListener
     from airflow_sm_pipelines.engine.store import ResourceRecord, Store
 
 _MAX_TRIALS = 10_000
@@ -35,12 +35,14 @@ class Trials:
         extra = {"TuningJobArn": self._tuning_arn, "$trial": dict(trial)}
         self._jobs.create(TRAINING, name, request, family=self._tuning_job, extra=extra)
 
-    def run(self, name: str, stop: threading.Event) -> None:
+    def run(self, name: str, stop: threading.Event, on_log: LogListener | None) -> None:
         """Run one to its end.
+
+        :param on_log: gets the lines of its log meanwhile.
 
         :raises Interrupted: the engine shuts down.
         """
-        self._jobs.run(TRAINING, name, stop)
+        self._jobs.run(TRAINING, name, stop, on_log=on_log)
 
     def stop(self, name: str) -> None:
         """Ask one to stop; nothing if it has ended."""

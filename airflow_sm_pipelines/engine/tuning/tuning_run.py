@@ -20,12 +20,14 @@ from airflow_sm_pipelines.engine.tuning.documents import (
     objective_of,
     rank_trials,
 )
+from airflow_sm_pipelines.engine.tuning.early_stopping import MedianRule, ObjectiveReader
 from airflow_sm_pipelines.engine.tuning.strategies import History, propose_point
 from airflow_sm_pipelines.engine.tuning.warm_start import find_known_losses, summarize_parent_trials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from airflow_sm_pipelines.engine.job_host import LogListener
     from airflow_sm_pipelines.engine.tuning.ranges import Point
     from airflow_sm_pipelines.engine.tuning.request import TrialDefinition, TuningPlan
 
@@ -41,8 +43,8 @@ class TrialJobs(Protocol):
         """Record a training job."""
         ...
 
-    def run(self, name: str, stop: threading.Event) -> None:
-        """Run it to its end."""
+    def run(self, name: str, stop: threading.Event, on_log: LogListener | None) -> None:
+        """Run it to its end; ``on_log`` gets the lines of its log meanwhile."""
         ...
 
     def stop(self, name: str) -> None:
@@ -92,6 +94,7 @@ class TuningRun:
         self._name, self._plan, self._trials = name, plan, trials
         self._stop, self._save = stop, save
         self._parent_trials = parent_trials
+        self._rules = [MedianRule(is_minimized=definition.is_minimized) for definition in plan.definitions]
         self._known = [find_known_losses(parent_trials, definition) for definition in plan.definitions]
         self._running: dict[Future[None], tuple[str, threading.Event]] = {}
         self._is_timed_out = False
@@ -108,7 +111,7 @@ class TuningRun:
             try:
                 for document in self._trials.documents():
                     if document["TrainingJobStatus"] not in _ENDED:
-                        self._start(pool, document["TrainingJobName"])
+                        self._start(pool, document["TrainingJobName"], document["$trial"]["DefinitionIndex"])
                 while not self._stop.is_set() and not self._is_over(started):
                     while len(self._running) < workers and self._launch(pool):
                         pass
@@ -164,13 +167,30 @@ class TuningRun:
             "Point": list(point),
         }
         self._trials.create(name, definition.training_request(name, values), trial)
-        self._start(pool, name)
+        self._start(pool, name, index)
         self._save(count_trials(self._summaries()))
         return True
 
-    def _start(self, pool: ThreadPoolExecutor, name: str) -> None:
+    def _start(self, pool: ThreadPoolExecutor, name: str, index: int) -> None:
         stop = threading.Event()
-        self._running[pool.submit(self._trials.run, name, stop)] = (name, stop)
+        on_log = self._judge_early(name, index) if self._plan.stops_early else None
+        self._running[pool.submit(self._trials.run, name, stop, on_log)] = (name, stop)
+
+    def _judge_early(self, name: str, index: int) -> LogListener:
+        """What looks at a training job's log while it runs, and stops it if it does worse than the others."""
+        reader, rule = ObjectiveReader(self._plan.definitions[index]), self._rules[index]
+        is_over = False
+
+        def listen(lines: Sequence[tuple[int, str]]) -> None:
+            nonlocal is_over
+            values = [value for _, line in lines if (value := reader.read(line)) is not None]
+            # Every value is taken in: those after the one that decides count for the other jobs.
+            verdicts = [rule.observe(name, value) for value in values]
+            if any(verdicts) and not is_over:
+                is_over = True
+                self._trials.stop(name)
+
+        return listen
 
     def _wait(self) -> None:
         done, _ = wait(self._running, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)

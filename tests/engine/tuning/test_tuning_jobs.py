@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -252,6 +253,44 @@ def test_a_warm_start_goes_on_with_what_its_parents_found(world: World) -> None:
     # Other data: nothing can be said of which one is the best.
     tune(world, request(jobs=1) | warm_start("t", kind="TransferLearning"), name="other")
     assert "OverallBestTrainingJob" not in describe(world, "other")
+
+
+class Epochs:
+    """Trainings whose log has a loss for each epoch: the fourth one's is worse than all the others'."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.epochs: list[int] = []
+
+    def __call__(self, spec: JobSpec, context: JobContext, stop: threading.Event) -> JobOutcome:
+        self.count += 1
+        level = 5.0 if self.count == 4 else 1.0
+        for epoch in range(1, 4):
+            loss = level / epoch
+            context.log("stream", [(epoch, f"epoch {epoch}: m={loss};")])
+            if stop.is_set():
+                break
+        self.epochs.append(epoch)
+        return replace(scored(loss), status="Stopped" if stop.is_set() else "Completed")
+
+
+@pytest.mark.parametrize(("kind", "epochs", "stopped"), [("Auto", [3, 3, 3, 1, 3], 1), ("Off", [3] * 5, 0)])
+def test_a_training_that_does_worse_than_the_others_is_stopped_if_that_is_wanted(
+    tmp_path: Path, kind: str, epochs: list[int], stopped: int
+) -> None:
+    trial = Epochs()
+    world = World(tmp_path, behaviours=EveryTrial(trial))
+    world.open()
+    given = request(jobs=5, parallel=1, TrainingJobEarlyStoppingType=kind)
+    algorithm = given["TrainingJobDefinition"]["AlgorithmSpecification"]
+    algorithm["MetricDefinitions"] = [{"Name": "m", "Regex": "m=(.*?);"}]
+    ended = tune(world, given)
+    world.engine.stop()
+    assert trial.epochs == epochs
+    assert ended["HyperParameterTuningJobStatus"] == "Completed"
+    assert ended["TrainingJobStatusCounters"]["Stopped"] == stopped
+    assert ended["ObjectiveStatusCounters"]["Succeeded"] == 5
+    assert value(ended["BestTrainingJob"]) == pytest.approx(1 / 3)
 
 
 def test_listing_pages_through_the_trials(world: World) -> None:
