@@ -27,6 +27,7 @@ from airflow_sm_pipelines.triggers import board as board_module
 from airflow_sm_pipelines.triggers import event_feed as feed_module
 from airflow_sm_pipelines.triggers import trust as trust_module
 from airflow_sm_pipelines.triggers.execution import SageMakerPipelineExecutionTrigger
+from airflow_sm_pipelines.triggers.step import SageMakerPipelineStepTrigger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -119,14 +120,17 @@ def wait_until(condition: Callable[[], Any], seconds: float = 20) -> None:
 
 
 @contextmanager
-def waiting(*arns: str, waiter_delay: float = RARELY) -> Iterator[dict[str, dict[str, Any]]]:
+def waiting(*arns: str, waiter_delay: float = RARELY, step: str | None = None) -> Iterator[dict[str, dict[str, Any]]]:
     """Wait for executions as a triggerer does; gives the events by execution as they come."""
     found: dict[str, dict[str, Any]] = {}
 
     async def wait_for(arn: str) -> None:
-        trigger = SageMakerPipelineExecutionTrigger(
-            execution_arn=arn, aws_conn_id="with_events", waiter_delay=waiter_delay
-        )
+        arguments: dict[str, Any] = {"aws_conn_id": "with_events", "waiter_delay": waiter_delay}
+        trigger: SageMakerPipelineExecutionTrigger
+        if step is None:
+            trigger = SageMakerPipelineExecutionTrigger(execution_arn=arn, **arguments)
+        else:
+            trigger = SageMakerPipelineStepTrigger(execution_arn=arn, step_name=step, **arguments)
         trigger._task_instance = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1)
         async for one in trigger.run():
             found[arn] = one.payload
@@ -153,23 +157,25 @@ def lines(caplog: pytest.LogCaptureFixture, text: str) -> int:
     return sum(text in record.getMessage() for record in caplog.records)
 
 
+def count_calls(monkeypatch: pytest.MonkeyPatch, owner: type, method: str, made: list[str] | None = None) -> list[str]:
+    """The calls of a method, as they are made."""
+    made = [] if made is None else made
+    original = getattr(owner, method)
+
+    def noted(self: Any, *args: Any, **kwargs: Any) -> Any:
+        made.append(method)
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(owner, method, noted)
+    return made
+
+
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The calls that look at executions, as they are made."""
-    made: list[str] = []
-    for owner, method in (
-        (SageMakerPipelinesHook, "describe_execution_start"),
-        (SageMakerPipelinesHook, "list_executions_page"),
-        (PipelineCalls, "describe_execution"),
-    ):
-        original = getattr(owner, method)
-
-        def noted(self: Any, *args: Any, _method: str = method, _original: Any = original, **kwargs: Any) -> Any:
-            made.append(_method)
-            return _original(self, *args, **kwargs)
-
-        monkeypatch.setattr(owner, method, noted)
-    return made
+    made = count_calls(monkeypatch, SageMakerPipelinesHook, "describe_execution_start")
+    count_calls(monkeypatch, SageMakerPipelinesHook, "list_executions_page", made)
+    return count_calls(monkeypatch, PipelineCalls, "describe_execution", made)
 
 
 def test_the_template_of_the_page_lets_its_rule_and_nobody_else_send_to_its_queue() -> None:
@@ -212,6 +218,29 @@ def test_a_false_a_double_and_a_late_event_change_nothing(
         finish(name)
         wait_until(lambda: found, seconds=10)
     assert found[third]["status"] == "Succeeded"
+
+
+def test_a_step_s_event_brings_the_look_that_sees_its_end(
+    name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    sagemaker = boto3.client("sagemaker")
+    (step,) = json.loads(sagemaker.describe_pipeline(PipelineName=name)["PipelineDefinition"])["Steps"]
+    later = {**step, "Name": "Later", "DependsOn": ["Ask"]}
+    definition = {"Version": "2020-12-01", "Steps": [step, later]}
+    sagemaker.update_pipeline(PipelineName=name, PipelineDefinition=json.dumps(definition))
+    seen = count_calls(monkeypatch, SageMakerPipelinesHook, "describe_execution_steps")
+    arn = start(name)
+    with waiting(arn, step="Ask") as found:
+        wait_until(lambda: lines(caplog, "Events of executions come") and seen)
+        finish(name)
+        detail = {"pipelineExecutionArn": arn, "stepName": "Ask", "currentStepStatus": "Succeeded"}
+        kind = "SageMaker Model Building Pipeline Execution Step Status Change"
+        tell(name, {"source": "aws.sagemaker", "detail-type": kind, "detail": detail})
+        wait_until(lambda: found, seconds=10)
+    assert found[arn]["status"] == "Executing"
+    assert len(seen) == 2
+    finish(name)
 
 
 def test_messages_of_others_stay_in_the_queue(name: str, caplog: pytest.LogCaptureFixture) -> None:
