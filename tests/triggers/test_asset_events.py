@@ -16,7 +16,6 @@ import boto3
 import pytest
 from airflow.models import crypto
 from airflow.providers.common.compat.sdk import AirflowFailException
-from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome
 from cryptography.fernet import Fernet
 
 from airflow_sm_pipelines import (
@@ -169,6 +168,7 @@ def test_a_message_whose_event_was_not_stored_comes_again(name: str, monkeypatch
 
 
 def test_airflow_3_3_has_a_message_deleted_when_its_event_is_stored(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared_stream = pytest.importorskip("airflow.triggers.shared_stream", reason="new in Airflow 3.3")
     monkeypatch.setattr(queue_module, "HIDDEN_SECONDS", 1)
     arn = start(name)
     trigger = SageMakerPipelineCallbackEventTrigger(queue=name, aws_conn_id=None)
@@ -180,9 +180,10 @@ def test_airflow_3_3_has_a_message_deleted_when_its_event_is_stored(name: str, m
         async def once() -> AsyncIterator[Any]:
             async for raw, receipt in producer.open_stream():
                 yield raw
-                await producer.advance([AdvanceItem(receipt, AdvanceOutcome(acked=0, failed=1))])
+                failed, stored = (shared_stream.AdvanceOutcome(acked=n, failed=1 - n) for n in (0, 1))
+                await producer.advance([shared_stream.AdvanceItem(receipt, failed)])
                 assert await asyncio.to_thread(left, name) == 1
-                await producer.advance([AdvanceItem(receipt, AdvanceOutcome(acked=1, failed=0))])
+                await producer.advance([shared_stream.AdvanceItem(receipt, stored)])
                 assert await asyncio.to_thread(left, name) == 0
                 return
 
