@@ -113,7 +113,7 @@ class PipelineDeployer:
         if options.policy == "apply" and not options.policy_file:
             raise_final("policy='apply' fills in what a team's policy says: name its file with policy_file.")
         target = self._apply_policy(self._with_cost_tags(self._target(self._load())))
-        arn, version_id, action, is_new_version = self._write(target, self._describe(target.name))
+        arn, version_id, action, is_new_version = self._write(target)
         self._tag(arn, target, is_new=action == "created")
         if is_new_version:
             self._describe_version(arn, version_id)
@@ -231,25 +231,31 @@ class PipelineDeployer:
 
     # --- the calls --------------------------------------------------------------------------------------------------
 
-    def _describe(self, name: str) -> DeployedPipeline | None:
+    def _describe(self, name: str) -> tuple[DeployedPipeline, int] | None:
+        """The newest version and its id, as one: what somebody else deploys meanwhile has another id."""
         try:
-            return self._hook.describe_pipeline(name)
+            versions = self._hook.list_versions(name)
+            version_id = versions[0].id if versions else None
+            return self._hook.describe_pipeline(name, version=version_id), version_id or 1
         except PipelineNotFoundError:
             return None
 
-    def _write(self, target: PipelineTarget, deployed: DeployedPipeline | None) -> tuple[str, int, str, bool]:
+    def _write(self, target: PipelineTarget) -> tuple[str, int, str, bool]:
         """ARN, version, action, and whether the version is new."""
         from airflow_sm_pipelines.operators.deployment import is_already_there
 
-        if deployed is None:
+        found = self._describe(target.name)
+        if found is None:
             try:
                 return self._create(target)
             except PipelineApiError as error:
                 if not is_already_there(error):
                     raise
                 self._log.info("Somebody else created '%s' at the same moment; comparing with that.", target.name)
-                deployed = self._hook.describe_pipeline(target.name)
-        return self._update(target, deployed)
+                found = self._describe(target.name)
+                if found is None:
+                    raise
+        return self._update(target, *found)
 
     def _create(self, target: PipelineTarget) -> tuple[str, int, str, bool]:
         if target.role_arn is None:
@@ -269,18 +275,20 @@ class PipelineDeployer:
         arn = self._hook.create_pipeline(target.name, **request)
         return arn, self._latest_version(target.name), "created", True
 
-    def _update(self, target: PipelineTarget, deployed: DeployedPipeline) -> tuple[str, int, str, bool]:
+    def _update(
+        self, target: PipelineTarget, deployed: DeployedPipeline, version_id: int
+    ) -> tuple[str, int, str, bool]:
         from airflow_sm_pipelines.operators.deployment import plan_update
 
         plan = plan_update(target, deployed)
         if plan.is_empty:
-            return deployed.arn, self._latest_version(target.name), "unchanged", False
+            return deployed.arn, version_id, "unchanged", False
         self._log.info("Changes to pipeline '%s':\n%s", target.name, "\n".join(plan.lines))
         arguments = self._definition_arguments(target) if plan.has_definition else {}
-        arn, version_id = self._hook.update_pipeline(target.name, **arguments, **plan.request)
-        if version_id is None:
-            version_id = self._latest_version(target.name)
-        return arn, version_id, "updated", plan.has_definition
+        arn, new_id = self._hook.update_pipeline(target.name, **arguments, **plan.request)
+        if new_id is None and plan.has_definition:
+            new_id = self._latest_version(target.name)
+        return arn, new_id or version_id, "updated", plan.has_definition
 
     def _latest_version(self, name: str) -> int:
         versions = self._hook.list_versions(name)

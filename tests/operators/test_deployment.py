@@ -11,6 +11,7 @@ import pytest
 from airflow_sm_pipelines.definition import parse_definition
 from airflow_sm_pipelines.exceptions import DefinitionError, PipelineApiError
 from airflow_sm_pipelines.hooks.pipelines import DeployedPipeline, PipelineVersion, SageMakerPipelinesHook
+from airflow_sm_pipelines.operators.deployer import DeployOptions, PipelineDeployer
 from airflow_sm_pipelines.operators.deployment import (
     AliasMove,
     PipelineTarget,
@@ -19,6 +20,7 @@ from airflow_sm_pipelines.operators.deployment import (
     plan_alias_moves,
     plan_update,
 )
+from airflow_sm_pipelines.operators.provenance import Provenance
 from airflow_sm_pipelines.operators.source import SourceKind, parse_source, resolve_path
 from tests.airflow_fakes import DEFINITION, Fault, Refusal, aws_environment
 
@@ -179,3 +181,23 @@ def test_what_is_no_source_is_refused(pipeline: Any, words: str) -> None:
 def test_relative_paths_start_at_the_dag_files_folder() -> None:
     assert str(resolve_path("p/x.json", folder="/dags")) == "/dags/p/x.json"
     assert str(resolve_path("/abs/x.json", folder="/dags")) == "/abs/x.json"
+
+
+def test_what_somebody_deploys_at_the_same_moment_is_not_taken_for_ones_own(
+    fake: FakeSageMaker, hook: SageMakerPipelinesHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.add_pipeline("q")
+    theirs = json.loads(json.dumps(DEFINITION))
+    theirs["Parameters"][0]["DefaultValue"] = 9
+    list_versions = hook.list_versions
+
+    def list_then_lose_the_race(name: str) -> list[PipelineVersion]:
+        found = list_versions(name)
+        fake.op_UpdatePipeline({"PipelineName": "q", "PipelineDefinition": json.dumps(theirs)})
+        return found
+
+    monkeypatch.setattr(hook, "list_versions", list_then_lose_the_race)
+    options = DeployOptions(pipeline=DEFINITION, folder="/", pipeline_name="q")
+    made = PipelineDeployer(hook, options, provenance=Provenance("d", "r", "t"), log=LOG).deploy()
+    assert (made.action, made.version_id) == ("unchanged", 1)
+    assert len(fake.pipelines["q"]["versions"]) == 2
