@@ -168,7 +168,7 @@ class Case:
     script: Callable[[Subject], Steps] = work
     injections: tuple[Injection, ...] = ()
     modes: tuple[str, ...] = ("sync", "deferred")
-    count: int = 2
+    count: int = 1
     sample: int = 0
     arguments: dict[str, Any] = field(default_factory=dict)
     retries: int = 3
@@ -205,6 +205,7 @@ KILLS = (
         "before the start call, while it reads the definition",
         sample=1,
         injections=_kill("DescribePipeline", "after"),
+        count=2,
     ),
     Case(
         "killed_sending_start", "as it sends the start call, which is lost", sample=1, injections=_kill(START, "before")
@@ -225,11 +226,12 @@ KILLS = (
         "at the start call of each of three attempts: before, after, in the answer",
         sample=1,
         injections=_kill(START, "before") + _kill(START, "after") + _kill(START, "mid-answer"),
+        count=2,
     ),
     Case(
         "killed_near_start",
         "at a random moment within 0.4 s of the start call",
-        count=10,
+        count=16,
         sample=1,
         injections=_kill(START, "before", delay_seconds=0.4),
         modes=("sync",),
@@ -237,7 +239,7 @@ KILLS = (
     Case(
         "killed_any_time",
         "at a random moment within 5 s of its first call",
-        count=10,
+        count=16,
         sample=2,
         injections=_kill("*", "before", delay_seconds=5.0),
     ),
@@ -248,12 +250,14 @@ KILLS = (
         sample=1,
         modes=("deferred",),
         injections=_kill(DESCRIBE, "before"),
+        count=2,
     ),
     Case(
         "killed_at_end",
         "when the execution has ended, before its outputs are published",
         script=kill_at_the_end,
         modes=("sync",),
+        count=2,
     ),
     Case(
         "killed_in_for_each",
@@ -262,6 +266,7 @@ KILLS = (
         pipeline="for_each",
         modes=("sync",),
         injections=_kill(DESCRIBE, "before", skip=1),
+        count=2,
     ),
     Case(
         "killed_resuming",
@@ -270,6 +275,7 @@ KILLS = (
         script=fail_then_work,
         injections=_kill(RESUME, "after"),
         resumes=1,
+        count=2,
     ),
     Case(
         "worker_lost_starting",
@@ -277,18 +283,21 @@ KILLS = (
         sample=1,
         injections=_kill(START, "after", victim="worker"),
         modes=("sync",),
+        count=2,
     ),
     Case(
         "worker_lost_waiting",
         "the whole worker with it, while it waits",
         injections=_kill(DESCRIBE, "before", skip=1, victim="worker"),
         modes=("sync",),
+        count=2,
     ),
     Case(
         "worker_stalled",
         "the whole worker hangs until Airflow has given its task to another, then wakes up (SIGSTOP, SIGCONT)",
         injections=(Injection(DESCRIBE, "stall", skip=1, delay_seconds=HEARTBEAT_SECONDS + 30),),
         modes=("sync",),
+        count=2,
     ),
 )
 
@@ -397,7 +406,6 @@ NETWORK = (
         "access denied while it waits: fails at once; access comes back, a person clears it",
         injections=_refuse(DESCRIBE, "AccessDeniedException", 400),
         modes=("sync", "deferred"),
-        count=2,
         script=clear_after_failure,
         executions=2,
         stops=1,
@@ -421,7 +429,6 @@ PEOPLE = (
         "marked successful while it waits",
         script=mark("success"),
         retries=0,
-        count=2,
         status="Stopped",
         stops=1,
         done_by_hand=1,
@@ -442,7 +449,6 @@ PEOPLE = (
         "marked failed, `stop_on_kill=False`",
         script=mark_and_leave,
         retries=0,
-        count=2,
         arguments={"stop_on_kill": False},
         state="failed",
         done_by_hand=1,
@@ -464,7 +470,6 @@ PEOPLE = (
         "`max_wait_seconds` passes",
         script=nothing,
         retries=0,
-        count=2,
         arguments={"max_wait_seconds": 12},
         status="Stopped",
         state="failed",
@@ -485,7 +490,6 @@ PEOPLE = (
         "cleared after success: another execution",
         script=clear_after_success,
         executions=2,
-        count=2,
         done_by_hand=1,
     ),
     Case(
@@ -502,7 +506,6 @@ PEOPLE = (
         "stopped_resumed",
         "the execution stopped in the console; the retry resumes it",
         script=stop_by_somebody_then_work,
-        count=2,
         resumes=1,
         done_by_hand=1,
     ),
@@ -510,7 +513,6 @@ PEOPLE = (
         "failed_resumed",
         "a step fails; the retry resumes the execution",
         script=fail_then_work,
-        count=2,
         resumes=1,
         done_by_hand=1,
     ),
@@ -518,7 +520,6 @@ PEOPLE = (
         "failed_restarted",
         'a step fails, `on_retry="restart"`',
         script=fail_then_work,
-        count=2,
         arguments={"on_retry": "restart"},
         executions=2,
         done_by_hand=1,
@@ -531,7 +532,6 @@ PEOPLE = (
         status="CompletedWithFailures",
         state="failed",
         pipeline="handled",
-        count=2,
         sample=1,
         done_by_hand=1,
     ),
@@ -543,7 +543,7 @@ DISASTERS = (
         "SageMaker's endpoint is killed and comes back",
         phase="endpoint",
         script=disaster,
-        count=3,
+        count=2,
         done_by_hand=1,
     ),
     Case(
@@ -552,7 +552,7 @@ DISASTERS = (
         phase="triggerer",
         script=disaster,
         modes=("deferred",),
-        count=3,
+        count=4,
         sample=2,
         done_by_hand=1,
     ),
@@ -562,7 +562,7 @@ DISASTERS = (
         phase="stall",
         script=disaster,
         modes=("deferred",),
-        count=3,
+        count=4,
         done_by_hand=1,
     ),
     Case(
@@ -570,7 +570,7 @@ DISASTERS = (
         "Airflow's api-server is killed and comes back",
         phase="api-server",
         script=disaster,
-        count=3,
+        count=2,
         done_by_hand=1,
     ),
     Case(
@@ -578,7 +578,7 @@ DISASTERS = (
         "the scheduler is killed with every worker, another starts",
         phase="scheduler",
         script=disaster,
-        count=3,
+        count=2,
         done_by_hand=1,
     ),
 )

@@ -33,7 +33,9 @@ def build(plan):
         "botocore_config": plan["botocore_config"],
         "outputs": {"rows": "Steps.Work.OutputParameters['rows']"} if plan["has_outputs"] else None,
         "retries": plan["retries"],
-        "retry_delay": timedelta(seconds=1),
+        # A killed worker is some seconds in leaving. If the next attempt runs by then, Airflow 3.3.2 takes the end of
+        # the first for the end of the second, and fails that.
+        "retry_delay": timedelta(seconds=12),
         "waiter_delay": 1,
     }
     with DAG(plan["dag_id"], schedule=None, max_active_tasks=64):

@@ -40,17 +40,19 @@ ROLE = "arn:aws:iam::123456789012:role/SageMakerExecution"
 PHASE_SECONDS = 900.0
 LIVELY = {
     "AIRFLOW__API__MAXIMUM_PAGE_LIMIT": "1000",
-    "AIRFLOW__CORE__PARALLELISM": "12",
+    "AIRFLOW__CORE__PARALLELISM": "8",
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
-    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "15",
-    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "3",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "600",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "600",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": str(HEARTBEAT_SECONDS),
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
     "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
-    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "20",
 }
-"""Airflow's own settings, so that a dead worker is noticed in less than a minute instead of five."""
+"""Airflow's own settings: a dead worker is noticed in less than a minute instead of five.
+
+A scheduler that is slow, on a busy machine, must not take itself for dead: it would reset every task that runs.
+"""
 
 
 WARM_UP = """
@@ -411,7 +413,8 @@ class Laboratory:
         )
         if is_unknown:
             problems.append("the task's XComs do not name the execution and its output")
-        if not subject.is_injected:
+        is_random = any(one.action == "kill" and one.delay_seconds for one in case.injections)
+        if not subject.is_injected and not is_random:
             problems.append("not all of its faults happened")
         return Outcome(
             case=case,
@@ -481,7 +484,12 @@ class Laboratory:
 
     def _kill_scheduler(self) -> None:
         self.airflow.signal("scheduler", signal.SIGKILL)
-        self.airflow.start("scheduler")
+        # What the dead one had is taken over by the next as soon as its own heartbeat is missed.
+        self.airflow.start(
+            "scheduler",
+            AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL="15",
+            AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD="45",
+        )
 
 
 _DISASTERS: dict[str, Callable[[Laboratory], None]] = {
