@@ -11,7 +11,7 @@ from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 
-NAMES = ("parse", "compile", "engine", "watch")
+NAMES = ("parse", "compile", "engine", "scale", "store", "watch")
 
 
 def main(names: list[str]) -> int:
@@ -29,7 +29,9 @@ def main(names: list[str]) -> int:
         print(f"| {row.what} | {ours} | {row.other_name} | {other} | {row.ratio:.1f} |")
     results = {
         "python": platform.python_version(),
+        "system": platform.system(),
         "processors": os.cpu_count(),
+        "memory_gigabytes": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
         "rows": [{**asdict(row), "ratio": row.ratio} for row in rows],
     }
     if not names:
