@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition import StepReference, iter_expressions
+from airflow_sm_pipelines.engine.errors import ResolutionError
 from airflow_sm_pipelines.engine.jobs.failures import JobFailure
 from airflow_sm_pipelines.engine.naming import ArnFactory
 from airflow_sm_pipelines.engine.resolver import Scope, resolve
@@ -208,7 +209,7 @@ class RehearsalStandIns:
     def _resolves_to(self, value: JsonValue, text: str) -> bool:
         try:
             return resolve(value, Scope(self._script.parameters if self._script else {}, {})) == text
-        except Exception:
+        except ResolutionError:
             # A function that another step names: whichever it is, the outputs do no harm.
             return True
 
