@@ -22,7 +22,15 @@ from airflow_sm_pipelines.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_NOT_FOUND = {"ResourceNotFound", "ResourceNotFoundException", "NoSuchKey", "NoSuchBucket", "404"}
+_NOT_FOUND = {
+    "ResourceNotFound",
+    "ResourceNotFoundException",
+    "NoSuchKey",
+    "NoSuchBucket",
+    "404",
+    "AWS.SimpleQueueService.NonExistentQueue",
+    "QueueDoesNotExist",
+}
 _ACCESS = {
     "AccessDenied",
     "AccessDeniedException",

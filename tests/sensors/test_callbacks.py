@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout, TaskDeferred
+from airflow.models.crypto import get_fernet
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    TaskDeferred,
+)
+from cryptography.fernet import Fernet
 
 from airflow_sm_pipelines import SageMakerAnswerCallbackOperator, SageMakerPipelineCallbackSensor
 from airflow_sm_pipelines.hooks.calls import ClientCalls
@@ -93,6 +100,7 @@ def receive(queue: str, store: Store, *, deferrable: bool, try_number: int = 1, 
             return await anext(trigger.run())
 
         event = asyncio.run(asyncio.wait_for(first(), 30))
+        assert event.payload.get("token", "sealed:").startswith("sealed:") or not get_fernet().is_encrypted
         found = sensor.resume_execution(deferred.method_name, {"event": event.payload}, context)
     assert isinstance(found, dict)
     return found
@@ -103,12 +111,24 @@ def answer(token: str, **kwargs: Any) -> str:
     return operator.execute({})
 
 
+@pytest.fixture
+def fernet_key(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Airflow has a key, as after its first start."""
+    monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", Fernet.generate_key().decode())
+    get_fernet.cache_clear()
+    yield
+    get_fernet.cache_clear()
+
+
+@pytest.mark.usefixtures("fernet_key")
 @pytest.mark.parametrize("deferrable", [False, True], ids=["poke", "deferred"])
 def test_a_message_of_the_execution_is_received_and_answered(queue: str, deferrable: bool) -> None:
     other, mine = start(queue), start(queue)
     store = Store()
     found = receive(queue, store, deferrable=deferrable, execution_arn=mine)
     assert (found["execution_arn"], found["arguments"]) == (mine, {"number": 7})
+    assert found["token"].startswith("sealed:")
+    assert list(store.values()) == [found]
     assert answer(found["token"], outputs={"rows": 12}) == mine
     steps, status = ended(mine)
     assert status == "Succeeded"
@@ -138,6 +158,20 @@ def test_other_messages_are_left_in_the_queue(queue: str) -> None:
             receive(queue, Store(), deferrable=deferrable, timeout=0.2)
     (message,) = boto3.client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=1)["Messages"]
     assert message["Body"] == "not for us"
+
+
+def test_a_queue_that_is_not_there_fails_at_once_or_skips_softly(queue: str) -> None:
+    for deferrable in (False, True):
+        with pytest.raises(AirflowFailException, match="NonExistentQueue"):
+            receive(f"{queue}-not", Store(), deferrable=deferrable)
+        with pytest.raises(AirflowSkipException):
+            receive(f"{queue}-not", Store(), deferrable=deferrable, soft_fail=True)
+
+
+def test_no_message_in_time_skips_softly(queue: str) -> None:
+    for deferrable in (False, True):
+        with pytest.raises(AirflowSkipException):
+            receive(queue, Store(), deferrable=deferrable, timeout=0.2, soft_fail=True)
 
 
 def test_a_wrong_answer_is_refused_without_retries(queue: str) -> None:
