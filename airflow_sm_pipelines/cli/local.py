@@ -13,6 +13,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.cli.terminal_log import show_log_lines
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def run_exec(arguments: argparse.Namespace) -> int:
 
 def run_serve(arguments: argparse.Namespace) -> int:
     """Keep an endpoint running until a signal ends it."""
+    show_log_lines()
     stop = threading.Event()
     with _endpoint(arguments) as server, _handled(lambda _: stop.set(), signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         environment = server.environment()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.engine.definition_cache import DefinitionCache
@@ -17,7 +18,9 @@ from airflow_sm_pipelines.engine.naming import ArnFactory
 from airflow_sm_pipelines.engine.operations import OperationContext, all_operations
 from airflow_sm_pipelines.engine.operations.tags import owns_arn
 from airflow_sm_pipelines.engine.runner import Runner
+from airflow_sm_pipelines.engine.steady_clock import SteadyClock
 from airflow_sm_pipelines.engine.store import Store
+from airflow_sm_pipelines.engine.store.documents import from_ms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +40,8 @@ class Engine:
 
     def __init__(self, state_dir: Path, services: EngineServices, *, max_workers: int | None = None) -> None:
         self._store = Store(state_dir)
+        latest = from_ms(self._store.executions.latest_change_ms())
+        services = replace(services, clock=SteadyClock(services.clock, not_before=latest))
         self._services = services
         definitions = DefinitionCache()
         self._runner = Runner(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sqlite3
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,13 +20,15 @@ from airflow_sm_pipelines.server.local_account import ACCOUNT_ID, resolve_region
 from airflow_sm_pipelines.server.state_directory import StateDirectory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
 
     from airflow_sm_pipelines.engine import Engine
     from airflow_sm_pipelines.engine.services import EngineServices
     from airflow_sm_pipelines.server.front import Front
     from airflow_sm_pipelines.server.listener import Listener
 
+#: What a used state directory has.
+_DATABASES = ("endpoint.sqlite3", "engine/engine.db")
 # moto keeps its state in module globals: a second endpoint in the process would show the first one's buckets.
 _process_lock = threading.Lock()
 #: A profile that does not exist makes boto3 fail inside moto, and one that does has no business there.
@@ -143,7 +146,9 @@ def _start(
 
     directory = StateDirectory(state_dir)
     closing.callback(directory.release)
-    front, listener = start_front(closing, directory.path, address=address, host_names=host_names)
+    directory.check_databases(_DATABASES)
+    with _damage_told(directory.path):
+        front, listener = start_front(closing, directory.path, address=address, host_names=host_names)
     url = f"http://{_name_in_url(address[0])}:{listener.port}"
     codec = SageMakerCodec()
     services = make_engine_services(
@@ -156,14 +161,17 @@ def _start(
     )
     if adapt_services is not None:
         services = adapt_services(services)
-    engine = Engine(directory.path / "engine", services)
+    with _damage_told(directory.path):
+        engine = Engine(directory.path / "engine", services)
+    directory.mark_used()
     console = Console(engine, refusals=ServiceError, logs=make_client("logs", url=url, region=region))
     front.attach(SageMakerService(engine, codec, refusals=ServiceError, fallback=front.call_moto).call, console.call)
     listener.start()
     closing.callback(listener.stop)
     # Jobs that are being stopped still write to the endpoint: the engine goes first.
     closing.callback(engine.stop)
-    engine.start()
+    with _damage_told(directory.path):
+        engine.start()
     directory.announce(url)
     return RunningServer(
         endpoint_url=url,
@@ -201,6 +209,18 @@ def start_front(
     closing.callback(listener.stop)
     front.restore()
     return front, listener
+
+
+@contextlib.contextmanager
+def _damage_told(state_dir: Path) -> Iterator[None]:
+    """Turn what reading damaged state raises into a sentence: SQLite notices much of the damage only when it reads."""
+    try:
+        yield
+    except (sqlite3.Error, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise LocalEndpointError(
+            f"The state in {state_dir} cannot be read ({type(error).__name__}: {error}). It is damaged, or the disk is "
+            "full or faulty. Make room, put the files back from a copy, or choose another state directory."
+        ) from error
 
 
 def _remove_profile(closing: contextlib.ExitStack) -> None:

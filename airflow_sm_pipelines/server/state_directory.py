@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 #: The layout this code writes. A directory of a newer layout is refused, never guessed at.
@@ -57,10 +58,34 @@ class StateDirectory:
         temporary.write_text(json.dumps({"url": url, "pid": os.getpid()}) + "\n", encoding="utf-8")
         temporary.replace(self._announcement)
 
+    def check_databases(self, names: Sequence[str]) -> None:
+        """Refuse a directory that was used before and has lost its state since.
+
+        :param names: the databases that a used directory has.
+        :raises LocalEndpointError: when one of them is missing or empty.
+        """
+        if not self._mark.exists():
+            return
+        for name in names:
+            file = self.path / name
+            if not file.exists() or file.stat().st_size == 0:
+                raise LocalEndpointError(
+                    f"The state directory {self.path} has been used, but its {name} is missing or empty: its state is "
+                    "lost. Put the file back from a copy, or choose another directory, or remove this one."
+                )
+
+    def mark_used(self) -> None:
+        """Note that the databases are there."""
+        self._mark.touch()
+
     def release(self) -> None:
         """Give the directory up; another server may take it."""
         self._announcement.unlink(missing_ok=True)
         self._lock.close()
+
+    @property
+    def _mark(self) -> Path:
+        return self.path / "USED"
 
     @property
     def _announcement(self) -> Path:

@@ -100,6 +100,14 @@ class ExecutionTable:
             check_execution_change(record.status, status)
             self.update(execution_id, {"status": status.value, "failure_reason": failure_reason, "modified_ms": now_ms})
 
+    def latest_change_ms(self) -> int:
+        """When something was last recorded of the open executions and their steps; 0 if none is open."""
+        row = self._database.row(
+            "SELECT max(max(e.modified_ms), coalesce(max(s.started_ms), 0), coalesce(max(s.ended_ms), 0)) AS latest"
+            " FROM executions e LEFT JOIN steps s ON s.execution_id = e.id WHERE e.status IN ('Executing', 'Stopping')"
+        )
+        return int(row["latest"] or 0) if row is not None else 0
+
     def open_ids(self, pipeline: str | None = None) -> list[str]:
         """The executions that have not ended, oldest first."""
         sql = "SELECT id FROM executions WHERE status IN ('Executing', 'Stopping')"
