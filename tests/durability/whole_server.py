@@ -232,6 +232,7 @@ class User(threading.Thread):
         self.server, self.remembered, self.life, self.wanted = server, remembered, life, wanted
         self.stop = threading.Event()
         self.faults: list[BaseException] = []
+        self.rounds = 0
 
     def run(self) -> None:
         number = 0
@@ -243,6 +244,7 @@ class User(threading.Thread):
                 self._write(number)
                 answer_callbacks(self.server, self.remembered)
                 self._note_ended_steps()
+                self.rounds += 1
         except (BotoCoreError, ConnectionError):
             # The server is dead.
             return
