@@ -62,7 +62,10 @@ def run_training_job(spec: JobSpec, context: JobContext, log: JobLog, stop: thre
     algorithm = request["AlgorithmSpecification"]
     groups = plan_instance_groups(request.get("ResourceConfig") or {})
     hosts = [host for group in groups for host in group.hosts]
-    argv, is_xgboost = _plan_program(request, instance_count=len(hosts))
+    argv, is_xgboost = _plan_program(request)
+    if is_xgboost and len(hosts) > 1:
+        log.add(hosts[0], f"Built-in XGBoost: one process trains on the data of all {len(hosts)} instances.")
+        hosts = hosts[:1]
     interpreter = resolve_interpreter(
         context.images, algorithm["TrainingImage"], cache_dir=context.cache_dir, log=partial(log.add, hosts[0])
     )
@@ -126,12 +129,10 @@ def runs_image_program(request: Mapping[str, Any]) -> bool:
     algorithm = request.get("AlgorithmSpecification") or {}
     if algorithm.get("ContainerEntrypoint"):
         return bool(algorithm["ContainerEntrypoint"] == [_NOTEBOOK_SCHEDULER])
-    count = sum(len(group.hosts) for group in plan_instance_groups(request.get("ResourceConfig") or {}))
-    image = parse_image_uri(algorithm.get("TrainingImage") or "")
-    return image.repository in _XGBOOST_REPOSITORIES and count == 1
+    return parse_image_uri(algorithm.get("TrainingImage") or "").repository in _XGBOOST_REPOSITORIES
 
 
-def _plan_program(request: Mapping[str, Any], *, instance_count: int) -> tuple[list[str], bool]:
+def _plan_program(request: Mapping[str, Any]) -> tuple[list[str], bool]:
     """Give the command of the job, and whether it is the built-in XGBoost algorithm."""
     algorithm = request["AlgorithmSpecification"]
     if "TrainingImage" not in algorithm:
@@ -150,10 +151,6 @@ def _plan_program(request: Mapping[str, Any], *, instance_count: int) -> tuple[l
         raise JobFailure(
             "ClientError: the request has neither a ContainerEntrypoint nor a sagemaker_program, so it relies on the "
             f"program inside the image '{image.text}'. Of the built-in algorithms only XGBoost runs here."
-        )
-    if instance_count > 1:
-        raise JobFailure(
-            "ClientError: the local XGBoost algorithm trains on one instance; set the instance count to 1."
         )
     model_format = "pickle" if image.version and image.version < _FIRST_SAVE_MODEL_VERSION else "save_model"
     return ["python", str(PROGRAMS_DIRECTORY / "xgboost_algorithm.py"), model_format], True

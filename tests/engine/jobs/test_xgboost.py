@@ -120,6 +120,24 @@ def test_a_model_has_the_format_of_its_image_and_scores_in_the_next_step(
 
 
 @pytest.mark.slow
+def test_several_instances_are_one_process_on_all_their_data(
+    run: Run, storage: Storage, real_context: JobContext
+) -> None:
+    storage.put("train/a.csv", csv_rows(150))
+    storage.put("train/b.csv", csv_rows(150, first=150))
+    storage.put("validation/v.csv", csv_rows(60))
+    request = training_request("1.7-1", objective="reg:squarederror", num_round="2")
+    request["ResourceConfig"]["InstanceCount"] = 2
+    for channel in request["InputDataConfig"]:
+        channel["DataSource"]["S3DataSource"]["S3DataDistributionType"] = "ShardedByS3Key"
+    outcome = run("Training", request, context=real_context)
+    assert outcome.status == "Completed", outcome
+    log = "\n".join(outcome.log_tail)
+    assert "one process trains on the data of all 2 instances" in log
+    assert "Train matrix has 300 rows" in log
+
+
+@pytest.mark.slow
 def test_libsvm_and_parquet_channels_are_read(run: Run, storage: Storage, real_context: JobContext) -> None:
     libsvm = "".join(f"{2 * (n % 17)} 1:{n % 17} 2:{n % 5}\n" for n in range(120))
     storage.put("train/a", libsvm)

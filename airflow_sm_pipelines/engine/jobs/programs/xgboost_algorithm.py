@@ -3,8 +3,9 @@
 Run by path as ``python xgboost_algorithm.py pickle|save_model`` in a job's own process, in an environment with xgboost,
 pandas and pyarrow. Source: aws/sagemaker-xgboost-container at cb8df91c.
 
-Differs: one instance, no GPU, no cross validation (``_kfold``), no recordio-protobuf, no scikit-learn metrics (``f1``,
-``accuracy``, ``r2`` and their kin); a CSV file with a header line is refused, where the container trains on nonsense.
+Differs: one process on the data of all instances, no GPU, no cross validation (``_kfold``), no recordio-protobuf, no
+scikit-learn metrics (``f1``, ``accuracy``, ``r2`` and their kin); a CSV file with a header line is refused, where the
+container trains on nonsense.
 """
 
 from __future__ import annotations
