@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.engine.jobs import JobSpec
 
+_MONITOR = "sagemaker-model-monitor-analyzer"
 # What the analyses behind check steps write.
 _REPORTS = {
     **{f"{name}.json": sample_text(f"{name}.json") for name in ("statistics", "constraints")},
@@ -65,7 +66,8 @@ def _runs_here(argv: list[str], program: PurePosixPath | None, request: Mapping[
     image = request["AppSpecification"]["ImageUri"]
     if not argv:
         # Statistics can be had of any data; other analyses name columns, which made-up data do not have.
-        takes_any = (request.get("Environment") or {}).get("analysis_type") == "DATA_QUALITY"
+        analysis = (request.get("Environment") or {}).get("analysis_type", "DATA_QUALITY")
+        takes_any = parse_image_uri(image).repository == _MONITOR and analysis == "DATA_QUALITY"
         return runs_image_program(request) and (takes_any or not any(map(scene.is_made_up, _iter_inputs(request))))
     return is_interpreter(argv) and program is None and scene.has_image(image)
 

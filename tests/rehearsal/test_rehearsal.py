@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -105,10 +106,15 @@ def explain(report: RehearsalReport) -> str:
 
 
 @pytest.fixture(scope="module")
-def rehearsal() -> Iterator[Rehearsal]:
-    """One endpoint for all rehearsals of this module."""
-    with Rehearsal() as running:
-        yield running
+def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
+    """One endpoint for all rehearsals of this module; the model monitor's program runs on the tests' interpreter."""
+    table = tmp_path_factory.mktemp("images") / "images.toml"
+    interpreter = json.dumps(sys.executable)
+    table.write_text(f'[[image]]\nmatch = "sagemaker-model-monitor-analyzer"\ninterpreter = {interpreter}\n')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SM_PIPELINES_IMAGES", str(table))
+        with Rehearsal() as running:
+            yield running
 
 
 def test_a_pipeline_of_which_nothing_is_there_runs_to_its_end(rehearsal: Rehearsal) -> None:
@@ -158,6 +164,24 @@ def test_a_real_script_is_run_and_what_it_does_not_write_is_not_made_up(rehearsa
     assert statuses(report) == {"First": "Succeeded", "Second": "Failed"}
     assert "S3 key: s3://results/First matched no files on s3" in explain(report)
     assert report.steps[0].stood_in == ()
+
+
+def test_a_data_quality_check_really_looks_at_made_up_data(rehearsal: Rehearsal) -> None:
+    check = processing("Check", inputs={"baseline_dataset_input": "s3://nowhere/baseline"})
+    arguments = check["Arguments"]
+    arguments["AppSpecification"] = {"ImageUri": f"{REGISTRY}/sagemaker-model-monitor-analyzer"}
+    arguments["ProcessingInputs"] = arguments["ProcessingInputs"][:1]
+    arguments["Environment"] = {
+        "dataset_format": json.dumps({"csv": {"header": False}}),
+        "dataset_source": arguments["ProcessingInputs"][0]["S3Input"]["LocalPath"],
+        "output_path": "/opt/ml/processing/out",
+    }
+    check |= {"Type": "QualityCheck", "CheckType": "DATA_QUALITY", "SkipCheck": True, "RegisterNewBaseline": True}
+    report = rehearsal.run(json.dumps({"Version": "2020-12-01", "Steps": [check]}), name="quality")
+    assert report.is_success, explain(report)
+    assert report.steps[0].stood_in == ("data s3://nowhere/baseline",)
+    found = rehearsal.s3.get_object(Bucket="results", Key="Check/statistics.json")["Body"].read()
+    assert json.loads(found)["dataset"]["item_count"] == 40
 
 
 def test_values_that_do_not_fit_are_refused_before_anything_runs(rehearsal: Rehearsal) -> None:
