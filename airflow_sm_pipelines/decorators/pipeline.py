@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import DecoratedOperator, task_decorator_factory
+from airflow.sdk.bases.decorator import DecoratedOperator, task_decorator_factory
 
 from airflow_sm_pipelines.decorators.function_script import bind_config, keep_script, make_script, own_signature
 from airflow_sm_pipelines.exceptions import ScriptFunctionError
@@ -20,11 +20,11 @@ from airflow_sm_pipelines.operators.run import SageMakerRunPipelineOperator
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from airflow.providers.common.compat.sdk import TaskDecorator
     from airflow.sdk import Context
+    from airflow.sdk.bases.decorator import TaskDecorator
 
-    from airflow_sm_pipelines.operators.deployer import DeployOptions
     from airflow_sm_pipelines.operators.start_request import StartOptions
+    from airflow_sm_pipelines.operators.target import DeployOptions
 
 _RUN_FIELDS = tuple(field for field in SageMakerRunPipelineOperator.template_fields if field != "version")
 
@@ -112,7 +112,7 @@ class SageMakerPipelineFunctionOperator(DecoratedOperator, SageMakerRunPipelineO
 
     def _deploy_options(self, context: Context) -> DeployOptions:
         from airflow_sm_pipelines.environments import default_cache_dir
-        from airflow_sm_pipelines.operators.deployer import DeployOptions
+        from airflow_sm_pipelines.operators.target import DeployOptions
 
         if not self.requirements and not self.interpreter:
             raise_final(

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from airflow_sm_pipelines.operators.deployer import Deployment, DeployOptions
+    from airflow_sm_pipelines.operators.deployer import Deployment
+    from airflow_sm_pipelines.operators.target import DeployOptions
 
 
 class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
@@ -156,7 +157,7 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         return make_deploy_lineage(self._deployment, url=self.link_addresses.get(SageMakerPipelineLink.key))
 
     def _options(self) -> DeployOptions:
-        from airflow_sm_pipelines.operators.deployer import DeployOptions
+        from airflow_sm_pipelines.operators.target import DeployOptions
 
         return DeployOptions(
             pipeline=self.pipeline,

@@ -1,58 +1,24 @@
-"""Deploys a pipeline: loads, checks, compares, writes what differs, tags, names the version and moves the aliases.
+"""Deploys a pipeline: compares, writes what differs, tags, names the version and moves the aliases.
 
-The rules stand in :mod:`~airflow_sm_pipelines.operators.deployment`; here they are put to work, for whichever operator.
+The rules stand in :mod:`~airflow_sm_pipelines.operators.deployment`, what is to be deployed comes from
+:mod:`~airflow_sm_pipelines.operators.target`; here they are put to work, for whichever operator.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.exceptions import DefinitionError, PipelineApiError, PipelineNotFoundError
+from airflow_sm_pipelines.exceptions import PipelineApiError, PipelineNotFoundError
 from airflow_sm_pipelines.operators.faults import raise_final
+from airflow_sm_pipelines.operators.target import DeployOptions, load_target
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from airflow.sdk.types import Logger
 
     from airflow_sm_pipelines.hooks.pipelines import DeployedPipeline, SageMakerPipelinesHook
     from airflow_sm_pipelines.operators.deployment import PipelineTarget
     from airflow_sm_pipelines.operators.provenance import Provenance
-    from airflow_sm_pipelines.operators.source import LoadedDefinition
-    from airflow_sm_pipelines.policy import Finding, TeamPolicy
-
-POLICY_CHOICES = ("enforce", "apply", "warn", "off")
-
-
-@dataclass(frozen=True, slots=True)
-class DeployOptions:
-    """What an author says about a deployment; the deploy operator describes each.
-
-    :param folder: where relative paths start, and where a script without a folder of its own runs.
-    """
-
-    pipeline: Any
-    folder: str
-    role_arn: str | None = None
-    pipeline_name: str | None = None
-    config: Mapping[str, Any] | None = None
-    interpreter: str | None = None
-    aliases: Sequence[str] = ()
-    tags: Mapping[str, str] = field(default_factory=dict)
-    description: str | None = None
-    version_name: str | None = None
-    version_description: str | None = None
-    pipeline_display_name: str | None = None
-    max_parallel_steps: int | None = None
-    default_bucket: str | None = None
-    definition_bucket: str | None = None
-    policy_file: str | None = None
-    policy: str = "enforce"
-    cost_tags: Mapping[str, str] | None = None
-    compile_timeout_seconds: float = 600
-    is_run_in_folder: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +74,7 @@ class PipelineDeployer:
         from airflow_sm_pipelines.definition import definition_hash
 
         options = self._options
-        if options.policy not in POLICY_CHOICES:
-            raise_final(f"policy={options.policy!r}: expected one of {', '.join(map(repr, POLICY_CHOICES))}.")
-        if options.policy == "apply" and not options.policy_file:
-            raise_final("policy='apply' fills in what a team's policy says: name its file with policy_file.")
-        target = self._apply_policy(self._with_cost_tags(self._target(self._load())))
+        target = load_target(self._hook, options, log=self._log)
         arn, version_id, action, is_new_version = self._write(target)
         self._tag(arn, target, is_new=action == "created")
         if is_new_version:
@@ -127,107 +89,6 @@ class PipelineDeployer:
             definition_hash=definition_hash(target.definition),
             aliases=tuple(options.aliases),
         )
-
-    # --- the definition ---------------------------------------------------------------------------------------------
-
-    def _load(self) -> LoadedDefinition:
-        from airflow_sm_pipelines.operators.source import ScriptSettings, load_definition
-
-        options = self._options
-        return load_definition(
-            options.pipeline,
-            folder=options.folder,
-            hook=self._hook,
-            settings=ScriptSettings(
-                config=options.config,
-                role_arn=options.role_arn,
-                pipeline_name=options.pipeline_name,
-                default_bucket=options.default_bucket,
-                interpreter=options.interpreter,
-                timeout_seconds=options.compile_timeout_seconds,
-                working_folder=options.folder if options.is_run_in_folder else None,
-            ),
-            log=self._log.info,
-        )
-
-    def _target(self, loaded: LoadedDefinition) -> PipelineTarget:
-        from airflow_sm_pipelines.definition import parse_definition
-        from airflow_sm_pipelines.operators.deployment import PipelineTarget
-
-        options = self._options
-        name = options.pipeline_name or loaded.name
-        if not name:
-            raise_final(f"pipeline_name is needed: {loaded.origin} does not name its pipeline.")
-        parallelism = loaded.parallelism
-        if options.max_parallel_steps is not None:
-            parallelism = {"MaxParallelExecutionSteps": int(options.max_parallel_steps)}
-        return PipelineTarget(
-            name=name,
-            text=loaded.text,
-            definition=parse_definition(loaded.text, name=loaded.origin),
-            role_arn=options.role_arn,
-            description=options.description or loaded.description,
-            display_name=options.pipeline_display_name,
-            parallelism=parallelism,
-            tags={**(loaded.tags or {}), **{key: str(value) for key, value in options.tags.items()}},
-        )
-
-    def _apply_policy(self, target: PipelineTarget) -> PipelineTarget:
-        """Fill in the team's defaults if that is asked for; log what the rules find; refuse what must not be deployed.
-
-        :return: the pipeline to deploy.
-        :raises DefinitionError: naming every error that was found.
-        :raises PolicyError: when the policy file is none.
-        """
-        options = self._options
-        if options.policy == "off":
-            return target
-        from airflow_sm_pipelines.operators.source import resolve_path
-        from airflow_sm_pipelines.policy import (
-            DEFAULT_RULES,
-            Severity,
-            check_definition,
-            check_pipeline_role,
-            load_policy,
-            make_team_rule,
-            render_findings,
-        )
-
-        rules = DEFAULT_RULES
-        role_findings: tuple[Finding, ...] = ()
-        if options.policy_file:
-            team = load_policy(resolve_path(options.policy_file, folder=options.folder))
-            rules = (*DEFAULT_RULES, make_team_rule(team))
-            role_findings = check_pipeline_role(target.role_arn, team)
-            if options.policy == "apply":
-                target = self._with_defaults(target, team)
-        findings = (*role_findings, *check_definition(target.definition, rules=rules))
-        errors = [finding for finding in findings if finding.severity is Severity.ERROR]
-        if errors and options.policy != "warn":
-            refuser = "SageMaker, or the policy of the team," if options.policy_file else "SageMaker"
-            raise DefinitionError(f"{refuser} would refuse pipeline '{target.name}':\n{render_findings(errors)}")
-        if findings:
-            self._log.warning("Findings in pipeline '%s':\n%s", target.name, render_findings(findings))
-        return target
-
-    def _with_cost_tags(self, target: PipelineTarget) -> PipelineTarget:
-        if self._options.cost_tags is None:
-            return target
-        from airflow_sm_pipelines.cost import with_cost_tags
-
-        tagged = with_cost_tags(target.definition, {key: str(value) for key, value in self._options.cost_tags.items()})
-        return replace(target, definition=tagged, text=json.dumps(tagged.to_json()))
-
-    def _with_defaults(self, target: PipelineTarget, team: TeamPolicy) -> PipelineTarget:
-        from airflow_sm_pipelines.definition import diff_definitions, render_changes
-        from airflow_sm_pipelines.policy import with_team_defaults
-
-        filled = with_team_defaults(target.definition, team)
-        changes = diff_definitions(target.definition, filled)
-        if not changes:
-            return target
-        self._log.info("Filled in from %s:\n%s", team.name, render_changes(changes))
-        return replace(target, definition=filled, text=json.dumps(filled.to_json()))
 
     # --- the calls --------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import pytest
 from airflow_sm_pipelines.definition import parse_definition
 from airflow_sm_pipelines.exceptions import DefinitionError, PipelineApiError
 from airflow_sm_pipelines.hooks.pipelines import DeployedPipeline, PipelineVersion, SageMakerPipelinesHook
-from airflow_sm_pipelines.operators.deployer import DeployOptions, PipelineDeployer
+from airflow_sm_pipelines.operators.deployer import PipelineDeployer
 from airflow_sm_pipelines.operators.deployment import (
     AliasMove,
     PipelineTarget,
@@ -22,6 +22,7 @@ from airflow_sm_pipelines.operators.deployment import (
 )
 from airflow_sm_pipelines.operators.provenance import Provenance
 from airflow_sm_pipelines.operators.source import SourceKind, parse_source, resolve_path
+from airflow_sm_pipelines.operators.target import DeployOptions
 from tests.airflow_fakes import DEFINITION, Fault, Refusal, aws_environment
 
 if TYPE_CHECKING:
