@@ -262,6 +262,31 @@ def test_a_dataset_that_has_become_unfair_fails_the_check_of_its_bias(data: Clie
     assert same["Metadata"]["ClarifyCheck"]["BaselineUsedForDriftCheckConstraints"].endswith("bias-first/analysis.json")
 
 
+def test_a_check_with_a_cache_is_not_computed_again(data: Client, wait: Any) -> None:
+    sagemaker = data("sagemaker")
+    cache = {"CacheConfig": {"Enabled": True, "ExpireAfter": "P1D"}}
+    found = []
+    for skip in (True, True, False):
+        step = bias_check_step("fair", "bias-cached", **cache, SkipCheck={"Get": "Parameters.Skip"})
+        step["SuppliedBaselineConstraints"] = "s3://quality/bias-cached/analysis.json"
+        parameter = {"Name": "Skip", "Type": "Boolean"}
+        definition = json.dumps({"Version": "2020-12-01", "Parameters": [parameter], "Steps": [step]})
+        if not found:
+            sagemaker.create_pipeline(PipelineName="cached-check", RoleArn=ROLE, PipelineDefinition=definition)
+        arn = sagemaker.start_pipeline_execution(
+            PipelineName="cached-check", PipelineParameters=[{"Name": "Skip", "Value": str(skip).lower()}]
+        )["PipelineExecutionArn"]
+        assert wait(arn)["PipelineExecutionStatus"] == "Succeeded"
+        (listed,) = sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=arn)["PipelineExecutionSteps"]
+        found.append(listed)
+    first, second, third = found
+    assert "CacheHitResult" not in first
+    assert "CacheHitResult" in second
+    assert second["Metadata"] == first["Metadata"]
+    # Another flag asks for another result.
+    assert "CacheHitResult" not in third
+
+
 def test_a_check_that_needs_a_model_fails_and_says_what_to_do(data: Client, wait: Any) -> None:
     attributes = FIRST | {"CheckType": "MODEL_BIAS", "ModelName": "some-model"}
     step = run(data, wait, "model-bias", bias_check_step("fair", "x") | attributes)["Check"]

@@ -4,23 +4,25 @@ Source: developer guide, "Baseline calculation, drift detection and lifecycle wi
 The analysis itself is a processing job (``jobs/programs/*_analyzer.py``).
 
 Choices where the service's behaviour is not documented: a check without a baseline fails; so does the reading of a
-report; the reason of a failed check is ours; ``CacheConfig`` has no effect.
+report; the reason of a failed check is ours.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition.status import StepStatus
+from airflow_sm_pipelines.engine.cache_key import make_cache_key
 from airflow_sm_pipelines.engine.errors import StepError
 from airflow_sm_pipelines.engine.job_documents import PROCESSING, with_text_values, without_nulls
 from airflow_sm_pipelines.engine.model_registry import PACKAGE
 from airflow_sm_pipelines.engine.naming import resource_name_of
 from airflow_sm_pipelines.engine.resolver import resolve
 from airflow_sm_pipelines.engine.stand_ins import explain_registration
-from airflow_sm_pipelines.engine.steps.job import judge_job_end
+from airflow_sm_pipelines.engine.steps.job import find_cached, judge_job_end, may_use_cache
 from airflow_sm_pipelines.engine.steps.roles import with_default_role
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 from airflow_sm_pipelines.engine.store.database import Page
@@ -92,6 +94,19 @@ class Check:
         """The S3 address of the report of violations."""
         return f"{self.output_uri.rstrip('/')}/constraint_violations.json"
 
+    def cache_key(self) -> str:
+        """The digest of what decides whether an earlier result may stand in (documented): all but the outputs."""
+        flags = [
+            self.type,
+            self.group,
+            self.is_skipped,
+            self.is_strict,
+            self.is_registered,
+            sorted(self.baseline.items()),
+        ]
+        text = json.dumps([make_cache_key(PROCESSING, self.request), flags])
+        return hashlib.sha256(text.encode()).hexdigest()
+
     def properties(self) -> dict[str, str]:
         """The step's properties; with ``RegisterNewBaseline`` the new baseline is that of later checks (documented)."""
         used = self.calculated if self.is_registered else self.baseline
@@ -135,9 +150,17 @@ class CheckExecutor:
         if not task.has_resource:
             if task.stop.is_set():
                 return StepOutcome(status=StepStatus.STOPPED)
+            cache_key = prepared.cache_key() if may_use_cache(task) else None
+            cached = find_cached(task, cache_key)
+            if cached is not None:
+                return cached
             with task.store.transaction():
                 record = task.jobs.create(PROCESSING, task.new_name, prepared.request)
-                task.mark_executing(metadata=_metadata(task, prepared, record.arn), resource=(record.kind, record.name))
+                task.mark_executing(
+                    metadata=_metadata(task, prepared, record.arn),
+                    resource=(record.kind, record.name),
+                    cache_key=cache_key,
+                )
         else:
             task.mark_executing()
         outcome = judge_job_end(task.jobs.run(PROCESSING, task.new_name, task.stop))

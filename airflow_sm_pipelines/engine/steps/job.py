@@ -60,8 +60,8 @@ class JobExecutor:
         if task.stop.is_set() and not task.has_resource:
             return StepOutcome(status=StepStatus.STOPPED)
         if not task.has_resource:
-            cache_key = make_cache_key(self._kind, prepared) if _may_use_cache(task) else None
-            cached = _find_cached(task, cache_key)
+            cache_key = make_cache_key(self._kind, prepared) if may_use_cache(task) else None
+            cached = find_cached(task, cache_key)
             if cached is not None:
                 return cached
             if cache_key is not None:
@@ -118,11 +118,13 @@ def _explain_miss(task: StepTask, kind: JobKind, request: dict[str, Any], cache_
     task.services.write_logs(LOG_GROUP, stream, [(now_ms, line) for line in lines])
 
 
-def _may_use_cache(task: StepTask) -> bool:
+def may_use_cache(task: StepTask) -> bool:
+    """Whether an earlier result may be taken."""
     return task.step.cache_config is not None and task.step.cache_config.enabled
 
 
-def _find_cached(task: StepTask, cache_key: str | None) -> StepOutcome | None:
+def find_cached(task: StepTask, cache_key: str | None) -> StepOutcome | None:
+    """The newest earlier result with this key that is not too old; None if there is none, or none may be taken."""
     if cache_key is None or task.step.cache_config is None:
         return None
     lifetime = task.step.cache_config.lifetime
@@ -134,7 +136,10 @@ def _find_cached(task: StepTask, cache_key: str | None) -> StepOutcome | None:
     if record.resource_kind is None or record.resource_name is None:
         return None
     return StepOutcome(
-        metadata=record.metadata, resource=(record.resource_kind, record.resource_name), cache_source=source
+        metadata=record.metadata,
+        properties=record.properties,
+        resource=(record.resource_kind, record.resource_name),
+        cache_source=source,
     )
 
 
