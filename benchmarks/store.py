@@ -28,7 +28,7 @@ CALLS = 50
 RUNS = 20
 
 
-def measure(runs: int = 3) -> list[Row]:
+def measure(runs: int = 2) -> list[Row]:
     """Milliseconds of each call to the engine, and seconds until an endpoint answers."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
