@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from airflow_sm_pipelines.decorators.pipeline import sagemaker_pipeline_task
     from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
     from airflow_sm_pipelines.operators.callback import SageMakerAnswerCallbackOperator
     from airflow_sm_pipelines.operators.cost import SageMakerPipelineCostOperator
@@ -52,6 +53,7 @@ __all__ = [
     "SageMakerRunPipelineOperator",
     "pipeline_events",
     "pipeline_params",
+    "sagemaker_pipeline_task",
 ]
 
 _HOMES = {
@@ -72,6 +74,7 @@ _HOMES = {
     "SageMakerRunPipelineOperator": "airflow_sm_pipelines.operators.run",
     "pipeline_events": "airflow_sm_pipelines.triggers.asset_events",
     "pipeline_params": "airflow_sm_pipelines.params",
+    "sagemaker_pipeline_task": "airflow_sm_pipelines.decorators.pipeline",
 }
 
 
