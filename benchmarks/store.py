@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.engine import Engine, EngineServices
 from airflow_sm_pipelines.engine.jobs import Isolation, IsolationMode, JobOutcome
-from benchmarks.filled_store import PIPELINE, execution_arn, fill_store, job_name
 from benchmarks.local_endpoint import local_endpoint
 from benchmarks.measure import Row, alternate
+from tests.engine.filled_store import PIPELINE, execution_arn, fill_store, job_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

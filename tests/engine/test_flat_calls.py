@@ -10,7 +10,7 @@ import pytest
 from airflow_sm_pipelines.engine.job_documents import JOB_KINDS
 from airflow_sm_pipelines.engine.store import Store, database
 from airflow_sm_pipelines.engine.store.database import Page
-from benchmarks.filled_store import PIPELINE, STEPS, execution_arn, fill_store, job_name
+from tests.engine.filled_store import PIPELINE, STEPS, execution_arn, fill_store, job_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
