@@ -95,6 +95,30 @@ def test_a_zip_with_a_link_is_refused(tmp_path: Path) -> None:
         unpack_zip(tmp_path / "a.zip", tmp_path / "out")
 
 
+def test_a_zip_bomb_is_stopped_at_the_limit(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as zipped:
+        zipped.writestr("big", b"\0" * 50_000_000)
+    assert (tmp_path / "a.zip").stat().st_size < 100_000
+    with pytest.raises(ArchiveError, match="unpacks to more than 1000000 bytes"):
+        unpack_zip(tmp_path / "a.zip", tmp_path / "out", ArchiveLimits(max_bytes=1_000_000))
+    assert (tmp_path / "out" / "big").stat().st_size <= 1_000_000
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as zipped:
+        for name in ("a", "b"):
+            zipped.writestr(name, "")
+    with pytest.raises(ArchiveError, match="more than 1 members"):
+        unpack_zip(tmp_path / "b.zip", tmp_path / "two", ArchiveLimits(max_members=1))
+
+
+def test_a_member_behind_a_link_that_an_earlier_member_made_is_never_written(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    archive = tar_with(
+        tmp_path / "a.tgz", member("way", kind=tarfile.SYMTYPE, link="../outside"), member("way/x", size=3)
+    )
+    with pytest.raises(ArchiveError, match=r"It was not unpacked\."):
+        unpack_tar(archive, tmp_path / "out")
+    assert list((tmp_path / "outside").iterdir()) == []
+
+
 def test_a_link_inside_is_packed_as_its_file_and_one_to_the_outside_is_not(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "blob").write_text("x")
