@@ -46,7 +46,11 @@ def plan_processing(spec: JobSpec, scene: JobScene) -> JobPlan:
         scene.ensure_script(plan, source["S3Uri"], program.relative_to(source["LocalPath"]))
     elif not _runs_here(argv, program, request, scene):
         plan.is_stood_in = True
-        plan.notes.append(f"program of the image {parse_image_uri(application['ImageUri']).repository}")
+        repository = parse_image_uri(application["ImageUri"]).repository
+        is_ours = not argv and runs_image_program(request)
+        plan.notes.append(
+            f"analysis of made-up data, {repository}" if is_ours else f"program of the image {repository}"
+        )
         application["ContainerEntrypoint"] = ["python", str(STAND_IN_PROGRAM)]
     for entry in request.get("ProcessingInputs") or ():
         given = entry.get("S3Input") or {}

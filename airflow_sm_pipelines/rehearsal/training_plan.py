@@ -88,7 +88,12 @@ def _replace_program(plan: JobPlan) -> None:
     algorithm = plan.request["AlgorithmSpecification"]
     image = algorithm.get("TrainingImage")
     plan.is_stood_in = True
-    plan.notes.append(f"program of the image {parse_image_uri(image).repository}" if image else "a job without image")
+    if runs_image_program(plan.request):
+        plan.notes.append("notebook")
+    else:
+        plan.notes.append(
+            f"program of the image {parse_image_uri(image).repository}" if image else "a job without image"
+        )
     algorithm["ContainerEntrypoint"] = ["python", str(STAND_IN_PROGRAM)]
 
 
