@@ -66,8 +66,6 @@ def _memory_of_open(endpoint: LocalEndpoint) -> float:
     """Kilobytes of each of many executions whose step waits for its turn."""
     endpoint.create("waits", [processing_step("Step", "import time; time.sleep(3600)")])
     before = endpoint.kilobytes()
-    arns = [endpoint.start("waits", parallel=1) for _ in range(OPEN)]
-    grown = endpoint.kilobytes() - before
-    for arn in arns:
-        endpoint.client.stop_pipeline_execution(PipelineExecutionArn=arn, ClientRequestToken=arn[-12:] * 3)
-    return grown / OPEN
+    for _ in range(OPEN):
+        endpoint.start("waits", parallel=1)
+    return (endpoint.kilobytes() - before) / OPEN
