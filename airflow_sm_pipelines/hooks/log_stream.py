@@ -127,6 +127,18 @@ class JobLogStream:
             token = following
 
 
+def merge_cursors(*cursors: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What any of several readers has read."""
+    places: dict[str, list[int]] = {}
+    finished: set[str] = set()
+    for cursor in cursors:
+        for stream, place in (cursor or {}).get("places", {}).items():
+            places[stream] = max(list(place), places.get(stream, [0, 0]))
+        finished |= set((cursor or {}).get("finished", ()))
+    left = {stream: place for stream, place in places.items() if stream.partition("/")[0] not in finished}
+    return {"places": left, "finished": sorted(finished)}
+
+
 def list_log_streams(logs: Any, group: str, prefix: str) -> list[str]:
     """The names of the CloudWatch log streams that begin so.
 

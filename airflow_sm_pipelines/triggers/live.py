@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.hooks.log_stream import JobLogStream
+from airflow_sm_pipelines.hooks.log_stream import JobLogStream, merge_cursors
 from airflow_sm_pipelines.hooks.outputs import to_json_value
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class LiveView:
             self._push(STEPS_KEY, to_json_value([step.summary() for step in report.steps]))
         if self._is_streamed:
             if self._stream is None:
-                known = self._pulled_cursor() or self._cursor
+                known = merge_cursors(self._pulled_cursor(), self._cursor)
                 self._stream = JobLogStream(
                     self._make_hook(), write=self._log.info, warn=self._log.warning, cursor=known
                 )

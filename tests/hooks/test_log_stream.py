@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from airflow_sm_pipelines.hooks import log_stream
-from airflow_sm_pipelines.hooks.log_stream import JobLogStream
+from airflow_sm_pipelines.hooks.log_stream import JobLogStream, merge_cursors
 from airflow_sm_pipelines.hooks.reports import ExecutionReport, StepReport
 
 if TYPE_CHECKING:
@@ -148,3 +148,11 @@ def test_throttling_puts_off_and_refusal_ends(logs: Logs) -> None:
     assert not stream.read(report(), is_last=True)
     assert len(warnings) == 2
     assert warnings[1].startswith("The jobs' logs are not shown here, since they cannot be read: ")
+
+
+def test_of_two_readers_the_one_who_read_further_counts() -> None:
+    first = {"places": {"a/algo-1": [5, 2], "b/algo-1": [9, 1]}, "finished": []}
+    second = {"places": {"a/algo-1": [5, 3], "c/algo-1": [1, 1]}, "finished": ["b"]}
+    merged = {"places": {"a/algo-1": [5, 3], "c/algo-1": [1, 1]}, "finished": ["b"]}
+    assert merge_cursors(first, second) == merge_cursors(second, first) == merged
+    assert merge_cursors(None, first) == first
