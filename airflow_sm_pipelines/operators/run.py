@@ -179,6 +179,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         self.studio_domain_id = studio_domain_id
         self._execution_arn: str | None = None
         self._identity: TaskIdentity | None = None
+        self._stopper: ExecutionStopper | None = None
         self._ended: tuple[OutputReader, ExecutionReport] | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -206,6 +207,9 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         progress = self._progress(context, hook)
         if self._is_deferrable():
             self._defer(arn, deadline, log_cursor=progress.cursor)
+        if self.stop_on_kill:
+            self._stopper = self._make_stopper()
+            self._stopper.prepare()
         watch = ExecutionWatch(
             arn,
             waiter_delay=self.waiter_delay,
@@ -247,7 +251,10 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
     def on_kill(self) -> None:
         """Stop the execution, unless only the worker is going away and the next attempt will take it up."""
         if self.stop_on_kill and self._execution_arn is not None:
-            ExecutionStopper(self.make_hook, identity=self._identity, log=self.log).stop(self._execution_arn)
+            (self._stopper or self._make_stopper()).stop(self._execution_arn)
+
+    def _make_stopper(self) -> ExecutionStopper:
+        return ExecutionStopper(self.make_hook, identity=self._identity, log=self.log)
 
     def start_options(self) -> StartOptions:
         """What this task says of its execution."""
