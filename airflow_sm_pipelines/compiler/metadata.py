@@ -70,7 +70,7 @@ def explain_missing_metadata(path: Path) -> str:
     """Say what a script without inline metadata should begin with."""
     return (
         f"{path} does not say which SageMaker SDK it needs. Begin it with\n{_EXAMPLE}\n"
-        "or name a Python that has the SDK with interpreter=."
+        "or name a Python that has the SDK with interpreter= (on the command line, --interpreter)."
     )
 
 

@@ -85,14 +85,22 @@ class Account:
                 job = client.describe_processing_job(ProcessingJobName=name)
                 for output in job["ProcessingOutputConfig"]["Outputs"]:
                     outputs[output["OutputName"]] = output["S3Output"]["S3Uri"]
+            elif "TransformJob" in step.get("Metadata", {}):
+                name = step["Metadata"]["TransformJob"]["Arn"].rpartition("/")[2]
+                job = client.describe_transform_job(TransformJobName=name)
+                outputs["transform"] = job["TransformOutput"]["S3OutputPath"]
         return outputs
 
     def read(self, uri: str) -> list[Any]:
         """Give the JSON documents below an address."""
+        return [json.loads(text) for text in self.read_texts(uri)]
+
+    def read_texts(self, uri: str) -> list[str]:
+        """Give the texts below an address."""
         bucket, _, prefix = uri.removeprefix("s3://").partition("/")
         s3 = self.client("s3")
         keys = [entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket, Prefix=f"{prefix}/")["Contents"]]
-        return [json.load(s3.get_object(Bucket=bucket, Key=key)["Body"]) for key in keys]
+        return [s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode() for key in keys]
 
 
 @pytest.fixture
@@ -133,3 +141,12 @@ def test_a_lambda_step_passes_typed_values_in_v3_as_well(account: Account, repos
         "candidates": [{"alpha": 1.0}, {"alpha": 0.1}],
     }
     assert result["best"]["alpha"] == 0.1
+
+
+def test_a_transform_scores_a_test_set_in_v3_as_well(account: Account) -> None:
+    outputs = account.run(account.deploy("batch_scoring/pipeline_v3.py"))
+    (text,) = account.read_texts(outputs["transform"])
+    rows = [tuple(map(float, line.split(","))) for line in text.splitlines()]
+    errors = [(label - score) ** 2 for label, score in rows]
+    # Always guessing the mean gives about 65.
+    assert 30 < (sum(errors) / len(errors)) ** 0.5 < 55
