@@ -11,6 +11,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_sm_pipelines.exceptions import PipelineApiError, PipelineUnavailableError
 from airflow_sm_pipelines.hooks.callbacks import CallbackMessage, receive_callback
 from airflow_sm_pipelines.hooks.sealing import seal_token
+from airflow_sm_pipelines.triggers import execution
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -62,13 +63,16 @@ class SageMakerPipelineCallbackTrigger(BaseTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", dict(self.arguments)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, and yield the one event."""
+        """Wait, and yield the one event, but not while the worker that deferred may still be leaving."""
+        begun = time.monotonic()
         try:
             payload = await self._wait()
         except Exception as error:
             # Without an event the reason would stay in the triggerer's log.
             self.log.exception("Waiting for a callback broke off")
             payload = {"kind": "error", "message": f"Waiting broke off: {type(error).__name__}: {error}"}
+        if self.task_instance is not None:
+            await asyncio.sleep(begun + execution.WORKER_LEAVES_SECONDS - time.monotonic())
         yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
     async def _wait(self) -> dict[str, Any]:

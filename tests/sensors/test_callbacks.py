@@ -23,6 +23,8 @@ from cryptography.fernet import Fernet
 from airflow_sm_pipelines import SageMakerAnswerCallbackOperator, SageMakerPipelineCallbackSensor
 from airflow_sm_pipelines.hooks.calls import ClientCalls
 from airflow_sm_pipelines.server import serve
+from airflow_sm_pipelines.triggers import execution as execution_module
+from airflow_sm_pipelines.triggers.callback import SageMakerPipelineCallbackTrigger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,6 +160,21 @@ def test_other_messages_are_left_in_the_queue(queue: str) -> None:
             receive(queue, Store(), deferrable=deferrable, timeout=0.2)
     (message,) = boto3.client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=1)["Messages"]
     assert message["Body"] == "not for us"
+
+
+def test_a_deferred_task_is_not_woken_before_its_worker_has_left(queue: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execution_module, "WORKER_LEAVES_SECONDS", 1.5)
+    arn = start(queue)
+    trigger = SageMakerPipelineCallbackTrigger(queue_url=queue, waiter_delay=0.1, aws_conn_id=None)
+    trigger._task_instance = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1)
+
+    async def first() -> Any:
+        return await anext(trigger.run())
+
+    begun = time.monotonic()
+    event = asyncio.run(asyncio.wait_for(first(), 30))
+    assert event.payload["execution_arn"] == arn
+    assert time.monotonic() - begun >= 1.5
 
 
 def test_a_queue_that_is_not_there_fails_at_once_or_skips_softly(queue: str) -> None:
