@@ -42,11 +42,19 @@ class SampleStore:
             try:
                 self.s3.head_bucket(Bucket=bucket)
             except ParamValidationError as error:
-                raise JobFailure(f"ClientError: there can be no bucket '{bucket}', which {uri} names.") from error
+                raise _no_bucket(bucket, uri) from error
             except ClientError:
                 located = {"CreateBucketConfiguration": {"LocationConstraint": self._region}}
-                self.s3.create_bucket(Bucket=bucket, **({} if self._region == "us-east-1" else located))
+                self._create_bucket(bucket, uri, **({} if self._region == "us-east-1" else located))
             self._buckets.add(bucket)
+
+    def _create_bucket(self, bucket: str, uri: str, **location: Any) -> None:
+        from botocore.exceptions import ClientError
+
+        try:
+            self.s3.create_bucket(Bucket=bucket, **location)
+        except ClientError as error:
+            raise _no_bucket(bucket, uri) from error
 
     def find_first(self, uri: str) -> str | None:
         """The first key under a prefix, or None."""
@@ -84,6 +92,10 @@ class SampleStore:
         target = uri if is_file else uri.rstrip("/") + "/sample.csv"
         self.put(target, make(target))
         return True
+
+
+def _no_bucket(bucket: str, uri: str) -> JobFailure:
+    return JobFailure(f"ClientError: there can be no bucket '{bucket}', which {uri} names.")
 
 
 def split_uri(uri: str) -> tuple[str, str]:

@@ -189,7 +189,8 @@ def test_values_that_do_not_fit_are_refused_before_anything_runs(rehearsal: Rehe
         rehearsal.run(whole_pipeline(), parameters={"Limit": "much"})
 
 
-def test_a_bucket_that_cannot_be_is_named(rehearsal: Rehearsal) -> None:
-    step = processing("Prepare", inputs={"raw": "s3://${bucket}/raw"})
+@pytest.mark.parametrize("bucket", ["${bucket}", "b"])
+def test_a_bucket_that_cannot_be_is_named(rehearsal: Rehearsal, bucket: str) -> None:
+    step = processing("Prepare", inputs={"raw": f"s3://{bucket}/raw"})
     report = rehearsal.run(json.dumps({"Version": "2020-12-01", "Steps": [step]}), name="template")
-    assert "there can be no bucket '${bucket}', which s3://${bucket}/raw names" in explain(report)
+    assert f"there can be no bucket '{bucket}', which s3://{bucket}/raw names" in explain(report)
