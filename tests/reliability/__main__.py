@@ -1,6 +1,6 @@
 """``python -m tests.reliability``: put every fault into tasks of a real Airflow, and say what came of it.
 
-``--write`` puts the table into docs/reliability.md.
+``--write`` puts the table into docs/reliability.md; with ``--only``, the rows of these faults.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tests.reliability.cases import CASES
 from tests.reliability.laboratory import Laboratory, choose
-from tests.reliability.page import render_results, render_sum, write_results
+from tests.reliability.page import make_rows, render_sum, write_results
 from tests.reliability.surroundings import SURROUNDINGS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,8 +54,9 @@ def main() -> int:
         f"Python {platform.python_version()}; {surroundings.name}; seed {given.seed}."
     )
     if given.write:
-        write_results(ROOT / "docs" / "reliability.md", render_results(outcomes, heading=heading))
-    print("", heading, render_sum(outcomes), *problems, sep="\n")
+        is_whole = not (given.only or given.sample)
+        write_results(ROOT / "docs" / "reliability.md", make_rows(outcomes), heading=heading, is_whole=is_whole)
+    print("", heading, render_sum(make_rows(outcomes)), *problems, sep="\n")
     return 1 if problems else 0
 
 

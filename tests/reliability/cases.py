@@ -417,7 +417,7 @@ PEOPLE = (
         "marked_failed",
         "marked failed while it waits",
         script=mark("failed"),
-        sample=1,
+        sample=2,
         retries=0,
         status="Stopped",
         state="failed",
@@ -479,7 +479,7 @@ PEOPLE = (
     Case(
         "cleared_waiting",
         "cleared while it waits: the old execution stops, another starts",
-        sample=1,
+        sample=2,
         script=clear_while_waiting,
         executions=2,
         stops=1,

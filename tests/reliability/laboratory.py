@@ -12,6 +12,7 @@ import signal
 import threading
 import time
 import urllib.error
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -361,6 +362,7 @@ class Laboratory:
 
     def _look(self, subjects: Sequence[Subject], seen: dict[str, int]) -> None:
         """Learn the tasks' states and the steps that wait."""
+        subjects = [subject for subject in subjects if not subject.is_over]
         body = {"dag_ids": list({subject.dag_id for subject in subjects}), "page_limit": 1000}
         try:
             found = self.airflow.call("POST", "/dags/~/dagRuns/~/taskInstances/list", body)["task_instances"]
@@ -550,10 +552,10 @@ def make_definition(kind: str, queue: str) -> dict[str, Any]:
 
 
 def choose(cases: Iterable[Case], *, is_sample: bool) -> Iterator[tuple[Case, str, int]]:
-    """How many subjects of which case in which mode; a sample takes one mode of each case, in turn."""
+    """How many subjects of which case in which mode; a sample takes the modes in turn."""
     for number, case in enumerate(cases):
         if is_sample:
-            if case.sample:
-                yield case, case.modes[number % len(case.modes)], case.sample
+            turns = Counter(case.modes[(number + turn) % len(case.modes)] for turn in range(case.sample))
+            yield from ((case, mode, count) for mode, count in turns.items())
         else:
             yield from ((case, mode, case.count) for mode in case.modes)

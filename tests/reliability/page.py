@@ -7,51 +7,30 @@ from typing import TYPE_CHECKING
 from tests.reliability.cases import CASES, GROUPS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from tests.reliability.cases import Case
     from tests.reliability.laboratory import Outcome
 
 BEGIN, END = "<!-- made by `python -m tests.reliability --write`: begin -->", "<!-- end -->"
-MODES = {
-    "sync": "waits in a worker",
-    "bare": "waits in a worker, botocore's own retries off",
-    "deferred": "deferred",
-    "mapped": "deferred, mapped by `.expand`",
-}
 COLUMNS = ("Fault", "Modes", "Tasks", "Faults", "Executions", "Due", "Duplicate", "Lost", "False green", "Task ends")
+COUNTED = slice(2, 9)
 
 
-def render_results(outcomes: Sequence[Outcome], *, heading: str) -> str:
-    """The generated part: the conditions, the sum, and a table for each group of faults.
-
-    :param heading: when and with what it was run, in a sentence or two.
-    """
-    lines = [heading, "", render_sum(outcomes), ""]
-    for title, cases in GROUPS.items():
-        chosen = [case for case in cases if any(one.case is case for one in outcomes)]
-        if not chosen:
-            continue
-        lines += [f"### {title}", "", f"| {' | '.join(COLUMNS)} |", f"|{'---|' * len(COLUMNS)}"]
-        lines += [render_row(case, [one for one in outcomes if one.case is case]) for case in chosen]
-        lines.append("")
-    return "\n".join(lines)
+def make_rows(outcomes: Sequence[Outcome]) -> dict[str, list[str]]:
+    """The table's cells, by the fault's title."""
+    rows = {}
+    for case in CASES:
+        found = [one for one in outcomes if one.case is case]
+        if found:
+            rows[case.title] = make_row(case, found)
+    return rows
 
 
-def render_sum(outcomes: Sequence[Outcome]) -> str:
-    """What the run says in one sentence."""
-    faults, due = sum(one.faults for one in outcomes), sum(one.case.executions for one in outcomes)
-    return (
-        f"**{faults} faults** in {len(outcomes)} tasks: {sum(one.executions for one in outcomes)} executions started, "
-        f"{due} due; **{sum(one.duplicates for one in outcomes)} duplicates, {sum(one.lost for one in outcomes)} lost, "
-        f"{sum(one.is_false_green for one in outcomes)} false green**; "
-        f"{sum(bool(one.problems) for one in outcomes)} tasks ended otherwise than they must."
-    )
-
-
-def render_row(case: Case, outcomes: Sequence[Outcome]) -> str:
-    """One fault's row."""
+def make_row(case: Case, outcomes: Sequence[Outcome]) -> list[str]:
+    """One fault's cells."""
+    otherwise = sum(bool(one.problems) for one in outcomes)
     cells = (
         case.title,
         ", ".join(dict.fromkeys(one.mode for one in outcomes)),
@@ -62,16 +41,48 @@ def render_row(case: Case, outcomes: Sequence[Outcome]) -> str:
         sum(one.duplicates for one in outcomes),
         sum(one.lost for one in outcomes),
         sum(one.is_false_green for one in outcomes),
-        case.state,
+        f"{case.state}, {otherwise} otherwise than due" if otherwise else case.state,
     )
-    return f"| {' | '.join(map(str, cells))} |"
+    return [str(cell) for cell in cells]
 
 
-def read_titles(page: str) -> list[str]:
-    """The faults that the page's tables name."""
-    part = page.partition(BEGIN)[2].partition(END)[0]
-    rows = [line for line in part.splitlines() if line.startswith("| ") and not line.startswith(f"| {COLUMNS[0]} |")]
-    return [row[2:].partition(" | ")[0] for row in rows]
+def render_sum(rows: Mapping[str, Sequence[str]]) -> str:
+    """What the rows say in one sentence."""
+    tasks, faults, executions, due, duplicates, lost, green = (
+        sum(int(row[column]) for row in rows.values()) for column in range(COUNTED.start, COUNTED.stop)
+    )
+    return (
+        f"**{faults} faults** in {tasks} tasks: {executions} executions started, {due} due; "
+        f"**{duplicates} duplicates, {lost} lost, {green} false green**."
+    )
+
+
+def render_results(rows: Mapping[str, Sequence[str]], *, headings: Sequence[str]) -> str:
+    """The generated part: the conditions, the sum, and a table for each group of faults.
+
+    :param headings: when and with what it was run, a paragraph for each run.
+    """
+    lines = [line for heading in headings for line in (heading, "")]
+    lines += [render_sum(rows), ""]
+    for title, cases in GROUPS.items():
+        chosen = [rows[case.title] for case in cases if case.title in rows]
+        if chosen:
+            lines += [f"### {title}", "", f"| {' | '.join(COLUMNS)} |", f"|{'---|' * len(COLUMNS)}"]
+            lines += [f"| {' | '.join(row)} |" for row in chosen]
+            lines.append("")
+    return "\n".join(lines)
+
+
+def read_rows(page: str) -> dict[str, list[str]]:
+    """The rows of the page's tables."""
+    found = [line for line in _generated(page).splitlines() if line.startswith("| ")]
+    rows = [line.strip("| ").split(" | ") for line in found]
+    return {row[0]: row for row in rows if row[0] != COLUMNS[0]}
+
+
+def read_headings(page: str) -> list[str]:
+    """What the page says of its runs."""
+    return [line for line in _generated(page).splitlines() if line.startswith("Run ")]
 
 
 def wanted_titles() -> list[str]:
@@ -79,7 +90,17 @@ def wanted_titles() -> list[str]:
     return [case.title for case in CASES]
 
 
-def write_results(path: Path, part: str) -> None:
-    """Put the generated part between the page's marks."""
-    before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+def write_results(path: Path, rows: Mapping[str, Sequence[str]], *, heading: str, is_whole: bool) -> None:
+    """Put rows between the page's marks.
+
+    :param is_whole: whether they replace all; otherwise only those of the same faults, and the page says so.
+    """
+    page = path.read_text(encoding="utf-8")
+    before, _, rest = page.partition(BEGIN)
+    headings = [heading] if is_whole else [*read_headings(page), f"{heading} This run gave: {'; '.join(rows)}."]
+    part = render_results(rows if is_whole else {**read_rows(page), **rows}, headings=headings)
     path.write_text(f"{before}{BEGIN}\n{part}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+
+
+def _generated(page: str) -> str:
+    return page.partition(BEGIN)[2].partition(END)[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 DRIVERS = ("psycopg2-binary", "asyncpg")
-CELERY = ("apache-airflow-providers-celery",)
+# Delete the bound when a celery provider after 3.26.0 imports with celery 5.7.
+CELERY = ("apache-airflow-providers-celery", "celery<5.7")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ def on_celery() -> Iterator[Surroundings]:
     with served_postgres() as address, served_redis() as broker:
         environment = {
             "AIRFLOW__CELERY__BROKER_URL": broker,
-            "AIRFLOW__CELERY__RESULT_BACKEND": f"db+postgresql://{address}",
+            "AIRFLOW__CELERY__RESULT_BACKEND": f"db+postgresql+psycopg2://{address}",
             "AIRFLOW__CELERY__WORKER_CONCURRENCY": "8",
             "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{address}",
@@ -85,7 +87,7 @@ def airflow_with(packages: tuple[str, ...]) -> str:
     This package is installed in it as it stands in the checkout.
     """
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    name = "-".join((version, *(package.rpartition("-")[2] for package in packages)))
+    name = "-".join((version, *(re.sub(r"\W+", "-", package) for package in packages)))
     target = default_cache_dir(os.environ) / "airflows" / name
     python = target / "bin" / "python"
     if not (target / ".complete").exists():
