@@ -7,6 +7,7 @@ and ``transform_plan``.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ REHEARSAL_IMAGE = "rehearsal"
 
 PLAN_VARIABLE = "SM_PIPELINES_REHEARSAL"
 _SHELLS = ("sh", "bash")
+_SCRIPT = re.compile(r"/opt/ml/[^\s'\";&|]+\.(?:sh|py)\b")
 
 
 @dataclass(slots=True)
@@ -75,7 +77,8 @@ class JobScene:
     """What plans are made from.
 
     :param step: the step that started the job; None for one that a script started.
-    :param features_only: addresses of outputs that a transform reads as they are, by step and output name.
+    :param features_only: the outputs that a transform reads as they are, by step and output name.
+    :param content_types: what training jobs take the outputs for, by step and output name.
     """
 
     store: SampleStore
@@ -84,6 +87,7 @@ class JobScene:
     images: ImageCatalog
     step: Step | None
     features_only: frozenset[tuple[str, str]] = frozenset()
+    content_types: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     def ensure_input(
         self, plan: JobPlan, uri: object, *, data_type: str = "S3Prefix", content_type: str = "", has_label: bool = True
@@ -134,10 +138,13 @@ class JobScene:
 
 
 def find_program(argv: Sequence[str]) -> PurePosixPath | None:
-    """The script that a command runs, if it is a file of the container."""
-    for word in argv[:3]:
+    """The script that a command runs, if it is a file of the container; of a shell's command line, the first one."""
+    for position, word in enumerate(argv[:3]):
         if word.startswith("/") and PurePosixPath(word).suffix:
             return PurePosixPath(word)
+        # SDK v3: /bin/bash -c "chmod +x /opt/ml/input/data/sm_drivers/sm_train.sh && ..."
+        if position and argv[position - 1] == "-c" and (named := _SCRIPT.search(word)):
+            return PurePosixPath(named[0])
     return None
 
 

@@ -123,5 +123,6 @@ def _stand_in(plan: JobPlan, scene: JobScene, job: str) -> None:
             files |= {f"{folder}/{file}": text for file, text in _REPORTS.items()}
         elif not declared:
             has_label = (name, output) not in scene.features_only
-            files[f"{folder}/sample.csv"] = sample_text("sample.csv", has_label=has_label)
+            content_type = scene.content_types.get((name, output), "")
+            files[f"{folder}/sample.csv"] = sample_text("sample.csv", content_type=content_type, has_label=has_label)
     request["Environment"] = stand_in_environment(request, what=name, files=files)

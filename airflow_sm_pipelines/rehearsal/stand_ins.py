@@ -10,7 +10,6 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.definition import StepReference, iter_expressions
 from airflow_sm_pipelines.engine.errors import ResolutionError
 from airflow_sm_pipelines.engine.jobs.failures import JobFailure
 from airflow_sm_pipelines.engine.naming import ArnFactory
@@ -18,6 +17,7 @@ from airflow_sm_pipelines.engine.resolver import Scope, resolve
 from airflow_sm_pipelines.engine.stand_ins import StandIn, StandIns
 from airflow_sm_pipelines.engine.steps import step_executors
 from airflow_sm_pipelines.engine.steps.check import CHECK_KINDS
+from airflow_sm_pipelines.rehearsal.consumers import find_content_types, find_transform_inputs
 from airflow_sm_pipelines.rehearsal.job_plan import REHEARSAL_IMAGE, JobScene, Outputs, document_text
 from airflow_sm_pipelines.rehearsal.processing_plan import plan_processing
 from airflow_sm_pipelines.rehearsal.samples import pack_function, pack_model
@@ -145,7 +145,8 @@ class RehearsalStandIns:
             outputs=self._outputs,
             images=context.images,
             step=step,
-            features_only=_find_transform_inputs(script.definition) if script else frozenset(),
+            features_only=find_transform_inputs(script.definition) if script else frozenset(),
+            content_types=find_content_types(script.definition) if script else {},
         )
         # One job at a time: two that share a script or an input must not both find it missing.
         with self._lock:
@@ -296,15 +297,3 @@ def _typed(output: OutputParameter, value: JsonValue) -> JsonValue:
         return value if isinstance(value, bool) else True
     known = value if value is not None else sample_value(output.name)
     return known if isinstance(known, str) else str(known)
-
-
-def _find_transform_inputs(definition: PipelineDefinition) -> frozenset[tuple[str, str]]:
-    """Outputs of processing steps that a transform reads without a filter: their rows have no label."""
-    found = set()
-    for step in iter_all_steps(definition):
-        if step.type != "Transform" or "InputFilter" in str(step.arguments.get("DataProcessing")):
-            continue
-        for _, expression in iter_expressions(step.arguments.get("TransformInput")):
-            if isinstance(expression, StepReference) and expression.path[:2] == ("ProcessingOutputConfig", "Outputs"):
-                found.add((expression.step, str(expression.path[2])))
-    return frozenset(found)
