@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,14 @@ def test_the_example_trains_a_model_and_decides_on_its_error(local: DagRunner, s
     assert all(step["seconds"] is not None for step in steps)
     assert 40 < result.xcom("train", "rmse") < 70
     assert result.xcom("train", "model").startswith("s3://")
+    yielded = result.xcom("train", "step_outputs")
+    assert yielded["Train"]["model"] == result.xcom("train", "model")
+    assert yielded["CheckRmse"] == {"outcome": "True"}
+    assert yielded[steps[4]["name"]]["model_package_arn"] == result.xcom("train", "model_package")
+    # The jobs' own lines, each once, although the task looked at them many times.
+    shown = re.findall(r"\[Train algo-1\S*\] .*", result.output)
+    assert len(shown) > 10
+    assert len([line for line in shown if "[59]" in line]) == 1, shown[-10:]
     assert ":model-package/" in result.xcom("train", "model_package")
     assert result.xcom("decide") in ("approve", "ask a person")
 
