@@ -36,7 +36,7 @@ import json, os, socket, sys, time
 name = json.load(open("/opt/ml/config/processingjobconfig.json"))["ProcessingJobName"]
 held = socket.socket(socket.AF_UNIX)
 held.bind(chr(0) + name)
-time.sleep(0.1)
+time.sleep(0.4)
 os.makedirs("/opt/ml/processing/out", exist_ok=True)
 open("/opt/ml/processing/out/result.txt", "w").write(name)
 """
