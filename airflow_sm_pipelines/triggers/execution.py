@@ -152,6 +152,11 @@ class SageMakerPipelineExecutionTrigger(BaseTrigger):
         """
         if not self.stop_on_kill:
             return
+        # Airflow 3.3.2 cancels again, once a second, what it has cancelled and what has not ended yet.
+        self._stopping = asyncio.ensure_future(self._stop_if_ended_by_hand())
+        await asyncio.shield(self._stopping)
+
+    async def _stop_if_ended_by_hand(self) -> None:
         state = await self._task_state()
         if state not in _ENDED_BY_HAND:
             self.log.info("The task is %s, not ended by hand: execution %s goes on.", state, self.execution_arn)

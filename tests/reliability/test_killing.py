@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ from airflow.sdk.execution_time import task_runner
 
 from airflow_sm_pipelines.operators import killing
 from airflow_sm_pipelines.operators.submission import TaskIdentity
+from airflow_sm_pipelines.triggers.execution import SageMakerPipelineExecutionTrigger
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/p/execution/abcdefghijkl"
 IDENTITY = TaskIdentity(
@@ -51,3 +53,30 @@ def test_a_task_that_another_worker_has_or_will_have_leaves_its_execution_alone(
 def test_where_nobody_else_has_the_task_a_kill_stops_its_execution(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(task_runner, "SUPERVISOR_COMMS", raising=False)
     assert kill(monkeypatch, "running") == [ARN]
+
+
+def test_a_trigger_that_is_cancelled_again_while_it_stops_the_execution_stops_it_all_the_same() -> None:
+    stopped: list[str] = []
+
+    class Trigger(SageMakerPipelineExecutionTrigger):
+        async def _task_state(self) -> str:
+            asked.set()
+            await answered.wait()
+            return "failed"
+
+        def _hook(self) -> Any:
+            return SimpleNamespace(stop_execution=lambda arn, *, token: stopped.append(arn) or True)
+
+    async def cancel_twice() -> None:
+        killing_it = asyncio.ensure_future(Trigger(execution_arn=ARN).on_kill())
+        await asked.wait()
+        killing_it.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await killing_it
+        answered.set()
+        while not stopped:
+            await asyncio.sleep(0.01)
+
+    asked, answered = asyncio.Event(), asyncio.Event()
+    asyncio.run(asyncio.wait_for(cancel_twice(), 30))
+    assert stopped == [ARN]
