@@ -29,7 +29,7 @@ from tests.durability.whole_server import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-KILLS = int(os.environ.get("SM_PIPELINES_KILLS", "4"))
+KILLS = int(os.environ.get("SM_PIPELINES_KILLS", "3"))
 SEED = int(os.environ.get("SM_PIPELINES_KILL_SEED", "11"))
 
 
