@@ -17,6 +17,8 @@ from urllib.parse import unquote, urlsplit
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import pytest
+
 ACCOUNT = "123456789012"
 PREFIX = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}"
 
@@ -488,3 +490,22 @@ def aws_environment(url: str) -> dict[str, str]:
         "AWS_EC2_METADATA_DISABLED": "true",
         "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
     }
+
+
+@contextmanager
+def fernet_key_of_airflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let Airflow have a Fernet key, as after its first start."""
+    from airflow.models import crypto
+    from cryptography.fernet import Fernet
+
+    def forget() -> None:
+        # Airflow 3.1 keeps it in a global.
+        if hasattr(crypto.get_fernet, "cache_clear"):
+            crypto.get_fernet.cache_clear()
+        else:
+            crypto._fernet = None
+
+    monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", Fernet.generate_key().decode())
+    forget()
+    yield
+    forget()

@@ -34,7 +34,7 @@ def open_token(text: str) -> str:
 
     :raises PipelineRequestError: if it was sealed with a key that this process does not have.
     """
-    from airflow.providers.common.compat.sdk import mask_secret
+    from airflow.sdk.log import mask_secret
 
     token = text
     if text.startswith(_PREFIX):

@@ -141,7 +141,7 @@ def test_a_retry_restarts_a_failed_execution_when_told_so(ready: FakeSageMaker) 
 
 
 def test_a_retry_of_what_must_fail_names_the_steps(ready: FakeSageMaker) -> None:
-    from airflow.sdk.exceptions import AirflowFailException
+    from airflow.providers.common.compat.sdk import AirflowFailException
 
     state = State()
     arn = submit(state, FIRST)
@@ -151,7 +151,7 @@ def test_a_retry_of_what_must_fail_names_the_steps(ready: FakeSageMaker) -> None
 
 
 def test_what_a_fail_step_ended_is_not_resumed(ready: FakeSageMaker) -> None:
-    from airflow.sdk.exceptions import AirflowFailException
+    from airflow.providers.common.compat.sdk import AirflowFailException
 
     state = State()
     arn = submit(state, FIRST)

@@ -18,13 +18,13 @@ from airflow.providers.common.compat.sdk import (
     AirflowSkipException,
     TaskDeferred,
 )
-from cryptography.fernet import Fernet
 
 from airflow_sm_pipelines import SageMakerAnswerCallbackOperator, SageMakerPipelineCallbackSensor
 from airflow_sm_pipelines.hooks.calls import ClientCalls
 from airflow_sm_pipelines.server import serve
 from airflow_sm_pipelines.triggers import execution as execution_module
 from airflow_sm_pipelines.triggers.callback import SageMakerPipelineCallbackTrigger
+from tests.airflow_fakes import fernet_key_of_airflow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,10 +116,8 @@ def answer(token: str, **kwargs: Any) -> str:
 @pytest.fixture
 def fernet_key(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Airflow has a key, as after its first start."""
-    monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", Fernet.generate_key().decode())
-    get_fernet.cache_clear()
-    yield
-    get_fernet.cache_clear()
+    with fernet_key_of_airflow(monkeypatch):
+        yield
 
 
 @pytest.mark.usefixtures("fernet_key")
@@ -166,7 +164,7 @@ def test_a_deferred_task_is_not_woken_before_its_worker_has_left(queue: str, mon
     monkeypatch.setattr(execution_module, "WORKER_LEAVES_SECONDS", 1.5)
     arn = start(queue)
     trigger = SageMakerPipelineCallbackTrigger(queue_url=queue, waiter_delay=0.1, aws_conn_id=None)
-    trigger._task_instance = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1)
+    trigger.task_instance = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1)
 
     async def first() -> Any:
         return await anext(trigger.run())

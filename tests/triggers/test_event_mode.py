@@ -131,7 +131,7 @@ def waiting(*arns: str, waiter_delay: float = RARELY, step: str | None = None) -
             trigger = SageMakerPipelineExecutionTrigger(execution_arn=arn, **arguments)
         else:
             trigger = SageMakerPipelineStepTrigger(execution_arn=arn, step_name=step, **arguments)
-        trigger._task_instance = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1)
+        trigger.task_instance = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1)
         async for one in trigger.run():
             found[arn] = one.payload
 

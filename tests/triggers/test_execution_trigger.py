@@ -119,7 +119,7 @@ def test_a_deferred_task_is_not_woken_before_its_worker_has_left(
     script(fake, ["Succeeded"])
     trigger = make_trigger(fake)
     if is_deferred:
-        trigger._task_instance = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1)
+        trigger.task_instance = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1)
     begun = time.monotonic()
     (event,) = fire(trigger)
     assert event["status"] == "Succeeded"
@@ -134,7 +134,7 @@ def kill(trigger: SageMakerPipelineExecutionTrigger, state: str | None, monkeypa
         return {"r": {"t_4": state}}
 
     monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", staticmethod(get_task_states))
-    trigger._task_instance = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=4)
+    trigger.task_instance = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=4)
     asyncio.run(trigger.on_kill())
 
 

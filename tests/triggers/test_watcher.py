@@ -53,7 +53,7 @@ def make_trigger(arn: str, **kwargs: Any) -> SageMakerPipelineExecutionTrigger:
     trigger = SageMakerPipelineExecutionTrigger(
         **{"execution_arn": arn, "aws_conn_id": None, "waiter_delay": 0.2, **kwargs}
     )
-    trigger._task_instance = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1)
+    trigger.task_instance = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1)
     return trigger
 
 
