@@ -82,8 +82,26 @@ def _param(parameter: Parameter, section: str | None, details: Mapping[str, Any]
     if section:
         schema["section"] = section
     is_required = parameter.default is MISSING
-    schema["description"] = (
-        f"{parameter.type}, required." if is_required else (f"{parameter.type}, default {parameter.default}.")
-    )
+    schema["description"] = f"{parameter.type}, {_describe_default(parameter.default)}{_describe_bounds(details)}."
     schema.update(details)
     return Param(**schema) if is_required else Param(parameter.default, **schema)
+
+
+def _describe_default(default: Any) -> str:
+    from airflow_sm_pipelines.definition import MISSING
+
+    if default is MISSING:
+        return "required"
+    if default == "":
+        return "empty by default"
+    return f"default {str(default).lower() if isinstance(default, bool) else default}"
+
+
+def _describe_bounds(details: Mapping[str, Any]) -> str:
+    # The form has them for the keys of its number field alone; nobody sees them there.
+    low, high = details.get("minimum"), details.get("maximum")
+    if low is not None and high is not None:
+        return f", {low} to {high}"
+    if low is not None:
+        return f", {low} or more"
+    return "" if high is None else f", {high} or less"

@@ -41,6 +41,14 @@ def test_types_defaults_and_enums_reach_the_form() -> None:
     assert params["Mode"].schema["enum"] == ["fast", "slow"]
     assert params["Depth"].resolve() == 3
     assert params["Depth"].schema["section"] == "Pipeline"
+    assert {name: param.description for name, param in params.items()} == {
+        "Depth": "Integer, default 3.",
+        "Eta": "Float, default 0.1.",
+        "Shuffle": "Boolean, default true.",
+        "Mode": "String, default fast.",
+        "Note": "String, empty by default.",
+        "Input": "String, required.",
+    }
 
 
 # Airflow 3.3 has moved it.
@@ -67,6 +75,13 @@ def test_details_and_sections_are_each_parameter_s_own() -> None:
     assert params["Depth"].resolve(10) == 10
     with pytest.raises(PARAM_VALIDATION_ERROR, match="maximum"):
         params["Depth"].resolve(11)
+    bounds: list[tuple[dict[str, Any], str]] = [
+        ({"minimum": 0, "maximum": 9}, "Integer, default 3, 0 to 9."),
+        ({"minimum": 1}, "Integer, default 3, 1 or more."),
+        ({"maximum": 9}, "Integer, default 3, 9 or less."),
+    ]
+    for details, description in bounds:
+        assert pipeline_params(DEFINITION, details={"Depth": details})["Depth"].description == description
     with pytest.raises(DefinitionError, match="no parameter \\['Deepth'\\]"):
         pipeline_params(DEFINITION, details={"Deepth": {}})
 

@@ -13,8 +13,10 @@ import boto3
 import pytest
 
 from airflow_sm_pipelines.server import child_environment
+from tests.system.browser import Browser, find_chromium
 from tests.system.cluster import AirflowCluster
 from tests.system.endpoint import served_endpoint
+from tests.system.trigger_form import TriggerForm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -179,6 +181,117 @@ def test_of_mapped_runs_no_more_than_the_limit_are_under_way_though_they_are_def
         spans.append((found["CreationTime"], found["LastModifiedTime"]))
     assert len(spans) == 5
     assert max(sum(start <= moment < end for start, end in spans) for moment, _ in spans) <= 2
+
+
+TAKEN = {
+    "Dataset": "s3://bucket/" + "x" * (1024 - len("s3://bucket/")),
+    "Mode": "full",
+    "Score": 1,
+    "Threshold": 0.25,
+    "MaxDepth": 10,
+    "Strict": True,
+    "Note": None,
+}
+
+
+def test_the_rest_api_refuses_what_the_pipeline_would_and_names_the_parameter(airflow: AirflowCluster) -> None:
+    run_id = airflow.trigger("trigger_form", {**TAKEN, "Unknown": "kept by Airflow, given to no pipeline"})
+    runs = "/dags/trigger_form/dagRuns"
+    refused: list[tuple[str, Any]] = [
+        ("Dataset", "x://bucket"),
+        ("Dataset", "s3://" + "x" * 1020),
+        ("Dataset", None),
+        ("Mode", "medium"),
+        ("Score", 1.01),
+        ("Threshold", "0.5"),
+        ("MaxDepth", 0),
+        ("MaxDepth", 2.5),
+        ("MaxDepth", "7"),
+        ("Strict", "true"),
+        ("Note", "x" * 1025),
+    ]
+    for name, value in refused:
+        with pytest.raises(urllib.error.HTTPError) as error:
+            airflow.call("POST", runs, {"logical_date": None, "conf": {**TAKEN, name: value}})
+        assert error.value.code == 400
+        assert f"param {name}:" in json.loads(error.value.read())["detail"], (name, value)
+    with pytest.raises(urllib.error.HTTPError) as error:
+        airflow.call("POST", runs, {"logical_date": None, "conf": {}})
+    assert "param Dataset: No value passed" in json.loads(error.value.read())["detail"]
+    assert [run["dag_run_id"] for run in airflow.call("GET", runs)["dag_runs"]] == [run_id]
+    assert given_parameters(airflow, run_id) == {
+        **{name: str(value) for name, value in TAKEN.items()},
+        "Score": "1.0",
+        "Note": "",
+    }
+
+
+@pytest.mark.skipif(find_chromium() is None, reason="no Chromium or Chrome on PATH")
+def test_the_trigger_form_in_a_browser_is_the_pipelines_form(airflow: AirflowCluster, tmp_path: Path) -> None:
+    airflow.wait_for(partial(is_unpaused, airflow, "trigger_form"), "trigger_form to be parsed", timeout_seconds=120)
+    with Browser(tmp_path / "profile") as browser:
+        form = TriggerForm(browser, airflow.url, "trigger_form")
+        assert [tuple(field.values()) for field in form.fields().values()] == [
+            # widget, label, shown, description, section, error; an asterisk marks what must not be empty
+            ("text", "Dataset *", "", "String, required.", "Data", "This field is required"),
+            ("choice", "Mode *", "Quick, on a sample", "String, default quick.", "Training", None),
+            ("number", "Depth of a tree *", "4", "Integer, default 4, 1 to 10.", "Training", None),
+            ("number", "Score *", "0.9", "Float, default 0.9, 0 to 1.", "Gate", None),
+            ("number", "Threshold *", "0.5", "Below it, the pipeline fails", "Gate", None),
+            ("switch", "Strict *", False, "Boolean, default false.", "Run Parameters", None),
+            ("text", "Note", "", "String, empty by default.", "Run Parameters", None),
+        ]
+        assert not form.is_ready()
+        form.open_section("Data")
+        form.fill("Dataset", "s3://" + "x" * 1100)
+        form.wait_for("Dataset", shown="s3://" + "x" * 1019)
+        form.fill("Dataset", "bucket/train")
+        form.open_section("Training")
+        form.choose("Mode", "Full")
+        form.fill("MaxDepth", "deep")
+        form.wait_for("MaxDepth", error="This field is required")
+        assert not form.is_ready()
+        form.fill("MaxDepth", "11")
+        form.wait_for("MaxDepth", shown="10", error=None)
+        form.open_section("Run Parameters")
+        form.switch("Strict")
+        form.wait_for("Strict", shown=True)
+        form.fill("Note", "typed")
+        form.fill("Note", "")
+
+        form.submit()
+        form.wait_for_text("Invalid input for param Dataset: 'bucket/train' does not match '^s3://'")
+        form.open_section("Data")
+        form.fill("Dataset", "s3://bucket/from-the-form")
+        form.submit()
+
+        def triggered() -> str | None:
+            runs = airflow.call("GET", "/dags/trigger_form/dagRuns")["dag_runs"]
+            return next((run["dag_run_id"] for run in runs if "from-the-form" in str(run["conf"])), None)
+
+        run_id = airflow.wait_for(triggered, "the form's run", timeout_seconds=60)
+
+    chosen = {"Dataset": "s3://bucket/from-the-form", "Mode": "full", "MaxDepth": 10, "Strict": True}
+    conf = airflow.call("GET", f"/dags/trigger_form/dagRuns/{quote(run_id)}")["conf"]
+    assert conf == {**chosen, "Score": 0.9, "Threshold": 0.5, "Note": None}
+    assert given_parameters(airflow, run_id) == {**{key: str(value) for key, value in conf.items()}, "Note": ""}
+
+
+def given_parameters(airflow: AirflowCluster, run_id: str) -> dict[str, str]:
+    """What the execution of a run of trigger_form was started with, once that has succeeded."""
+    path = f"/dags/trigger_form/dagRuns/{quote(run_id)}"
+    state = airflow.wait_for(lambda: ended_state(airflow, path), "the run to end", timeout_seconds=240)
+    assert state == "success", airflow.log_tails()
+    client = boto3.client(
+        "sagemaker",
+        endpoint_url=airflow.environment["AWS_ENDPOINT_URL"],
+        region_name="us-east-1",
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+    )
+    arn = xcom(airflow, path, "run", "pipeline_execution_arn")
+    given = client.list_pipeline_parameters_for_execution(PipelineExecutionArn=arn)["PipelineParameters"]
+    return {parameter["Name"]: parameter["Value"] for parameter in given}
 
 
 def is_unpaused(airflow: AirflowCluster, dag_id: str) -> bool:
