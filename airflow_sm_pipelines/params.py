@@ -98,7 +98,7 @@ def _describe_default(default: Any) -> str:
 
 
 def _describe_bounds(details: Mapping[str, Any]) -> str:
-    # The form has them for the keys of its number field alone; nobody sees them there.
+    # The number field keeps to them, but does not show them.
     low, high = details.get("minimum"), details.get("maximum")
     if low is not None and high is not None:
         return f", {low} to {high}"
