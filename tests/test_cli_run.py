@@ -106,14 +106,9 @@ def test_a_definition_is_deployed_run_and_told_line_by_line(server: RunningServe
     assert "Pipeline 'two-steps' created." in done.stderr
     arn, *lines = done.stdout.splitlines()
     told = [re.sub(r"^\d\d:\d\d:\d\d  two-steps \w+  ", "", line) for line in lines]
-    told = [re.sub(r" in [\d.]+ s", "", line) for line in told if not line.endswith("Starting")]
-    assert told == [
-        "First  Executing",
-        "First  Succeeded",
-        "Second  Executing",
-        "Second  Succeeded",
-        "Succeeded",
-    ]
+    # A step may be over before it is seen to run.
+    ended = [re.sub(r" in [\d.]+ s", "", line) for line in told if not line.endswith(("Starting", "Executing"))]
+    assert ended == ["First  Succeeded", "Second  Succeeded", "Succeeded"]
     again = run(server, "run", source, "--json")
     assert "unchanged" in again.stderr
     assert "Second  Succeeded" in again.stderr
@@ -154,9 +149,10 @@ def test_what_cannot_be_run_is_one_sentence(
 
 def test_ctrl_c_leaves_the_execution_running(server: RunningServer, tmp_path: Path) -> None:
     source = write(tmp_path / "patient.json", job("Wait", "import time; time.sleep(60)"))
+    # Where the tests run in the background of a script, they and their children ignore SIGINT.
     child = subprocess.Popen(
         [*CLI, "run", source, "--role-arn", ROLE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env=server.environment(),
+        env=server.environment(), preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     assert child.stdout is not None
     arn = child.stdout.readline().strip()

@@ -194,8 +194,12 @@ def _draw_execution(view: ExecutionView, now: datetime, max_steps: int | None) -
         (f"{spent}  {execution}", "dim"),
     )
     table = Table.grid(padding=(0, 2))
-    for column in ("left", "left", "right", "left"):
-        table.add_column(justify=column, no_wrap=True, overflow="ellipsis")
+    # What is long is the remark: the columns before it keep their widths.
+    labels = max((len(_label(step)) for step in view.report.steps), default=0)
+    table.add_column(no_wrap=True, overflow="ellipsis", min_width=min(labels, 40) + 4)
+    table.add_column(no_wrap=True, min_width=max((len(step.type or "") for step in view.report.steps), default=0))
+    table.add_column(no_wrap=True, min_width=8, justify="right")
+    table.add_column(no_wrap=True, overflow="ellipsis")
     steps = view.report.steps
     hidden = 0 if max_steps is None else max(0, len(steps) - max_steps)
     for step in steps[hidden:]:

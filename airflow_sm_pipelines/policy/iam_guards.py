@@ -142,6 +142,7 @@ def make_airflow_role_policy(
                     "DescribeProcessingJob",
                     "DescribeTrainingJob",
                     "DescribeTransformJob",
+                    "ListTrainingJobsForHyperParameterTuningJob",
                 )
             ],
             [account.arn("sagemaker", "*")],
