@@ -21,7 +21,7 @@ export SM_PIPELINES_CACHE_DIR := $(CURDIR)/.local/cache
 SDK ?= v2
 RMSE ?=
 
-.PHONY: help setup demo test lint format bench dist lock clean
+.PHONY: help setup demo test oldest lint format bench dist lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,18 @@ demo: $(STAMP) ## Train a real model through Airflow and SageMaker Pipelines, on
 
 test: lint ## Check the code, then run the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+
+# The oldest pair that pyproject.toml allows, with what else there was then: Airflow does not bound its dependencies.
+OLDEST := .local/oldest
+OLDEST_PYTHON ?= $(shell command -v python3.10 || echo $(PYTHON))
+
+oldest: $(STAMP) ## Run the Airflow side's fast tests on Airflow 3.1.0, with Python 3.10 where there is one
+	$(BIN)/uv venv --quiet --clear --python $(OLDEST_PYTHON) $(OLDEST)
+	$(BIN)/uv pip install --quiet --python $(OLDEST)/bin/python --exclude-newer 2025-10-10 \
+		apache-airflow==3.1.0 apache-airflow-providers-amazon==9.15.0
+	$(BIN)/uv pip install --quiet --python $(OLDEST)/bin/python boto3==1.44.0 apache-airflow-providers-common-compat==1.12.0 \
+		pytest pytest-timeout hypothesis --editable '.[compiler,local]'
+	$(OLDEST)/bin/python -m pytest -m "not slow" tests/operators tests/hooks tests/triggers tests/sensors tests/decorators $(PYTEST_ARGS)
 
 lint: $(STAMP) ## Run ruff, mypy and import-linter
 	$(BIN)/ruff check .
