@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import shutil
 import signal
@@ -49,7 +50,11 @@ class Browser:
         command += ["--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", f"--user-data-dir={self._profile}"]
         with ExitStack() as stack:
             log = stack.enter_context((self._profile / "chromium.log").open("w"))
-            self._process = subprocess.Popen([*command, "about:blank"], stdout=log, stderr=log, start_new_session=True)
+            # Whatever it leaves beside its profile stays out of the user's home.
+            homes = {**os.environ, **dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"), str(self._profile))}
+            self._process = subprocess.Popen(
+                [*command, "about:blank"], stdout=log, stderr=log, start_new_session=True, env=homes
+            )
             stack.callback(self._end)
             self._socket = stack.enter_context(connect(self._address(), max_size=None))
             target = self.send("Target.createTarget", {"url": "about:blank"})["targetId"]
