@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow_sm_pipelines.exceptions import PipelineApiError
-from airflow_sm_pipelines.hooks.api_errors import mapped_errors
 from airflow_sm_pipelines.hooks.calls import ClientCalls
 from airflow_sm_pipelines.hooks.job_logs import read_stream_tail, resolve_log_location
-from airflow_sm_pipelines.hooks.reports import parse_step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,10 +66,7 @@ class ExecutionReader:
         :raises PipelineApiError: if SageMaker cannot be asked.
         """
         report, started, changed = self._calls.describe_execution_times(arn)
-        paginator = self._sagemaker.get_paginator("list_pipeline_execution_steps")
-        with mapped_errors("ListPipelineExecutionSteps", arn):
-            pages = paginator.paginate(PipelineExecutionArn=arn, SortOrder="Ascending")
-            steps = tuple(parse_step(item) for page in pages for item in page["PipelineExecutionSteps"])
+        steps = self._calls.describe_execution_steps(arn)
         return ExecutionView(
             report=report.with_steps(steps),
             started=started or datetime.now(timezone.utc),

@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.hooks.api_errors import mapped_errors
-from airflow_sm_pipelines.hooks.reports import ExecutionReport, parse_execution, parse_execution_summary
+from airflow_sm_pipelines.hooks.reports import (
+    ExecutionReport,
+    StepReport,
+    parse_execution,
+    parse_execution_summary,
+    parse_step,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -190,7 +196,18 @@ class PipelineCalls:
         """An execution's state, without its steps; when it was created, and when it last changed."""
         with mapped_errors("DescribePipelineExecution", arn):
             answer = self.conn.describe_pipeline_execution(PipelineExecutionArn=arn)
-        return parse_execution(answer), answer.get("CreationTime"), answer.get("LastModifiedTime")
+            return parse_execution(answer), answer.get("CreationTime"), answer.get("LastModifiedTime")
+
+    def describe_execution_steps(self, arn: str) -> tuple[StepReport, ...]:
+        """Every scheduled step of an execution, in the order they started."""
+        items = self._pages(
+            "list_pipeline_execution_steps",
+            "PipelineExecutionSteps",
+            arn,
+            PipelineExecutionArn=arn,
+            SortOrder="Ascending",
+        )
+        return tuple(parse_step(item) for item in items)
 
     def _pages(self, operation: str, member: str, target: str, **request: Any) -> Iterator[dict[str, Any]]:
         with mapped_errors(operation, target):

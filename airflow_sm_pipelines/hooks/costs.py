@@ -23,9 +23,12 @@ from airflow_sm_pipelines.cost import (
 )
 from airflow_sm_pipelines.exceptions import PipelineApiError, PriceError
 from airflow_sm_pipelines.hooks.api_errors import mapped_errors
+from airflow_sm_pipelines.hooks.calls import ClientCalls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from airflow_sm_pipelines.hooks.reports import StepReport
 
 _JOB_KINDS = {
     "ProcessingJob": "Processing",
@@ -71,10 +74,10 @@ class CostCalls:
         :raises PipelineApiError: if SageMaker cannot be asked.
         """
         now = datetime.now(timezone.utc)
-        steps = self._list_steps(arn)
+        steps = self._pipelines.describe_execution_steps(arn)
         uses = [use for step in steps for use in self._list_uses(step, now=now)]
         paid = {use.step for use in uses}
-        free = dict.fromkeys(str(step["StepName"]) for step in steps if step["StepName"] not in paid)
+        free = dict.fromkeys(step.name for step in steps if step.name not in paid)
         if prices is None:
             prices = self.fetch_prices({use.instance_type for use in uses})
         return estimate_cost(uses, prices, free=tuple(free))
@@ -103,11 +106,11 @@ class CostCalls:
         :raises PipelineApiError: if SageMaker or Cost Explorer cannot be asked.
         """
         now = datetime.now(timezone.utc)
-        execution, ended = self._describe(arn, now)
+        started, ended = self._span(arn, now)
         request = make_cost_request(
             tag_key=tag_key,
             tag_value=arn.rpartition("/")[2],
-            started=execution.get("CreationTime") or now,
+            started=started,
             ended=ended,
         )
         cost = sum_costs(self._cost_pages(request))
@@ -116,13 +119,13 @@ class CostCalls:
 
     def bill_is_final_from(self, arn: str) -> datetime:
         """When Cost Explorer has everything of an execution: a day after its end; of a running one, after now."""
-        return self._describe(arn, datetime.now(timezone.utc))[1] + LAG
+        return self._span(arn, datetime.now(timezone.utc))[1] + LAG
 
-    def _describe(self, arn: str, now: datetime) -> tuple[dict[str, Any], datetime]:
-        with mapped_errors("DescribePipelineExecution", arn):
-            execution = self._sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)
-        is_running = execution["PipelineExecutionStatus"] in _RUNNING
-        return execution, now if is_running else execution.get("LastModifiedTime") or now
+    def _span(self, arn: str, now: datetime) -> tuple[datetime, datetime]:
+        """When an execution started and ended; one that runs ends now."""
+        report, created, changed = self._pipelines.describe_execution_times(arn)
+        is_running = report.status in _RUNNING
+        return created or now, now if is_running else changed or now
 
     def _cost_pages(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
         # botocore has no paginator for GetCostAndUsage.
@@ -136,23 +139,17 @@ class CostCalls:
                 return
             token = {"NextPageToken": page["NextPageToken"]}
 
-    def _list_steps(self, arn: str) -> list[dict[str, Any]]:
-        paginator = self._sagemaker.get_paginator("list_pipeline_execution_steps")
-        with mapped_errors("ListPipelineExecutionSteps", arn):
-            pages = paginator.paginate(PipelineExecutionArn=arn, SortOrder="Ascending")
-            return [item for page in pages for item in page["PipelineExecutionSteps"]]
-
-    def _list_uses(self, step: dict[str, Any], *, now: datetime) -> Iterator[JobUse]:
+    def _list_uses(self, step: StepReport, *, now: datetime) -> Iterator[JobUse]:
         """What the jobs that a step started used. A tuning job is its training jobs; a cached result started none."""
-        if (step.get("CacheHitResult") or {}).get("SourcePipelineExecutionArn"):
+        if step.cached_from:
             return
-        for kind, job in self._job_names(step.get("Metadata") or {}):
+        for kind, job in self._job_names(step.metadata or {}):
             operation = f"describe_{kind.lower()}_job"
             with mapped_errors(operation, job):
                 description = getattr(self._sagemaker, operation)(**{f"{kind}JobName": job})
-            yield from parse_job_use(str(step["StepName"]), kind, description, now=now)
+            yield from parse_job_use(step.name, kind, description, now=now)
 
-    def _job_names(self, metadata: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    def _job_names(self, metadata: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         for key, kind in _JOB_KINDS.items():
             arn = (metadata.get(key) or {}).get("Arn") or (metadata.get(key) or {}).get("CheckJobArn")
             if arn:
@@ -165,6 +162,10 @@ class CostCalls:
                 pages = list(paginator.paginate(HyperParameterTuningJobName=job))
             for page in pages:
                 yield from (("Training", str(one["TrainingJobName"])) for one in page["TrainingJobSummaries"])
+
+    @property
+    def _pipelines(self) -> ClientCalls:
+        return ClientCalls(self._sagemaker)
 
     @property
     def _sagemaker(self) -> Any:

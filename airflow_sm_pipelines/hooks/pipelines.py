@@ -17,7 +17,6 @@ from botocore.config import Config
 from airflow_sm_pipelines.exceptions import PipelineApiError, PipelineConflictError, PipelineRequestError
 from airflow_sm_pipelines.hooks.api_errors import mapped_errors
 from airflow_sm_pipelines.hooks.calls import DeployedPipeline, PipelineCalls, PipelineVersion, plan_version_arguments
-from airflow_sm_pipelines.hooks.reports import ExecutionReport, StepReport, parse_execution, parse_step
 
 __all__ = [
     "DeployedPipeline",
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow_sm_pipelines.definition.json_value import JsonObject
+    from airflow_sm_pipelines.hooks.reports import ExecutionReport
 
 _AWS_DNS_SUFFIXES = (
     *(".amazonaws.com", ".api.aws"),  # aws, aws-us-gov
@@ -101,9 +101,8 @@ class SageMakerPipelinesHook(PipelineCalls, AwsBaseHook):
 
     def describe_execution_start(self, arn: str) -> tuple[ExecutionReport, datetime | None]:
         """An execution's state, without its steps, and when it was created."""
-        with mapped_errors("DescribePipelineExecution", arn):
-            answer = self.conn.describe_pipeline_execution(PipelineExecutionArn=arn)
-            return parse_execution(answer), answer.get("CreationTime")
+        report, created, _ = self.describe_execution_times(arn)
+        return report, created
 
     def list_executions_page(self, *, token: str | None = None, **request: Any) -> tuple[list[JsonObject], str | None]:
         """One page of executions of a pipeline, newest first, and the token of the next page.
@@ -117,17 +116,6 @@ class SageMakerPipelinesHook(PipelineCalls, AwsBaseHook):
         with mapped_errors("ListPipelineExecutions", str(request.get("PipelineName"))):
             answer = self.conn.list_pipeline_executions(**request)
         return list(answer.get("PipelineExecutionSummaries") or ()), answer.get("NextToken")
-
-    def describe_execution_steps(self, arn: str) -> tuple[StepReport, ...]:
-        """Every scheduled step of an execution, in the order they started."""
-        items = self._pages(
-            "list_pipeline_execution_steps",
-            "PipelineExecutionSteps",
-            arn,
-            PipelineExecutionArn=arn,
-            SortOrder="Ascending",
-        )
-        return tuple(parse_step(item) for item in items)
 
     def describe_report(self, arn: str) -> ExecutionReport:
         """An execution's state with all its steps: two calls, and one more for each further hundred steps.
