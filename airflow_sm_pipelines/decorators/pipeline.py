@@ -112,7 +112,7 @@ class SageMakerPipelineFunctionOperator(DecoratedOperator, SageMakerRunPipelineO
 
     def _deploy_options(self, context: Context) -> DeployOptions:
         from airflow_sm_pipelines.environments import default_cache_dir
-        from airflow_sm_pipelines.operators.target import DeployOptions
+        from airflow_sm_pipelines.operators.target import read_deploy_options
 
         if not self.requirements and not self.interpreter:
             raise_final(
@@ -126,27 +126,12 @@ class SageMakerPipelineFunctionOperator(DecoratedOperator, SageMakerRunPipelineO
         except ScriptFunctionError as error:
             raise_final(str(error), error)
         script = keep_script(text, name=function.__name__, folder=default_cache_dir(os.environ) / "functions")
-        return DeployOptions(
+        return read_deploy_options(
+            self,
             pipeline=f"{script}:{function.__name__}",
-            folder=str(Path(self.dag.fileloc).parent),
             is_run_in_folder=True,
-            role_arn=self.role_arn or None,
             pipeline_name=self._name(context),
             config=config,
-            interpreter=self.interpreter or None,
-            aliases=tuple(self.aliases or ()),
-            tags=dict(self.tags or {}),
-            description=self.description or None,
-            version_name=self.version_name or None,
-            version_description=self.version_description or None,
-            pipeline_display_name=self.pipeline_display_name,
-            max_parallel_steps=self.max_parallel_steps,
-            default_bucket=self.default_bucket or None,
-            definition_bucket=self.definition_bucket or None,
-            policy_file=self.policy_file or None,
-            policy=self.policy,
-            cost_tags=self.cost_tags,
-            compile_timeout_seconds=self.compile_timeout_seconds,
         )
 
     def _name(self, context: Context) -> str:

@@ -157,26 +157,11 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         return make_deploy_lineage(self._deployment, url=self.link_addresses.get(SageMakerPipelineLink.key))
 
     def _options(self) -> DeployOptions:
-        from airflow_sm_pipelines.operators.target import DeployOptions
+        from airflow_sm_pipelines.operators.target import read_deploy_options
 
-        return DeployOptions(
+        return read_deploy_options(
+            self,
             pipeline=self.pipeline,
-            folder=str(Path(self.dag.fileloc).parent),
-            role_arn=self.role_arn or None,
             pipeline_name=self.pipeline_name or None,
             config=self.config,
-            interpreter=self.interpreter or None,
-            aliases=tuple(self.aliases or ()),
-            tags=dict(self.tags or {}),
-            description=self.description or None,
-            version_name=self.version_name or None,
-            version_description=self.version_description or None,
-            pipeline_display_name=self.pipeline_display_name,
-            max_parallel_steps=self.max_parallel_steps,
-            default_bucket=self.default_bucket or None,
-            definition_bucket=self.definition_bucket or None,
-            policy_file=self.policy_file or None,
-            policy=self.policy,
-            cost_tags=self.cost_tags,
-            compile_timeout_seconds=self.compile_timeout_seconds,
         )

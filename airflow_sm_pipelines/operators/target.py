@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.exceptions import DefinitionError
@@ -49,6 +50,42 @@ class DeployOptions:
     cost_tags: Mapping[str, str] | None = None
     compile_timeout_seconds: float = 600
     is_run_in_folder: bool = False
+
+
+def read_deploy_options(
+    operator: Any,
+    *,
+    pipeline: Any,
+    pipeline_name: str | None,
+    config: Mapping[str, Any] | None,
+    is_run_in_folder: bool = False,
+) -> DeployOptions:
+    """The options of an operator that deploys; a template that came out empty counts as not given.
+
+    :param operator: has an attribute for each of the options that are not given here.
+    """
+    return DeployOptions(
+        pipeline=pipeline,
+        folder=str(Path(operator.dag.fileloc).parent),
+        role_arn=operator.role_arn or None,
+        pipeline_name=pipeline_name,
+        config=config,
+        interpreter=operator.interpreter or None,
+        aliases=tuple(operator.aliases or ()),
+        tags=dict(operator.tags or {}),
+        description=operator.description or None,
+        version_name=operator.version_name or None,
+        version_description=operator.version_description or None,
+        pipeline_display_name=operator.pipeline_display_name,
+        max_parallel_steps=operator.max_parallel_steps,
+        default_bucket=operator.default_bucket or None,
+        definition_bucket=operator.definition_bucket or None,
+        policy_file=operator.policy_file or None,
+        policy=operator.policy,
+        cost_tags=operator.cost_tags,
+        compile_timeout_seconds=operator.compile_timeout_seconds,
+        is_run_in_folder=is_run_in_folder,
+    )
 
 
 def load_target(hook: SageMakerPipelinesHook, options: DeployOptions, *, log: Logger) -> PipelineTarget:
