@@ -8,13 +8,18 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.cli.sources import UnreadableSourceError, compile_source, is_script, read_source
+from airflow_sm_pipelines.cli.sources import (
+    UnreadableSourceError,
+    compile_source,
+    is_script,
+    read_parameters,
+    read_source,
+)
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from airflow_sm_pipelines.definition import JsonValue
     from airflow_sm_pipelines.rehearsal import Rehearsal, RehearsalReport, StepReport
 
 _NO = 1
@@ -29,7 +34,7 @@ def run_rehearse(arguments: argparse.Namespace) -> int:
             f"A rehearsal needs packages that are not installed ({error}). "
             "Install them: pip install 'airflow-sm-pipelines[local]'"
         ) from None
-    parameters = dict(_read_parameter(text) for text in arguments.parameters)
+    parameters = read_parameters(arguments.parameters, option="--parameter")
     uploads = [_read_upload(text) for text in arguments.uploads]
     with Rehearsal(arguments.state_dir, region=arguments.region) as rehearsal:
         for uri, path in uploads:
@@ -66,13 +71,6 @@ def _read_definition(arguments: argparse.Namespace, rehearsal: Rehearsal) -> tup
             else:
                 os.environ[name] = value
     return compiled.name, compiled.definition_text
-
-
-def _read_parameter(text: str) -> tuple[str, JsonValue]:
-    name, separator, value = text.partition("=")
-    if not separator or not name:
-        raise UnreadableSourceError(f"--parameter {text!r} is not NAME=VALUE.")
-    return name, value
 
 
 def _read_upload(text: str) -> tuple[str, Path]:

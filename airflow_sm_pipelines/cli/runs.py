@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.cli.service import open_calls, open_reader
-from airflow_sm_pipelines.cli.sources import UnreadableSourceError, compile_source, is_script, read_source
+from airflow_sm_pipelines.cli.sources import (
+    UnreadableSourceError,
+    compile_source,
+    is_script,
+    read_parameters,
+    read_source,
+)
 from airflow_sm_pipelines.exceptions import CompileError, PipelineNotFoundError, PipelineUnavailableError
 
 if TYPE_CHECKING:
@@ -19,7 +25,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.cli.following import ExecutionReader, ExecutionView
     from airflow_sm_pipelines.compiler import CompiledPipeline
-    from airflow_sm_pipelines.definition import JsonObject, JsonValue
+    from airflow_sm_pipelines.definition import JsonObject
     from airflow_sm_pipelines.hooks.calls import PipelineCalls
 
 NOT_SUCCEEDED = 1
@@ -42,7 +48,7 @@ def run_run(arguments: argparse.Namespace) -> int:
             raise UnreadableSourceError("--version runs what is deployed: name the pipeline instead of a file.")
         name = _deploy(calls, arguments)
     deployed = calls.describe_pipeline(name, version=arguments.version)
-    given = _read_parameters(arguments.parameters)
+    given = read_parameters(arguments.parameters, option="-p")
     encoded = encode_parameters(parse_definition(deployed.definition_text, name=f"pipeline {name}"), given)
     with mapped_errors("StartPipelineExecution", name):
         arn: str = calls.conn.start_pipeline_execution(
@@ -149,13 +155,3 @@ def _compile(arguments: argparse.Namespace) -> CompiledPipeline:
     except CompileError:
         print(*said, sep="\n", file=sys.stderr)
         raise
-
-
-def _read_parameters(settings: list[str]) -> dict[str, JsonValue]:
-    given: dict[str, JsonValue] = {}
-    for setting in settings:
-        name, separator, value = setting.partition("=")
-        if not separator or not name:
-            raise UnreadableSourceError(f"-p {setting!r} is not NAME=VALUE with the name of a pipeline parameter.")
-        given[name] = value
-    return given

@@ -102,6 +102,23 @@ def read_policy(options: argparse.Namespace) -> TeamPolicy | None:
     return load_policy(options.policy)
 
 
+def read_parameters(settings: list[str], *, option: str) -> dict[str, JsonValue]:
+    """The pipeline parameters that are given as ``NAME=VALUE``; the values stay text.
+
+    :param option: what the message calls the option.
+    :raises UnreadableSourceError: when one is something else.
+    """
+    given: dict[str, JsonValue] = {}
+    for setting in settings:
+        name, separator, value = setting.partition("=")
+        if not separator or not name:
+            raise UnreadableSourceError(
+                f"{option} {setting!r} is not NAME=VALUE with the name of a pipeline parameter."
+            )
+        given[name] = value
+    return given
+
+
 def _read_config(file: Path | None, settings: list[str]) -> dict[str, JsonValue]:
     config: dict[str, JsonValue] = {}
     if file is not None:
