@@ -117,9 +117,12 @@ def clear_after_success(subject: Subject) -> Steps:
     yield from work_at_once(subject)
 
 
-def clear_after_failure(subject: Subject) -> Steps:
-    """A person clears the task when it has failed, while its execution is still running."""
-    yield lambda: subject.state == "failed"
+def mend_and_clear(subject: Subject) -> Steps:
+    """A person mends what made the task fail, and clears it, while its execution is still running."""
+    yield lambda: subject.state == "failed" and subject.is_run_over
+    if subject.tries != 1:
+        subject.problems.append(f"{subject.tries} tries of what no retry mends")
+    subject.faults.end()
     first = subject.token
     subject.clear()
     yield lambda: subject.token and subject.token != first
@@ -403,10 +406,10 @@ NETWORK = (
     ),
     Case(
         "wait_denied",
-        "access denied while it waits: fails at once; access comes back, a person clears it",
-        injections=_refuse(DESCRIBE, "AccessDeniedException", 400),
-        modes=("sync", "deferred"),
-        script=clear_after_failure,
+        "access denied while it waits: fails without a retry; access comes back, a person clears it",
+        # A triggerer makes a client of more than a minute's age anew, and fails only then.
+        injections=_refuse(DESCRIBE, "AccessDeniedException", 400, is_lasting=True),
+        script=mend_and_clear,
         executions=2,
         stops=1,
     ),

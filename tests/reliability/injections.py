@@ -19,6 +19,7 @@ class Injection:
         ``"refuse"`` the call, ``"hold"`` the answer back, or ``"garble"`` the answer.
     :param skip: calls to let through first.
     :param times: how many calls it happens to.
+    :param is_lasting: whether it happens to every call until the script is told that it is over.
     :param victim: who is killed: the ``"task"`` process, or the ``"worker"`` with it.
     :param delay_seconds: how long an answer is held, or a process hangs; or how long after the call a kill comes.
     """
@@ -28,6 +29,7 @@ class Injection:
     moment: str = "before"
     skip: int = 0
     times: int = 1
+    is_lasting: bool = False
     victim: str = "task"
     delay_seconds: float = 0.0
     code: str = "InternalFailure"
@@ -69,6 +71,11 @@ class Script:
                 return None
             return injection
 
+    def end(self) -> None:
+        """Nothing more goes wrong."""
+        with self._lock:
+            self._waiting.clear()
+
     def add(self, injection: Injection) -> None:
         """One more fault, after those that wait."""
         with self._lock:
@@ -94,7 +101,7 @@ class Script:
             if injection.action in ("kill", "stall") and injection.delay_seconds:
                 self._under_way -= 1
                 return
-            if self._waiting and self._waiting[0][0] is injection:
+            if self._waiting and self._waiting[0][0] is injection and not injection.is_lasting:
                 self._waiting[0][2] -= 1  # type: ignore[operator]
                 if self._waiting[0][2] == 0:
                     del self._waiting[0]
