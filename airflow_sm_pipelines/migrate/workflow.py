@@ -1,6 +1,6 @@
-"""A workflow between its source and what is made of it: nodes in blocks, with SageMaker's own expressions as references.
+"""A workflow between its source and what is made of it: nodes in blocks, SageMaker's own expressions as references.
 
-Readers of other orchestrators make one; :mod:`plan` cuts it into pipelines and Airflow tasks. No source's words are here.
+Readers of other orchestrators make one; :mod:`plan` cuts it into pipelines and Airflow tasks. No source's words here.
 
 A reference inside ``arguments``, ``conditions`` and ``items`` is an expression of the definition's grammar: ``{"Get":
 "Parameters.rows"}``, ``{"Get": "Steps.<node>.<property path>"}``, ``{"Get": "Execution.PipelineExecutionId"}``,
@@ -28,9 +28,9 @@ class StepNode:
     :param source: the place in the source, as people find it there: ``States.Train``.
     :param type: a ``StepType``; ``Fail`` ends the workflow with ``{"ErrorMessage": ...}``.
     :param arguments: the step's ``Arguments``.
-    :param after: nodes of the same block, or of one around it, that must have ended. After a :class:`ChoiceNode` means:
-        after whichever branch was taken, unless that branch ended in a ``Fail``.
-    :param members: the step's other members: ``FunctionArn``, ``OutputParameters``, ``PropertyFiles``, ``RetryPolicies``...
+    :param after: nodes of the same block, or of one around it, that must have ended. After a :class:`ChoiceNode`
+        means: after whichever branch was taken, unless that branch ended in a ``Fail``.
+    :param members: the step's other members: ``FunctionArn``, ``OutputParameters``, ``RetryPolicies``...
     """
 
     name: str
@@ -139,7 +139,8 @@ class LoopNode:
     """The same work for each of several items.
 
     :param items: a list of scalars or expressions, or an expression whose value is a list (as JSON text).
-    :param nodes: what is done for each; ``{"Get": "ForEach.CurrentItem"}`` or ``ForEach.CurrentItem.<field>`` is the item.
+    :param nodes: what is done for each item, which is ``{"Get": "ForEach.CurrentItem"}``, a field of it
+        ``ForEach.CurrentItem.<field>``.
     :param max_concurrency: 1 to 50.
     """
 
