@@ -34,12 +34,14 @@ class _Ids:
     :param first: the id of the task that begins it.
     :param last: the id of the task that has its result.
     :param variable: the Python name of that one; ``first_variable`` that of the other.
+    :param is_dict: whether each key of its result is an XCom of its own.
     """
 
     first: str
     last: str
     first_variable: str
     variable: str
+    is_dict: bool = False
 
 
 @dataclass(slots=True)
@@ -71,13 +73,17 @@ class _Writer:
 
     def _name(self, unit: Unit, names: Variables) -> _Ids:
         if isinstance(unit, PipelineUnit):
+            is_call = False
             ending = f"_{unit.name}" if len(self._plan.pipelines) > 1 else ""
             first, last = f"deploy{ending}", f"run{ending}"
         else:
-            is_awaited = isinstance(unit, TaskUnit) and isinstance(unit.node, CallNode) and unit.node.wait is not None
+            is_call = isinstance(unit.node, CallNode)
+            is_awaited = isinstance(unit.node, CallNode) and unit.node.wait is not None
             first, last = unit.name, f"{unit.name}_end" if is_awaited else unit.name
         first_variable = names.claim(first)
-        return _Ids(first, last, first_variable, first_variable if first == last else names.claim(last))
+        if first != last:
+            return _Ids(first, last, first_variable, names.claim(last))
+        return _Ids(first, last, first_variable, first_variable, is_dict=is_call)
 
     def render(self, doc: str) -> str:
         for unit in self._plan.units:
@@ -204,7 +210,10 @@ class _Writer:
     def _values(self, unit: Unit) -> AirflowValues:
         tasks = {name: ids.last for name, ids in self._ids.items()}
         variables = {name: ids.variable for name, ids in self._ids.items()}
-        return AirflowValues(reader=unit.name, results=self._plan.results, tasks=tasks, variables=variables)
+        dicts = {name for name, ids in self._ids.items() if ids.is_dict}
+        return AirflowValues(
+            reader=unit.name, results=self._plan.results, tasks=tasks, variables=variables, dicts=dicts
+        )
 
     # --- pipelines --------------------------------------------------------------------------------------------------
 
@@ -237,7 +246,7 @@ class _Writer:
         else:
             run.append(("deferrable", True))
             run.append(("max_active_tis_per_dagrun", unit.loop.max_concurrency))
-            self._mapped(ids, run, values.render(unit.loop.items), pipeline.items, given)
+            self._mapped(ids, run, values.render_list(unit.loop.items), pipeline.items, given)
 
     def _mapped(
         self,

@@ -65,7 +65,8 @@ def parameters_of_items(items: list | str, fields: dict, same: dict) -> list[dic
     """The pipeline parameters of each item: the item or a field of it, and what is the same for all."""
     import json
 
-    items = json.loads(items) if isinstance(items, str) else items
+    while isinstance(items, str):  # JSON text, or JSON text of such text
+        items = json.loads(items)
     return [{**same, **{name: item[field] if field else item for name, field in fields.items()}} for item in items]
 ''',
 )

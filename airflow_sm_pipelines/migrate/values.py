@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, cast
 
-from airflow_sm_pipelines.migrate.python_text import Code, Value
+from airflow_sm_pipelines.migrate.python_text import Code, Value, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from airflow_sm_pipelines.definition import JsonObject, JsonValue
     from airflow_sm_pipelines.migrate.results import Result, Results
@@ -30,15 +30,23 @@ class AirflowValues:
     :param reader: the unit.
     :param tasks: the id of the task that has each unit's result, by unit.
     :param variables: the Python name of that task, by unit.
+    :param dicts: the units each key of whose result is an XCom of its own.
     """
 
     def __init__(
-        self, *, reader: str, results: Results, tasks: Mapping[str, str], variables: Mapping[str, str]
+        self,
+        *,
+        reader: str,
+        results: Results,
+        tasks: Mapping[str, str],
+        variables: Mapping[str, str],
+        dicts: Collection[str] = (),
     ) -> None:
         self._reader = reader
         self._results = results
         self._tasks = tasks
         self._variables = variables
+        self._dicts = dicts
 
     def render(self, value: JsonValue) -> Value:
         """The value, with templates and tasks' results in the place of expressions."""
@@ -50,11 +58,22 @@ class AirflowValues:
             return [self.render(item) for item in value]
         return _raw(value) if isinstance(value, str) else value
 
+    def render_list(self, value: JsonValue) -> Value:
+        """The same for a list, which a template gives as JSON."""
+        rendered = self.render(value)
+        is_template = isinstance(rendered, str) and rendered.startswith("{{")
+        return rendered.removesuffix(" }}") + " | tojson }}" if is_template and isinstance(rendered, str) else rendered
+
     def _whole(self, expression: JsonObject) -> Value:
         result = self._results.find(expression, reader=self._reader)
-        if result is not None and not result.path and self._results.is_certain(result.unit, reader=self._reader):
-            variable = self._variables[result.unit]
-            return Code(f'{variable}.output["{result.key}"]' if result.key else f"{variable}.output")
+        if result is not None and self._results.is_certain(result.unit, reader=self._reader):
+            variable, parts = self._variables[result.unit], _split(result.path)
+            if result.key:
+                return Code(f'{variable}.output["{result.key}"]')
+            if not parts:
+                return Code(variable if result.unit in self._dicts else f"{variable}.output")
+            if len(parts) == 1 and result.unit in self._dicts and isinstance(parts[0], str):
+                return Code(f"{variable}[{quote(parts[0])}]")
         return self._text(expression)
 
     def _text(self, value: JsonValue) -> str:
@@ -83,9 +102,14 @@ class AirflowValues:
         task = self._tasks[result.unit]
         if result.key:
             return f"ti.xcom_pull(task_ids='{task}', key='{result.key}')"
-        parts = re.findall(r"\.([^.\[\]]+)|\['([^']*)'\]|\[(\d+)\]", result.path)
-        tail = "".join(f"[{index}]" if index else f"['{name or key}']" for name, key, index in parts)
+        tail = "".join(f"[{part}]" if isinstance(part, int) else f"['{part}']" for part in _split(result.path))
         return f"ti.xcom_pull(task_ids='{task}'){tail}"
+
+
+def _split(path: str) -> list[str | int]:
+    """The members and indexes of what follows a node's name."""
+    parts = re.findall(r"\.([^.\[\]]+)|\['([^']*)'\]|\[(\d+)\]", path)
+    return [int(index) if index else name or key for name, key, index in parts]
 
 
 def _raw(text: str) -> str:
