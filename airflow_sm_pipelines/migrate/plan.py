@@ -101,7 +101,8 @@ def _ask_for_results(unit: Unit, results: Results) -> None:
 
 
 def _name_pipeline(workflow: str, unit: str, names: Names) -> str:
-    wanted = f"{workflow}-{unit}" if unit else workflow
+    is_named_so = unit.lower().startswith((f"{workflow}-".lower(), f"{workflow}_".lower()))
+    wanted = unit if is_named_so else f"{workflow}-{unit}" if unit else workflow
     # A pipeline's name has no underscore; source: the API's PipelineName.
     return names.claim(clean_name(wanted, max_length=MAX_PIPELINE_NAME).replace("_", "-"), otherwise="pipeline")
 

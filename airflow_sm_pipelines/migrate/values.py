@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.migrate.results import Result, Results
 
 _EXECUTION = {
-    "PipelineExecutionId": "run_id",
+    # Short, and of characters that names of jobs may have, as an execution's id is; a run's id is not.
+    "PipelineExecutionId": "dag_run.run_after.strftime('%Y%m%dt%H%M%S')",
     "PipelineExecutionArn": "run_id",
     "PipelineName": "dag.dag_id",
     "PipelineArn": "dag.dag_id",

@@ -122,7 +122,7 @@ with DAG(
         "send_message",
         {
             "QueueUrl": "{{ params.Queue }}",
-            "MessageBody": "{% raw %}{{x}}{% endraw %}/{{ ti.xcom_pull(task_ids='run_Score', key='Score_score') }}/{{ run_id }}",
+            "MessageBody": "{% raw %}{{x}}{% endraw %}/{{ ti.xcom_pull(task_ids='run_Score', key='Score_score') }}/{{ dag_run.run_after.strftime('%Y%m%dt%H%M%S') }}",
         },
     )
     deploy_second = SageMakerDeployPipelineOperator(
