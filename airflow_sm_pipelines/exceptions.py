@@ -26,6 +26,10 @@ class PriceError(SageMakerPipelinesError, ValueError):
     """A table of prices that cannot be read: its message says what is wrong in it."""
 
 
+class MigrationError(SageMakerPipelinesError, ValueError):
+    """A workflow of another orchestrator that cannot be read: its message names the place and what was expected."""
+
+
 class CompileError(SageMakerPipelinesError):
     """A pipeline script that did not yield a definition: its message names the script and the cause."""
 

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from airflow_sm_pipelines.cli.migrate_options import add_migrate_command
 from airflow_sm_pipelines.cli.options import SOURCE_HELP, add_compile_options, add_policy_options
 from airflow_sm_pipelines.cli.rehearse_options import add_rehearse_command
 from airflow_sm_pipelines.cli.version_options import add_version_commands
@@ -67,6 +68,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_cost(commands)
     _add_iam(commands)
     add_version_commands(commands)
+    add_migrate_command(commands)
     _add_local(commands)
     return parser
 

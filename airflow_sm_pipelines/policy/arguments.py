@@ -60,6 +60,12 @@ _LINEAGE_CALLS = {
 }
 
 
+def find_operation(step_type: str) -> str | None:
+    """The API operation whose request a step's ``Arguments`` are; None for a step of another kind."""
+    call = _CALLS.get(step_type)
+    return None if call is None else call.operation
+
+
 def check_arguments(definition: PipelineDefinition) -> Iterator[Finding]:
     """Every argument that does not fit the call its step makes; steps whose call botocore does not know pass."""
     for path, step in iter_step_places(definition):

@@ -1,0 +1,39 @@
+"""Workflows of other orchestrators as pipeline definitions and an Airflow DAG, with a report on each node.
+
+Nothing here calls AWS or imports Airflow; the same source gives the same files.
+"""
+
+from __future__ import annotations
+
+from airflow_sm_pipelines.migrate.package import MigrationPackage, make_package
+from airflow_sm_pipelines.migrate.report import Migration, Outcome, Reason, Record, count_outcomes
+from airflow_sm_pipelines.migrate.workflow import (
+    Branch,
+    CallNode,
+    ChoiceNode,
+    LoopNode,
+    MissingNode,
+    OperatorNode,
+    StepNode,
+    Wait,
+    Workflow,
+)
+
+__all__ = [
+    "Branch",
+    "CallNode",
+    "ChoiceNode",
+    "LoopNode",
+    "Migration",
+    "MigrationPackage",
+    "MissingNode",
+    "OperatorNode",
+    "Outcome",
+    "Reason",
+    "Record",
+    "StepNode",
+    "Wait",
+    "Workflow",
+    "count_outcomes",
+    "make_package",
+]

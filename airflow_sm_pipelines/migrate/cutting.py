@@ -1,0 +1,192 @@
+"""A workflow cut into the units that Airflow runs: pipelines of as many steps as can be, and single tasks between them.
+
+Belongs here: which nodes stand in one pipeline and what waits for what. How a unit is written is not known here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from airflow_sm_pipelines.migrate.references import named_nodes
+from airflow_sm_pipelines.migrate.tails import is_steps_only
+from airflow_sm_pipelines.migrate.workflow import (
+    CallNode,
+    ChoiceNode,
+    LoopNode,
+    MissingNode,
+    Node,
+    OperatorNode,
+    StepNode,
+    iter_nodes,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_sm_pipelines.definition import JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """A unit that must have ended first.
+
+    :param trigger: how: ``Completed``, ``Failed``, ``Stopped`` or ``Any``.
+    """
+
+    unit: str
+    trigger: str = "Completed"
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineUnit:
+    """Nodes that one pipeline does.
+
+    :param name: of the unit: that of its first node.
+    :param loop: the loop for each of whose items the pipeline runs; None where it runs once.
+    """
+
+    name: str
+    nodes: tuple[Node, ...]
+    upstream: tuple[Upstream, ...]
+    loop: LoopNode | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskUnit:
+    """One node that is a task of Airflow: a call, an operator, something missing, or a Fail.
+
+    :param is_loop: whether it stands for a loop that nothing here can do.
+    """
+
+    name: str
+    node: CallNode | OperatorNode | MissingNode | StepNode
+    upstream: tuple[Upstream, ...]
+    is_loop: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BranchUnit:
+    """A choice that Airflow makes.
+
+    :param ways: the conditions of each branch, and its units.
+    """
+
+    name: str
+    node: ChoiceNode
+    ways: tuple[tuple[tuple[JsonObject, ...], tuple[Unit, ...]], ...]
+    upstream: tuple[Upstream, ...]
+
+
+Unit: TypeAlias = PipelineUnit | TaskUnit | BranchUnit
+
+
+def cut_nodes(nodes: tuple[Node, ...]) -> tuple[Unit, ...]:
+    """The units of a block, in an order in which each stands after what it waits for.
+
+    :param nodes: a block in which tails have been absorbed (:func:`tails.absorb_tails`).
+    """
+    inside = {inner.name: node.name for node in nodes for inner in iter_nodes((node,))}
+    waits = {node.name: _waits(node, inside) for node in nodes}
+    in_pipeline = {node.name for node in nodes if _is_for_pipeline(node, nodes)}
+    group_of = _group(nodes, waits, in_pipeline)
+    members: dict[str, list[Node]] = {}
+    for node in nodes:
+        members.setdefault(group_of[node.name], []).append(node)
+    units = [
+        _make_unit(name, tuple(group), in_pipeline, _upstream(group, group_of, waits))
+        for name, group in members.items()
+    ]
+    return _sort(units)
+
+
+def _is_for_pipeline(node: Node, nodes: Sequence[Node]) -> bool:
+    if not is_steps_only(node):
+        return False
+    if isinstance(node, ChoiceNode):
+        # What still follows a choice could not be moved into it, so Airflow makes the choice.
+        inner = {one.name for one in iter_nodes((node,))}
+        return not any(named_nodes(other) & inner for other in nodes if other.name != node.name)
+    return True
+
+
+def _waits(node: Node, inside: dict[str, str]) -> dict[str, str]:
+    """The nodes of the block that a node waits for, with the trigger."""
+    own = {inner.name for inner in iter_nodes((node,))}
+    waits = {inside[name]: "Completed" for name in sorted(named_nodes(node) - own) if name in inside}
+    waits.pop(node.name, None)
+    for dependency in node.after:
+        if dependency.step in inside and dependency.trigger != "Completed":
+            waits[inside[dependency.step]] = dependency.trigger
+    return waits
+
+
+def _group(nodes: Sequence[Node], waits: dict[str, dict[str, str]], in_pipeline: set[str]) -> dict[str, str]:
+    """The first node of each node's unit: neighbouring steps on the same side of every task stand together."""
+    level: dict[str, int] = {}
+    group_of: dict[str, str] = {}
+    for node in nodes:
+        is_step = node.name in in_pipeline
+        level[node.name] = max(
+            (level[other] + (is_step != (other in in_pipeline)) for other in waits[node.name] if other in level),
+            default=0,
+        )
+        group_of[node.name] = node.name
+        if is_step:
+            near = [one for one in waits[node.name] if one in in_pipeline and level.get(one) == level[node.name]]
+            groups = {group_of[one] for one in near} | {node.name}
+            first = next(one.name for one in nodes if group_of.get(one.name) in groups)
+            group_of = {name: first if group in groups else group for name, group in group_of.items()}
+    return group_of
+
+
+def _upstream(
+    group: Sequence[Node], group_of: dict[str, str], waits: dict[str, dict[str, str]]
+) -> tuple[Upstream, ...]:
+    found: dict[str, str] = {}
+    own = group_of[group[0].name]
+    for node in group:
+        for other, trigger in waits[node.name].items():
+            unit = group_of[other]
+            if unit != own and found.get(unit, "Completed") == "Completed":
+                found[unit] = trigger
+    return tuple(Upstream(unit, trigger) for unit, trigger in found.items())
+
+
+def _make_unit(name: str, group: tuple[Node, ...], in_pipeline: set[str], upstream: tuple[Upstream, ...]) -> Unit:
+    first = group[0]
+    if first.name in in_pipeline:
+        if len(group) == 1 and isinstance(first, StepNode) and first.type == "Fail":
+            return TaskUnit(name, first, upstream)
+        return PipelineUnit(name, group, upstream)
+    if isinstance(first, ChoiceNode):
+        ways = tuple((branch.conditions, cut_nodes(branch.nodes)) for branch in first.branches)
+        return BranchUnit(name, first, ways, upstream)
+    if isinstance(first, LoopNode):
+        if all(map(is_steps_only, first.nodes)):
+            return PipelineUnit(name, first.nodes, upstream, loop=first)
+        action = f"{first.source} repeats work that no single pipeline does. Write it as a mapped task group."
+        return TaskUnit(name, MissingNode(first.name, first.source, action), upstream, is_loop=True)
+    return TaskUnit(name, first, upstream)
+
+
+def _sort(units: Sequence[Unit]) -> tuple[Unit, ...]:
+    """Each after its upstream, else in the order given."""
+    left, done, ordered = list(units), set[str](), list[Unit]()
+    while left:
+        unit = next(one for one in left if all(up.unit in done for up in one.upstream))
+        left.remove(unit)
+        done.add(unit.name)
+        ordered.append(unit)
+    return tuple(ordered)
+
+
+def iter_units(units: Sequence[Unit]) -> list[Unit]:
+    """Every unit, outer before inner."""
+    found: list[Unit] = []
+    for unit in units:
+        found.append(unit)
+        if isinstance(unit, BranchUnit):
+            for _, inner in unit.ways:
+                found.extend(iter_units(inner))
+    return found

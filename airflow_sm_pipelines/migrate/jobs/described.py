@@ -1,0 +1,153 @@
+"""Describe answers in documents: which call each answers, when its job ran, and who started it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from airflow_sm_pipelines.definition.problems import list_names
+from airflow_sm_pipelines.exceptions import MigrationError
+from airflow_sm_pipelines.migrate.job_requests import JOB_KINDS, JobKind
+from airflow_sm_pipelines.policy.shapes import load_service_model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from airflow_sm_pipelines.definition import JsonObject, JsonValue
+
+_ENDS = ("TrainingEndTime", "ProcessingEndTime", "TransformEndTime", "HyperParameterTuningEndTime", "EndTime")
+_STARTERS = {
+    "TuningJobArn": "the tuning job",
+    "AutoMLJobArn": "the AutoML job",
+    "LabelingJobArn": "the labeling job",
+    "MonitoringScheduleArn": "the monitoring schedule",
+    "TrainingJobArn": "the training job whose rules it checked",
+}
+_OF_PIPELINE = re.compile(r"pipelines-[a-z0-9]{12}-")
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedJob:
+    """One Describe answer.
+
+    :param source: the document, and the place in it where it holds several.
+    :param index: its place among all answers.
+    :param created: None where the answer does not say.
+    :param ended: when its result was there; for what ends at once, when it was made.
+    """
+
+    source: str
+    index: int
+    kind: JobKind
+    answer: JsonObject
+    created: datetime | None
+    ended: datetime | None
+
+    @property
+    def name(self) -> str:
+        """The job's name."""
+        return str(self.answer[self.kind.name_member])
+
+    @property
+    def arn(self) -> str:
+        """The job's ARN."""
+        return str(self.answer[self.kind.arn_member])
+
+    @property
+    def status(self) -> str:
+        """How the job ended; empty where there is no such thing."""
+        for member in (f"{self.kind.noun}Status", f"{self.kind.noun.removesuffix('V2')}Status"):
+            status = self.answer.get(member)
+            if isinstance(status, str):
+                return status
+        return ""
+
+    @property
+    def starter(self) -> tuple[str, str] | None:
+        """Who started it, in words and by ARN; None for its user."""
+        for member, words in _STARTERS.items():
+            arn = self.answer.get(member)
+            if member != self.kind.arn_member and isinstance(arn, str) and arn:
+                return words, arn
+        return ("a pipeline", "") if _OF_PIPELINE.match(self.name) else None
+
+
+def read_described(documents: Sequence[tuple[str, JsonObject]]) -> list[DescribedJob]:
+    """Every answer in the documents, in their order.
+
+    :raises MigrationError: for an object that answers no Describe call.
+    """
+    found: list[DescribedJob] = []
+    for file, document in documents:
+        for source, answer in _iter_answers(file, document):
+            kind = _recognise(source, answer)
+            created = _read_time(answer.get("CreationTime"))
+            ended = next((time for time in (_read_time(answer.get(member)) for member in _ENDS) if time), created)
+            found.append(DescribedJob(source, len(found), kind, answer, created, ended))
+    if not found:
+        raise MigrationError("No Describe answer was given, so there is no job to migrate. Give at least one document.")
+    return found
+
+
+def _iter_answers(file: str, document: JsonObject) -> Iterator[tuple[str, JsonObject]]:
+    if any(kind.arn_member in document for kind in JOB_KINDS):
+        yield file, document
+        return
+    lists = {key: value for key, value in document.items() if isinstance(value, list) and value}
+    if not lists:
+        raise MigrationError(_refusal(file, document))
+    for key, entries in lists.items():
+        for index, entry in enumerate(entries):
+            place = f"{file}: {key}[{index}]"
+            if not isinstance(entry, dict):
+                raise MigrationError(f"{place}: expected the answer of a Describe call, found {entry!r:.60}.")
+            yield place, entry
+
+
+def _recognise(source: str, answer: JsonObject) -> JobKind:
+    for kind in JOB_KINDS:
+        if not {kind.name_member, kind.arn_member} <= answer.keys():
+            continue
+        if kind.noun == "AutoMLJobV2" and "AutoMLJobInputDataConfig" not in answer:
+            continue
+        create = load_service_model().operation_model(f"Create{kind.noun}").input_shape
+        if answer.keys() & create.members.keys() - {kind.name_member, "ModelPackageGroupName", "ModelApprovalStatus"}:
+            return kind
+        raise MigrationError(
+            f"{source}: this names the {kind.noun} {answer[kind.name_member]!r} but not what it does, as an entry of a "
+            f"List answer. Expected is the answer of Describe{kind.noun}: describe it by its name."
+        )
+    raise MigrationError(_refusal(source, answer))
+
+
+def _refusal(source: str, answer: JsonObject) -> str:
+    nouns = ", ".join(kind.noun for kind in JOB_KINDS)
+    return (
+        f"{source}: expected the answer of a SageMaker Describe call, with a name and an ARN, "
+        f"found an object with the keys {list_names(answer)}. Known are: {nouns}."
+    )
+
+
+def _read_time(value: JsonValue | None) -> datetime | None:
+    """A time as the AWS CLI prints it: ISO text, or seconds where it is so configured."""
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, (int, float)):
+        seconds = value / 1000 if value > 1e11 else value
+        return datetime.fromtimestamp(seconds, tz=timezone.utc)
+    if not isinstance(value, str):
+        return None
+    if re.fullmatch(r"\d+(\.\d+)?", value):
+        return _read_time(float(value))
+    # Python 3.10 reads neither a Z nor a fraction of one digit.
+    match = re.fullmatch(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?)(?:\.(\d+))?\s*(Z|[+-]\d\d:?\d\d)?", value.strip())
+    if match is None:
+        return None
+    base, fraction, zone = match.groups()
+    if zone in (None, "Z"):
+        zone = "+00:00"
+    elif ":" not in zone:
+        zone = f"{zone[:3]}:{zone[3:]}"
+    return datetime.fromisoformat(f"{base}.{(fraction or '0')[:6]:0<6}{zone}" if base.count(":") == 2 else base + zone)

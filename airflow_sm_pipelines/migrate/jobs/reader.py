@@ -1,0 +1,253 @@
+"""Describe answers into a workflow: a step for each job its user started, in the order that their data tells."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from airflow_sm_pipelines.definition import Dependency
+from airflow_sm_pipelines.definition.json_value import JsonObject, JsonPath, format_path
+from airflow_sm_pipelines.migrate.job_links import Product, find_products, join, link_arguments, separate_outputs
+from airflow_sm_pipelines.migrate.job_requests import clean_request, shorten_name
+from airflow_sm_pipelines.migrate.jobs.automl import find_first_request
+from airflow_sm_pipelines.migrate.jobs.described import DescribedJob, read_described
+from airflow_sm_pipelines.migrate.jobs.parameters import ParameterTable
+from airflow_sm_pipelines.migrate.names import Names
+from airflow_sm_pipelines.migrate.report import Migration, Outcome, Reason, Record
+from airflow_sm_pipelines.migrate.workflow import CallNode, StepNode, Wait, Workflow
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_BAD_ENDS = ("Failed", "Stopped", "OutOfService")
+
+_DIFFERENCES = (
+    Reason(
+        "JOB-TAGS-001",
+        "Describe answers hold no tags, so no step has any. Add those that policies or bills need (list-tags).",
+    ),
+    Reason("JOB-NAMES-001", "SageMaker names the jobs, models and endpoint configurations that the steps make."),
+)
+
+
+@dataclass(slots=True)
+class _Draft:
+    """What is made of one job, until all jobs are seen."""
+
+    job: DescribedJob
+    node: str
+    arguments: JsonObject
+    after: tuple[str, ...] = ()
+    reasons: list[Reason] = field(default_factory=list)
+    lost: tuple[str, ...] = ()
+    is_exact: bool = True
+    is_step: bool = True
+
+    def approximate(self, code: str, text: str) -> None:
+        self.reasons.append(Reason(code, text))
+        self.is_exact = False
+
+
+def read_jobs(documents: Sequence[tuple[str, JsonObject]], *, name: str, origin: str) -> Migration:
+    """The workflow of jobs that were started one by one.
+
+    :param documents: each with its file name: the answer of a Describe call as the AWS CLI prints it, or an object with
+        several such answers in a list.
+    :param name: of the workflow.
+    :param origin: what was read, for the report.
+    :raises MigrationError: for an object that is no such answer; it names the document and its keys.
+    """
+    described = read_described(documents)
+    records: dict[int, Record] = {}
+    own = _set_aside(described, records)
+    drafts = _draft(own)
+    steps = [(draft.job.kind.step_type, draft.arguments) for draft in drafts if draft.is_step]
+    table = ParameterTable(steps)
+    nodes: list[StepNode | CallNode] = []
+    for draft in drafts:
+        nodes.append(_make_node(draft, table))
+        outcome = Outcome.TRANSLATED if draft.is_exact else Outcome.APPROXIMATED
+        records[draft.job.index] = Record(
+            draft.job.source,
+            f"{draft.job.kind.noun} {draft.job.name}",
+            outcome if draft.is_step else Outcome.AIRFLOW,
+            draft.node,
+            tuple(draft.reasons),
+            draft.lost,
+        )
+    _name_starters(described, drafts, records)
+    workflow = Workflow(name, tuple(nodes), table.parameters, description=f"Made of {origin}.")
+    return Migration(origin, workflow, tuple(records[index] for index in range(len(described))), _DIFFERENCES)
+
+
+def _set_aside(described: list[DescribedJob], records: dict[int, Record]) -> list[DescribedJob]:
+    """The jobs that need a step, in the order of their times; the others get their records."""
+    own: list[DescribedJob] = []
+    seen: dict[str, str] = {}
+    for job in described:
+        kind = f"{job.kind.noun} {job.name}"
+        if job.arn in seen:
+            reason = Reason("JOB-TWICE-001", f"The same answer stands in {seen[job.arn]}.")
+            records[job.index] = Record(job.source, kind, Outcome.FOLDED, reasons=(reason,))
+            continue
+        seen[job.arn] = job.source
+        starter = job.starter
+        if starter is None:
+            own.append(job)
+            continue
+        words, arn = starter
+        if arn:
+            text, action = f"{words[0].upper()}{words[1:]} {arn.rpartition('/')[2]!r} started it, and will again.", ""
+        else:
+            text = "Its name is one that pipelines give to their jobs, so a pipeline started it."
+            action = "Take that pipeline's definition as it is (describe-pipeline); no migration is needed."
+        reason = Reason("JOB-STARTED-001", text)
+        records[job.index] = Record(job.source, kind, Outcome.FOLDED, reasons=(reason,), action=action)
+    return sorted(own, key=_when)
+
+
+def _when(job: DescribedJob) -> tuple[bool, float, int]:
+    return job.created is None, job.created.timestamp() if job.created else 0.0, job.index
+
+
+def _name_starters(described: list[DescribedJob], drafts: list[_Draft], records: dict[int, Record]) -> None:
+    """Point the records of started jobs to the step that starts them, or say that it is missing."""
+    nodes = {draft.job.arn: draft.node for draft in drafts}
+    for job in described:
+        starter = job.starter
+        record = records[job.index]
+        if starter is None or not starter[1] or record.reasons[0].code != "JOB-STARTED-001":
+            continue
+        node = nodes.get(starter[1], "")
+        action = "" if node else f"Describe {starter[1].rpartition('/')[2]!r} too, so that it becomes a step."
+        records[job.index] = replace(record, target=node, action=action)
+
+
+def _draft(jobs: list[DescribedJob]) -> list[_Draft]:
+    names = Names()
+    drafts: list[_Draft] = []
+    products: list[Product] = []
+    short = Counter(shorten_name(job.name) for job in jobs)
+    for job in jobs:
+        wanted = shorten_name(job.name)
+        draft = _clean(job, names.claim(wanted if short[wanted] == 1 else f"{wanted}-{job.kind.step_type}"))
+        drafts.append(draft)
+        request = draft.arguments
+        _link(draft, products)
+        if not draft.after:
+            _guess_order(draft, drafts[:-1])
+        place = f"{'Steps' if draft.is_step else 'Tasks'}.{draft.node}"
+        products += find_products(request, job.kind, node=draft.node, place=place, job_name=job.name, answer=job.answer)
+    return drafts
+
+
+def _clean(job: DescribedJob, node: str) -> _Draft:
+    clean = clean_request(job.answer, job.kind, is_described=True)
+    draft = _Draft(job, node, clean.arguments, reasons=list(clean.notes), lost=clean.unknown)
+    if job.status in _BAD_ENDS:
+        text = f"This run of it ended as {job.status}; the step asks for the same and may end the same."
+        draft.reasons.append(Reason("JOB-STATUS-001", text))
+    if job.kind.noun == "AutoMLJobV2":
+        first = find_first_request(clean.arguments)
+        if first is None:
+            draft.is_step = False
+            text = "An AutoML step makes jobs of the first API, for tables only; a task makes this one."
+            draft.reasons.append(Reason("JOB-AUTOML-002", text))
+        else:
+            draft.arguments, left = first
+            draft.lost += left
+            draft.approximate(
+                "JOB-AUTOML-001", "The AutoML step asks by the first API; it is written in that one's words."
+            )
+    elif job.kind.noun == "Endpoint":
+        draft.arguments["EndpointName"] = job.name
+        text = f"The endpoint keeps its name: each run updates {job.name!r} where it is there already."
+        draft.reasons.append(Reason("JOB-ENDPOINT-001", text))
+    elif job.kind.noun == "ModelPackage":
+        _tidy_package(draft)
+    return draft
+
+
+def _tidy_package(draft: _Draft) -> None:
+    answer = draft.job.answer
+    if "ModelPackageGroupName" not in answer:
+        draft.arguments["ModelPackageName"] = draft.job.name
+        draft.approximate(
+            "JOB-PACKAGE-001", "Outside of a group a package is made once: a second run needs another name."
+        )
+    if answer.get("ModelApprovalStatus") in ("Approved", "Rejected") and "LastModifiedTime" in answer:
+        draft.arguments["ModelApprovalStatus"] = "PendingManualApproval"
+        text = "Somebody decided on this very package; those of later runs wait for a decision of their own."
+        draft.approximate("JOB-APPROVAL-001", text)
+        draft.arguments.pop("ApprovalDescription", None)
+
+
+def _link(draft: _Draft, products: list[Product]) -> None:
+    """References to earlier jobs, and outputs that no two executions share."""
+    step_type = draft.job.kind.step_type
+    linked, links = link_arguments(draft.arguments, step_type, products)
+    for link in links:
+        if link.product.doubt:
+            draft.approximate("JOB-LINK-002", link.text)
+        else:
+            draft.reasons.append(Reason("JOB-LINK-001", link.text))
+    draft.after = tuple(dict.fromkeys(link.product.node for link in links))
+    changed, places = separate_outputs(linked, step_type, node=draft.node, job_name=draft.job.name)
+    for place in places:
+        draft.approximate("JOB-OUTPUT-001", _tell_output(place))
+    draft.arguments = changed
+
+
+def _tell_output(place: JsonPath) -> str:
+    return f"{format_path(place)} held the job's name; now the execution's id keeps the runs apart there."
+
+
+def _guess_order(draft: _Draft, earlier: list[_Draft]) -> None:
+    """Where no data tells, a job comes after those that were over when it was made."""
+    if not earlier:
+        return
+    created = draft.job.created
+    if created is None:
+        over = earlier[-1:]
+        text = "Its answer has no time and no value of another job's, so it comes after the job before it"
+    else:
+        over = [one for one in earlier if one.job.ended is not None and one.job.ended <= created]
+        text = "No value of it is another job's, so its place is a guess by time: after those that were over by then"
+    behind = {name for one in over for name in _find_ancestors(one, earlier)}
+    draft.after = tuple(one.node for one in over if one.node not in behind)
+    if draft.after:
+        draft.approximate("JOB-ORDER-001", f"{text}: {', '.join(draft.after)}.")
+    else:
+        text = "No value of it is another job's, and the jobs before it were still running: it waits for none."
+        draft.approximate("JOB-ORDER-002", text)
+
+
+def _find_ancestors(draft: _Draft, drafts: list[_Draft]) -> set[str]:
+    by_node = {one.node: one for one in drafts}
+    found: set[str] = set()
+    waiting = list(draft.after)
+    while waiting:
+        node = waiting.pop()
+        if node not in found:
+            found.add(node)
+            waiting += by_node[node].after
+    return found
+
+
+def _make_node(draft: _Draft, table: ParameterTable) -> StepNode | CallNode:
+    after = tuple(Dependency(node) for node in draft.after)
+    kind = draft.job.kind
+    if draft.is_step:
+        replaced = table.replace(kind.step_type, draft.arguments, node=draft.node)
+        return StepNode(draft.node, draft.job.source, kind.step_type, replaced, after)
+    name = join([f"{draft.node[:19]}-", {"Get": "Execution.PipelineExecutionId"}])
+    wait = Wait(
+        "describe_auto_ml_job_v2",
+        {"AutoMLJobName": "AutoMLJobName"},
+        "AutoMLJobStatus",
+        success=("Completed",),
+        failure=("Failed", "Stopped"),
+    )
+    arguments: JsonObject = {"AutoMLJobName": name, **draft.arguments}
+    return CallNode(draft.node, draft.job.source, "sagemaker", "create_auto_ml_job_v2", arguments, after, wait)
