@@ -1,87 +1,38 @@
-"""``migrate``: reading a workflow of another orchestrator, and writing what it becomes."""
+"""``migrate``: reading what was run without pipelines, and writing what it becomes."""
 
 from __future__ import annotations
 
 import json
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.exceptions import MigrationError
-from airflow_sm_pipelines.migrate import Migration, MigrationPackage, count_outcomes, make_package
+from airflow_sm_pipelines.migrate import MigrationPackage, count_outcomes, make_package
+from airflow_sm_pipelines.policy import Severity
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
     from pathlib import Path
 
     from airflow_sm_pipelines.definition import JsonObject
 
 
-def run_migrate(arguments: argparse.Namespace) -> int:
-    """Read, write the files, and say what became of it."""
-    package = make_package(_READERS[arguments.reader](arguments))
-    written = _write(package, arguments.output, is_forced=arguments.force)
-    report = next(text for name, text in package.files.items() if name.endswith(".report.json"))
-    print(report if arguments.as_json else _summarise(package, written))
-    has_errors = any(str(one.severity) == "error" for found in package.findings.values() for one in found)
-    return 0 if arguments.allow_partial or (package.migration.is_complete and not has_errors) else 1
-
-
-def _read_step_functions(arguments: argparse.Namespace) -> Migration:
-    from airflow_sm_pipelines.migrate.step_functions import read_state_machine
-
-    sample = None if arguments.sample_input is None else _read_object(arguments.sample_input)
-    return read_state_machine(
-        _read_text(arguments.file),
-        name=arguments.name or _stem(arguments.file),
-        origin=f"the Step Functions state machine {arguments.file.name}",
-        sample_input=sample,
-    )
-
-
-def _read_kubeflow(arguments: argparse.Namespace) -> Migration:
-    from airflow_sm_pipelines.migrate.kubeflow import read_kubeflow
-
-    return read_kubeflow(
-        _read_text(arguments.file), name=arguments.name, origin=f"the Kubeflow pipeline {arguments.file.name}"
-    )
-
-
-def _read_jobs(arguments: argparse.Namespace) -> Migration:
+def run_migrate_jobs(arguments: argparse.Namespace) -> int:
+    """Read the jobs, write the files, and say what became of it."""
     from airflow_sm_pipelines.migrate.jobs import read_jobs
 
     documents = [(file.name, _read_object(file)) for file in arguments.files]
-    names = ", ".join(name for name, _ in documents[:5]) + (" and others" if len(documents) > 5 else "")
-    return read_jobs(documents, name=arguments.name or _stem(arguments.files[0]), origin=f"the SageMaker jobs {names}")
-
-
-def _read_airflow_dag(arguments: argparse.Namespace) -> Migration:
-    from airflow_sm_pipelines.migrate.airflow_dags import read_dag
-
-    return read_dag(
-        _read_object(arguments.tasks),
-        _read_object(arguments.task_instances),
-        None if arguments.dag_run is None else _read_object(arguments.dag_run),
-        name=arguments.name,
-        origin=f"the Airflow DAG of {arguments.tasks.name}",
-    )
-
-
-_READERS: dict[str, Callable[[Any], Migration]] = {
-    "step_functions": _read_step_functions,
-    "kubeflow": _read_kubeflow,
-    "jobs": _read_jobs,
-    "airflow_dag": _read_airflow_dag,
-}
-
-
-def _stem(file: Path) -> str:
-    return file.name.split(".")[0]
+    names = ", ".join(name for name, _ in documents[:3]) + (" and others" if len(documents) > 3 else "")
+    package = make_package(read_jobs(documents, name=arguments.name, origin=f"the SageMaker jobs of {names}"))
+    written = _write(package, arguments.output, is_forced=arguments.force)
+    report = next(text for name, text in package.files.items() if name.endswith(".report.json"))
+    print(report if arguments.as_json else _summarise(package, written))
+    has_errors = any(one.severity is Severity.ERROR for found in package.findings.values() for one in found)
+    return 0 if arguments.allow_partial or (package.migration.is_complete and not has_errors) else 1
 
 
 def _read_text(file: Path) -> str:
     try:
-        return sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8")
     except OSError as error:
         raise MigrationError(f"Cannot read {file}: {error.strerror}.") from None
     except UnicodeDecodeError as error:

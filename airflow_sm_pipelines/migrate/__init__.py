@@ -1,4 +1,6 @@
-"""Workflows of other orchestrators as pipeline definitions and an Airflow DAG, with a report on each node.
+"""Work that was run without pipelines as pipeline definitions and an Airflow DAG, with a report on each node.
+
+A reader makes a workflow of its source (:mod:`jobs` is one); :func:`make_package` makes the files.
 
 Nothing here calls AWS or imports Airflow; the same source gives the same files.
 """

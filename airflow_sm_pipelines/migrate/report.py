@@ -84,7 +84,7 @@ class Record:
 class Migration:
     """What a reader makes of a source.
 
-    :param origin: what was read, for the report's head: ``Step Functions state machine train.asl.json``.
+    :param origin: what was read, for the report's head: ``the SageMaker jobs of train.json``.
     :param records: one for each node of the source, in its order.
     :param differences: what behaves otherwise than in the source as a whole.
     """

@@ -1,6 +1,7 @@
 """A workflow between its source and what is made of it: nodes in blocks, SageMaker's own expressions as references.
 
-Readers of other orchestrators make one; :mod:`plan` cuts it into pipelines and Airflow tasks. No source's words here.
+Readers, one for each kind of source, make one; :mod:`plan` cuts it into pipelines and Airflow tasks. No source's
+words are here.
 
 A reference inside ``arguments``, ``conditions`` and ``items`` is an expression of the definition's grammar: ``{"Get":
 "Parameters.rows"}``, ``{"Get": "Steps.<node>.<property path>"}``, ``{"Get": "Execution.PipelineExecutionId"}``,
