@@ -95,3 +95,28 @@ def test_a_source_that_cannot_be_read_writes_nothing(
 def test_a_file_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path / "out", tmp_path / "none.json") == 2
     assert f"Cannot read {tmp_path / 'none.json'}: No such file or directory." in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_migrated_jobs_run_on_the_local_endpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in JOBS.glob("[1-5]-*.json"):
+        described = json.loads(path.read_text(encoding="utf-8"))
+        # The real algorithm takes no hyperparameter that is not its own; this one is there for its reference.
+        described.get("HyperParameters", {}).pop("report_uri", None)
+        (tmp_path / path.name).write_text(json.dumps(described), encoding="utf-8")
+    assert run(tmp_path / "out", *sorted(tmp_path.glob("*.json"))) == 0
+    capsys.readouterr()
+    assert main(["local", "rehearse", "--json", str(tmp_path / "out" / NAMES[1])]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert {step["name"]: step["status"] for step in report["steps"]} == dict.fromkeys(
+        (
+            "churn-preprocess",
+            "churn-train",
+            "churn-model",
+            "churn-EndpointConfig",
+            "churn-Endpoint",
+            "churn-score",
+            "publish-report",
+        ),
+        "Succeeded",
+    )
