@@ -214,14 +214,7 @@ def own_place(before: str, after: str, *, node: str) -> JsonValue:
 
 
 def find_products(
-    request: JsonObject,
-    kind: JobKind,
-    *,
-    node: str,
-    place: str = "",
-    job_name: str,
-    answer: JsonObject | None = None,
-    moves_outputs: bool = True,
+    request: JsonObject, kind: JobKind, *, node: str, place: str = "", job_name: str, answer: JsonObject | None = None
 ) -> tuple[Product, ...]:
     """What later jobs can have of a job.
 
@@ -229,9 +222,8 @@ def find_products(
     :param node: the name of its node.
     :param place: what references to it begin with; ``Steps.<node>`` if nothing is given.
     :param answer: its Describe answer, which says of outputs that a request leaves open.
-    :param moves_outputs: whether outputs with the job's name in them go where :func:`separate_outputs` has them.
     """
-    maker = _Maker(node, place or f"Steps.{node}", request, job_name, answer or {}, moves_outputs)
+    maker = _Maker(node, place or f"Steps.{node}", request, job_name, answer or {})
     return tuple(maker.iter_products(kind))
 
 
@@ -244,7 +236,6 @@ class _Maker:
     request: JsonObject
     job_name: str
     answer: JsonObject
-    moves_outputs: bool
 
     def iter_products(self, kind: JobKind) -> Iterator[Product]:
         if self.job_name:
@@ -267,8 +258,7 @@ class _Maker:
                 continue
             yield self._folder(uri, self._get(_property(self.request, path)), f"the output {format_path(path)}")
             base = uri.rstrip("/")
-            is_moved = bool(self.job_name) and self.moves_outputs
-            before, name, after = base.partition(self.job_name) if is_moved else (base, "", "")
+            before, name, after = base.partition(self.job_name) if self.job_name else (base, "", "")
             if name:
                 parts = after.split("/")
                 for count in range(1, len(parts)):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition import inspect_definition
+from airflow_sm_pipelines.exceptions import MigrationError
 from airflow_sm_pipelines.migrate.dag_file import render_dag
 from airflow_sm_pipelines.migrate.plan import plan_dag
 from airflow_sm_pipelines.migrate.report_page import merge_notes, render_report, report_to_json
@@ -33,7 +34,13 @@ class MigrationPackage:
 
 
 def make_package(migration: Migration) -> MigrationPackage:
-    """All files of a migration; the same migration gives the same files."""
+    """All files of a migration; the same migration gives the same files.
+
+    :raises MigrationError: when no node is left to migrate.
+    """
+    if not migration.workflow.nodes:
+        done = "; ".join(f"{record.source} ({record.kind})" for record in migration.records)
+        raise MigrationError(f"Nothing of {migration.origin} is left to migrate: others do all of it. {done}".rstrip())
     plan = plan_dag(migration.workflow)
     whole = merge_notes(migration, plan)
     name = plan.workflow.name

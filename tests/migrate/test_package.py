@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_sm_pipelines.definition import Parameter, parse_definition
+from airflow_sm_pipelines.exceptions import MigrationError
 from airflow_sm_pipelines.migrate import CallNode, LoopNode, MissingNode, OperatorNode, Wait, make_package
 from tests.migrate.workflows import after, call, choice, fail, get, migration, score_of, step
 
@@ -87,6 +88,11 @@ def test_each_definition_is_one_that_sagemaker_takes() -> None:
     for name, text in package.files.items():
         if name.endswith(".definition.json"):
             parse_definition(text)
+
+
+def test_a_migration_that_leaves_nothing_to_do_is_refused() -> None:
+    with pytest.raises(MigrationError, match="Nothing of the test's own nodes is left to migrate"):
+        make_package(migration())
 
 
 def read_definition(package: Any, name: str = "flow") -> Any:
