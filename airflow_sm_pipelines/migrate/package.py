@@ -39,8 +39,8 @@ def make_package(migration: Migration) -> MigrationPackage:
     :raises MigrationError: when no node is left to migrate.
     """
     if not migration.workflow.nodes:
-        done = "; ".join(f"{record.source} ({record.kind})" for record in migration.records)
-        raise MigrationError(f"Nothing of {migration.origin} is left to migrate: others do all of it. {done}".rstrip())
+        why = [f"{record.source}: {one.text}" for record in migration.records for one in record.reasons]
+        raise MigrationError(" ".join([f"Nothing of {migration.origin} is left to migrate.", *why]))
     plan = plan_dag(migration.workflow)
     whole = merge_notes(migration, plan)
     name = plan.workflow.name
