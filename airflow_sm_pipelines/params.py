@@ -16,8 +16,6 @@ from airflow.sdk import Param
 if TYPE_CHECKING:
     from airflow_sm_pipelines.definition import Parameter
 
-_SCHEMA_TYPES = {"String": "string", "Integer": "integer", "Float": "number", "Boolean": "boolean"}
-
 
 def pipeline_params(
     definition: str | Path | Mapping[str, Any],
@@ -68,9 +66,9 @@ def pipeline_params(
 
 def _param(parameter: Parameter, section: str | None, details: Mapping[str, Any]) -> Param:
     from airflow_sm_pipelines.definition import MISSING
-    from airflow_sm_pipelines.definition.parameters import MAX_VALUE_LENGTH
+    from airflow_sm_pipelines.definition.parameters import MAX_VALUE_LENGTH, SCHEMA_TYPES
 
-    kind = _SCHEMA_TYPES.get(parameter.type, "string")
+    kind = SCHEMA_TYPES.get(parameter.type, "string")
     schema: dict[str, Any] = {"type": kind, "title": parameter.name}
     if kind == "string":
         schema["maxLength"] = MAX_VALUE_LENGTH

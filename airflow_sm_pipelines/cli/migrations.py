@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.cli.sources import read_object
 from airflow_sm_pipelines.exceptions import MigrationError
-from airflow_sm_pipelines.migrate import MigrationPackage, count_outcomes, make_package
+from airflow_sm_pipelines.migrate import MigrationPackage, make_package, render_totals
 from airflow_sm_pipelines.policy import Severity
 
 if TYPE_CHECKING:
     import argparse
     from pathlib import Path
 
-    from airflow_sm_pipelines.definition import JsonObject
-
 
 def run_migrate_jobs(arguments: argparse.Namespace) -> int:
     """Read the jobs, write the files, and say what became of it."""
     from airflow_sm_pipelines.migrate.jobs import read_jobs
 
-    documents = [(file.name, _read_object(file)) for file in arguments.files]
+    documents = [(file.name, read_object(file, name=str(file))) for file in arguments.files]
     names = ", ".join(name for name, _ in documents[:3]) + (" and others" if len(documents) > 3 else "")
     package = make_package(read_jobs(documents, name=arguments.name, origin=f"the SageMaker jobs of {names}"))
     written = _write(package, arguments.output, is_forced=arguments.force)
@@ -28,25 +26,6 @@ def run_migrate_jobs(arguments: argparse.Namespace) -> int:
     print(report if arguments.as_json else _summarise(package, written))
     has_errors = any(one.severity is Severity.ERROR for found in package.findings.values() for one in found)
     return 0 if arguments.allow_partial or (package.migration.is_complete and not has_errors) else 1
-
-
-def _read_text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise MigrationError(f"Cannot read {file}: {error.strerror}.") from None
-    except UnicodeDecodeError as error:
-        raise MigrationError(f"{file} is not text in UTF-8: {error}.") from None
-
-
-def _read_object(file: Path) -> JsonObject:
-    try:
-        value = json.loads(_read_text(file))
-    except ValueError as error:
-        raise MigrationError(f"{file} is not JSON: {error}.") from None
-    if not isinstance(value, dict):
-        raise MigrationError(f"{file} must hold a JSON object.")
-    return value
 
 
 def _write(package: MigrationPackage, folder: Path, *, is_forced: bool) -> list[Path]:
@@ -67,8 +46,7 @@ def _write(package: MigrationPackage, folder: Path, *, is_forced: bool) -> list[
 def _summarise(package: MigrationPackage, written: list[Path]) -> str:
     """What a person wants to know at once: totals, what is to be done, where the rest stands."""
     migration = package.migration
-    totals = ", ".join(f"{count} {outcome}" for outcome, count in count_outcomes(migration.records).items())
-    lines = [f"{len(migration.records)} nodes: {totals}."]
+    lines = [render_totals(migration.records)]
     lines += [f"To do, {record.source}: {record.action}" for record in migration.records if record.action]
     lines += [
         f"{one.severity}, {name}: {one.path}: {one.message} {one.fix}".rstrip()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_sm_pipelines.compiler import CompiledPipeline
-    from airflow_sm_pipelines.definition import JsonValue
+    from airflow_sm_pipelines.definition import JsonObject, JsonValue
     from airflow_sm_pipelines.policy import TeamPolicy
 
 
@@ -119,18 +119,28 @@ def read_parameters(settings: list[str], *, option: str) -> dict[str, JsonValue]
     return given
 
 
+def read_object(file: Path, *, name: str, what: str = "") -> JsonObject:
+    """The JSON object that a file holds.
+
+    :param name: what messages call the file.
+    :param what: what they add of the object that is wanted.
+    :raises UnreadableSourceError: when there is none to read.
+    """
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UnreadableSourceError(f"Cannot read {name}: {error.strerror}.") from None
+    except ValueError as error:
+        raise UnreadableSourceError(f"{name} is not JSON: {error}.") from None
+    if not isinstance(content, dict):
+        raise UnreadableSourceError(f"{name} must hold a JSON object{what}.")
+    return content
+
+
 def _read_config(file: Path | None, settings: list[str]) -> dict[str, JsonValue]:
     config: dict[str, JsonValue] = {}
     if file is not None:
-        try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise UnreadableSourceError(f"Cannot read --config {file}: {error.strerror}.") from None
-        except ValueError as error:
-            raise UnreadableSourceError(f"--config {file} is not JSON: {error}.") from None
-        if not isinstance(content, dict):
-            raise UnreadableSourceError(f"--config {file} must hold a JSON object: arguments of the function by name.")
-        config.update(content)
+        config.update(read_object(file, name=f"--config {file}", what=": arguments of the function by name"))
     for setting in settings:
         name, separator, value = setting.partition("=")
         if not separator or not name.isidentifier():

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.definition.pipeline import PipelineDefinition
 
-_NOT_IN_BODY = ("Condition", "Fail", "ForEach")
+NOT_IN_BODY = ("Condition", "Fail", "ForEach")
 
 
 def check_steps(definition: PipelineDefinition, step_paths: Mapping[int, JsonPath], problems: ProblemCollector) -> None:
@@ -136,7 +136,7 @@ def _check_for_each(
     )
     for body_step in step.body:
         path = step_paths[id(body_step)]
-        if body_step.type in _NOT_IN_BODY:
+        if body_step.type in NOT_IN_BODY:
             problems.add(
                 (*path, "Type"),
                 f"a {body_step.type} step may not stand in the body of the ForEach step {step.name!r}: move it out.",

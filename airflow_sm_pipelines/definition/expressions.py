@@ -247,13 +247,18 @@ def iter_expressions(value: JsonValue) -> Iterator[tuple[JsonPath, Expression]]:
             yield path, expression
 
 
+def is_candidate(value: JsonObject) -> bool:
+    """Whether an object is or wants to be an expression: what :func:`parse_expression` gives or refuses."""
+    return len(value) == 1 and (next(iter(value)) == "Get" or next(iter(value)).startswith("Std:"))
+
+
 def iter_candidates(value: JsonValue) -> Iterator[tuple[JsonPath, JsonObject]]:
     """Every object that is or wants to be an expression, with its path: what :func:`parse_expression` may refuse."""
     stack: list[tuple[JsonPath, JsonValue]] = [((), value)]
     while stack:
         path, item = stack.pop()
         if isinstance(item, dict):
-            if len(item) == 1 and (next(iter(item)) == "Get" or next(iter(item)).startswith("Std:")):
+            if is_candidate(item):
                 yield path, item
             stack.extend([((*path, key), inner) for key, inner in item.items()][::-1])
         elif isinstance(item, list):

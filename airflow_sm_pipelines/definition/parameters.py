@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 PARAMETER_TYPES = ("String", "Integer", "Float", "Boolean")
 """The types a pipeline parameter may have."""
 
+SCHEMA_TYPES = {"String": "string", "Integer": "integer", "Float": "number", "Boolean": "boolean"}
+"""What JSON Schema, and so an Airflow param, calls each of them."""
+
 MAX_VALUE_LENGTH = 1024
 """How long a value may be, as text; source: the API's ``PipelineParameter`` shape."""
 

@@ -8,7 +8,7 @@ Nothing here calls AWS or imports Airflow; the same source gives the same files.
 from __future__ import annotations
 
 from airflow_sm_pipelines.migrate.package import MigrationPackage, make_package
-from airflow_sm_pipelines.migrate.report import Migration, Outcome, Reason, Record, count_outcomes
+from airflow_sm_pipelines.migrate.report import Migration, Outcome, Reason, Record, render_totals
 from airflow_sm_pipelines.migrate.workflow import (
     Branch,
     CallNode,
@@ -36,6 +36,6 @@ __all__ = [
     "StepNode",
     "Wait",
     "Workflow",
-    "count_outcomes",
     "make_package",
+    "render_totals",
 ]

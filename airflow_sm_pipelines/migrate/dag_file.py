@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from airflow_sm_pipelines.definition import MISSING
+from airflow_sm_pipelines.definition.parameters import SCHEMA_TYPES
 from airflow_sm_pipelines.migrate.branch_code import BranchConditions
 from airflow_sm_pipelines.migrate.cutting import BranchUnit, PipelineUnit, TaskUnit, Unit, Upstream, iter_units
 from airflow_sm_pipelines.migrate.dag_helpers import CALL, FAIL, ITEMS, WAIT
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 ROLE = "arn:aws:iam::123456789012:role/SageMakerExecution"
 """The role's default where the source names none: for runs on one's own machine, which has no roles."""
 
-_PARAM_TYPES = {"String": "string", "Integer": "integer", "Float": "number", "Boolean": "boolean"}
 _AFTER_CHOICE = "none_failed_min_one_success"
 _RULES = {"Failed": "one_failed", "Stopped": "one_failed", "Any": "all_done"}
 
@@ -69,7 +69,8 @@ class _Writer:
         self._definitions = definitions
         self._body = _Body()
         names = Variables(["DAG", "Param", "task", "role", *(one[0] for one in (CALL, FAIL, ITEMS, WAIT))])
-        self._ids = {unit.name: self._name(unit, names) for unit in iter_units(plan.units)}
+        self._units = {unit.name: unit for unit in iter_units(plan.units)}
+        self._ids = {name: self._name(unit, names) for name, unit in self._units.items()}
 
     def _name(self, unit: Unit, names: Variables) -> _Ids:
         if isinstance(unit, PipelineUnit):
@@ -140,7 +141,7 @@ class _Writer:
         return f"with {render_call('DAG', arguments, depth=0, before=6)}:\n"
 
     def _param(self, parameter: Parameter) -> Code:
-        kind = _PARAM_TYPES.get(parameter.type, "string")
+        kind = SCHEMA_TYPES.get(parameter.type, "string")
         arguments: list[tuple[str, Value]] = []
         types: Value = kind
         if parameter.default is not MISSING:
@@ -186,12 +187,11 @@ class _Writer:
         triggers = [one.trigger for one in upstream if one.trigger != "Completed"]
         if triggers:
             return _RULES[triggers[0]]
-        units = {unit.name: unit for unit in iter_units(self._plan.units)}
-        return _AFTER_CHOICE if any(isinstance(units[one.unit], BranchUnit) for one in upstream) else ""
+        return _AFTER_CHOICE if any(isinstance(self._units[one.unit], BranchUnit) for one in upstream) else ""
 
     def _lasts(self, name: str) -> list[str]:
         """The Python names of the tasks with which a unit ends."""
-        unit = next(one for one in iter_units(self._plan.units) if one.name == name)
+        unit = self._units[name]
         if not isinstance(unit, BranchUnit):
             return [self._ids[name].variable]
         lasts = []
@@ -342,7 +342,7 @@ class _Writer:
         """The tasks that begin what comes after a choice."""
         return [
             self._ids[one.name].first
-            for one in iter_units(self._plan.units)
+            for one in self._units.values()
             if any(upstream.unit == unit.name for upstream in one.upstream)
         ]
 

@@ -10,14 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition.json_value import JsonObject, JsonPath, JsonValue, copy_object, format_path
+from airflow_sm_pipelines.migrate.job_requests import JOB_KINDS, JobKind
 from airflow_sm_pipelines.policy.job_fields import Field, iter_field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-
-    from airflow_sm_pipelines.migrate.job_requests import JobKind
-
-_EACH = "*"
 
 
 def _fields(*paths: str) -> tuple[Field, ...]:
@@ -45,19 +42,7 @@ OUTPUT_FIELDS = {
 }
 """Where the request of each step type says where to write; a test holds every path against botocore's model."""
 
-_NAME_MEMBERS = frozenset(
-    {
-        "ModelName",
-        "EndpointConfigName",
-        "EndpointName",
-        "ModelPackageName",
-        "TrainingJobName",
-        "ProcessingJobName",
-        "TransformJobName",
-        "HyperParameterTuningJobName",
-        "AutoMLJobName",
-    }
-)
+_NAME_MEMBERS = frozenset(kind.name_member for kind in JOB_KINDS)
 _TRAINING_FOLDERS = ("output", "debug-output", "profiler-output", "rule-output")
 """What SageMaker writes below a training job's output path and name. Code that an SDK put beside them is no output."""
 

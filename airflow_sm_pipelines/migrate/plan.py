@@ -6,10 +6,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.definition.expressions import iter_candidates
 from airflow_sm_pipelines.migrate.cutting import BranchUnit, PipelineUnit, TaskUnit, cut_nodes, iter_units
 from airflow_sm_pipelines.migrate.definitions import PipelinePlan, plan_pipeline
 from airflow_sm_pipelines.migrate.names import Names, clean_name
-from airflow_sm_pipelines.migrate.references import iter_expressions_of, own_values
+from airflow_sm_pipelines.migrate.references import own_values
 from airflow_sm_pipelines.migrate.report import Outcome, Reason
 from airflow_sm_pipelines.migrate.results import Results
 from airflow_sm_pipelines.migrate.tails import absorb_tails
@@ -96,7 +97,7 @@ def _ask_for_results(unit: Unit, results: Results) -> None:
     asking = [unit.loop] if isinstance(unit, PipelineUnit) and unit.loop is not None else nodes
     for node in asking:
         for value in own_values(node):
-            for expression in iter_expressions_of(value):
+            for _, expression in iter_candidates(value):
                 results.find(expression, reader=unit.name)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, cast
 
-from airflow_sm_pipelines.definition.expressions import iter_candidates
+from airflow_sm_pipelines.definition.expressions import is_candidate, iter_candidates
 from airflow_sm_pipelines.definition.json_value import copy_json
 from airflow_sm_pipelines.migrate.workflow import ChoiceNode, LoopNode, MissingNode, StepNode, iter_blocks
 
@@ -32,11 +32,6 @@ def iter_gets(value: JsonValue) -> Iterator[tuple[JsonPath, str]]:
             yield path, text
 
 
-def iter_expressions_of(value: JsonValue) -> Iterator[JsonObject]:
-    """Every expression of a value, outer before inner."""
-    yield from (candidate for _, candidate in iter_candidates(value))
-
-
 def replace_expressions(value: JsonValue, replace: Callable[[JsonObject, JsonPath], JsonValue | None]) -> JsonValue:
     """A copy of a value with other expressions.
 
@@ -50,7 +45,7 @@ def _replace(
     value: JsonValue, path: JsonPath, replace: Callable[[JsonObject, JsonPath], JsonValue | None]
 ) -> JsonValue:
     if isinstance(value, dict):
-        if len(value) == 1 and (next(iter(value)) == "Get" or next(iter(value)).startswith("Std:")):
+        if is_candidate(value):
             found = replace(value, path)
             if found is not None:
                 return found

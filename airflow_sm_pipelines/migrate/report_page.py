@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from airflow_sm_pipelines.migrate.report import Record, count_outcomes
+from airflow_sm_pipelines.migrate.report import Record, count_outcomes, render_totals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,12 +49,11 @@ def report_to_json(migration: Migration, plan: DagPlan, findings: dict[str, Sequ
 
 def render_report(migration: Migration, plan: DagPlan, findings: dict[str, Sequence[Finding]]) -> str:
     """The report as Markdown."""
-    totals = ", ".join(f"{count} {outcome}" for outcome, count in count_outcomes(migration.records).items())
     pipelines = ", ".join(f"`{one.name}`" for one in plan.pipelines.values()) or "none"
     lines = [
         f"# {plan.workflow.name}: what became of {migration.origin}",
         "",
-        f"{len(migration.records)} nodes: {totals}. Pipelines: {pipelines}.",
+        f"{render_totals(migration.records)} Pipelines: {pipelines}.",
         "",
     ]
     actions = [record for record in migration.records if record.action]

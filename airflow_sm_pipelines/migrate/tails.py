@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from airflow_sm_pipelines.definition import Dependency
+from airflow_sm_pipelines.definition.checks import NOT_IN_BODY
 from airflow_sm_pipelines.migrate.references import named_nodes, parse_node_reference, replace_expressions
 from airflow_sm_pipelines.migrate.workflow import Branch, ChoiceNode, LoopNode, Node, StepNode, iter_nodes
 
@@ -22,15 +23,13 @@ if TYPE_CHECKING:
 MAX_COPIED_NODES = 40
 """More copies than this make a pipeline that nobody can read: the choice is then made in Airflow."""
 
-_NOT_IN_LOOPS = ("Condition", "Fail", "ForEach")
-
 
 def is_steps_only(node: Node) -> bool:
     """Whether a pipeline can do all of a node."""
     if isinstance(node, ChoiceNode):
         return all(is_steps_only(inner) for branch in node.branches for inner in branch.nodes)
     if isinstance(node, LoopNode):
-        return all(isinstance(inner, StepNode) and inner.type not in _NOT_IN_LOOPS for inner in node.nodes)
+        return all(isinstance(inner, StepNode) and inner.type not in NOT_IN_BODY for inner in node.nodes)
     return isinstance(node, StepNode)
 
 

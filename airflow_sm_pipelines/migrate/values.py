@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, cast
 
+from airflow_sm_pipelines.definition.expressions import is_candidate
 from airflow_sm_pipelines.migrate.python_text import Code, Value, quote
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class AirflowValues:
     def render(self, value: JsonValue) -> Value:
         """The value, with templates and tasks' results in the place of expressions."""
         if isinstance(value, dict):
-            if len(value) == 1 and (next(iter(value)) == "Get" or next(iter(value)).startswith("Std:")):
+            if is_candidate(value):
                 return self._whole(value)
             return {key: self.render(item) for key, item in value.items()}
         if isinstance(value, list):
