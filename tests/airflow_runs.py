@@ -14,8 +14,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import boto3
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from airflow_sm_pipelines.server import RunningServer
 
 
 @dataclass
@@ -110,6 +114,23 @@ def airflow_environment(home: Path) -> dict[str, str]:
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "AWS_EC2_METADATA_DISABLED": "true",
     }
+
+
+def run_beside(server: RunningServer, folder: Path, *, dags: Path | None = None) -> DagRunner:
+    """An Airflow beside an endpoint; its DAGs folder is its own where none is given."""
+    migrate(folder / "template")
+    kept = ("AWS_", "AIRFLOW_CONN_", "SM_PIPELINES_CONSOLE")
+    environment = {name: value for name, value in server.environment().items() if name.startswith(kept)}
+    environment["SM_PIPELINES_CACHE_DIR"] = os.environ["SM_PIPELINES_CACHE_DIR"]
+    if dags is not None:
+        environment["AIRFLOW__CORE__DAGS_FOLDER"] = str(dags)
+    return DagRunner(folder / "airflow", template=folder / "template", environment=environment)
+
+
+def connect(server: RunningServer, service: str) -> Any:
+    """Give a client of the endpoint."""
+    session = boto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=server.region)
+    return session.client(service, endpoint_url=server.endpoint_url)
 
 
 def migrate(home: Path) -> None:

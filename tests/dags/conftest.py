@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.airflow_runs import DagRunner, migrate
+from tests.airflow_runs import run_beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from airflow_sm_pipelines.server import RunningServer
+    from tests.airflow_runs import DagRunner
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +28,4 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 @pytest.fixture(scope="module")
 def local(server: RunningServer, tmp_path_factory: pytest.TempPathFactory, repository: Path) -> DagRunner:
     """An Airflow whose DAGs folder is the repository's, beside the endpoint."""
-    folder = tmp_path_factory.mktemp("airflow")
-    migrate(folder / "template")
-    kept = ("AWS_", "AIRFLOW_CONN_", "SM_PIPELINES_CONSOLE")
-    environment = {name: value for name, value in server.environment().items() if name.startswith(kept)}
-    environment |= {
-        "AIRFLOW__CORE__DAGS_FOLDER": str(repository / "dags"),
-        "SM_PIPELINES_CACHE_DIR": os.environ["SM_PIPELINES_CACHE_DIR"],
-    }
-    return DagRunner(folder / "airflow", template=folder / "template", environment=environment)
+    return run_beside(server, tmp_path_factory.mktemp("airflow"), dags=repository / "dags")

@@ -8,20 +8,15 @@ import time
 import zipfile
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
+
+from tests.airflow_runs import connect
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.server import RunningServer
     from tests.airflow_runs import DagRunner
 
 pytestmark = pytest.mark.slow
-
-
-def connect(server: RunningServer, service: str) -> Any:
-    """Give a client of the endpoint."""
-    session = boto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=server.region)
-    return session.client(service, endpoint_url=server.endpoint_url)
 
 
 def await_end(client: Any, arn: str) -> dict[str, Any]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 
 from airflow_sm_pipelines import step_values
+from tests.airflow_runs import connect
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,12 +17,6 @@ if TYPE_CHECKING:
     from tests.airflow_runs import DagRunner
 
 pytestmark = pytest.mark.slow
-
-
-def connect(server: RunningServer, service: str) -> Any:
-    """Give a client of the endpoint."""
-    session = boto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=server.region)
-    return session.client(service, endpoint_url=server.endpoint_url)
 
 
 def test_values_of_every_kind_go_from_step_to_step_and_long_ones_by_s3(local: DagRunner, server: RunningServer) -> None:

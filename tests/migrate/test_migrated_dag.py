@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import zipfile
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 
 from airflow_sm_pipelines.definition import Parameter
 from airflow_sm_pipelines.migrate import CallNode, LoopNode, MissingNode, make_package
-from tests.airflow_runs import DagRunner, migrate
+from tests.airflow_runs import connect, run_beside
 from tests.migrate.workflows import FUNCTION, after, call, choice, fail, get, migration, score_of, step
 
 if TYPE_CHECKING:
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.migrate import Migration
     from airflow_sm_pipelines.server import RunningServer
+    from tests.airflow_runs import DagRunner
 
 pytestmark = pytest.mark.slow
 
@@ -53,18 +52,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 @pytest.fixture(scope="module")
 def local(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> DagRunner:
     """An Airflow beside the endpoint."""
-    folder = tmp_path_factory.mktemp("airflow")
-    migrate(folder / "template")
-    kept = ("AWS_", "AIRFLOW_CONN_", "SM_PIPELINES_CONSOLE")
-    environment = {name: value for name, value in server.environment().items() if name.startswith(kept)}
-    environment["SM_PIPELINES_CACHE_DIR"] = os.environ["SM_PIPELINES_CACHE_DIR"]
-    return DagRunner(folder / "airflow", template=folder / "template", environment=environment)
-
-
-def connect(server: RunningServer, service: str) -> Any:
-    """Give a client of the endpoint."""
-    session = boto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=server.region)
-    return session.client(service, endpoint_url=server.endpoint_url)
+    return run_beside(server, tmp_path_factory.mktemp("airflow"))
 
 
 def install(local: DagRunner, migrated: Migration) -> None:

@@ -167,13 +167,7 @@ def test_of_mapped_runs_no_more_than_the_limit_are_under_way_though_they_are_def
     path = f"/dags/parallel_by_mapping/dagRuns/{run_id}"
     state = airflow.wait_for(lambda: ended_state(airflow, path), "the run to end", timeout_seconds=400)
     assert state == "success", airflow.log_tails()
-    client = boto3.client(
-        "sagemaker",
-        endpoint_url=airflow.environment["AWS_ENDPOINT_URL"],
-        region_name="us-east-1",
-        aws_access_key_id="local",
-        aws_secret_access_key="local",
-    )
+    client = connect(airflow)
     listed = client.list_pipeline_executions(PipelineName="parallel-by-mapping")["PipelineExecutionSummaries"]
     spans = []
     for entry in listed:
@@ -277,18 +271,23 @@ def test_the_trigger_form_in_a_browser_is_the_pipelines_form(airflow: AirflowClu
     assert given_parameters(airflow, run_id) == {**{key: str(value) for key, value in conf.items()}, "Note": ""}
 
 
-def given_parameters(airflow: AirflowCluster, run_id: str) -> dict[str, str]:
-    """What the execution of a run of trigger_form was started with, once that has succeeded."""
-    path = f"/dags/trigger_form/dagRuns/{quote(run_id)}"
-    state = airflow.wait_for(lambda: ended_state(airflow, path), "the run to end", timeout_seconds=240)
-    assert state == "success", airflow.log_tails()
-    client = boto3.client(
+def connect(airflow: AirflowCluster) -> Any:
+    """A SageMaker client of the endpoint that an Airflow stands beside."""
+    return boto3.client(
         "sagemaker",
         endpoint_url=airflow.environment["AWS_ENDPOINT_URL"],
         region_name="us-east-1",
         aws_access_key_id="local",
         aws_secret_access_key="local",
     )
+
+
+def given_parameters(airflow: AirflowCluster, run_id: str) -> dict[str, str]:
+    """What the execution of a run of trigger_form was started with, once that has succeeded."""
+    path = f"/dags/trigger_form/dagRuns/{quote(run_id)}"
+    state = airflow.wait_for(lambda: ended_state(airflow, path), "the run to end", timeout_seconds=240)
+    assert state == "success", airflow.log_tails()
+    client = connect(airflow)
     arn = xcom(airflow, path, "run", "pipeline_execution_arn")
     given = client.list_pipeline_parameters_for_execution(PipelineExecutionArn=arn)["PipelineParameters"]
     return {parameter["Name"]: parameter["Value"] for parameter in given}
