@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_sm_pipelines.migrate.report import Migration
+
+
+_DAG_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +40,19 @@ class MigrationPackage:
 def make_package(migration: Migration) -> MigrationPackage:
     """All files of a migration; the same migration gives the same files.
 
-    :raises MigrationError: when no node is left to migrate.
+    :raises MigrationError: when no node is left to migrate, or the workflow's name can be no DAG's.
     """
+    name = migration.workflow.name
+    if not _DAG_NAME.fullmatch(name):
+        raise MigrationError(
+            f"{name!r} cannot be the name of a DAG and its files: expected letters, digits, '_', '-' and '.', the "
+            "first a letter or a digit."
+        )
     if not migration.workflow.nodes:
         why = [f"{record.source}: {one.text}" for record in migration.records for one in record.reasons]
         raise MigrationError(" ".join([f"Nothing of {migration.origin} is left to migrate.", *why]))
     plan = plan_dag(migration.workflow)
     whole = merge_notes(migration, plan)
-    name = plan.workflow.name
     definitions = {unit: f"{pipeline.name}.definition.json" for unit, pipeline in plan.pipelines.items()}
     texts = {
         definitions[unit]: json.dumps(pipeline.definition, indent=2, ensure_ascii=False) + "\n"

@@ -95,6 +95,12 @@ def test_a_migration_that_leaves_nothing_to_do_is_refused() -> None:
         make_package(migration())
 
 
+@pytest.mark.parametrize("name", ["", "../flow", "my flow", ".flow", "flow/x", "x" * 201])
+def test_a_name_that_no_dag_may_have_is_refused(name: str) -> None:
+    with pytest.raises(MigrationError, match="cannot be the name of a DAG"):
+        make_package(migration(step("A"), name=name))
+
+
 def read_definition(package: Any, name: str = "flow") -> Any:
     """Give a definition of a package."""
     return json.loads(package.files[f"{name}.definition.json"])
