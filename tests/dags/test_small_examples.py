@@ -6,8 +6,10 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-import boto3
 import pytest
+
+from airflow_sm_pipelines.cli import main
+from tests.airflow_runs import connect
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.server import RunningServer
@@ -58,10 +60,40 @@ def test_sensors_tell_a_failed_step_and_skip_softly(local: DagRunner) -> None:
     assert "Too low: 0.1" in result.output
 
 
+def test_a_promotion_is_taken_back_and_given_again(
+    local: DagRunner, server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = connect(server, "sagemaker")
+    for name, value in server.environment().items():
+        monkeypatch.setenv(name, value)
+    texts = [
+        json.dumps({"Version": "2020-12-01", "Steps": [{"Name": name, "Type": "Fail", "Arguments": {}}]})
+        for name in ("First", "Second")
+    ]
+    client.create_pipeline(PipelineName="risky", PipelineDefinition=texts[0], RoleArn=ROLE)
+    assert main(["promote", "risky", "1", "prod", "--unproven"]) == 0
+    client.update_pipeline(PipelineName="risky", PipelineDefinition=texts[1])
+    assert main(["promote", "risky", "2", "prod", "--unproven"]) == 0
+    for wanted, before in ((1, 2), (2, 1)):
+        result = local.test("roll_back_pipeline", conf={"pipeline": "risky"})
+        assert result.exit_code == 0, result.output[-6000:]
+        assert result.xcom("roll_back", "pipeline_version_id") == wanted
+        assert result.xcom("roll_back", "previous_version_id") == before
+
+
+def test_a_pipeline_is_deleted_and_one_that_is_gone_is_no_error(local: DagRunner, server: RunningServer) -> None:
+    client = connect(server, "sagemaker")
+    definition = json.dumps({"Version": "2020-12-01", "Steps": [{"Name": "F", "Type": "Fail", "Arguments": {}}]})
+    client.create_pipeline(PipelineName="unwanted", PipelineDefinition=definition, RoleArn=ROLE)
+    for was_there in (True, False):
+        result = local.test("delete_pipeline", conf={"pipeline": "unwanted"})
+        assert result.exit_code == 0, result.output[-6000:]
+        assert result.xcom("delete") is was_there
+    assert client.list_pipelines(PipelineNamePrefix="unwanted")["PipelineSummaries"] == []
+
+
 def test_each_run_names_its_pipeline_and_old_names_go(local: DagRunner, server: RunningServer) -> None:
-    client = boto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=server.region).client(
-        "sagemaker", endpoint_url=server.endpoint_url
-    )
+    client = connect(server, "sagemaker")
     old = [f"fraud-gate-2020010{day}T000000" for day in (1, 2, 3)]
     for name in (*old, "fraud-gate-kept-by-hand"):
         definition = json.dumps({"Version": "2020-12-01", "Steps": [{"Name": "F", "Type": "Fail", "Arguments": {}}]})
