@@ -1,6 +1,7 @@
 """Delete a pipeline that is no longer wanted, with all its versions and executions.
 
-SageMaker refuses while an execution of it runs. For a person to trigger: the name has no default. One that is gone already is no error.
+SageMaker refuses while an execution of it runs. For a person to trigger: the name has no default. One that is gone
+already is no error.
 """
 
 from airflow.sdk import DAG, Param

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+import airflow_sm_pipelines as package
+
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 COMMAND = re.compile(r"^sm-pipelines ((?:local )?[a-z]+)", re.MULTILINE)
@@ -45,3 +47,13 @@ def test_every_command_of_the_pages_is_one_of_sm_pipelines() -> None:
     for name in named:
         command = [sys.executable, "-m", "airflow_sm_pipelines.cli", *name.split(), "--help"]
         assert subprocess.run(command, capture_output=True, timeout=60).returncode == 0, name
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in package.__all__ if name.endswith(("Operator", "Sensor", "EventTrigger"))]
+)
+def test_each_operator_and_sensor_has_an_example_that_runs_and_a_page(name: str) -> None:
+    examples = {path.stem for path in (ROOT / "dags").glob("*.py") if f"{name}(" in path.read_text()}
+    tests = "".join(path.read_text() for path in sorted((ROOT / "tests").glob("*/test_*.py")))
+    assert [example for example in examples if f'("{example}"' in tests or f"('{example}'" in tests]
+    assert [page for page in PAGES if name in page.read_text()]
