@@ -195,15 +195,18 @@ def test_airflow_3_3_has_a_message_deleted_when_its_event_is_stored(name: str, m
 def test_a_queue_that_is_made_later_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queue_module, "plan_backoff", lambda **_: 0.1)
     trigger = SageMakerPipelineCallbackEventTrigger(queue="made-later", aws_conn_id=None)
-    made = threading.Timer(0.5, lambda: boto3.client("sqs").create_queue(QueueName="made-later"))
-    made.start()
     body = {"token": "abcdefghij", "pipelineExecutionArn": f"arn:aws:sagemaker:us-east-1:1:pipeline/{name}/execution/e"}
-    telling = threading.Timer(1.0, lambda: send("made-later", body))
-    telling.start()
+
+    def make_and_tell() -> None:
+        # One after the other: two timers of their own have no order on a busy machine.
+        boto3.client("sqs").create_queue(QueueName="made-later")
+        send("made-later", body)
+
+    made = threading.Timer(0.5, make_and_tell)
+    made.start()
     (event,) = fire(trigger, 1)
     assert event["pipeline_name"] == name
     made.join()
-    telling.join()
 
 
 def change(arn: str, status: str, **kwargs: Any) -> dict[str, Any]:
