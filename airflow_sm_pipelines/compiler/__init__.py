@@ -6,6 +6,6 @@ The SDK never enters this process: it needs versions of common packages that Air
 from __future__ import annotations
 
 from airflow_sm_pipelines.compiler.compile import CompiledPipeline, compile_pipeline
-from airflow_sm_pipelines.compiler.reference import ScriptReference, parse_reference
+from airflow_sm_pipelines.compiler.script import ScriptReference, parse_reference
 
 __all__ = ["CompiledPipeline", "ScriptReference", "compile_pipeline", "parse_reference"]

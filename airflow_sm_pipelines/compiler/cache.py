@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.compiler.fingerprint import file_digest
+from airflow_sm_pipelines.compiler.build_cache import file_digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

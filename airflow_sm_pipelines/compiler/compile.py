@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.compiler.build_cache import file_digest, folder_digest, json_digest
 from airflow_sm_pipelines.compiler.cache import DefinitionCache, are_uploads_present
 from airflow_sm_pipelines.compiler.child_environment import is_loopback_endpoint, plan_child_environment
-from airflow_sm_pipelines.compiler.fingerprint import file_digest, folder_digest, json_digest
 from airflow_sm_pipelines.compiler.interpreter import find_interpreter
 from airflow_sm_pipelines.compiler.metadata import parse_metadata
-from airflow_sm_pipelines.compiler.reference import parse_reference, read_script
+from airflow_sm_pipelines.compiler.script import parse_reference, read_script
 from airflow_sm_pipelines.environments import default_cache_dir
 from airflow_sm_pipelines.exceptions import (
     CompileError,

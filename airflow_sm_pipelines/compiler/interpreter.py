@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.compiler.fingerprint import packages_digest
+from airflow_sm_pipelines.compiler.build_cache import packages_digest
 from airflow_sm_pipelines.compiler.metadata import explain_missing_metadata, parse_metadata
 from airflow_sm_pipelines.environments import ensure_environment
 from airflow_sm_pipelines.exceptions import EnvironmentBuildError, ScriptEnvironmentError, ScriptMetadataError

@@ -7,7 +7,7 @@ Nothing here calls AWS or imports Airflow; the same source gives the same files.
 
 from __future__ import annotations
 
-from airflow_sm_pipelines.migrate.package import MigrationPackage, make_package
+from airflow_sm_pipelines.migrate.files.package import MigrationPackage, make_package
 from airflow_sm_pipelines.migrate.report import Migration, Outcome, Reason, Record, render_totals
 from airflow_sm_pipelines.migrate.workflow import (
     Branch,

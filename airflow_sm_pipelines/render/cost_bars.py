@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.render.labels import shorten
-from airflow_sm_pipelines.render.theme import measure, text_element, title_element, wrap_svg
+from airflow_sm_pipelines.render.svg_elements import measure, text_element, title_element, wrap_svg
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.render.labels import format_seconds, shorten
-from airflow_sm_pipelines.render.theme import measure, status_colour, text_element, title_element, wrap_svg
+from airflow_sm_pipelines.render.svg_elements import measure, status_colour, text_element, title_element, wrap_svg
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

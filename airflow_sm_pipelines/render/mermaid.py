@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition import build_graph
 from airflow_sm_pipelines.render.labels import describe_detail, format_seconds, shorten
-from airflow_sm_pipelines.render.shown_graph import find_shown_edges
+from airflow_sm_pipelines.render.shown_edges import find_shown_edges
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from airflow_sm_pipelines.definition import build_graph
 from airflow_sm_pipelines.render.labels import describe_detail, format_seconds, shorten
 from airflow_sm_pipelines.render.layout import Box, PlacedBox, place_boxes
-from airflow_sm_pipelines.render.shown_graph import find_shown_edges
-from airflow_sm_pipelines.render.theme import (
+from airflow_sm_pipelines.render.shown_edges import find_shown_edges
+from airflow_sm_pipelines.render.svg_elements import (
     family_of,
     measure,
     status_colour,

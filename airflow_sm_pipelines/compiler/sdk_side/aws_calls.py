@@ -9,7 +9,7 @@ import os
 import sys
 from typing import Any
 
-from .faults import StartedJobError
+from .errors import StartedJobError
 
 _UPLOADS = ("PutObject", "CompleteMultipartUpload", "CopyObject")
 _JOB_STARTS = (

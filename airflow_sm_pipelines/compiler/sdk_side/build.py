@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .aws_calls import is_loopback
-from .faults import BuildError
+from .errors import BuildError
 from .local_mode import INSTANCE_TYPES, LocalMode, refuse_docker
-from .steady_names import SdkPatches
+from .sdk_patches import SdkPatches
 
 if TYPE_CHECKING:
     from .aws_calls import AwsCalls

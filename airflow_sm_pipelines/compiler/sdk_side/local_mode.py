@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .aws_calls import is_loopback
-from .faults import BuildError, StartedJobError
+from .errors import BuildError, StartedJobError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

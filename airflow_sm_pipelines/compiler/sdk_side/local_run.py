@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .aws_calls import AwsCalls, guard_network
-from .faults import BuildError
+from .errors import BuildError
 from .local_mode import LocalMode
 from .sdk import load_sdk
-from .steady_names import silence_telemetry
+from .sdk_patches import silence_telemetry
 
 if TYPE_CHECKING:
     from .sdk import Sdk

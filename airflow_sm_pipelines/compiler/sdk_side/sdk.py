@@ -8,7 +8,7 @@ import importlib.util
 import sys
 from typing import Any
 
-from .faults import BuildError
+from .errors import BuildError
 
 # An SDK generation is told by the module that holds its Pipeline class; the other names hang on it.
 _SDKS = (

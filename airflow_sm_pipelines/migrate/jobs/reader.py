@@ -12,7 +12,7 @@ from airflow_sm_pipelines.migrate.job_links import Product, find_products, join,
 from airflow_sm_pipelines.migrate.job_requests import clean_request, shorten_name
 from airflow_sm_pipelines.migrate.jobs.automl import find_first_request
 from airflow_sm_pipelines.migrate.jobs.described import DescribedJob, read_described
-from airflow_sm_pipelines.migrate.jobs.parameters import ParameterTable
+from airflow_sm_pipelines.migrate.jobs.parameter_table import ParameterTable
 from airflow_sm_pipelines.migrate.names import Names
 from airflow_sm_pipelines.migrate.report import Migration, Outcome, Reason, Record
 from airflow_sm_pipelines.migrate.workflow import CallNode, StepNode, Wait, Workflow

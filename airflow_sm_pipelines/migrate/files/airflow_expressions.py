@@ -6,13 +6,13 @@ import re
 from typing import TYPE_CHECKING, cast
 
 from airflow_sm_pipelines.definition.expressions import is_candidate
-from airflow_sm_pipelines.migrate.python_text import Code, Value, quote
+from airflow_sm_pipelines.migrate.files.python_text import Code, Value, quote
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from airflow_sm_pipelines.definition import JsonObject, JsonValue
-    from airflow_sm_pipelines.migrate.results import Result, Results
+    from airflow_sm_pipelines.migrate.dag_plan.results import Result, Results
 
 _EXECUTION = {
     # Short, and of characters that names of jobs may have, as an execution's id is; a run's id is not.

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from airflow_sm_pipelines.compiler import ScriptReference, parse_reference
-from airflow_sm_pipelines.compiler.reference import read_script
+from airflow_sm_pipelines.compiler.script import read_script
 from airflow_sm_pipelines.exceptions import CompileError, ScriptNotFoundError
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_sm_pipelines.compiler.fingerprint import folder_digest
+from airflow_sm_pipelines.compiler.build_cache import folder_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable

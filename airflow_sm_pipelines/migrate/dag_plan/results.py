@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.migrate.cutting import BranchUnit, PipelineUnit, iter_units
+from airflow_sm_pipelines.migrate.dag_plan.units import BranchUnit, PipelineUnit, iter_units
 from airflow_sm_pipelines.migrate.references import parse_node_reference
 from airflow_sm_pipelines.migrate.workflow import iter_nodes
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_sm_pipelines.definition import JsonObject, JsonValue
-    from airflow_sm_pipelines.migrate.cutting import Unit
+    from airflow_sm_pipelines.migrate.dag_plan.units import Unit
 
 
 @dataclass(frozen=True, slots=True)

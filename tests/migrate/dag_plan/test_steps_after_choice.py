@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_sm_pipelines.definition import Dependency
+from airflow_sm_pipelines.migrate.dag_plan.steps_after_choice import absorb_tails, ends_in_fail
 from airflow_sm_pipelines.migrate.names import Names
-from airflow_sm_pipelines.migrate.tails import absorb_tails, ends_in_fail
 from airflow_sm_pipelines.migrate.workflow import ChoiceNode, iter_nodes
 from tests.migrate.workflows import after, call, choice, fail, get, score_of, step
 

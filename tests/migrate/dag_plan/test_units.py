@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_sm_pipelines.migrate import LoopNode
-from airflow_sm_pipelines.migrate.cutting import BranchUnit, PipelineUnit, cut_nodes
+from airflow_sm_pipelines.migrate.dag_plan.units import BranchUnit, PipelineUnit, cut_nodes
 from tests.migrate.workflows import after, call, choice, fail, get, score_of, step
 
 if TYPE_CHECKING:
-    from airflow_sm_pipelines.migrate.cutting import Unit
+    from airflow_sm_pipelines.migrate.dag_plan.units import Unit
     from airflow_sm_pipelines.migrate.workflow import Node
 
 

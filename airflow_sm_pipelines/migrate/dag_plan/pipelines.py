@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow_sm_pipelines.definition import Dependency, JsonObject, JsonPath, JsonValue
-    from airflow_sm_pipelines.migrate.cutting import PipelineUnit
-    from airflow_sm_pipelines.migrate.results import Results
+    from airflow_sm_pipelines.migrate.dag_plan.results import Results
+    from airflow_sm_pipelines.migrate.dag_plan.units import PipelineUnit
     from airflow_sm_pipelines.migrate.workflow import Branch, Node
 
 VERSION = "2020-12-01"

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition.expressions import iter_candidates
-from airflow_sm_pipelines.migrate.cutting import BranchUnit, PipelineUnit, TaskUnit, cut_nodes, iter_units
-from airflow_sm_pipelines.migrate.definitions import PipelinePlan, plan_pipeline
+from airflow_sm_pipelines.migrate.dag_plan.pipelines import PipelinePlan, plan_pipeline
+from airflow_sm_pipelines.migrate.dag_plan.results import Results
+from airflow_sm_pipelines.migrate.dag_plan.steps_after_choice import absorb_tails
+from airflow_sm_pipelines.migrate.dag_plan.units import BranchUnit, PipelineUnit, TaskUnit, cut_nodes, iter_units
 from airflow_sm_pipelines.migrate.names import Names, clean_name
 from airflow_sm_pipelines.migrate.references import own_values
 from airflow_sm_pipelines.migrate.report import Outcome, Reason
-from airflow_sm_pipelines.migrate.results import Results
-from airflow_sm_pipelines.migrate.tails import absorb_tails
 from airflow_sm_pipelines.migrate.workflow import LoopNode, MissingNode, StepNode, iter_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from airflow_sm_pipelines.migrate.cutting import Unit
+    from airflow_sm_pipelines.migrate.dag_plan.units import Unit
     from airflow_sm_pipelines.migrate.workflow import Node, Workflow
 
 MAX_PIPELINE_NAME = 200

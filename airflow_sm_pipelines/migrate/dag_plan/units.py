@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from airflow_sm_pipelines.migrate.dag_plan.steps_after_choice import is_steps_only
 from airflow_sm_pipelines.migrate.references import named_nodes
-from airflow_sm_pipelines.migrate.tails import is_steps_only
 from airflow_sm_pipelines.migrate.workflow import (
     CallNode,
     ChoiceNode,

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, cast
 
 from airflow_sm_pipelines.definition import MISSING
 from airflow_sm_pipelines.definition.parameters import SCHEMA_TYPES
-from airflow_sm_pipelines.migrate.branch_code import BranchConditions
-from airflow_sm_pipelines.migrate.cutting import BranchUnit, PipelineUnit, TaskUnit, Unit, Upstream, iter_units
-from airflow_sm_pipelines.migrate.dag_helpers import CALL, FAIL, ITEMS, WAIT
-from airflow_sm_pipelines.migrate.python_text import INDENT, Code, Value, Variables, render_call, render_value
-from airflow_sm_pipelines.migrate.values import AirflowValues
+from airflow_sm_pipelines.migrate.dag_plan.units import BranchUnit, PipelineUnit, TaskUnit, Unit, Upstream, iter_units
+from airflow_sm_pipelines.migrate.files.airflow_expressions import AirflowValues
+from airflow_sm_pipelines.migrate.files.branch_code import BranchConditions
+from airflow_sm_pipelines.migrate.files.dag_helpers import CALL, FAIL, ITEMS, WAIT
+from airflow_sm_pipelines.migrate.files.python_text import INDENT, Code, Value, Variables, render_call, render_value
 from airflow_sm_pipelines.migrate.workflow import CallNode, MissingNode, OperatorNode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow_sm_pipelines.definition import Parameter
-    from airflow_sm_pipelines.migrate.plan import DagPlan
+    from airflow_sm_pipelines.migrate.dag_plan.dag import DagPlan
 
 ROLE = "arn:aws:iam::123456789012:role/SageMakerExecution"
 """The role's default where the source names none: for runs on one's own machine, which has no roles."""

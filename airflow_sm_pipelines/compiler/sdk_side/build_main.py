@@ -12,8 +12,8 @@ from typing import Any
 
 from .aws_calls import AwsCalls, guard_network
 from .build import build, keep_folder_clean
-from .faults import BuildError, StartedJobError
-from .recorder import FileRecorder, record_variables
+from .errors import BuildError, StartedJobError
+from .input_recorder import FileRecorder, record_variables
 from .sdk import load_sdk
 
 PROTOCOL = 1

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_sm_pipelines.definition import JsonObject
-    from airflow_sm_pipelines.migrate.plan import DagPlan
+    from airflow_sm_pipelines.migrate.dag_plan.dag import DagPlan
     from airflow_sm_pipelines.migrate.report import Migration
     from airflow_sm_pipelines.policy import Finding
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, cast
 
-from airflow_sm_pipelines.migrate.python_text import Variables, quote
+from airflow_sm_pipelines.migrate.files.python_text import Variables, quote
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition import inspect_definition
 from airflow_sm_pipelines.exceptions import MigrationError
-from airflow_sm_pipelines.migrate.dag_file import render_dag
-from airflow_sm_pipelines.migrate.plan import plan_dag
-from airflow_sm_pipelines.migrate.report_page import merge_notes, render_report, report_to_json
+from airflow_sm_pipelines.migrate.dag_plan.dag import plan_dag
+from airflow_sm_pipelines.migrate.files.dag_file import render_dag
+from airflow_sm_pipelines.migrate.files.report_page import merge_notes, render_report, report_to_json
 from airflow_sm_pipelines.policy import Finding, Severity, check_definition
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Writes a planned workflow as files: the DAG, the definitions of its pipelines, and the report."""
