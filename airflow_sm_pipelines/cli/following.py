@@ -7,14 +7,14 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from airflow_sm_pipelines.client.calls import ClientCalls
+from airflow_sm_pipelines.client.job_logs import read_stream_tail, resolve_log_location
 from airflow_sm_pipelines.exceptions import PipelineApiError
-from airflow_sm_pipelines.hooks.calls import ClientCalls
-from airflow_sm_pipelines.hooks.job_logs import read_stream_tail, resolve_log_location
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_sm_pipelines.hooks.reports import ExecutionReport, StepReport
+    from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
 
 
 @dataclass(frozen=True, slots=True)

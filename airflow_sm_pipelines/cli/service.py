@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_sm_pipelines.cli.following import ExecutionReader
-    from airflow_sm_pipelines.hooks.calls import PipelineCalls
-    from airflow_sm_pipelines.hooks.costs import CostCalls
+    from airflow_sm_pipelines.client.calls import PipelineCalls
+    from airflow_sm_pipelines.client.costs import CostCalls
 
 
 def describe_deployed_definition(name: str, options: argparse.Namespace) -> str | None:
@@ -49,7 +49,7 @@ def list_execution_steps(arn: str, options: argparse.Namespace) -> list[dict[str
 
 def open_calls(options: argparse.Namespace) -> PipelineCalls:
     """The calls on pipelines and versions, with the options' profile and region."""
-    from airflow_sm_pipelines.hooks.calls import ClientCalls
+    from airflow_sm_pipelines.client.calls import ClientCalls
 
     return ClientCalls(_client(options))
 
@@ -63,7 +63,7 @@ def open_reader(options: argparse.Namespace, *, log_lines: int, is_live: bool) -
 
 def open_costs(options: argparse.Namespace) -> CostCalls:
     """The calls that costs are made of, with the options' profile and region."""
-    from airflow_sm_pipelines.hooks.costs import CostCalls
+    from airflow_sm_pipelines.client.costs import CostCalls
 
     def client_of(service: str, *, region_name: str | None = None) -> Any:
         return _client(options, service, region_name=region_name)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.bases.decorator import DecoratedOperator, task_decorator_factory
 
+from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast, raise_final
+from airflow_sm_pipelines.client.naming import make_pipeline_name
 from airflow_sm_pipelines.decorators.function_script import bind_config, keep_script, make_script, own_signature
 from airflow_sm_pipelines.exceptions import ScriptFunctionError
-from airflow_sm_pipelines.operators.faults import failing_fast, raise_final
-from airflow_sm_pipelines.operators.naming import make_pipeline_name
 from airflow_sm_pipelines.operators.run import SageMakerRunPipelineOperator
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.bases.decorator import TaskDecorator
 
-    from airflow_sm_pipelines.operators.start_request import StartOptions
-    from airflow_sm_pipelines.operators.target import DeployOptions
+    from airflow_sm_pipelines.deployment.target import DeployOptions
+    from airflow_sm_pipelines.runs.start_request import StartOptions
 
 _RUN_FIELDS = tuple(field for field in SageMakerRunPipelineOperator.template_fields if field != "version")
 
@@ -91,8 +91,8 @@ class SageMakerPipelineFunctionOperator(DecoratedOperator, SageMakerRunPipelineO
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Compile the function, deploy what it returns, then run it as the run operator does."""
-        from airflow_sm_pipelines.operators.deployer import PipelineDeployer
-        from airflow_sm_pipelines.operators.provenance import read_provenance
+        from airflow_sm_pipelines.deployment.deployer import PipelineDeployer
+        from airflow_sm_pipelines.deployment.provenance import read_provenance
 
         hook = self.make_hook()
         provenance = read_provenance(context, code=Path(self.dag.fileloc))
@@ -111,8 +111,8 @@ class SageMakerPipelineFunctionOperator(DecoratedOperator, SageMakerRunPipelineO
         return replace(super().start_options(), role_arn=None, description=None)
 
     def _deploy_options(self, context: Context) -> DeployOptions:
+        from airflow_sm_pipelines.deployment.target import read_deploy_options
         from airflow_sm_pipelines.environments import default_cache_dir
-        from airflow_sm_pipelines.operators.target import read_deploy_options
 
         if not self.requirements and not self.interpreter:
             raise_final(

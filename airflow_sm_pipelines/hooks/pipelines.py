@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from botocore.config import Config
 
+from airflow_sm_pipelines.client.api_errors import mapped_errors
+from airflow_sm_pipelines.client.calls import DeployedPipeline, PipelineCalls, PipelineVersion, plan_version_arguments
 from airflow_sm_pipelines.exceptions import PipelineApiError, PipelineConflictError, PipelineRequestError
-from airflow_sm_pipelines.hooks.api_errors import mapped_errors
-from airflow_sm_pipelines.hooks.calls import DeployedPipeline, PipelineCalls, PipelineVersion, plan_version_arguments
 
 __all__ = [
     "DeployedPipeline",
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from airflow_sm_pipelines.client.reports import ExecutionReport
     from airflow_sm_pipelines.definition.json_value import JsonObject
-    from airflow_sm_pipelines.hooks.reports import ExecutionReport
 
 _AWS_DNS_SUFFIXES = (
     *(".amazonaws.com", ".api.aws"),  # aws, aws-us-gov
@@ -161,7 +161,7 @@ class SageMakerPipelinesHook(PipelineCalls, AwsBaseHook):
 
     def read_log_tail(self, group: str, stream_prefix: str, *, max_lines: int) -> list[str]:
         """The last lines of the newest CloudWatch log stream with this prefix; empty when there is none."""
-        from airflow_sm_pipelines.hooks.job_logs import read_stream_tail
+        from airflow_sm_pipelines.client.job_logs import read_stream_tail
 
         return read_stream_tail(self.client_of("logs"), group, stream_prefix, max_lines=max_lines)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.operators.aws_arguments import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
-from airflow_sm_pipelines.operators.faults import failing_fast, raise_final
+from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast, raise_final
+from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,8 +49,8 @@ class SageMakerAnswerCallbackOperator(SageMakerPipelinesOperator):
 
     def execute(self, context: Context) -> str:
         """Send the answer."""
-        from airflow_sm_pipelines.hooks.callbacks import send_failure, send_success
-        from airflow_sm_pipelines.hooks.sealing import open_token
+        from airflow_sm_pipelines.client.callbacks import send_failure, send_success
+        from airflow_sm_pipelines.hooks.token_sealing import open_token
 
         is_success = _WORDS.get(str(self.success).strip().lower())
         if is_success is None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast, raise_final
 from airflow_sm_pipelines.exceptions import PriceError
-from airflow_sm_pipelines.operators.aws_arguments import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
-from airflow_sm_pipelines.operators.faults import failing_fast, raise_final
+from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow.sdk import Context
 
+    from airflow_sm_pipelines.client.costs import CostCalls
     from airflow_sm_pipelines.definition.json_value import JsonObject
-    from airflow_sm_pipelines.hooks.costs import CostCalls
 
 
 class SageMakerPipelineCostOperator(SageMakerPipelinesOperator):
@@ -62,7 +62,7 @@ class SageMakerPipelineCostOperator(SageMakerPipelinesOperator):
 
         :param event: what the trigger that waited for the bill gave; it is not looked at.
         """
-        from airflow_sm_pipelines.hooks.costs import CostCalls
+        from airflow_sm_pipelines.client.costs import CostCalls
 
         if not str(self.execution_arn).startswith("arn:"):
             raise_final(f"execution_arn must be an execution's ARN, not {self.execution_arn!r}: is it the right XCom?")
@@ -87,7 +87,7 @@ class SageMakerPipelineCostOperator(SageMakerPipelinesOperator):
 
     def _estimate(self, calls: CostCalls) -> tuple[str, JsonObject]:
         from airflow_sm_pipelines.cost import estimate_to_json, load_prices, render_estimate
-        from airflow_sm_pipelines.operators.source import resolve_path
+        from airflow_sm_pipelines.deployment.source import resolve_path
 
         prices = None
         if self.prices:

@@ -8,29 +8,29 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import AssetAlias
 
-from airflow_sm_pipelines.exceptions import PipelineExecutionFailedError
-from airflow_sm_pipelines.hooks.outputs import OutputReader, OutputRequest, parse_output_requests
-from airflow_sm_pipelines.hooks.reports import ExecutionReport, parse_report
-from airflow_sm_pipelines.hooks.waiting import ProgressLog, Verdict, WaitPolicy, parse_event, render_failure
-from airflow_sm_pipelines.hooks.watch import ExecutionWatch, ended_event
-from airflow_sm_pipelines.links.console import (
-    SageMakerJobLogsLink,
-    SageMakerPipelineExecutionLink,
-    SageMakerPipelineLink,
-)
-from airflow_sm_pipelines.operators.aws_arguments import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
-from airflow_sm_pipelines.operators.ending import (
+from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast, raise_final
+from airflow_sm_pipelines.airflow_task.run_progress import RunProgress
+from airflow_sm_pipelines.airflow_task.stop_on_kill import ExecutionStopper
+from airflow_sm_pipelines.airflow_task.task_result import (
     make_result,
     publish_assets,
     raise_failure,
     raise_timeout,
     raise_watch_error,
 )
-from airflow_sm_pipelines.operators.faults import failing_fast, raise_final
-from airflow_sm_pipelines.operators.killing import ExecutionStopper
-from airflow_sm_pipelines.operators.progress import RunProgress
-from airflow_sm_pipelines.operators.start_request import StartOptions, plan_start_request
-from airflow_sm_pipelines.operators.submission import RETRY_CHOICES, SubmissionStore, TaskIdentity, parse_identity
+from airflow_sm_pipelines.client.execution_watch import ExecutionWatch, ended_event
+from airflow_sm_pipelines.client.outputs import OutputReader, OutputRequest, parse_output_requests
+from airflow_sm_pipelines.client.reports import ExecutionReport, parse_report
+from airflow_sm_pipelines.client.wait_policy import ProgressLog, Verdict, WaitPolicy, parse_event, render_failure
+from airflow_sm_pipelines.exceptions import PipelineExecutionFailedError
+from airflow_sm_pipelines.links.console import (
+    SageMakerJobLogsLink,
+    SageMakerPipelineExecutionLink,
+    SageMakerPipelineLink,
+)
+from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
+from airflow_sm_pipelines.runs.start_request import StartOptions, plan_start_request
+from airflow_sm_pipelines.runs.submission import RETRY_CHOICES, SubmissionStore, TaskIdentity, parse_identity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,7 +56,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
     ARN), ``step_outputs`` (what each step yields, by step name) and one for each of ``outputs``. All are pushed, None
     where there is no value. A task that fails pushes the default keys before it does.
 
-    **Retries.** See :mod:`airflow_sm_pipelines.operators.faults` for the faults that are not retried.
+    **Retries.** See :mod:`airflow_sm_pipelines.airflow_task.retry_mapping` for the faults that are not retried.
 
     :param pipeline_name: name or ARN of the pipeline.
     :param version: version id or alias to run; None for the latest.
@@ -184,7 +184,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Start, or take up, the execution; wait for its end, or defer; publish."""
-        from airflow_sm_pipelines.operators.submitter import ExecutionSubmitter
+        from airflow_sm_pipelines.runs.submitter import ExecutionSubmitter
 
         identity = self._identity = parse_identity(context)
         policy, _ = self._checked()
@@ -277,7 +277,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
 
         Called in the process in which the task ended, deferred or not; None where it ended without an execution.
         """
-        from airflow_sm_pipelines.operators.lineage import make_execution_lineage
+        from airflow_sm_pipelines.airflow_task.lineage import make_execution_lineage
 
         if self._ended is None:
             return None
@@ -312,7 +312,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
     # --- while it runs ----------------------------------------------------------------------------------------------
 
     def _announce(self, context: Context, hook: SageMakerPipelinesHook, arn: str) -> None:
-        from airflow_sm_pipelines.operators.link_addresses import resolve_pipeline_links
+        from airflow_sm_pipelines.airflow_task.link_addresses import resolve_pipeline_links
 
         self.log.info("Pipeline execution: %s", arn)
         if self.do_xcom_push:
@@ -410,7 +410,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         return result
 
     def _publish_all_links(self, context: Context, hook: SageMakerPipelinesHook, report: ExecutionReport) -> None:
-        from airflow_sm_pipelines.operators.link_addresses import resolve_logs_link, resolve_pipeline_links
+        from airflow_sm_pipelines.airflow_task.link_addresses import resolve_logs_link, resolve_pipeline_links
 
         links = resolve_pipeline_links(
             hook, pipeline=report.pipeline_name, execution_arn=report.arn, studio_domain_id=self.studio_domain_id

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast, raise_final
 from airflow_sm_pipelines.exceptions import PromotionError
-from airflow_sm_pipelines.operators.aws_arguments import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
-from airflow_sm_pipelines.operators.faults import failing_fast, raise_final
+from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from airflow_sm_pipelines.operators.lifecycle import Promotion
+    from airflow_sm_pipelines.deployment.lifecycle import Promotion
 
 
 class _AliasOperator(SageMakerPipelinesOperator):
@@ -66,7 +66,7 @@ class SageMakerPromotePipelineOperator(_AliasOperator):
 
     def move(self) -> Promotion:
         """Move the alias, if the version may have it."""
-        from airflow_sm_pipelines.operators.lifecycle import promote
+        from airflow_sm_pipelines.deployment.lifecycle import promote
 
         return promote(
             self.make_hook(),
@@ -100,7 +100,7 @@ class SageMakerRollBackPipelineOperator(_AliasOperator):
 
     def move(self) -> Promotion:
         """Move the alias back."""
-        from airflow_sm_pipelines.operators.lifecycle import roll_back
+        from airflow_sm_pipelines.deployment.lifecycle import roll_back
 
         return roll_back(
             self.make_hook(), self.pipeline_name, alias=self.alias, version=self.version or None, log=self.log
@@ -139,7 +139,7 @@ class SageMakerPrunePipelinesOperator(SageMakerPipelinesOperator):
 
     def execute(self, context: Context) -> list[str]:
         """Delete them, one after the other."""
-        from airflow_sm_pipelines.operators.lifecycle import prune
+        from airflow_sm_pipelines.deployment.lifecycle import prune
 
         if not self.prefix:
             raise_final("prefix is empty: it must name the pipelines of one team.")
@@ -172,7 +172,7 @@ class SageMakerDeletePipelineOperator(SageMakerPipelinesOperator):
 
     def execute(self, context: Context) -> bool:
         """Delete it."""
-        from airflow_sm_pipelines.operators.lifecycle import delete
+        from airflow_sm_pipelines.deployment.lifecycle import delete
 
         with failing_fast():
             was_there = delete(self.make_hook(), self.pipeline_name)

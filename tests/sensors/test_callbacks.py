@@ -20,7 +20,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_sm_pipelines import SageMakerAnswerCallbackOperator, SageMakerPipelineCallbackSensor
-from airflow_sm_pipelines.hooks.calls import ClientCalls
+from airflow_sm_pipelines.client.calls import ClientCalls
 from airflow_sm_pipelines.server import serve
 from airflow_sm_pipelines.triggers import execution as execution_module
 from airflow_sm_pipelines.triggers.callback import SageMakerPipelineCallbackTrigger

@@ -20,12 +20,12 @@ import boto3
 import pytest
 import yaml
 
-from airflow_sm_pipelines.hooks.calls import PipelineCalls
+from airflow_sm_pipelines.client.calls import PipelineCalls
 from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
 from airflow_sm_pipelines.server import serve
-from airflow_sm_pipelines.triggers import board as board_module
-from airflow_sm_pipelines.triggers import event_feed as feed_module
-from airflow_sm_pipelines.triggers import trust as trust_module
+from airflow_sm_pipelines.triggers import event_trust as trust_module
+from airflow_sm_pipelines.triggers import status_event_feed as feed_module
+from airflow_sm_pipelines.triggers import wait_schedule as board_module
 from airflow_sm_pipelines.triggers.execution import SageMakerPipelineExecutionTrigger
 from airflow_sm_pipelines.triggers.step import SageMakerPipelineStepTrigger
 
