@@ -1,9 +1,12 @@
-"""Which faults Airflow should retry, decided once for all operators.
+"""Which errors Airflow should retry, decided once for all operators and sensors.
+
+Every error of this package says whether another try can help (``is_final``). :func:`failing_fast` turns the final ones
+into ``AirflowFailException``, which Airflow does not retry.
 
 ==================================== ======== =========================================================================
-Fault                                Retried  Because
+Error                                Retried  Because
 ==================================== ======== =========================================================================
-wrong definition, parameter, policy  no       the same text gives the same answer
+wrong argument, definition, policy   no       the same text gives the same answer
 not found, access denied, validation no       somebody must change something first
 throttled, 5xx, unreachable          yes      botocore has already retried for a while; the next attempt re-attaches
 conflict, quota, other API codes     yes      another writer or a full quota passes
@@ -16,45 +19,25 @@ required output missing              yes      the next attempt re-attaches to th
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.exceptions import (
-    DefinitionError,
-    ParameterError,
-    PipelineAccessError,
-    PipelineNotFoundError,
-    PipelineRequestError,
-    PolicyError,
-)
+from airflow_sm_pipelines.exceptions import SageMakerPipelinesError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FINAL_FAULTS = (
-    DefinitionError,
-    ParameterError,
-    PipelineAccessError,
-    PipelineNotFoundError,
-    PipelineRequestError,
-    PolicyError,
-)
-"""The errors that no retry can mend."""
-
 
 @contextmanager
 def failing_fast() -> Iterator[None]:
-    """Turn the errors that no retry can mend into ``AirflowFailException``, which Airflow does not retry."""
+    """Turn the errors that no retry can mend into ``AirflowFailException``; also a decorator, ``@failing_fast()``.
+
+    :raises AirflowFailException: in place of an error whose ``is_final`` is true.
+    """
     try:
         yield
-    except FINAL_FAULTS as error:
-        raise_final(str(error), error)
+    except SageMakerPipelinesError as error:
+        if not error.is_final:
+            raise
+        from airflow.providers.common.compat.sdk import AirflowFailException
 
-
-def raise_final(message: str, cause: BaseException | None = None) -> NoReturn:
-    """Fail the task without retries.
-
-    :raises AirflowFailException: always.
-    """
-    from airflow.providers.common.compat.sdk import AirflowFailException
-
-    raise AirflowFailException(message) from cause
+        raise AirflowFailException(str(error)) from error

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import Asset, AssetAlias
 
-from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast, raise_final
+from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
 from airflow_sm_pipelines.client.outputs import to_json_value
 from airflow_sm_pipelines.client.request_tokens import make_stop_token
 from airflow_sm_pipelines.client.wait_policy import render_failure
@@ -74,9 +74,11 @@ def raise_failure(
     for name, url in resolve_step_logs(hook, report.failed_steps).items():
         message += f"\n  All lines of step '{name}': {url}"
     if on_retry == "fail":
-        raise_final(message)
+        raise PipelineExecutionFailedError(message, is_final=True)
     if on_retry == "resume" and not is_resumable(report):
-        raise_final(f"{message}\nNot retried: a Fail step ended it, and such an execution cannot be resumed.")
+        raise PipelineExecutionFailedError(
+            f"{message}\nNot retried: a Fail step ended it, and such an execution cannot be resumed.", is_final=True
+        )
     raise PipelineExecutionFailedError(message)
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import argparse
 
     from airflow_sm_pipelines.cli.following import ExecutionReader, ExecutionView
-    from airflow_sm_pipelines.client.calls import PipelineCalls
+    from airflow_sm_pipelines.client.calls import SageMakerCalls
     from airflow_sm_pipelines.compiler import CompiledPipeline
     from airflow_sm_pipelines.definition import JsonObject
 
@@ -104,7 +104,7 @@ def _read(reader: ExecutionReader, arn: str) -> ExecutionView | None:
         return None
 
 
-def _deploy(calls: PipelineCalls, arguments: argparse.Namespace) -> str:
+def _deploy(calls: SageMakerCalls, arguments: argparse.Namespace) -> str:
     """Write the definition where it differs from what is deployed; the pipeline's name."""
     from airflow_sm_pipelines.definition import definition_hash, parse_definition
     from airflow_sm_pipelines.policy import check_definition, render_findings

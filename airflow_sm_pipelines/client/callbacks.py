@@ -15,7 +15,7 @@ from airflow_sm_pipelines.client.request_tokens import make_token
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.client.calls import SageMakerCalls
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def parse_message(body: str, receipt: str | None) -> CallbackMessage | None:
 
 
 def receive_callback(
-    hook: SageMakerPipelinesHook, queue_url: str, *, execution_arn: str | None, visibility_seconds: int = 120
+    calls: SageMakerCalls, queue_url: str, *, execution_arn: str | None, visibility_seconds: int = 120
 ) -> CallbackMessage | None:
     """The next callback message, hidden from others for a while but not deleted; None if there is none.
 
@@ -63,7 +63,7 @@ def receive_callback(
 
     :param execution_arn: only of this execution; None takes any.
     """
-    sqs = hook.client_of("sqs")
+    sqs = calls.client_of("sqs")
     with mapped_errors("ReceiveMessage", queue_url):
         answer = sqs.receive_message(
             QueueUrl=queue_url, MaxNumberOfMessages=10, VisibilityTimeout=visibility_seconds, WaitTimeSeconds=1
@@ -79,14 +79,14 @@ def receive_callback(
     return chosen
 
 
-def delete_callback(hook: SageMakerPipelinesHook, queue_url: str, message: CallbackMessage) -> None:
+def delete_callback(calls: SageMakerCalls, queue_url: str, message: CallbackMessage) -> None:
     """Take a message from its queue for good."""
     if message.receipt is not None:
         with mapped_errors("DeleteMessage", queue_url):
-            hook.client_of("sqs").delete_message(QueueUrl=queue_url, ReceiptHandle=message.receipt)
+            calls.client_of("sqs").delete_message(QueueUrl=queue_url, ReceiptHandle=message.receipt)
 
 
-def send_success(hook: SageMakerPipelinesHook, token: str, outputs: Mapping[str, Any]) -> str:
+def send_success(calls: SageMakerCalls, token: str, outputs: Mapping[str, Any]) -> str:
     """End a Callback step well; the same answer again changes nothing. Gives the execution's ARN.
 
     :param outputs: its declared outputs; numbers and truth values as the API writes them, objects as JSON.
@@ -96,13 +96,13 @@ def send_success(hook: SageMakerPipelinesHook, token: str, outputs: Mapping[str,
     if listed:
         request["OutputParameters"] = listed
     with mapped_errors("SendPipelineExecutionStepSuccess", "the step of a callback token"):
-        return str(hook.conn.send_pipeline_execution_step_success(**request)["PipelineExecutionArn"])
+        return str(calls.conn.send_pipeline_execution_step_success(**request)["PipelineExecutionArn"])
 
 
-def send_failure(hook: SageMakerPipelinesHook, token: str, reason: str) -> str:
+def send_failure(calls: SageMakerCalls, token: str, reason: str) -> str:
     """End a Callback step as failed; the same answer again changes nothing. Gives the execution's ARN."""
     with mapped_errors("SendPipelineExecutionStepFailure", "the step of a callback token"):
-        answer = hook.conn.send_pipeline_execution_step_failure(
+        answer = calls.conn.send_pipeline_execution_step_failure(
             CallbackToken=token, FailureReason=reason[:256], ClientRequestToken=make_token("failure", token)
         )
     return str(answer["PipelineExecutionArn"])

@@ -16,10 +16,13 @@ from airflow_sm_pipelines.client.reports import (
     parse_execution_summary,
     parse_step,
 )
+from airflow_sm_pipelines.exceptions import PipelineApiError, PipelineConflictError, PipelineRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
+
+    from airflow_sm_pipelines.definition.json_value import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +67,37 @@ class PipelineSummary:
     last_execution: datetime | None
 
 
-class PipelineCalls:
-    """The calls; a base for what has a client.
+class SageMakerCalls:
+    """Calls to SageMaker and to the services that its pipelines use; a base for whatever has credentials.
 
     :ivar conn: a boto3 SageMaker client.
     """
 
     conn: Any
+
+    @property
+    def conn_region_name(self) -> str:
+        """The region that calls go to."""
+        raise NotImplementedError
+
+    @property
+    def account_id(self) -> str:
+        """The caller's AWS account, 12 digits."""
+        raise NotImplementedError
+
+    def client_of(self, service: str, *, region_name: str | None = None) -> Any:
+        """A boto3 client of another service with the same credentials.
+
+        :param region_name: another region than ``conn_region_name``.
+        """
+        raise NotImplementedError
+
+    def child_environment(self) -> dict[str, str]:
+        """Credentials, region and endpoints as environment variables, for a child process that uses boto3.
+
+        :raises PipelineAccessError: if there are no credentials.
+        """
+        raise NotImplementedError
 
     # --- pipelines and versions -------------------------------------------------------------------------------------
 
@@ -209,18 +236,107 @@ class PipelineCalls:
         )
         return tuple(parse_step(item) for item in items)
 
+    # --- executions -------------------------------------------------------------------------------------------------
+
+    def start_execution(self, request: Mapping[str, Any], *, token: str) -> str:
+        """Start an execution and give its ARN; the same token and request give the same execution again.
+
+        :param request: ``StartPipelineExecution``'s input without ``ClientRequestToken``.
+        :param token: 32 to 128 characters.
+        """
+        with mapped_errors("StartPipelineExecution", str(request.get("PipelineName"))):
+            return str(self.conn.start_pipeline_execution(**request, ClientRequestToken=token)["PipelineExecutionArn"])
+
+    def retry_execution(self, arn: str, *, token: str, parallelism: Mapping[str, Any] | None = None) -> None:
+        """Resume a failed or stopped execution from the steps that did not succeed."""
+        request: dict[str, Any] = {"PipelineExecutionArn": arn, "ClientRequestToken": token}
+        if parallelism:
+            request["ParallelismConfiguration"] = dict(parallelism)
+        with mapped_errors("RetryPipelineExecution", arn):
+            self.conn.retry_pipeline_execution(**request)
+
+    def stop_execution(self, arn: str, *, token: str) -> bool:
+        """Ask for an execution to stop; False if it had already ended or was stopping."""
+        try:
+            with mapped_errors("StopPipelineExecution", arn):
+                self.conn.stop_pipeline_execution(PipelineExecutionArn=arn, ClientRequestToken=token)
+        except (PipelineConflictError, PipelineRequestError):
+            # The service has one code for 'already ended' and for a wrong ARN; the state tells them apart.
+            if self.describe_execution(arn).status != "Executing":
+                return False
+            raise
+        return True
+
+    def describe_execution_start(self, arn: str) -> tuple[ExecutionReport, datetime | None]:
+        """An execution's state, without its steps, and when it was created."""
+        report, created, _ = self.describe_execution_times(arn)
+        return report, created
+
+    def list_executions_page(self, *, token: str | None = None, **request: Any) -> tuple[list[JsonObject], str | None]:
+        """One page of executions of a pipeline, newest first, and the token of the next page.
+
+        :param token: what the page before gave; None for the first.
+        :param request: ``ListPipelineExecutions``' arguments.
+        """
+        request |= {"SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": 100}
+        if token is not None:
+            request["NextToken"] = token
+        with mapped_errors("ListPipelineExecutions", str(request.get("PipelineName"))):
+            answer = self.conn.list_pipeline_executions(**request)
+        return list(answer.get("PipelineExecutionSummaries") or ()), answer.get("NextToken")
+
+    def describe_report(self, arn: str) -> ExecutionReport:
+        """An execution's state with all its steps: two calls, and one more for each further hundred steps.
+
+        The state is read first, so that a terminal state never comes with steps that are still running.
+        """
+        return self.describe_execution(arn).with_steps(self.describe_execution_steps(arn))
+
+    def describe_execution_definition(self, arn: str) -> str:
+        """The definition an execution runs, JSON text."""
+        with mapped_errors("DescribePipelineDefinitionForExecution", arn):
+            answer = self.conn.describe_pipeline_definition_for_execution(PipelineExecutionArn=arn)
+        return str(answer["PipelineDefinition"])
+
+    def describe_resource(self, operation: str, argument: str, value: str) -> JsonObject:
+        """The answer of one ``Describe*`` call, such as ``describe_training_job``.
+
+        :param operation: the boto3 method.
+        :param argument: its one argument.
+        :param value: the argument's value.
+        """
+        with mapped_errors(operation, value):
+            answer = getattr(self.conn, operation)(**{argument: value})
+        return {key: item for key, item in answer.items() if key != "ResponseMetadata"}
+
+    # --- S3 and logs ------------------------------------------------------------------------------------------------
+
+    def read_s3_text(self, uri: str) -> str:
+        """The text of an S3 object.
+
+        :param uri: ``s3://bucket/key``.
+        """
+        bucket, key = parse_s3_uri(uri)
+        with mapped_errors("GetObject", uri):
+            body: bytes = self.client_of("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+        return body.decode("utf-8")
+
+    def write_s3_text(self, uri: str, text: str) -> None:
+        """Put a text into an S3 object."""
+        bucket, key = parse_s3_uri(uri)
+        with mapped_errors("PutObject", uri):
+            self.client_of("s3").put_object(Bucket=bucket, Key=key, Body=text.encode("utf-8"))
+
+    def read_log_tail(self, group: str, stream_prefix: str, *, max_lines: int) -> list[str]:
+        """The last lines of the newest CloudWatch log stream with this prefix; empty when there is none."""
+        from airflow_sm_pipelines.client.job_logs import read_stream_tail
+
+        return read_stream_tail(self.client_of("logs"), group, stream_prefix, max_lines=max_lines)
+
     def _pages(self, operation: str, member: str, target: str, **request: Any) -> Iterator[dict[str, Any]]:
         with mapped_errors(operation, target):
             for page in self.conn.get_paginator(operation).paginate(**request):
                 yield from page.get(member) or ()
-
-
-class ClientCalls(PipelineCalls):
-    """The same through a client that is there already."""
-
-    def __init__(self, client: Any) -> None:
-        """Call through this SageMaker client."""
-        self.conn = client
 
 
 def plan_version_arguments(version: str | int | None) -> dict[str, Any]:
@@ -239,3 +355,15 @@ def plan_version_arguments(version: str | int | None) -> dict[str, Any]:
 def _target(name: str, version: str | int | None) -> str:
     arguments = plan_version_arguments(version)
     return f"{name} version {next(iter(arguments.values()))}" if arguments else name
+
+
+def parse_s3_uri(uri: str) -> tuple[str, str]:
+    """The bucket and key of ``s3://bucket/key``.
+
+    :raises PipelineApiError: if it is something else.
+    """
+    scheme, _, rest = uri.partition("://")
+    bucket, _, key = rest.partition("/")
+    if scheme != "s3" or not bucket or not key:
+        raise PipelineApiError(f"'{uri}' is not an S3 object: expected s3://bucket/key.", code="InvalidS3Uri")
+    return bucket, key

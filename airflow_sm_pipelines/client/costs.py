@@ -7,7 +7,6 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.client.api_errors import mapped_errors
-from airflow_sm_pipelines.client.calls import ClientCalls
 from airflow_sm_pipelines.cost import (
     LAG,
     BilledCost,
@@ -26,8 +25,9 @@ from airflow_sm_pipelines.cost import (
 from airflow_sm_pipelines.exceptions import PipelineApiError, PriceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from airflow_sm_pipelines.client.calls import SageMakerCalls
     from airflow_sm_pipelines.client.reports import StepReport
 
 _JOB_KINDS = {
@@ -58,13 +58,11 @@ class Bill:
 class CostCalls:
     """The calls that costs are made of.
 
-    :param client_of: a boto3 client by the name of the service; with a region, where it must be another.
-    :param region: the region that the execution ran in.
+    :param calls: the connection to call through; its region is the one that the execution ran in.
     """
 
-    def __init__(self, client_of: Callable[..., Any], region: str) -> None:
-        self._client_of = client_of
-        self._region = region
+    def __init__(self, calls: SageMakerCalls) -> None:
+        self._calls = calls
 
     def estimate(self, arn: str, *, prices: PriceTable | None) -> CostEstimate:
         """What the instances of an execution cost, so far if it still runs.
@@ -74,7 +72,7 @@ class CostCalls:
         :raises PipelineApiError: if SageMaker cannot be asked.
         """
         now = datetime.now(timezone.utc)
-        steps = self._pipelines.describe_execution_steps(arn)
+        steps = self._calls.describe_execution_steps(arn)
         uses = [use for step in steps for use in self._list_uses(step, now=now)]
         paid = {use.step for use in uses}
         free = dict.fromkeys(step.name for step in steps if step.name not in paid)
@@ -88,10 +86,10 @@ class CostCalls:
         :raises PriceError: if it cannot be asked.
         """
         products: list[str] = []
-        client = self._client_of("pricing", region_name=price_list_region(self._region))
+        client = self._calls.client_of("pricing", region_name=price_list_region(self._calls.conn_region_name))
         try:
             for instance_type in sorted(instance_types):
-                request = make_price_request(instance_type, region=self._region)
+                request = make_price_request(instance_type, region=self._calls.conn_region_name)
                 with mapped_errors("GetProducts", instance_type):
                     for page in client.get_paginator("get_products").paginate(**request):
                         products += page["PriceList"]
@@ -123,13 +121,13 @@ class CostCalls:
 
     def _span(self, arn: str, now: datetime) -> tuple[datetime, datetime]:
         """When an execution started and ended; one that runs ends now."""
-        report, created, changed = self._pipelines.describe_execution_times(arn)
+        report, created, changed = self._calls.describe_execution_times(arn)
         is_running = report.status in _RUNNING
         return created or now, now if is_running else changed or now
 
     def _cost_pages(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
         # botocore has no paginator for GetCostAndUsage.
-        client = self._client_of("ce")
+        client = self._calls.client_of("ce")
         token: dict[str, str] = {}
         while True:
             with mapped_errors("GetCostAndUsage", str(request["TimePeriod"]["Start"])):
@@ -146,7 +144,7 @@ class CostCalls:
         for kind, job in self._job_names(step.metadata or {}):
             operation = f"describe_{kind.lower()}_job"
             with mapped_errors(operation, job):
-                description = getattr(self._sagemaker, operation)(**{f"{kind}JobName": job})
+                description = getattr(self._calls.conn, operation)(**{f"{kind}JobName": job})
             yield from parse_job_use(step.name, kind, description, now=now)
 
     def _job_names(self, metadata: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -157,16 +155,8 @@ class CostCalls:
         tuning = (metadata.get("TuningJob") or {}).get("Arn")
         if tuning:
             job = str(tuning).rpartition("/")[2]
-            paginator = self._sagemaker.get_paginator("list_training_jobs_for_hyper_parameter_tuning_job")
+            paginator = self._calls.conn.get_paginator("list_training_jobs_for_hyper_parameter_tuning_job")
             with mapped_errors("ListTrainingJobsForHyperParameterTuningJob", job):
                 pages = list(paginator.paginate(HyperParameterTuningJobName=job))
             for page in pages:
                 yield from (("Training", str(one["TrainingJobName"])) for one in page["TrainingJobSummaries"])
-
-    @property
-    def _pipelines(self) -> ClientCalls:
-        return ClientCalls(self._sagemaker)
-
-    @property
-    def _sagemaker(self) -> Any:
-        return self._client_of("sagemaker")

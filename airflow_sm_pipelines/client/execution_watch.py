@@ -16,8 +16,8 @@ from airflow_sm_pipelines.exceptions import PipelineApiError, PipelineUnavailabl
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from airflow_sm_pipelines.client.calls import SageMakerCalls
     from airflow_sm_pipelines.client.reports import ExecutionReport
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
 
 MAX_UNANSWERED_LOOKS = 20
 """Looks in a row without an answer before the wait gives up: with the back-off, about a quarter of an hour.
@@ -66,14 +66,14 @@ class ExecutionWatch:
         self._refusals = 0
         self._silences = 0
 
-    def look(self, hook: SageMakerPipelinesHook) -> dict[str, Any] | None:
+    def look(self, calls: SageMakerCalls) -> dict[str, Any] | None:
         """Look once; None means: sleep ``delay_seconds`` and look again.
 
         :return: a JSON-safe event: ``kind`` is ``"ended"`` or ``"timeout"``, with the report's keys; or ``"error"``,
             with ``execution_arn``, ``code`` and ``message``.
         """
         try:
-            report = hook.describe_report(self.arn)
+            report = calls.describe_report(self.arn)
         except PipelineUnavailableError as error:
             return self._refused(error)
         except PipelineApiError as error:

@@ -18,8 +18,8 @@ from airflow_sm_pipelines.exceptions import PipelineApiError, PipelineNotFoundEr
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from airflow_sm_pipelines.client.calls import SageMakerCalls
     from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
 
 MAX_PAGES_PER_LOOK = 20
 """Pages of events, each up to 10,000 events or 1 MB, that one look reads; the rest comes with the next."""
@@ -31,7 +31,7 @@ SETTLING = timedelta(seconds=60)
 class JobLogStream:
     """Reads the CloudWatch log events of the jobs of one execution.
 
-    :param hook: the connection to read through.
+    :param calls: the connection to read through.
     :param write: told each line, as ``[Train algo-1-1700000000] epoch 3 ...``.
     :param warn: told why a log cannot be read; said once.
     :param cursor: what was read before: another stream's :attr:`cursor`.
@@ -39,14 +39,14 @@ class JobLogStream:
 
     def __init__(
         self,
-        hook: SageMakerPipelinesHook,
+        calls: SageMakerCalls,
         *,
         write: Callable[[str], None],
         warn: Callable[[str], None],
         cursor: Mapping[str, Any] | None = None,
     ) -> None:
         """Read nothing yet."""
-        self._hook = hook
+        self._calls = calls
         self._write = write
         self._warn = warn
         known = cursor or {}
@@ -104,14 +104,14 @@ class JobLogStream:
 
     def _list_streams(self, group: str, prefix: str) -> list[str]:
         try:
-            return list_log_streams(self._hook.client_of("logs"), group, prefix)
+            return list_log_streams(self._calls.client_of("logs"), group, prefix)
         except PipelineNotFoundError:  # no job of this kind has logged yet
             return []
 
     def _read_stream(self, group: str, stream: str, pages: list[int]) -> Iterator[str]:
         last, count = self._places.get(stream, [0, 0])
         skip, token = count, None
-        logs = self._hook.client_of("logs")
+        logs = self._calls.client_of("logs")
         while pages[0] > 0:
             pages[0] -= 1
             events, following = read_log_events(logs, group, stream, start_ms=last, token=token)

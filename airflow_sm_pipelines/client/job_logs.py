@@ -14,8 +14,8 @@ from airflow_sm_pipelines.exceptions import PipelineApiError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from airflow_sm_pipelines.client.calls import SageMakerCalls
     from airflow_sm_pipelines.client.reports import StepReport
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
 
 _GROUPS = {
     "processing-job": "/aws/sagemaker/ProcessingJobs",
@@ -59,7 +59,7 @@ def read_stream_tail(logs: Any, group: str, stream_prefix: str, *, max_lines: in
 
 
 def read_log_tails(
-    hook: SageMakerPipelinesHook, steps: Iterable[StepReport], *, max_lines: int, warn: Callable[[str], None]
+    calls: SageMakerCalls, steps: Iterable[StepReport], *, max_lines: int, warn: Callable[[str], None]
 ) -> dict[str, tuple[str, list[str]]]:
     """The log group and last log lines of each step's job, by step name; a job without readable logs is left out.
 
@@ -73,7 +73,7 @@ def read_log_tails(
         if location is None or not location[1] or max_lines <= 0:
             continue
         try:
-            tail = hook.read_log_tail(*location, max_lines=max_lines)
+            tail = calls.read_log_tail(*location, max_lines=max_lines)
         except PipelineApiError as error:
             warn(f"The log of step '{step.name}' could not be read: {error}")
             continue

@@ -18,8 +18,8 @@ from airflow_sm_pipelines.exceptions import DefinitionError, OutputError, Pipeli
 __all__ = ["OutputReader", "OutputRequest", "parse_output_requests", "to_json_value", "walk_path"]
 
 if TYPE_CHECKING:
+    from airflow_sm_pipelines.client.calls import SageMakerCalls
     from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
 
 # Metadata key -> (boto3 method, its argument, what of the ARN it takes). Source: PipelineExecutionStepMetadata,
 # Describe* shapes.
@@ -81,14 +81,14 @@ def walk_path(root: Any, path: tuple[str | int, ...]) -> Any:
 class OutputReader:
     """Reads outputs of one ended execution.
 
-    :param hook: the connection to read through.
+    :param calls: the connection to read through.
     :param report: the execution with its steps.
     :param warn: told why an output that is not required is None.
     """
 
-    def __init__(self, hook: SageMakerPipelinesHook, report: ExecutionReport, *, warn: Callable[[str], None]) -> None:
+    def __init__(self, calls: SageMakerCalls, report: ExecutionReport, *, warn: Callable[[str], None]) -> None:
         """Read nothing yet."""
-        self._hook = hook
+        self._calls = calls
         self._report = report
         self._warn = warn
         self._roots: dict[str, Any] = {}
@@ -181,7 +181,7 @@ class OutputReader:
         ((kind, details),) = step.metadata.items()
         if kind in _DESCRIBE and details.get("Arn"):
             operation, argument, take = _DESCRIBE[kind]
-            return self._hook.describe_resource(operation, argument, take(details["Arn"]))
+            return self._calls.describe_resource(operation, argument, take(details["Arn"]))
         root = dict(details)
         if isinstance(root.get("OutputParameters"), list):
             types = {
@@ -205,7 +205,7 @@ class OutputReader:
             prefix = walk_path(self._root(step), ("ProcessingOutputConfig", "Outputs", output, "S3Output", "S3Uri"))
             uri = f"{str(prefix).rstrip('/')}/{path}"
             try:
-                self._files[step.name, name] = json.loads(self._hook.read_s3_text(uri))
+                self._files[step.name, name] = json.loads(self._calls.read_s3_text(uri))
             except ValueError as error:
                 raise LookupError(f"property file {uri} is not JSON: {error}") from error
         return self._files[step.name, name]
@@ -213,7 +213,7 @@ class OutputReader:
     def _raw_step(self, step: StepReport) -> dict[str, Any]:
         """The step as the executed definition spells it; looked up leniently, since the service has accepted it."""
         if self._definition is None:
-            self._definition = json.loads(self._hook.describe_execution_definition(self._report.arn))
+            self._definition = json.loads(self._calls.describe_execution_definition(self._report.arn))
         # A ForEach step calls what it makes of its body "<body step>-<index>".
         name = step.name if step.iteration is None else step.name.removesuffix(f"-{step.iteration}")
         return next((step for step in _iter_raw_steps(self._definition.get("Steps")) if step.get("Name") == name), {})

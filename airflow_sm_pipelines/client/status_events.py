@@ -16,7 +16,7 @@ from airflow_sm_pipelines.definition.status import ExecutionStatus
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.client.calls import SageMakerCalls
 
 _EXECUTION_CHANGE = "SageMaker Model Building Pipeline Execution Status Change"
 _STEP_CHANGE = "SageMaker Model Building Pipeline Execution Step Status Change"
@@ -84,19 +84,19 @@ def parse_change(body: str) -> StatusChange | None:
     return StatusChange(arn, status, step, found.get("id"))
 
 
-def find_queue_url(hook: SageMakerPipelinesHook, queue: str) -> str:
+def find_queue_url(calls: SageMakerCalls, queue: str) -> str:
     """The URL of a queue that is given by its name, or by its URL."""
     if "://" in queue:
         return queue
     with mapped_errors("GetQueueUrl", queue):
-        return str(hook.client_of("sqs").get_queue_url(QueueName=queue)["QueueUrl"])
+        return str(calls.client_of("sqs").get_queue_url(QueueName=queue)["QueueUrl"])
 
 
 def receive_messages(
-    hook: SageMakerPipelinesHook, queue_url: str, *, wait_seconds: int, hidden_seconds: int = 60
+    calls: SageMakerCalls, queue_url: str, *, wait_seconds: int, hidden_seconds: int = 60
 ) -> list[dict[str, Any]]:
     """Up to ten messages as SQS gives them, hidden from others for a while; waits for the first one."""
-    sqs = hook.client_of("sqs")
+    sqs = calls.client_of("sqs")
     # A call must end before the client gives up on it.
     patience = int(sqs.meta.config.read_timeout or 60) - 5
     with mapped_errors("ReceiveMessage", queue_url):
@@ -116,15 +116,15 @@ def parse_queued(item: dict[str, Any]) -> QueuedMessage:
     return QueuedMessage(parse_change(item.get("Body", "")), item["ReceiptHandle"], receives)
 
 
-def delete_messages(hook: SageMakerPipelinesHook, queue_url: str, receipts: Sequence[str]) -> None:
+def delete_messages(calls: SageMakerCalls, queue_url: str, receipts: Sequence[str]) -> None:
     """Take up to ten messages from their queue for good; one that is not deleted comes again."""
     if receipts:
         entries = [{"Id": str(number), "ReceiptHandle": receipt} for number, receipt in enumerate(receipts)]
         with mapped_errors("DeleteMessageBatch", queue_url):
-            hook.client_of("sqs").delete_message_batch(QueueUrl=queue_url, Entries=entries)
+            calls.client_of("sqs").delete_message_batch(QueueUrl=queue_url, Entries=entries)
 
 
-def put_back(hook: SageMakerPipelinesHook, queue_url: str, receipts: Sequence[str]) -> None:
+def put_back(calls: SageMakerCalls, queue_url: str, receipts: Sequence[str]) -> None:
     """Let others have up to ten messages at once."""
     if receipts:
         entries = [
@@ -132,4 +132,4 @@ def put_back(hook: SageMakerPipelinesHook, queue_url: str, receipts: Sequence[st
             for number, receipt in enumerate(receipts)
         ]
         with mapped_errors("ChangeMessageVisibilityBatch", queue_url):
-            hook.client_of("sqs").change_message_visibility_batch(QueueUrl=queue_url, Entries=entries)
+            calls.client_of("sqs").change_message_visibility_batch(QueueUrl=queue_url, Entries=entries)

@@ -16,9 +16,8 @@ from airflow_sm_pipelines.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from airflow_sm_pipelines.client.calls import PipelineCalls
+    from airflow_sm_pipelines.client.calls import DeployedPipeline, PipelineVersion, SageMakerCalls
     from airflow_sm_pipelines.definition import PipelineDefinition
-    from airflow_sm_pipelines.hooks.pipelines import DeployedPipeline, PipelineVersion, SageMakerPipelinesHook
 
 MAX_INLINE_BYTES = 100 * 1024
 """From this size on a definition goes through S3, as the SageMaker SDK does it."""
@@ -126,7 +125,7 @@ def plan_alias_moves(
 
 
 def move_aliases(
-    hook: PipelineCalls, *, pipeline_arn: str, version_id: int, moves: Sequence[AliasMove], log: Any
+    calls: SageMakerCalls, *, pipeline_arn: str, version_id: int, moves: Sequence[AliasMove], log: Any
 ) -> None:
     """Point aliases to a version: taken from their holders, then added, and given back if adding fails.
 
@@ -138,14 +137,14 @@ def move_aliases(
     try:
         for move in moves:
             if move.holder is not None:
-                hook.update_version_aliases(pipeline_arn, move.holder, remove=[move.alias])
+                calls.update_version_aliases(pipeline_arn, move.holder, remove=[move.alias])
                 removed.append(move)
         if moves:
-            hook.update_version_aliases(pipeline_arn, version_id, add=[move.alias for move in moves])
+            calls.update_version_aliases(pipeline_arn, version_id, add=[move.alias for move in moves])
     except PipelineApiError as error:
         for move in removed:
             try:
-                hook.update_version_aliases(pipeline_arn, int(move.holder or 0), add=[move.alias])
+                calls.update_version_aliases(pipeline_arn, int(move.holder or 0), add=[move.alias])
             except PipelineApiError as undo_error:
                 log.error(
                     "Alias '%s' was taken from version %s and could not be given back: %s",
@@ -161,7 +160,7 @@ def move_aliases(
 
 
 def make_definition_arguments(
-    hook: SageMakerPipelinesHook, target: PipelineTarget, *, bucket: str | None, digest: str
+    calls: SageMakerCalls, target: PipelineTarget, *, bucket: str | None, digest: str
 ) -> dict[str, Any]:
     """The definition as an API argument: inline, or through S3 when it is large.
 
@@ -169,9 +168,9 @@ def make_definition_arguments(
     """
     if len(target.text.encode("utf-8")) < MAX_INLINE_BYTES:
         return {"PipelineDefinition": target.text}
-    bucket = bucket or f"sagemaker-{hook.conn_region_name}-{hook.account_id}"
+    bucket = bucket or f"sagemaker-{calls.conn_region_name}-{calls.account_id}"
     key = f"{target.name}/definition-{digest[:16]}.json"
-    hook.write_s3_text(f"s3://{bucket}/{key}", target.text)
+    calls.write_s3_text(f"s3://{bucket}/{key}", target.text)
     return {"PipelineDefinitionS3Location": {"Bucket": bucket, "ObjectKey": key}}
 
 

@@ -9,16 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.airflow_task.retry_mapping import raise_final
 from airflow_sm_pipelines.deployment.target import DeployOptions, load_target
-from airflow_sm_pipelines.exceptions import PipelineApiError, PipelineNotFoundError
+from airflow_sm_pipelines.exceptions import ArgumentError, PipelineApiError, PipelineNotFoundError
 
 if TYPE_CHECKING:
     from airflow.sdk.types import Logger
 
+    from airflow_sm_pipelines.client.calls import DeployedPipeline, SageMakerCalls
     from airflow_sm_pipelines.deployment.changes import PipelineTarget
     from airflow_sm_pipelines.deployment.provenance import Provenance
-    from airflow_sm_pipelines.hooks.pipelines import DeployedPipeline, SageMakerPipelinesHook
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +49,15 @@ class Deployment:
 class PipelineDeployer:
     """One deployment.
 
-    :param hook: the connection to call through.
+    :param calls: the connection to call through.
     :param options: what the author says.
     :param provenance: who deploys; goes into the description of a new version.
     :param log: told what changes.
     """
 
-    def __init__(
-        self, hook: SageMakerPipelinesHook, options: DeployOptions, *, provenance: Provenance, log: Logger
-    ) -> None:
+    def __init__(self, calls: SageMakerCalls, options: DeployOptions, *, provenance: Provenance, log: Logger) -> None:
         """Call nothing yet."""
-        self._hook = hook
+        self._calls = calls
         self._options = options
         self._provenance = provenance
         self._log = log
@@ -69,12 +66,12 @@ class PipelineDeployer:
         """Bring the pipeline to what its author wants.
 
         :raises DefinitionError: naming everything that SageMaker or the team would refuse.
-        :raises AirflowFailException: if an argument is wrong or missing.
+        :raises ArgumentError: if an argument is wrong or missing.
         """
         from airflow_sm_pipelines.definition import definition_hash
 
         options = self._options
-        target = load_target(self._hook, options, log=self._log)
+        target = load_target(self._calls, options, log=self._log)
         arn, version_id, action, is_new_version = self._write(target)
         self._tag(arn, target, is_new=action == "created")
         if is_new_version:
@@ -95,9 +92,9 @@ class PipelineDeployer:
     def _describe(self, name: str) -> tuple[DeployedPipeline, int] | None:
         """The newest version and its id, as one: what somebody else deploys meanwhile has another id."""
         try:
-            versions = self._hook.list_versions(name)
+            versions = self._calls.list_versions(name)
             version_id = versions[0].id if versions else None
-            return self._hook.describe_pipeline(name, version=version_id), version_id or 1
+            return self._calls.describe_pipeline(name, version=version_id), version_id or 1
         except PipelineNotFoundError:
             return None
 
@@ -120,7 +117,7 @@ class PipelineDeployer:
 
     def _create(self, target: PipelineTarget) -> tuple[str, int, str, bool]:
         if target.role_arn is None:
-            raise_final(f"role_arn is needed to create pipeline '{target.name}': executions assume that role.")
+            raise ArgumentError(f"role_arn is needed to create pipeline '{target.name}': executions assume that role.")
         request: dict[str, Any] = self._definition_arguments(target)
         request |= {
             "RoleArn": target.role_arn,
@@ -133,7 +130,7 @@ class PipelineDeployer:
         ):
             if value is not None:
                 request[key] = value
-        arn = self._hook.create_pipeline(target.name, **request)
+        arn = self._calls.create_pipeline(target.name, **request)
         return arn, self._latest_version(target.name), "created", True
 
     def _update(
@@ -146,13 +143,13 @@ class PipelineDeployer:
             return deployed.arn, version_id, "unchanged", False
         self._log.info("Changes to pipeline '%s':\n%s", target.name, "\n".join(plan.lines))
         arguments = self._definition_arguments(target) if plan.has_definition else {}
-        arn, new_id = self._hook.update_pipeline(target.name, **arguments, **plan.request)
+        arn, new_id = self._calls.update_pipeline(target.name, **arguments, **plan.request)
         if new_id is None and plan.has_definition:
             new_id = self._latest_version(target.name)
         return arn, new_id or version_id, "updated", plan.has_definition
 
     def _latest_version(self, name: str) -> int:
-        versions = self._hook.list_versions(name)
+        versions = self._calls.list_versions(name)
         return versions[0].id if versions else 1
 
     def _definition_arguments(self, target: PipelineTarget) -> dict[str, Any]:
@@ -160,21 +157,21 @@ class PipelineDeployer:
         from airflow_sm_pipelines.deployment.changes import make_definition_arguments
 
         bucket = self._options.definition_bucket or self._options.default_bucket
-        return make_definition_arguments(self._hook, target, bucket=bucket, digest=definition_hash(target.definition))
+        return make_definition_arguments(self._calls, target, bucket=bucket, digest=definition_hash(target.definition))
 
     def _tag(self, arn: str, target: PipelineTarget, *, is_new: bool) -> None:
         if is_new or not target.tags:
             return
-        present = self._hook.list_tags(arn)
+        present = self._calls.list_tags(arn)
         missing = {key: value for key, value in target.tags.items() if present.get(key) != value}
         if missing:
-            self._hook.add_tags(arn, missing)
+            self._calls.add_tags(arn, missing)
             self._log.info("Tags: %s", ", ".join(f"{key}={value}" for key, value in missing.items()))
 
     def _describe_version(self, arn: str, version_id: int) -> None:
         """Write who made a version on it; a role that may not is no reason to fail a deployment that is done."""
         try:
-            self._hook.describe_version_as(
+            self._calls.describe_version_as(
                 arn,
                 version_id,
                 display_name=self._options.version_name or self._provenance.version_name,
@@ -188,6 +185,6 @@ class PipelineDeployer:
 
         if not self._options.aliases:
             return
-        versions = self._hook.list_versions(arn)
+        versions = self._calls.list_versions(arn)
         moves = plan_alias_moves(self._options.aliases, version_id=version_id, versions=versions)
-        move_aliases(self._hook, pipeline_arn=arn, version_id=version_id, moves=moves, log=self._log)
+        move_aliases(self._calls, pipeline_arn=arn, version_id=version_id, moves=moves, log=self._log)

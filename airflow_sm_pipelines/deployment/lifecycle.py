@@ -1,6 +1,6 @@
 """The life of deployed versions: promote, roll back, prune, delete; the same for operators and ``sm-pipelines``.
 
-Needs no Airflow: it acts on :class:`~airflow_sm_pipelines.client.calls.PipelineCalls`. The API keeps no history of an
+Needs no Airflow: it acts on :class:`~airflow_sm_pipelines.client.calls.SageMakerCalls`. The API keeps no history of an
 alias, so a promotion leaves ``<alias>-previous`` on the version that had it: that is what a rollback goes back to.
 """
 
@@ -24,7 +24,7 @@ from airflow_sm_pipelines.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from airflow_sm_pipelines.client.calls import PipelineCalls, PipelineSummary, PipelineVersion
+    from airflow_sm_pipelines.client.calls import PipelineSummary, PipelineVersion, SageMakerCalls
     from airflow_sm_pipelines.definition.diff import Change
 
 PREVIOUS = "-previous"
@@ -57,7 +57,7 @@ class Promotion:
 
 
 def promote(
-    calls: PipelineCalls, name: str, *, version: str | int, alias: str, is_success_required: bool = True, log: Any
+    calls: SageMakerCalls, name: str, *, version: str | int, alias: str, is_success_required: bool = True, log: Any
 ) -> Promotion:
     """Point an alias to a version, and ``<alias>-previous`` to the one that had it.
 
@@ -74,7 +74,7 @@ def promote(
     return _point(calls, name, versions, wanted, alias, log=log)
 
 
-def roll_back(calls: PipelineCalls, name: str, *, alias: str, version: str | int | None = None, log: Any) -> Promotion:
+def roll_back(calls: SageMakerCalls, name: str, *, alias: str, version: str | int | None = None, log: Any) -> Promotion:
     """Point an alias back to the version that had it before, or to another one; nothing is asked of executions.
 
     :param version: where to; ``<alias>-previous`` where not given, which then changes places with the alias.
@@ -113,7 +113,7 @@ def find_version(name: str, versions: Sequence[PipelineVersion], version: str | 
 
 
 def diff_versions(
-    calls: PipelineCalls, name: str, *, old: str | int | None, new: str | int | None
+    calls: SageMakerCalls, name: str, *, old: str | int | None, new: str | int | None
 ) -> tuple[Change, ...]:
     """What changed in the definition from one version to another; each an id, an alias, or None for the latest."""
     from airflow_sm_pipelines.definition import diff_definitions, parse_definition
@@ -153,7 +153,7 @@ def is_stamped(name: str, prefix: str) -> bool:
 
 
 def prune(
-    calls: PipelineCalls,
+    calls: SageMakerCalls,
     prefix: str,
     *,
     keep: int,
@@ -184,7 +184,7 @@ def prune(
     return done
 
 
-def delete(calls: PipelineCalls, name: str) -> bool:
+def delete(calls: SageMakerCalls, name: str) -> bool:
     """Delete a pipeline with all its versions; False if there was none."""
     try:
         arn = calls.describe_pipeline(name).arn
@@ -194,7 +194,7 @@ def delete(calls: PipelineCalls, name: str) -> bool:
     return True
 
 
-def _require_success(calls: PipelineCalls, name: str, version: PipelineVersion) -> None:
+def _require_success(calls: SageMakerCalls, name: str, version: PipelineVersion) -> None:
     what = f"Version {version.id} of pipeline '{name}' is not promoted"
     if version.last_execution_arn is None:
         raise PromotionError(f"{what}: it was never run. Run it, or allow it by require_success=False.")
@@ -208,7 +208,7 @@ def _require_success(calls: PipelineCalls, name: str, version: PipelineVersion) 
 
 
 def _point(
-    calls: PipelineCalls,
+    calls: SageMakerCalls,
     name: str,
     versions: Sequence[PipelineVersion],
     wanted: PipelineVersion,
@@ -245,7 +245,7 @@ def _point(
     return result
 
 
-def _check_is_unmoved(calls: PipelineCalls, name: str, alias: str, holder: PipelineVersion | None) -> None:
+def _check_is_unmoved(calls: SageMakerCalls, name: str, alias: str, holder: PipelineVersion | None) -> None:
     """Refuse to overrun somebody else who moved the alias since it was looked up."""
     now = next((one for one in calls.list_versions(name) if alias in one.aliases), None)
     if (now.id if now else None) != (holder.id if holder else None):

@@ -14,7 +14,7 @@ from airflow_sm_pipelines.exceptions import DefinitionError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.client.calls import SageMakerCalls
 
 
 class SourceKind(str, Enum):
@@ -103,7 +103,7 @@ class ScriptSettings:
 
 
 def load_definition(
-    pipeline: Any, *, folder: str, hook: SageMakerPipelinesHook, settings: ScriptSettings, log: Callable[[str], None]
+    pipeline: Any, *, folder: str, calls: SageMakerCalls, settings: ScriptSettings, log: Callable[[str], None]
 ) -> LoadedDefinition:
     """The definition's text, from wherever it is.
 
@@ -119,18 +119,18 @@ def load_definition(
     if kind is SourceKind.TEXT:
         return LoadedDefinition(text=text, origin="the JSON text given as pipeline")
     if kind is SourceKind.S3:
-        return LoadedDefinition(text=hook.read_s3_text(text), origin=text)
+        return LoadedDefinition(text=calls.read_s3_text(text), origin=text)
     if kind is SourceKind.FILE:
         path = resolve_path(text, folder=folder)
         try:
             return LoadedDefinition(text=path.read_text(encoding="utf-8"), origin=str(path))
         except OSError as error:
             raise DefinitionError(f"The definition file {path} cannot be read: {error.strerror or error}.") from error
-    return _compile(text, folder=folder, hook=hook, settings=settings, log=log)
+    return _compile(text, folder=folder, calls=calls, settings=settings, log=log)
 
 
 def _compile(
-    reference: str, *, folder: str, hook: SageMakerPipelinesHook, settings: ScriptSettings, log: Callable[[str], None]
+    reference: str, *, folder: str, calls: SageMakerCalls, settings: ScriptSettings, log: Callable[[str], None]
 ) -> LoadedDefinition:
     from airflow_sm_pipelines.compiler import compile_pipeline
 
@@ -141,11 +141,11 @@ def _compile(
         f"{path}:{function}",
         config=settings.config,
         role_arn=settings.role_arn,
-        region=hook.conn_region_name,
+        region=calls.conn_region_name,
         pipeline_name=settings.pipeline_name,
         default_bucket=settings.default_bucket,
         interpreter=None if interpreter is None else str(resolve_path(interpreter, folder=folder)),
-        aws_environment=hook.child_environment(),
+        aws_environment=calls.child_environment(),
         cache_dir=None,
         timeout_seconds=settings.timeout_seconds,
         working_folder=None if settings.working_folder is None else Path(settings.working_folder),

@@ -7,17 +7,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.airflow_task.retry_mapping import raise_final
-from airflow_sm_pipelines.exceptions import DefinitionError
+from airflow_sm_pipelines.exceptions import ArgumentError, DefinitionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow.sdk.types import Logger
 
+    from airflow_sm_pipelines.client.calls import SageMakerCalls
     from airflow_sm_pipelines.deployment.changes import PipelineTarget
     from airflow_sm_pipelines.deployment.source import LoadedDefinition
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
     from airflow_sm_pipelines.policy import Finding, TeamPolicy
 
 POLICY_CHOICES = ("enforce", "apply", "warn", "off")
@@ -88,28 +87,28 @@ def read_deploy_options(
     )
 
 
-def load_target(hook: SageMakerPipelinesHook, options: DeployOptions, *, log: Logger) -> PipelineTarget:
+def load_target(calls: SageMakerCalls, options: DeployOptions, *, log: Logger) -> PipelineTarget:
     """The pipeline as it is to be deployed.
 
     :param log: told what a script prints, and what is filled in or found.
     :raises DefinitionError: naming everything that SageMaker or the team would refuse.
-    :raises AirflowFailException: if an argument is wrong or missing.
+    :raises ArgumentError: if an argument is wrong or missing.
     """
     if options.policy not in POLICY_CHOICES:
-        raise_final(f"policy={options.policy!r}: expected one of {', '.join(map(repr, POLICY_CHOICES))}.")
+        raise ArgumentError(f"policy={options.policy!r}: expected one of {', '.join(map(repr, POLICY_CHOICES))}.")
     if options.policy == "apply" and not options.policy_file:
-        raise_final("policy='apply' fills in what a team's policy says: name its file with policy_file.")
-    target = _target(_load(hook, options, log), options)
+        raise ArgumentError("policy='apply' fills in what a team's policy says: name its file with policy_file.")
+    target = _target(_load(calls, options, log), options)
     return _apply_policy(_with_cost_tags(target, options.cost_tags), options, log)
 
 
-def _load(hook: SageMakerPipelinesHook, options: DeployOptions, log: Logger) -> LoadedDefinition:
+def _load(calls: SageMakerCalls, options: DeployOptions, log: Logger) -> LoadedDefinition:
     from airflow_sm_pipelines.deployment.source import ScriptSettings, load_definition
 
     return load_definition(
         options.pipeline,
         folder=options.folder,
-        hook=hook,
+        calls=calls,
         settings=ScriptSettings(
             config=options.config,
             role_arn=options.role_arn,
@@ -129,7 +128,7 @@ def _target(loaded: LoadedDefinition, options: DeployOptions) -> PipelineTarget:
 
     name = options.pipeline_name or loaded.name
     if not name:
-        raise_final(f"pipeline_name is needed: {loaded.origin} does not name its pipeline.")
+        raise ArgumentError(f"pipeline_name is needed: {loaded.origin} does not name its pipeline.")
     parallelism = loaded.parallelism
     if options.max_parallel_steps is not None:
         parallelism = {"MaxParallelExecutionSteps": int(options.max_parallel_steps)}

@@ -127,6 +127,7 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         self.studio_domain_id = studio_domain_id
         self._deployment: Deployment | None = None
 
+    @failing_fast()
     def execute(self, context: Context) -> dict[str, Any]:
         """Load, check, compare, write what differs, move the aliases, publish."""
         from airflow_sm_pipelines.airflow_task.link_addresses import resolve_pipeline_links
@@ -137,10 +138,9 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         hook = self.make_hook()
         options = self._options()
         code = resolve_code_path(self.pipeline, folder=options.folder) or Path(self.dag.fileloc)
-        with failing_fast():
-            deployment = PipelineDeployer(
-                hook, options, provenance=read_provenance(context, code=code), log=self.log
-            ).deploy()
+        deployment = PipelineDeployer(
+            hook, options, provenance=read_provenance(context, code=code), log=self.log
+        ).deploy()
         links = resolve_pipeline_links(
             hook, pipeline=deployment.pipeline_arn, execution_arn=None, studio_domain_id=self.studio_domain_id
         )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast, raise_final
-from airflow_sm_pipelines.exceptions import PromotionError
+from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
+from airflow_sm_pipelines.exceptions import ArgumentError
 from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
 
 if TYPE_CHECKING:
@@ -26,13 +26,10 @@ class _AliasOperator(SageMakerPipelinesOperator):
         kwargs.setdefault("multiple_outputs", True)
         super().__init__(**kwargs)
 
+    @failing_fast()
     def execute(self, context: Context) -> dict[str, Any]:
         """Move the alias, and say from where to where."""
-        with failing_fast():
-            try:
-                return self.move().to_json()
-            except PromotionError as error:
-                raise_final(str(error), error)
+        return self.move().to_json()
 
     def move(self) -> Promotion:
         """Move the alias."""
@@ -137,21 +134,21 @@ class SageMakerPrunePipelinesOperator(SageMakerPipelinesOperator):
         self.older_than = older_than
         self.is_dry_run = dry_run
 
+    @failing_fast()
     def execute(self, context: Context) -> list[str]:
         """Delete them, one after the other."""
         from airflow_sm_pipelines.deployment.lifecycle import prune
 
         if not self.prefix:
-            raise_final("prefix is empty: it must name the pipelines of one team.")
-        with failing_fast():
-            return prune(
-                self.make_hook(),
-                self.prefix,
-                keep=self.keep,
-                older_than=self.older_than,
-                is_dry_run=self.is_dry_run,
-                log=self.log.info,
-            )
+            raise ArgumentError("prefix is empty: it must name the pipelines of one team.")
+        return prune(
+            self.make_hook(),
+            self.prefix,
+            keep=self.keep,
+            older_than=self.older_than,
+            is_dry_run=self.is_dry_run,
+            log=self.log.info,
+        )
 
 
 class SageMakerDeletePipelineOperator(SageMakerPipelinesOperator):
@@ -170,11 +167,11 @@ class SageMakerDeletePipelineOperator(SageMakerPipelinesOperator):
         super().__init__(**kwargs)
         self.pipeline_name = pipeline_name
 
+    @failing_fast()
     def execute(self, context: Context) -> bool:
         """Delete it."""
         from airflow_sm_pipelines.deployment.lifecycle import delete
 
-        with failing_fast():
-            was_there = delete(self.make_hook(), self.pipeline_name)
+        was_there = delete(self.make_hook(), self.pipeline_name)
         self.log.info("Pipeline '%s' %s.", self.pipeline_name, "was deleted" if was_there else "is not there")
         return was_there

@@ -15,8 +15,8 @@ from airflow_sm_pipelines.exceptions import ParameterError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from airflow_sm_pipelines.client.calls import SageMakerCalls
     from airflow_sm_pipelines.definition import PipelineDefinition
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
 
 MAX_SOURCES = 50
 """How many of the newest executions are asked whether the selected steps can stand on them."""
@@ -68,18 +68,18 @@ def plan_selection(
     )
 
 
-def find_source(hook: SageMakerPipelinesHook, pipeline: str, selection: StepSelection) -> str | None:
+def find_source(calls: SageMakerCalls, pipeline: str, selection: StepSelection) -> str | None:
     """The newest ended execution in which all succeeded that the selection stands on; None if it needs none.
 
     :raises ParameterError: if none of the newest fifty will do.
     """
     if not selection.stands_on:
         return None
-    for number, report in enumerate(hook.list_executions(pipeline)):
+    for number, report in enumerate(calls.list_executions(pipeline)):
         if number >= MAX_SOURCES:
             break
         if report.is_terminal:
-            steps = hook.describe_execution_steps(report.arn)
+            steps = calls.describe_execution_steps(report.arn)
             succeeded = {step.name for step in steps if step.status == StepStatus.SUCCEEDED}
             if succeeded.issuperset(selection.stands_on):
                 return report.arn

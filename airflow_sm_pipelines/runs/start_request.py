@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk.types import Logger
 
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.client.calls import SageMakerCalls
     from airflow_sm_pipelines.runs.submission import TaskIdentity
 
 MAX_DESCRIPTION = 3072
@@ -38,7 +38,7 @@ class StartOptions:
 
 
 def plan_start_request(
-    hook: SageMakerPipelinesHook, options: StartOptions, *, identity: TaskIdentity, log: Logger
+    calls: SageMakerCalls, options: StartOptions, *, identity: TaskIdentity, log: Logger
 ) -> dict[str, Any]:
     """The start call's input without its token.
 
@@ -58,9 +58,9 @@ def plan_start_request(
         **plan_version_arguments(options.version),
     }
     if options.parameters:
-        request["PipelineParameters"] = _encode_parameters(hook, options, log=log)
+        request["PipelineParameters"] = _encode_parameters(calls, options, log=log)
     if options.select_steps or options.from_step:
-        request["SelectiveExecutionConfig"] = _plan_selection(hook, options, log=log)
+        request["SelectiveExecutionConfig"] = _plan_selection(calls, options, log=log)
     for key, value in (("RoleArn", options.role_arn), ("MlflowExperimentName", options.mlflow_experiment_name)):
         if value:
             request[key] = value
@@ -69,24 +69,24 @@ def plan_start_request(
     return request
 
 
-def _plan_selection(hook: SageMakerPipelinesHook, options: StartOptions, *, log: Logger) -> dict[str, Any]:
+def _plan_selection(calls: SageMakerCalls, options: StartOptions, *, log: Logger) -> dict[str, Any]:
     from airflow_sm_pipelines.definition import parse_definition
     from airflow_sm_pipelines.runs.selection import find_source, plan_selection, write_selection
 
-    deployed = hook.describe_pipeline(options.pipeline_name, version=options.version)
+    deployed = calls.describe_pipeline(options.pipeline_name, version=options.version)
     definition = parse_definition(deployed.definition_text, name=deployed.name)
     selection = plan_selection(definition, steps=options.select_steps or (), from_step=options.from_step or None)
-    source = options.source_execution_arn or find_source(hook, options.pipeline_name, selection)
+    source = options.source_execution_arn or find_source(calls, options.pipeline_name, selection)
     log.info("Selected steps: %s; source execution: %s", ", ".join(selection.steps), source or "none needed")
     return write_selection(selection, source)
 
 
-def _encode_parameters(hook: SageMakerPipelinesHook, options: StartOptions, *, log: Logger) -> list[dict[str, str]]:
+def _encode_parameters(calls: SageMakerCalls, options: StartOptions, *, log: Logger) -> list[dict[str, str]]:
     from airflow_sm_pipelines.definition import encode_parameters, parse_definition
 
     given = {str(name): value for name, value in (options.parameters or {}).items()}
     try:
-        deployed = hook.describe_pipeline(options.pipeline_name, version=options.version)
+        deployed = calls.describe_pipeline(options.pipeline_name, version=options.version)
         definition = parse_definition(deployed.definition_text, name=deployed.name)
     except (PipelineAccessError, DefinitionError) as error:
         log.warning("The parameters are sent unchecked, as text: %s", error)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.airflow_task.retry_mapping import raise_final
 from airflow_sm_pipelines.client.request_tokens import make_stop_token, make_token
 from airflow_sm_pipelines.client.wait_policy import render_failure
 from airflow_sm_pipelines.exceptions import (
     PipelineApiError,
     PipelineConflictError,
+    PipelineExecutionFailedError,
     PipelineNotFoundError,
     PipelineRequestError,
     PipelineUnavailableError,
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     from airflow.sdk.types import Logger
 
+    from airflow_sm_pipelines.client.calls import SageMakerCalls
     from airflow_sm_pipelines.client.reports import ExecutionReport
     from airflow_sm_pipelines.client.wait_policy import WaitPolicy
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
 
 _STOP_PATIENCE_SECONDS = 900.0
 _RESUME_PATIENCE_SECONDS = 10.0
@@ -42,7 +42,7 @@ _RESUME_PATIENCE_SECONDS = 10.0
 class ExecutionSubmitter:
     """Gives a task instance its execution, starting one only if there is none to go on with.
 
-    :param hook: the connection to call through.
+    :param calls: the connection to call through.
     :param store: where the last submission is remembered.
     :param identity: the task instance.
     :param policy: what counts as failed.
@@ -52,7 +52,7 @@ class ExecutionSubmitter:
 
     def __init__(
         self,
-        hook: SageMakerPipelinesHook,
+        calls: SageMakerCalls,
         *,
         store: SubmissionStore,
         identity: TaskIdentity,
@@ -61,7 +61,7 @@ class ExecutionSubmitter:
         log: Logger,
     ) -> None:
         """Call nothing yet."""
-        self._hook = hook
+        self._calls = calls
         self._store = store
         self._identity = identity
         self._policy = policy
@@ -72,7 +72,7 @@ class ExecutionSubmitter:
         """The ARN of the one execution that this task instance should wait for.
 
         :param request: ``StartPipelineExecution``'s input without the token.
-        :raises AirflowFailException: if the earlier execution failed and must not, or cannot, be taken up again.
+        :raises PipelineExecutionFailedError: final, if the earlier execution failed and is not to be taken up again.
         """
         last = self._store.load()
         if last is None and not self._store.is_durable:
@@ -96,7 +96,7 @@ class ExecutionSubmitter:
     def _go_on(self, last: Submission, request: Mapping[str, Any]) -> str:
         arn = str(last.execution_arn)
         try:
-            report = self._hook.describe_report(arn)
+            report = self._calls.describe_report(arn)
         except PipelineNotFoundError:
             self._log.warning("The earlier execution %s is gone; starting another.", arn)
             return self._start(self._next(last, request))
@@ -107,7 +107,9 @@ class ExecutionSubmitter:
         if move is Move.ATTACH:
             return arn
         if move is Move.FAIL:
-            raise_final(f"{render_failure(report)}\nNot retried: on_retry='fail'.")
+            raise PipelineExecutionFailedError(
+                f"{render_failure(report)}\nNot retried: on_retry='fail'.", is_final=True
+            )
         if move is Move.AWAIT_STOP_AND_RESUME:
             report = self._await_end(report)
             if self._policy.verdict(report.status).value != "fail":
@@ -123,7 +125,7 @@ class ExecutionSubmitter:
         """Learn what came of a start call whose answer was lost, by repeating it; None if it started nothing."""
         self._log.info("An earlier attempt ended during its start call; repeating the call with the same token.")
         try:
-            arn = self._hook.start_execution(last.request, token=last.token)
+            arn = self._calls.start_execution(last.request, token=last.token)
         except PipelineUnavailableError:
             raise
         except PipelineApiError as error:
@@ -131,7 +133,7 @@ class ExecutionSubmitter:
             return None
         answered = last.with_arn(arn)
         is_same = last.request == dict(request)
-        if is_cleared(self._identity, last) and is_same and not self._hook.describe_execution(arn).is_terminal:
+        if is_cleared(self._identity, last) and is_same and not self._calls.describe_execution(arn).is_terminal:
             # The clear asked for a fresh start, and this is one nobody has waited for yet.
             answered = answered.with_generation(self._identity)
         self._store.save(answered)
@@ -140,7 +142,7 @@ class ExecutionSubmitter:
     def _start(self, submission: Submission) -> str:
         self._store.save(submission)
         try:
-            arn = self._hook.start_execution(submission.request, token=submission.token)
+            arn = self._calls.start_execution(submission.request, token=submission.token)
         except PipelineUnavailableError:
             raise
         except PipelineApiError:
@@ -152,8 +154,9 @@ class ExecutionSubmitter:
     def _resume(self, last: Submission, report: ExecutionReport, request: Mapping[str, Any]) -> str:
         arn = str(last.execution_arn)
         if not is_resumable(report):
-            raise_final(
-                f"{render_failure(report)}\nNot resumed: a Fail step ended it. on_retry='restart' starts another."
+            raise PipelineExecutionFailedError(
+                f"{render_failure(report)}\nNot resumed: a Fail step ended it. on_retry='restart' starts another.",
+                is_final=True,
             )
         if last.request != dict(request):
             self._log.warning(
@@ -163,19 +166,21 @@ class ExecutionSubmitter:
         self._store.save(resumed)
         token = make_token(resumed.resume_token, 0 if self._store.is_durable else self._identity.try_number)
         try:
-            self._hook.retry_execution(arn, token=token)
+            self._calls.retry_execution(arn, token=token)
         except (PipelineConflictError, PipelineRequestError) as error:
-            if not self._hook.describe_execution(arn).is_terminal:
+            if not self._calls.describe_execution(arn).is_terminal:
                 self._log.info("Somebody else has resumed %s already.", arn)
                 return arn
-            raise_final(f"{render_failure(report)}\nNot resumed: {error} on_retry='restart' starts another.", error)
+            raise PipelineExecutionFailedError(
+                f"{render_failure(report)}\nNot resumed: {error} on_retry='restart' starts another.", is_final=True
+            ) from error
         self._log.info("Resumed %s from its failed steps.", arn)
         self._await_begin(arn)
         return arn
 
     def _stop(self, arn: str) -> None:
         try:
-            self._hook.stop_execution(arn, token=make_stop_token(arn))
+            self._calls.stop_execution(arn, token=make_stop_token(arn))
         except PipelineApiError as error:
             self._log.warning("The task was cleared, but its earlier execution could not be stopped: %s", error)
 
@@ -183,13 +188,13 @@ class ExecutionSubmitter:
         deadline = time.monotonic() + _STOP_PATIENCE_SECONDS
         while not report.is_terminal and time.monotonic() < deadline:
             time.sleep(2)
-            report = self._hook.describe_report(report.arn)
+            report = self._calls.describe_report(report.arn)
         return report
 
     def _await_begin(self, arn: str) -> None:
         """Give the service time to show the execution as running, lest its old failure be taken for the new outcome."""
         deadline = time.monotonic() + _RESUME_PATIENCE_SECONDS
-        while self._hook.describe_execution(arn).is_terminal and time.monotonic() < deadline:
+        while self._calls.describe_execution(arn).is_terminal and time.monotonic() < deadline:
             time.sleep(0.5)
 
     def _next(self, last: Submission, request: Mapping[str, Any]) -> Submission:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseSensorOperator
 
-from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast, raise_final
+from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
 from airflow_sm_pipelines.client.wait_policy import Verdict, parse_event
-from airflow_sm_pipelines.exceptions import PipelineUnavailableError
+from airflow_sm_pipelines.exceptions import ArgumentError, PipelineExecutionFailedError, PipelineUnavailableError
 from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class SageMakerPipelinesSensor(SageMakerPipelinesOperator, BaseSensorOperator):
         :raises ValueError: naming the argument.
         """
 
+    @failing_fast()
     def execute(self, context: Context) -> Any:
         """Look once; go on looking, or defer, until there is an end."""
         from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
@@ -61,7 +62,7 @@ class SageMakerPipelinesSensor(SageMakerPipelinesOperator, BaseSensorOperator):
         try:
             self.check_arguments()
         except ValueError as error:
-            raise_final(str(error), error)
+            raise ArgumentError(str(error)) from error
         if not self._is_deferrable():
             return super().execute(context)
         try:
@@ -76,6 +77,7 @@ class SageMakerPipelinesSensor(SageMakerPipelinesOperator, BaseSensorOperator):
         self._defer((datetime.now(timezone.utc) + timedelta(seconds=self.timeout)).isoformat())
         return None
 
+    @failing_fast()
     def poke(self, context: Context) -> PokeReturnValue | None:  # type: ignore[override]
         """Look once; None means: not yet."""
         from airflow.sdk import PokeReturnValue
@@ -83,8 +85,7 @@ class SageMakerPipelinesSensor(SageMakerPipelinesOperator, BaseSensorOperator):
         if self._hook is None:
             self._hook = self.make_hook()
         try:
-            with failing_fast():
-                verdict, found, text = self.look(self._hook)
+            verdict, found, text = self.look(self._hook)
         except PipelineUnavailableError as error:
             self._hook = None  # its credentials may have expired
             self.log.warning("%s Looking again.", error)
@@ -101,7 +102,7 @@ class SageMakerPipelinesSensor(SageMakerPipelinesOperator, BaseSensorOperator):
             from airflow.providers.common.compat.sdk import AirflowSkipException
 
             raise AirflowSkipException(text)
-        return raise_final(text)
+        raise PipelineExecutionFailedError(text, is_final=True)
 
     def execute_complete(
         self, context: Context, event: dict[str, Any] | None = None, deadline: str | None = None

@@ -12,6 +12,9 @@ from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
 from airflow_sm_pipelines.client.api_errors import parse_error_class
 
 FINAL = {
+    "ArgumentError",
+    "PriceError",
+    "PromotionError",
     "DefinitionError",
     "ParameterError",
     "PolicyError",

@@ -13,6 +13,7 @@ import boto3
 import pytest
 
 from airflow_sm_pipelines.client.costs import CostCalls
+from airflow_sm_pipelines.client.session_calls import SessionCalls
 from airflow_sm_pipelines.exceptions import PipelineNotFoundError, PriceError
 
 if TYPE_CHECKING:
@@ -56,13 +57,8 @@ class Services:
         thread.start()
         session = boto3.Session(aws_access_key_id="a", aws_secret_access_key="b", region_name="eu-west-1")
 
-        def client_of(service: str, *, region_name: str | None = None) -> Any:
-            return session.client(
-                service, region_name=region_name, endpoint_url=f"http://127.0.0.1:{server.server_port}"
-            )
-
         try:
-            yield CostCalls(client_of, "eu-west-1")
+            yield CostCalls(SessionCalls(session, endpoint_url=f"http://127.0.0.1:{server.server_port}"))
         finally:
             server.shutdown()
             server.server_close()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_sm_pipelines.client.calls import DeployedPipeline, PipelineVersion
 from airflow_sm_pipelines.definition import parse_definition
 from airflow_sm_pipelines.deployment.changes import (
     AliasMove,
@@ -22,7 +23,7 @@ from airflow_sm_pipelines.deployment.provenance import Provenance
 from airflow_sm_pipelines.deployment.source import SourceKind, parse_source, resolve_path
 from airflow_sm_pipelines.deployment.target import DeployOptions
 from airflow_sm_pipelines.exceptions import DefinitionError, PipelineApiError
-from airflow_sm_pipelines.hooks.pipelines import DeployedPipeline, PipelineVersion, SageMakerPipelinesHook
+from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
 from tests.airflow_fakes import DEFINITION, Fault, Refusal, aws_environment
 
 if TYPE_CHECKING:

@@ -22,7 +22,8 @@ from airflow_sm_pipelines import (
     SageMakerRollBackPipelineOperator,
 )
 from airflow_sm_pipelines.cli.command import main
-from airflow_sm_pipelines.client.calls import ClientCalls, PipelineSummary
+from airflow_sm_pipelines.client.calls import PipelineSummary
+from airflow_sm_pipelines.client.session_calls import SessionCalls
 from airflow_sm_pipelines.deployment.lifecycle import diff_versions, plan_prune, promote, roll_back
 from airflow_sm_pipelines.exceptions import PipelineConflictError, PipelineNotFoundError, PromotionError
 from airflow_sm_pipelines.server import serve
@@ -50,7 +51,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def calls(url: str, monkeypatch: pytest.MonkeyPatch) -> ClientCalls:
+def calls(url: str, monkeypatch: pytest.MonkeyPatch) -> SessionCalls:
     """Calls on the endpoint; this process's boto3 talks to it too."""
     variables = {
         "ENDPOINT_URL": url,
@@ -60,11 +61,11 @@ def calls(url: str, monkeypatch: pytest.MonkeyPatch) -> ClientCalls:
     }
     for name, value in variables.items():
         monkeypatch.setenv(f"AWS_{name}", value)
-    return ClientCalls(boto3.Session().client("sagemaker"))
+    return SessionCalls(boto3.Session())
 
 
 @pytest.fixture
-def gate(calls: ClientCalls, repository: Path, request: pytest.FixtureRequest) -> str:
+def gate(calls: SessionCalls, repository: Path, request: pytest.FixtureRequest) -> str:
     """A pipeline of two versions that succeeded and a third that failed; version 1 has the alias ``prod``."""
     name = request.node.name.replace("_", "-").split("[")[0][:60]
     calls.create_pipeline(name, RoleArn=ROLE, PipelineDefinition=definition(repository, 0.9))
@@ -80,11 +81,11 @@ def gate(calls: ClientCalls, repository: Path, request: pytest.FixtureRequest) -
     return name
 
 
-def aliases(calls: ClientCalls, name: str) -> dict[str, int]:
+def aliases(calls: SessionCalls, name: str) -> dict[str, int]:
     return {alias: version.id for version in calls.list_versions(name) for alias in version.aliases}
 
 
-def test_a_promotion_remembers_where_the_alias_was_and_a_rollback_goes_there(calls: ClientCalls, gate: str) -> None:
+def test_a_promotion_remembers_where_the_alias_was_and_a_rollback_goes_there(calls: SessionCalls, gate: str) -> None:
     assert aliases(calls, gate) == {"prod": 1}
     moved = promote(calls, gate, version=2, alias="prod", log=LOG)
     assert (moved.previous_version_id, moved.version_id, moved.is_moved) == (1, 2, True)
@@ -97,7 +98,7 @@ def test_a_promotion_remembers_where_the_alias_was_and_a_rollback_goes_there(cal
     assert promote(calls, gate, version="prod", alias="live", log=LOG).version_id == 2
 
 
-def test_a_version_that_has_not_proven_itself_is_not_promoted(calls: ClientCalls, gate: str, repository: Path) -> None:
+def test_a_version_that_has_not_proven_itself_is_not_promoted(calls: SessionCalls, gate: str, repository: Path) -> None:
     with pytest.raises(PromotionError, match=r"last execution .* is Failed"):
         promote(calls, gate, version=3, alias="prod", log=LOG)
     calls.update_pipeline(gate, PipelineDefinition=definition(repository, 0.7))
@@ -111,7 +112,7 @@ def test_a_version_that_has_not_proven_itself_is_not_promoted(calls: ClientCalls
     assert promote(calls, gate, version=4, alias="prod", is_success_required=False, log=LOG).is_moved
 
 
-def test_a_promotion_that_breaks_off_is_undone(calls: ClientCalls, gate: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_promotion_that_breaks_off_is_undone(calls: SessionCalls, gate: str, monkeypatch: pytest.MonkeyPatch) -> None:
     update = calls.update_version_aliases
 
     def refuse(arn: str, version: int, *, add: Any = (), remove: Any = ()) -> None:
@@ -126,7 +127,7 @@ def test_a_promotion_that_breaks_off_is_undone(calls: ClientCalls, gate: str, mo
 
 
 def test_the_operators_and_the_command_do_the_same(
-    calls: ClientCalls, gate: str, capsys: pytest.CaptureFixture[str]
+    calls: SessionCalls, gate: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     common: dict[str, Any] = {"aws_conn_id": None, "pipeline_name": gate}
     promoting = SageMakerPromotePipelineOperator(task_id="a", version="2", alias="prod", **common)
@@ -154,7 +155,7 @@ def test_the_operators_and_the_command_do_the_same(
 
 
 def test_only_old_pipelines_with_a_timestamp_are_pruned(
-    calls: ClientCalls, repository: Path, capsys: pytest.CaptureFixture[str]
+    calls: SessionCalls, repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     names = [f"daily-2026-11-{day:02d}-04-15-00" for day in (1, 2, 3)]
     for name in (*names, "daily", "daily-report-2026-11-01-04-15-00", "daily-new"):

@@ -141,24 +141,22 @@ def test_a_retry_restarts_a_failed_execution_when_told_so(ready: FakeSageMaker) 
 
 
 def test_a_retry_of_what_must_fail_names_the_steps(ready: FakeSageMaker) -> None:
-    from airflow.providers.common.compat.sdk import AirflowFailException
-
     state = State()
     arn = submit(state, FIRST)
     ready.executions[arn].statuses, ready.executions[arn].steps = ["Failed"], FAILED_STEPS
-    with pytest.raises(AirflowFailException, match=r"Step 'Evaluate'.*exit code 3"):
+    with pytest.raises(exceptions.PipelineExecutionFailedError, match=r"Step 'Evaluate'.*exit code 3") as failure:
         submit(state, RETRY, on_retry="fail")
+    assert failure.value.is_final
 
 
 def test_what_a_fail_step_ended_is_not_resumed(ready: FakeSageMaker) -> None:
-    from airflow.providers.common.compat.sdk import AirflowFailException
-
     state = State()
     arn = submit(state, FIRST)
     step = {"StepName": "TooHigh", "StepStatus": "Failed", "Metadata": {"Fail": {"ErrorMessage": "no"}}}
     ready.executions[arn].statuses, ready.executions[arn].steps = ["Failed"], [step]
-    with pytest.raises(AirflowFailException, match="on_retry='restart' starts another"):
+    with pytest.raises(exceptions.PipelineExecutionFailedError, match="on_retry='restart' starts another") as failure:
         submit(state, RETRY)
+    assert failure.value.is_final
     assert not ready.executions[arn].retries
 
 
