@@ -1,4 +1,4 @@
-"""Keeps AWS calls at the given endpoint, records uploads, and refuses what would start work."""
+"""Keeps AWS calls at the given endpoint, records uploads, and refuses calls that would start a job."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import importlib
 import os
 import sys
 from typing import Any
+from urllib.parse import urlsplit
 
 from .errors import StartedJobError
 
@@ -31,7 +32,11 @@ _LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
 class AwsCalls:
-    """Watches botocore in this process: keeps clients at the configured endpoint, records uploads, refuses jobs."""
+    """Watches botocore in this process.
+
+    :param refuses_jobs: whether a call that starts a job raises :class:`StartedJobError`.
+    :ivar uploads: every object that was written to S3: ``{"uri": ..., "etag": ...}``.
+    """
 
     def __init__(self, *, refuses_jobs: bool = True) -> None:
         self.uploads: list[dict[str, str]] = []
@@ -42,7 +47,7 @@ class AwsCalls:
         @functools.wraps(create_client)
         def create_client_here(botocore_session: Any, service_name: str, *args: Any, **kwargs: Any) -> Any:
             if _configured_endpoint(service_name) and _is_aws_url(kwargs.get("endpoint_url")):
-                # The SDKs name STS's public address, which would pass AWS_ENDPOINT_URL by.
+                # The SDKs give STS its public address, which would go before AWS_ENDPOINT_URL.
                 kwargs["endpoint_url"] = None
             return create_client(botocore_session, service_name, *args, **kwargs)
 
@@ -72,7 +77,7 @@ def _configured_endpoint(service: str) -> str | None:
 
 
 def _is_aws_url(url: str | None) -> bool:
-    return url is not None and _is_aws_host(url.split("://")[-1].split("/")[0].split(":")[0])
+    return url is not None and _is_aws_host(urlsplit(url).hostname or "")
 
 
 def _is_aws_host(host: str) -> bool:
@@ -81,7 +86,7 @@ def _is_aws_host(host: str) -> bool:
 
 @functools.lru_cache(maxsize=1)
 def _aws_domains() -> tuple[str, ...]:
-    """Give the domains of every AWS partition, as botocore's endpoint data has them."""
+    """The domains of every AWS partition, from botocore's endpoint data."""
     endpoints = importlib.import_module("botocore.session").get_session().get_data("endpoints")
     found = set()
     for partition in endpoints["partitions"]:
@@ -91,19 +96,18 @@ def _aws_domains() -> tuple[str, ...]:
 
 
 def is_loopback() -> bool:
-    """Say whether AWS is an endpoint of this machine."""
-    endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
-    return endpoint.split("://")[-1].split("/")[0].rsplit(":", 1)[0].strip("[]") in _LOOPBACK_HOSTS
+    """Whether AWS is an endpoint on this machine; the same rule as ``airflow_sm_pipelines.loopback``."""
+    return urlsplit(os.environ.get("AWS_ENDPOINT_URL", "")).hostname in _LOOPBACK_HOSTS
 
 
 def guard_network() -> None:
-    """Refuse every connection to the SDK's telemetry and, where AWS is a loopback endpoint, to the real AWS."""
+    """Refuse connections to the SDK's telemetry and, if AWS is an endpoint on this machine, to the real AWS."""
     endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
     is_local = is_loopback()
-    with contextlib.suppress(ImportError):  # without botocore there is no SDK, which is said later
-        _aws_domains()  # not from within the hook below
+    with contextlib.suppress(ImportError):  # without botocore there is no SDK, and load_sdk() says so
+        _aws_domains()  # now, because the hook below must not import anything
     if is_local:
-        # Nothing on loopback comes back after a pause of seconds.
+        # A local endpoint that does not answer will not answer a few seconds later either.
         os.environ.setdefault("AWS_MAX_ATTEMPTS", "2")
 
     def refuse(event: str, arguments: tuple[Any, ...]) -> None:

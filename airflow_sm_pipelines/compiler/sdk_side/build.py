@@ -1,4 +1,4 @@
-"""Loads the script, calls its function with the arguments it asks for, and takes the pipeline's definition."""
+"""Loads the script, calls its function with the arguments that it asks for, and reads the pipeline's definition."""
 
 from __future__ import annotations
 
@@ -29,9 +29,11 @@ _REGION_NAMES = ("region", "region_name", "aws_region")
 
 
 def build(request: dict[str, Any], sdk: Sdk, aws: AwsCalls) -> dict[str, Any]:
-    """Give what the answer says of a pipeline that was built.
+    """Build the pipeline.
 
-    :raises BuildError: the script has no such function, or the function gives no pipeline.
+    :param request: the worker's request.
+    :return: the answer's part about the pipeline: its name, definition, tags, uploads and so on.
+    :raises BuildError: the script has no such function, or the function returns no pipeline.
     """
     patches = SdkPatches(request["name_seed"])
     patches.install()
@@ -39,7 +41,7 @@ def build(request: dict[str, Any], sdk: Sdk, aws: AwsCalls) -> dict[str, Any]:
         refuse_docker(sdk)
         LocalMode(sdk).install()
     module = _load_script(Path(request["script"]))
-    patches.install()  # once more, for what the script imported
+    patches.install()  # again, for the SDK modules that the script imported
     function = _find_function(module, request["function"], request["script"])
     arguments = _Arguments(request, sdk)
     positional, keywords = arguments.bind(function)
@@ -47,21 +49,21 @@ def build(request: dict[str, Any], sdk: Sdk, aws: AwsCalls) -> dict[str, Any]:
     if not isinstance(result, sdk.pipeline_class):
         raise BuildError(
             "no_pipeline",
-            f"{request['function']}() returned {_describe(result)}, not a SageMaker SDK Pipeline "
+            f"{request['function']}() returned {_describe_type(result)}, not a SageMaker SDK Pipeline "
             f"({sdk.pipeline_class.__module__}.{sdk.pipeline_class.__name__}).",
         )
     definition = result.definition()
     return {
         "name": result.name,
         "definition_text": definition,
-        **_extras(result),
+        **_read_settings(result),
         "sdk_version": sdk.version,
         "uploads": aws.uploads,
     }
 
 
-def _extras(pipeline: Any) -> dict[str, Any]:
-    """Give what a deployment takes beside the definition, where the script has set it on the pipeline."""
+def _read_settings(pipeline: Any) -> dict[str, Any]:
+    """The settings for the deployment that the script has set on the pipeline."""
     parallelism = getattr(pipeline, "parallelism_config", None)
     if parallelism is not None and not isinstance(parallelism, dict):  # the SDK's ParallelismConfiguration
         parallelism = {"MaxParallelExecutionSteps": parallelism.max_parallel_execution_steps}
@@ -72,18 +74,18 @@ def _extras(pipeline: Any) -> dict[str, Any]:
     }
 
 
-def _describe(value: object) -> str:
+def _describe_type(value: object) -> str:
     return "nothing (None): does it end with `return pipeline`?" if value is None else f"a {type(value).__name__}"
 
 
 def _load_script(script: Path) -> Any:
-    # Under its own name, as `import` would do it: dataclasses and pickle look a module up in sys.modules.
+    # In sys.modules under its own name, as after an import: dataclasses and pickle look there.
     spec = importlib.util.spec_from_file_location(script.stem, script)
     if spec is None or spec.loader is None:
         raise BuildError("script_error", f"{script} is not a Python file.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[script.stem] = module
-    # @step sends functions as pickles: the remote side cannot import the script, so they travel by value.
+    # @step sends functions as pickles. The remote side cannot import the script, so they are pickled by value.
     with contextlib.suppress(ImportError, AttributeError):
         importlib.import_module("cloudpickle").register_pickle_by_value(module)
     spec.loader.exec_module(module)
@@ -106,7 +108,7 @@ def _find_function(module: Any, name: str, script: str) -> Any:
 
 
 class _Arguments:
-    """What the request offers, passed by the names the function asks for; the operator's config goes first."""
+    """The values that the function may ask for by name; those of ``config`` come first."""
 
     def __init__(self, request: dict[str, Any], sdk: Sdk) -> None:
         self._request = request
@@ -120,7 +122,7 @@ class _Arguments:
         )
 
     def _is_for_local_mode(self) -> bool:
-        """Say whether the steps are for local mode: the script or its config says so, and AWS is on this machine."""
+        """Whether the steps are for local mode: the script or its config names it, and AWS is on this machine."""
         if not is_loopback():
             return False
         text = Path(self._request["script"]).read_text(encoding="utf-8")
@@ -129,7 +131,10 @@ class _Arguments:
         )
 
     def bind(self, function: Any) -> tuple[list[Any], dict[str, Any]]:
-        """Give the arguments for the function, or say what is missing and what it does not know."""
+        """The positional and keyword arguments for the function.
+
+        :raises BuildError: one is missing, or ``config`` has one that the function does not take.
+        """
         parameters = inspect.signature(function).parameters
         positional: list[Any] = []
         keywords: dict[str, Any] = {}
@@ -180,7 +185,7 @@ class _Arguments:
         for name in unused:
             close = difflib.get_close_matches(name, list(parameters), n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
-            findings.append(f"It takes no argument {name!r}, which stands in `config`.{hint}")
+            findings.append(f"It takes no argument {name!r}, which is in `config`.{hint}")
         for name in missing:
             where = "role_arn" if name in _ROLE_NAMES else name
             known = name in (*_ROLE_NAMES, *_REGION_NAMES, "pipeline_name")
@@ -191,7 +196,7 @@ class _Arguments:
 
 
 def keep_folder_clean(folder: Path) -> None:
-    """Write no bytecode into the user's folder: the SDK would pack it, and digest it, with the step code."""
+    """Write no bytecode into the user's folder: the SDK would include it in the step code and its digest."""
     loader: Any = importlib.machinery.SourceFileLoader
     write, prefix = loader.set_data, str(folder) + os.sep
 

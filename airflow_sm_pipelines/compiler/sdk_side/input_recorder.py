@@ -1,4 +1,4 @@
-"""Notes what the build reads besides the script's folder: a change of it makes a kept result stale."""
+"""Records what the build reads besides the script's folder. A kept build is used only while that is unchanged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ _PACKAGES = frozenset({"site-packages", "dist-packages"})
 
 
 class FileRecorder:
-    """Notes the files outside the script's folder that the build reads: a change of one makes a kept result stale."""
+    """Records the user's files outside the script's folder that the build reads.
+
+    :param folder: the script's folder.
+    """
 
     def __init__(self, folder: Path) -> None:
         prefixes = {sys.prefix, sys.base_prefix, *sysconfig.get_paths().values()}
@@ -33,22 +36,26 @@ class FileRecorder:
             self._seen.add(os.path.abspath(arguments[0]))  # noqa: PTH100 - cheap: this runs for every open()
 
     def digests(self) -> dict[str, str]:
-        """Give the digest of each file that was read and lies where the user's files lie."""
+        """The digest of each of the user's files that was read, by its path. Stops the recording."""
         self._is_on = False
-        # A module may have been read from bytecode, which does not change before the next import: its source counts.
+        # A module may have been read from bytecode, which changes only at its next import. So its source counts.
         sources = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
         found = {}
         for name in sorted(self._seen | {source for source in sources if isinstance(source, str)}):
             path = Path(os.path.realpath(name))
             is_users = not str(path).startswith(self._ignored) and not _PACKAGES.intersection(path.parts)
-            # What changed since the start, the build itself wrote.
+            # A file that changed after the start was written by the build itself.
             if is_users and path.suffix != ".pyc" and path.is_file() and path.stat().st_ctime < self._start:
                 found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
         return found
 
 
 def record_variables(folders: list[Path]) -> dict[str, str | None]:
-    """Note the environment variables that the user's own code reads, with digests of their values, as it runs."""
+    """Record the environment variables that the user's code reads.
+
+    :param folders: of the user's code.
+    :return: the digest of each variable's value by its name, None for an unset one; it fills while the script runs.
+    """
     read: dict[str, str | None] = {}
     prefixes = tuple(str(folder) + os.sep for folder in folders)
     # Where os.getenv() and os.environ.get() are defined; "<frozen" from Python 3.11 on.

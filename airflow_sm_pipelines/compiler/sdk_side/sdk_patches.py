@@ -1,4 +1,4 @@
-"""Gives unchanged code the same names on every build, and keeps the SDK from sending telemetry."""
+"""Changes the SDK in this process: unchanged code gets the same names at every build, and no telemetry is sent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-# Where the SDKs define what is replaced; loaded first, so that later imports of it get ours.
+# The modules that define the replaced functions. They are loaded first, so that later imports get the replacements.
 _HOMES = (
     "sagemaker.utils",
     "sagemaker.telemetry.telemetry_logging",
@@ -26,13 +26,15 @@ _HOMES = (
 
 
 class SdkPatches:
-    """What the SDK must do otherwise here: send no telemetry, and give unchanged code the same names each time.
+    """Replaces functions of the SDK: they send no telemetry, and give unchanged code the same names each time.
 
-    The SDK stamps S3 keys and job names with the time, so that each compile would be a change. Here the stamps come
-    from the request's seed and count up: they stay apart within one build, and between builds of different content.
+    The SDK puts the time into S3 keys and job names, so every compile would look like a change. Here the times come
+    from the request's seed and count up. They differ within one build, and between builds of different content.
 
-    Telemetry has a setting of its own, TelemetryOptOut in a defaults file. With any defaults file the SDK (2.257, 3.27)
-    validates the whole of it for every value it looks up, which makes a build three times as long.
+    The SDK has a setting against telemetry, TelemetryOptOut in a defaults file. But with any defaults file the SDK
+    (2.257, 3.27) validates the whole file for every value that it looks up, and a build takes three times as long.
+
+    :param seed: equal for builds of the same content.
     """
 
     def __init__(self, seed: str) -> None:
@@ -47,7 +49,7 @@ class SdkPatches:
             "unique_name_from_base_uuid4": self._unique_name,
             "_get_unique_name": self._unique_name,
             "_hash_dir": _hash_dir,
-            **_SILENCE,
+            **_NO_TELEMETRY,
         }
 
     def install(self) -> None:
@@ -72,7 +74,8 @@ class SdkPatches:
     def _mkstemp(
         suffix: str | None = None, prefix: str | None = None, dir: str | None = None, text: bool = False
     ) -> tuple[int, str]:
-        """Make a temporary file; an @step's requirements, whose name v2 writes into the definition, under one name."""
+        """Make a temporary file. Version 2 writes the name of an @step's requirements file into the definition, so that
+        file always has the same name."""
         if prefix != "sagemaker_requirements_":
             made: tuple[int, str] = _mkstemp(suffix, prefix, dir, text)
             return made
@@ -88,13 +91,13 @@ _mkstemp: Any = tempfile.mkstemp
 
 
 def silence_telemetry() -> None:
-    """Let the SDK send no telemetry, and change nothing else."""
-    _replace(_SILENCE)
+    """Keep the SDK from sending telemetry, and change nothing else."""
+    _replace(_NO_TELEMETRY)
 
 
 def _replace(replacements: dict[str, Any]) -> None:
     for home in _HOMES:
-        with contextlib.suppress(ImportError):  # it is the other SDK generation's
+        with contextlib.suppress(ImportError):  # the module belongs to the other SDK generation
             importlib.import_module(home)
     for name, module in list(sys.modules.items()):
         if name.split(".")[0] == "sagemaker":
@@ -104,10 +107,10 @@ def _replace(replacements: dict[str, Any]) -> None:
 
 
 def _send_nothing(*args: object, **kwargs: object) -> None:
-    """Stand in for the SDK's telemetry."""
+    """Replaces the SDK's telemetry."""
 
 
-_SILENCE: dict[str, Any] = {
+_NO_TELEMETRY: dict[str, Any] = {
     "_send_telemetry": _send_nothing,
     "_send_telemetry_request": _send_nothing,
     "_emit_failure_telemetry": _send_nothing,
@@ -115,7 +118,7 @@ _SILENCE: dict[str, Any] = {
 
 
 def _hash_dir(directory: Any, digest: Any) -> Any:
-    """Digest a folder of step code as the SDK does, but for compiled Python, which comes and goes."""
+    """Digest a folder of step code as the SDK does, but without compiled Python, which comes and goes."""
     for path in sorted(Path(directory).iterdir()):
         if path.name != "__pycache__":
             digest.update(path.name.encode())
