@@ -15,11 +15,11 @@ from airflow_sm_pipelines.cost import (
     PriceTable,
     estimate_cost,
     explain_billed,
+    find_price_list_region,
     make_cost_request,
     make_price_request,
     parse_job_use,
     parse_price_list,
-    price_list_region,
     sum_costs,
 )
 from airflow_sm_pipelines.exceptions import PipelineApiError, PriceError
@@ -86,7 +86,7 @@ class CostCalls:
         :raises PriceError: if it cannot be asked.
         """
         products: list[str] = []
-        client = self._calls.client_of("pricing", region_name=price_list_region(self._calls.conn_region_name))
+        client = self._calls.client_of("pricing", region_name=find_price_list_region(self._calls.conn_region_name))
         try:
             for instance_type in sorted(instance_types):
                 request = make_price_request(instance_type, region=self._calls.conn_region_name)
