@@ -9,7 +9,7 @@ from airflow_sm_pipelines.definition.expressions import iter_candidates
 from airflow_sm_pipelines.migrate.dag_plan.pipelines import PipelinePlan, plan_pipeline
 from airflow_sm_pipelines.migrate.dag_plan.results import Results
 from airflow_sm_pipelines.migrate.dag_plan.steps_after_choice import move_steps_into_branches
-from airflow_sm_pipelines.migrate.dag_plan.units import BranchUnit, PipelineUnit, TaskUnit, iter_units, split_into_units
+from airflow_sm_pipelines.migrate.dag_plan.units import ChoiceUnit, PipelineUnit, TaskUnit, iter_units, split_into_units
 from airflow_sm_pipelines.migrate.names import ClaimedNames, clean_name
 from airflow_sm_pipelines.migrate.references import find_own_values
 from airflow_sm_pipelines.migrate.report import Outcome, Reason
@@ -130,7 +130,7 @@ def _iter_copy_notes(copies: Mapping[str, str]) -> Iterator[Note]:
 
 def _iter_unit_notes(units: Sequence[Unit]) -> Iterator[Note]:
     for unit in units:
-        if isinstance(unit, BranchUnit):
+        if isinstance(unit, ChoiceUnit):
             text = "Airflow makes this choice: in its branches or after it is work that a pipeline cannot do."
             yield Note(unit.name, Reason("PLAN-BRANCH-001", text), Outcome.AIRFLOW)
         elif isinstance(unit, PipelineUnit) and unit.loop is not None:

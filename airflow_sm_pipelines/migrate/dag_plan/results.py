@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.migrate.dag_plan.units import BranchUnit, PipelineUnit, iter_units
+from airflow_sm_pipelines.migrate.dag_plan.units import ChoiceUnit, PipelineUnit, iter_units
 from airflow_sm_pipelines.migrate.names import find_free_name
 from airflow_sm_pipelines.migrate.references import (
     find_json_path,
@@ -50,15 +50,15 @@ class Results:
                 self._outputs[unit.name] = {}
                 for node in iter_nodes(unit.nodes):
                     self._owner[node.name] = unit
-            elif not isinstance(unit, BranchUnit):
+            elif not isinstance(unit, ChoiceUnit):
                 self._owner[unit.node.name] = unit
         self._note_branches(units, ())
 
     def _note_branches(self, units: Sequence[Unit], ways: tuple[tuple[str, int], ...]) -> None:
         for unit in units:
             self._branches[unit.name] = ways
-            if isinstance(unit, BranchUnit):
-                for index, (_, inner) in enumerate(unit.ways):
+            if isinstance(unit, ChoiceUnit):
+                for index, (_, inner) in enumerate(unit.branches):
                     self._note_branches(inner, (*ways, (unit.name, index)))
 
     def find(self, expression: JsonObject, *, reader: str) -> Result | None:

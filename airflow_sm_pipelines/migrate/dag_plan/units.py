@@ -66,7 +66,7 @@ class TaskUnit:
 
 
 @dataclass(frozen=True, slots=True)
-class BranchUnit:
+class ChoiceUnit:
     """A choice that Airflow makes.
 
     :param ways: for each branch, its conditions and its units.
@@ -74,11 +74,11 @@ class BranchUnit:
 
     name: str
     node: ChoiceNode
-    ways: tuple[tuple[tuple[JsonObject, ...], tuple[Unit, ...]], ...]
+    branches: tuple[tuple[tuple[JsonObject, ...], tuple[Unit, ...]], ...]
     upstream: tuple[Upstream, ...]
 
 
-Unit: TypeAlias = PipelineUnit | TaskUnit | BranchUnit
+Unit: TypeAlias = PipelineUnit | TaskUnit | ChoiceUnit
 
 
 def split_into_units(nodes: tuple[Node, ...]) -> tuple[Unit, ...]:
@@ -161,7 +161,7 @@ def _make_unit(name: str, group: tuple[Node, ...], in_pipeline: set[str], upstre
         return PipelineUnit(name, group, upstream)
     if isinstance(first, ChoiceNode):
         ways = tuple((branch.conditions, split_into_units(branch.nodes)) for branch in first.branches)
-        return BranchUnit(name, first, ways, upstream)
+        return ChoiceUnit(name, first, ways, upstream)
     if isinstance(first, LoopNode):
         if all(map(is_steps_only, first.nodes)):
             return PipelineUnit(name, first.nodes, upstream, loop=first)
@@ -186,7 +186,7 @@ def iter_units(units: Sequence[Unit]) -> list[Unit]:
     found: list[Unit] = []
     for unit in units:
         found.append(unit)
-        if isinstance(unit, BranchUnit):
-            for _, inner in unit.ways:
+        if isinstance(unit, ChoiceUnit):
+            for _, inner in unit.branches:
                 found.extend(iter_units(inner))
     return found

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from airflow_sm_pipelines.definition import MISSING
 from airflow_sm_pipelines.definition.parameters import SCHEMA_TYPES
-from airflow_sm_pipelines.migrate.dag_plan.units import BranchUnit, PipelineUnit, TaskUnit, Unit, Upstream, iter_units
+from airflow_sm_pipelines.migrate.dag_plan.units import ChoiceUnit, PipelineUnit, TaskUnit, Unit, Upstream, iter_units
 from airflow_sm_pipelines.migrate.files.airflow_expressions import AirflowValues, BranchConditions
 from airflow_sm_pipelines.migrate.files.python_text import (
     INDENT,
@@ -265,7 +265,7 @@ class _DagWriter:
 
     # --- units ------------------------------------------------------------------------------------------------------
 
-    def _write_unit(self, unit: Unit, branch: BranchUnit | None) -> None:
+    def _write_unit(self, unit: Unit, branch: ChoiceUnit | None) -> None:
         """Write a unit and the units inside it.
 
         :param branch: the choice that has the unit in one of its branches; None outside a choice.
@@ -273,7 +273,7 @@ class _DagWriter:
         rule = self._find_trigger_rule(unit.upstream)
         if isinstance(unit, PipelineUnit):
             self._write_pipeline(unit, rule)
-        elif isinstance(unit, BranchUnit):
+        elif isinstance(unit, ChoiceUnit):
             self._write_branch(unit, rule)
         else:
             self._write_task(unit, rule)
@@ -282,8 +282,8 @@ class _DagWriter:
             before = [self._ids[branch.name].variable]
         ids = self._ids[unit.name]
         self._write_order(list(dict.fromkeys(before)), ids.first_variable, ids.variable)
-        if isinstance(unit, BranchUnit):
-            for _, inner in unit.ways:
+        if isinstance(unit, ChoiceUnit):
+            for _, inner in unit.branches:
                 for one in inner:
                     self._write_unit(one, unit)
 
@@ -291,15 +291,15 @@ class _DagWriter:
         triggers = [one.trigger for one in upstream if one.trigger != "Completed"]
         if triggers:
             return _RULES[triggers[0]]
-        return _RULE_AFTER_CHOICE if any(isinstance(self._units[one.unit], BranchUnit) for one in upstream) else ""
+        return _RULE_AFTER_CHOICE if any(isinstance(self._units[one.unit], ChoiceUnit) for one in upstream) else ""
 
     def _find_last_variables(self, name: str) -> list[str]:
         """The Python names of a unit's last tasks."""
         unit = self._units[name]
-        if not isinstance(unit, BranchUnit):
+        if not isinstance(unit, ChoiceUnit):
             return [self._ids[name].variable]
         lasts = []
-        for _, inner in unit.ways:
+        for _, inner in unit.branches:
             waited_for = {upstream.unit for one in inner for upstream in one.upstream}
             for one in inner:
                 if one.name not in waited_for:
@@ -423,17 +423,17 @@ class _DagWriter:
 
     # --- choices ----------------------------------------------------------------------------------------------------
 
-    def _write_branch(self, unit: BranchUnit, rule: str) -> None:
+    def _write_branch(self, unit: ChoiceUnit, rule: str) -> None:
         self._body.imports.add("task")
         ids, values, tests = self._ids[unit.name], self._make_values(unit), BranchConditions()
         lines = []
-        for conditions, inner in unit.ways:
+        for conditions, inner in unit.branches:
             chosen: Value = list(self._find_first_ids(inner)) if inner else list(self._find_ids_after(unit))
             test = tests.render(conditions) if conditions else ""
             if test:
                 lines.append(f"    if {test}:")
             lines.append(f"{'        ' if test else '    '}return {render_value(chosen, depth=3, before=7)}")
-        if unit.ways[-1][0]:
+        if unit.branches[-1][0]:
             lines.append("    return []")
         function = self._names.claim(f"choose_{ids.variable}")
         options: list[tuple[str, Value]] = [("task_id", ids.first)]
@@ -449,7 +449,7 @@ class _DagWriter:
         given = [(name, values.render(value)) for name, value in tests.arguments.items()]
         self._write_assignment(ids.variable, function, given)
 
-    def _find_ids_after(self, unit: BranchUnit) -> list[str]:
+    def _find_ids_after(self, unit: ChoiceUnit) -> list[str]:
         """The ids of the first tasks after a choice."""
         return [
             self._ids[one.name].first

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_sm_pipelines.migrate import LoopNode
-from airflow_sm_pipelines.migrate.dag_plan.units import BranchUnit, PipelineUnit, split_into_units
+from airflow_sm_pipelines.migrate.dag_plan.units import ChoiceUnit, PipelineUnit, split_into_units
 from tests.migrate.workflows import after, call, choice, fail, get, score_of, step
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ def shape(units: tuple[Unit, ...]) -> list[Any]:
     for unit in units:
         if isinstance(unit, PipelineUnit):
             found.append([node.name for node in unit.nodes])
-        elif isinstance(unit, BranchUnit):
-            found.append({unit.name: [shape(inner) for _, inner in unit.ways]})
+        elif isinstance(unit, ChoiceUnit):
+            found.append({unit.name: [shape(inner) for _, inner in unit.branches]})
         else:
             found.append(unit.name)
     return found
