@@ -17,7 +17,6 @@ from airflow_sm_pipelines.compiler.build_cache import (
     folder_digest,
     json_digest,
 )
-from airflow_sm_pipelines.compiler.child_environment import plan_child_environment
 from airflow_sm_pipelines.compiler.interpreter import find_interpreter
 from airflow_sm_pipelines.compiler.script import parse_metadata, parse_reference, read_script
 from airflow_sm_pipelines.environments import default_cache_dir
@@ -35,10 +34,18 @@ from airflow_sm_pipelines.processes import run_child
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from airflow_sm_pipelines.compiler.interpreter import ScriptInterpreter
+    from airflow_sm_pipelines.compiler.script import ScriptReference
     from airflow_sm_pipelines.definition.json_value import JsonObject
 
 _PROTOCOL = 1
 _WORKER = Path(__file__).with_name("worker.py")
+
+_WITHHELD_PREFIXES = ("AWS_", "AIRFLOW_", "_AIRFLOW_")
+"""``AWS_*`` may be of another account than the script's; ``AIRFLOW_*`` holds connections and keys of the deployment."""
+
+_WITHHELD = frozenset({"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "CONDA_PREFIX"})
+"""They would change what the child's interpreter imports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,49 +124,126 @@ def compile_pipeline(
         "pipeline_name": pipeline_name,
         "default_bucket": default_bucket,
     }
-    key = json_digest(
-        {
-            "content": content,
-            "path": str(script),
-            "working_folder": None if working_folder is None else str(working_folder),
-            "interpreter": python.identity,
-            "worker": [file_digest(_WORKER), folder_digest(_WORKER.with_name("sdk_side"))],
-            "account": _identify_account(role_arn, aws_environment),
+    build = _Build(target, script, source, python, content, env, working_folder, log)
+    key = build.make_key(_identify_account(role_arn, aws_environment))
+    return build.run(BuildCache(cache_dir / "definitions"), key, region=region, timeout_seconds=timeout_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Build:
+    """One build of one script.
+
+    :param content: what the definition depends on, but for what the script itself reads.
+    :param env: the worker's environment variables.
+    """
+
+    target: ScriptReference
+    script: Path
+    source: str
+    python: ScriptInterpreter
+    content: JsonObject
+    env: Mapping[str, str]
+    working_folder: Path | None
+    log: Callable[[str], None]
+
+    def make_key(self, account: JsonObject) -> str:
+        """The name of the build in the cache."""
+        return json_digest(
+            {
+                "content": self.content,
+                "path": str(self.script),
+                "working_folder": None if self.working_folder is None else str(self.working_folder),
+                "interpreter": self.python.identity,
+                "worker": [file_digest(_WORKER), folder_digest(_WORKER.with_name("sdk_side"))],
+                "account": account,
+            }
+        )
+
+    def run(self, cache: BuildCache, key: str, *, region: str | None, timeout_seconds: float) -> CompiledPipeline:
+        """Take the pipeline from the cache, or run the worker and keep its answer."""
+        kept = cache.load(key, env=self.env)
+        if kept is not None and are_uploads_present(kept["uploads"], aws_environment=self.env, region=region):
+            self.log(f"{self.target} is unchanged: the definition of {kept['name']!r} is taken from {cache.directory}")
+            return _make_compiled(kept, from_cache=True)
+        answer = self._run_worker(timeout_seconds)
+        try:
+            cache.store(key, answer)
+        except OSError as error:
+            self.log(f"The definition could not be kept in {cache.directory}: {error.strerror}")
+        return _make_compiled(answer, from_cache=False)
+
+    def _run_worker(self, timeout_seconds: float) -> dict[str, Any]:
+        """Run the worker and read its answer from a file: what the script prints cannot damage that."""
+        with tempfile.TemporaryDirectory(prefix="sm-pipelines-", ignore_cleanup_errors=True) as scratch:
+            asked, answered = Path(scratch, "request.json"), Path(scratch, "answer.json")
+            asked.write_text(json.dumps(self._make_request()), encoding="utf-8")
+            # `-I` keeps our own folder off the path; the worker adds the script's.
+            command = [str(self.python.path), "-I", "-u", str(_WORKER), str(asked), str(answered)]
+            folder = self.working_folder or self.script.parent
+            try:
+                outcome = run_child(command, env=self.env, cwd=folder, timeout_seconds=timeout_seconds, log=self.log)
+            except OSError as error:
+                raise ScriptEnvironmentError(
+                    f"Cannot start {self.python.path} for {self.target}: {error.strerror}."
+                ) from error
+            if outcome.is_timed_out:
+                raise CompileTimeoutError(
+                    f"The pipeline script {self.target} did not end within {timeout_seconds:g} seconds and was stopped."
+                    f"{_format_last_lines(outcome.tail)}"
+                )
+            try:
+                answer = json.loads(answered.read_text(encoding="utf-8"))
+            except FileNotFoundError:
+                raise ScriptFailedError(
+                    f"The pipeline script {self.target} {_format_exit(outcome.exit_code)} before it gave a pipeline."
+                    f"{_format_last_lines(outcome.tail)}"
+                ) from None
+        if answer["ok"]:
+            return dict(answer)
+        raise _make_error(answer, str(self.target))
+
+    def _make_request(self) -> JsonObject:
+        metadata = parse_metadata(self.source, path=self.script)
+        root = metadata.project_root if metadata else None
+        return {
+            "protocol": _PROTOCOL,
+            **self.content,
+            "script": str(self.script),
+            "project_root": str(root) if root else None,
+            # Of the content alone, so that the same content gives the same definition in every folder.
+            "name_seed": json_digest(self.content),
         }
-    )
-    cache = BuildCache(cache_dir / "definitions")
-    kept = cache.load(key, env=env)
-    if kept is not None and are_uploads_present(kept["uploads"], aws_environment=env, region=region):
-        log(f"{target} is unchanged: the definition of {kept['name']!r} is taken from {cache_dir / 'definitions'}")
-        return _make_compiled(kept, from_cache=True)
-    answer = _run_worker(
-        str(target),
-        python.path,
-        _make_request(script, source, content),
-        env=env,
-        folder=working_folder or script.parent,
-        timeout_seconds=timeout_seconds,
-        log=log,
-    )
-    try:
-        cache.store(key, answer)
-    except OSError as error:
-        log(f"The definition could not be kept in {cache_dir / 'definitions'}: {error.strerror}")
-    return _make_compiled(answer, from_cache=False)
 
 
-def _make_request(script: Path, source: str, content: JsonObject) -> JsonObject:
-    """The request to the worker. Its seed for names depends on the content alone, so the same content gives the same
-    definition in every folder and on every machine."""
-    metadata = parse_metadata(source, path=script)
-    root = metadata.project_root if metadata else None
-    return {
-        "protocol": _PROTOCOL,
-        **content,
-        "script": str(script),
-        "project_root": str(root) if root else None,
-        "name_seed": json_digest(content),
+def plan_child_environment(
+    parent: Mapping[str, str], *, aws_environment: Mapping[str, str], region: str | None
+) -> dict[str, str]:
+    """The child's variables: the parent's without those of AWS and Airflow, and the AWS variables for the child.
+
+    The child does not read the user's AWS configuration files: it has the credentials in ``aws_environment``, or none.
+
+    :param parent: the variables of this process.
+    :param aws_environment: of its variables, only ``AWS_*`` are passed on.
+    :param region: goes before the regions in ``aws_environment``.
+    """
+    env = {
+        name: value
+        for name, value in parent.items()
+        if not name.startswith(_WITHHELD_PREFIXES) and name not in _WITHHELD
     }
+    env |= dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "BOTO_CONFIG"), os.devnull)
+    if "AWS_ACCESS_KEY_ID" in aws_environment:
+        env["AWS_EC2_METADATA_DISABLED"] = "true"
+    env |= {name: value for name, value in aws_environment.items() if name.startswith("AWS_")}
+    if region:
+        env |= {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
+    if is_loopback_url(env.get("AWS_ENDPOINT_URL")):
+        # A proxy cannot reach this machine's loopback.
+        for name in ("NO_PROXY", "no_proxy"):
+            env[name] = ",".join(filter(None, [env.get(name), "127.0.0.1,localhost"]))
+    # The script chose its SDK. Advice to use another one only fills the task log.
+    env.setdefault("SAGEMAKER_SUPPRESS_V2_WARNING", "1")
+    return env
 
 
 def _to_json(config: Mapping[str, Any] | None) -> JsonObject:
@@ -182,44 +266,7 @@ def _identify_account(role_arn: str | None, aws_environment: Mapping[str, str]) 
     }
 
 
-def _run_worker(
-    reference: str,
-    python: Path,
-    request: JsonObject,
-    *,
-    env: Mapping[str, str],
-    folder: Path,
-    timeout_seconds: float,
-    log: Callable[[str], None],
-) -> dict[str, Any]:
-    """Run the worker and read its answer from a file: what the script prints cannot damage that."""
-    with tempfile.TemporaryDirectory(prefix="sm-pipelines-", ignore_cleanup_errors=True) as scratch:
-        asked, answered = Path(scratch, "request.json"), Path(scratch, "answer.json")
-        asked.write_text(json.dumps(request), encoding="utf-8")
-        # `-I` keeps our own folder off the path; the worker adds the script's.
-        command = [str(python), "-I", "-u", str(_WORKER), str(asked), str(answered)]
-        try:
-            outcome = run_child(command, env=env, cwd=folder, timeout_seconds=timeout_seconds, log=log)
-        except OSError as error:
-            raise ScriptEnvironmentError(f"Cannot start {python} for {reference}: {error.strerror}.") from error
-        if outcome.is_timed_out:
-            raise CompileTimeoutError(
-                f"The pipeline script {reference} did not end within {timeout_seconds:g} seconds and was stopped."
-                f"{_last_lines(outcome.tail)}"
-            )
-        try:
-            answer = json.loads(answered.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise ScriptFailedError(
-                f"The pipeline script {reference} {_format_exit(outcome.exit_code)} before it gave a pipeline."
-                f"{_last_lines(outcome.tail)}"
-            ) from None
-    if answer["ok"]:
-        return dict(answer)
-    raise _make_error(answer, reference, python)
-
-
-def _make_error(answer: Mapping[str, Any], reference: str, python: Path) -> CompileError:
+def _make_error(answer: Mapping[str, Any], reference: str) -> CompileError:
     fault = answer["error"]
     message, trace = fault["message"], fault["traceback"]
     if fault["kind"] in ("function_missing", "arguments"):
@@ -247,7 +294,7 @@ def _format_exit(exit_code: int) -> str:
     return f"was killed by {name}"
 
 
-def _last_lines(tail: tuple[str, ...]) -> str:
+def _format_last_lines(tail: tuple[str, ...]) -> str:
     return "\nIts last lines:\n" + "\n".join(tail[-15:]) if tail else ""
 
 

@@ -10,7 +10,7 @@ import sys
 from typing import Any
 from urllib.parse import urlsplit
 
-from .errors import StartedJobError
+from .build_errors import StartedJobError
 
 _UPLOADS = ("PutObject", "CompleteMultipartUpload", "CopyObject")
 _JOB_STARTS = (

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .aws_calls import is_loopback
-from .errors import BuildError
+from .build_errors import BuildError
 from .local_mode import INSTANCE_TYPES, LocalMode, refuse_docker
 from .sdk_patches import SdkPatches
 

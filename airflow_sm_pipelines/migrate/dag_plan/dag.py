@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition.expressions import iter_candidates
-from airflow_sm_pipelines.migrate.dag_plan.pipelines import PipelinePlan, plan_pipeline
+from airflow_sm_pipelines.migrate.dag_plan.pipeline_plan import PipelinePlan, plan_pipeline
 from airflow_sm_pipelines.migrate.dag_plan.results import Results
 from airflow_sm_pipelines.migrate.dag_plan.steps_after_choice import move_steps_into_branches
 from airflow_sm_pipelines.migrate.dag_plan.units import ChoiceUnit, PipelineUnit, TaskUnit, iter_units, split_into_units
 from airflow_sm_pipelines.migrate.names import ClaimedNames, clean_name
-from airflow_sm_pipelines.migrate.references import find_own_values
+from airflow_sm_pipelines.migrate.node_references import find_own_values
 from airflow_sm_pipelines.migrate.report import Outcome, Reason
-from airflow_sm_pipelines.migrate.workflow import LoopNode, MissingNode, StepNode, iter_nodes
+from airflow_sm_pipelines.migrate.workflow import LoopNode, MissingNode, PipelineStepNode, iter_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -111,7 +111,7 @@ def _find_role(nodes: tuple[Node, ...]) -> str:
     roles = {
         role
         for node in iter_nodes(nodes)
-        if isinstance(node, StepNode)
+        if isinstance(node, PipelineStepNode)
         for key in ("RoleArn", "ExecutionRoleArn")
         if isinstance(role := node.arguments.get(key), str)
     }

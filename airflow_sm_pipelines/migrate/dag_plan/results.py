@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.migrate.dag_plan.units import ChoiceUnit, PipelineUnit, iter_units
 from airflow_sm_pipelines.migrate.names import find_free_name
-from airflow_sm_pipelines.migrate.references import (
+from airflow_sm_pipelines.migrate.node_references import (
     find_json_path,
     find_last_word,
     find_read_text,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from airflow_sm_pipelines.migrate.dag_plan.steps_after_choice import is_steps_only
-from airflow_sm_pipelines.migrate.references import find_named_nodes
+from airflow_sm_pipelines.migrate.node_references import find_named_nodes
 from airflow_sm_pipelines.migrate.workflow import (
     CallNode,
     ChoiceNode,
@@ -17,7 +17,7 @@ from airflow_sm_pipelines.migrate.workflow import (
     MissingNode,
     Node,
     OperatorNode,
-    StepNode,
+    PipelineStepNode,
     iter_nodes,
 )
 
@@ -60,7 +60,7 @@ class TaskUnit:
     """
 
     name: str
-    node: CallNode | OperatorNode | MissingNode | StepNode
+    node: CallNode | OperatorNode | MissingNode | PipelineStepNode
     upstream: tuple[Upstream, ...]
     is_loop: bool = False
 
@@ -156,7 +156,7 @@ def _find_upstream(
 def _make_unit(name: str, group: tuple[Node, ...], in_pipeline: set[str], upstream: tuple[Upstream, ...]) -> Unit:
     first = group[0]
     if first.name in in_pipeline:
-        if len(group) == 1 and isinstance(first, StepNode) and first.type == "Fail":
+        if len(group) == 1 and isinstance(first, PipelineStepNode) and first.type == "Fail":
             return TaskUnit(name, first, upstream)
         return PipelineUnit(name, group, upstream)
     if isinstance(first, ChoiceNode):

@@ -14,7 +14,7 @@ from airflow_sm_pipelines.migrate.jobs.described import DescribedJob, read_descr
 from airflow_sm_pipelines.migrate.jobs.parameter_table import ParameterTable
 from airflow_sm_pipelines.migrate.names import ClaimedNames
 from airflow_sm_pipelines.migrate.report import Migration, Outcome, Reason, Record
-from airflow_sm_pipelines.migrate.workflow import CallNode, CallWait, StepNode, Workflow
+from airflow_sm_pipelines.migrate.workflow import CallNode, CallWait, PipelineStepNode, Workflow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +73,7 @@ def read_jobs(documents: Sequence[tuple[str, JsonObject]], *, name: str, origin:
     drafts = _make_drafts(own)
     steps = [(draft.job.kind.step_type, draft.arguments) for draft in drafts if draft.is_step]
     table = ParameterTable(steps)
-    nodes: list[StepNode | CallNode] = []
+    nodes: list[PipelineStepNode | CallNode] = []
     for draft in drafts:
         nodes.append(_make_node(draft, table))
         outcome = Outcome.TRANSLATED if draft.is_exact else Outcome.APPROXIMATED
@@ -247,12 +247,12 @@ def _find_ancestors(draft: _Draft, drafts: list[_Draft]) -> set[str]:
     return found
 
 
-def _make_node(draft: _Draft, table: ParameterTable) -> StepNode | CallNode:
+def _make_node(draft: _Draft, table: ParameterTable) -> PipelineStepNode | CallNode:
     after = tuple(Dependency(node) for node in draft.after)
     kind = draft.job.kind
     if draft.is_step:
         replaced = table.replace(kind.step_type, draft.arguments, node=draft.node)
-        return StepNode(draft.node, draft.job.source, kind.step_type, replaced, after)
+        return PipelineStepNode(draft.node, draft.job.source, kind.step_type, replaced, after)
     name = join_parts([f"{draft.node[:19]}-", {"Get": "Execution.PipelineExecutionId"}])
     wait = CallWait(
         "describe_auto_ml_job_v2",
