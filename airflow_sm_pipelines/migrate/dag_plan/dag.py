@@ -63,21 +63,21 @@ def plan_dag(workflow: Workflow) -> DagPlan:
     nodes, copies = move_steps_into_branches(workflow.nodes, names)
     units = split_into_units(nodes)
     results = Results(units)
-    every = iter_units(units)
+    every = list(iter_units(units))
     for unit in every:
         _request_results(unit, results)
     parameters = {one.name: one for one in workflow.parameters}
-    wholes = [unit for unit in every if isinstance(unit, PipelineUnit)]
+    pipeline_units = [unit for unit in every if isinstance(unit, PipelineUnit)]
     pipeline_names = ClaimedNames(max_length=MAX_PIPELINE_NAME)
     pipelines = {
         unit.name: plan_pipeline(
             unit,
-            name=_name_pipeline(workflow.name, unit.name if len(wholes) > 1 else "", pipeline_names),
+            name=_name_pipeline(workflow.name, unit.name if len(pipeline_units) > 1 else "", pipeline_names),
             parameters=parameters,
             results=results,
             names=names,
         )
-        for unit in wholes
+        for unit in pipeline_units
     }
     return DagPlan(
         workflow,
@@ -86,7 +86,7 @@ def plan_dag(workflow: Workflow) -> DagPlan:
         results,
         _find_role(nodes),
         (*_iter_copy_notes(copies), *_iter_unit_notes(every)),
-        tuple(_iter_differences(every, len(wholes))),
+        tuple(_iter_differences(every, len(pipeline_units))),
     )
 
 

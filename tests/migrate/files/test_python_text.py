@@ -39,7 +39,7 @@ from airflow_sm_pipelines.migrate.files.python_text import (
     render_value,
 )
 from airflow_sm_pipelines.migrate.job_requests import REQUEST_KINDS
-from airflow_sm_pipelines.migrate.jobs import read_jobs
+from airflow_sm_pipelines.migrate.jobs import parse_jobs
 from tests.migrate.workflows import after, get
 
 if TYPE_CHECKING:
@@ -257,7 +257,7 @@ def make_job(case: str, texts: Texts) -> Any:
 
 
 def migrate(answers: list[Any], origin: str) -> Migration:
-    return read_jobs([(f"{number}.json", answer) for number, answer in enumerate(answers)], name="flow", origin=origin)
+    return parse_jobs([(f"{number}.json", answer) for number, answer in enumerate(answers)], name="flow", origin=origin)
 
 
 @pytest.mark.parametrize("case", CASES)

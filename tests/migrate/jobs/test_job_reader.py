@@ -10,7 +10,7 @@ import pytest
 
 from airflow_sm_pipelines.definition import MISSING, Dependency, PipelineDefinition, parse_definition
 from airflow_sm_pipelines.exceptions import MigrationError
-from airflow_sm_pipelines.migrate.jobs import read_jobs
+from airflow_sm_pipelines.migrate.jobs import parse_jobs
 from airflow_sm_pipelines.migrate.report import Migration, Outcome
 from airflow_sm_pipelines.migrate.workflow import CallNode, CallWait, PipelineStepNode
 from airflow_sm_pipelines.policy import Severity, check_definition
@@ -26,7 +26,7 @@ def load(*files: str) -> list[tuple[str, Any]]:
 
 
 def read(*documents: tuple[str, Any]) -> Migration:
-    return read_jobs(documents, name="churn", origin="jobs")
+    return parse_jobs(documents, name="churn", origin="jobs")
 
 
 def find_node(migration: Migration, name: str) -> Any:
