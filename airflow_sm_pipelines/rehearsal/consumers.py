@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition import StepReference, iter_expressions
 from airflow_sm_pipelines.engine.jobs.training import runs_image_program
-from airflow_sm_pipelines.rehearsal.values import iter_all_steps
+from airflow_sm_pipelines.rehearsal.sample_values import iter_all_steps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

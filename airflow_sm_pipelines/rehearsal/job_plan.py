@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.engine.jobs.images import ImageError
 from airflow_sm_pipelines.rehearsal.samples import program_text, sample_bytes
-from airflow_sm_pipelines.rehearsal.store import is_uri
+from airflow_sm_pipelines.rehearsal.sample_store import is_uri
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow_sm_pipelines.definition import JsonValue, Step
     from airflow_sm_pipelines.engine.jobs import ImageCatalog
-    from airflow_sm_pipelines.rehearsal.store import SampleStore
-    from airflow_sm_pipelines.rehearsal.values import SampleValues
+    from airflow_sm_pipelines.rehearsal.sample_store import SampleStore
+    from airflow_sm_pipelines.rehearsal.sample_values import SampleValues
 
 REHEARSAL_IMAGE = "rehearsal"
 """The image of stood-in jobs: the Python that runs the rehearsal."""

@@ -17,7 +17,7 @@ from airflow_sm_pipelines.rehearsal.job_plan import (
     stand_in_environment,
 )
 from airflow_sm_pipelines.rehearsal.samples import STAND_IN_PROGRAM, sample_text
-from airflow_sm_pipelines.rehearsal.store import is_uri
+from airflow_sm_pipelines.rehearsal.sample_store import is_uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

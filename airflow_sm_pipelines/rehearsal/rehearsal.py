@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition import MISSING, encode_parameters, parse_definition, resolve_parameters
 from airflow_sm_pipelines.definition.status import ExecutionStatus
-from airflow_sm_pipelines.rehearsal.stand_ins import RehearsalStandIns, Script, list_steps
-from airflow_sm_pipelines.rehearsal.values import choose_values, sample_value
+from airflow_sm_pipelines.rehearsal.stand_in_services import RehearsalStandIns, Script, list_steps
+from airflow_sm_pipelines.rehearsal.sample_values import choose_values, sample_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -9,8 +9,8 @@ from airflow_sm_pipelines.engine.jobs.image_uri import parse_image_uri
 from airflow_sm_pipelines.engine.jobs.model_server import can_serve
 from airflow_sm_pipelines.rehearsal.job_plan import REHEARSAL_IMAGE, JobPlan, JobScene
 from airflow_sm_pipelines.rehearsal.samples import pack_model
-from airflow_sm_pipelines.rehearsal.store import is_uri
-from airflow_sm_pipelines.rehearsal.values import SAMPLE_BUCKET
+from airflow_sm_pipelines.rehearsal.sample_store import is_uri
+from airflow_sm_pipelines.rehearsal.sample_values import SAMPLE_BUCKET
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.engine.jobs import JobSpec

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow_sm_pipelines.exceptions import LocalEndpointError
-from airflow_sm_pipelines.server.child_environment import child_environment
-from airflow_sm_pipelines.server.functions import find_function
-from airflow_sm_pipelines.server.local_account import ACCESS_KEY_ID, ACCOUNT_ID, SECRET_ACCESS_KEY
-from airflow_sm_pipelines.server.persistence.recorded_requests import make_json_request
+from airflow_sm_pipelines.local_endpoint import child_environment
+from airflow_sm_pipelines.server.lambda_functions import find_function
+from airflow_sm_pipelines.local_endpoint import ACCESS_KEY_ID, ACCOUNT_ID, SECRET_ACCESS_KEY
+from airflow_sm_pipelines.server.http.messages import make_json_request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from airflow_sm_pipelines.engine.services import EngineServices
-    from airflow_sm_pipelines.server.front import Front
+    from airflow_sm_pipelines.server.request_router import Front
     from airflow_sm_pipelines.server.sagemaker_codec import SageMakerCodec
 
 

@@ -10,9 +10,9 @@ import logging
 from functools import cache
 from typing import Any
 
-from airflow_sm_pipelines.server.aws_errors import error_response
-from airflow_sm_pipelines.server.http_messages import Request, Response
-from airflow_sm_pipelines.server.local_account import ACCOUNT_ID, DEFAULT_REGION
+from airflow_sm_pipelines.server.http.aws_errors import error_response
+from airflow_sm_pipelines.server.http.messages import Request, Response
+from airflow_sm_pipelines.local_endpoint import ACCOUNT_ID, DEFAULT_REGION
 
 _log = logging.getLogger(__name__)
 

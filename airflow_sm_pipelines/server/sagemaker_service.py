@@ -6,14 +6,14 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_sm_pipelines.server.aws_errors import json_error, json_response
+from airflow_sm_pipelines.server.http.aws_errors import json_error, json_response
 from airflow_sm_pipelines.server.moto_service import not_implemented
 from airflow_sm_pipelines.server.sagemaker_codec import InvalidAnswerError, RequestRefusedError, SageMakerCodec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from airflow_sm_pipelines.server.http_messages import Request, Response
+    from airflow_sm_pipelines.server.http.messages import Request, Response
 
 _log = logging.getLogger(__name__)
 

@@ -14,13 +14,13 @@ import boto3
 
 from airflow_sm_pipelines.server.sagemaker_codec import SageMakerCodec
 from airflow_sm_pipelines.server.sagemaker_service import SageMakerService
-from airflow_sm_pipelines.server.serving import start_front
+from airflow_sm_pipelines.server.local_server import start_front
 from airflow_sm_pipelines.server.state_directory import StateDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from airflow_sm_pipelines.server.front import Front
+    from airflow_sm_pipelines.server.request_router import Front
 
 PIPELINE_ARN = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/stand-in"
 

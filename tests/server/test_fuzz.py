@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_sm_pipelines.server.http_messages import Request, Response
-from airflow_sm_pipelines.server.persistence.recorded_requests import authorization
+from airflow_sm_pipelines.server.http.messages import Request, Response
+from airflow_sm_pipelines.server.http.messages import authorization
 from airflow_sm_pipelines.server.sagemaker_codec import SageMakerCodec
 from tests.server.endpoint_stand_in import Endpoint, open_endpoint
 

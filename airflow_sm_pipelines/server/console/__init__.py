@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from airflow_sm_pipelines.server.console.console import CONSOLE_PATH, Console
+from airflow_sm_pipelines.server.console.console_service import CONSOLE_PATH, Console
 
 __all__ = ["CONSOLE_PATH", "Console"]

@@ -6,11 +6,11 @@ everything else as the requests that made it, replayed at start.
 
 from __future__ import annotations
 
-from airflow_sm_pipelines.server.persistence.checkpoint import Checkpoint
-from airflow_sm_pipelines.server.persistence.database import Database
-from airflow_sm_pipelines.server.persistence.journal import RequestJournal
+from airflow_sm_pipelines.server.persistence.moto_checkpoint import Checkpoint
+from airflow_sm_pipelines.server.persistence.endpoint_database import Database
+from airflow_sm_pipelines.server.persistence.request_journal import RequestJournal
 from airflow_sm_pipelines.server.persistence.log_events import LogEvents
-from airflow_sm_pipelines.server.persistence.objects import ObjectPersistence
-from airflow_sm_pipelines.server.persistence.queues import QueuePersistence
+from airflow_sm_pipelines.server.persistence.s3_objects import ObjectPersistence
+from airflow_sm_pipelines.server.persistence.queue_messages import QueuePersistence
 
 __all__ = ["Checkpoint", "Database", "LogEvents", "ObjectPersistence", "QueuePersistence", "RequestJournal"]

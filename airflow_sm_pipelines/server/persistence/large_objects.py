@@ -9,8 +9,8 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.server.http_messages import FilePart, Request, Response
-from airflow_sm_pipelines.server.persistence.blobs import BlobFile
+from airflow_sm_pipelines.server.http.messages import FilePart, Request, Response
+from airflow_sm_pipelines.server.persistence.object_bodies import BlobFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable

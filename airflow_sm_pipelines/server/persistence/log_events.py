@@ -11,13 +11,13 @@ import time
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.server.local_account import ACCOUNT_ID
+from airflow_sm_pipelines.local_endpoint import ACCOUNT_ID
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow_sm_pipelines.server.http_messages import Request
-    from airflow_sm_pipelines.server.persistence.database import Database
+    from airflow_sm_pipelines.server.http.messages import Request
+    from airflow_sm_pipelines.server.persistence.endpoint_database import Database
 
 
 class LogEvents:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from airflow_sm_pipelines.server.http_messages import Request
-from airflow_sm_pipelines.server.local_account import ACCESS_KEY_ID, DEFAULT_REGION
+from airflow_sm_pipelines.server.http.messages import Request
+from airflow_sm_pipelines.local_endpoint import ACCESS_KEY_ID, DEFAULT_REGION
 
 _KEPT = frozenset(
     {"REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "REQUEST_URI", "RAW_URI", "CONTENT_TYPE", "HTTP_HOST"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_sm_pipelines.server.child_environment import CREDENTIAL_VARIABLES, child_environment
+from airflow_sm_pipelines.local_endpoint import CREDENTIAL_VARIABLES, child_environment
 
 URL = "http://127.0.0.1:4566"
 OVERWRITTEN = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}

@@ -17,7 +17,7 @@ from tests.server.persistence.test_restart import ROLE, function_code
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from airflow_sm_pipelines.server.http_messages import Request
+    from airflow_sm_pipelines.server.http.messages import Request
 
 QUEUE_ARN = "arn:aws:sqs:us-east-1:123456789012:callbacks"
 FILE = "moto.checkpoint"

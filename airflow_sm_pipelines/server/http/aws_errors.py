@@ -6,7 +6,7 @@ import json
 import uuid
 from xml.sax.saxutils import escape
 
-from airflow_sm_pipelines.server.http_messages import Request, Response
+from airflow_sm_pipelines.server.http.messages import Request, Response
 
 JSON_TYPE = "application/x-amz-json-1.1"
 

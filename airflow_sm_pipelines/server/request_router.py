@@ -6,11 +6,11 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.server.aws_errors import error_response
+from airflow_sm_pipelines.server.http.aws_errors import error_response
 from airflow_sm_pipelines.server.console import CONSOLE_PATH
-from airflow_sm_pipelines.server.functions import with_code_inlined
-from airflow_sm_pipelines.server.hosts import is_allowed_host, is_allowed_origin, parse_virtual_bucket
-from airflow_sm_pipelines.server.http_messages import Request, Response
+from airflow_sm_pipelines.server.lambda_functions import with_code_inlined
+from airflow_sm_pipelines.server.http.host_rules import is_allowed_host, is_allowed_origin, parse_virtual_bucket
+from airflow_sm_pipelines.server.http.messages import Request, Response
 from airflow_sm_pipelines.server.persistence import (
     Checkpoint,
     Database,
@@ -19,9 +19,9 @@ from airflow_sm_pipelines.server.persistence import (
     QueuePersistence,
     RequestJournal,
 )
-from airflow_sm_pipelines.server.persistence.journal import DATA_OPERATIONS, is_journaled
-from airflow_sm_pipelines.server.persistence.recorded_requests import authorization
-from airflow_sm_pipelines.server.roles import Roles, simulate_principal_policy
+from airflow_sm_pipelines.server.persistence.request_journal import DATA_OPERATIONS, is_journaled
+from airflow_sm_pipelines.server.http.messages import authorization
+from airflow_sm_pipelines.server.iam_roles import Roles, simulate_principal_policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

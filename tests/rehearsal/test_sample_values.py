@@ -13,7 +13,7 @@ from airflow_sm_pipelines.definition import ConditionStep, PipelineDefinition, p
 from airflow_sm_pipelines.engine.conditions import evaluate_all
 from airflow_sm_pipelines.engine.property_path import find_property
 from airflow_sm_pipelines.engine.resolver import Scope
-from airflow_sm_pipelines.rehearsal.values import SampleValues, choose_values, sample_value
+from airflow_sm_pipelines.rehearsal.sample_values import SampleValues, choose_values, sample_value
 
 METRIC = {"Std:JsonGet": {"PropertyFile": {"Get": "Steps.Evaluate.PropertyFiles.Report"}, "Path": "metrics[0].value"}}
 OUTPUT = {"Get": "Steps.Ask.OutputParameters['verdict']"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_sm_pipelines.server.hosts import is_allowed_host, is_allowed_origin, parse_virtual_bucket
+from airflow_sm_pipelines.server.http.host_rules import is_allowed_host, is_allowed_origin, parse_virtual_bucket
 
 
 @pytest.mark.parametrize(

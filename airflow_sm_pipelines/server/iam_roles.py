@@ -12,8 +12,8 @@ import uuid
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from airflow_sm_pipelines.server.http_messages import Request, Response
-from airflow_sm_pipelines.server.persistence.recorded_requests import make_request
+from airflow_sm_pipelines.server.http.messages import Request, Response
+from airflow_sm_pipelines.server.http.messages import make_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,15 +13,15 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.server.persistence.checkpoint import is_covered
-from airflow_sm_pipelines.server.persistence.recorded_requests import record_environ, restore_request
+from airflow_sm_pipelines.server.persistence.moto_checkpoint import is_covered
+from airflow_sm_pipelines.server.http.messages import record_environ, restore_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_sm_pipelines.server.http_messages import Request, Response
-    from airflow_sm_pipelines.server.persistence.checkpoint import Checkpoint
-    from airflow_sm_pipelines.server.persistence.database import Database
+    from airflow_sm_pipelines.server.http.messages import Request, Response
+    from airflow_sm_pipelines.server.persistence.moto_checkpoint import Checkpoint
+    from airflow_sm_pipelines.server.persistence.endpoint_database import Database
 
 _log = logging.getLogger(__name__)
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.exceptions import LocalEndpointError
-from airflow_sm_pipelines.server.child_environment import child_environment
+from airflow_sm_pipelines.local_endpoint import child_environment
 from airflow_sm_pipelines.server.console import CONSOLE_PATH
-from airflow_sm_pipelines.server.hosts import LOOPBACK_NAMES
-from airflow_sm_pipelines.server.local_account import ACCOUNT_ID, resolve_region
+from airflow_sm_pipelines.server.http.host_rules import LOOPBACK_NAMES
+from airflow_sm_pipelines.local_endpoint import ACCOUNT_ID, resolve_region
 from airflow_sm_pipelines.server.state_directory import StateDirectory
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.engine import Engine
     from airflow_sm_pipelines.engine.services import EngineServices
-    from airflow_sm_pipelines.server.front import Front
-    from airflow_sm_pipelines.server.listener import Listener
+    from airflow_sm_pipelines.server.request_router import Front
+    from airflow_sm_pipelines.server.http.listener import Listener
 
 #: What a used state directory has.
 _DATABASES = ("endpoint.sqlite3", "engine/engine.db")
@@ -193,8 +193,8 @@ def start_front(
     :param address: host and port to bind.
     :param host_names: names, beside the loopback ones, under which it answers.
     """
-    from airflow_sm_pipelines.server.front import Front
-    from airflow_sm_pipelines.server.listener import Listener
+    from airflow_sm_pipelines.server.request_router import Front
+    from airflow_sm_pipelines.server.http.listener import Listener
     from airflow_sm_pipelines.server.moto_service import MotoService
     from airflow_sm_pipelines.server.persistence import Database
 

@@ -14,9 +14,9 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from airflow_sm_pipelines.server.local_account import ACCOUNT_ID
-from airflow_sm_pipelines.server.persistence.blobs import BlobFile, BlobStore
-from airflow_sm_pipelines.server.persistence.large_objects import read_large_object
+from airflow_sm_pipelines.local_endpoint import ACCOUNT_ID
+from airflow_sm_pipelines.server.persistence.object_bodies import BlobFile, BlobStore
+from airflow_sm_pipelines.server.persistence.object_bodies import read_large_object
 from airflow_sm_pipelines.server.persistence.object_records import (
     is_delete_marker,
     record_key,
@@ -24,14 +24,14 @@ from airflow_sm_pipelines.server.persistence.object_records import (
     restore_key,
     restore_upload,
 )
-from airflow_sm_pipelines.server.persistence.recorded_requests import record_environ, restore_request
+from airflow_sm_pipelines.server.http.messages import record_environ, restore_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from airflow_sm_pipelines.server.http_messages import Request, Response
-    from airflow_sm_pipelines.server.persistence.database import Database
+    from airflow_sm_pipelines.server.http.messages import Request, Response
+    from airflow_sm_pipelines.server.persistence.endpoint_database import Database
 
 _log = logging.getLogger(__name__)
 

@@ -17,14 +17,14 @@ from airflow_sm_pipelines.engine.resolver import Scope, resolve
 from airflow_sm_pipelines.engine.stand_ins import StandIn, StandIns
 from airflow_sm_pipelines.engine.steps import step_executors
 from airflow_sm_pipelines.engine.steps.check import CHECK_KINDS
-from airflow_sm_pipelines.rehearsal.consumers import find_content_types, find_transform_inputs
+from airflow_sm_pipelines.rehearsal.sample_values import find_content_types, find_transform_inputs
 from airflow_sm_pipelines.rehearsal.job_plan import REHEARSAL_IMAGE, JobScene, Outputs, document_text
-from airflow_sm_pipelines.rehearsal.processing_plan import plan_processing
+from airflow_sm_pipelines.rehearsal.job_plan import plan_processing
 from airflow_sm_pipelines.rehearsal.samples import pack_function, pack_model
-from airflow_sm_pipelines.rehearsal.store import SampleStore, is_uri
-from airflow_sm_pipelines.rehearsal.training_plan import plan_training
-from airflow_sm_pipelines.rehearsal.transform_plan import plan_transform_job
-from airflow_sm_pipelines.rehearsal.values import SAMPLE_BUCKET, SampleValues, iter_all_steps, sample_value
+from airflow_sm_pipelines.rehearsal.sample_store import SampleStore, is_uri
+from airflow_sm_pipelines.rehearsal.job_plan import plan_training
+from airflow_sm_pipelines.rehearsal.job_plan import plan_transform_job
+from airflow_sm_pipelines.rehearsal.sample_values import SAMPLE_BUCKET, SampleValues, iter_all_steps, sample_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

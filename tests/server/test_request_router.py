@@ -14,7 +14,7 @@ from tests.server.endpoint_stand_in import PIPELINE_ARN, Endpoint, RefusedError,
 if TYPE_CHECKING:
     from pathlib import Path
 
-from airflow_sm_pipelines.server.persistence.recorded_requests import authorization
+from airflow_sm_pipelines.server.http.messages import authorization
 
 ROLE = "arn:aws:iam::123456789012:role/SageMakerExecution"
 JSON_HEADERS = {"Content-Type": "application/x-amz-json-1.1"}

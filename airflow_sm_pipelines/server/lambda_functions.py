@@ -6,8 +6,8 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.server.http_messages import Request
-from airflow_sm_pipelines.server.local_account import ACCOUNT_ID
+from airflow_sm_pipelines.server.http.messages import Request
+from airflow_sm_pipelines.local_endpoint import ACCOUNT_ID
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.engine.jobs import FunctionSpec

@@ -19,12 +19,12 @@ from airflow_sm_pipelines.server.console.pages import (
     render_pipeline,
     render_pipelines,
 )
-from airflow_sm_pipelines.server.http_messages import Response
+from airflow_sm_pipelines.server.http.messages import Response
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from airflow_sm_pipelines.server.http_messages import Request
+    from airflow_sm_pipelines.server.http.messages import Request
 
 #: No bucket's name may hold an underscore, so these addresses are never an S3 object's.
 CONSOLE_PATH = "/_console"

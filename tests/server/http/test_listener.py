@@ -10,7 +10,7 @@ import pytest
 
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 from airflow_sm_pipelines.server import front
-from airflow_sm_pipelines.server.listener import Listener
+from airflow_sm_pipelines.server.http.listener import Listener
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,8 +16,8 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import ThreadedWSGIServer
 
 from airflow_sm_pipelines.exceptions import LocalEndpointError
-from airflow_sm_pipelines.server.aws_errors import error_response
-from airflow_sm_pipelines.server.http_messages import Request, Response
+from airflow_sm_pipelines.server.http.aws_errors import error_response
+from airflow_sm_pipelines.server.http.messages import Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.server.console import CONSOLE_PATH
-from airflow_sm_pipelines.server.local_account import ACCESS_KEY_ID, SECRET_ACCESS_KEY
+from airflow_sm_pipelines.local_endpoint import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

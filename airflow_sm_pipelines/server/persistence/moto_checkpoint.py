@@ -18,7 +18,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-from airflow_sm_pipelines.server.local_account import ACCOUNT_ID
+from airflow_sm_pipelines.local_endpoint import ACCOUNT_ID
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet

@@ -11,12 +11,12 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.server.local_account import ACCOUNT_ID
+from airflow_sm_pipelines.local_endpoint import ACCOUNT_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_sm_pipelines.server.persistence.database import Database
+    from airflow_sm_pipelines.server.persistence.endpoint_database import Database
 
 _BYTES = "base64"
 

@@ -1,0 +1,1 @@
+"""HTTP as AWS clients speak it: requests, answers, errors, the socket. No service is here."""
