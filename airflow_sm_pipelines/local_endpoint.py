@@ -1,26 +1,44 @@
-"""The environment in which a command sees the local endpoint as AWS, and nothing of the user's real account.
+"""The local endpoint as other processes see it: its account and credentials, and the variables that point at it.
 
-Pure: it changes no process environment; `local exec`, the compiler and the engine's jobs give the result to children.
+Pure, and of the standard library only, so that every room may read it. Nothing here is secret: the endpoint checks no
+signature. How the endpoint runs is in :mod:`airflow_sm_pipelines.server`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-
-from airflow_sm_pipelines.server.console import CONSOLE_PATH
-from airflow_sm_pipelines.local_endpoint import ACCESS_KEY_ID, SECRET_ACCESS_KEY
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: Tells a child that it talks to the local endpoint, and where that is.
-ENDPOINT_MARKER = "SM_PIPELINES_ENDPOINT"
+ACCOUNT_ID = "123456789012"
+"""The one account of the local endpoint. It is moto's default, so both agree without configuration."""
 
-#: Where a child's links to pipelines and executions lead.
+ACCESS_KEY_ID = "local"
+"""The access key of the endpoint's clients: well-formed, and worthless anywhere else."""
+
+SECRET_ACCESS_KEY = "local"  # noqa: S105 - not a secret: the endpoint checks no signature
+"""The secret key of the endpoint's clients."""
+
+DEFAULT_REGION = "us-east-1"
+"""The endpoint's region where the environment names none."""
+
+CONSOLE_PATH = "/_console"
+"""Where the endpoint's pages are. A bucket's name may not hold an underscore, so no S3 object is hidden."""
+
+ENDPOINT_VARIABLE = "SM_PIPELINES_ENDPOINT"
+"""Environment variable: tells a child that it talks to the local endpoint, and where that is."""
+
 CONSOLE_VARIABLE = "SM_PIPELINES_CONSOLE_URL"
+"""Environment variable: the address of pages that show pipelines of an endpoint that is not AWS."""
 
-#: Every way the AWS SDKs learn credentials, a role or another account from the environment (botocore's configuration
-#: reference and its credential providers): a child must find none of them, or a call could reach a real account.
+LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
+"""Host names that always mean this machine."""
+
+UNPROXIED_HOSTS = "127.0.0.1,localhost"
+"""For ``NO_PROXY``: a proxy cannot reach this machine's loopback."""
+
 CREDENTIAL_VARIABLES = frozenset(
     {
         "AWS_ACCESS_KEY_ID",
@@ -44,16 +62,45 @@ CREDENTIAL_VARIABLES = frozenset(
         "BOTO_CONFIG",
     }
 )
+"""Every way the AWS SDKs learn credentials, a role or another account from the environment (botocore's configuration
+reference and its credential providers). A child must find none of them, or a call could reach a real account."""
 
-#: A path that is no file: botocore reads "no configuration" there, instead of the user's ~/.aws.
-_NO_FILE = "/dev/null"
+NO_CONFIGURATION = {"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
+"""Variables that make botocore read empty files instead of the user's ``~/.aws``."""
+
+
+def resolve_region(env: Mapping[str, str]) -> str:
+    """The region an environment asks for: ``AWS_REGION``, else ``AWS_DEFAULT_REGION``, else us-east-1.
+
+    :param env: an environment, such as ``os.environ``.
+    """
+    return env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
+
+
+def is_loopback_url(url: str | None) -> bool:
+    """Whether a URL leads to this machine.
+
+    :param url: such as ``http://127.0.0.1:4566``; None leads nowhere.
+    """
+    try:
+        return urlsplit(url or "").hostname in LOOPBACK_NAMES
+    except ValueError:
+        return False
+
+
+def join_no_proxy(*hosts: str | None) -> str:
+    """A value for ``NO_PROXY``: the hosts that are reached without a proxy.
+
+    :param hosts: host names, or lists of them divided by commas; empty ones do not count.
+    """
+    return ",".join(dict.fromkeys(host for text in hosts if text for host in text.split(",") if host))
 
 
 def child_environment(base_env: Mapping[str, str], url: str, region: str) -> dict[str, str]:
-    """A copy of an environment in which AWS is the endpoint at `url`.
+    """A copy of an environment in which AWS is the endpoint at `url`, for `local exec`, jobs and other children.
 
-    The user's credentials, profile, roles, and per-service endpoints are left out; the shared configuration files are
-    replaced by empty ones. Airflow's own connections stay, except ``aws_default``: it becomes the plain default chain.
+    The user's credentials, profile, roles, and per-service endpoints are left out, and the shared configuration files
+    are replaced by empty ones. Airflow's connections stay, except ``aws_default``: it becomes the plain default chain.
 
     :param base_env: the environment to start from, such as ``os.environ``.
     :param url: the endpoint's URL, such as ``http://127.0.0.1:4566``.
@@ -61,24 +108,21 @@ def child_environment(base_env: Mapping[str, str], url: str, region: str) -> dic
     :return: a new environment; `base_env` is not changed.
     """
     env = {name: value for name, value in base_env.items() if not _is_dropped(name)}
-    env.update(
-        {
-            "AWS_ENDPOINT_URL": url,
-            "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
-            "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
-            "AWS_REGION": region,
-            "AWS_DEFAULT_REGION": region,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_CONFIG_FILE": _NO_FILE,
-            "AWS_SHARED_CREDENTIALS_FILE": _NO_FILE,
-            "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
-            ENDPOINT_MARKER: url,
-            CONSOLE_VARIABLE: f"{url}{CONSOLE_PATH}",
-        }
-    )
-    host = url.split("://", 1)[-1].rsplit(":", 1)[0].strip("[]")
+    env |= {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
+        "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        **NO_CONFIGURATION,
+        "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
+        ENDPOINT_VARIABLE: url,
+        CONSOLE_VARIABLE: f"{url}{CONSOLE_PATH}",
+    }
+    host = urlsplit(url).hostname
     for name in ("no_proxy", "NO_PROXY"):
-        env[name] = ",".join(dict.fromkeys([*filter(None, env.get(name, "").split(",")), host]))
+        env[name] = join_no_proxy(env.get(name), host)
     return env
 
 

@@ -1,7 +1,7 @@
-"""IAM as a laptop needs it: every role a client names exists, and may do everything.
+"""IAM as a laptop needs it: every role that a client names exists and may do everything.
 
-Pipelines name roles of an account that is not here. SDK v3 asks IAM whether the role exists, whom it trusts and what it
-may do before it creates a pipeline, and moto's Lambda refuses functions whose role it does not know.
+Pipelines name roles of an account that is not here. Before it creates a pipeline, SDK v3 asks IAM whether the role
+exists, whom it trusts and what it may do. moto's Lambda refuses functions whose role it does not know.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 from airflow_sm_pipelines.server.http.messages import Request, Response
-from airflow_sm_pipelines.server.http.messages import make_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,14 +31,14 @@ _TRUST_POLICY = json.dumps(
     }
 )
 _IAM = {"Version": "2010-05-08"}
-#: Marks the roles nobody created, which a client may therefore still create.
 _MARK = "sm-pipelines:provisioned"
+"""The tag of roles that no client created. A client may still create them."""
 
 
-class Roles:
-    """Provides roles on demand.
+class IamRoles:
+    """Makes roles on demand.
 
-    :param call: carries a request to IAM out, durably.
+    :param call: carries out a request to IAM, durably.
     """
 
     def __init__(self, call: Callable[[Request], Response]) -> None:
@@ -47,7 +46,7 @@ class Roles:
         self._lock = threading.Lock()
 
     def prepare(self, request: Request) -> None:
-        """Provide what a request is about to ask for: the role it names.
+        """Make the role that a request is about to ask for.
 
         :param request: any request.
         """
@@ -62,9 +61,9 @@ class Roles:
             self.provide_arn(_role_of_function(request))
 
     def provide_arn(self, arn: str) -> None:
-        """Make a role exist, under its path and name in the local account.
+        """Make a role under its path and name in the local account, unless it exists.
 
-        :param arn: the role's ARN; anything else is left alone.
+        :param arn: the role's ARN; anything else has no effect.
         """
         _, is_role, name = arn.partition(":role/")
         if is_role:
@@ -78,7 +77,7 @@ class Roles:
             if self._find(name) is not None:
                 return
             self._call(
-                make_request(
+                Request.of_query(
                     "iam",
                     "",
                     {
@@ -97,10 +96,10 @@ class Roles:
         with self._lock:
             found = self._find(name)
             if found is not None and f"<Key>{_MARK}</Key>".encode() in found:
-                self._call(make_request("iam", "", {**_IAM, "Action": "DeleteRole", "RoleName": name}))
+                self._call(Request.of_query("iam", "", {**_IAM, "Action": "DeleteRole", "RoleName": name}))
 
     def _find(self, name: str) -> bytes | None:
-        response = self._call(make_request("iam", "", {**_IAM, "Action": "GetRole", "RoleName": name}))
+        response = self._call(Request.of_query("iam", "", {**_IAM, "Action": "GetRole", "RoleName": name}))
         return response.body if response.is_success else None
 
 

@@ -1,4 +1,4 @@
-"""Lambda functions as they stand in moto: code for the engine to run, and for the journal to keep."""
+"""moto's Lambda functions: their code, for the engine to run and for the request journal to keep."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.server.http.messages import Request
 from airflow_sm_pipelines.local_endpoint import ACCOUNT_ID
+from airflow_sm_pipelines.server.http.messages import Request
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.engine.jobs import FunctionSpec
@@ -18,7 +18,7 @@ def find_function(name_or_arn: str, region: str) -> FunctionSpec | None:
 
     :param name_or_arn: its name, or its ARN with or without a qualifier.
     :param region: the region of a function that is given by name.
-    :return: the function, or None where there is none.
+    :return: the function, or None where moto has none of that name.
     """
     from moto.awslambda.exceptions import UnknownFunctionException
     from moto.awslambda.models import lambda_backends
@@ -51,9 +51,9 @@ def find_function(name_or_arn: str, region: str) -> FunctionSpec | None:
 def with_code_inlined(request: Request) -> Request:
     """The same request with the function's code in it, where the code is in S3.
 
-    The journal keeps requests; the object a function was made from may be gone when they are replayed.
+    The journal keeps requests. When it replays them, the object that held the code may be gone.
 
-    :param request: any request; all but those that bring Lambda code come back as they are.
+    :param request: any request. One that brings no Lambda code comes back unchanged.
     """
     if request.service != "lambda" or request.method not in {"POST", "PUT"} or b"S3Key" not in request.body:
         return request
@@ -66,7 +66,7 @@ def with_code_inlined(request: Request) -> Request:
         return request
     code = _read_object(str(holder["S3Bucket"]), str(holder["S3Key"]), holder.get("S3ObjectVersion"))
     if code is None:
-        # moto says what is missing.
+        # moto's answer says what is missing.
         return request
     for name in ("S3Bucket", "S3Key", "S3ObjectVersion"):
         holder.pop(name, None)

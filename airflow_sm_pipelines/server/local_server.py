@@ -1,11 +1,9 @@
-"""Starting and stopping the local endpoint: what comes up in which order, and what goes down.
-
-Everything it is made of is elsewhere; here it is put together.
-"""
+"""Starts and stops the local endpoint. Here its parts are put together, in their order; what they do is elsewhere."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sqlite3
 import threading
@@ -13,35 +11,48 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.exceptions import LocalEndpointError
-from airflow_sm_pipelines.local_endpoint import child_environment
-from airflow_sm_pipelines.server.console import CONSOLE_PATH
-from airflow_sm_pipelines.server.http.host_rules import LOOPBACK_NAMES
-from airflow_sm_pipelines.local_endpoint import ACCOUNT_ID, resolve_region
-from airflow_sm_pipelines.server.state_directory import StateDirectory
+from airflow_sm_pipelines.local_endpoint import (
+    ACCOUNT_ID,
+    CONSOLE_PATH,
+    LOOPBACK_NAMES,
+    child_environment,
+    resolve_region,
+)
+from airflow_sm_pipelines.server.state_directory import StateDirectory, current_origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
     from airflow_sm_pipelines.engine import Engine
     from airflow_sm_pipelines.engine.services import EngineServices
-    from airflow_sm_pipelines.server.request_router import Front
+    from airflow_sm_pipelines.server.durable_moto import DurableMoto
     from airflow_sm_pipelines.server.http.listener import Listener
+    from airflow_sm_pipelines.server.request_router import RequestRouter
+    from airflow_sm_pipelines.server.sagemaker_codec import SageMakerCodec
 
-#: What a used state directory has.
+_log = logging.getLogger(__name__)
+
 _DATABASES = ("endpoint.sqlite3", "engine/engine.db")
+"""The databases of a used state directory."""
+
+_PROFILE_VARIABLES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
+"""A profile that does not exist makes boto3 fail inside moto, and one that exists must not be used there."""
+
+_STATE_ERRORS = (sqlite3.Error, ValueError, LookupError, TypeError, AttributeError)
+"""What reading state raises that is damaged, or of another moto. SQLite notices much damage only when it reads."""
+
 # moto keeps its state in module globals: a second endpoint in the process would show the first one's buckets.
 _process_lock = threading.Lock()
-#: A profile that does not exist makes boto3 fail inside moto, and one that does has no business there.
-_PROFILE_VARIABLES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
 
 
 class RunningServer:
-    """A local endpoint that answers, until `close`; also a context manager.
+    """A local endpoint that answers until `close`. Also a context manager.
 
-    :ivar endpoint_url: where it answers.
-    :ivar region: the region its ARNs name.
-    :ivar account_id: the account its ARNs name.
+    :ivar endpoint_url: where it answers, such as ``http://127.0.0.1:4566``.
+    :ivar region: the region in its ARNs.
+    :ivar account_id: the account in its ARNs.
     :ivar state_dir: where it keeps its state.
+    :ivar engine: what runs the pipelines.
     :ivar isolation: how jobs are kept apart on this machine, in a sentence.
     """
 
@@ -65,15 +76,15 @@ class RunningServer:
 
     @property
     def console_url(self) -> str:
-        """Where its pipelines and executions are shown in a browser."""
+        """The address of the pages that show its pipelines and executions."""
         return f"{self.endpoint_url}{CONSOLE_PATH}"
 
     def environment(self) -> dict[str, str]:
-        """This process's environment, changed so that a child sees the endpoint as AWS and no real credentials."""
+        """This process's environment for a child: AWS is the endpoint, and there are no real credentials."""
         return child_environment(os.environ, self.endpoint_url, self.region)
 
     def close(self) -> None:
-        """Stop the engine's jobs, which go on at the next start, then stop answering. May be called twice."""
+        """Stop the engine's jobs, which continue at the next start, then stop answering. May be called twice."""
         self._closing.close()
 
     def __enter__(self) -> RunningServer:
@@ -93,22 +104,22 @@ def serve(
     cache_dir: Path | None = None,
     adapt_services: Callable[[EngineServices], EngineServices] | None = None,
 ) -> RunningServer:
-    """Start the local endpoint in this process; one at a time.
+    """Start the local endpoint in this process, which may run one at a time.
 
-    :param state_dir: where it keeps everything; made where it is missing, held until it is closed.
+    :param state_dir: where it keeps everything. It is made where it is missing, and held until the endpoint is closed.
     :param port: the port; 0 takes a free one.
-    :param host: the address to bind. Beyond loopback (a container), `host_names` must say what clients call it.
+    :param host: the address to bind. For one that is not loopback (in a container), `host_names` must be given.
     :param region: its region; by default that of this process's environment, else us-east-1.
-    :param host_names: names, beside the loopback ones, under which it answers.
+    :param host_names: names beside the loopback ones by which clients call it.
     :param cache_dir: where the environments of images are kept; by default the user's cache directory.
     :param adapt_services: changes what the engine gets from the endpoint, such as for a rehearsal.
     :return: the running endpoint.
-    :raises LocalEndpointError: when the directory or the port cannot be used, in words that say what to do.
+    :raises LocalEndpointError: when the directory or the port cannot be used; the message says what to do.
     """
     if host not in LOOPBACK_NAMES and not host_names:
         raise LocalEndpointError(
             "The endpoint has no passwords, so it binds 127.0.0.1. "
-            f"To bind {host}, say under which host names it may answer."
+            f"To bind {host}, say by which host names clients may call it."
         )
     if not _process_lock.acquire(blocking=False):
         raise LocalEndpointError("This process runs a local endpoint already. Close it first, or use another process.")
@@ -135,24 +146,20 @@ def _start(
     cache_dir: Path | None,
     adapt_services: Callable[[EngineServices], EngineServices] | None,
 ) -> RunningServer:
-    """Everything in order; what is started registers with `closing` how it is stopped, last first."""
+    """Start everything in order. Each part tells `closing` how to stop it; the last one started is stopped first."""
     from airflow_sm_pipelines.engine import Engine
-    from airflow_sm_pipelines.engine.errors import ServiceError
     from airflow_sm_pipelines.environments import default_cache_dir
-    from airflow_sm_pipelines.server.console import Console
-    from airflow_sm_pipelines.server.engine_services import make_client, make_engine_services
+    from airflow_sm_pipelines.server.engine_services import make_engine_services
     from airflow_sm_pipelines.server.sagemaker_codec import SageMakerCodec
-    from airflow_sm_pipelines.server.sagemaker_service import SageMakerService
 
     directory = StateDirectory(state_dir)
     closing.callback(directory.release)
     directory.check_databases(_DATABASES)
-    with _damage_told(directory.path):
-        front, listener = start_front(closing, directory.path, address=address, host_names=host_names)
+    moto, router, listener = open_moto_endpoint(closing, directory, address=address, host_names=host_names)
     url = f"http://{_name_in_url(address[0])}:{listener.port}"
     codec = SageMakerCodec()
     services = make_engine_services(
-        front,
+        moto,
         codec,
         url=url,
         region=region,
@@ -161,16 +168,15 @@ def _start(
     )
     if adapt_services is not None:
         services = adapt_services(services)
-    with _damage_told(directory.path):
+    with _damage_reported(directory.path):
         engine = Engine(directory.path / "engine", services)
     directory.mark_used()
-    console = Console(engine, refusals=ServiceError, logs=make_client("logs", url=url, region=region))
-    front.attach(SageMakerService(engine, codec, refusals=ServiceError, fallback=front.call_moto).call, console.call)
+    _attach_engine(router, engine, codec, moto, url=url, region=region)
     listener.start()
     closing.callback(listener.stop)
-    # Jobs that are being stopped still write to the endpoint: the engine goes first.
+    # Jobs that are being stopped still write to the endpoint, so the engine stops first.
     closing.callback(engine.stop)
-    with _damage_told(directory.path):
+    with _damage_reported(directory.path):
         engine.start()
     directory.announce(url)
     return RunningServer(
@@ -183,40 +189,85 @@ def _start(
     )
 
 
-def start_front(
-    closing: contextlib.ExitStack, state_dir: Path, *, address: tuple[str, int], host_names: Collection[str] = ()
-) -> tuple[Front, Listener]:
-    """The front with its state restored, and a listener that is bound and not yet started.
+def open_moto_endpoint(
+    closing: contextlib.ExitStack,
+    directory: StateDirectory,
+    *,
+    address: tuple[str, int],
+    host_names: Collection[str] = (),
+) -> tuple[DurableMoto, RequestRouter, Listener]:
+    """moto with the state of a directory, a router to it, and a listener that is bound and not yet started.
 
-    :param closing: learns how to stop them.
-    :param state_dir: a directory that this process holds.
+    :param closing: is told how to close them.
+    :param directory: the state directory.
     :param address: host and port to bind.
-    :param host_names: names, beside the loopback ones, under which it answers.
+    :param host_names: names beside the loopback ones by which clients call the endpoint.
+    :raises LocalEndpointError: when the port cannot be used, the state is damaged, or another moto wrote it and this
+        one cannot restore it.
     """
-    from airflow_sm_pipelines.server.request_router import Front
+    from airflow_sm_pipelines.server.durable_moto import DurableMoto
     from airflow_sm_pipelines.server.http.listener import Listener
     from airflow_sm_pipelines.server.moto_service import MotoService
-    from airflow_sm_pipelines.server.persistence import Database
+    from airflow_sm_pipelines.server.persistence import EndpointDatabase
+    from airflow_sm_pipelines.server.request_router import RequestRouter
 
     _remove_profile(closing)
-    database = Database(state_dir / "endpoint.sqlite3")
-    closing.callback(database.close)
-    moto = MotoService()
-    closing.callback(moto.reset)
-    front = Front(moto, database, state_dir, host_names)
-    closing.callback(front.close)
-    listener = Listener(*address, front)
-    closing.callback(listener.stop)
-    front.restore()
-    return front, listener
+    with _damage_reported(directory.path):
+        database = EndpointDatabase(directory.path / "endpoint.sqlite3")
+        closing.callback(database.close)
+        service = MotoService()
+        closing.callback(service.reset)
+        moto = DurableMoto(service, database, directory.path, host_names)
+        closing.callback(moto.close)
+        router = RequestRouter(moto.call, host_names)
+        listener = Listener(*address, router)
+        closing.callback(listener.stop)
+        _restore(moto, directory)
+    return moto, router, listener
+
+
+def _attach_engine(
+    router: RequestRouter, engine: Engine, codec: SageMakerCodec, moto: DurableMoto, *, url: str, region: str
+) -> None:
+    from airflow_sm_pipelines.engine.errors import ServiceError
+    from airflow_sm_pipelines.server.console import Console
+    from airflow_sm_pipelines.server.engine_services import make_client
+    from airflow_sm_pipelines.server.sagemaker_service import SageMakerService
+
+    console = Console(engine, refusals=ServiceError, logs=make_client("logs", url=url, region=region))
+    sagemaker = SageMakerService(engine, codec, refusals=ServiceError, fallback=moto.call)
+    router.attach(sagemaker=sagemaker.call, console=console.call)
+
+
+def _restore(moto: DurableMoto, directory: StateDirectory) -> None:
+    """Restore moto's state. What another moto wrote is restored whole or refused; then nothing on disk has changed."""
+    if not directory.is_of_another_moto:
+        for failure in moto.restore():
+            _log.warning("A part of moto's state could not be restored: %s", failure)
+        return
+    try:
+        failures = moto.restore(with_logs=True)
+    except sqlite3.Error:
+        raise
+    except _STATE_ERRORS as error:
+        failures = [f"{type(error).__name__}: {error}"]
+    known = directory.origin.moto if directory.origin else None
+    if failures:
+        more = f", and {len(failures) - 1} more" if len(failures) > 1 else ""
+        raise LocalEndpointError(
+            f"moto {known or 'of another version'} wrote the state in {directory.path}, and the installed moto "
+            f"{current_origin().moto} cannot restore it ({failures[0]}{more}): "
+            f"install {f'moto=={known}' if known else 'the version that wrote it'}, or choose another state directory."
+        )
+    _log.info("Restored with moto %s what moto %s wrote", current_origin().moto, known or "of an unknown version")
 
 
 @contextlib.contextmanager
-def _damage_told(state_dir: Path) -> Iterator[None]:
-    """Turn what reading damaged state raises into a sentence: SQLite notices much of the damage only when it reads."""
+def _damage_reported(state_dir: Path) -> Iterator[None]:
+    """Turn the errors of reading damaged state into one that says what to do."""
     try:
         yield
-    except (sqlite3.Error, ValueError, LookupError, TypeError, AttributeError) as error:
+    except _STATE_ERRORS as error:
         raise LocalEndpointError(
             f"The state in {state_dir} cannot be read ({type(error).__name__}: {error}). It is damaged, or the disk is "
             "full or faulty. Make room, put the files back from a copy, or choose another state directory."

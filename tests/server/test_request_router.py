@@ -14,7 +14,7 @@ from tests.server.endpoint_stand_in import PIPELINE_ARN, Endpoint, RefusedError,
 if TYPE_CHECKING:
     from pathlib import Path
 
-from airflow_sm_pipelines.server.http.messages import authorization
+from airflow_sm_pipelines.server.http.messages import make_authorization
 
 ROLE = "arn:aws:iam::123456789012:role/SageMakerExecution"
 JSON_HEADERS = {"Content-Type": "application/x-amz-json-1.1"}
@@ -151,7 +151,7 @@ def test_buckets_are_found_by_virtual_host_names(endpoint: Endpoint) -> None:
     endpoint.client("s3").create_bucket(Bucket="my.bucket")
     host = {"Host": f"my.bucket.localhost:{endpoint.port}"}
     assert ask(endpoint, "PUT", "/folder/a%20b", b"body", host)[0] == 200
-    signed = {**host, "Authorization": authorization("us-east-1", "s3")}
+    signed = {**host, "Authorization": make_authorization("us-east-1", "s3")}
     assert ask(endpoint, "GET", "/folder/a%20b", headers=signed) == (200, b"body")
     assert endpoint.client("s3").get_object(Bucket="my.bucket", Key="folder/a b")["Body"].read() == b"body"
 

@@ -1,4 +1,4 @@
-"""Errors in the words and formats of AWS's protocols, so that every client raises them as typed exceptions."""
+"""Errors in the formats of AWS's protocols, so that every client raises them as typed exceptions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 
 from airflow_sm_pipelines.server.http.messages import Request, Response
 
-JSON_TYPE = "application/x-amz-json-1.1"
+_JSON_TYPE = "application/x-amz-json-1.1"
 
 
 def json_response(status: int, document: str, *, error_code: str | None = None) -> Response:
@@ -18,7 +18,7 @@ def json_response(status: int, document: str, *, error_code: str | None = None) 
     :param document: the body.
     :param error_code: the error's code, where the answer is an error.
     """
-    headers = [("Content-Type", JSON_TYPE), ("x-amzn-RequestId", str(uuid.uuid4()))]
+    headers = [("Content-Type", _JSON_TYPE), ("x-amzn-RequestId", str(uuid.uuid4()))]
     if error_code:
         headers.append(("x-amzn-errortype", error_code))
     return Response(status, document.encode("utf-8"), tuple(headers))
@@ -31,12 +31,12 @@ def json_error(code: str, message: str, *, status: int = 400) -> Response:
     :param message: the text for people.
     :param status: the HTTP status; AWS uses 400 for a client's fault and 500 for its own.
     """
-    # Clients read either spelling of "message"; the service sends one or the other by error class.
+    # The service sends one spelling of "message" or the other, by the class of the error, and clients read either.
     return json_response(status, json.dumps({"__type": code, "message": message, "Message": message}), error_code=code)
 
 
 def error_response(request: Request, code: str, message: str, *, status: int = 400) -> Response:
-    """An error in the protocol the request was made in: S3's XML, query, or JSON, which REST services read too.
+    """An error in the protocol of the request: S3's XML, query, or JSON, which REST services read too.
 
     :param request: the request that failed.
     :param code: the error's code.

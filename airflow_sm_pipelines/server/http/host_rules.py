@@ -1,7 +1,7 @@
-"""Which HTTP requests a loopback endpoint may answer at all: rules over the Host and Origin headers.
+"""Which HTTP requests a loopback endpoint may answer: rules on the Host and Origin headers. Pure.
 
-A page in the user's browser can send requests to 127.0.0.1, under a name of its own (DNS rebinding: the Host header
-shows it) or cross-site (the Origin header shows it). Neither may read or change the local account.
+A page in the user's browser can send requests to 127.0.0.1. It may do so under a name of its own (DNS rebinding), which
+the Host header shows, or from another site, which the Origin header shows. Neither may touch the local account.
 """
 
 from __future__ import annotations
@@ -9,12 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from airflow_sm_pipelines.local_endpoint import LOOPBACK_NAMES
+
 if TYPE_CHECKING:
     from collections.abc import Collection
-
-#: Names that always mean this machine. A subdomain of ``localhost`` is also one (RFC 6761), and is how S3 clients
-#: address a bucket when the endpoint is called by name.
-LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def parse_host(header: str) -> str:
@@ -32,6 +30,8 @@ def parse_host(header: str) -> str:
 def is_allowed_host(header: str, extra_names: Collection[str] = ()) -> bool:
     """Whether a request with this Host header was meant for the local endpoint.
 
+    A subdomain of ``localhost`` is this machine too (RFC 6761): S3 clients address a bucket so.
+
     :param header: the Host header.
     :param extra_names: further names the endpoint is known by, such as a container's.
     """
@@ -41,9 +41,9 @@ def is_allowed_host(header: str, extra_names: Collection[str] = ()) -> bool:
 
 
 def is_allowed_origin(header: str | None, extra_names: Collection[str] = ()) -> bool:
-    """Whether a request with this Origin header comes from no browser page, or from one of this machine's own.
+    """Whether a request with this Origin header comes from a page of this machine, or from no page at all.
 
-    :param header: the Origin header, or None where there is none (AWS clients send none).
+    :param header: the Origin header; None where there is none, as from AWS clients.
     :param extra_names: further names the endpoint is known by.
     """
     if header is None:
@@ -52,7 +52,7 @@ def is_allowed_origin(header: str | None, extra_names: Collection[str] = ()) -> 
 
 
 def parse_virtual_bucket(header: str, extra_names: Collection[str] = ()) -> str | None:
-    """The bucket in a virtual-host style S3 address.
+    """The bucket that an S3 address names in its host ("virtual-host style").
 
     :param header: the Host header, such as ``my.bucket.localhost:4566``.
     :param extra_names: further names the endpoint is known by.

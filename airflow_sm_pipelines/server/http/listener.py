@@ -1,6 +1,6 @@
-"""HTTP on a socket: connections, threads, bodies. It hands whole requests to one function and writes whole answers.
+"""HTTP on a socket: connections, threads, bodies. It hands whole requests to a handler and writes whole answers.
 
-Connections are kept alive: a client's next call saves the handshake, which is most of a small call's cost.
+Connections are kept alive, because the handshake is most of a small call's cost.
 """
 
 from __future__ import annotations
@@ -24,21 +24,22 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-#: A connection that says nothing for so long is closed.
 _IDLE_SECONDS = 120
+"""A connection without a request for this long is closed."""
+
 _BLOCK_BYTES = 1 << 20
-#: How soon the listener notices that it is to stop.
 _POLL_SECONDS = 0.1
+"""How soon the listener notices that it is to stop."""
 
 
 class RequestHandler(Protocol):
-    """What answers requests."""
+    """Answers requests."""
 
     def refusal(self, request: Request) -> Response | None:
-        """Why a request is not even read, or None."""
+        """The answer to a request whose body is not even read, or None where it is to be read."""
 
     def max_body_bytes(self, request: Request) -> int:
-        """How large its body may be."""
+        """How large the body may be."""
 
     def call(self, request: Request) -> Response:
         """The answer."""
@@ -79,7 +80,7 @@ class Listener:
         self._thread.start()
 
     def stop(self) -> None:
-        """Take no more connections, and close those that are open once their request is answered."""
+        """Take no more connections, and close the open ones after the answer to their request."""
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()
@@ -134,7 +135,7 @@ class _Handler(MotoRequestHandler):
     def run_wsgi(self) -> None:
         request = Request(self.make_environ(), b"")
         handler = self.server.request_handler
-        # A body that is not read would be taken for the next request.
+        # A body that nobody reads would be taken for the next request.
         self.close_connection = self.close_connection or "Transfer-Encoding" in self.headers
         response = handler.refusal(request)
         if response is not None:

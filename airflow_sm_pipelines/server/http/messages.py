@@ -1,16 +1,20 @@
 """An HTTP request and its answer as the server's services see them: whole bodies, no sockets.
 
-A request knows which AWS service, region and operation it is for. What a service does with it is not here.
+A request knows which AWS service, region and operation it is for, can be made here in a client's place, and can be kept
+as text. What a service does with it is not here.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
+
+from airflow_sm_pipelines.local_endpoint import ACCESS_KEY_ID, DEFAULT_REGION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,18 +23,76 @@ if TYPE_CHECKING:
 _SCOPE = re.compile(r"Credential=[^/,\s]*/\d+/([^/,\s]+)/([^/,\s]+)/aws4_request")
 _PRESIGNED_SCOPE = re.compile(r"^[^/]*/\d+/([^/]+)/([^/]+)/aws4_request$")
 _BLOCK_BYTES = 1 << 20
+_RECORDED = frozenset(
+    {"REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "REQUEST_URI", "RAW_URI", "CONTENT_TYPE", "HTTP_HOST"}
+)
+# A replay needs neither the client's credentials nor its signature.
+_NOT_RECORDED = frozenset({"HTTP_X_AMZ_SECURITY_TOKEN", "HTTP_X_AMZ_DATE", "HTTP_AUTHORIZATION"})
+_SERVER_ENVIRON = {
+    "wsgi.version": (1, 0),
+    "wsgi.url_scheme": "http",
+    "wsgi.multithread": True,
+    "wsgi.multiprocess": False,
+    "wsgi.run_once": False,
+    "SCRIPT_NAME": "",
+    "SERVER_NAME": "127.0.0.1",
+    "SERVER_PORT": "80",
+    "SERVER_PROTOCOL": "HTTP/1.1",
+}
 
 
 @dataclass(frozen=True)
 class Request:
     """One request to the endpoint.
 
-    :param environ: the WSGI environment; its ``wsgi.input`` is spent, the body is here.
+    :param environ: the WSGI environment. Its ``wsgi.input`` has been read; the body is here.
     :param body: the whole body, decoded of transfer encodings.
     """
 
     environ: Mapping[str, Any]
     body: bytes
+
+    @classmethod
+    def of_query(cls, service: str, region: str, form: Mapping[str, str]) -> Request:
+        """A request of the query protocol, as a client would send it.
+
+        :param service: the service's signing name, such as ``iam``.
+        :param region: the region; empty for the default one.
+        :param form: the parameters, Action and Version among them.
+        """
+        environ = _client_environ(service, region, "application/x-www-form-urlencoded")
+        return cls(environ, urlencode(form).encode())
+
+    @classmethod
+    def of_json(cls, service: str, region: str, target: str, document: Mapping[str, Any]) -> Request:
+        """A request of the JSON protocol, as a client would send it.
+
+        :param service: the service's signing name, such as ``logs``.
+        :param region: the region; empty for the default one.
+        :param target: the X-Amz-Target, such as ``Logs_20140328.CreateLogGroup``.
+        :param document: the request.
+        """
+        environ = {**_client_environ(service, region, "application/x-amz-json-1.1"), "HTTP_X_AMZ_TARGET": target}
+        return cls(environ, json.dumps(document).encode())
+
+    @classmethod
+    def of_record(cls, record: str, body: bytes) -> Request:
+        """The request that was kept.
+
+        :param record: what :meth:`to_record` gave.
+        :param body: the request's body.
+        """
+        return cls({**_SERVER_ENVIRON, **json.loads(record)}, body)
+
+    def to_record(self) -> str:
+        """What a replay needs of the environment, as JSON. The body is kept beside it."""
+        kept = {
+            name: value
+            for name, value in self.environ.items()
+            if isinstance(value, str)
+            and (name in _RECORDED or (name.startswith("HTTP_X_AMZ") and name not in _NOT_RECORDED))
+        }
+        return json.dumps({**kept, "HTTP_AUTHORIZATION": make_authorization(self.region, self.service)})
 
     @property
     def method(self) -> str:
@@ -83,7 +145,7 @@ class Request:
 
     @property
     def service(self) -> str:
-        """The service's signing name; S3 where nothing says otherwise, as with anonymous S3 requests."""
+        """The service's signing name. An anonymous request to S3 names no service, so S3 is the default."""
         if self._scope[1]:
             return self._scope[1]
         if self.target.startswith("SageMaker."):
@@ -94,22 +156,44 @@ class Request:
 
     @property
     def operation(self) -> str:
-        """The operation's name where the protocol names one (JSON, query), else empty."""
+        """The operation's name where the protocol has one (JSON, query), else empty."""
         if self.target:
             return self.target.rpartition(".")[2]
         return self.form.get("Action") or self.query.get("Action", "")
 
     def to_environ(self) -> dict[str, Any]:
-        """A fresh WSGI environment with this body, for an application in this process."""
+        """A new WSGI environment with this body, for an application in this process."""
         environ = {**self.environ, "wsgi.input": BytesIO(self.body), "CONTENT_LENGTH": str(len(self.body))}
         for name in ("HTTP_TRANSFER_ENCODING", "wsgi.input_terminated", "HTTP_EXPECT"):
             environ.pop(name, None)
         return environ
 
 
+def make_authorization(region: str, service: str) -> str:
+    """An Authorization header that names a region and a service. Its signature is worth nothing.
+
+    :param region: the region; empty for the default one.
+    :param service: the service's signing name.
+    """
+    scope = f"{ACCESS_KEY_ID}/20200101/{region or DEFAULT_REGION}/{service}/aws4_request"
+    return f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"
+
+
+def _client_environ(service: str, region: str, content_type: str) -> dict[str, Any]:
+    return {
+        **_SERVER_ENVIRON,
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": "/",
+        "QUERY_STRING": "",
+        "HTTP_HOST": "127.0.0.1",
+        "CONTENT_TYPE": content_type,
+        "HTTP_AUTHORIZATION": make_authorization(region, service),
+    }
+
+
 @dataclass(frozen=True)
 class FilePart:
-    """A part of a file, read when it is sent: a body that need not be in memory.
+    """A part of a file that is read only while it is sent, so that the body need not be in memory.
 
     :param path: the file.
     :param start: the offset of its first byte.
@@ -143,8 +227,8 @@ class Response:
 
     :param status: the HTTP status.
     :param body: the whole body.
-    :param headers: name and value pairs; Content-Length is added by the listener where it is missing.
-    :param file: the body in the place of `body`, where it is in a file.
+    :param headers: pairs of name and value. The listener adds a missing Content-Length.
+    :param file: the body where it is in a file; `body` is empty then.
     """
 
     status: int
@@ -154,5 +238,11 @@ class Response:
 
     @property
     def is_success(self) -> bool:
-        """Whether the operation was done."""
+        """Whether the service carried the operation out."""
         return self.status < 400
+
+    @property
+    def summary(self) -> str:
+        """Status and body in one short line, for messages."""
+        text = " ".join(self.body.decode("utf-8", "replace").split())
+        return f"HTTP {self.status} {text[:300]}".rstrip()

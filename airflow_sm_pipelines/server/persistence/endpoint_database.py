@@ -1,7 +1,9 @@
-"""The SQLite file behind the endpoint's state: one connection, one writer at a time.
+"""The SQLite file with moto's state: one connection, one writer at a time.
 
-WAL with `synchronous=NORMAL`: what was committed survives the death of the process at any moment; a power cut may cost
-the last moments, as it would the object files, which are not synced either.
+WAL with `synchronous=NORMAL`: a committed change survives the death of the process at any moment. A power cut may cost
+the last moments, as it may cost object files, which are not synced either.
+
+The tables belong to the format of the state directory: who changes one raises ``state_directory.STATE_FORMAT``.
 """
 
 from __future__ import annotations
@@ -43,8 +45,8 @@ CREATE INDEX IF NOT EXISTS log_events_by_stream ON log_events (stream);
 """
 
 
-class Database:
-    """The endpoint's own tables.
+class EndpointDatabase:
+    """The tables of moto's state.
 
     :param path: the file; made where it is missing.
     :raises LocalEndpointError: when it is not a database, or is damaged.
@@ -66,7 +68,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """The connection, alone, in a transaction that is committed unless the block raises."""
+        """A transaction of this thread alone, committed unless the block raises; gives the connection."""
         with self._lock:
             self._connection.execute("BEGIN IMMEDIATE")
             try:

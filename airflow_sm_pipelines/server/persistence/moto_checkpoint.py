@@ -1,7 +1,7 @@
-"""moto's state as it is after the first so many requests of the journal: a shortcut at start, never the truth.
+"""moto's state after the first requests of the journal, in one file: a shortcut for the next start.
 
-The journal keeps every request. A checkpoint that is missing, damaged, or of another version of moto or of Python costs
-a whole replay, and nothing else.
+The journal still has every request. A checkpoint that is missing, damaged, or of another version of moto or of Python
+costs a whole replay, and nothing else.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-#: Services whose backends in moto 5.2 are plain values, all of their state: tried one by one.
 SERVICES = frozenset({"events", "iam", "lambda", "logs", "sagemaker", "sqs"})
+"""Services whose backends in moto 5.2 are plain values that hold all of their state. Each was tried."""
+
 _FORMAT = 1
 
 
-class Checkpoint:
+class MotoCheckpoint:
     """One file with the backends of `SERVICES`.
 
     :param path: the file; it need not exist.
@@ -41,15 +42,14 @@ class Checkpoint:
         self._path = path
 
     def save(self, last_request: int) -> None:
-        """Keep the backends as they are. It may fail: a start without it only takes longer.
+        """Keep the backends as they are. Where that fails, the next start only takes longer.
 
-        :param last_request: the newest request of the journal that they show.
+        :param last_request: the newest request of the journal that they reflect.
         """
         buffer = io.BytesIO()
         try:
             _Pickler(buffer, protocol=5).dump(_used_backends())
         except Exception as error:
-            # Anything may stand in the way of copying an object; what moto keeps is its own affair.
             _log.info("moto's state cannot be kept as a checkpoint: %s: %s", type(error).__name__, error)
             return
         body = buffer.getvalue()
@@ -66,7 +66,7 @@ class Checkpoint:
         """Put the backends back into a process whose moto is empty.
 
         :param newest_request: the newest request of the journal; a checkpoint of later ones belongs to another journal.
-        :return: the last request that they show; 0 where there is no checkpoint of use.
+        :return: the last request that they reflect; 0 where there is no checkpoint of use.
         """
         try:
             header, _, body = self._path.read_bytes().partition(b"\n")
@@ -80,7 +80,7 @@ class Checkpoint:
             # As trustworthy as the database beside it, in a directory of the user's own.
             found = _Unpickler(io.BytesIO(body)).load()
         except Exception as error:
-            _log.warning("The checkpoint of moto's state is of no use (%s): replaying all.", error)
+            _log.warning("The checkpoint of moto's state is of no use (%s): replaying all requests.", error)
             return 0
         for service, regions in found.items():
             for region, backend in regions.items():
@@ -89,7 +89,7 @@ class Checkpoint:
 
 
 class _Pickler(pickle.Pickler):
-    """Copies the backends of `SERVICES`, and only names those of other services, which are kept elsewhere."""
+    """Copies the backends of `SERVICES`, and only names those of other services, which other modules keep."""
 
     def persistent_id(self, value: Any) -> tuple[str, str, str] | None:
         from moto.core.base_backend import BaseBackend
@@ -103,7 +103,7 @@ class _Pickler(pickle.Pickler):
 
     def reducer_override(self, value: Any) -> Any:
         if isinstance(value, threading.Condition):
-            # A queue's. At a start nobody waits.
+            # A queue's. Nobody waits for it at a start.
             return threading.Condition, ()
         if isinstance(value, WeakValueDictionary):
             return WeakValueDictionary, (dict(value),)
@@ -143,7 +143,7 @@ def _account(service: str) -> Any:
 
 
 def _used_backends() -> dict[str, dict[str, Any]]:
-    """By service and region. Only the local account's: nothing here acts for another one."""
+    """The local account's backends by service and region. No other account is used here."""
     from moto.core.base_backend import BackendDict
 
     used: list[Any] = vars(BackendDict)["_instances"]

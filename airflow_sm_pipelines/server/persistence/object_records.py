@@ -1,6 +1,6 @@
-"""moto's S3 objects as JSON, and back: the only place that knows which attributes of moto's classes make an object.
+"""moto's S3 objects as JSON, and back: the one module that knows the attributes of moto's classes (``moto.s3.models``).
 
-Bodies are not here. moto 5.2 (``moto.s3.models``).
+Bodies are in :mod:`.object_bodies`. Written for moto 5.2.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from datetime import datetime
 from io import BytesIO
 from typing import Any
 
-#: Attributes that are taken and given back as they are.
 _PLAIN = (
     "_etag",
     "_is_versioned",
@@ -29,6 +28,7 @@ _PLAIN = (
     "lock_until",
     "website_redirect_location",
 )
+"""Attributes that are recorded and restored unchanged."""
 
 
 def record_key(key: Any, tags: dict[str, str]) -> str:
@@ -39,7 +39,7 @@ def record_key(key: Any, tags: dict[str, str]) -> str:
     """
     if is_delete_marker(key):
         return json.dumps({"marker": key._version_id, "modified": key.last_modified.isoformat()})
-    key.etag  # noqa: B018 - moto computes it from the body on first use, and keeps it
+    key.etag  # noqa: B018 - moto computes it from the body at the first use, and keeps it
     return json.dumps(
         {
             "plain": {name: getattr(key, name) for name in _PLAIN},
@@ -69,6 +69,7 @@ def restore_key(record: str, *, name: Any, bucket: Any, body: Any) -> tuple[Any,
     :param bucket: the FakeBucket it is in.
     :param body: an open file of its body; None for a deletion marker.
     :return: the object, and its tags.
+    :raises AttributeError: when this moto's objects lack an attribute of the record.
     """
     from moto.s3.models import FakeDeleteMarker, FakeKey, FakeMultipart
     from moto.utilities.utils import CaseInsensitiveDict, LowercaseDict
@@ -85,6 +86,8 @@ def restore_key(record: str, *, name: Any, bucket: Any, body: Any) -> tuple[Any,
         marker.last_modified = datetime.fromisoformat(content["modified"])
         return marker, {}
     for attribute, value in content["plain"].items():
+        if not hasattr(key, attribute):
+            raise AttributeError(f"moto's S3 objects have no attribute '{attribute}'")
         setattr(key, attribute, value)
     key._value_buffer = body if body is not None else BytesIO()
     key.last_modified = datetime.fromisoformat(content["modified"])
@@ -92,7 +95,7 @@ def restore_key(record: str, *, name: Any, bucket: Any, body: Any) -> tuple[Any,
     key._metadata = LowercaseDict(content["metadata"])
     key.acl = _restore_acl(content["acl"])
     if content["multipart"]:
-        # So that a client that repeats CompleteMultipartUpload is answered as the first time.
+        # A client that repeats CompleteMultipartUpload gets the answer of the first time.
         key.multipart = FakeMultipart(str(name), CaseInsensitiveDict(), bucket.account_id, bucket.region_name)
         key.multipart.id = content["multipart"]
     return key, content["tags"]

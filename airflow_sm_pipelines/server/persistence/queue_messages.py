@@ -16,24 +16,24 @@ from airflow_sm_pipelines.local_endpoint import ACCOUNT_ID
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_sm_pipelines.server.persistence.endpoint_database import Database
+    from airflow_sm_pipelines.server.persistence.endpoint_database import EndpointDatabase
 
 _BYTES = "base64"
 
 
-class QueuePersistence:
+class QueueMessages:
     """Keeps the messages of every queue.
 
     :param database: where they are kept.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: EndpointDatabase) -> None:
         self._database = database
         self._lock = threading.Lock()
         self._stored: dict[tuple[str, str], dict[str, str]] = {}
 
     def record(self) -> None:
-        """Make the messages of all queues durable as they are now; queues without a change cost no write."""
+        """Make the messages of all queues durable as they are now. An unchanged queue costs no write."""
         with self._lock:
             current = {(region, queue.name): self._records(queue) for region, queue in self._queues()}
             for place in current.keys() | self._stored.keys():
@@ -43,7 +43,10 @@ class QueuePersistence:
             self._stored = current
 
     def restore(self) -> None:
-        """Put the messages back into their queues, in the order they were sent in."""
+        """Put the messages back into their queues, in the order in which they were sent.
+
+        :raises AttributeError: when this moto's messages lack an attribute of a record.
+        """
         rows = self._database.read("SELECT region, queue, id, record FROM messages ORDER BY rowid")
         if not rows:
             return
@@ -54,7 +57,10 @@ class QueuePersistence:
             if queue is None:
                 continue
             message = Message(str(message_id), "")
-            message.__dict__.update(json.loads(str(record), object_hook=_restore_bytes))
+            attributes = json.loads(str(record), object_hook=_restore_bytes)
+            if unknown := attributes.keys() - vars(message).keys():
+                raise AttributeError(f"moto's SQS messages have no attribute '{min(unknown)}'")
+            vars(message).update(attributes)
             queue._messages.append(message)
             if message.receipt_handle:
                 queue.pending_messages.add(message)

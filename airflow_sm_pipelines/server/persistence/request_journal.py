@@ -1,36 +1,33 @@
-"""The requests that changed moto's state, in order; replaying them makes the state again.
+"""The requests that changed moto's state, in order. Replaying them makes the state again.
 
 For small state that changes rarely: roles, functions, queues, rules, log groups. moto draws its identifiers from one
-random generator, which is seeded per request and the seed recorded, so that a replay gives the same identifiers. Times
-of creation are those of the replay. Once there is much to replay, what it gave is kept as a checkpoint, so that a start
-costs what happened since the one before.
+random generator. It is seeded for each request and the seed is recorded, so that a replay gives the same identifiers.
+Times of creation are those of the replay. After a long replay, a checkpoint keeps the state it gave, so that the next
+start replays only newer requests.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.server.http.messages import Request
 from airflow_sm_pipelines.server.persistence.moto_checkpoint import is_covered
-from airflow_sm_pipelines.server.http.messages import record_environ, restore_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_sm_pipelines.server.http.messages import Request, Response
-    from airflow_sm_pipelines.server.persistence.moto_checkpoint import Checkpoint
-    from airflow_sm_pipelines.server.persistence.endpoint_database import Database
+    from airflow_sm_pipelines.server.http.messages import Response
+    from airflow_sm_pipelines.server.persistence.endpoint_database import EndpointDatabase
+    from airflow_sm_pipelines.server.persistence.moto_checkpoint import MotoCheckpoint
 
-_log = logging.getLogger(__name__)
-
-#: First words of operations that change nothing.
 _READING_WORDS = (
     "BatchDescribe", "BatchGet", "Check", "Decode", "Describe", "Estimate", "Filter", "Get", "Head", "List", "Lookup",
     "Query", "Receive", "Scan", "Search", "Select", "Simulate", "StartQuery", "Test", "Validate",
 )  # fmt: skip
-#: Operations that move data through a service: their effect, where it lasts, is kept as state by another module.
+"""First words of operations that change nothing."""
+
 DATA_OPERATIONS = frozenset(
     {
         "ChangeMessageVisibility",
@@ -49,10 +46,14 @@ DATA_OPERATIONS = frozenset(
         "SendMessageBatch",
     }
 )
-#: Services whose changes are kept otherwise (S3), or are none (STS).
+"""Operations that move data through a service. Where their effect lasts, another module keeps it as state."""
+
 _OTHER_SERVICES = frozenset({"s3", "sts"})
-#: So many replayed requests (about a third of a second) are worth a checkpoint.
+"""Services whose changes another module keeps (S3), or that change nothing (STS)."""
+
 _CHECKPOINT_REQUESTS = 500
+"""A replay of so many requests, which takes about a third of a second, is worth a checkpoint."""
+
 _SERVICES_QUERY = "SELECT DISTINCT substr(operation, 1, instr(operation, ':') - 1) FROM requests"
 
 
@@ -71,20 +72,20 @@ def is_journaled(request: Request) -> bool:
 
 
 class RequestJournal:
-    """Applies requests one at a time, and remembers those that succeeded.
+    """Carries requests out one at a time, and records those that succeeded.
 
     :param database: where they are kept.
     :param apply: carries a request out.
-    :param load: makes moto load what a request is for, in which it may draw identifiers of its own.
-    :param checkpoint: saves replaying what was replayed before.
+    :param load: makes moto load the service of a request. In that moto may draw identifiers of its own.
+    :param checkpoint: keeps the state that a long replay gave.
     """
 
     def __init__(
         self,
-        database: Database,
+        database: EndpointDatabase,
         apply: Callable[[Request], Response],
         load: Callable[[Request], None],
-        checkpoint: Checkpoint,
+        checkpoint: MotoCheckpoint,
     ) -> None:
         self._database = database
         self._apply = apply
@@ -93,9 +94,9 @@ class RequestJournal:
         self._lock = threading.RLock()
 
     def call(self, request: Request) -> Response:
-        """Carry a changing request out; when it succeeds, it is durable before this returns.
+        """Carry out a request that changes something. Where it succeeds, it is durable before this returns.
 
-        :param request: a request that `is_journaled`.
+        :param request: a request for which :func:`is_journaled` holds.
         """
         seed = os.urandom(16)
         with self._lock:
@@ -107,14 +108,18 @@ class RequestJournal:
                         (
                             f"{request.service}:{request.operation or request.method}",
                             seed,
-                            record_environ(request),
+                            request.to_record(),
                             request.body,
                         ),
                     )
         return response
 
-    def replay(self) -> None:
-        """Carry all remembered requests out again, in their order. One that fails is logged: the rest still counts."""
+    def replay(self) -> list[str]:
+        """Carry all recorded requests out again, in their order, or those after the checkpoint.
+
+        :return: the requests that failed, a text for each; the others count all the same.
+        """
+        failures = []
         with self._lock:
             services = {str(name) for (name,) in self._database.read(_SERVICES_QUERY)}
             ((newest,),) = self._database.read("SELECT coalesce(max(id), 0) FROM requests")
@@ -123,11 +128,14 @@ class RequestJournal:
                 "SELECT operation, seed, environ, body FROM requests WHERE id > ? ORDER BY id", done
             )
             for operation, seed, environ, body in rows:
-                response = self._apply_seeded(restore_request(str(environ), bytes(body)), bytes(seed))  # type: ignore[call-overload]
+                request = Request.of_record(str(environ), bytes(body))  # type: ignore[call-overload]
+                response = self._apply_seeded(request, bytes(seed))  # type: ignore[call-overload]
                 if not response.is_success:
-                    _log.warning("Replaying %s gave HTTP %s: %.500s", operation, response.status, response.body)
-            if len(rows) >= _CHECKPOINT_REQUESTS and is_covered(services):
+                    failures.append(f"{operation}: {response.summary}")
+            # A start from a checkpoint would not see the failures again.
+            if len(rows) >= _CHECKPOINT_REQUESTS and is_covered(services) and not failures:
                 self._checkpoint.save(int(newest))  # type: ignore[call-overload]
+        return failures
 
     def _apply_seeded(self, request: Request, seed: bytes) -> Response:
         from moto.moto_api._internal import mock_random
@@ -137,5 +145,5 @@ class RequestJournal:
         try:
             return self._apply(request)
         finally:
-            # What moto draws next must not follow from a recorded seed: it would come again after a restart.
+            # What moto draws next must not follow from a recorded seed: it would draw the same after a restart.
             mock_random.seed(os.urandom(16))

@@ -1,13 +1,12 @@
-"""moto's S3 on disk: after each request that changed something, the state of what it touched.
+"""moto's S3 on disk: after each request that changed something, the new state of what it touched.
 
-State, not requests: an object written a thousand times is one row and one file. Bodies live in files from then on; moto
-reads them there, so memory does not grow with them, and a start reads none of them.
+It keeps state, not requests: an object written a thousand times is one row and one file. Bodies move into files, where
+moto reads them, so memory does not grow with them, and a start reads none of them.
 """
 
 from __future__ import annotations
 
 import gc
-import logging
 import threading
 import time
 from datetime import datetime, timezone
@@ -15,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from airflow_sm_pipelines.local_endpoint import ACCOUNT_ID
-from airflow_sm_pipelines.server.persistence.object_bodies import BlobFile, BlobStore
-from airflow_sm_pipelines.server.persistence.object_bodies import read_large_object
+from airflow_sm_pipelines.server.http.messages import Request
+from airflow_sm_pipelines.server.persistence.object_bodies import BodyFile, BodyStore, read_large_object
 from airflow_sm_pipelines.server.persistence.object_records import (
     is_delete_marker,
     record_key,
@@ -24,43 +23,42 @@ from airflow_sm_pipelines.server.persistence.object_records import (
     restore_key,
     restore_upload,
 )
-from airflow_sm_pipelines.server.http.messages import record_environ, restore_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from airflow_sm_pipelines.server.http.messages import Request, Response
-    from airflow_sm_pipelines.server.persistence.endpoint_database import Database
+    from airflow_sm_pipelines.server.http.messages import Response
+    from airflow_sm_pipelines.server.persistence.endpoint_database import EndpointDatabase
 
-_log = logging.getLogger(__name__)
-
-#: The setting under which a bucket's own creation is kept.
 _CREATION = ""
-#: The one setting that names resources of other services, which must be there first.
+"""The setting under which a bucket's own creation is kept."""
+
 _NOTIFICATION = "notification"
-#: Memory of this size is worth a run of the garbage collector.
+"""The one setting that names resources of other services, which must be there first."""
+
 _COLLECTED_BYTES = 64 << 20
+"""A request of this size is worth a run of the garbage collector."""
 
 
-class ObjectPersistence:
-    """Keeps moto's S3 backend.
+class S3Objects:
+    """Keeps moto's S3 backend: buckets with their settings, objects, unfinished uploads.
 
     :param database: for everything but bodies.
     :param directory: for bodies.
     :param apply: carries a request out.
     """
 
-    def __init__(self, database: Database, directory: Path, apply: Callable[[Request], Response]) -> None:
+    def __init__(self, database: EndpointDatabase, directory: Path, apply: Callable[[Request], Response]) -> None:
         self._database = database
-        self._blobs = BlobStore(directory)
+        self._bodies = BodyStore(directory)
         self._apply = apply
         self._lock = threading.Lock()
 
     def call(self, request: Request) -> Response:
         """Carry an S3 request out; when it changes something and succeeds, that is durable before this returns.
 
-        Changes are made one at a time: moto 5.2 fails where two requests write one object at once.
+        It makes changes one at a time, because moto 5.2 fails where two requests write one object at once.
 
         :param request: the request, in path style.
         """
@@ -76,7 +74,7 @@ class ObjectPersistence:
             if response.is_success:
                 self._record(request)
         if len(request.body) > _COLLECTED_BYTES or (request.method == "POST" and "uploadId" in request.query):
-            # moto's objects of a request refer to each other, and to its body: do not wait for the collector's turn.
+            # moto's objects of a request refer to each other and to its body, so only the collector frees them.
             gc.collect()
         return response
 
@@ -92,43 +90,56 @@ class ObjectPersistence:
             self._record_uploads(bucket, request)
         self._record_objects(bucket, [key])
 
-    def restore(self) -> None:
-        """Put everything back into an empty S3 backend, except for the buckets' notifications."""
-        self._restore_settings("setting != ?")
+    def restore(self) -> list[str]:
+        """Put everything back into an empty S3 backend, except for the buckets' notifications.
+
+        :return: what could not be put back, a text for each.
+        """
+        failures = self._restore_settings("setting != ?")
         for name, created in self._database.read("SELECT name, created FROM buckets WHERE setting = ?", _CREATION):
             bucket = self._bucket(str(name))
             if bucket is not None:
                 bucket.creation_date = datetime.fromtimestamp(float(created), timezone.utc)  # type: ignore[arg-type]
-        kept = self._restore_objects() | self._restore_uploads()
-        self._blobs.keep_only(kept)
+        self._restore_objects()
+        self._restore_uploads()
+        # Also the bodies of what could not be put back: another version of moto may be able to.
+        rows = self._database.read("SELECT blob FROM objects UNION SELECT blob FROM parts")
+        self._bodies.keep_only({str(body) for (body,) in rows})
+        return failures
 
-    def restore_notifications(self) -> None:
-        """Put the buckets' notifications back, once the queues and functions they name are there."""
-        self._restore_settings("setting = ?")
+    def restore_notifications(self) -> list[str]:
+        """Put the buckets' notifications back, once the queues and functions they name are there.
+
+        :return: what could not be put back, a text for each.
+        """
+        return self._restore_settings("setting = ?")
 
     def close(self) -> None:
-        """Remove the bodies nothing refers to any more."""
-        self._blobs.close()
+        """Remove the bodies that nothing refers to any more."""
+        self._bodies.close()
 
     def has_notifications(self, bucket: str) -> bool:
-        """Whether changes in a bucket send messages.
+        """Whether a change in the bucket sends messages.
 
         :param bucket: the bucket's name.
         """
         found = self._bucket(bucket)
         return found is not None and found.notification_configuration is not None
 
-    def _restore_settings(self, where: str) -> None:
-        query = f"SELECT environ, body FROM buckets WHERE {where} ORDER BY rowid"  # noqa: S608 - `where` is ours
-        for environ, body in self._database.read(query, _NOTIFICATION):
-            response = self._apply(restore_request(str(environ), bytes(body)))  # type: ignore[call-overload]
+    def _restore_settings(self, where: str) -> list[str]:
+        failures = []
+        columns = "name, setting, environ, body"
+        query = f"SELECT {columns} FROM buckets WHERE {where} ORDER BY rowid"  # noqa: S608 - both are ours
+        for name, setting, environ, body in self._database.read(query, _NOTIFICATION):
+            response = self._apply(Request.of_record(str(environ), bytes(body)))  # type: ignore[call-overload]
             if not response.is_success:
-                _log.warning("Restoring a bucket gave HTTP %s: %.500s", response.status, response.body)
+                failures.append(f"s3:{setting or 'bucket'} of '{name}': {response.summary}")
+        return failures
 
     def _record_bucket_request(self, name: str, request: Request) -> None:
         setting = "&".join(sorted(word for word in request.query if not word.startswith("X-Amz"))) or _CREATION
         if request.method == "POST":
-            # DeleteObjects names its keys in the body; what a browser's form wrote is found by looking at all.
+            # DeleteObjects names its keys in the body. A browser's form does not: then look at all objects.
             self._record_objects(name, self._deleted_keys(request) if "delete" in request.query else None)
             return
         with self._database.transaction() as connection:
@@ -136,7 +147,7 @@ class ObjectPersistence:
                 connection.execute(
                     "INSERT INTO buckets (name, setting, created, environ, body) VALUES (?, ?, ?, ?, ?) "
                     "ON CONFLICT DO UPDATE SET environ = excluded.environ, body = excluded.body",
-                    (name, setting, time.time(), record_environ(request), request.body),
+                    (name, setting, time.time(), request.to_record(), request.body),
                 )
             elif setting == _CREATION:
                 connection.execute("DELETE FROM buckets WHERE name = ?", (name,))
@@ -198,8 +209,7 @@ class ObjectPersistence:
                 connection.execute("INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?)", row)
         self._discard(old, {row[4]} if row is not None else set())
 
-    def _restore_objects(self) -> set[str]:
-        kept: set[str] = set()
+    def _restore_objects(self) -> None:
         tagger = self._backend().tagger
         bucket: Any = None
         for bucket_name, name, record, blob in self._database.read(
@@ -209,16 +219,12 @@ class ObjectPersistence:
                 bucket = self._bucket(str(bucket_name))
             if bucket is None:
                 continue
-            key, tags = restore_key(str(record), name=name, bucket=bucket, body=blob and self._blobs.open(str(blob)))
+            key, tags = restore_key(str(record), name=name, bucket=bucket, body=blob and self._bodies.open(str(blob)))
             bucket.keys[name] = key
             if tags:
                 tagger.tag_resource(key.arn, [{"Key": tag, "Value": value} for tag, value in tags.items()])
-            if blob:
-                kept.add(str(blob))
-        return kept
 
-    def _restore_uploads(self) -> set[str]:
-        kept: set[str] = set()
+    def _restore_uploads(self) -> None:
         for bucket_name, upload_id, record in self._database.read("SELECT bucket, upload, record FROM uploads"):
             bucket = self._bucket(str(bucket_name))
             if bucket is None:
@@ -230,32 +236,30 @@ class ObjectPersistence:
                 bucket_name,
                 upload_id,
             ):
-                body = self._blobs.open(str(blob))
+                body = self._bodies.open(str(blob))
                 upload.parts[number], _ = restore_key(str(part), name=number, bucket=bucket, body=body)
                 upload.partlist.append(number)
-                kept.add(str(blob))
-        return kept
 
     def _store_body(self, key: Any) -> str:
         buffer = key._value_buffer
-        if isinstance(buffer, BlobFile):
-            return buffer.blob
-        key.etag  # noqa: B018 - moto computes it from the buffer on first use, and keeps it
+        if isinstance(buffer, BodyFile):
+            return buffer.body_name
+        key.etag  # noqa: B018 - moto computes it from the buffer at the first use, and keeps it
         with key.lock:
-            blob = self._blobs.write(buffer)
-            key._value_buffer = self._blobs.open(blob)
+            blob = self._bodies.write(buffer)
+            key._value_buffer = self._bodies.open(blob)
         buffer.close()
         return blob
 
     def _discard(self, rows: list[Any], live: set[Any]) -> None:
         for (blob,) in rows:
             if blob and blob not in live:
-                self._blobs.discard(blob)
+                self._bodies.discard(blob)
 
     @staticmethod
     def _deleted_keys(request: Request) -> list[str] | None:
         try:
-            # moto has parsed the same body with the same expat, which bounds entity expansion itself.
+            # moto has parsed this body with the same expat, which bounds the expansion of entities.
             root = ElementTree.fromstring(request.body)  # noqa: S314
         except ElementTree.ParseError:
             return None
@@ -272,7 +276,7 @@ class ObjectPersistence:
 
 
 def _forget_instances() -> None:
-    # moto 5.2 keeps every object it ever made in a list for its dashboard, closed here: memory would only grow.
+    # moto 5.2 lists every object it ever made for its dashboard, which is closed here: memory would only grow.
     from moto.s3.models import FakeKey, FakeMultipart
 
     for model in (FakeKey, FakeMultipart):

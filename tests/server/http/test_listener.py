@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_sm_pipelines.exceptions import LocalEndpointError
-from airflow_sm_pipelines.server import front
+from airflow_sm_pipelines.server import request_router
 from airflow_sm_pipelines.server.http.listener import Listener
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def test_a_request_that_breaks_the_rules_is_refused_and_the_endpoint_goes_on(
 
 
 def test_a_body_is_bounded_though_its_length_is_not_told(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(front, "MAX_OBJECT_BYTES", 10)
+    monkeypatch.setattr(request_router, "MAX_OBJECT_BYTES", 10)
     chunk = b"8\r\n12345678\r\n"
     head = b"PUT /b/k HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
     assert b" 413 " in exchange(endpoint, head + chunk * 2 + b"0\r\n\r\n")
@@ -109,9 +109,9 @@ def test_metadata_names_keep_their_underscores(endpoint: Endpoint) -> None:
 @pytest.mark.parametrize("port", [70000, -1])
 def test_a_port_that_does_not_exist_is_refused_in_words(port: int, endpoint: Endpoint) -> None:
     with pytest.raises(LocalEndpointError, match=r"Port .* cannot be used"):
-        Listener("127.0.0.1", port, endpoint.front)
+        Listener("127.0.0.1", port, endpoint.router)
 
 
 def test_a_port_that_is_taken_is_refused_in_words(endpoint: Endpoint, tmp_path: Path) -> None:
     with pytest.raises(LocalEndpointError, match=rf"Port {endpoint.port} of 127\.0\.0\.1 cannot be used"):
-        Listener("127.0.0.1", endpoint.port, endpoint.front)
+        Listener("127.0.0.1", endpoint.port, endpoint.router)

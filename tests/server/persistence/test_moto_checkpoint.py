@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_sm_pipelines.server.moto_service import MotoService
-from airflow_sm_pipelines.server.persistence import journal
+from airflow_sm_pipelines.server.persistence import request_journal
 from tests.server.endpoint_stand_in import Endpoint, open_endpoint
 from tests.server.persistence.test_restart import ROLE, function_code
 
@@ -25,7 +25,7 @@ FILE = "moto.checkpoint"
 
 @pytest.fixture(autouse=True)
 def checkpoints_at_every_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal, "_CHECKPOINT_REQUESTS", 1)
+    monkeypatch.setattr(request_journal, "_CHECKPOINT_REQUESTS", 1)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from airflow_sm_pipelines.server.moto_service import MotoService
-from airflow_sm_pipelines.server.persistence import large_objects
+from airflow_sm_pipelines.server.persistence import object_bodies
 from tests.server.endpoint_stand_in import Endpoint, open_endpoint
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ BODY = os.urandom(100_000)
 def s3(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A client of an endpoint, with an object that either counts as large or does not: both must answer alike."""
     if request.param == "from the file":
-        monkeypatch.setattr(large_objects, "LARGE_BYTES", 1)
+        monkeypatch.setattr(object_bodies, "LARGE_BYTES", 1)
     with open_endpoint(tmp_path) as endpoint:
         client = endpoint.client("s3")
         client.create_bucket(Bucket="bucket")
@@ -79,7 +79,7 @@ def test_what_is_large_never_comes_into_memory(
 ) -> None:
     s3 = endpoint.client("s3")
     s3.create_bucket(Bucket="bucket")
-    (tmp_path / "file").write_bytes(os.urandom(large_objects.LARGE_BYTES + 17))
+    (tmp_path / "file").write_bytes(os.urandom(object_bodies.LARGE_BYTES + 17))
     s3.upload_file(str(tmp_path / "file"), "bucket", "large")
     largest = 0
     call = MotoService.call

@@ -289,10 +289,10 @@ def test_logs_come_back_with_their_groups_and_streams(tmp_path: Path) -> None:
         logs.delete_log_group(logGroupName="/gone")
     with open_endpoint(tmp_path) as endpoint:
         # Before any client asked for logs, and after.
-        endpoint.front.log_events.write("us-east-1", "/mine", "stream", [(1735689600001, "a job's")])
+        endpoint.moto.write_logs("us-east-1", "/mine", "stream", [(1735689600001, "a job's")])
         logs = endpoint.client("logs")
         assert [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]] == ["/mine"]
-        endpoint.front.log_events.write("us-east-1", "/mine", "stream", [(1735689600002, "another's")])
+        endpoint.moto.write_logs("us-east-1", "/mine", "stream", [(1735689600002, "another's")])
         events = logs.get_log_events(**place, startFromHead=True)["events"]
         assert [event["message"] for event in events] == ["client's", "a job's", "another's"]
         streams = logs.describe_log_streams(logGroupName="/mine")["logStreams"]
