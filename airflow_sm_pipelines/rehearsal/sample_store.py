@@ -1,4 +1,4 @@
-"""The rehearsal's side of S3: what is there, and putting samples where nothing is. Thread-safe."""
+"""The S3 of a rehearsal: finds what is there, and puts samples where nothing is. Safe for threads."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.engine.jobs.failures import JobFailure
 from airflow_sm_pipelines.engine.jobs.storage import parse_s3_uri
+from airflow_sm_pipelines.local_endpoint import DEFAULT_REGION
 from airflow_sm_pipelines.rehearsal.samples import sample_bytes
 
 if TYPE_CHECKING:
@@ -16,9 +17,9 @@ _MARK = {"sm-pipelines": "rehearsal"}
 
 
 class SampleStore:
-    """Puts samples into buckets, and knows which objects are samples.
+    """Puts samples into buckets, and tells which objects are samples.
 
-    :ivar s3: a boto3 client of the rehearsal's endpoint.
+    :param s3: a boto3 client of the rehearsal's endpoint.
     :param region: where buckets are made.
     """
 
@@ -31,7 +32,8 @@ class SampleStore:
     def ensure_bucket(self, uri: str) -> None:
         """Make the bucket of an address where it is missing.
 
-        :raises JobFailure: there can be none of that name.
+        :param uri: an S3 address.
+        :raises JobFailure: when no bucket may have that name.
         """
         from botocore.exceptions import ClientError, ParamValidationError
 
@@ -45,7 +47,7 @@ class SampleStore:
                 raise _no_bucket(bucket, uri) from error
             except ClientError:
                 located = {"CreateBucketConfiguration": {"LocationConstraint": self._region}}
-                self._create_bucket(bucket, uri, **({} if self._region == "us-east-1" else located))
+                self._create_bucket(bucket, uri, **({} if self._region == DEFAULT_REGION else located))
             self._buckets.add(bucket)
 
     def _create_bucket(self, bucket: str, uri: str, **location: Any) -> None:
@@ -57,17 +59,19 @@ class SampleStore:
             raise _no_bucket(bucket, uri) from error
 
     def find_first(self, uri: str) -> str | None:
-        """The first key under a prefix, or None."""
+        """The first key under a prefix, or None where nothing is there.
+
+        :param uri: an S3 address, taken as SageMaker takes it: an object, a folder, or the beginning of keys.
+        """
         self.ensure_bucket(uri)
         bucket, key = split_uri(uri)
-        # A prefix as SageMaker takes it: the object, or what is below it, or keys that only begin so.
         for item in self.s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=2).get("Contents", ()):
             if not item["Key"].endswith("/"):
                 return str(item["Key"])
         return None
 
     def is_sample(self, uri: str) -> bool:
-        """Whether what is first under a prefix was put there by a rehearsal."""
+        """Whether a rehearsal put the first object under a prefix there."""
         key = self.find_first(uri)
         if key is None:
             return False
@@ -75,15 +79,21 @@ class SampleStore:
         return bool(found.get("Metadata") == _MARK)
 
     def put(self, uri: str, content: bytes, *, is_sample: bool = True) -> None:
-        """Put one object; samples are marked."""
+        """Write one object.
+
+        :param uri: its S3 address.
+        :param is_sample: whether to mark it as a sample.
+        """
         self.ensure_bucket(uri)
         bucket, key = split_uri(uri)
         self.s3.put_object(Bucket=bucket, Key=key, Body=content, Metadata=_MARK if is_sample else {})
 
     def ensure(self, uri: str, make: Callable[[str], bytes] = sample_bytes) -> bool:
-        """Put a sample where nothing is; whether it had to.
+        """Put a sample where nothing is.
 
-        :param make: the content, by the object's address.
+        :param uri: an object's address, or a prefix.
+        :param make: gives the content for an object's address.
+        :return: whether a sample was put.
         """
         if self.find_first(uri) is not None:
             return False
@@ -95,7 +105,7 @@ class SampleStore:
 
 
 def _no_bucket(bucket: str, uri: str) -> JobFailure:
-    return JobFailure(f"ClientError: there can be no bucket '{bucket}', which {uri} names.")
+    return JobFailure(f"ClientError: {uri} names the bucket '{bucket}', and no bucket may have that name.")
 
 
 def split_uri(uri: str) -> tuple[str, str]:

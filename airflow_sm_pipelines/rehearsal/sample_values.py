@@ -1,14 +1,14 @@
-"""What stood-in parts of a pipeline give: values that let its conditions go where the rehearsal wants. Pure.
+"""What the stood-in parts of a pipeline give, so that its conditions take the branches that the rehearsal wants. Pure.
 
-Every expression of the definition is looked at once. A value that a condition compares is chosen so that the condition
-holds, or does not; any other is a sample by the name of the member it is used for.
+A value that a condition compares is chosen so that the condition holds, or does not. Any other is a sample by the name
+of the member it is used for. For outputs of processing steps, it also says in which form other steps read them.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition import (
     Comparison,
@@ -25,25 +25,29 @@ from airflow_sm_pipelines.definition import (
     iter_expressions,
     parse_expression,
 )
+from airflow_sm_pipelines.engine.jobs.training import runs_image_program
 from airflow_sm_pipelines.engine.property_path import parse_json_path
+from airflow_sm_pipelines.local_endpoint import ACCOUNT_ID, DEFAULT_REGION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from airflow_sm_pipelines.definition import Condition, JsonObject, JsonPath, JsonValue, PipelineDefinition, Step
 
-#: Below it are the S3 addresses that a rehearsal makes up.
 SAMPLE_BUCKET = "sm-pipelines-rehearsal"
+"""The bucket of the S3 addresses that a rehearsal makes up."""
+
 _SAMPLE_NUMBER = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class SampleValues:
-    """What each step gives if a stand-in performs it.
+    """What each step gives where a stand-in performs it.
 
-    :ivar property_files: documents by step and property file name.
-    :ivar documents: by step, pairs of the expression of an S3 address that depends on the step, and its document.
-    :ivar properties: by step, the properties that others refer to, as a document.
+    :ivar property_files: JSON documents by step and name of the property file.
+    :ivar documents: by step, pairs of the expression of an S3 address that depends on the step, and the JSON document
+        that is to be there.
+    :ivar properties: by step, a document of the properties that other steps refer to.
     """
 
     property_files: dict[tuple[str, str], JsonValue] = field(default_factory=dict)
@@ -52,7 +56,7 @@ class SampleValues:
 
 
 def iter_all_steps(definition: PipelineDefinition) -> Iterator[Step]:
-    """Every step, those of ForEach bodies included."""
+    """Every step, with those of ForEach bodies."""
     for step in definition.iter_steps():
         yield step
         if isinstance(step, ForEachStep):
@@ -62,9 +66,9 @@ def iter_all_steps(definition: PipelineDefinition) -> Iterator[Step]:
 def choose_values(
     definition: PipelineDefinition, parameters: Mapping[str, JsonValue], *, takes_else: Callable[[str], bool]
 ) -> SampleValues:
-    """Choose all values.
+    """Choose what each step of a pipeline gives.
 
-    :param parameters: the execution's, typed, with defaults.
+    :param parameters: the execution's parameters, typed, with defaults.
     :param takes_else: whether the Condition step of this name is to take its Else branch.
     """
     chosen: dict[str, JsonValue] = {}
@@ -79,15 +83,59 @@ def choose_values(
     return values
 
 
+def find_content_types(definition: PipelineDefinition) -> dict[tuple[str, str], str]:
+    """The content types in which training jobs read outputs of processing steps, by step and output name.
+
+    Where a job says none, the built-in XGBoost takes libsvm; for others the text is empty.
+    """
+    found: dict[tuple[str, str], str] = {}
+    for step in iter_all_steps(definition):
+        channels = step.arguments.get("InputDataConfig")
+        if step.type != "Training" or not isinstance(channels, list):
+            continue
+        default = "text/libsvm" if _is_builtin(step.arguments) else ""
+        for channel in channels:
+            kind = channel.get("ContentType") if isinstance(channel, dict) else None
+            for _, expression in iter_expressions(channel):
+                if isinstance(expression, StepReference) and expression.path[:2] == (
+                    "ProcessingOutputConfig",
+                    "Outputs",
+                ):
+                    key = (expression.step, str(expression.path[2]))
+                    found.setdefault(key, default if kind is None else kind if isinstance(kind, str) else "")
+    return found
+
+
+def _is_builtin(arguments: Mapping[str, Any]) -> bool:
+    image = (arguments.get("AlgorithmSpecification") or {}).get("TrainingImage")
+    is_script = "sagemaker_program" in (arguments.get("HyperParameters") or {})
+    return isinstance(image, str) and not is_script and runs_image_program(arguments)
+
+
+def find_transform_inputs(definition: PipelineDefinition) -> frozenset[tuple[str, str]]:
+    """Pairs of step and output name whose rows must have no label, because a transform reads them unfiltered."""
+    found = set()
+    for step in iter_all_steps(definition):
+        if step.type != "Transform" or "InputFilter" in str(step.arguments.get("DataProcessing")):
+            continue
+        for _, expression in iter_expressions(step.arguments.get("TransformInput")):
+            if isinstance(expression, StepReference) and expression.path[:2] == ("ProcessingOutputConfig", "Outputs"):
+                found.add((expression.step, str(expression.path[2])))
+    return frozenset(found)
+
+
 def sample_value(usage: str) -> JsonValue:
-    """A value for a member of this name, such as ``S3Uri`` or ``Image``."""
+    """A value that suits a member of this name.
+
+    :param usage: such as ``S3Uri`` or ``Image``.
+    """
     name = usage.lower()
     if name.endswith(("arn", "arns")):
-        return "arn:aws:sagemaker:us-east-1:123456789012:rehearsal/sample"
+        return f"arn:aws:sagemaker:{DEFAULT_REGION}:{ACCOUNT_ID}:rehearsal/sample"
     if "accept" in name or "contenttype" in name or "content_type" in name:
         return "text/csv"
     if any(part in name for part in ("image", "container")):
-        return "123456789012.dkr.ecr.us-east-1.amazonaws.com/rehearsal:latest"
+        return f"{ACCOUNT_ID}.dkr.ecr.{DEFAULT_REGION}.amazonaws.com/rehearsal:latest"
     if "modeldata" in name or "modelartifact" in name or "modelurl" in name:
         return f"s3://{SAMPLE_BUCKET}/{usage}/model.tar.gz"
     if name.endswith(("statistics", "constraints")):
@@ -132,7 +180,7 @@ def _add(values: SampleValues, written: JsonValue, usage: str, chosen: Mapping[s
         known = sample_value(name)
         if "Environment" in expression.path and not isinstance(known, str):
             known = "rehearsal"
-        # "OutputParameters['x']" says less of itself than where it is used.
+        # For "OutputParameters['x']", the member where it is used says more.
         sample = known if known != _SAMPLE_NUMBER or not usage else sample_value(usage)
         document = values.properties.setdefault(expression.step, {})
         _put(document, expression.path, chosen.get(_key(written), sample))
@@ -175,7 +223,7 @@ def _choose_branch(
     parameters: Mapping[str, JsonValue],
     chosen: dict[str, JsonValue],
 ) -> None:
-    # All have to hold for the If branch; one that does not is enough for the Else branch, and so is each.
+    # For the If branch all must hold. For the Else branch none needs to, so none does.
     for condition in conditions:
         _choose(condition, wanted, parameters, chosen)
 
@@ -251,7 +299,7 @@ def _other_than(values: Sequence[JsonValue]) -> JsonValue:
 
 
 def _known(operand: JsonValue, parameters: Mapping[str, JsonValue], chosen: Mapping[str, JsonValue]) -> JsonValue:
-    """The value of an operand that stands fast: a literal, a parameter, or one chosen before."""
+    """The value of an operand where it is known: a literal, a parameter, or one chosen before. None otherwise."""
     expression = parse_expression(operand)
     if expression is None:
         return operand

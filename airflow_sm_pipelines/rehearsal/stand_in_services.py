@@ -1,6 +1,6 @@
-"""The parts of the endpoint around which a rehearsal stands: jobs, functions, queues, step types that do not run here.
+"""The engine's services with a rehearsal around them: jobs, functions, queues, step types that do not run here.
 
-Belongs here: wrapping the engine's services. What a job runs with is planned in the ``*_plan`` modules.
+What a job runs with is planned in :mod:`.job_plan`.
 """
 
 from __future__ import annotations
@@ -17,14 +17,25 @@ from airflow_sm_pipelines.engine.resolver import Scope, resolve
 from airflow_sm_pipelines.engine.stand_ins import StandIn, StandIns
 from airflow_sm_pipelines.engine.steps import step_executors
 from airflow_sm_pipelines.engine.steps.check import CHECK_KINDS
-from airflow_sm_pipelines.rehearsal.sample_values import find_content_types, find_transform_inputs
-from airflow_sm_pipelines.rehearsal.job_plan import REHEARSAL_IMAGE, JobScene, Outputs, document_text
-from airflow_sm_pipelines.rehearsal.job_plan import plan_processing
-from airflow_sm_pipelines.rehearsal.samples import pack_function, pack_model
+from airflow_sm_pipelines.rehearsal.job_plan import (
+    REHEARSAL_IMAGE,
+    PlanContext,
+    RehearsedOutputs,
+    document_text,
+    plan_processing,
+    plan_training,
+    plan_transform_job,
+)
 from airflow_sm_pipelines.rehearsal.sample_store import SampleStore, is_uri
-from airflow_sm_pipelines.rehearsal.job_plan import plan_training
-from airflow_sm_pipelines.rehearsal.job_plan import plan_transform_job
-from airflow_sm_pipelines.rehearsal.sample_values import SAMPLE_BUCKET, SampleValues, iter_all_steps, sample_value
+from airflow_sm_pipelines.rehearsal.sample_values import (
+    SAMPLE_BUCKET,
+    SampleValues,
+    find_content_types,
+    find_transform_inputs,
+    iter_all_steps,
+    sample_value,
+)
+from airflow_sm_pipelines.rehearsal.samples import pack_function, pack_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -51,8 +62,8 @@ def perform(step):
 
 
 @dataclass(frozen=True)
-class RehearsedTable(StandIns):
-    """The user's stand-ins, and the rehearsal's behind them."""
+class RehearsalStandInTable(StandIns):
+    """The user's stand-ins, and the rehearsal's for steps without one."""
 
     others: Callable[[str, str], StandIn | None] = lambda step, type: None
 
@@ -62,38 +73,39 @@ class RehearsedTable(StandIns):
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
+class RehearsedPipeline:
     """What is rehearsed.
 
-    :param pipeline: the pipeline's name.
-    :param parameters: the execution's, typed, with defaults.
+    :param name: the pipeline's name.
+    :param parameters: the execution's parameters, typed, with defaults.
+    :param values: what its stood-in parts give.
     """
 
-    pipeline: str
+    name: str
     definition: PipelineDefinition
     parameters: Mapping[str, JsonValue]
     values: SampleValues
 
     def find_step(self, name: str) -> Step | None:
-        """The step of a name; one made by a ForEach step is that of its body."""
+        """The step of a name in an execution; for one that a ForEach step made, the step of its body."""
         steps = {step.name: step for step in iter_all_steps(self.definition)}
         return steps.get(name) or steps.get(name.rpartition("-")[0])
 
 
-class RehearsalStandIns:
+class StandInServices:
     """Takes the place of what a pipeline needs and this machine does not have.
 
-    :param directory: where the file with the functions for other steps is written.
+    :param directory: a folder for the file with the stand-in for step types that do not run here.
     :ivar notes: what was stood in for, by step.
-    :ivar engine: the engine, once it is there.
+    :ivar engine: the engine, as soon as it exists.
     """
 
     def __init__(self, directory: Path) -> None:
         self._file = directory / "stand_ins.py"
         self._lock = threading.Lock()
-        self._outputs = Outputs()
+        self._outputs = RehearsedOutputs()
         self._models: set[str] = set()
-        self._script: Script | None = None
+        self._pipeline: RehearsedPipeline | None = None
         self.notes: dict[str, list[str]] = {}
         self.engine: Engine | None = None
 
@@ -113,22 +125,23 @@ class RehearsalStandIns:
             find_function=self._find_function,
             send_message=self._send_message,
             validate_request=self._validate_request,
-            stand_ins=RehearsedTable(table.entries, table.source, self._find_stand_in),
+            stand_ins=RehearsalStandInTable(table.entries, table.source, self._find_stand_in),
         )
 
-    def begin(self, script: Script) -> None:
-        """Take up a pipeline: what follows is for its executions."""
-        self._script = script
-        outputs = {step.name: script.values.properties.get(step.name, {}) for step in iter_all_steps(script.definition)}
+    def begin(self, pipeline: RehearsedPipeline) -> None:
+        """Set the pipeline whose executions follow."""
+        self._pipeline = pipeline
+        properties = pipeline.values.properties
+        outputs = {step.name: properties.get(step.name, {}) for step in iter_all_steps(pipeline.definition)}
         self._file.write_text(_STAND_IN_FILE.format(outputs=outputs), encoding="utf-8")
 
     def find_step(self, name: str) -> Step | None:
-        """The step of the pipeline that goes by this name in an execution."""
-        return self._script.find_step(name) if self._script else None
+        """The step of the pipeline that has this name in an execution."""
+        return self._pipeline.find_step(name) if self._pipeline else None
 
     def outputs_of(self, step: Step) -> JsonObject:
         """Values for the output parameters that a Lambda or Callback step declares."""
-        values = self._script.values if self._script else SampleValues()
+        values = self._pipeline.values if self._pipeline else SampleValues()
         chosen = values.properties.get(step.name, {}).get("OutputParameters")
         known = chosen if isinstance(chosen, dict) else {}
         return {output.name: _typed(output, known.get(output.name)) for output in step.output_parameters}
@@ -137,21 +150,21 @@ class RehearsalStandIns:
         from airflow_sm_pipelines.engine.jobs import JobOutcome
 
         name = self._find_step_name(spec)
-        step = self._script.find_step(name) if self._script and name else None
-        script = self._script
-        scene = JobScene(
+        pipeline = self._pipeline
+        step = pipeline.find_step(name) if pipeline and name else None
+        plan_context = PlanContext(
             store=self.store,
-            values=script.values if script else SampleValues(),
+            values=pipeline.values if pipeline else SampleValues(),
             outputs=self._outputs,
             images=context.images,
             step=step,
-            features_only=find_transform_inputs(script.definition) if script else frozenset(),
-            content_types=find_content_types(script.definition) if script else {},
+            features_only=find_transform_inputs(pipeline.definition) if pipeline else frozenset(),
+            content_types=find_content_types(pipeline.definition) if pipeline else {},
         )
-        # One job at a time: two that share a script or an input must not both find it missing.
+        # One job at a time, because two that share a script or an input must not both find it missing.
         with self._lock:
             try:
-                plan = self._plan(spec, scene)
+                plan = self._plan(spec, plan_context)
             except JobFailure as failure:
                 return JobOutcome("Failed", str(failure), details={"FailureReason": str(failure)})
             self.note(name or spec.name, plan.notes)
@@ -160,28 +173,28 @@ class RehearsalStandIns:
             self._finish(spec, step, outcome)
         return outcome
 
-    def _plan(self, spec: JobSpec, scene: JobScene) -> JobPlan:
+    def _plan(self, spec: JobSpec, context: PlanContext) -> JobPlan:
         if spec.kind == "Processing":
-            return plan_processing(spec, scene)
+            return plan_processing(spec, context)
         if spec.kind == "Training":
-            return plan_training(spec, scene)
-        return plan_transform_job(spec, scene, stood_in_models=frozenset(self._models))
+            return plan_training(spec, context)
+        return plan_transform_job(spec, context, stood_in_models=frozenset(self._models))
 
     def _finish(self, spec: JobSpec, step: Step | None, outcome: JobOutcome) -> None:
         """Write the documents beside a job's outputs, and remember its model."""
         artifacts = outcome.details.get("ModelArtifacts")
         if isinstance(artifacts, dict):
             self._models.add(str(artifacts["S3ModelArtifacts"]))
-        script = self._script
-        if step is None or script is None:
+        pipeline = self._pipeline
+        if step is None or pipeline is None:
             return
         parts = spec.name.split("-")
         scope = Scope(
-            parameters=script.parameters,
-            execution={"PipelineExecutionId": parts[1] if len(parts) > 1 else "", "PipelineName": script.pipeline},
+            parameters=pipeline.parameters,
+            execution={"PipelineExecutionId": parts[1] if len(parts) > 1 else "", "PipelineName": pipeline.name},
             describe_step=lambda name: {**spec.request, **outcome.details} if name == step.name else None,
         )
-        for expression, document in script.values.documents.get(step.name, ()):
+        for expression, document in pipeline.values.documents.get(step.name, ()):
             uri = resolve(expression, scope)
             if is_uri(uri):
                 self.store.put(str(uri), document_text(document).encode())
@@ -190,11 +203,11 @@ class RehearsalStandIns:
         from airflow_sm_pipelines.engine.jobs import FunctionSpec
 
         found = self._services.find_function(arn)
-        if found is not None or self._script is None:
+        if found is not None or self._pipeline is None:
             return found
-        # All steps that call it get what any of them declares.
+        # Each step that calls it gets what any of them declares.
         result: JsonObject = {}
-        for step in iter_all_steps(self._script.definition):
+        for step in iter_all_steps(self._pipeline.definition):
             if step.type == "Lambda" and self._resolves_to(step.attributes.get("FunctionArn"), arn):
                 result |= self.outputs_of(step)
                 self.note(step.name, [f"function {arn.rpartition(':')[2]}"])
@@ -209,13 +222,13 @@ class RehearsalStandIns:
 
     def _resolves_to(self, value: JsonValue, text: str) -> bool:
         try:
-            return resolve(value, Scope(self._script.parameters if self._script else {}, {})) == text
+            return resolve(value, Scope(self._pipeline.parameters if self._pipeline else {}, {})) == text
         except ResolutionError:
-            # A function that another step names: whichever it is, the outputs do no harm.
+            # Another step gives the function's name. If it is not this function, the outputs do no harm.
             return True
 
     def _send_message(self, url: str, body: str) -> str | None:
-        # Nobody listens in a rehearsal, which answers itself; a queue that is there gets the message all the same.
+        # The rehearsal answers callbacks itself. A queue that exists gets the message all the same.
         self._services.send_message(url, body)
         return None
 
@@ -253,12 +266,12 @@ class RehearsalStandIns:
         return StandIn(file=self._file, function="perform")
 
     def _find_step_name(self, spec: JobSpec) -> str | None:
-        """The step that made a job, or whose tuning job did."""
-        if self.engine is None or self._script is None:
+        """The step that started a job, or whose tuning job did."""
+        if self.engine is None or self._pipeline is None:
             return None
         parts = spec.name.split("-")
         identifier = parts[1] if parts[0] == "pipelines" and len(parts) > 1 else parts[0]
-        arn = self._arns.execution(self._script.pipeline, identifier)
+        arn = self._arns.execution(self._pipeline.name, identifier)
         for entry in list_steps(self.engine.call, arn):
             for made in (entry.get("Metadata") or {}).values():
                 made_arn = made.get("Arn") or made.get("CheckJobArn") if isinstance(made, dict) else None
@@ -267,13 +280,20 @@ class RehearsalStandIns:
         return None
 
     def note(self, step: str, notes: list[str]) -> None:
-        """Remember what was stood in for."""
+        """Remember what was stood in for.
+
+        :param step: the step's name; empty where none is known.
+        """
         known = self.notes.setdefault(step, [])
         known += [note for note in notes if note not in known]
 
 
 def list_steps(call: Callable[[str, dict[str, Any]], dict[str, Any]], arn: str) -> Iterator[dict[str, Any]]:
-    """All steps of an execution; none if there is no such execution."""
+    """All steps of an execution in the order of their start; none where there is no such execution.
+
+    :param call: carries out a SageMaker operation.
+    :param arn: the execution's ARN.
+    """
     from airflow_sm_pipelines.engine.errors import ServiceError
 
     request: dict[str, Any] = {"PipelineExecutionArn": arn, "MaxResults": 100, "SortOrder": "Ascending"}

@@ -249,7 +249,7 @@ def _restore(moto: DurableMoto, directory: StateDirectory) -> None:
         failures = moto.restore(with_logs=True)
     except sqlite3.Error:
         raise
-    except _STATE_ERRORS as error:
+    except (*_STATE_ERRORS, ImportError) as error:
         failures = [f"{type(error).__name__}: {error}"]
     known = directory.origin.moto if directory.origin else None
     if failures:

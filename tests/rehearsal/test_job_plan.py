@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from airflow_sm_pipelines.definition import parse_definition
-from airflow_sm_pipelines.rehearsal.sample_values import find_content_types, find_transform_inputs
 from airflow_sm_pipelines.rehearsal.job_plan import find_program
+from airflow_sm_pipelines.rehearsal.sample_values import find_content_types, find_transform_inputs
 
 REGISTRY = "683313688378.dkr.ecr.us-east-1.amazonaws.com"
 DRIVER = "/opt/ml/input/data/sm_drivers/sm_train.sh"
