@@ -48,7 +48,7 @@ class MotoService:
         environ = request.to_environ()
         try:
             application = self._application.get_application(environ)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - moto raises anything for a service that it does not know
             # Or for one whose own dependencies are not installed.
             return not_implemented(request, f"({type(error).__name__}: {error})")
         try:
@@ -60,7 +60,7 @@ class MotoService:
                     chunks.close()
         except NotImplementedError as error:
             return not_implemented(request, str(error))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - moto may fail in any way; the client gets one typed error
             operation = request.operation or f"{request.method} {request.path}"
             _log.warning("moto failed at %s:%s with %s: %s", request.service, operation, type(error).__name__, error)
             _log.debug("moto's own traceback", exc_info=True)

@@ -153,7 +153,7 @@ class _Handler(MotoRequestHandler):
         request = Request(request.environ, body)
         try:
             response = handler.call(request)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a fault in one answer must not end the connection
             _log.exception("The endpoint failed at %s %s", request.method, request.path)
             text = f"The local endpoint failed: {type(error).__name__}: {error}"
             response = error_response(request, "InternalFailure", text, status=500)

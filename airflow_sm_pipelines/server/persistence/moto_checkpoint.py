@@ -49,7 +49,7 @@ class MotoCheckpoint:
         buffer = io.BytesIO()
         try:
             _Pickler(buffer, protocol=5).dump(_used_backends())
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - pickling an object of moto's may raise anything
             _log.info("moto's state cannot be kept as a checkpoint: %s: %s", type(error).__name__, error)
             return
         body = buffer.getvalue()
@@ -79,7 +79,7 @@ class MotoCheckpoint:
         try:
             # As trustworthy as the database beside it, in a directory of the user's own.
             found = _Unpickler(io.BytesIO(body)).load()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - unpickling an object of moto's may raise anything
             _log.warning("The checkpoint of moto's state is of no use (%s): replaying all requests.", error)
             return 0
         for service, regions in found.items():
