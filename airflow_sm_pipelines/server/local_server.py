@@ -230,11 +230,11 @@ def _attach_engine(
     router: RequestRouter, engine: Engine, codec: SageMakerCodec, moto: DurableMoto, *, url: str, region: str
 ) -> None:
     from airflow_sm_pipelines.engine.errors import ServiceError
-    from airflow_sm_pipelines.server.console import Console
+    from airflow_sm_pipelines.server.console import ConsoleService
     from airflow_sm_pipelines.server.engine_services import make_client
     from airflow_sm_pipelines.server.sagemaker_service import SageMakerService
 
-    console = Console(engine, refusals=ServiceError, logs=make_client("logs", url=url, region=region))
+    console = ConsoleService(engine, refusals=ServiceError, logs=make_client("logs", url=url, region=region))
     sagemaker = SageMakerService(engine, codec, refusals=ServiceError, fallback=moto.call)
     router.attach(sagemaker=sagemaker.call, console=console.call)
 

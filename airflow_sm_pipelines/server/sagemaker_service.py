@@ -29,7 +29,10 @@ class OperationsEngine(Protocol):
         """The names of the operations that it has."""
 
     def call(self, operation: str, request: dict[str, Any]) -> Mapping[str, Any]:
-        """The answer to an operation. Where the service would refuse, it raises an error with ``code`` and ``message``."""
+        """The answer to an operation.
+
+        Where the service would refuse, it raises an error with ``code`` and ``message``.
+        """
 
     def owns(self, arn: str) -> bool:
         """Whether it keeps the resource of an ARN, and so the resource's tags."""

@@ -1,33 +1,27 @@
-"""Answers the console's addresses: which page a path is, and what it needs of the engine. How it looks is in `pages`.
+"""Answers the console's addresses: which page a path is, and what it shows. How it looks is in ``templates``.
 
-Reading only: no page changes anything, so none needs a token against forged requests.
+Pages only read, so none needs a token against forged requests.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import unquote
+from urllib.parse import quote
 
-from airflow_sm_pipelines.server.console.pages import (
-    ExecutionPage,
-    LogPage,
-    PipelinePage,
-    render_execution,
-    render_log,
-    render_missing,
-    render_pipeline,
-    render_pipelines,
-)
+from airflow_sm_pipelines.definition.status import ExecutionStatus
+from airflow_sm_pipelines.local_endpoint import CONSOLE_PATH
 from airflow_sm_pipelines.server.http.messages import Response
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from jinja2 import Environment
 
     from airflow_sm_pipelines.server.http.messages import Request
-
-#: No bucket's name may hold an underscore, so these addresses are never an S3 object's.
-CONSOLE_PATH = "/_console"
 
 _HEADERS = (
     ("Content-Type", "text/html; charset=utf-8"),
@@ -36,8 +30,13 @@ _HEADERS = (
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "no-referrer"),
 )
+_METHODS = ("GET", "HEAD")
 _LOG_GROUPS = {"processing-job": "ProcessingJobs", "training-job": "TrainingJobs", "transform-job": "TransformJobs"}
 _MAX_LOG_EVENTS = 5000
+"""So many lines of each instance's log are shown."""
+
+_REFRESH_SECONDS = 3
+"""How often the page of a running execution renews itself."""
 
 
 class SageMakerOperations(Protocol):
@@ -47,12 +46,53 @@ class SageMakerOperations(Protocol):
         """The answer to an API operation."""
 
 
-class Console:
-    """Shows what the endpoint holds.
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """One line of what a step made, or why it failed.
 
-    :param engine: answers SageMaker's operations.
-    :param refusals: the engine's class of typed errors.
-    :param logs: a boto3 CloudWatch Logs client of this endpoint.
+    :param href: where the text leads; None where it is no link.
+    """
+
+    text: str
+    href: str | None = None
+    is_reason: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """A step as the page of its execution shows it.
+
+    :param kind: what the step is, as its metadata say: ``TrainingJob``; empty where they say nothing.
+    :param seconds: how long it ran; empty before its start.
+    :param bar: the style that places its bar in the chart; empty before its start.
+    """
+
+    name: str
+    kind: str
+    status: str
+    seconds: str
+    bar: str
+    results: Sequence[StepResult]
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """A line of a job's log.
+
+    :param instance: such as ``algo-1``.
+    """
+
+    instance: str
+    time: datetime
+    text: str
+
+
+class ConsoleService:
+    """Answers requests for pages.
+
+    :param engine: knows pipelines and executions.
+    :param refusals: the engine's class of typed errors, with ``message``.
+    :param logs: a boto3 client of CloudWatch Logs on this endpoint.
     """
 
     def __init__(self, engine: SageMakerOperations, *, refusals: type[Exception], logs: Any) -> None:
@@ -63,72 +103,96 @@ class Console:
     def call(self, request: Request) -> Response:
         """The page at the request's path.
 
-        :param request: a request whose path begins with :data:`CONSOLE_PATH`.
+        :param request: a request whose path begins with :data:`.local_endpoint.CONSOLE_PATH`.
         """
-        if request.method not in ("GET", "HEAD"):
-            return _page(405, render_missing("Pages are only read here."))
-        parts = [unquote(part) for part in request.path.removeprefix(CONSOLE_PATH).split("/") if part]
+        if request.method not in _METHODS:
+            html = self._render("no_page.html", heading="Not allowed", message="Pages are only read here.")
+            return Response(405, html.encode(), (*_HEADERS, ("Allow", ", ".join(_METHODS))))
+        parts = [part for part in request.path.removeprefix(CONSOLE_PATH).split("/") if part]
         try:
-            html = self._render(parts)
+            found = self._page(parts)
         except self._refusals as error:
-            return _page(404, render_missing(str(getattr(error, "message", error))))
-        if html is None:
-            return _page(404, render_missing("There is no such page."))
-        return _page(200, html)
+            found, message = None, str(getattr(error, "message", error))
+        else:
+            message = "There is no such page."
+        html = found or self._render("no_page.html", heading="Not found", message=message)
+        return Response(200 if found else 404, html.encode(), _HEADERS)
 
-    def _render(self, parts: list[str]) -> str | None:
+    def _page(self, parts: list[str]) -> str | None:
         match parts:
             case [] | ["pipelines"]:
-                return render_pipelines(list(self._pages("ListPipelines", "PipelineSummaries")))
+                pipelines = list(self._iter_pages("ListPipelines", "PipelineSummaries"))
+                return self._render("pipelines.html", pipelines=pipelines)
             case ["pipelines", name]:
                 return self._pipeline(name)
             case ["pipelines", name, "executions", execution_id]:
                 return self._execution(name, execution_id)
             case ["logs", kind, job] if kind in _LOG_GROUPS:
-                return self._log(kind, job)
+                return self._log(f"/aws/sagemaker/{_LOG_GROUPS[kind]}", job)
         return None
 
     def _pipeline(self, name: str) -> str:
-        pipeline = self._engine.call("DescribePipeline", {"PipelineName": name})
-        executions = self._pages("ListPipelineExecutions", "PipelineExecutionSummaries", PipelineName=name)
-        versions = self._pages("ListPipelineVersions", "PipelineVersionSummaries", PipelineName=name)
-        return render_pipeline(PipelinePage(pipeline, list(versions), list(executions)))
+        return self._render(
+            "pipeline.html",
+            pipeline=self._engine.call("DescribePipeline", {"PipelineName": name}),
+            executions=list(
+                self._iter_pages("ListPipelineExecutions", "PipelineExecutionSummaries", PipelineName=name)
+            ),
+            versions=list(self._iter_pages("ListPipelineVersions", "PipelineVersionSummaries", PipelineName=name)),
+        )
 
     def _execution(self, name: str, execution_id: str) -> str:
         pipeline = self._engine.call("DescribePipeline", {"PipelineName": name})
         arn = f"{pipeline['PipelineArn']}/execution/{execution_id}"
         execution = self._engine.call("DescribePipelineExecution", {"PipelineExecutionArn": arn})
-        steps = self._pages(
+        steps = self._iter_pages(
             "ListPipelineExecutionSteps", "PipelineExecutionSteps", PipelineExecutionArn=arn, SortOrder="Ascending"
         )
-        parameters = self._pages("ListPipelineParametersForExecution", "PipelineParameters", PipelineExecutionArn=arn)
-        return render_execution(
-            ExecutionPage(name, execution_id, execution, list(steps), list(parameters), datetime.now(timezone.utc))
+        parameters = self._iter_pages(
+            "ListPipelineParametersForExecution", "PipelineParameters", PipelineExecutionArn=arn
+        )
+        is_open = not ExecutionStatus(execution["PipelineExecutionStatus"]).is_terminal
+        until = datetime.now(timezone.utc) if is_open else execution["LastModifiedTime"]
+        return self._render(
+            "execution.html",
+            pipeline_name=name,
+            execution_id=execution_id,
+            execution=execution,
+            steps=make_step_rows(list(steps), until=until),
+            parameters=list(parameters),
+            **({"refresh_seconds": _REFRESH_SECONDS} if is_open else {}),
         )
 
-    def _log(self, kind: str, job: str) -> str:
-        group = f"/aws/sagemaker/{_LOG_GROUPS[kind]}"
-        lines: list[tuple[str, datetime, str]] = []
+    def _log(self, group: str, job: str) -> str:
+        lines: list[LogLine] = []
+        is_cut = False
         try:
-            answer = self._logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{job}/")
-            for stream in answer["logStreams"]:
-                lines += self._stream(group, stream["logStreamName"])
+            for page in self._logs.get_paginator("describe_log_streams").paginate(
+                logGroupName=group, logStreamNamePrefix=f"{job}/"
+            ):
+                for stream in page["logStreams"]:
+                    found, has_more = self._read_stream(group, stream["logStreamName"])
+                    lines += found
+                    is_cut = is_cut or has_more
         except self._logs.exceptions.ResourceNotFoundException:
             pass
-        lines.sort(key=lambda line: line[1])
-        return render_log(LogPage(group, job, lines, is_cut=len(lines) >= _MAX_LOG_EVENTS))
+        lines.sort(key=lambda line: line.time)
+        has_instances = len({line.instance for line in lines}) > 1
+        return self._render("log.html", group=group, job=job, lines=lines, has_instances=has_instances, is_cut=is_cut)
 
-    def _stream(self, group: str, name: str) -> list[tuple[str, datetime, str]]:
+    def _read_stream(self, group: str, name: str) -> tuple[list[LogLine], bool]:
+        """The first lines of a stream, and whether it has more."""
         answer = self._logs.get_log_events(
-            logGroupName=group, logStreamName=name, startFromHead=True, limit=_MAX_LOG_EVENTS
+            logGroupName=group, logStreamName=name, startFromHead=True, limit=_MAX_LOG_EVENTS + 1
         )
-        host = name.rpartition("/")[2]
-        return [
-            (host, datetime.fromtimestamp(event["timestamp"] / 1000, timezone.utc), event["message"])
+        instance = name.rpartition("/")[2]
+        lines = [
+            LogLine(instance, datetime.fromtimestamp(event["timestamp"] / 1000, timezone.utc), event["message"])
             for event in answer["events"]
         ]
+        return lines[:_MAX_LOG_EVENTS], len(lines) > _MAX_LOG_EVENTS
 
-    def _pages(self, operation: str, key: str, **request: Any) -> Iterator[Mapping[str, Any]]:
+    def _iter_pages(self, operation: str, key: str, **request: Any) -> Iterator[Mapping[str, Any]]:
         token: dict[str, str] = {}
         while True:
             answer = self._engine.call(operation, {**request, "MaxResults": 100, **token})
@@ -137,6 +201,52 @@ class Console:
                 return
             token = {"NextToken": answer["NextToken"]}
 
+    def _render(self, template: str, **values: Any) -> str:
+        return self._environment.get_template(template).render(console_path=CONSOLE_PATH, **values)
 
-def _page(status: int, html: str) -> Response:
-    return Response(status, html.encode(), _HEADERS)
+    @cached_property
+    def _environment(self) -> Environment:
+        from jinja2 import Environment, FileSystemLoader
+
+        templates = FileSystemLoader(Path(__file__).with_name("templates"))
+        return Environment(loader=templates, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+
+
+def make_step_rows(steps: Sequence[Mapping[str, Any]], *, until: datetime) -> list[StepRow]:
+    """The rows of an execution's steps.
+
+    :param steps: as ListPipelineExecutionSteps gives them.
+    :param until: where the bar of a step without an end stops.
+    """
+    started = [step for step in steps if step.get("StartTime")]
+    begin = min((step["StartTime"] for step in started), default=until)
+    end = max((step.get("EndTime") or until for step in started), default=until)
+    total_seconds = max((end - begin).total_seconds(), 0.001)
+    return [_make_step_row(step, begin, total_seconds, until) for step in steps]
+
+
+def _make_step_row(step: Mapping[str, Any], begin: datetime, total_seconds: float, until: datetime) -> StepRow:
+    kind, metadata = next(iter((step.get("Metadata") or {}).items()), ("", {}))
+    seconds = bar = ""
+    if step.get("StartTime"):
+        duration = max(((step.get("EndTime") or until) - step["StartTime"]).total_seconds(), 0.0)
+        left = 100 * (step["StartTime"] - begin).total_seconds() / total_seconds
+        width = min(100 * duration / total_seconds, 100 - left)
+        seconds, bar = f"{duration:.1f}", f"margin-left:{left:.2f}%;width:{width:.2f}%"
+    results = list(_iter_results(step, metadata))
+    return StepRow(str(step["StepName"]), kind, str(step.get("StepStatus", "")), seconds, bar, results)
+
+
+def _iter_results(step: Mapping[str, Any], metadata: Mapping[str, Any]) -> Iterator[StepResult]:
+    arn = str(metadata.get("Arn") or metadata.get("CheckJobArn") or "")
+    job_kind, _, job = arn.rpartition(":")[2].partition("/")
+    if job_kind in _LOG_GROUPS:
+        yield StepResult("log", href=f"{CONSOLE_PATH}/logs/{quote(job_kind)}/{quote(job)}")
+    elif arn:
+        yield StepResult(arn)
+    if "Outcome" in metadata:
+        yield StepResult(f"outcome: {metadata['Outcome']}")
+    for output in metadata.get("OutputParameters") or ():
+        yield StepResult(f"{output['Name']} = {output['Value']}")
+    if step.get("FailureReason"):
+        yield StepResult(str(step["FailureReason"]), is_reason=True)
