@@ -15,6 +15,7 @@ from airflow_sm_pipelines.server.http.host_rules import parse_virtual_bucket
 from airflow_sm_pipelines.server.http.messages import Request, Response
 from airflow_sm_pipelines.server.persistence import (
     DATA_OPERATIONS,
+    BodyStore,
     EndpointDatabase,
     LogEvents,
     MotoCheckpoint,
@@ -46,7 +47,8 @@ class DurableMoto:
         self._moto = moto
         self._host_names = frozenset(host_names)
         self._log_events = LogEvents(database)
-        self._objects = S3Objects(database, state_dir / "objects", moto.call)
+        self._bodies = BodyStore(state_dir / "objects")
+        self._objects = S3Objects(database, self._bodies, moto.call)
         self._queues = QueueMessages(database)
         self._journal = RequestJournal(database, moto.call, moto.load, MotoCheckpoint(state_dir / "moto.checkpoint"))
 
@@ -100,8 +102,8 @@ class DurableMoto:
         self._log_events.write(region, group, stream, lines)
 
     def close(self) -> None:
-        """Remove what waits to be removed."""
-        self._objects.close()
+        """Remove the bodies that nothing refers to any more."""
+        self._bodies.close()
 
     def _call_s3(self, request: Request) -> Response:
         bucket = parse_virtual_bucket(request.host, self._host_names)

@@ -9,12 +9,14 @@ from __future__ import annotations
 from airflow_sm_pipelines.server.persistence.endpoint_database import EndpointDatabase
 from airflow_sm_pipelines.server.persistence.log_events import LogEvents
 from airflow_sm_pipelines.server.persistence.moto_checkpoint import MotoCheckpoint
+from airflow_sm_pipelines.server.persistence.object_bodies import BodyStore
 from airflow_sm_pipelines.server.persistence.queue_messages import QueueMessages
 from airflow_sm_pipelines.server.persistence.request_journal import DATA_OPERATIONS, RequestJournal, is_journaled
 from airflow_sm_pipelines.server.persistence.s3_objects import S3Objects
 
 __all__ = [
     "DATA_OPERATIONS",
+    "BodyStore",
     "EndpointDatabase",
     "LogEvents",
     "MotoCheckpoint",

@@ -1,7 +1,7 @@
 """Bodies of S3 objects as files, and GetObject of large ones straight from their file.
 
 A body is written once and read when somebody asks for it. Names are random, so that no key ever becomes a path. The
-objects' other data are in :mod:`.object_records`.
+objects' other data are in :mod:`.s3_objects`.
 """
 
 from __future__ import annotations

@@ -1,32 +1,27 @@
 """moto's S3 on disk: after each request that changed something, the new state of what it touched.
 
 It keeps state, not requests: an object written a thousand times is one row and one file. Bodies move into files, where
-moto reads them, so memory does not grow with them, and a start reads none of them.
+moto reads them, so memory does not grow with them, and a start reads none of them. No other module knows the attributes
+of moto's S3 classes (``moto.s3.models``, as of moto 5.2).
 """
 
 from __future__ import annotations
 
 import gc
+import json
 import threading
 import time
 from datetime import datetime, timezone
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from airflow_sm_pipelines.local_endpoint import ACCOUNT_ID
 from airflow_sm_pipelines.server.http.messages import Request
 from airflow_sm_pipelines.server.persistence.object_bodies import BodyFile, BodyStore, read_large_object
-from airflow_sm_pipelines.server.persistence.object_records import (
-    is_delete_marker,
-    record_key,
-    record_upload,
-    restore_key,
-    restore_upload,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     from airflow_sm_pipelines.server.http.messages import Response
     from airflow_sm_pipelines.server.persistence.endpoint_database import EndpointDatabase
@@ -40,18 +35,38 @@ _NOTIFICATION = "notification"
 _COLLECTED_BYTES = 64 << 20
 """A request of this size is worth a run of the garbage collector."""
 
+_OBJECT_ATTRIBUTES = (
+    "_etag",
+    "_is_versioned",
+    "_storage_class",
+    "_version_id",
+    "bucket_key_enabled",
+    "checksum_algorithm",
+    "checksum_parts",
+    "checksum_type",
+    "checksum_value",
+    "contentsize",
+    "encryption",
+    "kms_key_id",
+    "lock_legal_status",
+    "lock_mode",
+    "lock_until",
+    "website_redirect_location",
+)
+"""Attributes of moto's FakeKey that are recorded and restored unchanged."""
+
 
 class S3Objects:
     """Keeps moto's S3 backend: buckets with their settings, objects, unfinished uploads.
 
     :param database: for everything but bodies.
-    :param directory: for bodies.
+    :param bodies: for bodies.
     :param apply: carries a request out.
     """
 
-    def __init__(self, database: EndpointDatabase, directory: Path, apply: Callable[[Request], Response]) -> None:
+    def __init__(self, database: EndpointDatabase, bodies: BodyStore, apply: Callable[[Request], Response]) -> None:
         self._database = database
-        self._bodies = BodyStore(directory)
+        self._bodies = bodies
         self._apply = apply
         self._lock = threading.Lock()
 
@@ -114,10 +129,6 @@ class S3Objects:
         """
         return self._restore_settings("setting = ?")
 
-    def close(self) -> None:
-        """Remove the bodies that nothing refers to any more."""
-        self._bodies.close()
-
     def has_notifications(self, bucket: str) -> bool:
         """Whether a change in the bucket sends messages.
 
@@ -177,9 +188,9 @@ class S3Objects:
         tagger = self._backend().tagger
         rows = []
         for position, key in enumerate(bucket.keys.getlist(name, [])):
-            blob = None if is_delete_marker(key) else self._store_body(key)
+            blob = None if _is_delete_marker(key) else self._store_body(key)
             tags = {} if blob is None else tagger.get_tag_dict_for_resource(key.arn)
-            rows.append((bucket.name, name, position, record_key(key, tags), blob))
+            rows.append((bucket.name, name, position, _record_key(key, tags), blob))
         return rows
 
     def _record_uploads(self, bucket_name: str, request: Request) -> None:
@@ -188,7 +199,7 @@ class S3Objects:
         place = request.query.get("uploadId", "")
         number = int(request.query["partNumber"]) if request.query.get("partNumber", "").isdigit() else None
         part = uploads[place].parts.get(number) if place in uploads and number else None
-        row = (bucket_name, place, number, record_key(part, {}), self._store_body(part)) if part is not None else None
+        row = (bucket_name, place, number, _record_key(part, {}), self._store_body(part)) if part is not None else None
         old: list[Any] = []
         with self._database.transaction() as connection:
             stored = {
@@ -201,7 +212,7 @@ class S3Objects:
                 connection.execute("DELETE FROM parts WHERE bucket = ? AND upload = ?", where)
                 connection.execute("DELETE FROM uploads WHERE bucket = ? AND upload = ?", where)
             for upload in uploads.keys() - stored:
-                values = (bucket_name, upload, record_upload(uploads[upload]))
+                values = (bucket_name, upload, _record_upload(uploads[upload]))
                 connection.execute("INSERT INTO uploads VALUES (?, ?, ?)", values)
             if row is not None:
                 where_part = "bucket = ? AND upload = ? AND number = ?"
@@ -219,7 +230,7 @@ class S3Objects:
                 bucket = self._bucket(str(bucket_name))
             if bucket is None:
                 continue
-            key, tags = restore_key(str(record), name=name, bucket=bucket, body=blob and self._bodies.open(str(blob)))
+            key, tags = _restore_key(str(record), name=name, bucket=bucket, body=blob and self._bodies.open(str(blob)))
             bucket.keys[name] = key
             if tags:
                 tagger.tag_resource(key.arn, [{"Key": tag, "Value": value} for tag, value in tags.items()])
@@ -229,7 +240,7 @@ class S3Objects:
             bucket = self._bucket(str(bucket_name))
             if bucket is None:
                 continue
-            upload = restore_upload(str(record), upload_id=str(upload_id), bucket=bucket)
+            upload = _restore_upload(str(record), upload_id=str(upload_id), bucket=bucket)
             bucket.multiparts[upload.id] = upload
             for number, part, blob in self._database.read(
                 "SELECT number, record, blob FROM parts WHERE bucket = ? AND upload = ? ORDER BY number",
@@ -237,7 +248,7 @@ class S3Objects:
                 upload_id,
             ):
                 body = self._bodies.open(str(blob))
-                upload.parts[number], _ = restore_key(str(part), name=number, bucket=bucket, body=body)
+                upload.parts[number], _ = _restore_key(str(part), name=number, bucket=bucket, body=body)
                 upload.partlist.append(number)
 
     def _store_body(self, key: Any) -> str:
@@ -282,3 +293,136 @@ def _forget_instances() -> None:
     for model in (FakeKey, FakeMultipart):
         instances: list[Any] = vars(model)["instances_tracked"]
         instances.clear()
+
+
+def _record_key(key: Any, tags: dict[str, str]) -> str:
+    """A stored object, or a marker of its deletion, as JSON.
+
+    :param key: a FakeKey or FakeDeleteMarker.
+    :param tags: the object's tags.
+    """
+    if _is_delete_marker(key):
+        return json.dumps({"marker": key._version_id, "modified": key.last_modified.isoformat()})
+    key.etag  # noqa: B018 - moto computes it from the body at the first use, and keeps it
+    return json.dumps(
+        {
+            "plain": {name: getattr(key, name) for name in _OBJECT_ATTRIBUTES},
+            "modified": key.last_modified.isoformat(),
+            "expires": key._expiry.isoformat() if key._expiry else None,
+            "metadata": dict(key._metadata),
+            "acl": _record_acl(key.acl),
+            "multipart": key.multipart.id if key.multipart else None,
+            "tags": tags,
+        }
+    )
+
+
+def _is_delete_marker(key: Any) -> bool:
+    """Whether a version in a bucket only says that the object was deleted.
+
+    :param key: a FakeKey or FakeDeleteMarker.
+    """
+    return not hasattr(key, "_value_buffer")
+
+
+def _restore_key(record: str, *, name: Any, bucket: Any, body: Any) -> tuple[Any, dict[str, str]]:
+    """The stored object of a record.
+
+    :param record: what `_record_key` gave.
+    :param name: the object's key; for a part of an upload, its number.
+    :param bucket: the FakeBucket it is in.
+    :param body: an open file of its body; None for a deletion marker.
+    :return: the object, and its tags.
+    :raises AttributeError: when this moto's objects lack an attribute of the record.
+    """
+    from moto.s3.models import FakeDeleteMarker, FakeKey, FakeMultipart
+    from moto.utilities.utils import CaseInsensitiveDict, LowercaseDict
+
+    content = json.loads(record)
+    key: Any = FakeKey(
+        name, b"", account_id=bucket.account_id, region_name=bucket.region_name, bucket_name=bucket.name, etag="",
+        # The buffer moto makes is dropped at once: let it be the cheap kind.
+        max_buffer_size=1,
+    )  # fmt: skip
+    if "marker" in content:
+        marker = FakeDeleteMarker(key)
+        marker._version_id = content["marker"]
+        marker.last_modified = datetime.fromisoformat(content["modified"])
+        return marker, {}
+    for attribute, value in content["plain"].items():
+        if not hasattr(key, attribute):
+            raise AttributeError(f"moto's S3 objects have no attribute '{attribute}'")
+        setattr(key, attribute, value)
+    key._value_buffer = body if body is not None else BytesIO()
+    key.last_modified = datetime.fromisoformat(content["modified"])
+    key._expiry = datetime.fromisoformat(content["expires"]) if content["expires"] else None
+    key._metadata = LowercaseDict(content["metadata"])
+    key.acl = _restore_acl(content["acl"])
+    if content["multipart"]:
+        # A client that repeats CompleteMultipartUpload gets the answer of the first time.
+        key.multipart = FakeMultipart(str(name), CaseInsensitiveDict(), bucket.account_id, bucket.region_name)
+        key.multipart.id = content["multipart"]
+    return key, content["tags"]
+
+
+def _record_upload(upload: Any) -> str:
+    """An unfinished multipart upload, without its parts, as JSON.
+
+    :param upload: a FakeMultipart.
+    """
+    return json.dumps(
+        {
+            "key": upload.key_name,
+            "metadata": dict(upload.metadata),
+            "storage": upload.storage,
+            "tags": upload.tags,
+            "acl": _record_acl(upload.acl),
+            "encryption": upload.sse_encryption,
+            "kms_key_id": upload.kms_key_id,
+        }
+    )
+
+
+def _restore_upload(record: str, *, upload_id: str, bucket: Any) -> Any:
+    """The unfinished upload of a record, without parts.
+
+    :param record: what `_record_upload` gave.
+    :param upload_id: its identifier.
+    :param bucket: the FakeBucket it is for.
+    """
+    from moto.s3.models import FakeMultipart
+    from moto.utilities.utils import CaseInsensitiveDict
+
+    content = json.loads(record)
+    upload = FakeMultipart(
+        content["key"],
+        CaseInsensitiveDict(content["metadata"]),
+        account_id=bucket.account_id,
+        region_name=bucket.region_name,
+        storage=content["storage"],
+        tags=content["tags"],
+        acl=_restore_acl(content["acl"]),
+        sse_encryption=content["encryption"],
+        kms_key_id=content["kms_key_id"],
+    )
+    upload.id = upload_id
+    return upload
+
+
+def _record_acl(acl: Any) -> list[Any] | None:
+    if acl is None:
+        return None
+    return [
+        [[[grantee.id, grantee.uri, grantee.display_name] for grantee in grant.grantees], list(grant.permissions)]
+        for grant in acl.grants
+    ]
+
+
+def _restore_acl(grants: list[Any] | None) -> Any:
+    from moto.s3.models import FakeAcl, FakeGrant, FakeGrantee
+
+    if grants is None:
+        return None
+    return FakeAcl(
+        [FakeGrant([FakeGrantee(*grantee) for grantee in grantees], permissions) for grantees, permissions in grants]
+    )
