@@ -13,8 +13,15 @@ from airflow_sm_pipelines.definition import ConditionStep, PipelineDefinition, p
 from airflow_sm_pipelines.engine.conditions import evaluate_all
 from airflow_sm_pipelines.engine.property_path import find_property
 from airflow_sm_pipelines.engine.resolver import Scope
-from airflow_sm_pipelines.rehearsal.sample_values import SampleValues, choose_values, sample_value
+from airflow_sm_pipelines.rehearsal.sample_values import (
+    SampleValues,
+    choose_values,
+    find_content_types,
+    find_transform_inputs,
+    sample_value,
+)
 
+REGISTRY = "683313688378.dkr.ecr.us-east-1.amazonaws.com"
 METRIC = {"Std:JsonGet": {"PropertyFile": {"Get": "Steps.Evaluate.PropertyFiles.Report"}, "Path": "metrics[0].value"}}
 OUTPUT = {"Get": "Steps.Ask.OutputParameters['verdict']"}
 NUMBERS = ("GreaterThan", "GreaterThanOrEqualTo", "LessThan", "LessThanOrEqualTo", "Equals")
@@ -120,3 +127,31 @@ def test_a_document_has_every_path_that_is_read_from_it() -> None:
 )
 def test_a_made_up_value_fits_the_member_it_is_for(usage: str, start: str) -> None:
     assert str(sample_value(usage)).startswith(start)
+
+
+def train(name: str, channel: dict[str, Any], **rest: Any) -> dict[str, Any]:
+    source = {
+        "S3DataSource": {"S3Uri": {"Get": "Steps.Prepare.ProcessingOutputConfig.Outputs['train'].S3Output.S3Uri"}}
+    }
+    algorithm = {"TrainingImage": f"{REGISTRY}/sagemaker-xgboost:1.7-1"}
+    arguments = {"AlgorithmSpecification": algorithm, "InputDataConfig": [{"DataSource": source, **channel}], **rest}
+    return {"Name": name, "Type": "Training", "Arguments": arguments}
+
+
+@pytest.mark.parametrize(
+    ("step", "content_type"),
+    [
+        (train("Train", {"ContentType": "text/csv"}), "text/csv"),
+        (train("Train", {}), "text/libsvm"),
+        (train("Train", {}, HyperParameters={"sagemaker_program": "train.py"}), ""),
+        (train("Train", {"ContentType": {"Get": "Parameters.Kind"}}), ""),
+    ],
+    ids=["says so", "built-in XGBoost's default", "a script reads anything", "an expression says nothing"],
+)
+def test_an_output_is_made_for_the_training_that_reads_it(step: Any, content_type: str) -> None:
+    outputs = {"Outputs": [{"OutputName": "train", "S3Output": {}}]}
+    steps = [{"Name": "Prepare", "Type": "Processing", "Arguments": {"ProcessingOutputConfig": outputs}}, step]
+    parameters = [{"Name": "Kind", "Type": "String", "DefaultValue": "text/csv"}]
+    pipeline = parse_definition(json.dumps({"Version": "2020-12-01", "Parameters": parameters, "Steps": steps}))
+    assert find_content_types(pipeline) == {("Prepare", "train"): content_type}
+    assert find_transform_inputs(pipeline) == frozenset()

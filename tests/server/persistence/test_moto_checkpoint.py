@@ -12,7 +12,7 @@ import pytest
 from airflow_sm_pipelines.server.moto_service import MotoService
 from airflow_sm_pipelines.server.persistence import request_journal
 from tests.server.endpoint_stand_in import Endpoint, open_endpoint
-from tests.server.persistence.test_restart import ROLE, function_code
+from tests.server.test_durable_moto import ROLE, function_code
 
 if TYPE_CHECKING:
     from pathlib import Path
