@@ -33,12 +33,6 @@ ENDPOINT_VARIABLE = "SM_PIPELINES_ENDPOINT"
 CONSOLE_VARIABLE = "SM_PIPELINES_CONSOLE_URL"
 """Environment variable: the address of pages that show pipelines of an endpoint that is not AWS."""
 
-LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
-"""Host names that always mean this machine."""
-
-UNPROXIED_HOSTS = "127.0.0.1,localhost"
-"""For ``NO_PROXY``: a proxy cannot reach this machine's loopback."""
-
 CREDENTIAL_VARIABLES = frozenset(
     {
         "AWS_ACCESS_KEY_ID",
@@ -65,7 +59,7 @@ CREDENTIAL_VARIABLES = frozenset(
 """Every way the AWS SDKs learn credentials, a role or another account from the environment (botocore's configuration
 reference and its credential providers). A child must find none of them, or a call could reach a real account."""
 
-NO_CONFIGURATION = {"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
+_NO_CONFIGURATION = {"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
 """Variables that make botocore read empty files instead of the user's ``~/.aws``."""
 
 
@@ -75,25 +69,6 @@ def resolve_region(env: Mapping[str, str]) -> str:
     :param env: an environment, such as ``os.environ``.
     """
     return env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
-
-
-def is_loopback_url(url: str | None) -> bool:
-    """Whether a URL leads to this machine.
-
-    :param url: such as ``http://127.0.0.1:4566``; None leads nowhere.
-    """
-    try:
-        return urlsplit(url or "").hostname in LOOPBACK_NAMES
-    except ValueError:
-        return False
-
-
-def join_no_proxy(*hosts: str | None) -> str:
-    """A value for ``NO_PROXY``: the hosts that are reached without a proxy.
-
-    :param hosts: host names, or lists of them divided by commas; empty ones do not count.
-    """
-    return ",".join(dict.fromkeys(host for text in hosts if text for host in text.split(",") if host))
 
 
 def child_environment(base_env: Mapping[str, str], url: str, region: str) -> dict[str, str]:
@@ -115,14 +90,14 @@ def child_environment(base_env: Mapping[str, str], url: str, region: str) -> dic
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
         "AWS_EC2_METADATA_DISABLED": "true",
-        **NO_CONFIGURATION,
+        **_NO_CONFIGURATION,
         "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
         ENDPOINT_VARIABLE: url,
         CONSOLE_VARIABLE: f"{url}{CONSOLE_PATH}",
     }
     host = urlsplit(url).hostname
     for name in ("no_proxy", "NO_PROXY"):
-        env[name] = join_no_proxy(env.get(name), host)
+        env[name] = ",".join(dict.fromkeys(filter(None, [*env.get(name, "").split(","), host])))
     return env
 
 

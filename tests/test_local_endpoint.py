@@ -1,11 +1,10 @@
-"""What a child of the local endpoint may and may not see of its parent's environment, and which URLs are local."""
+"""What a child of the local endpoint may and may not see of its parent's environment."""
 
 from __future__ import annotations
 
 import pytest
 
-from airflow_sm_pipelines.compiler.sdk_side.aws_calls import is_loopback
-from airflow_sm_pipelines.local_endpoint import CREDENTIAL_VARIABLES, child_environment, is_loopback_url
+from airflow_sm_pipelines.local_endpoint import CREDENTIAL_VARIABLES, child_environment
 
 URL = "http://127.0.0.1:4566"
 OVERWRITTEN = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
@@ -48,27 +47,3 @@ def test_the_given_environment_is_not_changed_and_the_rest_is_kept() -> None:
     base = {"PATH": "/bin", "AWS_PROFILE": "prod"}
     assert child_environment(base, URL, "us-east-1")["PATH"] == "/bin"
     assert base == {"PATH": "/bin", "AWS_PROFILE": "prod"}
-
-
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("http://127.0.0.1:4566", True),
-        ("http://LOCALHOST/path", True),
-        ("https://[::1]:80", True),
-        ("http://elsewhere.example/?next=http://127.0.0.1", False),
-        ("http://127.0.0.1.example", False),
-        ("127.0.0.1:4566", False),
-        ("http://[::1", False),
-        ("", False),
-        (None, False),
-    ],
-    ids=str,
-)
-def test_only_a_url_whose_host_is_this_machine_is_local(
-    url: str | None, expected: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert is_loopback_url(url) is expected
-    # The script's side of the compiler cannot import this package, and has the rule once more.
-    monkeypatch.setenv("AWS_ENDPOINT_URL", url or "")
-    assert is_loopback() is expected

@@ -6,8 +6,6 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.local_endpoint import ENDPOINT_VARIABLE
-
 if TYPE_CHECKING:
     import argparse
 
@@ -29,7 +27,7 @@ def run_script(arguments: argparse.Namespace) -> int:
     )
     environment = {**os.environ, "SAGEMAKER_SUPPRESS_V2_WARNING": "1"}
     # Docker takes images and data from where they are; inside `local exec`, there is an endpoint already.
-    if arguments.docker or ENDPOINT_VARIABLE in os.environ:
+    if arguments.docker or "SM_PIPELINES_ENDPOINT" in os.environ:
         return run_command(command, environment)
     with announced_endpoint(arguments) as server:
         return run_command(command, {**server.environment(), "SAGEMAKER_SUPPRESS_V2_WARNING": "1"})

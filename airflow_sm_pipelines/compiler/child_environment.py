@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
-
-from airflow_sm_pipelines.local_endpoint import NO_CONFIGURATION, UNPROXIED_HOSTS, is_loopback_url, join_no_proxy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,6 +12,12 @@ if TYPE_CHECKING:
 _WITHHELD_PREFIXES = ("AWS_", "AIRFLOW_", "_AIRFLOW_")
 # They would change what the child's interpreter imports.
 _WITHHELD = frozenset({"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "CONDA_PREFIX"})
+_LOOPBACK_MARKS = ("://127.0.0.1", "://localhost", "://[::1]")
+
+
+def is_loopback_endpoint(url: str | None) -> bool:
+    """Say whether an endpoint URL points to this machine."""
+    return url is not None and any(mark in url for mark in _LOOPBACK_MARKS)
 
 
 def plan_child_environment(
@@ -27,16 +32,16 @@ def plan_child_environment(
         for name, value in parent.items()
         if not name.startswith(_WITHHELD_PREFIXES) and name not in _WITHHELD
     }
-    env |= NO_CONFIGURATION
+    env |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
     if "AWS_ACCESS_KEY_ID" in aws_environment:
         env["AWS_EC2_METADATA_DISABLED"] = "true"
     env |= {name: value for name, value in aws_environment.items() if name.startswith("AWS_")}
     if region:
         env |= {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
-    if is_loopback_url(env.get("AWS_ENDPOINT_URL")):
+    if is_loopback_endpoint(env.get("AWS_ENDPOINT_URL")):
         # A proxy cannot reach this machine's loopback.
         for name in ("NO_PROXY", "no_proxy"):
-            env[name] = join_no_proxy(env.get(name), UNPROXIED_HOSTS)
+            env[name] = ",".join(filter(None, [env.get(name), "127.0.0.1,localhost"]))
     # The script chose its SDK: advice to choose another is noise in a task log.
     env.setdefault("SAGEMAKER_SUPPRESS_V2_WARNING", "1")
     return env

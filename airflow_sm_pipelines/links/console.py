@@ -26,6 +26,9 @@ _CONSOLES = {
 }
 _STUDIOS = {"aws": "sagemaker.aws"}
 
+CONSOLE_VARIABLE = "SM_PIPELINES_CONSOLE_URL"
+"""Environment variable: the address of pages that show pipelines of an endpoint that is not AWS."""
+
 
 class _ConsoleLink(BaseOperatorLink):
     """Gives the address that the operator published."""
@@ -94,7 +97,7 @@ def make_pipeline_url(
 def make_endpoint_url(console_url: str, pipeline_name: str, *, execution_id: str | None = None) -> str:
     """Where an endpoint that is not AWS shows a pipeline, or one of its executions.
 
-    :param console_url: the value of :data:`airflow_sm_pipelines.local_endpoint.CONSOLE_VARIABLE`.
+    :param console_url: the value of :data:`CONSOLE_VARIABLE`.
     """
     address = f"{console_url.rstrip('/')}/pipelines/{quote(pipeline_name)}"
     return f"{address}/executions/{quote(execution_id)}" if execution_id else address
@@ -103,7 +106,7 @@ def make_endpoint_url(console_url: str, pipeline_name: str, *, execution_id: str
 def make_endpoint_logs_url(console_url: str, job_arn: str) -> str:
     """Where an endpoint that is not AWS shows a job's log.
 
-    :param console_url: the value of :data:`airflow_sm_pipelines.local_endpoint.CONSOLE_VARIABLE`.
+    :param console_url: the value of :data:`CONSOLE_VARIABLE`.
     :param job_arn: ``arn:…:training-job/<name>``.
     """
     return f"{console_url.rstrip('/')}/logs/{quote(job_arn.rpartition(':')[2])}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from airflow_sm_pipelines.hooks.job_logs import resolve_log_location
 from airflow_sm_pipelines.hooks.reports import parse_execution_arn
 from airflow_sm_pipelines.links.console import (
+    CONSOLE_VARIABLE,
     EXECUTION_LINK_KEY,
     LOGS_LINK_KEY,
     PIPELINE_LINK_KEY,
@@ -16,7 +17,6 @@ from airflow_sm_pipelines.links.console import (
     make_logs_url,
     make_pipeline_url,
 )
-from airflow_sm_pipelines.local_endpoint import CONSOLE_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

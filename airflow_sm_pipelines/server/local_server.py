@@ -14,10 +14,10 @@ from airflow_sm_pipelines.exceptions import LocalEndpointError
 from airflow_sm_pipelines.local_endpoint import (
     ACCOUNT_ID,
     CONSOLE_PATH,
-    LOOPBACK_NAMES,
     child_environment,
     resolve_region,
 )
+from airflow_sm_pipelines.loopback import LOOPBACK_NAMES
 from airflow_sm_pipelines.server.state_directory import StateDirectory, current_origin
 
 if TYPE_CHECKING:

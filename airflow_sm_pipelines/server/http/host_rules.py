@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from airflow_sm_pipelines.local_endpoint import LOOPBACK_NAMES
+from airflow_sm_pipelines.loopback import LOOPBACK_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Collection
