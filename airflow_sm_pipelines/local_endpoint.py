@@ -1,4 +1,4 @@
-"""The local endpoint as other processes see it: its account and credentials, and the variables that point at it.
+"""The local endpoint as others see it: its account and credentials, the variables that point at it, its pages.
 
 Pure, and of the standard library only, so that every room may read it. Nothing here is secret: the endpoint checks no
 signature. How the endpoint runs is in :mod:`airflow_sm_pipelines.server`.
@@ -7,7 +7,7 @@ signature. How the endpoint runs is in :mod:`airflow_sm_pipelines.server`.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,6 +69,25 @@ def resolve_region(env: Mapping[str, str]) -> str:
     :param env: an environment, such as ``os.environ``.
     """
     return env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
+
+
+def make_pipeline_page_url(console_url: str, pipeline_name: str, *, execution_id: str | None = None) -> str:
+    """Where the endpoint shows a pipeline, or one of its executions.
+
+    :param console_url: the address of the endpoint's pages, or their path.
+    :param execution_id: the last part of the execution's ARN.
+    """
+    address = f"{console_url.rstrip('/')}/pipelines/{quote(pipeline_name)}"
+    return f"{address}/executions/{quote(execution_id)}" if execution_id else address
+
+
+def make_log_page_url(console_url: str, job_arn: str) -> str:
+    """Where the endpoint shows a job's log.
+
+    :param console_url: the address of the endpoint's pages, or their path.
+    :param job_arn: ``arn:…:training-job/<name>``.
+    """
+    return f"{console_url.rstrip('/')}/logs/{quote(job_arn.rpartition(':')[2])}"
 
 
 def child_environment(base_env: Mapping[str, str], url: str, region: str) -> dict[str, str]:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import quote
 
 from airflow_sm_pipelines.definition.status import ExecutionStatus
-from airflow_sm_pipelines.local_endpoint import CONSOLE_PATH
+from airflow_sm_pipelines.local_endpoint import CONSOLE_PATH, make_log_page_url, make_pipeline_page_url
 from airflow_sm_pipelines.server.http.messages import Response
 
 if TYPE_CHECKING:
@@ -202,14 +201,17 @@ class ConsoleService:
             token = {"NextToken": answer["NextToken"]}
 
     def _render(self, template: str, **values: Any) -> str:
-        return self._environment.get_template(template).render(console_path=CONSOLE_PATH, **values)
+        return self._environment.get_template(template).render(values)
 
     @cached_property
     def _environment(self) -> Environment:
         from jinja2 import Environment, FileSystemLoader
 
         templates = FileSystemLoader(Path(__file__).with_name("templates"))
-        return Environment(loader=templates, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+        environment = Environment(loader=templates, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+        environment.globals["console_path"] = CONSOLE_PATH
+        environment.globals["page_of"] = partial(make_pipeline_page_url, CONSOLE_PATH)
+        return environment
 
 
 def make_step_rows(steps: Sequence[Mapping[str, Any]], *, until: datetime) -> list[StepRow]:
@@ -239,9 +241,8 @@ def _make_step_row(step: Mapping[str, Any], begin: datetime, total_seconds: floa
 
 def _iter_results(step: Mapping[str, Any], metadata: Mapping[str, Any]) -> Iterator[StepResult]:
     arn = str(metadata.get("Arn") or metadata.get("CheckJobArn") or "")
-    job_kind, _, job = arn.rpartition(":")[2].partition("/")
-    if job_kind in _LOG_GROUPS:
-        yield StepResult("log", href=f"{CONSOLE_PATH}/logs/{quote(job_kind)}/{quote(job)}")
+    if arn.rpartition(":")[2].partition("/")[0] in _LOG_GROUPS:
+        yield StepResult("log", href=make_log_page_url(CONSOLE_PATH, arn))
     elif arn:
         yield StepResult(arn)
     if "Outcome" in metadata:
