@@ -39,6 +39,9 @@ def test_the_wheel_holds_the_package_and_nothing_else(distributions: Path) -> No
     }
     assert "airflow_sm_pipelines/compiler/worker.py" in names
     assert "airflow_sm_pipelines/py.typed" in names
+    templates = Path(__file__).parent.parent / "airflow_sm_pipelines" / "server" / "console" / "templates"
+    packed = {name.rpartition("/")[2] for name in names if name.startswith("airflow_sm_pipelines/server/console/templ")}
+    assert packed == {file.name for file in templates.iterdir()}
 
 
 def test_the_sdist_holds_what_the_tests_need(distributions: Path) -> None:

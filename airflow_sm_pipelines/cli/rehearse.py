@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from airflow_sm_pipelines.rehearsal import Rehearsal, RehearsalReport, StepReport
+    from airflow_sm_pipelines.rehearsal import Rehearsal, RehearsalReport, RehearsedStep
 
 _NO = 1
 
@@ -118,7 +118,7 @@ def _render(report: RehearsalReport) -> Iterator[str]:
     yield f"{count} of {len(report.steps)} steps ran with something stood in for."
 
 
-def _render_details(step: StepReport) -> Iterator[str]:
+def _render_details(step: RehearsedStep) -> Iterator[str]:
     for line in (step.failure_reason or "").splitlines():
         yield f"      {line}"
     for made in step.stood_in:

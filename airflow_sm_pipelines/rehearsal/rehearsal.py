@@ -1,4 +1,4 @@
-"""Running a pipeline in a rehearsal: an endpoint of its own, one or more executions, and what came of them."""
+"""Runs a pipeline in a rehearsal, on an endpoint of its own, and reports how its executions went."""
 
 from __future__ import annotations
 
@@ -11,23 +11,26 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition import MISSING, encode_parameters, parse_definition, resolve_parameters
 from airflow_sm_pipelines.definition.status import ExecutionStatus
-from airflow_sm_pipelines.rehearsal.stand_ins import RehearsalStandIns, Script, list_steps
-from airflow_sm_pipelines.rehearsal.values import choose_values, sample_value
+from airflow_sm_pipelines.local_endpoint import ACCOUNT_ID
+from airflow_sm_pipelines.rehearsal.sample_values import choose_values, sample_value
+from airflow_sm_pipelines.rehearsal.stand_in_services import RehearsedPipeline, StandInServices, list_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from airflow_sm_pipelines.definition import JsonValue, PipelineDefinition, Step
 
-ROLE_ARN = "arn:aws:iam::123456789012:role/Rehearsal"
+ROLE_ARN = f"arn:aws:iam::{ACCOUNT_ID}:role/Rehearsal"
 _POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class StepReport:
-    """How a step fared.
+class RehearsedStep:
+    """How a step went.
 
-    :param stood_in: what was made up or took a place for it, such as ``script train.py``.
+    :param status: as in the API, such as ``Succeeded``.
+    :param failure_reason: None where it did not fail.
+    :param stood_in: what was made up for it or took a place, such as ``script train.py``.
     """
 
     name: str
@@ -41,9 +44,12 @@ class StepReport:
 class RehearsalReport:
     """How an execution went.
 
-    :param steps: those that started, in the order of their start.
-    :param not_started: steps that did not, such as those of the other branch.
-    :param made_parameters: parameters without a value or default, and the values that were made up.
+    :param pipeline: the pipeline's name.
+    :param status: as in the API, such as ``Succeeded``.
+    :param seconds: how long the execution took.
+    :param steps: the steps that started, in the order of their start.
+    :param not_started: the names of the other steps, such as those of the other branch.
+    :param made_parameters: the values that were made up for parameters without a value and a default.
     """
 
     pipeline: str
@@ -51,7 +57,7 @@ class RehearsalReport:
     status: str
     failure_reason: str | None
     seconds: float
-    steps: tuple[StepReport, ...]
+    steps: tuple[RehearsedStep, ...]
     not_started: tuple[str, ...]
     made_parameters: Mapping[str, JsonValue]
 
@@ -62,10 +68,10 @@ class RehearsalReport:
 
 
 class Rehearsal:
-    """A local endpoint on which pipelines run with everything missing stood in for; a context manager.
+    """A local endpoint on which pipelines run, with a stand-in for everything that is missing. A context manager.
 
-    :param state_dir: where the endpoint keeps its state: what is there already is used. A fresh one by default, removed
-        at the end.
+    :param state_dir: where the endpoint keeps its state, which may hold some already. By default a new directory, which
+        is removed at the end.
     :param region: the endpoint's region.
     :ivar server: the running endpoint, for uploads and for compiling scripts against it.
     """
@@ -75,7 +81,7 @@ class Rehearsal:
 
         with ExitStack() as closing:
             scratch = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="sm-pipelines-rehearsal-")))
-            self._stand_ins = RehearsalStandIns(scratch)
+            self._stand_ins = StandInServices(scratch)
             self._made: set[str] = set()
             self.server = closing.enter_context(
                 serve(state_dir or scratch / "state", region=region, adapt_services=self._stand_ins.adapt)
@@ -85,13 +91,14 @@ class Rehearsal:
 
     @property
     def s3(self) -> Any:
-        """A boto3 client of its endpoint, to look at what was written."""
+        """A boto3 client of its endpoint, to read what was written."""
         return self._stand_ins.store.s3
 
     def upload(self, uri: str, path: Path) -> None:
         """Put a real file, or the files of a folder, where the pipeline reads them.
 
-        :param uri: the address of the file, or the prefix for a folder.
+        :param uri: the S3 address of the file, or the prefix for a folder.
+        :param path: the file or the folder.
         """
         store = self._stand_ins.store
         files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
@@ -110,11 +117,15 @@ class Rehearsal:
     ) -> RehearsalReport:
         """Run a definition to its end.
 
-        :param parameters: values of parameters; those without a value and a default are made up.
+        :param definition_text: the definition's JSON.
+        :param name: the pipeline's name.
+        :param parameters: values of parameters. What has neither a value nor a default is made up.
         :param takes_else: whether the Condition step of this name is to take its Else branch.
+        :param timeout_seconds: how long the execution may take.
         :raises DefinitionError: for a definition that cannot be read.
         :raises ParameterError: for values that do not fit.
-        :raises TimeoutError: if the execution takes longer.
+        :raises LocalEndpointError: when the pipeline cannot be started.
+        :raises TimeoutError: when the execution takes longer. It is stopped then.
         """
         definition = parse_definition(definition_text)
         made = _make_parameters(definition, parameters or {})
@@ -122,7 +133,7 @@ class Rehearsal:
         typed: dict[str, JsonValue] = {**resolve_parameters(definition, given)}
         values = choose_values(definition, typed, takes_else=takes_else)
         self._stand_ins.notes.clear()
-        self._stand_ins.begin(Script(name, definition, typed, values))
+        self._stand_ins.begin(RehearsedPipeline(name, definition, typed, values))
         started = time.monotonic()
         arn = self._start(name, definition_text, encode_parameters(definition, given))
         described = self._wait(arn, definition, deadline=started + timeout_seconds)
@@ -130,7 +141,7 @@ class Rehearsal:
         return self._report(definition, described, seconds=seconds, made=made, name=name)
 
     def close(self) -> None:
-        """End the endpoint."""
+        """Stop the endpoint."""
         self._closing.close()
 
     def __enter__(self) -> Rehearsal:
@@ -153,7 +164,7 @@ class Rehearsal:
         }
         try:
             if name in self._made:
-                # A cached step would give what the last rehearsal made up, whatever this one wants.
+                # Otherwise a cached step gives what the last rehearsal made up.
                 self._call("DeletePipeline", PipelineName=name, ClientRequestToken=_token())
                 self._made.discard(name)
             try:
@@ -205,7 +216,7 @@ class Rehearsal:
                     ClientRequestToken=_token(),
                 )
             except ServiceError:
-                # The step is between two states; the next look finds it in one.
+                # The step is between two states. The next look finds it in one of them.
                 continue
             self._stand_ins.note(step.name, ["answer to the callback"])
 
@@ -225,7 +236,7 @@ class Rehearsal:
         for entry in entries:
             step = self._stand_ins.find_step(entry["StepName"])
             steps.append(
-                StepReport(
+                RehearsedStep(
                     name=entry["StepName"],
                     type=step.type if step is not None else "",
                     status=str(entry["StepStatus"]),

@@ -1,6 +1,6 @@
-"""Small made-up data: what lies at an S3 address that a pipeline reads and nobody filled. Pure.
+"""Small made-up data for S3 addresses that a pipeline reads and nobody filled, and archives of stand-in programs.
 
-Tables are numbers: a label that is 0 or 1 in the first column, and four features.
+Tables hold numbers: a label that is 0 or 1 in the first column, and four features.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 STAND_IN_PROGRAM = PROGRAMS_DIRECTORY / "rehearsal_program.py"
+"""The program that runs in place of a script or of an image's own program."""
+
 _ROWS = 40
-# A grey GIF of one pixel; viewers and decoders do not go by the name.
+# A grey GIF of one pixel. Viewers and decoders look at the content, not at the file's name.
 _IMAGE = base64.b64decode("R0lGODlhAQABAIAAAICAgAAAACH5BAAAAAAALAAAAAABAAEAAAICRAEAOw==")
 _MONITORING = {
     "statistics.json": {"version": 0.0, "dataset": {"item_count": 0}, "features": []},
@@ -48,7 +50,12 @@ def sample_libsvm() -> str:
 
 
 def sample_text(name: str, *, content_type: str = "", has_label: bool = True) -> str:
-    """The content of a text file by its name, or by the content type where the name says nothing."""
+    """The content of a text file.
+
+    :param name: its name, which decides where it has a known suffix.
+    :param content_type: a media type, which decides otherwise.
+    :param has_label: whether rows begin with a label.
+    """
     suffix = PurePosixPath(name).suffix.lower()
     kind = content_type.partition(";")[0].strip().lower()
     if PurePosixPath(name).name in _MONITORING:
@@ -65,7 +72,7 @@ def sample_text(name: str, *, content_type: str = "", has_label: bool = True) ->
 
 
 def sample_bytes(name: str, *, content_type: str = "", has_label: bool = True) -> bytes:
-    """The content of any file."""
+    """The content of a file by its name: an archive, an image, a script, else as :func:`sample_text`."""
     lowered = name.lower()
     if lowered.endswith((".tar.gz", ".tgz", ".tar")):
         return pack_archive({"model.json": b"{}", **_inference_code(())})
@@ -96,15 +103,15 @@ def pack_source(program: str) -> bytes:
 
 
 def pack_model(programs: Sequence[str] = ()) -> bytes:
-    """A ``model.tar.gz`` whose model answers the same to everything.
+    """A ``model.tar.gz`` whose model gives the same answer to every request.
 
-    :param programs: further names for its inference code.
+    :param programs: further file names under which to pack its inference code.
     """
     return pack_archive({"model.json": b"{}", **_inference_code(programs)})
 
 
 def pack_inference(program: str) -> bytes:
-    """The ``sourcedir.tar.gz`` of a model."""
+    """The ``sourcedir.tar.gz`` of a model's inference script."""
     return pack_archive({program: inference_text().encode()})
 
 

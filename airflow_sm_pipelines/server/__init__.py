@@ -5,8 +5,7 @@ Importing it costs nothing; `serve` loads what it needs.
 
 from __future__ import annotations
 
-from airflow_sm_pipelines.server.child_environment import child_environment
-from airflow_sm_pipelines.server.serving import RunningServer, serve
+from airflow_sm_pipelines.server.local_server import RunningServer, serve
 from airflow_sm_pipelines.server.state_directory import read_announcement
 
-__all__ = ["RunningServer", "child_environment", "read_announcement", "serve"]
+__all__ = ["RunningServer", "read_announcement", "serve"]

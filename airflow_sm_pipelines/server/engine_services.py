@@ -1,34 +1,34 @@
-"""What the engine needs from outside, made of this endpoint: S3, logs, Lambda code, botocore's shapes."""
+"""What the engine needs from outside, provided by this endpoint: S3, logs, Lambda code, botocore's shapes."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow_sm_pipelines.exceptions import LocalEndpointError
-from airflow_sm_pipelines.server.child_environment import child_environment
-from airflow_sm_pipelines.server.functions import find_function
-from airflow_sm_pipelines.server.local_account import ACCESS_KEY_ID, ACCOUNT_ID, SECRET_ACCESS_KEY
-from airflow_sm_pipelines.server.persistence.recorded_requests import make_json_request
+from airflow_sm_pipelines.local_endpoint import ACCESS_KEY_ID, ACCOUNT_ID, SECRET_ACCESS_KEY, child_environment
+from airflow_sm_pipelines.server.http.messages import Request
+from airflow_sm_pipelines.server.lambda_functions import find_function
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from airflow_sm_pipelines.engine.services import EngineServices
-    from airflow_sm_pipelines.server.front import Front
+    from airflow_sm_pipelines.server.durable_moto import DurableMoto
     from airflow_sm_pipelines.server.sagemaker_codec import SageMakerCodec
 
 
 def make_engine_services(
-    front: Front, codec: SageMakerCodec, *, url: str, region: str, cache_dir: Path, faults_file: Path | None = None
+    moto: DurableMoto, codec: SageMakerCodec, *, url: str, region: str, cache_dir: Path, faults_file: Path | None = None
 ) -> EngineServices:
     """The engine's services on a running endpoint.
 
-    :param front: the endpoint's front, for what needs no HTTP.
+    :param moto: the endpoint's other services, for calls that need no HTTP.
     :param codec: knows SageMaker's shapes.
     :param url: the endpoint's URL, for S3 and for jobs.
     :param region: the endpoint's region.
@@ -45,47 +45,46 @@ def make_engine_services(
         images = ImageCatalog.load(env=os.environ)
     except ImageError as error:
         raise LocalEndpointError(str(error)) from error
-    logs = LogWriter(front, region)
     return EngineServices(
         region=region,
         account_id=ACCOUNT_ID,
         endpoint_url=url,
         cache_dir=cache_dir,
         s3=make_client("s3", url=url, region=region),
-        write_logs=logs.write,
+        write_logs=partial(moto.write_logs, region),
         find_function=lambda name: find_function(name, region),
         environment=aws_environment(url, region),
         images=images,
         validate_request=codec.find_violations,
-        put_events=lambda entries: put_events(front, region, entries),
+        put_events=lambda entries: put_events(moto, region, entries),
         stand_ins=StandIns.load(env=os.environ),
         check_metadata=lambda metadata: find_metadata_fault(codec, metadata),
         check_answer=lambda operation, answer: find_answer_fault(codec, operation, answer),
-        send_message=lambda queue_url, body: send_message(front, region, queue_url, body),
+        send_message=lambda queue_url, body: send_message(moto, region, queue_url, body),
         faults_file=faults_file,
     )
 
 
-def put_events(front: Front, region: str, entries: Sequence[Mapping[str, Any]]) -> None:
+def put_events(moto: DurableMoto, region: str, entries: Sequence[Mapping[str, Any]]) -> None:
     """Put events on the endpoint's default bus.
 
-    :param front: the endpoint's front.
+    :param moto: the endpoint's other services.
     :param region: the region of the bus.
     :param entries: as PutEvents takes them.
     """
     models = sys.modules.get("moto.events.models")
     backend: Any = models.events_backends[ACCOUNT_ID][region] if models is not None else None
-    # Most of the time nobody listens; then moto has nothing to do with an event.
+    # Most of the time there is no rule, and then moto has nothing to do with an event.
     if backend is None or not any(bus.rules for bus in backend.event_buses.values()):
         return
     document = {"Entries": [dict(entry) for entry in entries]}
-    response = front.call_moto(make_json_request("events", region, "AWSEvents.PutEvents", document))
+    response = moto.call(Request.of_json("events", region, "AWSEvents.PutEvents", document))
     if not response.is_success:
         raise LocalEndpointError(f"EventBridge refused events: HTTP {response.status} {response.body[:200]!r}")
 
 
 def find_metadata_fault(codec: SageMakerCodec, metadata: Mapping[str, Any]) -> str | None:
-    """What is wrong with a step's metadata, by the API's shape; None for nothing.
+    """What is wrong with a step's metadata by the API's shape; None where nothing is.
 
     :param codec: knows the shape.
     :param metadata: the metadata.
@@ -94,7 +93,7 @@ def find_metadata_fault(codec: SageMakerCodec, metadata: Mapping[str, Any]) -> s
 
 
 def find_answer_fault(codec: SageMakerCodec, operation: str, answer: Mapping[str, Any]) -> str | None:
-    """What is wrong with the answer of an operation, by the API's shape; None for nothing.
+    """What is wrong with an operation's answer by the API's shape; None where nothing is.
 
     :param codec: knows the shape.
     :param operation: such as ``DescribeAutoMLJob``.
@@ -109,12 +108,12 @@ def find_answer_fault(codec: SageMakerCodec, operation: str, answer: Mapping[str
     return None
 
 
-def send_message(front: Front, region: str, queue_url: str, body: str) -> str | None:
+def send_message(moto: DurableMoto, region: str, queue_url: str, body: str) -> str | None:
     """Put a message into a queue of this endpoint.
 
-    :param front: the endpoint's front.
+    :param moto: the endpoint's other services.
     :param region: the region of the queue, where its URL names none.
-    :param queue_url: the queue's URL. Its host does not count: it may be AWS's, or this endpoint's at an earlier port.
+    :param queue_url: the queue's URL, whose host may be AWS's, or this endpoint's at an earlier port.
     :param body: the message.
     :return: None, or why it could not be sent.
     """
@@ -122,7 +121,7 @@ def send_message(front: Front, region: str, queue_url: str, body: str) -> str | 
     if len(host) > 2 and host[0] == "sqs":
         region = host[1]
     document = {"QueueUrl": queue_url, "MessageBody": body}
-    response = front.call_moto(make_json_request("sqs", region, "AmazonSQS.SendMessage", document))
+    response = moto.call(Request.of_json("sqs", region, "AmazonSQS.SendMessage", document))
     if response.is_success:
         return None
     try:
@@ -132,7 +131,7 @@ def send_message(front: Front, region: str, queue_url: str, body: str) -> str | 
 
 
 def aws_environment(url: str, region: str) -> dict[str, str]:
-    """The variables, and no others, that make the endpoint AWS for a process.
+    """The variables, and no others, that make this endpoint AWS for a process.
 
     :param url: the endpoint's URL.
     :param region: the endpoint's region.
@@ -168,38 +167,3 @@ def make_client(service: str, *, url: str, region: str) -> Any:
         # Jobs share the client among their threads; a proxy has no business between this process and itself.
         config=Config(max_pool_connections=32, proxies={}, s3={"addressing_style": "path"}),
     )
-
-
-class LogWriter:
-    """Writes to CloudWatch Logs, making groups and streams as it goes.
-
-    :param front: the endpoint's front.
-    :param region: the region of the groups.
-    """
-
-    def __init__(self, front: Front, region: str) -> None:
-        self._front = front
-        self._region = region
-
-    def write(self, group: str, stream: str, events: Sequence[tuple[int, str]]) -> None:
-        """Append events to a stream.
-
-        :param group: the log group's name.
-        :param stream: the log stream's name.
-        :param events: milliseconds since the epoch, and text.
-        """
-        if not events:
-            return
-        self._ensure_group(group)
-        lines = [(timestamp, line.encode("utf-8", "replace").decode("utf-8")) for timestamp, line in events]
-        self._front.log_events.write(self._region, group, stream, lines)
-
-    def _ensure_group(self, group: str) -> None:
-        from moto.logs.models import logs_backends
-
-        if group not in logs_backends[ACCOUNT_ID][self._region].groups:
-            # Two jobs may come here at once: that the group exists already is what was wanted.
-            document: Mapping[str, str] = {"logGroupName": group}
-            self._front.call_moto(
-                make_json_request("logs", self._region, "Logs_20140328.CreateLogGroup", dict(document))
-            )

@@ -1,7 +1,7 @@
-"""moto, in this process, as one function from a request to an answer.
+"""moto, in this process, as one function from a request to an answer. Its state is not kept here.
 
-It stands on two of moto's names (``DomainDispatcherApplication``, ``create_backend_app``) and on HTTP. What moto does
-not have becomes a typed error that says so: left alone, moto answers HTTP 500 with HTML, which clients repeat.
+It relies on two of moto's names (``DomainDispatcherApplication``, ``create_backend_app``) and on HTTP. For what it does
+not have, moto answers HTTP 500 with HTML, which clients repeat; here that becomes a typed error.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import logging
 from functools import cache
 from typing import Any
 
-from airflow_sm_pipelines.server.aws_errors import error_response
-from airflow_sm_pipelines.server.http_messages import Request, Response
-from airflow_sm_pipelines.server.local_account import ACCOUNT_ID, DEFAULT_REGION
+from airflow_sm_pipelines.local_endpoint import ACCOUNT_ID, DEFAULT_REGION
+from airflow_sm_pipelines.server.http.aws_errors import error_response
+from airflow_sm_pipelines.server.http.messages import Request, Response
 
 _log = logging.getLogger(__name__)
 
 
 class MotoService:
-    """Every AWS service that is not the engine's. moto's state belongs to the process: one of these at a time."""
+    """Every AWS service that is not the engine's. moto's state belongs to the process, so there is one at a time."""
 
     def __init__(self) -> None:
         from moto.core import responses
@@ -27,9 +27,9 @@ class MotoService:
 
         dispatcher: Any = DomainDispatcherApplication
         self._application = dispatcher(create_backend_app)
-        # moto 5.2 walks its source folder on each request to tell which service a host name means: half of a call.
+        # moto 5.2 walks its source folder on each request to find a host name's service, which is half of a call.
         self._application.get_backend_for_host = cache(self._application.get_backend_for_host)
-        # moto 5.2 inspects all members of the responding class on each request: a fifth of a call.
+        # moto 5.2 inspects all members of the responding class on each request, which is a fifth of a call.
         vars(responses)["method_names_from_class"] = cache(method_names_from_class)
         self._loaded: set[tuple[str, str]] = set()
         self.reset()
@@ -48,8 +48,8 @@ class MotoService:
         environ = request.to_environ()
         try:
             application = self._application.get_application(environ)
-        except Exception as error:
-            # A service moto does not know, or one whose own dependencies are not installed.
+        except Exception as error:  # noqa: BLE001 - moto raises anything for a service that it does not know
+            # Or for one whose own dependencies are not installed.
             return not_implemented(request, f"({type(error).__name__}: {error})")
         try:
             chunks = application(environ, start_response)
@@ -60,7 +60,7 @@ class MotoService:
                     chunks.close()
         except NotImplementedError as error:
             return not_implemented(request, str(error))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - moto may fail in any way; the client gets one typed error
             operation = request.operation or f"{request.method} {request.path}"
             _log.warning("moto failed at %s:%s with %s: %s", request.service, operation, type(error).__name__, error)
             _log.debug("moto's own traceback", exc_info=True)
@@ -73,7 +73,7 @@ class MotoService:
         return response
 
     def load(self, request: Request) -> None:
-        """Make moto load what it has for a request's service and region, as a first request would.
+        """Make moto load the request's service in its region, as a first request would.
 
         :param request: a request to any service.
         """
@@ -95,8 +95,8 @@ class MotoService:
         from moto.core.base_backend import BackendDict
         from moto.s3.models import s3_backends
 
-        # S3 holds files, and knows its buckets' owners outside its backends. The other backends are dropped as they
-        # are: moto's own reset would fill each of them anew, and look for Lambda's containers.
+        # S3 holds files, and keeps its buckets' owners outside its backends. The other backends are only dropped:
+        # moto's own reset would fill each of them anew, and look for Lambda's containers.
         for account in s3_backends.values():
             account.reset()
         s3_backends.bucket_accounts.clear()
@@ -107,10 +107,10 @@ class MotoService:
 
 
 def _load_managed_policies() -> None:
-    """Give the account AWS's managed policies: AWSLambdaBasicExecutionRole and its like can then be attached.
+    """Give the account AWS's managed policies, so that AWSLambdaBasicExecutionRole and its like can be attached.
 
-    moto would load none, or those of every partition at the first request of any kind (0.6 s), and draw their
-    identifiers in its midst.
+    Left alone, moto loads none of them, or those of every partition during the first request of any kind (0.6 s), and
+    draws their identifiers in the middle of it.
     """
     from moto.core.config import default_user_config
     from moto.iam.models import iam_backends

@@ -1,4 +1,4 @@
-"""SageMaker's operations: the engine's own, or moto's, or an error that says that neither has it."""
+"""SageMaker's operations: the engine answers its own, moto the others, and what neither has becomes an error."""
 
 from __future__ import annotations
 
@@ -6,33 +6,36 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_sm_pipelines.server.aws_errors import json_error, json_response
+from airflow_sm_pipelines.server.http.aws_errors import json_error, json_response
 from airflow_sm_pipelines.server.moto_service import not_implemented
 from airflow_sm_pipelines.server.sagemaker_codec import InvalidAnswerError, RequestRefusedError, SageMakerCodec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from airflow_sm_pipelines.server.http_messages import Request, Response
+    from airflow_sm_pipelines.server.http.messages import Request, Response
 
 _log = logging.getLogger(__name__)
 
-#: The operations that address any kind of resource, and where they name it.
 _TAG_OPERATIONS = frozenset({"AddTags", "DeleteTags", "ListTags"})
+"""Operations on any kind of resource, which their ``ResourceArn`` names."""
 
 
 class OperationsEngine(Protocol):
-    """What carries out SageMaker operations: the engine, as far as this module knows it."""
+    """The engine, as far as this module knows it."""
 
     @property
     def operations(self) -> frozenset[str]:
-        """The operations it has."""
+        """The names of the operations that it has."""
 
     def call(self, operation: str, request: dict[str, Any]) -> Mapping[str, Any]:
-        """The answer to an operation; raises an error with ``code`` and ``message`` where the service would refuse."""
+        """The answer to an operation.
+
+        Where the service would refuse, it raises an error with ``code`` and ``message``.
+        """
 
     def owns(self, arn: str) -> bool:
-        """Whether it keeps the resource that an ARN names, and so its tags."""
+        """Whether it keeps the resource of an ARN, and so the resource's tags."""
 
 
 class SageMakerService:
@@ -68,7 +71,7 @@ class SageMakerService:
         if not self._is_engines(operation, request):
             response = self._fallback(request)
             if response.status >= 500 and operation in _TAG_OPERATIONS:
-                # moto 5.2 fails so where it knows no such resource.
+                # moto 5.2 fails like this where it has no such resource.
                 return json_error("ResourceNotFound", f"The resource '{_resource_arn(request)}' does not exist.")
             return response
         try:
@@ -85,7 +88,7 @@ class SageMakerService:
         except InvalidAnswerError as error:
             _log.exception("The engine's answer does not fit SageMaker's model")
             return json_error("InternalFailure", f"The local endpoint's own fault: {error}", status=500)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the engine may fail in any way; the client gets one typed error
             _log.exception("The engine failed at %s", operation)
             return json_error(
                 "InternalFailure", f"The local engine failed: {type(error).__name__}: {error}", status=500

@@ -1,7 +1,7 @@
-"""The directory in which one local endpoint keeps everything: its version, its lock, and where the server is.
+"""The directory in which one local endpoint keeps everything: its lock, who wrote it, and where the server is.
 
-The lock is held by the process (`fcntl`), so that it ends with it, kill -9 included. What is inside belongs to the
-modules that write it.
+The process holds the lock (`fcntl`), so it ends with the process, kill -9 included. The files inside belong to the
+modules that write them.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
 from typing import IO, TYPE_CHECKING
 
 from airflow_sm_pipelines.exceptions import LocalEndpointError
@@ -17,15 +19,40 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-#: The layout this code writes. A directory of a newer layout is refused, never guessed at.
-STATE_VERSION = 1
+STATE_FORMAT = 2
+"""The format that this code writes: the files of the directory and the tables of ``endpoint.sqlite3``. Who changes them
+raises it, and either has the older format migrated at the start or takes it out of `READABLE_FORMATS`. The engine's
+database has a schema version and migrations of its own (``engine/store/schema.py``)."""
+
+READABLE_FORMATS = frozenset({1, STATE_FORMAT})
+"""Format 1 is format 2 without the versions in ``VERSION``. A start in which moto restores everything migrates it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateOrigin:
+    """What wrote the state of a directory last, as its ``VERSION`` file says.
+
+    :param format: the format of the state.
+    :param moto: the version of moto; None where the file does not say, as in format 1.
+    :param release: the version of this package; None where the file does not say.
+    """
+
+    format: int
+    moto: str | None = None
+    release: str | None = None
+
+
+def current_origin() -> StateOrigin:
+    """What this process writes: the format of this code, with the installed versions."""
+    return StateOrigin(STATE_FORMAT, _installed_version("moto"), _installed_version("airflow-sm-pipelines"))
 
 
 class StateDirectory:
     """A state directory held by this process, until `release`.
 
     :param path: the directory; made where it is missing.
-    :raises LocalEndpointError: when it cannot be written, is held by another server, or is of a newer version.
+    :ivar origin: what wrote the state that is there; None for a new directory.
+    :raises LocalEndpointError: when the directory cannot be written, another server holds it, or its format is unknown.
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,19 +71,22 @@ class StateDirectory:
             self._lock.close()
             raise LocalEndpointError(self._held_message()) from error
         try:
-            self._check_version()
+            self.origin = self._read_origin()
         except BaseException:
             self._lock.close()
             raise
+
+    @property
+    def is_of_another_moto(self) -> bool:
+        """Whether another version of moto, or an unknown one, wrote the state."""
+        return self._mark.exists() and (self.origin is None or self.origin.moto != current_origin().moto)
 
     def announce(self, url: str) -> None:
         """Write ``server.json``, by which people and tools find the running server.
 
         :param url: the endpoint's URL.
         """
-        temporary = self.path / "server.json.new"
-        temporary.write_text(json.dumps({"url": url, "pid": os.getpid()}) + "\n", encoding="utf-8")
-        temporary.replace(self._announcement)
+        self._replace(self._announcement, {"url": url, "pid": os.getpid()})
 
     def check_databases(self, names: Sequence[str]) -> None:
         """Refuse a directory that was used before and has lost its state since.
@@ -75,11 +105,13 @@ class StateDirectory:
                 )
 
     def mark_used(self) -> None:
-        """Note that the databases are there."""
+        """Write down that the state is there, and which format and version of moto it is of from now on."""
+        self.origin = current_origin()
+        self._replace(self.path / "VERSION", asdict(self.origin))
         self._mark.touch()
 
     def release(self) -> None:
-        """Give the directory up; another server may take it."""
+        """Give the directory up, so that another server may take it."""
         self._announcement.unlink(missing_ok=True)
         self._lock.close()
 
@@ -99,30 +131,55 @@ class StateDirectory:
             "Use that one, stop it first, or choose another directory."
         )
 
-    def _check_version(self) -> None:
-        file = self.path / "VERSION"
+    def _read_origin(self) -> StateOrigin | None:
         try:
-            if not file.exists():
-                file.write_text(f"{STATE_VERSION}\n", encoding="utf-8")
-            found = file.read_text(encoding="utf-8").strip()
+            text = (self.path / "VERSION").read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return None
         except (OSError, UnicodeDecodeError) as error:
             raise LocalEndpointError(f"The state directory {self.path} cannot be used: {error}.") from error
-        if found != str(STATE_VERSION):
+        origin = _parse_origin(text)
+        if origin is None or origin.format not in READABLE_FORMATS:
+            found = f"format {origin.format}" if origin else f"an unknown format ({text[:40]!r})"
+            writer = f", written by airflow-sm-pipelines {origin.release}" if origin and origin.release else ""
+            readable = " and ".join(map(str, sorted(READABLE_FORMATS)))
             raise LocalEndpointError(
-                f"The state directory {self.path} holds state of version {found!r}, "
-                f"and this release reads version {STATE_VERSION}. "
-                "Use the release that wrote it, or another directory."
+                f"The state directory {self.path} has {found}{writer}, and this release reads formats {readable}: "
+                "use the release that wrote it, or choose another directory."
             )
+        return origin
+
+    def _replace(self, file: Path, document: dict[str, object]) -> None:
+        temporary = file.with_name(f"{file.name}.new")
+        temporary.write_text(json.dumps(document) + "\n", encoding="utf-8")
+        temporary.replace(file)
 
 
 def read_announcement(path: Path) -> dict[str, str] | None:
     """Where the server of a state directory says it is.
 
     :param path: the state directory.
-    :return: ``url`` and ``pid`` as text, or None when no server has announced itself.
+    :return: ``url`` and ``pid`` as text, or None where no server has announced itself.
     """
     try:
         content = json.loads((path / "server.json").read_text(encoding="utf-8"))
         return {"url": str(content["url"]), "pid": str(content["pid"])}
     except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _parse_origin(text: str) -> StateOrigin | None:
+    """The content of a ``VERSION`` file: a bare number up to format 1, a JSON object since."""
+    try:
+        content = json.loads(text)
+        known = content if isinstance(content, dict) else {"format": content}
+        return StateOrigin(int(known["format"]), known.get("moto"), known.get("release"))
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _installed_version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
         return None

@@ -198,10 +198,10 @@ def test_damage_newer_state_and_a_taken_directory_are_one_block_on_the_terminal(
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.startswith("sm-pipelines: The state file")
     assert "Traceback" not in ended.stderr
-    (state / "VERSION").write_text("2\n")
+    (state / "VERSION").write_text('{"format": 3, "moto": "9.0", "release": "7.1"}\n')
     ended = run_serve(state)
     assert ended.returncode == 2
-    assert "holds state of version '2', and this release reads version 1" in ended.stderr
+    assert "has format 3, written by airflow-sm-pipelines 7.1, and this release reads formats 1 and 2" in ended.stderr
     with serve(tmp_path / "taken") as server:
         ended = run_serve(tmp_path / "taken")
     assert ended.returncode == 2

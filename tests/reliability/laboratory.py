@@ -24,7 +24,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from airflow_sm_pipelines.server import child_environment
+from airflow_sm_pipelines.local_endpoint import child_environment
 from tests.reliability.cases import HEARTBEAT_SECONDS, READ_TIMEOUT_SECONDS
 from tests.reliability.injections import Injection, Script
 from tests.reliability.proxy import open_proxy

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
+from airflow_sm_pipelines.server.local_server import open_moto_endpoint
 from airflow_sm_pipelines.server.sagemaker_codec import SageMakerCodec
 from airflow_sm_pipelines.server.sagemaker_service import SageMakerService
-from airflow_sm_pipelines.server.serving import start_front
 from airflow_sm_pipelines.server.state_directory import StateDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from airflow_sm_pipelines.server.front import Front
+    from airflow_sm_pipelines.server.durable_moto import DurableMoto
+    from airflow_sm_pipelines.server.request_router import RequestRouter
 
 PIPELINE_ARN = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/stand-in"
 
@@ -55,12 +56,13 @@ class StandInEngine:
 
 @dataclass
 class Endpoint:
-    """A running front, its engine, and clients of it."""
+    """A running endpoint, its engine, and clients of it."""
 
     url: str
     port: int
     engine: StandInEngine
-    front: Front
+    moto: DurableMoto
+    router: RequestRouter
 
     def client(self, service: str, region: str = "us-east-1") -> Any:
         return _session().client(
@@ -94,13 +96,14 @@ def open_endpoint(state_dir: Path, *, host_names: tuple[str, ...] = ()) -> Itera
     with contextlib.ExitStack() as closing:
         directory = StateDirectory(state_dir)
         closing.callback(directory.release)
-        front, listener = start_front(closing, directory.path, address=("127.0.0.1", 0), host_names=host_names)
-        service = SageMakerService(engine, SageMakerCodec(), refusals=RefusedError, fallback=front.call_moto)
-        front.attach(service.call, front.call_moto)
+        moto, router, listener = open_moto_endpoint(closing, directory, address=("127.0.0.1", 0), host_names=host_names)
+        directory.mark_used()
+        service = SageMakerService(engine, SageMakerCodec(), refusals=RefusedError, fallback=moto.call)
+        router.attach(sagemaker=service.call, console=moto.call)
         listener.start()
         url = f"http://127.0.0.1:{listener.port}"
         directory.announce(url)
-        yield Endpoint(url, listener.port, engine, front)
+        yield Endpoint(url, listener.port, engine, moto, router)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_sm_pipelines.server.http_messages import Request, Response
-from airflow_sm_pipelines.server.persistence.recorded_requests import authorization
+from airflow_sm_pipelines.server.http.messages import Request, Response, make_authorization
 from airflow_sm_pipelines.server.sagemaker_codec import SageMakerCodec
 from tests.server.endpoint_stand_in import Endpoint, open_endpoint
 
@@ -42,7 +41,7 @@ def send(endpoint: Endpoint, headers: dict[str, str], body: bytes, method: str =
         "HTTP_HOST": "127.0.0.1",
         **headers,
     }
-    return endpoint.front.call(Request(environ, body))
+    return endpoint.router.call(Request(environ, body))
 
 
 @given(operation=st.sampled_from(OPERATIONS) | st.text(max_size=20), body=st.binary(max_size=200))
@@ -66,19 +65,19 @@ def test_any_bytes_to_sagemaker_are_answered_in_its_protocol(target: Endpoint, o
 def test_any_request_to_any_service_is_answered_without_a_page(
     target: Endpoint, service: str, method: str, path: str, action: str, body: bytes
 ) -> None:
-    headers = {"HTTP_AUTHORIZATION": authorization("us-east-1", service)}
+    headers = {"HTTP_AUTHORIZATION": make_authorization("us-east-1", service)}
     if action:
         headers["CONTENT_TYPE"] = "application/x-www-form-urlencoded"
     answer = send(target, headers, action.encode() or body, method, path)
     assert b"<!doctype" not in answer.body[:20].lower()
-    assert send(target, {"HTTP_AUTHORIZATION": authorization("us-east-1", "s3")}, b"", "GET").status == 200
+    assert send(target, {"HTTP_AUTHORIZATION": make_authorization("us-east-1", "s3")}, b"", "GET").status == 200
 
 
 def test_what_the_fuzz_left_behind_can_be_restored(target: Endpoint, tmp_path: Path) -> None:
-    send(target, {"HTTP_AUTHORIZATION": authorization("us-east-1", "s3")}, b"", "PUT", "/odd.bucket")
+    send(target, {"HTTP_AUTHORIZATION": make_authorization("us-east-1", "s3")}, b"", "PUT", "/odd.bucket")
     assert (
         send(
-            target, {"HTTP_AUTHORIZATION": authorization("us-east-1", "s3")}, b"\x00", "PUT", "/odd.bucket/\x7f"
+            target, {"HTTP_AUTHORIZATION": make_authorization("us-east-1", "s3")}, b"\x00", "PUT", "/odd.bucket/\x7f"
         ).status
         == 200
     )

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import pytest
 
 from airflow_sm_pipelines.exceptions import LocalEndpointError
-from airflow_sm_pipelines.server.state_directory import StateDirectory, read_announcement
+from airflow_sm_pipelines.server.state_directory import (
+    STATE_FORMAT,
+    StateDirectory,
+    current_origin,
+    read_announcement,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,14 +44,53 @@ def test_a_damaged_announcement_says_nothing(tmp_path: Path, text: str) -> None:
     assert read_announcement(tmp_path) is None
 
 
-def test_state_of_another_version_is_refused_and_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "VERSION").write_text("99\n")
-    with pytest.raises(LocalEndpointError, match="version '99'"):
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("99\n", "has format 99, and"),
+        ('{"format": 99, "moto": "9.0", "release": "7.1"}', "has format 99, written by airflow-sm-pipelines 7.1, and"),
+        ("one", r"has an unknown format \('one'\), and"),
+        ("", r"has an unknown format \(''\), and"),
+        ("[]", r"has an unknown format \('\[\]'\), and"),
+    ],
+    ids=["number", "document", "word", "empty", "list"],
+)
+def test_state_of_another_format_is_refused_and_left_alone(tmp_path: Path, text: str, found: str) -> None:
+    (tmp_path / "VERSION").write_text(text)
+    with pytest.raises(LocalEndpointError, match=f"{found} this release reads formats 1 and 2: use the release that"):
         StateDirectory(tmp_path)
-    assert (tmp_path / "VERSION").read_text() == "99\n"
+    assert (tmp_path / "VERSION").read_text() == text
     # The refusal held nothing back.
     (tmp_path / "VERSION").unlink()
     StateDirectory(tmp_path).release()
+
+
+def test_a_used_directory_says_what_wrote_it(tmp_path: Path) -> None:
+    held = StateDirectory(tmp_path)
+    assert (held.origin, held.is_of_another_moto) == (None, False)
+    held.mark_used()
+    held.release()
+    found = json.loads((tmp_path / "VERSION").read_text())
+    assert found == {
+        "format": STATE_FORMAT,
+        "moto": version("moto"),
+        "release": version("airflow-sm-pipelines"),
+    }
+    held = StateDirectory(tmp_path)
+    assert (held.origin, held.is_of_another_moto) == (current_origin(), False)
+    held.release()
+
+
+@pytest.mark.parametrize("text", [None, "1", json.dumps({"format": STATE_FORMAT, "moto": "0.1"})], ids=str)
+def test_a_used_directory_is_of_another_moto_unless_it_names_the_installed_one(
+    tmp_path: Path, text: str | None
+) -> None:
+    (tmp_path / "USED").touch()
+    if text is not None:
+        (tmp_path / "VERSION").write_text(text)
+    held = StateDirectory(tmp_path)
+    assert held.is_of_another_moto
+    held.release()
 
 
 def test_a_place_that_is_a_file_is_refused(tmp_path: Path) -> None:

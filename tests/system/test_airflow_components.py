@@ -12,7 +12,7 @@ from urllib.parse import quote
 import boto3
 import pytest
 
-from airflow_sm_pipelines.server import child_environment
+from airflow_sm_pipelines.local_endpoint import child_environment
 from tests.system.browser import Browser, find_chromium
 from tests.system.cluster import AirflowCluster
 from tests.system.endpoint import served_endpoint

@@ -1,7 +1,7 @@
-"""Pages that show the local endpoint's pipelines, executions and job logs: where Airflow's links lead on a laptop."""
+"""Pages that show the endpoint's pipelines, executions and job logs. Airflow's links lead here on a laptop."""
 
 from __future__ import annotations
 
-from airflow_sm_pipelines.server.console.console import CONSOLE_PATH, Console
+from airflow_sm_pipelines.server.console.console_service import ConsoleService
 
-__all__ = ["CONSOLE_PATH", "Console"]
+__all__ = ["ConsoleService"]

@@ -1,7 +1,7 @@
 """Log streams and their events on disk. The groups are in the journal.
 
-The database holds the truth; moto's backend gets the events when the first client asks for logs, so that a start does
-not pay for the logs of every job that ever ran.
+moto gets the events from the database when the first client asks for logs, so that a start does not pay for the logs of
+every job that ever ran.
 """
 
 from __future__ import annotations
@@ -11,28 +11,28 @@ import time
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.server.local_account import ACCOUNT_ID
+from airflow_sm_pipelines.local_endpoint import ACCOUNT_ID
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow_sm_pipelines.server.http_messages import Request
-    from airflow_sm_pipelines.server.persistence.database import Database
+    from airflow_sm_pipelines.server.http.messages import Request
+    from airflow_sm_pipelines.server.persistence.endpoint_database import EndpointDatabase
 
 
 class LogEvents:
-    """Keeps what was logged.
+    """Keeps log streams and their events.
 
-    :param database: where it is kept.
+    :param database: where they are kept.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: EndpointDatabase) -> None:
         self._database = database
         self._lock = threading.RLock()
         self._is_loaded = False
 
     def write(self, region: str, group: str, stream: str, events: Sequence[tuple[int, str]]) -> None:
-        """Append events to a stream, which is made where it is missing; its group must exist.
+        """Append events to a stream, which is made where it is missing. Its group must exist.
 
         :param region: the group's region.
         :param group: the group's name.
@@ -66,7 +66,7 @@ class LogEvents:
                     connection.execute(sql, values)
 
     def load(self) -> None:
-        """Fill moto's backend, once. Called before a client's request to CloudWatch Logs is carried out."""
+        """Fill moto's backend, once. It must be full before moto answers a request to CloudWatch Logs."""
         with self._lock:
             if self._is_loaded:
                 return

@@ -1,0 +1,125 @@
+"""The local endpoint as others see it: its account and credentials, the variables that point at it, its pages.
+
+Pure, and of the standard library only, so that every room may read it. Nothing here is secret: the endpoint checks no
+signature. How the endpoint runs is in :mod:`airflow_sm_pipelines.server`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ACCOUNT_ID = "123456789012"
+"""The one account of the local endpoint. It is moto's default, so both agree without configuration."""
+
+ACCESS_KEY_ID = "local"
+"""The access key of the endpoint's clients: well-formed, and worthless anywhere else."""
+
+SECRET_ACCESS_KEY = "local"  # noqa: S105 - not a secret: the endpoint checks no signature
+"""The secret key of the endpoint's clients."""
+
+DEFAULT_REGION = "us-east-1"
+"""The endpoint's region where the environment names none."""
+
+CONSOLE_PATH = "/_console"
+"""Where the endpoint's pages are. A bucket's name may not hold an underscore, so no S3 object is hidden."""
+
+ENDPOINT_VARIABLE = "SM_PIPELINES_ENDPOINT"
+"""Environment variable: tells a child that it talks to the local endpoint, and where that is."""
+
+CONSOLE_VARIABLE = "SM_PIPELINES_CONSOLE_URL"
+"""Environment variable: the address of pages that show pipelines of an endpoint that is not AWS."""
+
+CREDENTIAL_VARIABLES = frozenset(
+    {
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AWS_SECURITY_TOKEN",
+        "AWS_CREDENTIAL_EXPIRATION",
+        "AWS_ACCOUNT_ID",
+        "AWS_PROFILE",
+        "AWS_DEFAULT_PROFILE",
+        "AWS_ROLE_ARN",
+        "AWS_ROLE_SESSION_NAME",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+        "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+        "AWS_USE_DUALSTACK_ENDPOINT",
+        "AWS_USE_FIPS_ENDPOINT",
+        "BOTO_CONFIG",
+    }
+)
+"""Every way the AWS SDKs learn credentials, a role or another account from the environment (botocore's configuration
+reference and its credential providers). A child must find none of them, or a call could reach a real account."""
+
+_NO_CONFIGURATION = {"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
+"""Variables that make botocore read empty files instead of the user's ``~/.aws``."""
+
+
+def resolve_region(env: Mapping[str, str]) -> str:
+    """The region an environment asks for: ``AWS_REGION``, else ``AWS_DEFAULT_REGION``, else us-east-1.
+
+    :param env: an environment, such as ``os.environ``.
+    """
+    return env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
+
+
+def make_pipeline_page_url(console_url: str, pipeline_name: str, *, execution_id: str | None = None) -> str:
+    """Where the endpoint shows a pipeline, or one of its executions.
+
+    :param console_url: the address of the endpoint's pages, or their path.
+    :param execution_id: the last part of the execution's ARN.
+    """
+    address = f"{console_url.rstrip('/')}/pipelines/{quote(pipeline_name)}"
+    return f"{address}/executions/{quote(execution_id)}" if execution_id else address
+
+
+def make_log_page_url(console_url: str, job_arn: str) -> str:
+    """Where the endpoint shows a job's log.
+
+    :param console_url: the address of the endpoint's pages, or their path.
+    :param job_arn: ``arn:…:training-job/<name>``.
+    """
+    return f"{console_url.rstrip('/')}/logs/{quote(job_arn.rpartition(':')[2])}"
+
+
+def child_environment(base_env: Mapping[str, str], url: str, region: str) -> dict[str, str]:
+    """A copy of an environment in which AWS is the endpoint at `url`, for `local exec`, jobs and other children.
+
+    The user's credentials, profile, roles, and per-service endpoints are left out, and the shared configuration files
+    are replaced by empty ones. Airflow's connections stay, except ``aws_default``: it becomes the plain default chain.
+
+    :param base_env: the environment to start from, such as ``os.environ``.
+    :param url: the endpoint's URL, such as ``http://127.0.0.1:4566``.
+    :param region: the endpoint's region.
+    :return: a new environment; `base_env` is not changed.
+    """
+    env = {name: value for name, value in base_env.items() if not _is_dropped(name)}
+    env |= {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
+        "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        **_NO_CONFIGURATION,
+        "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
+        ENDPOINT_VARIABLE: url,
+        CONSOLE_VARIABLE: f"{url}{CONSOLE_PATH}",
+    }
+    host = urlsplit(url).hostname
+    for name in ("no_proxy", "NO_PROXY"):
+        env[name] = ",".join(dict.fromkeys(filter(None, [*env.get(name, "").split(","), host])))
+    return env
+
+
+def _is_dropped(name: str) -> bool:
+    # AWS_ENDPOINT_URL_S3 and its siblings would take precedence over AWS_ENDPOINT_URL.
+    return name in CREDENTIAL_VARIABLES or name.startswith("AWS_ENDPOINT_URL_")

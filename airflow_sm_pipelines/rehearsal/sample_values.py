@@ -1,0 +1,314 @@
+"""What the stood-in parts of a pipeline give, so that its conditions take the branches that the rehearsal wants. Pure.
+
+A value that a condition compares is chosen so that the condition holds, or does not. Any other is a sample by the name
+of the member it is used for. For outputs of processing steps, it also says in which form other steps read them.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_pipelines.definition import (
+    Comparison,
+    ConditionStep,
+    ForEachStep,
+    InCondition,
+    Join,
+    JsonGet,
+    NotCondition,
+    OrCondition,
+    ParameterReference,
+    PropertyFileReference,
+    StepReference,
+    iter_expressions,
+    parse_expression,
+)
+from airflow_sm_pipelines.engine.jobs.training import runs_image_program
+from airflow_sm_pipelines.engine.property_path import parse_json_path
+from airflow_sm_pipelines.local_endpoint import ACCOUNT_ID, DEFAULT_REGION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from airflow_sm_pipelines.definition import Condition, JsonObject, JsonPath, JsonValue, PipelineDefinition, Step
+
+SAMPLE_BUCKET = "sm-pipelines-rehearsal"
+"""The bucket of the S3 addresses that a rehearsal makes up."""
+
+_SAMPLE_NUMBER = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class SampleValues:
+    """What each step gives where a stand-in performs it.
+
+    :ivar property_files: JSON documents by step and name of the property file.
+    :ivar documents: by step, pairs of the expression of an S3 address that depends on the step, and the JSON document
+        that is to be there.
+    :ivar properties: by step, a document of the properties that other steps refer to.
+    """
+
+    property_files: dict[tuple[str, str], JsonValue] = field(default_factory=dict)
+    documents: dict[str, list[tuple[JsonValue, JsonValue]]] = field(default_factory=dict)
+    properties: dict[str, JsonObject] = field(default_factory=dict)
+
+
+def iter_all_steps(definition: PipelineDefinition) -> Iterator[Step]:
+    """Every step, with those of ForEach bodies."""
+    for step in definition.iter_steps():
+        yield step
+        if isinstance(step, ForEachStep):
+            yield from step.body
+
+
+def choose_values(
+    definition: PipelineDefinition, parameters: Mapping[str, JsonValue], *, takes_else: Callable[[str], bool]
+) -> SampleValues:
+    """Choose what each step of a pipeline gives.
+
+    :param parameters: the execution's parameters, typed, with defaults.
+    :param takes_else: whether the Condition step of this name is to take its Else branch.
+    """
+    chosen: dict[str, JsonValue] = {}
+    for step in iter_all_steps(definition):
+        if isinstance(step, ConditionStep):
+            _choose_branch(step.conditions, not takes_else(step.name), parameters, chosen)
+    values = SampleValues()
+    for step in iter_all_steps(definition):
+        for usage, value in _iter_operands(step):
+            for path, _ in iter_expressions(value):
+                _add(values, _at(value, path), _usage_of(value, path) or usage, chosen)
+    return values
+
+
+def find_content_types(definition: PipelineDefinition) -> dict[tuple[str, str], str]:
+    """The content types in which training jobs read outputs of processing steps, by step and output name.
+
+    Where a job says none, the built-in XGBoost takes libsvm; for others the text is empty.
+    """
+    found: dict[tuple[str, str], str] = {}
+    for step in iter_all_steps(definition):
+        channels = step.arguments.get("InputDataConfig")
+        if step.type != "Training" or not isinstance(channels, list):
+            continue
+        default = "text/libsvm" if _is_builtin(step.arguments) else ""
+        for channel in channels:
+            kind = channel.get("ContentType") if isinstance(channel, dict) else None
+            for _, expression in iter_expressions(channel):
+                if isinstance(expression, StepReference) and expression.path[:2] == (
+                    "ProcessingOutputConfig",
+                    "Outputs",
+                ):
+                    key = (expression.step, str(expression.path[2]))
+                    found.setdefault(key, default if kind is None else kind if isinstance(kind, str) else "")
+    return found
+
+
+def _is_builtin(arguments: Mapping[str, Any]) -> bool:
+    image = (arguments.get("AlgorithmSpecification") or {}).get("TrainingImage")
+    is_script = "sagemaker_program" in (arguments.get("HyperParameters") or {})
+    return isinstance(image, str) and not is_script and runs_image_program(arguments)
+
+
+def find_transform_inputs(definition: PipelineDefinition) -> frozenset[tuple[str, str]]:
+    """Pairs of step and output name whose rows must have no label, because a transform reads them unfiltered."""
+    found = set()
+    for step in iter_all_steps(definition):
+        if step.type != "Transform" or "InputFilter" in str(step.arguments.get("DataProcessing")):
+            continue
+        for _, expression in iter_expressions(step.arguments.get("TransformInput")):
+            if isinstance(expression, StepReference) and expression.path[:2] == ("ProcessingOutputConfig", "Outputs"):
+                found.add((expression.step, str(expression.path[2])))
+    return frozenset(found)
+
+
+def sample_value(usage: str) -> JsonValue:
+    """A value that suits a member of this name.
+
+    :param usage: such as ``S3Uri`` or ``Image``.
+    """
+    name = usage.lower()
+    if name.endswith(("arn", "arns")):
+        return f"arn:aws:sagemaker:{DEFAULT_REGION}:{ACCOUNT_ID}:rehearsal/sample"
+    if "accept" in name or "contenttype" in name or "content_type" in name:
+        return "text/csv"
+    if any(part in name for part in ("image", "container")):
+        return f"{ACCOUNT_ID}.dkr.ecr.{DEFAULT_REGION}.amazonaws.com/rehearsal:latest"
+    if "modeldata" in name or "modelartifact" in name or "modelurl" in name:
+        return f"s3://{SAMPLE_BUCKET}/{usage}/model.tar.gz"
+    if name.endswith(("statistics", "constraints")):
+        file = "statistics" if name.endswith("statistics") else "constraints"
+        return f"s3://{SAMPLE_BUCKET}/{usage}/{file}.json"
+    if "directory" in name or "sourcedir" in name:
+        return f"s3://{SAMPLE_BUCKET}/{usage}/sourcedir.tar.gz"
+    if any(part in name for part in ("s3", "uri", "url", "path", "location")):
+        return f"s3://{SAMPLE_BUCKET}/{usage}"
+    if any(part in name for part in ("name", "group", "status", "id", "message", "type")):
+        return "rehearsal"
+    return _SAMPLE_NUMBER
+
+
+def _iter_operands(step: Step) -> Iterator[tuple[str, JsonValue]]:
+    yield "", step.arguments
+    yield "", step.attributes
+    if isinstance(step, ConditionStep):
+        for condition in step.conditions:
+            for _, operand in condition.iter_operands():
+                yield "", operand
+    if isinstance(step, ForEachStep) and not isinstance(step.items, list):
+        yield "", step.items
+
+
+def _at(value: JsonValue, path: JsonPath) -> JsonValue:
+    for part in path:
+        value = value[part]  # type: ignore[index]
+    return value
+
+
+def _usage_of(value: JsonValue, path: JsonPath) -> str:
+    """The member that an expression is the value of, looking through Joins and JsonGets."""
+    names = [part for part in path if isinstance(part, str) and part not in ("Std:Join", "Values", "Std:JsonGet")]
+    return names[-1] if names else ""
+
+
+def _add(values: SampleValues, written: JsonValue, usage: str, chosen: Mapping[str, JsonValue]) -> None:
+    expression = parse_expression(written)
+    if isinstance(expression, StepReference):
+        name = next((part for part in reversed(expression.path) if isinstance(part, str)), "")
+        known = sample_value(name)
+        if "Environment" in expression.path and not isinstance(known, str):
+            known = "rehearsal"
+        # For "OutputParameters['x']", the member where it is used says more.
+        sample = known if known != _SAMPLE_NUMBER or not usage else sample_value(usage)
+        document = values.properties.setdefault(expression.step, {})
+        _put(document, expression.path, chosen.get(_key(written), sample))
+    elif isinstance(expression, JsonGet):
+        value = chosen.get(_key(written), sample_value(usage))
+        path = parse_json_path(expression.path)
+        if isinstance(expression.source, PropertyFileReference):
+            key = (expression.source.step, expression.source.property_file)
+            values.property_files[key] = _put(values.property_files.get(key), path, value)
+            return
+        step = next(
+            (inner.step for _, inner in iter_expressions(expression.source) if isinstance(inner, StepReference)), None
+        )
+        if step is not None:
+            entries = values.documents.setdefault(step, [])
+            known_document = next((entry for entry in entries if _key(entry[0]) == _key(expression.source)), None)
+            if known_document is not None:
+                entries.remove(known_document)
+            entries.append((expression.source, _put(known_document and known_document[1], path, value)))
+
+
+def _put(document: JsonValue, path: tuple[str | int, ...], value: JsonValue) -> JsonValue:
+    """The document with the value at the path; what is there already stays."""
+    if not path:
+        return value if document is None else document
+    head, rest = path[0], path[1:]
+    if isinstance(head, int):
+        items = document if isinstance(document, list) else []
+        items += [None] * (head + 1 - len(items))
+        items[head] = _put(items[head], rest, value)
+        return items
+    members = document if isinstance(document, dict) else {}
+    members[head] = _put(members.get(head), rest, value)
+    return members
+
+
+def _choose_branch(
+    conditions: tuple[Condition, ...],
+    wanted: bool,
+    parameters: Mapping[str, JsonValue],
+    chosen: dict[str, JsonValue],
+) -> None:
+    # For the If branch all must hold. For the Else branch none needs to, so none does.
+    for condition in conditions:
+        _choose(condition, wanted, parameters, chosen)
+
+
+def _choose(
+    condition: Condition, wanted: bool, parameters: Mapping[str, JsonValue], chosen: dict[str, JsonValue]
+) -> None:
+    if isinstance(condition, NotCondition):
+        _choose(condition.condition, not wanted, parameters, chosen)
+    elif isinstance(condition, OrCondition):
+        _choose_branch(condition.conditions, wanted, parameters, chosen)
+    elif isinstance(condition, InCondition):
+        members = [value for item in condition.values if (value := _known(item, parameters, chosen)) is not None]
+        is_member = wanted != condition.is_negated
+        if members and is_member:
+            chosen.setdefault(_key(condition.query), members[0])
+        elif members:
+            chosen.setdefault(_key(condition.query), _other_than(members))
+    elif isinstance(condition, Comparison):
+        _choose_comparison(condition, wanted, parameters, chosen)
+
+
+_OPPOSITES = {
+    "Equals": "NotEquals",
+    "NotEquals": "Equals",
+    "GreaterThan": "LessThanOrEqualTo",
+    "GreaterThanOrEqualTo": "LessThan",
+    "LessThan": "GreaterThanOrEqualTo",
+    "LessThanOrEqualTo": "GreaterThan",
+}
+_MIRRORED = {
+    "GreaterThan": "LessThan",
+    "GreaterThanOrEqualTo": "LessThanOrEqualTo",
+    "LessThan": "GreaterThan",
+    "LessThanOrEqualTo": "GreaterThanOrEqualTo",
+}
+
+
+def _choose_comparison(
+    condition: Comparison, wanted: bool, parameters: Mapping[str, JsonValue], chosen: dict[str, JsonValue]
+) -> None:
+    kind = condition.type if wanted else _OPPOSITES[condition.type]
+    left, right = condition.left, condition.right
+    known_left, known_right = _known(left, parameters, chosen), _known(right, parameters, chosen)
+    if known_left is None and known_right is None:
+        known_right = chosen.setdefault(_key(right), _SAMPLE_NUMBER)
+    if known_left is None and known_right is not None:
+        chosen.setdefault(_key(left), _fitting(kind, known_right))
+    elif known_right is None and known_left is not None:
+        chosen.setdefault(_key(right), _fitting(_MIRRORED.get(kind, kind), known_left))
+
+
+def _fitting(kind: str, limit: JsonValue) -> JsonValue:
+    """A value for which ``value <kind> limit`` holds."""
+    if kind == "NotEquals":
+        return _other_than([limit])
+    if isinstance(limit, bool) or not isinstance(limit, (int, float)):
+        if isinstance(limit, str) and kind.startswith("Greater"):
+            return limit + "z"
+        return limit if not isinstance(limit, str) or kind != "LessThan" else ""
+    if kind == "GreaterThan":
+        return limit + 1
+    return limit - 1 if kind == "LessThan" else limit
+
+
+def _other_than(values: Sequence[JsonValue]) -> JsonValue:
+    first = values[0]
+    if isinstance(first, bool):
+        return not first
+    if isinstance(first, (int, float)):
+        return max(value for value in values if isinstance(value, (int, float))) + 1
+    return "-".join(str(value) for value in values) + "-other"
+
+
+def _known(operand: JsonValue, parameters: Mapping[str, JsonValue], chosen: Mapping[str, JsonValue]) -> JsonValue:
+    """The value of an operand where it is known: a literal, a parameter, or one chosen before. None otherwise."""
+    expression = parse_expression(operand)
+    if expression is None:
+        return operand
+    if isinstance(expression, ParameterReference):
+        return parameters.get(expression.name)
+    if isinstance(expression, Join) and len(expression.values) == 1:
+        return _known(expression.values[0], parameters, chosen)
+    return chosen.get(_key(operand))
+
+
+def _key(operand: JsonValue) -> str:
+    return json.dumps(operand, sort_keys=True)

@@ -1,0 +1,253 @@
+"""Answers the console's addresses: which page a path is, and what it shows. How it looks is in ``templates``.
+
+Pages only read, so none needs a token against forged requests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow_sm_pipelines.definition.status import ExecutionStatus
+from airflow_sm_pipelines.local_endpoint import CONSOLE_PATH, make_log_page_url, make_pipeline_page_url
+from airflow_sm_pipelines.server.http.messages import Response
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from jinja2 import Environment
+
+    from airflow_sm_pipelines.server.http.messages import Request
+
+_HEADERS = (
+    ("Content-Type", "text/html; charset=utf-8"),
+    ("Cache-Control", "no-store"),
+    ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+)
+_METHODS = ("GET", "HEAD")
+_LOG_GROUPS = {"processing-job": "ProcessingJobs", "training-job": "TrainingJobs", "transform-job": "TransformJobs"}
+_MAX_LOG_EVENTS = 5000
+"""So many lines of each instance's log are shown."""
+
+_REFRESH_SECONDS = 3
+"""How often the page of a running execution renews itself."""
+
+
+class SageMakerOperations(Protocol):
+    """The engine, as far as the console knows it."""
+
+    def call(self, operation: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The answer to an API operation."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """One line of what a step made, or why it failed.
+
+    :param href: where the text leads; None where it is no link.
+    """
+
+    text: str
+    href: str | None = None
+    is_reason: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """A step as the page of its execution shows it.
+
+    :param kind: what the step is, as its metadata say: ``TrainingJob``; empty where they say nothing.
+    :param seconds: how long it ran; empty before its start.
+    :param bar: the style that places its bar in the chart; empty before its start.
+    """
+
+    name: str
+    kind: str
+    status: str
+    seconds: str
+    bar: str
+    results: Sequence[StepResult]
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """A line of a job's log.
+
+    :param instance: such as ``algo-1``.
+    """
+
+    instance: str
+    time: datetime
+    text: str
+
+
+class ConsoleService:
+    """Answers requests for pages.
+
+    :param engine: knows pipelines and executions.
+    :param refusals: the engine's class of typed errors, with ``message``.
+    :param logs: a boto3 client of CloudWatch Logs on this endpoint.
+    """
+
+    def __init__(self, engine: SageMakerOperations, *, refusals: type[Exception], logs: Any) -> None:
+        self._engine = engine
+        self._refusals = refusals
+        self._logs = logs
+
+    def call(self, request: Request) -> Response:
+        """The page at the request's path.
+
+        :param request: a request whose path begins with :data:`.local_endpoint.CONSOLE_PATH`.
+        """
+        if request.method not in _METHODS:
+            html = self._render("no_page.html", heading="Not allowed", message="Pages are only read here.")
+            return Response(405, html.encode(), (*_HEADERS, ("Allow", ", ".join(_METHODS))))
+        parts = [part for part in request.path.removeprefix(CONSOLE_PATH).split("/") if part]
+        try:
+            found = self._page(parts)
+        except self._refusals as error:
+            found, message = None, str(getattr(error, "message", error))
+        else:
+            message = "There is no such page."
+        html = found or self._render("no_page.html", heading="Not found", message=message)
+        return Response(200 if found else 404, html.encode(), _HEADERS)
+
+    def _page(self, parts: list[str]) -> str | None:
+        match parts:
+            case [] | ["pipelines"]:
+                pipelines = list(self._iter_pages("ListPipelines", "PipelineSummaries"))
+                return self._render("pipelines.html", pipelines=pipelines)
+            case ["pipelines", name]:
+                return self._pipeline(name)
+            case ["pipelines", name, "executions", execution_id]:
+                return self._execution(name, execution_id)
+            case ["logs", kind, job] if kind in _LOG_GROUPS:
+                return self._log(f"/aws/sagemaker/{_LOG_GROUPS[kind]}", job)
+        return None
+
+    def _pipeline(self, name: str) -> str:
+        return self._render(
+            "pipeline.html",
+            pipeline=self._engine.call("DescribePipeline", {"PipelineName": name}),
+            executions=list(
+                self._iter_pages("ListPipelineExecutions", "PipelineExecutionSummaries", PipelineName=name)
+            ),
+            versions=list(self._iter_pages("ListPipelineVersions", "PipelineVersionSummaries", PipelineName=name)),
+        )
+
+    def _execution(self, name: str, execution_id: str) -> str:
+        pipeline = self._engine.call("DescribePipeline", {"PipelineName": name})
+        arn = f"{pipeline['PipelineArn']}/execution/{execution_id}"
+        execution = self._engine.call("DescribePipelineExecution", {"PipelineExecutionArn": arn})
+        steps = self._iter_pages(
+            "ListPipelineExecutionSteps", "PipelineExecutionSteps", PipelineExecutionArn=arn, SortOrder="Ascending"
+        )
+        parameters = self._iter_pages(
+            "ListPipelineParametersForExecution", "PipelineParameters", PipelineExecutionArn=arn
+        )
+        is_open = not ExecutionStatus(execution["PipelineExecutionStatus"]).is_terminal
+        until = datetime.now(timezone.utc) if is_open else execution["LastModifiedTime"]
+        return self._render(
+            "execution.html",
+            pipeline_name=name,
+            execution_id=execution_id,
+            execution=execution,
+            steps=make_step_rows(list(steps), until=until),
+            parameters=list(parameters),
+            **({"refresh_seconds": _REFRESH_SECONDS} if is_open else {}),
+        )
+
+    def _log(self, group: str, job: str) -> str:
+        lines: list[LogLine] = []
+        is_cut = False
+        try:
+            for page in self._logs.get_paginator("describe_log_streams").paginate(
+                logGroupName=group, logStreamNamePrefix=f"{job}/"
+            ):
+                for stream in page["logStreams"]:
+                    found, has_more = self._read_stream(group, stream["logStreamName"])
+                    lines += found
+                    is_cut = is_cut or has_more
+        except self._logs.exceptions.ResourceNotFoundException:
+            pass
+        lines.sort(key=lambda line: line.time)
+        has_instances = len({line.instance for line in lines}) > 1
+        return self._render("log.html", group=group, job=job, lines=lines, has_instances=has_instances, is_cut=is_cut)
+
+    def _read_stream(self, group: str, name: str) -> tuple[list[LogLine], bool]:
+        """The first lines of a stream, and whether it has more."""
+        answer = self._logs.get_log_events(
+            logGroupName=group, logStreamName=name, startFromHead=True, limit=_MAX_LOG_EVENTS + 1
+        )
+        instance = name.rpartition("/")[2]
+        lines = [
+            LogLine(instance, datetime.fromtimestamp(event["timestamp"] / 1000, timezone.utc), event["message"])
+            for event in answer["events"]
+        ]
+        return lines[:_MAX_LOG_EVENTS], len(lines) > _MAX_LOG_EVENTS
+
+    def _iter_pages(self, operation: str, key: str, **request: Any) -> Iterator[Mapping[str, Any]]:
+        token: dict[str, str] = {}
+        while True:
+            answer = self._engine.call(operation, {**request, "MaxResults": 100, **token})
+            yield from answer.get(key, ())
+            if not answer.get("NextToken"):
+                return
+            token = {"NextToken": answer["NextToken"]}
+
+    def _render(self, template: str, **values: Any) -> str:
+        return self._environment.get_template(template).render(values)
+
+    @cached_property
+    def _environment(self) -> Environment:
+        from jinja2 import Environment, FileSystemLoader
+
+        templates = FileSystemLoader(Path(__file__).with_name("templates"))
+        environment = Environment(loader=templates, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+        environment.globals["console_path"] = CONSOLE_PATH
+        environment.globals["page_of"] = partial(make_pipeline_page_url, CONSOLE_PATH)
+        return environment
+
+
+def make_step_rows(steps: Sequence[Mapping[str, Any]], *, until: datetime) -> list[StepRow]:
+    """The rows of an execution's steps.
+
+    :param steps: as ListPipelineExecutionSteps gives them.
+    :param until: where the bar of a step without an end stops.
+    """
+    started = [step for step in steps if step.get("StartTime")]
+    begin = min((step["StartTime"] for step in started), default=until)
+    end = max((step.get("EndTime") or until for step in started), default=until)
+    total_seconds = max((end - begin).total_seconds(), 0.001)
+    return [_make_step_row(step, begin, total_seconds, until) for step in steps]
+
+
+def _make_step_row(step: Mapping[str, Any], begin: datetime, total_seconds: float, until: datetime) -> StepRow:
+    kind, metadata = next(iter((step.get("Metadata") or {}).items()), ("", {}))
+    seconds = bar = ""
+    if step.get("StartTime"):
+        duration = max(((step.get("EndTime") or until) - step["StartTime"]).total_seconds(), 0.0)
+        left = 100 * (step["StartTime"] - begin).total_seconds() / total_seconds
+        width = min(100 * duration / total_seconds, 100 - left)
+        seconds, bar = f"{duration:.1f}", f"margin-left:{left:.2f}%;width:{width:.2f}%"
+    results = list(_iter_results(step, metadata))
+    return StepRow(str(step["StepName"]), kind, str(step.get("StepStatus", "")), seconds, bar, results)
+
+
+def _iter_results(step: Mapping[str, Any], metadata: Mapping[str, Any]) -> Iterator[StepResult]:
+    arn = str(metadata.get("Arn") or metadata.get("CheckJobArn") or "")
+    if arn.rpartition(":")[2].partition("/")[0] in _LOG_GROUPS:
+        yield StepResult("log", href=make_log_page_url(CONSOLE_PATH, arn))
+    elif arn:
+        yield StepResult(arn)
+    if "Outcome" in metadata:
+        yield StepResult(f"outcome: {metadata['Outcome']}")
+    for output in metadata.get("OutputParameters") or ():
+        yield StepResult(f"{output['Name']} = {output['Value']}")
+    if step.get("FailureReason"):
+        yield StepResult(str(step["FailureReason"]), is_reason=True)

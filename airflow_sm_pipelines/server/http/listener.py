@@ -1,0 +1,211 @@
+"""HTTP on a socket: connections, threads, bodies. It hands whole requests to a handler and writes whole answers.
+
+Connections are kept alive, because the handshake is most of a small call's cost.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import socket
+import threading
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Protocol
+
+from moto.moto_server.werkzeug_app import MotoRequestHandler
+from werkzeug.serving import ThreadedWSGIServer
+
+from airflow_sm_pipelines.exceptions import LocalEndpointError
+from airflow_sm_pipelines.server.http.aws_errors import error_response
+from airflow_sm_pipelines.server.http.messages import Request, Response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_log = logging.getLogger(__name__)
+
+_IDLE_SECONDS = 120
+"""A connection without a request for this long is closed."""
+
+_BLOCK_BYTES = 1 << 20
+_POLL_SECONDS = 0.1
+"""How soon the listener notices that it is to stop."""
+
+
+class RequestHandler(Protocol):
+    """Answers requests."""
+
+    def refusal(self, request: Request) -> Response | None:
+        """The answer to a request whose body is not even read, or None where it is to be read."""
+
+    def max_body_bytes(self, request: Request) -> int:
+        """How large the body may be."""
+
+    def call(self, request: Request) -> Response:
+        """The answer."""
+
+
+class _BodyTooLargeError(Exception):
+    pass
+
+
+class Listener:
+    """A bound socket and the threads that serve it, one per connection.
+
+    :param host: the address to bind.
+    :param port: the port; 0 takes a free one.
+    :param handler: answers requests.
+    :raises LocalEndpointError: when the address cannot be bound.
+    """
+
+    def __init__(self, host: str, port: int, handler: RequestHandler) -> None:
+        try:
+            self._server = _Server(host, port, handler)
+        except (OSError, OverflowError, SystemExit) as error:
+            raise LocalEndpointError(
+                f"Port {port} of {host} cannot be used ({error}). "
+                "Stop what listens there, choose another port, or choose 0 for a free one."
+            ) from error
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(_POLL_SECONDS,), name="sm-pipelines-listener", daemon=True
+        )
+
+    @property
+    def port(self) -> int:
+        """The port that is bound."""
+        return int(self._server.server_address[1])
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take no more connections, and close the open ones after the answer to their request."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join()
+        self._server.server_close()
+        self._server.close_connections()
+
+
+class _Server(ThreadedWSGIServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+    allow_reuse_address = True
+
+    def __init__(self, host: str, port: int, handler: RequestHandler) -> None:
+        self.request_handler = handler
+        self._connections: set[socket.socket] = set()
+        # Bound here and given as a descriptor: where binding fails, werkzeug prints advice and exits the process.
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as bound:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind((host, port))
+            bound.listen(self.request_queue_size)
+            super().__init__(host, bound.getsockname()[1], _refuse_wsgi, handler=_Handler, fd=bound.fileno())
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        self._connections.add(request)
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._connections.discard(request)
+
+    def close_connections(self) -> None:
+        for connection in list(self._connections):
+            try:
+                connection.shutdown(socket.SHUT_RD)
+            except OSError:
+                continue
+
+
+class _Handler(MotoRequestHandler):
+    server: _Server
+    timeout = _IDLE_SECONDS
+    disable_nagle_algorithm = True
+    wbufsize = -1
+
+    def handle_expect_100(self) -> bool:
+        """Tell a client that waits for it to send its body."""
+        is_wanted = super().handle_expect_100()
+        self.wfile.flush()
+        return is_wanted
+
+    def run_wsgi(self) -> None:
+        request = Request(self.make_environ(), b"")
+        handler = self.server.request_handler
+        # A body that nobody reads would be taken for the next request.
+        self.close_connection = self.close_connection or "Transfer-Encoding" in self.headers
+        response = handler.refusal(request)
+        if response is not None:
+            self._write(request, response, is_last=True)
+            return
+        try:
+            body = self._read_body(request, handler.max_body_bytes(request))
+        except _BodyTooLargeError as error:
+            self._write(request, error_response(request, "EntityTooLarge", str(error), status=413), is_last=True)
+            return
+        except (ValueError, OSError) as error:
+            message = f"The request's body cannot be read: {error}"
+            self._write(request, error_response(request, "MalformedHttpRequestException", message), is_last=True)
+            return
+        request = Request(request.environ, body)
+        try:
+            response = handler.call(request)
+        except Exception as error:  # noqa: BLE001 - a fault in one answer must not end the connection
+            _log.exception("The endpoint failed at %s %s", request.method, request.path)
+            text = f"The local endpoint failed: {type(error).__name__}: {error}"
+            response = error_response(request, "InternalFailure", text, status=500)
+        self._write(request, response, is_last=self.close_connection)
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        _log.debug("%s %s", self.requestline, code)
+
+    def log(self, type: str, message: str, *args: Any) -> None:
+        _log.debug(message, *args)
+
+    def _read_body(self, request: Request, max_bytes: int) -> bytes:
+        stream = request.environ["wsgi.input"]
+        if not request.environ.get("wsgi.input_terminated"):
+            length = int(request.environ.get("CONTENT_LENGTH") or 0)
+            if length < 0:
+                raise ValueError("its length is negative")
+            if length > max_bytes:
+                raise _BodyTooLargeError(f"The body has {length} bytes; at most {max_bytes} are taken.")
+            body: bytes = stream.read(length)
+            if len(body) < length:
+                raise ValueError(f"it ended after {len(body)} of {length} bytes")
+            return body
+        buffer = io.BytesIO()
+        while block := stream.read(_BLOCK_BYTES):
+            buffer.write(block)
+            if buffer.tell() > max_bytes:
+                raise _BodyTooLargeError(f"The body has more than {max_bytes} bytes, which are all that are taken.")
+        return buffer.getvalue()
+
+    def _write(self, request: Request, response: Response, *, is_last: bool) -> None:
+        is_head = request.method == "HEAD"
+        names = {name.lower() for name, _ in response.headers}
+        phrase = HTTPStatus(response.status).phrase if response.status in _STATUSES else "Unknown"
+        self.send_response(response.status, phrase)
+        for name, value in response.headers:
+            if name.lower() not in {"connection", "server", "date"}:
+                self.send_header(name, value)
+        if "content-length" not in names and response.status not in {204, 304}:
+            self.send_header("Content-Length", str(response.file.length if response.file else len(response.body)))
+        if is_last:
+            self.send_header("Connection", "close")
+            self.close_connection = True
+        self.end_headers()
+        if not is_head and response.status not in {204, 304}:
+            for block in response.file.iter_blocks() if response.file else (response.body,):
+                self.wfile.write(block)
+        self.wfile.flush()
+
+
+_STATUSES = frozenset(int(status) for status in HTTPStatus)
+
+
+def _refuse_wsgi(environ: Any, start_response: Callable[..., Any]) -> list[bytes]:
+    raise RuntimeError("requests are answered by the handler, not by a WSGI application")

@@ -1,0 +1,285 @@
+"""Starts and stops the local endpoint. Here its parts are put together, in their order; what they do is elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sqlite3
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_sm_pipelines.exceptions import LocalEndpointError
+from airflow_sm_pipelines.local_endpoint import (
+    ACCOUNT_ID,
+    CONSOLE_PATH,
+    child_environment,
+    resolve_region,
+)
+from airflow_sm_pipelines.loopback import LOOPBACK_NAMES
+from airflow_sm_pipelines.server.state_directory import StateDirectory, current_origin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
+    from airflow_sm_pipelines.engine import Engine
+    from airflow_sm_pipelines.engine.services import EngineServices
+    from airflow_sm_pipelines.server.durable_moto import DurableMoto
+    from airflow_sm_pipelines.server.http.listener import Listener
+    from airflow_sm_pipelines.server.request_router import RequestRouter
+    from airflow_sm_pipelines.server.sagemaker_codec import SageMakerCodec
+
+_log = logging.getLogger(__name__)
+
+_DATABASES = ("endpoint.sqlite3", "engine/engine.db")
+"""The databases of a used state directory."""
+
+_PROFILE_VARIABLES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
+"""A profile that does not exist makes boto3 fail inside moto, and one that exists must not be used there."""
+
+_STATE_ERRORS = (sqlite3.Error, ValueError, LookupError, TypeError, AttributeError)
+"""What reading state raises that is damaged, or of another moto. SQLite notices much damage only when it reads."""
+
+# moto keeps its state in module globals: a second endpoint in the process would show the first one's buckets.
+_process_lock = threading.Lock()
+
+
+class RunningServer:
+    """A local endpoint that answers until `close`. Also a context manager.
+
+    :ivar endpoint_url: where it answers, such as ``http://127.0.0.1:4566``.
+    :ivar region: the region in its ARNs.
+    :ivar account_id: the account in its ARNs.
+    :ivar state_dir: where it keeps its state.
+    :ivar engine: what runs the pipelines.
+    :ivar isolation: how jobs are kept apart on this machine, in a sentence.
+    """
+
+    def __init__(
+        self,
+        *,
+        endpoint_url: str,
+        region: str,
+        state_dir: Path,
+        engine: Engine,
+        isolation: str,
+        closing: contextlib.ExitStack,
+    ) -> None:
+        self.endpoint_url = endpoint_url
+        self.region = region
+        self.account_id = ACCOUNT_ID
+        self.state_dir = state_dir
+        self.engine = engine
+        self.isolation = isolation
+        self._closing = closing
+
+    @property
+    def console_url(self) -> str:
+        """The address of the pages that show its pipelines and executions."""
+        return f"{self.endpoint_url}{CONSOLE_PATH}"
+
+    def environment(self) -> dict[str, str]:
+        """This process's environment for a child: AWS is the endpoint, and there are no real credentials."""
+        return child_environment(os.environ, self.endpoint_url, self.region)
+
+    def close(self) -> None:
+        """Stop the engine's jobs, which continue at the next start, then stop answering. May be called twice."""
+        self._closing.close()
+
+    def __enter__(self) -> RunningServer:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def serve(
+    state_dir: Path | str,
+    *,
+    port: int = 0,
+    host: str = "127.0.0.1",
+    region: str | None = None,
+    host_names: Collection[str] = (),
+    cache_dir: Path | None = None,
+    adapt_services: Callable[[EngineServices], EngineServices] | None = None,
+) -> RunningServer:
+    """Start the local endpoint in this process, which may run one at a time.
+
+    :param state_dir: where it keeps everything. It is made where it is missing, and held until the endpoint is closed.
+    :param port: the port; 0 takes a free one.
+    :param host: the address to bind. For one that is not loopback (in a container), `host_names` must be given.
+    :param region: its region; by default that of this process's environment, else us-east-1.
+    :param host_names: names beside the loopback ones by which clients call it.
+    :param cache_dir: where the environments of images are kept; by default the user's cache directory.
+    :param adapt_services: changes what the engine gets from the endpoint, such as for a rehearsal.
+    :return: the running endpoint.
+    :raises LocalEndpointError: when the directory or the port cannot be used; the message says what to do.
+    """
+    if host not in LOOPBACK_NAMES and not host_names:
+        raise LocalEndpointError(
+            "The endpoint has no passwords, so it binds 127.0.0.1. "
+            f"To bind {host}, say by which host names clients may call it."
+        )
+    if not _process_lock.acquire(blocking=False):
+        raise LocalEndpointError("This process runs a local endpoint already. Close it first, or use another process.")
+    with contextlib.ExitStack() as closing:
+        closing.callback(_process_lock.release)
+        return _start(
+            closing,
+            Path(state_dir),
+            address=(host, port),
+            region=region or resolve_region(os.environ),
+            host_names=host_names,
+            cache_dir=cache_dir,
+            adapt_services=adapt_services,
+        )
+
+
+def _start(
+    closing: contextlib.ExitStack,
+    state_dir: Path,
+    *,
+    address: tuple[str, int],
+    region: str,
+    host_names: Collection[str],
+    cache_dir: Path | None,
+    adapt_services: Callable[[EngineServices], EngineServices] | None,
+) -> RunningServer:
+    """Start everything in order. Each part tells `closing` how to stop it; the last one started is stopped first."""
+    from airflow_sm_pipelines.engine import Engine
+    from airflow_sm_pipelines.environments import default_cache_dir
+    from airflow_sm_pipelines.server.engine_services import make_engine_services
+    from airflow_sm_pipelines.server.sagemaker_codec import SageMakerCodec
+
+    directory = StateDirectory(state_dir)
+    closing.callback(directory.release)
+    directory.check_databases(_DATABASES)
+    moto, router, listener = open_moto_endpoint(closing, directory, address=address, host_names=host_names)
+    url = f"http://{_name_in_url(address[0])}:{listener.port}"
+    codec = SageMakerCodec()
+    services = make_engine_services(
+        moto,
+        codec,
+        url=url,
+        region=region,
+        cache_dir=cache_dir or default_cache_dir(os.environ),
+        faults_file=directory.path / "faults.toml",
+    )
+    if adapt_services is not None:
+        services = adapt_services(services)
+    with _damage_reported(directory.path):
+        engine = Engine(directory.path / "engine", services)
+    directory.mark_used()
+    _attach_engine(router, engine, codec, moto, url=url, region=region)
+    listener.start()
+    closing.callback(listener.stop)
+    # Jobs that are being stopped still write to the endpoint, so the engine stops first.
+    closing.callback(engine.stop)
+    with _damage_reported(directory.path):
+        engine.start()
+    directory.announce(url)
+    return RunningServer(
+        endpoint_url=url,
+        region=region,
+        state_dir=directory.path,
+        engine=engine,
+        isolation=services.isolation.sentence,
+        closing=closing.pop_all(),
+    )
+
+
+def open_moto_endpoint(
+    closing: contextlib.ExitStack,
+    directory: StateDirectory,
+    *,
+    address: tuple[str, int],
+    host_names: Collection[str] = (),
+) -> tuple[DurableMoto, RequestRouter, Listener]:
+    """moto with the state of a directory, a router to it, and a listener that is bound and not yet started.
+
+    :param closing: is told how to close them.
+    :param directory: the state directory.
+    :param address: host and port to bind.
+    :param host_names: names beside the loopback ones by which clients call the endpoint.
+    :raises LocalEndpointError: when the port cannot be used, the state is damaged, or another moto wrote it and this
+        one cannot restore it.
+    """
+    from airflow_sm_pipelines.server.durable_moto import DurableMoto
+    from airflow_sm_pipelines.server.http.listener import Listener
+    from airflow_sm_pipelines.server.moto_service import MotoService
+    from airflow_sm_pipelines.server.persistence import EndpointDatabase
+    from airflow_sm_pipelines.server.request_router import RequestRouter
+
+    _remove_profile(closing)
+    with _damage_reported(directory.path):
+        database = EndpointDatabase(directory.path / "endpoint.sqlite3")
+        closing.callback(database.close)
+        service = MotoService()
+        closing.callback(service.reset)
+        moto = DurableMoto(service, database, directory.path, host_names)
+        closing.callback(moto.close)
+        router = RequestRouter(moto.call, host_names)
+        listener = Listener(*address, router)
+        closing.callback(listener.stop)
+        _restore(moto, directory)
+    return moto, router, listener
+
+
+def _attach_engine(
+    router: RequestRouter, engine: Engine, codec: SageMakerCodec, moto: DurableMoto, *, url: str, region: str
+) -> None:
+    from airflow_sm_pipelines.engine.errors import ServiceError
+    from airflow_sm_pipelines.server.console import ConsoleService
+    from airflow_sm_pipelines.server.engine_services import make_client
+    from airflow_sm_pipelines.server.sagemaker_service import SageMakerService
+
+    console = ConsoleService(engine, refusals=ServiceError, logs=make_client("logs", url=url, region=region))
+    sagemaker = SageMakerService(engine, codec, refusals=ServiceError, fallback=moto.call)
+    router.attach(sagemaker=sagemaker.call, console=console.call)
+
+
+def _restore(moto: DurableMoto, directory: StateDirectory) -> None:
+    """Restore moto's state. What another moto wrote is restored whole or refused; then nothing on disk has changed."""
+    if not directory.is_of_another_moto:
+        for failure in moto.restore():
+            _log.warning("A part of moto's state could not be restored: %s", failure)
+        return
+    try:
+        failures = moto.restore(with_logs=True)
+    except sqlite3.Error:
+        raise
+    except (*_STATE_ERRORS, ImportError) as error:
+        failures = [f"{type(error).__name__}: {error}"]
+    known = directory.origin.moto if directory.origin else None
+    if failures:
+        more = f", and {len(failures) - 1} more" if len(failures) > 1 else ""
+        raise LocalEndpointError(
+            f"moto {known or 'of another version'} wrote the state in {directory.path}, and the installed moto "
+            f"{current_origin().moto} cannot restore it ({failures[0]}{more}): "
+            f"install {f'moto=={known}' if known else 'the version that wrote it'}, or choose another state directory."
+        )
+    _log.info("Restored with moto %s what moto %s wrote", current_origin().moto, known or "of an unknown version")
+
+
+@contextlib.contextmanager
+def _damage_reported(state_dir: Path) -> Iterator[None]:
+    """Turn the errors of reading damaged state into one that says what to do."""
+    try:
+        yield
+    except _STATE_ERRORS as error:
+        raise LocalEndpointError(
+            f"The state in {state_dir} cannot be read ({type(error).__name__}: {error}). It is damaged, or the disk is "
+            "full or faulty. Make room, put the files back from a copy, or choose another state directory."
+        ) from error
+
+
+def _remove_profile(closing: contextlib.ExitStack) -> None:
+    removed = {name: os.environ.pop(name) for name in _PROFILE_VARIABLES if name in os.environ}
+    closing.callback(os.environ.update, removed)
+
+
+def _name_in_url(host: str) -> str:
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 - the address to connect to, not to bind
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host

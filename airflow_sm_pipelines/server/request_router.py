@@ -1,0 +1,87 @@
+"""Decides on each request: whether the endpoint answers it at all, and which service does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_sm_pipelines.local_endpoint import CONSOLE_PATH
+from airflow_sm_pipelines.server.http.aws_errors import error_response
+from airflow_sm_pipelines.server.http.host_rules import is_allowed_host, is_allowed_origin
+from airflow_sm_pipelines.server.http.messages import Request, Response, make_authorization
+from airflow_sm_pipelines.server.iam_roles import IamRoles, simulate_principal_policy
+from airflow_sm_pipelines.server.lambda_functions import with_code_inlined
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+MAX_OBJECT_BYTES = 5 << 30
+"""The largest body that S3 takes in one request: S3's own limit."""
+
+MAX_REQUEST_BYTES = 128 << 20
+"""The largest body for any other service: above Lambda's 50 MB in base64."""
+
+
+class RequestRouter:
+    """Sends each request to its service.
+
+    :param call_moto: answers for every service but SageMaker's pipelines, and for those too until `attach`.
+    :param host_names: names beside the loopback ones that the endpoint answers to.
+    """
+
+    def __init__(self, call_moto: Callable[[Request], Response], host_names: Collection[str] = ()) -> None:
+        self._call_moto = call_moto
+        self._host_names = frozenset(host_names)
+        self._roles = IamRoles(call_moto)
+        self._call_sagemaker = call_moto
+        self._call_console = call_moto
+
+    def attach(self, *, sagemaker: Callable[[Request], Response], console: Callable[[Request], Response]) -> None:
+        """Set the services of our own.
+
+        :param sagemaker: answers SageMaker's operations.
+        :param console: answers with the console's pages.
+        """
+        self._call_sagemaker = sagemaker
+        self._call_console = console
+
+    def refusal(self, request: Request) -> Response | None:
+        """The answer to a request that is refused by its headers alone, or None where it is to be answered.
+
+        :param request: the request, its body not yet read.
+        """
+        reason = None
+        if not is_allowed_host(request.host, self._host_names):
+            reason = (
+                f"This endpoint does not answer to the host name '{request.host}'; call it as 127.0.0.1 or localhost."
+            )
+        elif not is_allowed_origin(request.environ.get("HTTP_ORIGIN"), self._host_names):
+            reason = "This endpoint does not answer to web pages of other sites."
+        elif request.path.startswith("/moto-api"):
+            reason = "moto's own API is closed here: it would lose state."
+        return None if reason is None else error_response(request, "AccessDenied", reason, status=403)
+
+    def max_body_bytes(self, request: Request) -> int:
+        """How large the body of a request may be.
+
+        :param request: the request, its body not yet read.
+        """
+        return MAX_OBJECT_BYTES if request.service == "s3" else MAX_REQUEST_BYTES
+
+    def call(self, request: Request) -> Response:
+        """The answer to a request that is not refused.
+
+        :param request: the request.
+        """
+        if not request.region and request.service != "s3":
+            # moto takes an unsigned request for one to S3.
+            scope = make_authorization("", request.service)
+            request = Request({**request.environ, "HTTP_AUTHORIZATION": scope}, request.body)
+        if request.target.startswith("SageMaker."):
+            return self._call_sagemaker(request)
+        if request.path == CONSOLE_PATH or request.path.startswith(f"{CONSOLE_PATH}/"):
+            return self._call_console(request)
+        self._roles.prepare(request)
+        request = with_code_inlined(request)
+        if request.service == "iam" and request.operation == "SimulatePrincipalPolicy":
+            return simulate_principal_policy(request)
+        return self._call_moto(request)

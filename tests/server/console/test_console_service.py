@@ -1,0 +1,177 @@
+"""What the console's pages show, of an engine and logs that a test makes up."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_sm_pipelines.server.console import ConsoleService, console_service
+from airflow_sm_pipelines.server.http.messages import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_sm_pipelines.server.http.messages import Response
+
+BEGIN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
+JOB = "arn:aws:sagemaker:us-east-1:123456789012"
+HOSTILE = "<b>\"&'</b>"
+
+
+class RefusedError(Exception):
+    message = "There is no <such> pipeline."
+
+
+class NoGroupError(Exception):
+    pass
+
+
+def at(seconds: float) -> datetime:
+    return BEGIN + timedelta(seconds=seconds)
+
+
+def step(name: str, start: float | None = 0, end: float | None = 10, **rest: Any) -> dict[str, Any]:
+    times = {"StartTime": start, "EndTime": end}
+    made = {key: at(seconds) for key, seconds in times.items() if seconds is not None}
+    return {"StepName": name, "StepStatus": "Succeeded", **made, **rest}
+
+
+@dataclass
+class World:
+    """Answers the engine's operations and CloudWatch Logs from what a test puts in."""
+
+    execution: dict[str, Any] = field(default_factory=dict)
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    streams: dict[str, int] = field(default_factory=dict)
+    exceptions = SimpleNamespace(ResourceNotFoundException=NoGroupError)
+
+    def call(self, operation: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        name = request.get("PipelineName", HOSTILE)
+        if name == "none":
+            raise RefusedError
+        answers: dict[str, Any] = {
+            "ListPipelines": {"PipelineSummaries": [{"PipelineName": name}]},
+            "DescribePipeline": {"PipelineName": name, "PipelineArn": f"{JOB}:pipeline/{name}"},
+            "ListPipelineExecutions": {
+                "PipelineExecutionSummaries": [
+                    {
+                        "PipelineExecutionArn": f"{JOB}:pipeline/p/execution/{HOSTILE}",
+                        "PipelineExecutionStatus": HOSTILE,
+                        "PipelineExecutionDisplayName": HOSTILE,
+                    }
+                ]
+            },
+            "ListPipelineVersions": {
+                "PipelineVersionSummaries": [{"PipelineVersionId": 1, "PipelineVersionDescription": HOSTILE}]
+            },
+            "DescribePipelineExecution": {
+                "PipelineExecutionArn": request.get("PipelineExecutionArn"),
+                "PipelineExecutionStatus": "Failed",
+                "PipelineExecutionDescription": HOSTILE,
+                "FailureReason": HOSTILE,
+                "LastModifiedTime": at(20),
+                **self.execution,
+            },
+            "ListPipelineExecutionSteps": {"PipelineExecutionSteps": self.steps},
+            "ListPipelineParametersForExecution": {"PipelineParameters": [{"Name": HOSTILE, "Value": HOSTILE}]},
+        }
+        return dict(answers[operation])
+
+    def get_paginator(self, operation: str) -> Any:
+        assert operation == "describe_log_streams"
+        pages = [{"logStreams": [{"logStreamName": name}]} for name in self.streams]
+        return SimpleNamespace(paginate=lambda **_: pages)
+
+    def get_log_events(self, **request: Any) -> dict[str, Any]:
+        count = min(request["limit"], self.streams[request["logStreamName"]])
+        return {"events": [{"timestamp": 1000 * second, "message": HOSTILE} for second in range(count)]}
+
+    def ask(self, path: str, method: str = "GET") -> Response:
+        service = ConsoleService(self, refusals=RefusedError, logs=self)
+        return service.call(Request({"REQUEST_METHOD": method, "PATH_INFO": f"/_console{path}"}, b""))
+
+    def page(self, path: str) -> str:
+        answer = self.ask(path)
+        assert answer.status == 200
+        return answer.body.decode()
+
+
+EXECUTION = "/pipelines/p/executions/e"
+
+
+@pytest.mark.parametrize("path", ["", "/pipelines/<b>", EXECUTION, f"{EXECUTION}<b>", "/logs/training-job/<b>"])
+def test_every_value_is_escaped(path: str) -> None:
+    metadata = {"Lambda": {"Arn": HOSTILE, "OutputParameters": [{"Name": HOSTILE, "Value": HOSTILE}]}}
+    hostile = step(HOSTILE, Metadata=metadata, FailureReason=HOSTILE)
+    page = World(steps=[{**hostile, "StepStatus": HOSTILE}], streams={"j/algo-1": 1}).page(path)
+    assert "<b>" not in page
+    assert "&lt;b&gt;" in page
+
+
+def test_bars_show_when_steps_ran_and_stay_when_the_execution_has_ended() -> None:
+    world = World(
+        execution={"PipelineExecutionStatus": "Stopped"}, steps=[step("a"), step("b", 10, None), step("c", None, None)]
+    )
+    page = world.page(EXECUTION)
+    assert re.findall(r'style="([^"]*)"', page) == ["margin-left:0.00%;width:50.00%", "margin-left:50.00%;width:50.00%"]
+    assert re.findall(r"<td>(\d+\.\d)</td>", page) == ["10.0", "10.0"]
+    assert "refresh" not in page
+
+
+def test_a_running_execution_renews_its_page() -> None:
+    world = World(execution={"PipelineExecutionStatus": "Executing"}, steps=[step("a", 0, None)])
+    assert '<meta http-equiv="refresh" content="3">' in world.page(EXECUTION)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "shown"),
+    [
+        ({"TrainingJob": {"Arn": f"{JOB}:training-job/j"}}, '<a href="/_console/logs/training-job/j">log</a>'),
+        (
+            {"QualityCheck": {"CheckJobArn": f"{JOB}:processing-job/j"}},
+            '<a href="/_console/logs/processing-job/j">log</a>',
+        ),
+        ({"Model": {"Arn": f"{JOB}:model/m"}}, f"{JOB}:model/m"),
+        ({"Condition": {"Outcome": "True"}}, "outcome: True"),
+        ({"Fail": {}}, "no"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
+)
+def test_a_step_shows_what_it_made(metadata: dict[str, Any], shown: str) -> None:
+    page = World(steps=[step("a", Metadata=metadata, FailureReason="no")]).page(EXECUTION)
+    assert shown in page
+    assert f"<td>{next(iter(metadata))}</td>" in page
+
+
+def test_each_instance_of_a_job_is_shown_up_to_a_limit_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console_service, "_MAX_LOG_EVENTS", 3)
+    whole = World(streams={f"j/algo-{number}": 3 for number in range(4)}).page("/logs/training-job/j")
+    assert whole.count("algo-") == 12
+    assert "more lines" not in whole
+    cut = World(streams={"j/algo-1": 4}).page("/logs/training-job/j")
+    assert cut.count("00:00:0") == 3
+    assert "There are more lines" in cut
+
+
+def test_a_path_is_decoded_once() -> None:
+    assert "<h1>50%25</h1>" in World(streams={"j/algo-1": 1}).page("/logs/training-job/50%25")
+
+
+@pytest.mark.parametrize("path", ["/pipelines/none", "/elsewhere", "/logs/other-job/x", f"{EXECUTION}/more"])
+def test_what_is_not_there_is_not_found(path: str) -> None:
+    answer = World().ask(path)
+    assert answer.status == 404
+    assert b"<h1>Not found</h1>" in answer.body
+    assert (b"no &lt;such&gt; pipeline" in answer.body) == (path == "/pipelines/none")
+
+
+def test_pages_are_only_read() -> None:
+    answer = World().ask("", method="POST")
+    assert answer.status == 405
+    assert ("Allow", "GET, HEAD") in answer.headers
+    assert b"Not found" not in answer.body
