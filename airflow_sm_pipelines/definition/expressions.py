@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from airflow_sm_pipelines.definition.json_value import JsonObject, JsonPath, JsonValue, describe_kind
 from airflow_sm_pipelines.definition.problems import list_names, suggest
+from airflow_sm_pipelines.definition.property_path import PropertyPath, format_tail, parse_tail
 from airflow_sm_pipelines.exceptions import DefinitionError
 
 if TYPE_CHECKING:
@@ -68,10 +69,10 @@ class StepReference:
     """
 
     step: str
-    path: tuple[str | int, ...]
+    path: PropertyPath
 
     def __str__(self) -> str:
-        return f"Steps.{self.step}{_format_tail(self.path)}"
+        return f"Steps.{self.step}{format_tail(self.path)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +103,10 @@ class ForEachReference:
     :param path: what follows ``ForEach.CurrentItem``; empty for the whole item.
     """
 
-    path: tuple[str | int, ...]
+    path: PropertyPath
 
     def __str__(self) -> str:
-        return f"ForEach.CurrentItem{_format_tail(self.path)}"
+        return f"ForEach.CurrentItem{format_tail(self.path)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +114,10 @@ class IterationReference:
     """A body step's property in each iteration: ``IterationOutput.<body step>.<path>``; only in ``Selector.Field``."""
 
     body_step: str
-    path: tuple[str | int, ...]
+    path: PropertyPath
 
     def __str__(self) -> str:
-        return f"IterationOutput.{self.body_step}{_format_tail(self.path)}"
+        return f"IterationOutput.{self.body_step}{format_tail(self.path)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +148,7 @@ Reference: TypeAlias = (
 Expression: TypeAlias = "Reference | Join | JsonGet"
 """Anything that is worked out when the step runs."""
 
-_NAME = re.compile(r"[^.\[\]]+")
-_TAIL = re.compile(
-    r"\.(?P<member>[^.\[\]]+)|\[(?P<index>\d+)\]|\['(?P<single>.*?)'\]|\[\"(?P<double>.*?)\"\]", re.DOTALL
-)
+_NAMESPACE = re.compile(r"[^.\[\]]+")
 
 
 def parse_expression(value: JsonValue) -> Expression | None:
@@ -185,7 +183,7 @@ def parse_reference(text: str) -> Reference:
 
     :raises DefinitionError: when the text is not of a known form.
     """
-    match = _NAME.match(text)
+    match = _NAMESPACE.match(text)
     namespace = match.group() if match else ""
     rest = text[len(namespace) :]
     if namespace not in NAMESPACES:
@@ -193,7 +191,7 @@ def parse_reference(text: str) -> Reference:
             f"{text!r} refers to nothing SageMaker knows: a reference begins with one of {list_names(NAMESPACES)}."
             f"{suggest(namespace, NAMESPACES)}"
         )
-    path = _parse_tail(rest, text)
+    path = parse_tail(rest, whole=text)
     if not path:
         raise DefinitionError(f"{text!r} names no member; expected '{namespace}.<name>'.")
     name, tail = path[0], path[1:]
@@ -299,7 +297,7 @@ def _parse_json_get(body: JsonValue) -> JsonGet:
     return JsonGet(file, path)
 
 
-def _step_reference(step: str, tail: tuple[str | int, ...], text: str) -> StepReference | PropertyFileReference:
+def _step_reference(step: str, tail: PropertyPath, text: str) -> StepReference | PropertyFileReference:
     if not tail:
         raise DefinitionError(f"{text!r} must name a property of the step: 'Steps.{step}.<property>'.")
     if tail[0] != "PropertyFiles":
@@ -307,28 +305,3 @@ def _step_reference(step: str, tail: tuple[str | int, ...], text: str) -> StepRe
     if len(tail) != 2 or not isinstance(tail[1], str):
         raise DefinitionError(f"{text!r} must name one property file: 'Steps.{step}.PropertyFiles.<name>'.")
     return PropertyFileReference(step, tail[1])
-
-
-def _parse_tail(rest: str, text: str) -> tuple[str | int, ...]:
-    path: list[str | int] = []
-    position = 0
-    while position < len(rest):
-        match = _TAIL.match(rest, position)
-        if match is None:
-            raise DefinitionError(
-                f"{text!r} cannot be read from {rest[position:]!r} on: a path goes on with .name, [0] or ['key']."
-            )
-        index = match.group("index")
-        path.append(int(index) if index is not None else str(match.group(match.lastgroup or 0)))
-        position = match.end()
-    return tuple(path)
-
-
-def _format_tail(path: tuple[str | int, ...]) -> str:
-    parts = []
-    for part in path:
-        if isinstance(part, int):
-            parts.append(f"[{part}]")
-        else:
-            parts.append(f".{part}" if _NAME.fullmatch(part) else f"['{part}']")
-    return "".join(parts)

@@ -306,5 +306,10 @@ class ForEachStep(Step):
         return Member("Arguments", None, False, lambda: write_object(self.arguments_origin, members, self.arguments))
 
 
+def name_iteration(body_step: str, index: int) -> str:
+    """The name of the step that a ForEach step makes of a body step for the item at ``index``, from 0."""
+    return f"{body_step}-{index}"
+
+
 def _write(steps: Sequence[Step]) -> list[JsonValue]:
     return [step.to_json() for step in steps]

@@ -13,8 +13,7 @@ from urllib.parse import urlsplit
 
 from airflow_sm_pipelines.engine.errors import ResolutionError
 from airflow_sm_pipelines.engine.job_host import public_document
-from airflow_sm_pipelines.engine.property_path import find_property
-from airflow_sm_pipelines.engine.resolver import CurrentItem, Scope, resolve
+from airflow_sm_pipelines.engine.resolver import CurrentItem, Scope, find_property, resolve
 from airflow_sm_pipelines.engine.store.documents import from_ms
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition import (
     ExecutionReference,
@@ -21,14 +21,22 @@ from airflow_sm_pipelines.definition import (
     StepReference,
     parse_expression,
 )
+from airflow_sm_pipelines.definition.property_path import (
+    PropertyNotFoundError,
+    parse_document_path,
+    split_iteration,
+    walk_path,
+    walk_step_property,
+)
 from airflow_sm_pipelines.engine.errors import ResolutionError
-from airflow_sm_pipelines.engine.fan_out import child_name, item_text
-from airflow_sm_pipelines.engine.property_path import find_property, parse_json_path
+from airflow_sm_pipelines.engine.fan_out import item_text
+from airflow_sm_pipelines.exceptions import DefinitionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from airflow_sm_pipelines.definition import JsonObject, JsonValue
+    from airflow_sm_pipelines.definition.property_path import PropertyPath
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,18 +123,32 @@ def resolve_reference(expression: StepReference, scope: Scope) -> JsonValue:
     properties = scope.describe_step(step)
     if properties is None:
         raise ResolutionError(f"Step '{step}' did not run in this execution, so it has no properties.")
-    value = find_property(properties, path, where=f"Step '{step}'")
-    # Lambda and callback outputs are name and value pairs; the property is the value.
-    if len(path) == 2 and path[0] == "OutputParameters" and isinstance(value, dict):
-        return value.get("Value")
-    return value
+    return _walk(walk_step_property, properties, path, where=f"Step '{step}'")
 
 
-def _locate(expression: StepReference, scope: Scope) -> tuple[str, tuple[str | int, ...]]:
+def find_property(root: JsonValue, path: PropertyPath, *, where: str) -> JsonValue:
+    """The value at a path in a document.
+
+    :param where: what the document is, for the message.
+    :raises ResolutionError: if nothing is there; names the first segment that leads nowhere.
+    """
+    return _walk(walk_path, root, path, where=where)
+
+
+def _walk(walk: Callable[[Any, PropertyPath], Any], root: JsonValue, path: PropertyPath, *, where: str) -> JsonValue:
+    try:
+        found: JsonValue = walk(root, path)
+    except PropertyNotFoundError as error:
+        raise ResolutionError(f"{where} has {error}") from error
+    return found
+
+
+def _locate(expression: StepReference, scope: Scope) -> tuple[str, PropertyPath]:
     """The step whose properties are meant: of a ForEach step's iterations, the step that was made for the item."""
     path = expression.path
-    if path[:1] == ("IterationOutputs",) and len(path) > 2 and isinstance(path[1], int):
-        return child_name(str(path[2]), path[1]), path[3:]
+    iteration = split_iteration(path)
+    if iteration is not None:
+        return iteration
     if path[:1] == ("Selected",):
         selected = (scope.describe_step(expression.step) or {}).get("Selected")
         if isinstance(selected, str):
@@ -148,7 +170,10 @@ def _resolve_item(expression: ForEachReference, item: JsonValue) -> JsonValue:
 
 
 def _resolve_json_get(expression: JsonGet, scope: Scope) -> JsonValue:
-    path = parse_json_path(expression.path)
+    try:
+        path = parse_document_path(expression.path)
+    except DefinitionError as error:
+        raise ResolutionError(f"Std:JsonGet has a malformed path: {error}") from error
     if isinstance(expression.source, PropertyFileReference):
         if scope.load_property_file is None:
             raise ResolutionError("Property files cannot be read here.")
