@@ -23,15 +23,17 @@ from airflow_sm_pipelines.definition import (
     iter_expressions,
     parse_definition,
 )
+from airflow_sm_pipelines.definition.cache_identity import CACHE_FIELDS, select_cache_fields
 from airflow_sm_pipelines.definition.json_value import format_path
-from airflow_sm_pipelines.planning.cache_fields import CACHE_FIELDS, find_cache_fields
+from airflow_sm_pipelines.definition.property_path import find_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_sm_pipelines.definition import JsonObject, JsonValue, PipelineDefinition, Step
+    from airflow_sm_pipelines.definition import JsonValue, PipelineDefinition, Step
 
 
+_STEADY_VARIABLES = ("PipelineName", "PipelineArn")
 _EXPRESSION = re.compile(r"\.(?:Get|Std:Join|Std:JsonGet)\b|\['\((?:Get|Join|JsonGet)\)'\]")
 
 
@@ -102,14 +104,7 @@ def _changed(before: Step, after: Step) -> Iterator[str]:
 
 def _only_fields(step: Step) -> PipelineDefinition:
     """A definition of nothing but the step's fields that count, made of literals so that nothing in it is looked up."""
-    arguments: JsonObject = {}
-    for path, value in find_cache_fields(step.type, step.arguments).items():
-        here = arguments
-        *parents, last = path.split(".")
-        for parent in parents:
-            inner = here.setdefault(parent, {})
-            here = inner if isinstance(inner, dict) else {}
-        here[last] = _as_literal(value)
+    arguments = _as_literal(select_cache_fields(step.type, step.arguments, step.attributes))
     return parse_definition({"Steps": [{"Name": step.name, "Type": step.type, "Arguments": arguments}]})
 
 
@@ -126,22 +121,20 @@ def _unsteady(
     step: Step, old: PipelineDefinition, new: PipelineDefinition, upstream: dict[str, CacheForecast]
 ) -> Iterator[str]:
     """What in the fields that count comes out otherwise in the next execution, though it is written the same."""
-    for path, value in find_cache_fields(step.type, step.arguments).items():
-        for place, expression in iter_expressions(value):
-            where = _cut(format_path((*path.split("."), *place)))
-            if isinstance(expression, ParameterReference):
-                defaults = [_default(definition, expression.name) for definition in (old, new)]
-                if defaults[0] != defaults[1]:
-                    yield f"{where}: the default of parameter {expression.name!r} changed"
-            elif isinstance(expression, ExecutionReference):
-                if expression.variable not in ("PipelineName", "PipelineArn"):
-                    yield f"{where}: {expression} is another in every execution"
-            elif isinstance(expression, JsonGet):
-                source = expression.source
-                if isinstance(source, PropertyFileReference) and not _is_hit(upstream, source.step):
-                    yield f"{where}: reads a property file of {source.step!r}, which runs anew"
-            elif isinstance(expression, StepReference) and not _is_steady(expression, old, new, upstream):
-                yield f"{where}: {expression} comes from {expression.step!r}, which runs anew"
+    for place, expression in iter_expressions(select_cache_fields(step.type, step.arguments, step.attributes)):
+        where = _cut(format_path(place))
+        if isinstance(expression, ParameterReference):
+            if _default(old, expression.name) != _default(new, expression.name):
+                yield f"{where}: the default of parameter {expression.name!r} changed"
+        elif isinstance(expression, ExecutionReference):
+            if expression.variable not in _STEADY_VARIABLES:
+                yield f"{where}: {expression} is another in every execution"
+        elif isinstance(expression, JsonGet):
+            source = expression.source
+            if isinstance(source, PropertyFileReference) and not _is_hit(upstream, source.step):
+                yield f"{where}: reads a property file of {source.step!r}, which runs anew"
+        elif isinstance(expression, StepReference) and not _is_steady(expression, old, new, upstream):
+            yield f"{where}: {expression} comes from {expression.step!r}, which runs anew"
 
 
 def _cut(path: str) -> str:
@@ -168,9 +161,7 @@ def _is_steady(
         if isinstance(expression, ParameterReference):
             if _default(old, expression.name) != _default(new, expression.name):
                 return False
-        elif not (
-            isinstance(expression, ExecutionReference) and expression.variable in ("PipelineName", "PipelineArn")
-        ):
+        elif not (isinstance(expression, ExecutionReference) and expression.variable in _STEADY_VARIABLES):
             return False
     return True
 
@@ -180,13 +171,8 @@ def _find_output(definition: PipelineDefinition, reference: StepReference) -> Js
     if reference.path[:2] != ("ProcessingOutputConfig", "Outputs") or reference.path[3:] != ("S3Output", "S3Uri"):
         return None
     step = next((step for step in definition.iter_steps() if step.name == reference.step), None)
-    config = step.arguments.get("ProcessingOutputConfig") if step else None
-    outputs = config.get("Outputs") if isinstance(config, dict) else None
-    for index, output in enumerate(outputs if isinstance(outputs, list) else []):
-        if isinstance(output, dict) and reference.path[2] in (index, output.get("OutputName")):
-            target = output.get("S3Output")
-            return target.get("S3Uri") if isinstance(target, dict) else None
-    return None
+    found: JsonValue = find_value(step.arguments, *reference.path) if step else None
+    return found
 
 
 def _default(definition: PipelineDefinition, name: str) -> JsonValue:
