@@ -12,8 +12,8 @@ from airflow_sm_pipelines.definition.conditions import (
     OrCondition,
 )
 from airflow_sm_pipelines.definition.expressions import parse_expression
-from airflow_sm_pipelines.definition.fields import ObjectReader
 from airflow_sm_pipelines.definition.json_value import JsonValue, describe_kind
+from airflow_sm_pipelines.definition.object_reader import ObjectReader
 from airflow_sm_pipelines.definition.problems import ProblemCollector, list_names, suggest
 from airflow_sm_pipelines.exceptions import DefinitionError
 

@@ -17,7 +17,7 @@ from airflow_sm_pipelines.definition.parameters import PARAMETER_TYPES, Paramete
 from airflow_sm_pipelines.definition.problems import ProblemCollector, list_names, suggest
 
 if TYPE_CHECKING:
-    from airflow_sm_pipelines.definition.fields import ObjectReader
+    from airflow_sm_pipelines.definition.object_reader import ObjectReader
 
 
 def read_parameters(fields: ObjectReader, problems: ProblemCollector) -> tuple[Parameter, ...]:

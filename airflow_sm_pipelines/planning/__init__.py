@@ -6,7 +6,7 @@ Pure: the definitions and the policy go in, a plan comes out, and text, JSON or 
 from __future__ import annotations
 
 from airflow_sm_pipelines.planning.cache_forecast import CacheForecast, forecast_cache
-from airflow_sm_pipelines.planning.plan import DeploymentPlan, plan_deployment
+from airflow_sm_pipelines.planning.deployment_plan import DeploymentPlan, plan_deployment
 from airflow_sm_pipelines.planning.plan_text import render_plan, render_plan_markdown, write_plan
 
 __all__ = [

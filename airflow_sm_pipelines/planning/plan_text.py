@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_sm_pipelines.definition import Change, JsonObject, JsonValue
-    from airflow_sm_pipelines.planning.plan import DeploymentPlan
+    from airflow_sm_pipelines.planning.deployment_plan import DeploymentPlan
     from airflow_sm_pipelines.policy import Finding
 
 MARKER = "<!-- sm-pipelines plan -->"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.definition import ConditionStep, ForEachStep, PipelineDefinition, Step
+from airflow_sm_pipelines.definition.steps import ConditionStep, ForEachStep, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_sm_pipelines.definition import JsonPath
+    from airflow_sm_pipelines.definition.json_value import JsonPath
+    from airflow_sm_pipelines.definition.pipeline import PipelineDefinition
 
 
 def iter_step_places(definition: PipelineDefinition) -> Iterator[tuple[JsonPath, Step]]:
