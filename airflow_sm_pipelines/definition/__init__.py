@@ -15,7 +15,6 @@ from airflow_sm_pipelines.definition.conditions import (
     OrCondition,
 )
 from airflow_sm_pipelines.definition.diff import Change, diff_definitions, render_changes
-from airflow_sm_pipelines.definition.durations import parse_duration
 from airflow_sm_pipelines.definition.expressions import (
     ExecutionReference,
     ExperimentReference,
@@ -50,6 +49,7 @@ from airflow_sm_pipelines.definition.steps import (
     RetryPolicy,
     Step,
     StepType,
+    parse_duration,
 )
 
 __all__ = [

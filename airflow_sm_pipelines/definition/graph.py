@@ -25,7 +25,8 @@ from airflow_sm_pipelines.definition.expressions import (
     iter_candidates,
     parse_expression,
 )
-from airflow_sm_pipelines.definition.steps import ConditionStep, Dependency, ForEachStep, Step
+from airflow_sm_pipelines.definition.step_places import iter_places
+from airflow_sm_pipelines.definition.steps import Dependency, ForEachStep, Step
 from airflow_sm_pipelines.exceptions import DefinitionError
 
 if TYPE_CHECKING:
@@ -95,8 +96,11 @@ def build_graph(definition: PipelineDefinition) -> StepGraph:
     :raises DefinitionError: for a cycle or a dependency on an unknown step; a parsed definition has neither.
     """
     nodes = {
-        step.name: StepNode(step, parent, branch, _merge(iter_edges(step)))
-        for step, parent, branch in iter_placed_steps(definition)
+        place.step.name: StepNode(
+            place.step, place.parent.name if place.parent else None, place.branch, _merge(iter_edges(place.step))
+        )
+        for place in iter_places(definition)
+        if not place.is_template
     }
     downstream: dict[str, list[str]] = {name: [] for name in nodes}
     for name, node in nodes.items():
@@ -110,18 +114,6 @@ def build_graph(definition: PipelineDefinition) -> StepGraph:
         cycles = [" → ".join([*cycle, cycle[0]]) for cycle in find_cycles(waits_for)]
         raise DefinitionError(f"These steps wait for each other: {'; '.join(cycles)}.")
     return StepGraph(nodes, order, {name: tuple(steps) for name, steps in downstream.items()})
-
-
-def iter_placed_steps(definition: PipelineDefinition) -> Iterator[tuple[Step, str | None, str | None]]:
-    """Every step with the Condition step it belongs to and the branch, in the order of ``iter_steps``."""
-    stack: list[tuple[Step, str | None, str | None]] = [(step, None, None) for step in definition.steps[::-1]]
-    while stack:
-        placed = stack.pop()
-        yield placed
-        step = placed[0]
-        if isinstance(step, ConditionStep):
-            children = [(child, step.name, branch) for branch, steps in step.branches for child in steps]
-            stack.extend(children[::-1])
 
 
 def iter_edges(step: Step) -> Iterator[Edge]:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 from airflow_sm_pipelines.definition.json_value import JsonObject, copy_json
 from airflow_sm_pipelines.definition.origin import Member, Origin, write_object
 from airflow_sm_pipelines.definition.problems import list_names, suggest
-from airflow_sm_pipelines.definition.steps import ConditionStep, Step
+from airflow_sm_pipelines.definition.step_places import iter_places
 from airflow_sm_pipelines.exceptions import DefinitionError, ParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airflow_sm_pipelines.definition.parameters import Parameter
+    from airflow_sm_pipelines.definition.steps import Step
 
 SCHEMA_VERSION = "2020-12-01"
 """The only version of the document there is."""
@@ -71,12 +72,9 @@ class PipelineDefinition:
 
         The bodies of ForEach steps are templates and are left out.
         """
-        stack = list(self.steps[::-1])
-        while stack:
-            step = stack.pop()
-            yield step
-            if isinstance(step, ConditionStep):
-                stack.extend([*step.if_steps, *step.else_steps][::-1])
+        for place in iter_places(self):
+            if not place.is_template:
+                yield place.step
 
     def step(self, name: str) -> Step:
         """The step of that name, in a branch or outside.

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from airflow_sm_pipelines.definition.json_value import describe_kind, format_path
 from airflow_sm_pipelines.definition.problems import list_names, suggest
-from airflow_sm_pipelines.definition.steps import name_iteration
+from airflow_sm_pipelines.definition.steps import PropertyFile, name_iteration
 from airflow_sm_pipelines.exceptions import DefinitionError
 
 PropertyPath: TypeAlias = "tuple[str | int, ...]"
@@ -143,6 +143,16 @@ def walk_step_property(properties: Any, path: PropertyPath) -> Any:
     if len(path) == 2 and path[0] == "OutputParameters" and isinstance(value, Mapping):
         return value.get("Value")
     return value
+
+
+def locate_property_file(properties: Any, file: PropertyFile) -> str:
+    """Find the S3 address of a property file: its path below the output that holds it.
+
+    :param properties: the properties of the step that wrote it.
+    :raises PropertyNotFoundError: if the step has no such output, or it is not on S3.
+    """
+    folder = walk_path(properties, ("ProcessingOutputConfig", "Outputs", file.output_name, "S3Output", "S3Uri"))
+    return f"{str(folder).rstrip('/')}/{file.path.lstrip('/')}"
 
 
 def split_iteration(path: PropertyPath) -> tuple[str, PropertyPath] | None:

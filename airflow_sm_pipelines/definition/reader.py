@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 from airflow_sm_pipelines.definition.checks import check_steps
-from airflow_sm_pipelines.definition.condition_reader import read_condition
+from airflow_sm_pipelines.definition.conditions import read_condition
 from airflow_sm_pipelines.definition.json_text import JsonText, read_value
 from airflow_sm_pipelines.definition.json_value import (
     JsonObject,
@@ -19,7 +19,7 @@ from airflow_sm_pipelines.definition.json_value import (
     format_path,
 )
 from airflow_sm_pipelines.definition.object_reader import ObjectReader
-from airflow_sm_pipelines.definition.parameter_reader import read_parameters
+from airflow_sm_pipelines.definition.parameters import read_parameters
 from airflow_sm_pipelines.definition.pipeline import SCHEMA_VERSION, PipelineDefinition
 from airflow_sm_pipelines.definition.problems import Problem, ProblemCollector, list_names, render_problems, suggest
 from airflow_sm_pipelines.definition.steps import (

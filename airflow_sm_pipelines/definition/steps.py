@@ -5,17 +5,17 @@ Every other kind, known or not, is a plain :class:`Step` with its request in ``a
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.definition.durations import parse_duration
 from airflow_sm_pipelines.definition.json_value import JsonObject, JsonPath, JsonValue, copy_json
 from airflow_sm_pipelines.definition.origin import Member, Origin, write_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import timedelta
 
     from airflow_sm_pipelines.definition.conditions import Condition
 
@@ -85,6 +85,29 @@ class PropertyFile:
     def to_json(self) -> JsonObject:
         """The entry of ``PropertyFiles``."""
         return {"PropertyFileName": self.name, "OutputName": self.output_name, "FilePath": self.path}
+
+
+_DURATION = re.compile(
+    r"P?(?:(?P<years>\d+)Y)?(?:(?P<months>\d+)M)?(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?"
+    r"(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)S)?)?\Z",
+    re.IGNORECASE,
+)
+_DAYS = {"years": 365, "months": 30, "weeks": 7, "days": 1}
+
+
+def parse_duration(text: str) -> timedelta | None:
+    """The duration that ``text`` means, or ``None`` when it means none. A month is 30 days here, a year 365."""
+    match = _DURATION.match(text.strip())
+    parts = {name: int(number) for name, number in match.groupdict().items() if number} if match else {}
+    if not parts:
+        return None
+    days = sum(number * _DAYS.get(name, 0) for name, number in parts.items())
+    try:
+        return timedelta(
+            days=days, hours=parts.get("hours", 0), minutes=parts.get("minutes", 0), seconds=parts.get("seconds", 0)
+        )
+    except OverflowError:
+        return timedelta.max
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,15 +126,6 @@ def resolve_reference(expression: StepReference, scope: Scope) -> JsonValue:
     return _walk(walk_step_property, properties, path, where=f"Step '{step}'")
 
 
-def find_property(root: JsonValue, path: PropertyPath, *, where: str) -> JsonValue:
-    """The value at a path in a document.
-
-    :param where: what the document is, for the message.
-    :raises ResolutionError: if nothing is there; names the first segment that leads nowhere.
-    """
-    return _walk(walk_path, root, path, where=where)
-
-
 def _walk(walk: Callable[[Any, PropertyPath], Any], root: JsonValue, path: PropertyPath, *, where: str) -> JsonValue:
     try:
         found: JsonValue = walk(root, path)
@@ -166,7 +157,7 @@ def _resolve_item(expression: ForEachReference, item: JsonValue) -> JsonValue:
             document = json.loads(item)
         except ValueError as error:
             raise ResolutionError(f"'{expression}' looks into the item {item!r:.200}, which is not JSON.") from error
-    return find_property(document, expression.path, where=f"The current item {item_text(item)!r:.200}")
+    return _walk(walk_path, document, expression.path, where=f"The current item {item_text(item)!r:.200}")
 
 
 def _resolve_json_get(expression: JsonGet, scope: Scope) -> JsonValue:
@@ -186,7 +177,7 @@ def _resolve_json_get(expression: JsonGet, scope: Scope) -> JsonValue:
         uri = resolve_text(expression.source, scope)
         document = scope.load_document(uri)
         where = f"The JSON document '{uri}'"
-    return find_property(document, path, where=where)
+    return _walk(walk_path, document, path, where=where)
 
 
 def _text(value: JsonValue) -> str:

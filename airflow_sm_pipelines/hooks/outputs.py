@@ -11,13 +11,17 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.definition import PipelineDefinition, inspect_definition
+from airflow_sm_pipelines.definition.problems import list_names
 from airflow_sm_pipelines.definition.property_path import (
     PropertyNotFoundError,
     PropertyPath,
+    locate_property_file,
     split_iteration,
     walk_path,
     walk_step_property,
 )
+from airflow_sm_pipelines.definition.step_places import iter_step_places
 from airflow_sm_pipelines.definition.steps import name_iteration
 from airflow_sm_pipelines.exceptions import DefinitionError, OutputError, PipelineApiError
 from airflow_sm_pipelines.hooks.output_requests import OutputRequest, parse_output_requests
@@ -26,6 +30,7 @@ from airflow_sm_pipelines.hooks.step_outputs import default_outputs, named_value
 __all__ = ["OutputReader", "OutputRequest", "parse_output_requests", "to_json_value"]
 
 if TYPE_CHECKING:
+    from airflow_sm_pipelines.definition import Step
     from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
     from airflow_sm_pipelines.hooks.reports import ExecutionReport, StepReport
 
@@ -70,7 +75,7 @@ class OutputReader:
         self._warn = warn
         self._roots: dict[str, Any] = {}
         self._files: dict[tuple[str, str], Any] = {}
-        self._definition: dict[str, Any] | None = None
+        self._definition: PipelineDefinition | None = None
 
     def read(self, requests: tuple[OutputRequest, ...]) -> dict[str, Any]:
         """Every requested output by name, as JSON; None for one that is missing and not required.
@@ -164,10 +169,8 @@ class OutputReader:
             return self._hook.describe_resource(operation, argument, take(details["Arn"]))
         root = dict(details)
         if isinstance(root.get("OutputParameters"), list):
-            types = {
-                item.get("OutputName"): item.get("OutputType")
-                for item in self._raw_step(step).get("OutputParameters") or ()
-            }
+            written = self._written_step(step)
+            types = {output.name: output.type for output in written.output_parameters} if written else {}
             root["OutputParameters"] = [
                 {**item, "Value": _typed_output(item.get("Value"), types.get(item["Name"]))}
                 for item in root["OutputParameters"]
@@ -176,27 +179,26 @@ class OutputReader:
 
     def _property_file(self, step: StepReport, name: str) -> Any:
         if (step.name, name) not in self._files:
-            files = {item.get("PropertyFileName"): item for item in self._raw_step(step).get("PropertyFiles") or ()}
-            if name not in files:
-                raise LookupError(
-                    f"the step declares no property file '{name}'; it has {', '.join(map(str, files)) or 'none'}"
-                )
-            output, path = files[name]["OutputName"], files[name]["FilePath"]
-            prefix = walk_path(self._root(step), ("ProcessingOutputConfig", "Outputs", output, "S3Output", "S3Uri"))
-            uri = f"{str(prefix).rstrip('/')}/{path}"
+            written = self._written_step(step)
+            file = written.property_file(name) if written else None
+            if file is None:
+                declared = list_names(file.name for file in written.property_files) if written else "none"
+                raise LookupError(f"the step declares no property file '{name}'; it has {declared}")
+            uri = locate_property_file(self._root(step), file)
             try:
                 self._files[step.name, name] = json.loads(self._hook.read_s3_text(uri))
             except ValueError as error:
                 raise LookupError(f"property file {uri} is not JSON: {error}") from error
         return self._files[step.name, name]
 
-    def _raw_step(self, step: StepReport) -> dict[str, Any]:
-        """The step as the executed definition spells it; looked up leniently, since the service has accepted it."""
+    def _written_step(self, step: StepReport) -> Step | None:
+        """The step as the executed definition has it; problems are passed over, since the service has accepted it."""
         if self._definition is None:
-            self._definition = json.loads(self._hook.describe_execution_definition(self._report.arn))
+            text = self._hook.describe_execution_definition(self._report.arn)
+            self._definition = inspect_definition(text)[0] or PipelineDefinition()
         # A ForEach step calls what it makes of its body "<body step>-<index>".
         name = step.name if step.iteration is None else step.name.removesuffix(f"-{step.iteration}")
-        return next((step for step in _iter_raw_steps(self._definition.get("Steps")) if step.get("Name") == name), {})
+        return next((written for _, written in iter_step_places(self._definition) if written.name == name), None)
 
 
 def _checked_size(value: Any) -> Any:
@@ -224,18 +226,6 @@ def to_json_value(value: Any) -> Any:
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
     return str(value)
-
-
-def _iter_raw_steps(steps: Any) -> Any:
-    """Every step in the raw definition: Condition branches are inside ``Arguments``."""
-    for step in steps if isinstance(steps, list) else ():
-        if not isinstance(step, Mapping):
-            continue
-        yield step
-        arguments = step.get("Arguments")
-        if isinstance(arguments, Mapping):
-            for branch in ("IfSteps", "ElseSteps", "ForEachBody"):
-                yield from _iter_raw_steps(arguments.get(branch))
 
 
 def _typed_output(value: Any, type_name: Any) -> Any:

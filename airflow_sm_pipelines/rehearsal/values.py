@@ -26,6 +26,7 @@ from airflow_sm_pipelines.definition import (
     parse_expression,
 )
 from airflow_sm_pipelines.definition.property_path import parse_document_path, walk_path
+from airflow_sm_pipelines.definition.step_places import iter_step_places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -51,14 +52,6 @@ class SampleValues:
     properties: dict[str, JsonObject] = field(default_factory=dict)
 
 
-def iter_all_steps(definition: PipelineDefinition) -> Iterator[Step]:
-    """Every step, those of ForEach bodies included."""
-    for step in definition.iter_steps():
-        yield step
-        if isinstance(step, ForEachStep):
-            yield from step.body
-
-
 def choose_values(
     definition: PipelineDefinition, parameters: Mapping[str, JsonValue], *, takes_else: Callable[[str], bool]
 ) -> SampleValues:
@@ -68,11 +61,11 @@ def choose_values(
     :param takes_else: whether the Condition step of this name is to take its Else branch.
     """
     chosen: dict[str, JsonValue] = {}
-    for step in iter_all_steps(definition):
+    for _, step in iter_step_places(definition):
         if isinstance(step, ConditionStep):
             _choose_branch(step.conditions, not takes_else(step.name), parameters, chosen)
     values = SampleValues()
-    for step in iter_all_steps(definition):
+    for _, step in iter_step_places(definition):
         for usage, value in _iter_operands(step):
             for path, _ in iter_expressions(value):
                 _add(values, walk_path(value, path), _usage_of(value, path) or usage, chosen)

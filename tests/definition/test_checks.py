@@ -156,7 +156,7 @@ def test_outputs_named_by_an_expression_are_not_second_guessed() -> None:
 def test_a_property_file_in_an_output_that_is_not_there_is_refused() -> None:
     file = {"PropertyFileName": "Report", "OutputName": "metric", "FilePath": "r.json"}
     assert problems_of({**PROCESSING, "PropertyFiles": [file]}) == {
-        "Steps[0].PropertyFiles[0].OutputName": "the property file 'Report' is to stand in the output 'metric', but "
+        "Steps[0].PropertyFiles[0].OutputName": "the property file 'Report' belongs in the output 'metric', but "
         "step 'P' has no such output; it has 'train', 'metrics'. Did you mean 'metrics'?"
     }
 
