@@ -1,7 +1,8 @@
-"""SageMaker pipeline definitions: the JSON document as a typed model, its expressions, its graph, its parameters.
+"""SageMaker pipeline definitions: the JSON document as a typed model, its expressions, its graph and its parameters.
 
-Everything that makes a pipeline makes one of these; everything that runs, checks, draws or compares one reads it.
-Standard library only.
+The compiler and the migrations make definitions; the engine, the policies, the plans and the drawings read them. This
+package knows the standard library only, reads no clock and no environment, and calls nothing. What needs the shapes of
+the AWS API is in ``policy``.
 """
 
 from __future__ import annotations

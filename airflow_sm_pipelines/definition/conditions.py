@@ -1,6 +1,6 @@
-"""The conditions of a Condition step, as trees of comparisons.
+"""The conditions of a Condition step as trees of comparisons, and reading them from JSON in both of their spellings.
 
-Their operands stay JSON: literals or expressions. Working them out is the engine's business.
+The operands stay JSON, literals or expressions. The engine works out what they give.
 """
 
 from __future__ import annotations
@@ -21,12 +21,15 @@ COMPARISON_TYPES = ("Equals", "NotEquals", "GreaterThan", "GreaterThanOrEqualTo"
 """The conditions on two values; ``NotEquals`` is in the published schema, the SDKs write ``Not`` around ``Equals``."""
 
 CONDITION_TYPES = (*COMPARISON_TYPES, "In", "NotIn", "Not", "Or")
-"""Every condition there is."""
+"""The types of all conditions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two values compared: ``type`` is one of :data:`COMPARISON_TYPES`."""
+    """A comparison of two values.
+
+    :param type: one of :data:`COMPARISON_TYPES`.
+    """
 
     type: str
     left: JsonValue
@@ -44,9 +47,10 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class InCondition:
-    """Whether a value is among others (or, ``is_negated``, is not).
+    """Whether a value is among others.
 
-    :param uses_schema_keys: written with ``Value`` and ``In``, as the published schema has it, where the SDKs write
+    :param is_negated: whether the condition holds if the value is *not* among them.
+    :param uses_schema_keys: whether it is written with ``Value`` and ``In``, as in the published schema; the SDKs write
         ``QueryValue`` and ``Values``.
     """
 
@@ -115,7 +119,7 @@ Condition: TypeAlias = "Comparison | InCondition | NotCondition | OrCondition"
 
 
 def read_condition(read: ObjectReader, problems: ProblemCollector) -> Condition | None:
-    """A condition with those inside it; ``None``, with the reason noted, for what is none."""
+    """Read a condition and the conditions inside it; ``None``, with a problem noted, for what is not a condition."""
     kind = read.required_text("Type", "a condition")
     if kind is None:
         return None

@@ -1,7 +1,7 @@
-"""The expressions of a definition: ``Get``, ``Std:Join`` and ``Std:JsonGet``, parsed once into typed references.
+"""The expressions of a definition: ``Get``, ``Std:Join`` and ``Std:JsonGet``, parsed into typed references.
 
-Only what the text says is here. Whether a reference leads anywhere is checked in :mod:`checks`; what it is worth in an
-execution is the engine's business. Source: the SDKs' ``workflow`` modules and the developer guide's "Step properties".
+This module reads what an expression says. Whether the step or parameter exists is checked in :mod:`checks`; the engine
+works out the value. Source: the SDKs' ``workflow`` modules and the developer guide's "Step properties".
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ EXPERIMENT_FIELDS = ("ExperimentName", "TrialName")
 """What may follow ``PipelineExperimentConfig.``."""
 
 NAMESPACES = ("Parameters", "Execution", "Steps", "PipelineExperimentConfig", "ForEach", "IterationOutput")
-"""What a ``Get`` may begin with."""
+"""The words a ``Get`` may begin with."""
 
 FUNCTIONS = ("Std:Join", "Std:JsonGet")
 """The functions that an expression may call."""
@@ -98,9 +98,9 @@ class ExperimentReference:
 
 @dataclass(frozen=True, slots=True)
 class ForEachReference:
-    """The current item of a ForEach step, or a place in it; stands in its body only.
+    """The current item of a ForEach step, or a value inside it; only in the step's body.
 
-    :param path: what follows ``ForEach.CurrentItem``; empty for the whole item.
+    :param path: the path that follows ``ForEach.CurrentItem``; empty for the whole item.
     """
 
     path: PropertyPath
@@ -122,7 +122,7 @@ class IterationReference:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """``Std:Join``: the values as text, with ``on`` between them. Values may be expressions again."""
+    """``Std:Join``: the values as text, with ``on`` between them. A value may be an expression too."""
 
     on: str
     values: tuple[JsonValue, ...]
@@ -146,18 +146,18 @@ Reference: TypeAlias = (
 """What a ``Get`` can name."""
 
 Expression: TypeAlias = "Reference | Join | JsonGet"
-"""Anything that is worked out when the step runs."""
+"""A value that is worked out when the step runs."""
 
 _NAMESPACE = re.compile(r"[^.\[\]]+")
 
 
 def parse_expression(value: JsonValue) -> Expression | None:
-    """The expression that a JSON value is, or ``None`` for a plain literal.
+    """Parse a JSON value as an expression; ``None`` for a literal.
 
-    An expression is an object whose only key is ``Get``, ``Std:Join`` or ``Std:JsonGet``. What stands inside a Join or
-    a JsonGet is kept as JSON: parse it in turn.
+    An expression is an object whose only key is ``Get``, ``Std:Join`` or ``Std:JsonGet``. The values inside a Join or
+    a JsonGet stay JSON: parse them in turn.
 
-    :raises DefinitionError: for an object with such a key that is no expression SageMaker knows.
+    :raises DefinitionError: if an object has such a key, but SageMaker knows no such expression.
     """
     if not isinstance(value, dict) or len(value) != 1:
         return None
@@ -179,24 +179,11 @@ def parse_expression(value: JsonValue) -> Expression | None:
 
 
 def parse_reference(text: str) -> Reference:
-    """What the text of a ``Get`` names.
+    """Parse the text of a ``Get``.
 
-    :raises DefinitionError: when the text is not of a known form.
+    :raises DefinitionError: if the text is not of a known form.
     """
-    match = _NAMESPACE.match(text)
-    namespace = match.group() if match else ""
-    rest = text[len(namespace) :]
-    if namespace not in NAMESPACES:
-        raise DefinitionError(
-            f"{text!r} refers to nothing SageMaker knows: a reference begins with one of {list_names(NAMESPACES)}."
-            f"{suggest(namespace, NAMESPACES)}"
-        )
-    path = parse_tail(rest, whole=text)
-    if not path:
-        raise DefinitionError(f"{text!r} names no member; expected '{namespace}.<name>'.")
-    name, tail = path[0], path[1:]
-    if not isinstance(name, str) or not rest.startswith("."):
-        raise DefinitionError(f"{text!r} must go on with a dot and a name: '{namespace}.<name>'.")
+    namespace, name, tail = _split_reference(text)
     if namespace == "Steps":
         return _step_reference(name, tail, text)
     if namespace == "IterationOutput":
@@ -219,10 +206,29 @@ def parse_reference(text: str) -> Reference:
     return ExecutionReference(name) if namespace == "Execution" else ExperimentReference(name)
 
 
-def parse_property_path(text: str) -> StepReference:
-    """The step property that ``Steps.<step>.<path>`` names, as authors write it for outputs.
+def _split_reference(text: str) -> tuple[str, str, PropertyPath]:
+    """Split ``Steps.Train.A[0]`` into ``("Steps", "Train", ("A", 0))``."""
+    match = _NAMESPACE.match(text)
+    namespace = match.group() if match else ""
+    rest = text[len(namespace) :]
+    if namespace not in NAMESPACES:
+        raise DefinitionError(
+            f"{text!r} refers to nothing SageMaker knows: a reference begins with one of {list_names(NAMESPACES)}."
+            f"{suggest(namespace, NAMESPACES)}"
+        )
+    path = parse_tail(rest, whole=text)
+    if not path:
+        raise DefinitionError(f"{text!r} names no member; expected '{namespace}.<name>'.")
+    name = path[0]
+    if not isinstance(name, str) or not rest.startswith("."):
+        raise DefinitionError(f"{text!r} must go on with a dot and a name: '{namespace}.<name>'.")
+    return namespace, name, path[1:]
 
-    :raises DefinitionError: when the text does not name a property of a step.
+
+def parse_property_path(text: str) -> StepReference:
+    """Parse ``Steps.<step>.<path>``, as authors write it for outputs.
+
+    :raises DefinitionError: if the text does not name a property of a step.
     """
     reference = parse_reference(text)
     if isinstance(reference, PropertyFileReference):
@@ -233,11 +239,11 @@ def parse_property_path(text: str) -> StepReference:
 
 
 def iter_expressions(value: JsonValue) -> Iterator[tuple[JsonPath, Expression]]:
-    """Every expression in a JSON value with its path from there, outer before inner.
+    """Find every expression in a JSON value, with its path in the value, outer before inner.
 
-    A Join is followed by the expressions among its values, a JsonGet by the one it reads from.
+    A Join is followed by the expressions among its values, a JsonGet by the expression it reads from.
 
-    :raises DefinitionError: at an object that looks like an expression and is none.
+    :raises DefinitionError: at the first malformed expression.
     """
     for path, item in iter_candidates(value):
         expression = parse_expression(item)
@@ -246,12 +252,12 @@ def iter_expressions(value: JsonValue) -> Iterator[tuple[JsonPath, Expression]]:
 
 
 def is_candidate(value: JsonObject) -> bool:
-    """Whether an object is or wants to be an expression: what :func:`parse_expression` gives or refuses."""
+    """Whether an object has the form of an expression, well-formed or not."""
     return len(value) == 1 and (next(iter(value)) == "Get" or next(iter(value)).startswith("Std:"))
 
 
 def iter_candidates(value: JsonValue) -> Iterator[tuple[JsonPath, JsonObject]]:
-    """Every object that is or wants to be an expression, with its path: what :func:`parse_expression` may refuse."""
+    """Find every object that has the form of an expression, with its path; :func:`parse_expression` may refuse it."""
     stack: list[tuple[JsonPath, JsonValue]] = [((), value)]
     while stack:
         path, item = stack.pop()

@@ -1,6 +1,6 @@
-"""Pipeline parameters: what a definition declares, and how given values meet it.
+"""Pipeline parameters: their declarations, reading these from JSON, and the values of an execution.
 
-Values reach SageMaker as strings; here they are typed first, so that a wrong one is refused before any call.
+SageMaker takes values as strings. They are typed here first, so that a wrong one is refused before any call.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ PARAMETER_TYPES = ("String", "Integer", "Float", "Boolean")
 """The types a pipeline parameter may have."""
 
 SCHEMA_TYPES = {"String": "string", "Integer": "integer", "Float": "number", "Boolean": "boolean"}
-"""What JSON Schema, and so an Airflow param, calls each of them."""
+"""The JSON Schema name of each type, which Airflow params use."""
 
 MAX_VALUE_LENGTH = 1024
-"""How long a value may be, as text; source: the API's ``PipelineParameter`` shape."""
+"""The most characters of a value, as text; source: the API's ``PipelineParameter`` shape."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """A parameter that a pipeline declares.
 
-    :param type: one of :data:`PARAMETER_TYPES`; a definition that names no type means ``String``.
-    :param default: the value of an execution that gives none; ``MISSING`` when each must give one.
-    :param enum_values: the only values allowed; empty for any.
-    :param extra: the declaration's other keys.
-    :param origin: what it was read from; leave it alone.
+    :param type: one of :data:`PARAMETER_TYPES`; ``String`` if the definition names no type.
+    :param default: the value for executions that give none; ``MISSING`` if each execution must give one.
+    :param enum_values: the allowed values; empty if any value is.
+    :param extra: the declaration's other members.
+    :param origin: the object it was read from; set by the reader.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Parameter:
     origin: Origin | None = field(default=None, repr=False, compare=False)
 
     def to_json(self) -> JsonObject:
-        """The declaration as JSON; what was not replaced since it was read is written as it stood."""
+        """The declaration as JSON; members that were not replaced are written as they were read."""
         default = self.default
         members: tuple[Member, ...] = (
             Member("Name", self.name, False, lambda: self.name),
@@ -82,7 +82,7 @@ class Parameter:
 
 
 def fits_type(type_name: str, value: JsonValue) -> bool:
-    """Whether a definition may hold ``value`` for a parameter of that type: 5 and 5.0 are integers, true is none."""
+    """Whether a definition may hold ``value`` for a parameter of that type: 5 and 5.0 are integers, true is not."""
     if type_name == "String":
         return isinstance(value, str)
     if type_name == "Boolean":
@@ -93,7 +93,7 @@ def fits_type(type_name: str, value: JsonValue) -> bool:
 
 
 def read_parameters(fields: ObjectReader, problems: ProblemCollector) -> tuple[Parameter, ...]:
-    """The parameters that a document declares; the first of two with one name."""
+    """Read the parameters that a document declares; of two with one name, the first."""
     first: dict[str, JsonPath] = {}
 
     def read(item: ObjectReader) -> Parameter | None:
@@ -174,7 +174,7 @@ def _check_values(
 def resolve_parameters(
     definition: PipelineDefinition, given: Mapping[str, JsonValue]
 ) -> dict[str, str | int | float | bool]:
-    """Every parameter's value for an execution: the given ones, typed, and the defaults of the others.
+    """Give every parameter its value for an execution: the given one, typed, or else the default.
 
     :param given: values by parameter name, typed or as text (``"5"`` for an Integer, ``"true"`` for a Boolean).
     :return: a value of the declared type for each declared parameter, in the order of the definition.
@@ -193,10 +193,10 @@ def resolve_parameters(
 
 
 def encode_parameters(definition: PipelineDefinition, given: Mapping[str, JsonValue]) -> list[dict[str, str]]:
-    """The given values as ``StartPipelineExecution`` takes them: name and text, without the defaults.
+    """Write the given values as ``StartPipelineExecution`` takes them; parameters that keep their default are left out.
 
     :return: ``[{"Name": ..., "Value": ...}]`` in the order of the definition.
-    :raises ParameterError: as :func:`resolve_parameters` does, for a missing value too.
+    :raises ParameterError: as :func:`resolve_parameters` does, also for a missing value.
     """
     values = resolve_parameters(definition, given)
     return [
@@ -268,7 +268,7 @@ def _from_text(type_name: str, text: str) -> str | int | float | bool | None:
 
 def _from_value(type_name: str, value: JsonValue) -> str | int | float | bool | None:
     if type_name == "String":
-        # Airflow renders "5" to 5 where a DAG asks for native objects; the text is the same.
+        # A DAG that renders templates as native objects turns "5" into 5; the text is the same.
         return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
     if not fits_type(type_name, value):
         return None

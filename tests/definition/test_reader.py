@@ -124,7 +124,7 @@ def test_a_key_that_stands_twice_is_found_where_it_stands_again() -> None:
         ({"Steps": [], "Parameters": {}}, "Parameters", "must be an array"),
         ({"Steps": [], "PipelineExperimentConfig": "x"}, "PipelineExperimentConfig", "must be an object"),
         ({"Steps": [], "Parameters": [{"Typ": "String"}]}, "Parameters[0]", "a parameter has no 'Name'"),
-        ({"Steps": [{"name": "A", "Type": "Model"}]}, "Steps[0]", "has 'name'; is that meant?"),
+        ({"Steps": [{"name": "A", "Type": "Model"}]}, "Steps[0]", "Did you mean 'name'?"),
         ({"Steps": [{"Name": "", "Type": "Model"}]}, "Steps[0].Name", "is empty"),
         ({"Steps": [{"Name": "A"}]}, "Steps[0]", "step 'A' has no 'Type'"),
         (step_with(Arguments=[]), "Steps[0].Arguments", "must be an object"),
@@ -192,7 +192,7 @@ def test_a_trigger_that_does_not_exist_is_found() -> None:
 def test_python_values_that_are_no_json_are_found() -> None:
     found = problems_of({"Steps": [{**STEP, "Arguments": {"when": object(), 5: 1, "rate": float("inf")}}]})
     assert found["Steps[0].Arguments.when"].startswith("found a Python object of type builtins.object")
-    assert found["Steps[0].Arguments"] == "the key 5 is no string; JSON keys are strings."
+    assert found["Steps[0].Arguments"] == "the key 5 is not a string; JSON keys are strings."
     assert found["Steps[0].Arguments.rate"] == "inf is not a JSON number."
 
 

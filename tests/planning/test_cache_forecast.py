@@ -105,11 +105,11 @@ def test_changed_code_runs_its_step_again_and_those_that_read_what_moves() -> No
     reference = "Steps.Prepare.ProcessingOutputConfig.Outputs.train.S3Output.S3Uri"
     assert result["Train"] == (
         "miss",
-        (f"InputDataConfig[0].Uri: {reference} comes from 'Prepare', which runs anew",),
+        (f"InputDataConfig[0].Uri: {reference} comes from 'Prepare', which runs again",),
     )
     assert result["Score"] == (
         "miss",
-        ("TransformInput.Uri: Steps.Train.ModelArtifacts.S3ModelArtifacts comes from 'Train', which runs anew",),
+        ("TransformInput.Uri: Steps.Train.ModelArtifacts.S3ModelArtifacts comes from 'Train', which runs again",),
     )
 
 
@@ -139,7 +139,7 @@ def test_what_names_the_execution_never_hits() -> None:
     arguments(document, 0)["Environment"] = {"RUN": {"Get": "Execution.PipelineExecutionId"}}
     assert forecast(document, document)["Prepare"] == (
         "miss",
-        ("Environment.RUN: Execution.PipelineExecutionId is another in every execution",),
+        ("Environment.RUN: Execution.PipelineExecutionId differs in every execution",),
     )
 
 
@@ -151,7 +151,7 @@ def test_what_names_the_execution_never_hits() -> None:
             lambda old, new: old["Steps"][1].pop("CacheConfig"),
             ("miss", ("its results have not been cached so far",)),
         ),
-        (lambda old, new: new["Steps"][1].pop("CacheConfig"), ("off", ("the step asks for no caching",))),
+        (lambda old, new: new["Steps"][1].pop("CacheConfig"), ("off", ("the step does not ask for caching",))),
         (
             lambda old, new: new["Steps"][1].update(Type="AutoML"),
             ("miss", ("the step was of the type Training",)),
