@@ -157,12 +157,12 @@ class Answers:
         return json.dumps(self.document["file"])
 
 
-def read_output(document: Any, request: dict[str, Any]) -> tuple[Any, str]:
+def read_output(document: Any, request: dict[str, Any], *, metadata: Any = None, step: str = "S") -> tuple[Any, str]:
     """What the operators' ``outputs`` give: the value, or nothing and why."""
     report = ExecutionReport(
         "arn:aws:sagemaker:us-east-1:123456789012:pipeline/p/execution/e",
         "Succeeded",
-        steps=(StepReport("S", "Training", "Succeeded", metadata={"TrainingJob": {"Arn": JOB}}),),
+        steps=(StepReport(step, "Any", "Succeeded", metadata=metadata or {"TrainingJob": {"Arn": JOB}}),),
     )
     reader = OutputReader(Answers(document), report, warn=pytest.fail)  # type: ignore[arg-type]
     try:
@@ -237,6 +237,39 @@ def test_all_who_follow_a_path_agree_with_the_slow_reading() -> None:
             compared += 1
     assert faulty >= 0.4 * CASES
     assert compared >= 0.8 * CASES
+
+
+@pytest.mark.parametrize(
+    ("tail", "value"),
+    [
+        (".n", "2"),
+        ("['n']", "2"),
+        ("[1]", "x"),
+        ("['n'].Name", "n"),
+        ("['missing']", NOTHING),
+        ("[7]", NOTHING),
+        ("['n'].Value.x", NOTHING),
+    ],
+)
+def test_engine_and_outputs_agree_on_the_outputs_of_functions(tail: str, value: Any) -> None:
+    metadata = {"OutputParameters": [{"Name": "n", "Value": "2"}, {"Name": "m", "Value": "x"}]}
+    reference = f"Steps.S.OutputParameters{tail}"
+    resolved = resolve_in_engine(metadata, {"Get": reference})
+    read = read_output(metadata, {"property": reference}, metadata={"Lambda": metadata})
+    assert resolved[0] == read[0] == value
+
+
+@pytest.mark.parametrize(
+    ("path", "value"), [("IterationOutputs[2].Body.a", 1), ("IterationOutputs[2].Body.b", NOTHING)]
+)
+def test_engine_and_outputs_agree_on_iterations(path: str, value: Any) -> None:
+    document = {"a": 1}
+    scope = Scope({}, {}, describe_step=lambda name: document if name == "Body-2" else {})
+    try:
+        resolved = resolve({"Get": f"Steps.Each.{path}"}, scope)
+    except ResolutionError:
+        resolved = NOTHING
+    assert resolved == read_output(document, {"property": f"Steps.Each.{path}"}, step="Body-2")[0] == value
 
 
 def test_a_path_is_written_as_it_is_read() -> None:
