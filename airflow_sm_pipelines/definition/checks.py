@@ -153,7 +153,7 @@ def _check_for_each(
         if body_step.type in NOT_IN_BODY:
             problems.add(
                 (*path, "Type"),
-                f"a {body_step.type} step may not stand in the body of the ForEach step {step.name!r}: move it out.",
+                f"a {body_step.type} step is not allowed in the body of the ForEach step {step.name!r}: move it out.",
             )
         else:
             _check_step(body_step, path, inside, problems)
@@ -220,7 +220,7 @@ def _check_expressions(
         elif isinstance(expression, PropertyFileReference):
             message = _check_property_file(expression, place, known)
         elif isinstance(expression, ForEachReference) and known.body is None:
-            message = "but there is a current item only in the body of a ForEach step."
+            message = "but only the body of a ForEach step has a current item."
         elif isinstance(expression, IterationReference):
             message = _check_iteration(expression, known)
         if message:
@@ -266,13 +266,13 @@ def _check_property_file(reference: PropertyFileReference, place: JsonPath, know
             f"{list_names(files)}.{suggest(reference.property_file, files)}"
         )
     if place[-2:] != ("Std:JsonGet", "PropertyFile"):
-        return "but a property file is no value: read one from it with Std:JsonGet."
+        return "but a property file is not a value: read a value from it with Std:JsonGet."
     return None
 
 
 def _check_iteration(reference: IterationReference, known: _KnownNames) -> str | None:
     if known.selector is None:
-        return "which stands in 'Selector.Field' of a ForEach step only."
+        return "which is allowed only in 'Selector.Field' of a ForEach step."
     if reference.body_step not in known.selector:
         return (
             f"but the body has no step {reference.body_step!r}; it has {list_names(known.selector)}."

@@ -124,8 +124,8 @@ def read_condition(read: ObjectReader, problems: ProblemCollector) -> Condition 
     if kind is None:
         return None
     if kind not in CONDITION_TYPES:
-        bare = kind.removeprefix("Condition")
-        hint = f" Did you mean {bare!r}?" if bare in CONDITION_TYPES else suggest(kind, CONDITION_TYPES)
+        # The SDKs' classes are called ConditionEquals and so on.
+        hint = suggest(kind.removeprefix("Condition"), CONDITION_TYPES)
         problems.add(
             (*read.path, "Type"),
             f"{kind!r} is not a condition; those are {list_names(CONDITION_TYPES, limit=20)}.{hint}",

@@ -71,7 +71,7 @@ class JsonText:
         self._scan()
         problems = ProblemCollector()
         for path, _ in self._duplicates:
-            problems.add(path, f"the key {path[-1]!r} stands twice in this object. Keep one of them.")
+            problems.add(path, f"the key {path[-1]!r} occurs twice in this object. Keep one of them.")
         places = {path: self._line_column(offset) for path, offset in self._duplicates}
         return value, [Problem(format_path(path), message, *places[path]) for path, message in problems.found]
 

@@ -109,7 +109,7 @@ def test_a_key_that_stands_twice_is_found_where_it_stands_again() -> None:
     _, (problem,) = inspect_definition(text)
     assert (problem.line, problem.column) == (2, 33)
     assert problem.path == "Steps[0].Arguments.x"
-    assert problem.message == "the key 'x' stands twice in this object. Keep one of them."
+    assert problem.message == "the key 'x' occurs twice in this object. Keep one of them."
 
 
 @pytest.mark.parametrize(
