@@ -125,10 +125,12 @@ def walk_path(root: Any, path: PropertyPath) -> Any:
 
 def find_value(root: Any, *path: str | int) -> Any:
     """Follow a path as :func:`walk_path` does; ``None`` where it leads nowhere."""
-    try:
-        return walk_path(root, path)
-    except PropertyNotFoundError:
-        return None
+    value = root
+    for segment in path:
+        found, value = _step_into(value, segment)
+        if not found:
+            return None
+    return value
 
 
 def walk_step_property(properties: Any, path: PropertyPath) -> Any:
