@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from airflow_sm_pipelines.definition.property_path import PropertyNotFoundError, locate_property_file
 from airflow_sm_pipelines.engine.errors import ResolutionError
 from airflow_sm_pipelines.engine.job_host import public_document
-from airflow_sm_pipelines.engine.property_path import find_property
 from airflow_sm_pipelines.engine.resolver import CurrentItem, Scope, resolve
 from airflow_sm_pipelines.engine.store.documents import from_ms
 
@@ -87,10 +87,12 @@ class ScopeFactory:
         properties = self._describe_step(step_name)
         if properties is None:
             raise ResolutionError(f"Step '{step_name}' did not run in this execution, so it has no property file.")
-        path = ("ProcessingOutputConfig", "Outputs", file.output_name, "S3Output", "S3Uri")
-        folder = find_property(properties, path, where=f"Step '{step_name}'")
         try:
-            return self._load_document(f"{str(folder).rstrip('/')}/{file.path.lstrip('/')}")
+            uri = locate_property_file(properties, file)
+        except PropertyNotFoundError as error:
+            raise ResolutionError(f"Step '{step_name}' has {error}") from error
+        try:
+            return self._load_document(uri)
         except ResolutionError as error:
             raise ResolutionError(
                 f"Property file '{file_name}': step '{step_name}' should have written '{file.path}' to its output "

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition import Dependency, StepGraph, StepNode
 from airflow_sm_pipelines.definition.graph import iter_edges
+from airflow_sm_pipelines.definition.steps import name_iteration
 from airflow_sm_pipelines.engine.errors import StepError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Iteration:
 
     def child(self, body_step: str) -> str:
         """What the step that this body step becomes for this item is called."""
-        return child_name(body_step, self.index)
+        return name_iteration(body_step, self.index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +54,6 @@ class FanOut:
     graph: StepGraph
     iterations: Mapping[str, Iteration]
     max_concurrency: int
-
-
-def child_name(body_step: str, index: int) -> str:
-    """The name of the step that a body step becomes for one item."""
-    return f"{body_step}-{index}"
 
 
 def plan_fan_out(step: ForEachStep, items: Iterable[JsonValue]) -> FanOut:

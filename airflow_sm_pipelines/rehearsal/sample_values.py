@@ -25,8 +25,9 @@ from airflow_sm_pipelines.definition import (
     iter_expressions,
     parse_expression,
 )
+from airflow_sm_pipelines.definition.property_path import parse_document_path, walk_path
+from airflow_sm_pipelines.definition.step_places import iter_step_places
 from airflow_sm_pipelines.engine.jobs.training import runs_image_program
-from airflow_sm_pipelines.engine.property_path import parse_json_path
 from airflow_sm_pipelines.local_endpoint import ACCOUNT_ID, DEFAULT_REGION
 
 if TYPE_CHECKING:
@@ -55,14 +56,6 @@ class SampleValues:
     properties: dict[str, JsonObject] = field(default_factory=dict)
 
 
-def iter_all_steps(definition: PipelineDefinition) -> Iterator[Step]:
-    """Every step, with those of ForEach bodies."""
-    for step in definition.iter_steps():
-        yield step
-        if isinstance(step, ForEachStep):
-            yield from step.body
-
-
 def choose_values(
     definition: PipelineDefinition, parameters: Mapping[str, JsonValue], *, takes_else: Callable[[str], bool]
 ) -> SampleValues:
@@ -72,14 +65,14 @@ def choose_values(
     :param takes_else: whether the Condition step of this name is to take its Else branch.
     """
     chosen: dict[str, JsonValue] = {}
-    for step in iter_all_steps(definition):
+    for _, step in iter_step_places(definition):
         if isinstance(step, ConditionStep):
             _choose_branch(step.conditions, not takes_else(step.name), parameters, chosen)
     values = SampleValues()
-    for step in iter_all_steps(definition):
+    for _, step in iter_step_places(definition):
         for usage, value in _iter_operands(step):
             for path, _ in iter_expressions(value):
-                _add(values, _at(value, path), _usage_of(value, path) or usage, chosen)
+                _add(values, walk_path(value, path), _usage_of(value, path) or usage, chosen)
     return values
 
 
@@ -89,7 +82,7 @@ def find_content_types(definition: PipelineDefinition) -> dict[tuple[str, str], 
     Where a job says none, the built-in XGBoost takes libsvm; for others the text is empty.
     """
     found: dict[tuple[str, str], str] = {}
-    for step in iter_all_steps(definition):
+    for _, step in iter_step_places(definition):
         channels = step.arguments.get("InputDataConfig")
         if step.type != "Training" or not isinstance(channels, list):
             continue
@@ -115,7 +108,7 @@ def _is_builtin(arguments: Mapping[str, Any]) -> bool:
 def find_transform_inputs(definition: PipelineDefinition) -> frozenset[tuple[str, str]]:
     """Pairs of step and output name whose rows must have no label, because a transform reads them unfiltered."""
     found = set()
-    for step in iter_all_steps(definition):
+    for _, step in iter_step_places(definition):
         if step.type != "Transform" or "InputFilter" in str(step.arguments.get("DataProcessing")):
             continue
         for _, expression in iter_expressions(step.arguments.get("TransformInput")):
@@ -161,12 +154,6 @@ def _iter_operands(step: Step) -> Iterator[tuple[str, JsonValue]]:
         yield "", step.items
 
 
-def _at(value: JsonValue, path: JsonPath) -> JsonValue:
-    for part in path:
-        value = value[part]  # type: ignore[index]
-    return value
-
-
 def _usage_of(value: JsonValue, path: JsonPath) -> str:
     """The member that an expression is the value of, looking through Joins and JsonGets."""
     names = [part for part in path if isinstance(part, str) and part not in ("Std:Join", "Values", "Std:JsonGet")]
@@ -186,7 +173,7 @@ def _add(values: SampleValues, written: JsonValue, usage: str, chosen: Mapping[s
         _put(document, expression.path, chosen.get(_key(written), sample))
     elif isinstance(expression, JsonGet):
         value = chosen.get(_key(written), sample_value(usage))
-        path = parse_json_path(expression.path)
+        path = parse_document_path(expression.path)
         if isinstance(expression.source, PropertyFileReference):
             key = (expression.source.step, expression.source.property_file)
             values.property_files[key] = _put(values.property_files.get(key), path, value)

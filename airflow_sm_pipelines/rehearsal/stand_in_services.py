@@ -10,6 +10,7 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.definition.step_places import iter_step_places
 from airflow_sm_pipelines.engine.errors import ResolutionError
 from airflow_sm_pipelines.engine.jobs.failures import JobFailure
 from airflow_sm_pipelines.engine.naming import ArnFactory
@@ -32,7 +33,6 @@ from airflow_sm_pipelines.rehearsal.sample_values import (
     SampleValues,
     find_content_types,
     find_transform_inputs,
-    iter_all_steps,
     sample_value,
 )
 from airflow_sm_pipelines.rehearsal.samples import pack_function, pack_model
@@ -88,7 +88,7 @@ class RehearsedPipeline:
 
     def find_step(self, name: str) -> Step | None:
         """The step of a name in an execution; for one that a ForEach step made, the step of its body."""
-        steps = {step.name: step for step in iter_all_steps(self.definition)}
+        steps = {step.name: step for _, step in iter_step_places(self.definition)}
         return steps.get(name) or steps.get(name.rpartition("-")[0])
 
 
@@ -132,7 +132,7 @@ class StandInServices:
         """Set the pipeline whose executions follow."""
         self._pipeline = pipeline
         properties = pipeline.values.properties
-        outputs = {step.name: properties.get(step.name, {}) for step in iter_all_steps(pipeline.definition)}
+        outputs = {step.name: properties.get(step.name, {}) for _, step in iter_step_places(pipeline.definition)}
         self._file.write_text(_STAND_IN_FILE.format(outputs=outputs), encoding="utf-8")
 
     def find_step(self, name: str) -> Step | None:
@@ -207,7 +207,7 @@ class StandInServices:
             return found
         # Each step that calls it gets what any of them declares.
         result: JsonObject = {}
-        for step in iter_all_steps(self._pipeline.definition):
+        for _, step in iter_step_places(self._pipeline.definition):
             if step.type == "Lambda" and self._resolves_to(step.attributes.get("FunctionArn"), arn):
                 result |= self.outputs_of(step)
                 self.note(step.name, [f"function {arn.rpartition(':')[2]}"])

@@ -6,9 +6,10 @@ found; with URIs exactly these objects go, if they are under the outputs of thei
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from airflow_sm_pipelines.definition.property_path import find_value
 from airflow_sm_pipelines.definition.status import StepStatus
 from airflow_sm_pipelines.engine.errors import StepError
 from airflow_sm_pipelines.engine.resolver import resolve
@@ -80,7 +81,7 @@ def find_objects(properties: JsonObject, uris: JsonValue, *, step: str) -> tuple
     :param uris: its ``S3Uris``.
     :raises StepError: if they cannot be told, or are not the step's own.
     """
-    if properties.get("VpcConfig") or _at(properties, "NetworkConfig", "VpcConfig"):
+    if properties.get("VpcConfig") or find_value(properties, "NetworkConfig", "VpcConfig"):
         raise StepError("a step with a VpcConfig cannot be cleaned up.")
     locations = _output_locations(properties)
     if uris is None:
@@ -97,20 +98,14 @@ def find_objects(properties: JsonObject, uris: JsonValue, *, step: str) -> tuple
 
 def _output_locations(properties: JsonObject) -> list[str]:
     if "TrainingJobName" in properties:
-        path = str(_at(properties, "OutputDataConfig", "S3OutputPath") or "").rstrip("/")
+        path = str(find_value(properties, "OutputDataConfig", "S3OutputPath") or "").rstrip("/")
         return [f"{path}/{properties['TrainingJobName']}/"] if path else []
     if "TransformJobName" in properties:
-        path = str(_at(properties, "TransformOutput", "S3OutputPath") or "")
+        path = str(find_value(properties, "TransformOutput", "S3OutputPath") or "")
         return [path] if path else []
-    outputs = _at(properties, "ProcessingOutputConfig", "Outputs")
-    found = [_at(output, "S3Output", "S3Uri") for output in outputs] if isinstance(outputs, list) else []
+    outputs = find_value(properties, "ProcessingOutputConfig", "Outputs")
+    found = [find_value(output, "S3Output", "S3Uri") for output in outputs] if isinstance(outputs, list) else []
     return [str(uri) for uri in found if uri]
-
-
-def _at(value: Any, *path: str) -> Any:
-    for key in path:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
 
 
 def _delete(s3: S3Client, found: tuple[list[str], list[str]]) -> None:

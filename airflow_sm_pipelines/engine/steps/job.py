@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.definition.cache_identity import select_cache_fields
 from airflow_sm_pipelines.definition.status import StepStatus
 from airflow_sm_pipelines.engine.cache_key import make_cache_key
 from airflow_sm_pipelines.engine.cache_miss import LOG_GROUP, explain_changes
@@ -19,13 +21,26 @@ from airflow_sm_pipelines.engine.store.documents import to_ms
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_sm_pipelines.definition import JsonValue
+    from airflow_sm_pipelines.definition import JsonObject, JsonValue
     from airflow_sm_pipelines.engine.job_host import JobEnd
 
 
 _MAX_ENTITY_NAME = 120
 _ENTITY_NAME = re.compile(rf"(?=.{{1,{_MAX_ENTITY_NAME}}}$)[a-zA-Z0-9](-*[a-zA-Z0-9])*")
 """Names of experiments and trials (API model)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedJob:
+    """A job that is about to run.
+
+    :param request: its Create* request.
+    :param cache_fields: the members of the step that decide about caching, as its definition has them: without the
+        role that the execution lends.
+    """
+
+    request: dict[str, Any] = field(default_factory=dict)
+    cache_fields: JsonObject = field(default_factory=dict)
 
 
 class JobExecutor:
@@ -36,10 +51,10 @@ class JobExecutor:
     def __init__(self, kind: JobKind) -> None:
         self._kind = kind
 
-    def prepare(self, task: StepTask) -> dict[str, Any]:
+    def prepare(self, task: StepTask) -> PreparedJob:
         """The Create* request of the job, resolved and checked; empty if the job was made before a restart."""
         if task.has_resource:
-            return {}
+            return PreparedJob()
         scope = task.new_scope({self._kind.name_key: task.new_name})
         resolved = resolve(task.step.arguments, scope)
         if not isinstance(resolved, dict):
@@ -53,23 +68,23 @@ class JobExecutor:
         )
         if fault:
             raise StepError(f"ClientError: {fault}")
-        return request
+        return PreparedJob(request, select_cache_fields(task.step.type, resolved, {}))
 
-    def run(self, task: StepTask, prepared: dict[str, Any]) -> StepOutcome:
+    def run(self, task: StepTask, prepared: PreparedJob) -> StepOutcome:
         """Run the job to its end."""
         if task.stop.is_set() and not task.has_resource:
             return StepOutcome(status=StepStatus.STOPPED)
         if not task.has_resource:
-            cache_key = make_cache_key(self._kind, prepared) if may_use_cache(task) else None
+            cache_key = make_cache_key(task.step.type, prepared.cache_fields) if may_use_cache(task) else None
             cached = find_cached(task, cache_key)
             if cached is not None:
                 return cached
             if cache_key is not None:
-                _explain_miss(task, self._kind, prepared, cache_key)
+                _explain_miss(task, prepared.request, cache_key)
             try:
                 with task.store.transaction():
-                    _ensure_trial(task, prepared.get("ExperimentConfig") or {})
-                    record = task.jobs.create(self._kind, task.new_name, prepared)
+                    _ensure_trial(task, prepared.request.get("ExperimentConfig") or {})
+                    record = task.jobs.create(self._kind, task.new_name, prepared.request)
                     task.mark_executing(
                         metadata={self._kind.metadata_key: {"Arn": record.arn}},
                         resource=(record.kind, record.name),
@@ -100,7 +115,7 @@ def _ensure_trial(task: StepTask, config: Mapping[str, Any]) -> None:
         ensure_trial(task.store, task.arns, str(names[0]), str(names[1]), now=task.services.clock())
 
 
-def _explain_miss(task: StepTask, kind: JobKind, request: dict[str, Any], cache_key: str) -> None:
+def _explain_miss(task: StepTask, request: dict[str, Any], cache_key: str) -> None:
     """Say in the execution's log why no cached result was taken."""
     last = task.store.steps.find_last_cacheable(task.pipeline, task.step.name)
     if last is None:
@@ -109,7 +124,7 @@ def _explain_miss(task: StepTask, kind: JobKind, request: dict[str, Any], cache_
         record, key, source = last
         resource = task.store.resources.find(record.resource_kind or "", record.resource_name or "")
         old = resource.document.get("$request", {}) if resource is not None else {}
-        lines = explain_changes(kind, old, request, source=source)
+        lines = explain_changes(task.step.type, old, request, source=source)
         if key == cache_key:
             expires = task.step.cache_config.expire_after if task.step.cache_config else None
             lines = [f"Cache miss: the result in {source} is older than ExpireAfter {expires}."]
@@ -133,12 +148,11 @@ def find_cached(task: StepTask, cache_key: str | None) -> StepOutcome | None:
     if found is None:
         return None
     record, source = found
-    if record.resource_kind is None or record.resource_name is None:
-        return None
+    has_resource = record.resource_kind is not None and record.resource_name is not None
     return StepOutcome(
         metadata=record.metadata,
         properties=record.properties,
-        resource=(record.resource_kind, record.resource_name),
+        resource=(str(record.resource_kind), str(record.resource_name)) if has_resource else None,
         cache_source=source,
     )
 

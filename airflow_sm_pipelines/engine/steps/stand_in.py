@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import zipfile
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.definition.cache_identity import CACHE_FIELDS, select_cache_fields
 from airflow_sm_pipelines.definition.status import StepStatus
+from airflow_sm_pipelines.engine.cache_key import make_cache_key
 from airflow_sm_pipelines.engine.errors import StepError
 from airflow_sm_pipelines.engine.job_host import Interrupted
 from airflow_sm_pipelines.engine.resolver import resolve
+from airflow_sm_pipelines.engine.steps.job import find_cached, may_use_cache
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 
 if TYPE_CHECKING:
@@ -52,10 +56,30 @@ class StandInExecutor:
         }
 
     def run(self, task: StepTask, prepared: JsonObject) -> StepOutcome:
-        """Call the function and wait for its answer."""
+        """Call the function and wait for its answer, or take a cached one."""
         if task.stop.is_set():
             return StepOutcome(status=StepStatus.STOPPED)
-        task.mark_executing()
+        cache_key = self._cache_key(task, prepared)
+        cached = find_cached(task, cache_key)
+        if cached is not None:
+            return cached
+        task.mark_executing(cache_key=cache_key)
+        return self._call(task, prepared)
+
+    def _cache_key(self, task: StepTask, prepared: JsonObject) -> str | None:
+        """The key of the step's result, which the function's file is part of; None if the step is not cached."""
+        arguments, attributes = prepared["arguments"], prepared["attributes"]
+        if task.step.type not in CACHE_FIELDS or not may_use_cache(task):
+            return None
+        if not isinstance(arguments, dict) or not isinstance(attributes, dict):
+            return None
+        fields = select_cache_fields(task.step.type, arguments, attributes)
+        digest = hashlib.sha256(self._stand_in.file.read_bytes()).hexdigest()
+        return make_cache_key(task.step.type, fields, [self._stand_in.function, digest])
+
+    def _call(self, task: StepTask, prepared: JsonObject) -> StepOutcome:
+        if task.stop.is_set():
+            return StepOutcome(status=StepStatus.STOPPED)
         called = f"The stand-in {self._stand_in.file.name}:{self._stand_in.function}"
         spec, context = self._spec(), self._context(task)
         event: JsonObject = {"file": str(self._stand_in.file), "function": self._stand_in.function, "step": prepared}
