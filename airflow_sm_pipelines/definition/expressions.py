@@ -252,6 +252,11 @@ def is_candidate(value: JsonObject) -> bool:
     return len(value) == 1 and (next(iter(value)) == "Get" or next(iter(value)).startswith("Std:"))
 
 
+def is_expression(value: JsonValue) -> bool:
+    """Whether a value of a valid definition is worked out when the step runs."""
+    return isinstance(value, dict) and len(value) == 1 and next(iter(value)) in ("Get", *FUNCTIONS)
+
+
 def iter_candidates(value: JsonValue) -> Iterator[tuple[JsonPath, JsonObject]]:
     """Every object that is or wants to be an expression, with its path: what :func:`parse_expression` may refuse."""
     stack: list[tuple[JsonPath, JsonValue]] = [((), value)]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, cast
 from airflow_sm_pipelines.definition import Parameter
 from airflow_sm_pipelines.migrate.names import Names
 from airflow_sm_pipelines.migrate.references import replace_expressions
-from airflow_sm_pipelines.migrate.shapes import find_parameter_type
 from airflow_sm_pipelines.migrate.workflow import ChoiceNode, LoopNode, StepNode, iter_nodes
+from airflow_sm_pipelines.service_model import find_parameter_type
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

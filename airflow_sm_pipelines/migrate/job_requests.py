@@ -1,6 +1,6 @@
 """Requests of SageMaker jobs as other tools have them, made into the arguments of pipeline steps.
 
-What a member is, and whether a request may hold it, is read from botocore's model: a Describe answer is cleaned by the
+What a member is, and whether a request may hold it, is read from the API's model: a Describe answer is cleaned by the
 difference of the two shapes. Which step a job becomes is the one table here.
 """
 
@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.definition.expressions import is_expression
 from airflow_sm_pipelines.definition.json_value import JsonObject, JsonPath, JsonValue, copy_json, format_path
 from airflow_sm_pipelines.migrate.report import Reason
-from airflow_sm_pipelines.policy.shapes import is_expression, load_service_model
+from airflow_sm_pipelines.service_model import load_service_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from airflow_sm_pipelines.service_model import Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ class CleanRequest:
 
     :param arguments: of the step.
     :param job_name: as it was; empty where there was none.
-    :param unknown: paths of members that botocore's model does not know, and that are therefore not in ``arguments``.
+    :param unknown: paths of members that the API's model does not know, and that are therefore not in ``arguments``.
     :param notes: what was left out or written otherwise, and why.
     """
 
@@ -106,8 +109,8 @@ def clean_request(request: JsonObject, kind: JobKind, *, is_described: bool) -> 
     """
     reader = _Reader(is_described=is_described)
     model = load_service_model()
-    create = model.operation_model(f"Create{kind.noun}").input_shape
-    describe = model.operation_model(f"Describe{kind.noun}").output_shape
+    create = model.get_request_shape(f"Create{kind.noun}")
+    describe = model.get_operation(f"Describe{kind.noun}").output_shape
     arguments = reader.read_structure(request, create, describe, ())
     name = arguments.pop(kind.name_member, None)
     if is_described:
@@ -125,7 +128,7 @@ class _Reader:
         if Reason(code, text) not in self.notes:
             self.notes.append(Reason(code, text))
 
-    def read_structure(self, value: JsonObject, shape: Any, answer: Any, path: JsonPath) -> JsonObject:
+    def read_structure(self, value: JsonObject, shape: Shape, answer: Shape | None, path: JsonPath) -> JsonObject:
         """The members that the request may hold.
 
         :param answer: the shape of the answer at the same place, to tell outputs from what nobody knows.
@@ -150,7 +153,7 @@ class _Reader:
                 kept[key] = read
         return kept
 
-    def _read(self, value: JsonValue, shape: Any, answer: Any, path: JsonPath) -> JsonValue:
+    def _read(self, value: JsonValue, shape: Shape, answer: Shape | None, path: JsonPath) -> JsonValue:
         if is_expression(value):
             return copy_json(value)
         kind = shape.type_name

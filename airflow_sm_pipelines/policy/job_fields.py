@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from airflow_sm_pipelines.definition import MISSING, Missing
-from airflow_sm_pipelines.policy.shapes import is_expression
+from airflow_sm_pipelines.definition.expressions import is_expression
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition.pipeline import SCHEMA_VERSION
 from airflow_sm_pipelines.definition.problems import suggest
+from airflow_sm_pipelines.policy.fault_messages import describe_fault
 from airflow_sm_pipelines.policy.findings import Finding, Severity, find
 from airflow_sm_pipelines.policy.places import iter_step_places
-from airflow_sm_pipelines.policy.shapes import compare_text, load_service_model
+from airflow_sm_pipelines.service_model import load_service_model, read_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,8 +23,9 @@ MAX_PARAMETERS = 200
 MAX_INLINE_CHARACTERS = 1_048_576
 """How long a definition may be in CreatePipeline's own request; source: the API's ``PipelineDefinition`` shape."""
 
-MAX_DEFAULT_LENGTH = 4096
-"""How long the default of a String parameter may be; source: the published JSON schema."""
+_PARAMETER_VALUE = "String1024"
+"""The API's shape of a parameter's value. An execution shows each of its values, so a default must fit it too. The
+published JSON schema allows 4096 characters, but no call could give such a value and no answer could show it."""
 
 RULE = "service-limits"
 
@@ -34,15 +36,10 @@ def check_limits(definition: PipelineDefinition) -> Iterator[Finding]:
     for index, parameter in enumerate(definition.parameters):
         place: JsonPath = ("Parameters", index)
         yield from _check_text(parameter.name, "PipelineParameterName", (*place, "Name"), "the parameter's name")
-        if isinstance(parameter.default, str) and len(parameter.default) > MAX_DEFAULT_LENGTH:
-            yield find(
-                RULE,
-                Severity.WARNING,
-                (*place, "DefaultValue"),
-                f"the default of {parameter.name!r} has {len(parameter.default)} characters; "
-                f"SageMaker's schema allows {MAX_DEFAULT_LENGTH}.",
-                "Put it in a file on S3 and give its URI.",
-            )
+        if isinstance(parameter.default, str):
+            what = f"the default of {parameter.name!r}"
+            fix = "Put it in a file on S3 and give its URI."
+            yield from _check_text(parameter.default, _PARAMETER_VALUE, (*place, "DefaultValue"), what, fix)
     for place, step in iter_step_places(definition):
         yield from _check_text(step.name, "StepName", (*place, "Name"), "the step's name")
         for key, text, shape in (
@@ -92,6 +89,7 @@ def _check_document(definition: PipelineDefinition) -> Iterator[Finding]:
         )
 
 
-def _check_text(text: str, shape_name: str, place: JsonPath, what: str) -> Iterator[Finding]:
-    for mismatch in compare_text(text, load_service_model().shape_for(shape_name), place):
-        yield find(RULE, mismatch.severity, place, f"{what}: {mismatch.message}", mismatch.fix)
+def _check_text(text: str, shape_name: str, place: JsonPath, what: str, fix: str = "") -> Iterator[Finding]:
+    for fault in read_value(text, load_service_model().get_shape(shape_name)).faults:
+        _, message, own_fix = describe_fault(fault)
+        yield find(RULE, Severity.ERROR, place, f"{what}: {message}", own_fix or fix)

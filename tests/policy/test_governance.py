@@ -21,7 +21,7 @@ from airflow_sm_pipelines.policy import (
     with_team_defaults,
 )
 from airflow_sm_pipelines.policy.job_fields import EACH, JOB_FIELDS, JobFields
-from airflow_sm_pipelines.policy.shapes import load_service_model
+from airflow_sm_pipelines.service_model import load_service_model
 
 DATA = Path(__file__).parent.parent / "data" / "definitions"
 
@@ -71,7 +71,7 @@ def test_every_field_is_a_member_of_the_call_as_the_service_models_it(kind: str)
         pytest.skip(f"this botocore is older than {OPERATIONS[kind]}")
     for name in JobFields.__dataclass_fields__:
         for field in getattr(JOB_FIELDS[kind], name):
-            shape = model.operation_model(OPERATIONS[kind]).input_shape
+            shape = model.get_request_shape(OPERATIONS[kind])
             for key in field.path:
                 if key == EACH:
                     assert shape.type_name == "list", str(field)

@@ -42,13 +42,13 @@ def test_what_the_sdks_write_passes(name: str) -> None:
     ("keys", "value", "finding"),
     [
         (("RoleArn",), "me", "error ...RoleArn: step 'Train': too short: 2 characters, at least 20 needed."),
-        (("RoleArn",), 5, "warning ...RoleArn: step 'Train': expected a string, found the number 5."),
+        (("RoleArn",), 5, "error ...RoleArn: step 'Train': expected a string, found the number 5."),
         (
             ("AlgorithmSpecification", "TrainingInputMode"),
             "Fiel",
             (
-                "error ...AlgorithmSpecification.TrainingInputMode: step 'Train': 'Fiel' is not a TrainingInputMode "
-                "that this botocore knows. Allowed are 'Pipe', 'File', 'FastFile'."
+                "error ...AlgorithmSpecification.TrainingInputMode: step 'Train': 'Fiel' is not a TrainingInputMode. "
+                "Allowed are 'Pipe', 'File', 'FastFile'."
             ),
         ),
         (
@@ -56,13 +56,13 @@ def test_what_the_sdks_write_passes(name: str) -> None:
             "ml.m99.huge",
             (
                 "warning ...ResourceConfig.InstanceType: step 'Train': 'ml.m99.huge' is not a TrainingInstanceType "
-                "that this botocore knows."
+                "that is known here."
             ),
         ),
         (
             ("ResourceConfig", "InstanceCount"),
             "1",
-            "warning ...ResourceConfig.InstanceCount: step 'Train': expected a whole number, found the string '1'.",
+            "error ...ResourceConfig.InstanceCount: step 'Train': expected a whole number, found the string '1'.",
         ),
         (
             ("ResourceConfig", "VolumeSizeInGB"),
@@ -82,7 +82,7 @@ def test_what_the_sdks_write_passes(name: str) -> None:
         (
             ("HyperParameters", "num_round"),
             50,
-            "warning ...HyperParameters.num_round: step 'Train': expected a string, found the number 50.",
+            "error ...HyperParameters.num_round: step 'Train': expected a string, found the number 50.",
         ),
         (
             ("ResourceConfig", "InstanceCount"),
@@ -92,7 +92,7 @@ def test_what_the_sdks_write_passes(name: str) -> None:
         (
             ("EnableNetworkIsolation",),
             "true",
-            "warning ...EnableNetworkIsolation: step 'Train': expected true or false, found the string 'true'.",
+            "error ...EnableNetworkIsolation: step 'Train': expected true or false, found the string 'true'.",
         ),
         (
             ("EnableNetworkIsolation",),
@@ -103,8 +103,8 @@ def test_what_the_sdks_write_passes(name: str) -> None:
             ("StopingCondition",),
             {},
             (
-                "warning ...StopingCondition: step 'Train': CreateTrainingJobRequest has no member 'StopingCondition' "
-                "that this botocore knows. Did you mean 'StoppingCondition'?"
+                "error ...StopingCondition: step 'Train': CreateTrainingJobRequest has no member 'StopingCondition' "
+                "that is known here. Did you mean 'StoppingCondition'?"
             ),
         ),
     ],
@@ -185,7 +185,7 @@ def test_names_and_lengths_are_held_against_the_service() -> None:
     found = [finding for finding in findings_of(document) if "Arguments" not in finding]
     assert found == [
         "error Parameters[0].Name: the parameter's name: 'a b' does not match '[A-Za-z0-9\\\\-_]*'.",
-        "warning Parameters[1].DefaultValue: the default of 'x' has 5000 characters; SageMaker's schema allows 4096.",
+        "error Parameters[1].DefaultValue: the default of 'x': too long: 5000 characters, at most 1024 allowed.",
         "error Steps[0].Name: the step's name: too long: 65 characters, at most 64 allowed.",
         (
             f"error Steps[0].Description: the Description of step '{'n' * 65}': "
