@@ -27,6 +27,12 @@ _PARAMETER_VALUE = "String1024"
 """The API's shape of a parameter's value. An execution shows each of its values, so a default must fit it too. The
 published JSON schema allows 4096 characters, but no call could give such a value and no answer could show it."""
 
+MAX_STEP_NAME = 64
+"""How long a step's name may be; source: the API's ``StepName`` shape."""
+
+MAX_ITERATED_NAME = MAX_STEP_NAME - len("-999")
+"""How long the name of a step in a ForEach body may be, so that each of its iterations has a name of a step."""
+
 RULE = "service-limits"
 
 
@@ -42,6 +48,15 @@ def check_limits(definition: PipelineDefinition) -> Iterator[Finding]:
             yield from _check_text(parameter.default, _PARAMETER_VALUE, (*place, "DefaultValue"), what, fix)
     for place, step in iter_step_places(definition):
         yield from _check_text(step.name, "StepName", (*place, "Name"), "the step's name")
+        if "ForEachBody" in place and MAX_ITERATED_NAME < len(step.name) <= MAX_STEP_NAME:
+            yield find(
+                RULE,
+                Severity.ERROR,
+                (*place, "Name"),
+                f"the name of step {step.name!r} has {len(step.name)} characters; in a ForEach body it may have "
+                f"{MAX_ITERATED_NAME}, since its iterations are called '<name>-<index>'.",
+                "Shorten it.",
+            )
         for key, text, shape in (
             ("DisplayName", step.display_name, "StepDisplayName"),
             ("Description", step.description, "StepDescription"),

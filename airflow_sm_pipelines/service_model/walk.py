@@ -88,7 +88,7 @@ class Fault:
     """One way in which a value does not fit.
 
     :param path: where it is; for a missing or unknown member with the member's name.
-    :param shape: what was expected there; for a missing or unknown member the shape of the structure.
+    :param shape: what was expected there; for a missing or unknown member the structure's, for a null entry the list's.
     :param value: what was found there; for a missing or unknown member the structure.
     :param is_key: whether it is the key of a map, which ends the path, and not the value under it.
     """
@@ -216,7 +216,7 @@ class _Walk:
         items = []
         for index, item in enumerate(value):
             if item is None:
-                self.faults.append(Fault(FaultKind.NULL_ENTRY, (*self._path, index), shape.member, None))
+                self.faults.append(Fault(FaultKind.NULL_ENTRY, (*self._path, index), shape, None))
             else:
                 items.append(self._read_inner(index, shape.member, item))
         return items
