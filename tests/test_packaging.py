@@ -39,6 +39,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(distributions: Path) -> No
     }
     assert "airflow_sm_pipelines/compiler/worker.py" in names
     assert "airflow_sm_pipelines/py.typed" in names
+    assert "airflow_sm_pipelines/service_model/sagemaker.json.gz" in names
 
 
 def test_the_sdist_holds_what_the_tests_need(distributions: Path) -> None:

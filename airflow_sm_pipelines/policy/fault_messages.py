@@ -1,4 +1,4 @@
-"""What is wrong with a value of the API, in words for the author of a definition. The endpoint has the service's words."""
+"""Words for a value that does not fit the API, for a definition's author. The endpoint uses the service's words."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _describe(fault: Fault) -> tuple[str, str]:
         FaultKind.NOT_ONE_MEMBER: f"exactly one of {list_names(shape.members)} must be given.",
         FaultKind.OUTSIDE_TYPE: f"{_quote(fault.value)} has too many digits for {shape.name}.",
         FaultKind.NOT_FINITE: "expected a number, found one that is not finite.",
-        FaultKind.HALF_CHARACTER: "the text holds half of a surrogate pair (\\ud800 to \\udfff), which is no character.",
+        FaultKind.HALF_CHARACTER: "the text holds half of a surrogate pair (\\ud800 to \\udfff).",
         FaultKind.TOO_DEEP: "the value is nested too deeply.",
     }
     return texts.get(kind) or f"expected {_TYPES[shape.type_name]}, found {describe_kind(fault.value)}.", ""
@@ -72,7 +72,10 @@ def _describe_value(fault: Fault) -> tuple[str, str]:
     near = suggest(fault.value, shape.enum).strip()
     if fault.kind is FaultKind.UNLISTED_VALUE:
         return f"{_quote(fault.value)} is not a {shape.name} that is known here.", near or _UPDATE
-    return f"{_quote(fault.value)} is not a {shape.name}. Allowed are {list_names(shape.enum, limit=_MAX_LISTED)}.", near
+    return (
+        f"{_quote(fault.value)} is not a {shape.name}. Allowed are {list_names(shape.enum, limit=_MAX_LISTED)}.",
+        near,
+    )
 
 
 def _describe_size(fault: Fault) -> str:

@@ -1,7 +1,7 @@
 """Where the call of each step type keeps what a team's policy speaks of: networks, keys, roles, instances, tags.
 
 One table, so that checking and filling in mean the same places. Source: the Create* shapes of the SageMaker API; a test
-holds every path against botocore's model.
+holds every path against the API's model.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The SageMaker API as data: its operations and the shapes of their requests and answers.
 
-One model judges for every part of this package: the newer of the installed botocore's and the one that is carried here
-(``sagemaker.json.gz``, made by ``scripts/make_service_model.py``). So an old boto3 refuses nothing that AWS takes. Newer
-is the model of the higher botocore version. How a value is held against a shape is in :mod:`walk`.
+One model judges for every part of this package: the installed botocore's, or the one that is carried here
+(``sagemaker.json.gz``, made by ``scripts/make_service_model.py``), whichever comes from the higher botocore version. So
+an old boto3 refuses nothing that AWS takes. How a value is held against a shape is in :mod:`walk`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ TypeName: TypeAlias = Literal[
 
 MAX_CLOSED_LIST = 20
 """An enumeration with more values than this is a list that grows."""
+
+_PLAIN_VALUE = re.compile(r"[A-Za-z0-9._-]{1,128}")
+"""What a value of an enumeration looks like; AWS adds no other."""
 
 
 @dataclass(slots=True, eq=False)
@@ -73,6 +76,10 @@ class Shape:
         Those are the lists of instance types, and every list that is longer than any fixed choice.
         """
         return self.name.endswith("InstanceType") or len(self.enum) > MAX_CLOSED_LIST
+
+    def may_gain(self, text: str) -> bool:
+        """Whether a value that the enumeration does not have may be one that AWS has added since."""
+        return self.is_open_list and _PLAIN_VALUE.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)

