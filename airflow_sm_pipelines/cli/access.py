@@ -28,7 +28,7 @@ def run_iam(arguments: argparse.Namespace) -> int:
 
 def _make(arguments: argparse.Namespace) -> JsonObject:
     from airflow_sm_pipelines.policy import iam_guards
-    from airflow_sm_pipelines.policy.iam_execution_role import make_execution_role_policy
+    from airflow_sm_pipelines.policy.iam_policies import make_execution_role_policy
 
     if arguments.role == "require-vpc":
         return iam_guards.make_vpc_guard()

@@ -7,9 +7,9 @@ through botocore, the shapes of its calls.
 from __future__ import annotations
 
 from airflow_sm_pipelines.policy.check import DEFAULT_RULES, Rule, check_definition
-from airflow_sm_pipelines.policy.defaults import with_team_defaults
+from airflow_sm_pipelines.policy.team_defaults import with_team_defaults
 from airflow_sm_pipelines.policy.findings import Finding, Severity, render_findings
-from airflow_sm_pipelines.policy.governance import check_pipeline_role, make_team_rule
+from airflow_sm_pipelines.policy.team_rules import check_pipeline_role, make_team_rule
 from airflow_sm_pipelines.policy.team_policy import TeamPolicy, load_policy, parse_policy
 
 __all__ = [

@@ -13,7 +13,7 @@ from airflow_sm_pipelines.definition import PipelineDefinition
 from airflow_sm_pipelines.policy.arguments import check_arguments
 from airflow_sm_pipelines.policy.findings import Finding
 from airflow_sm_pipelines.policy.limits import check_limits
-from airflow_sm_pipelines.policy.steps import check_step_settings
+from airflow_sm_pipelines.policy.step_settings import check_step_settings
 
 Rule: TypeAlias = Callable[[PipelineDefinition], Iterable[Finding]]
 """Gives what it finds in a definition that parsed."""

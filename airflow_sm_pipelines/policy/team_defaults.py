@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from airflow_sm_pipelines.definition import Missing, parse_definition
 from airflow_sm_pipelines.policy.job_fields import JOB_FIELDS, iter_field
-from airflow_sm_pipelines.policy.local_storage import has_local_storage
+from airflow_sm_pipelines.policy.instance_storage import has_local_storage
 from airflow_sm_pipelines.policy.places import iter_step_places
 
 if TYPE_CHECKING:

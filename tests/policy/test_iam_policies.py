@@ -15,7 +15,7 @@ from botocore.session import Session
 
 from airflow_sm_pipelines.definition import parse_definition
 from airflow_sm_pipelines.policy import parse_policy, with_team_defaults
-from airflow_sm_pipelines.policy.iam_execution_role import make_execution_role_policy
+from airflow_sm_pipelines.policy.iam_policies import make_execution_role_policy
 from airflow_sm_pipelines.policy.iam_guards import (
     Account,
     make_airflow_role_policy,

@@ -17,7 +17,7 @@ from airflow_sm_pipelines.policy.iam_guards import Account, make_document, make_
 from airflow_sm_pipelines.policy.job_fields import JOB_FIELDS, iter_field
 from airflow_sm_pipelines.policy.places import iter_step_places
 from airflow_sm_pipelines.policy.possible_values import find_possible_values
-from airflow_sm_pipelines.policy.s3_places import find_bucket
+from airflow_sm_pipelines.policy.buckets import find_bucket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
