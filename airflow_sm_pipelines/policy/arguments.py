@@ -1,7 +1,7 @@
-"""The arguments of steps against the API calls that the steps make.
+"""The rule on steps' arguments: they must fit the API calls that the steps make.
 
-SageMaker checks the literals of a definition against the model of the job's API when a pipeline is made, so a wrong
-enum or a missing member fails there; other mistakes fail when the step starts. Here all of them are found at once.
+SageMaker checks some literals when a pipeline is created; other mistakes fail when the step starts. This rule finds all
+of them at once.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ RULE = "step-arguments"
 
 
 def check_arguments(definition: PipelineDefinition) -> Iterator[Finding]:
-    """Every argument that does not fit the call its step makes. Steps whose call the API's model does not know pass."""
+    """Find every argument that does not fit the call of its step. A step whose call the model does not know passes."""
     for path, step in iter_step_places(definition):
         place = (*path, "Arguments")
         if step.type == "Lineage":
@@ -40,7 +40,7 @@ def check_arguments(definition: PipelineDefinition) -> Iterator[Finding]:
 def _check(
     step_name: str, call: StepCall, request: JsonObject, place: JsonPath, *, is_certain: bool = True
 ) -> Iterator[Finding]:
-    """What is wrong with a request.
+    """Find what is wrong with a request.
 
     :param is_certain: whether the step's arguments are known to be the call's request.
     """

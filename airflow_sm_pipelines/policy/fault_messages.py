@@ -32,7 +32,10 @@ _UPDATE = "Check the spelling, or update boto3."
 
 
 def describe_fault(fault: Fault) -> tuple[JsonPath, str, str]:
-    """Where to show a fault, what it is, and how to mend it; the last is empty where the message says it all."""
+    """Word a fault.
+
+    :return: where to show it, what is wrong, and what to do; the last is empty where the message says it all.
+    """
     if fault.kind is FaultKind.MISSING_MEMBER:
         return fault.path[:-1], _describe_missing(fault), ""
     message, fix = _describe(fault)

@@ -1,4 +1,4 @@
-"""The limits of the service on a definition as a whole: sizes, names and lengths. Source: the shapes of its API."""
+"""The rule on the service's limits: sizes, names and lengths. Source: the shapes of the API."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ RULE = "service-limits"
 
 
 def check_limits(definition: PipelineDefinition) -> Iterator[Finding]:
-    """Every name, length and count that is beyond what the service takes."""
+    """Find every name, length and count that is beyond what the service takes."""
     yield from _check_document(definition)
     for index, parameter in enumerate(definition.parameters):
         place: JsonPath = ("Parameters", index)
