@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Literal
 
 from airflow_sm_pipelines.definition import MISSING, Missing
 from airflow_sm_pipelines.definition.expressions import is_expression
+from airflow_sm_pipelines.service_model import EACH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from airflow_sm_pipelines.definition import JsonObject, JsonPath, JsonValue
-
-EACH = "*"
-"""Stands in a path for every entry of an array."""
 
 
 @dataclass(frozen=True, slots=True)
