@@ -21,10 +21,10 @@ export SM_PIPELINES_CACHE_DIR := $(CURDIR)/.local/cache
 SDK ?= v2
 RMSE ?=
 
-.PHONY: help setup demo test oldest lint format bench dist lock clean
+.PHONY: help setup demo test differential oldest lint format bench dist lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Make .venv with everything pinned in requirements/dev.txt
 
@@ -38,6 +38,9 @@ demo: $(STAMP) ## Train a real model through Airflow and SageMaker Pipelines, on
 
 test: lint ## Check the code, then run the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+
+differential: $(STAMP) ## Hold all judges of arguments to one verdict, on 20,000 generated ones
+	SM_PIPELINES_DIFFERENTIAL_ROUNDS=20000 $(BIN)/python -m pytest -s tests/service_model/test_differential.py $(PYTEST_ARGS)
 
 # The oldest pair that pyproject.toml allows, with what else there was then: Airflow does not bound its dependencies.
 OLDEST := .local/oldest
@@ -70,6 +73,7 @@ dist: $(STAMP) ## Build the wheel and the sdist into dist/
 lock: $(STAMP) ## Pin requirements/dev.txt anew (hashes, no index addresses)
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.10 --all-extras --group dev --upgrade \
 		--generate-hashes --no-header --no-annotate --no-emit-index-url --output-file requirements/dev.txt
+	@echo "After make setup, renew the carried API model: $(BIN)/python scripts/make_service_model.py"
 
 clean: ## Remove what these targets made
 	rm -rf $(VENV) .local dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

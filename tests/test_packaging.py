@@ -42,6 +42,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(distributions: Path) -> No
     templates = Path(__file__).parent.parent / "airflow_sm_pipelines" / "server" / "console" / "templates"
     packed = {name.rpartition("/")[2] for name in names if name.startswith("airflow_sm_pipelines/server/console/templ")}
     assert packed == {file.name for file in templates.iterdir()}
+    assert "airflow_sm_pipelines/service_model/sagemaker.json.gz" in names
 
 
 def test_the_sdist_holds_what_the_tests_need(distributions: Path) -> None:

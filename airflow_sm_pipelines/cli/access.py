@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import argparse
 
     from airflow_sm_pipelines.definition import JsonObject
-    from airflow_sm_pipelines.policy.iam_guards import Account
+    from airflow_sm_pipelines.policy.iam_policies import Account
 
 _ROLE = re.compile(r"arn:(?P<partition>aws[a-z-]*):iam::(?P<account>\d{12}):role/.+")
 
@@ -27,18 +27,17 @@ def run_iam(arguments: argparse.Namespace) -> int:
 
 
 def _make(arguments: argparse.Namespace) -> JsonObject:
-    from airflow_sm_pipelines.policy import iam_guards
-    from airflow_sm_pipelines.policy.iam_execution_role import make_execution_role_policy
+    from airflow_sm_pipelines.policy import iam_policies
 
     if arguments.role == "require-vpc":
-        return iam_guards.make_vpc_guard()
+        return iam_policies.make_vpc_guard()
     if arguments.role == "require-isolation":
-        return iam_guards.make_isolation_guard()
+        return iam_policies.make_isolation_guard()
     account = _find_account(arguments)
     if arguments.role == "airflow":
         if not arguments.pipeline_name:
             raise UnreadableSourceError("The Airflow role is for one pipeline: name it with --pipeline-name.")
-        return iam_guards.make_airflow_role_policy(
+        return iam_policies.make_airflow_role_policy(
             account,
             pipeline_name=arguments.pipeline_name,
             execution_role_arn=arguments.role_arn,
@@ -47,7 +46,7 @@ def _make(arguments: argparse.Namespace) -> JsonObject:
     if arguments.source is None:
         raise UnreadableSourceError("The execution role's policy is read from a definition: name it after 'execution'.")
     source = read_source(arguments.source, arguments)
-    made = make_execution_role_policy(
+    made = iam_policies.make_execution_role_policy(
         parse_definition(source.text, name=source.name), account, role_arn=arguments.role_arn
     )
     for sentence in made.unknown:
@@ -57,7 +56,7 @@ def _make(arguments: argparse.Namespace) -> JsonObject:
 
 def _find_account(arguments: argparse.Namespace) -> Account:
     """The account and partition of the role's ARN, and the region; AWS is not asked."""
-    from airflow_sm_pipelines.policy.iam_guards import Account
+    from airflow_sm_pipelines.policy.iam_policies import Account
 
     match = _ROLE.fullmatch(arguments.role_arn or "")
     if match is None:

@@ -256,6 +256,11 @@ def is_candidate(value: JsonObject) -> bool:
     return len(value) == 1 and (next(iter(value)) == "Get" or next(iter(value)).startswith("Std:"))
 
 
+def is_expression(value: JsonValue) -> bool:
+    """Whether a value of a valid definition is worked out when the step runs."""
+    return isinstance(value, dict) and len(value) == 1 and next(iter(value)) in ("Get", *FUNCTIONS)
+
+
 def iter_candidates(value: JsonValue) -> Iterator[tuple[JsonPath, JsonObject]]:
     """Find every object that has the form of an expression, with its path; :func:`parse_expression` may refuse it."""
     stack: list[tuple[JsonPath, JsonValue]] = [((), value)]

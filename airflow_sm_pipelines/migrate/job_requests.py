@@ -1,6 +1,6 @@
 """Turns the requests of SageMaker jobs, as other tools hold them, into the arguments of pipeline steps.
 
-botocore's model says which members a request may have: what a Describe answer has beyond them is left out. The table
+The API's model says which members a request may have: what a Describe answer has beyond them is left out. The table
 of step types is here, too. Every reader of a source that has jobs' requests may use this.
 """
 
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.definition.expressions import iter_candidates
+from airflow_sm_pipelines.definition.expressions import is_expression, iter_candidates
 from airflow_sm_pipelines.definition.json_value import (
     JsonObject,
     JsonPath,
@@ -20,10 +20,12 @@ from airflow_sm_pipelines.definition.json_value import (
     format_path,
 )
 from airflow_sm_pipelines.migrate.report import Reason
-from airflow_sm_pipelines.policy.shapes import is_expression, load_service_model
+from airflow_sm_pipelines.service_model import load_service_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from airflow_sm_pipelines.service_model import Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ class CleanRequest:
 
     :param arguments: the arguments of the step.
     :param job_name: the name that the job had; empty if it had none.
-    :param unknown: the paths of members that are not in ``arguments``, because botocore's model does not know them or a
+    :param unknown: the paths of members that are not in ``arguments``, because the API's model does not know them or a
         definition cannot hold them.
     :param notes: what was left out or changed, and why.
     """
@@ -119,8 +121,8 @@ def clean_request(request: JsonObject, kind: RequestKind, *, is_described: bool)
     """
     reader = _Reader(is_described=is_described)
     model = load_service_model()
-    create = model.operation_model(f"Create{kind.noun}").input_shape
-    describe = model.operation_model(f"Describe{kind.noun}").output_shape
+    create = model.get_request_shape(f"Create{kind.noun}")
+    describe = model.get_operation(f"Describe{kind.noun}").output_shape
     arguments = reader.read_structure(request, create, describe, ())
     name = arguments.pop(kind.name_member, None)
     if is_described:
@@ -138,7 +140,7 @@ class _Reader:
         if Reason(code, text) not in self.notes:
             self.notes.append(Reason(code, text))
 
-    def read_structure(self, value: JsonObject, shape: Any, answer: Any, path: JsonPath) -> JsonObject:
+    def read_structure(self, value: JsonObject, shape: Shape, answer: Shape | None, path: JsonPath) -> JsonObject:
         """The members that the request may hold.
 
         :param answer: the shape of the answer at the same place; it tells output members from unknown ones.
@@ -171,7 +173,7 @@ class _Reader:
     def _holds_expression(value: JsonValue) -> bool:
         return next(iter_candidates(value), None) is not None
 
-    def _read(self, value: JsonValue, shape: Any, answer: Any, path: JsonPath) -> JsonValue:
+    def _read(self, value: JsonValue, shape: Shape, answer: Shape | None, path: JsonPath) -> JsonValue:
         if is_expression(value):
             return copy_json(value)
         kind = shape.type_name

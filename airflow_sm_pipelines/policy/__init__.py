@@ -1,16 +1,16 @@
-"""Rules over a pipeline definition: what SageMaker would refuse, and what its author may not have meant.
+"""Rules over a pipeline definition: what SageMaker refuses, what a team forbids, what the author may not have meant.
 
-The definition is valid in itself before it comes here; these rules know the limits of the service and,
-through botocore, the shapes of its calls.
+A definition that comes here has parsed, so it is valid in itself. These rules know the limits of the service and the
+shapes of its calls (``service_model``), and a team's own policy. The IAM policies that a pipeline needs are here too.
 """
 
 from __future__ import annotations
 
 from airflow_sm_pipelines.policy.check import DEFAULT_RULES, Rule, check_definition
-from airflow_sm_pipelines.policy.defaults import with_team_defaults
 from airflow_sm_pipelines.policy.findings import Finding, Severity, render_findings
-from airflow_sm_pipelines.policy.governance import check_pipeline_role, make_team_rule
+from airflow_sm_pipelines.policy.team_defaults import with_team_defaults
 from airflow_sm_pipelines.policy.team_policy import TeamPolicy, load_policy, parse_policy
+from airflow_sm_pipelines.policy.team_rules import check_pipeline_role, make_team_rule
 
 __all__ = [
     "DEFAULT_RULES",

@@ -1,4 +1,4 @@
-"""What a rule finds, and how people read it."""
+"""What a rule finds, and its text for a terminal or a log."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class Finding:
 
 
 def find(rule: str, severity: Severity, place: JsonPath, message: str, fix: str = "") -> Finding:
-    """A finding at a place."""
+    """Make a finding at a place."""
     return Finding(rule, severity, format_path(place), message, fix, place)
 
 
 def render_findings(findings: Iterable[Finding]) -> str:
-    """The findings for a terminal or a log, a line each, errors first; ``No findings.`` for none."""
+    """Write findings for a terminal or a log, one a line, errors first; ``No findings.`` for none."""
     ordered = sorted(findings, key=lambda finding: finding.severity is not Severity.ERROR)
     if not ordered:
         return "No findings."

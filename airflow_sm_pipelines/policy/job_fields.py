@@ -1,7 +1,7 @@
-"""Where the call of each step type keeps what a team's policy speaks of: networks, keys, roles, instances, tags.
+"""Where each step type's arguments hold what a team's policy is about: networks, keys, roles, instances, tags.
 
-One table, so that checking and filling in mean the same places. Source: the Create* shapes of the SageMaker API; a test
-holds every path against botocore's model.
+Checking and filling in read this one table, so they mean the same places. Source: the Create* shapes of the SageMaker
+API; a test holds every path against the API's model.
 """
 
 from __future__ import annotations
@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from airflow_sm_pipelines.definition import MISSING, Missing
-from airflow_sm_pipelines.policy.shapes import is_expression
+from airflow_sm_pipelines.definition.expressions import is_expression
+from airflow_sm_pipelines.service_model import EACH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from airflow_sm_pipelines.definition import JsonObject, JsonPath, JsonValue
-
-EACH = "*"
-"""Stands in a path for every entry of an array."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +56,9 @@ class JobFields:
 
 
 def iter_field(arguments: JsonObject, field: Field) -> Iterator[tuple[JsonPath, JsonValue | Literal[Missing.MISSING]]]:
-    """Every place that the field names in these arguments, with what stands there; ``MISSING`` for nothing or null.
+    """Find every place that a field names in these arguments, with its value; ``MISSING`` for nothing or null.
 
-    A place above which an expression stands is given as that expression: nobody knows yet what will be there.
+    Where an expression stands for an object around the place, its value is not known yet: the expression is given.
     """
     yield from _iter(arguments, field.path, (), field.needs)
 
@@ -90,7 +88,7 @@ def _nested(prefix: tuple[str, ...], fields: tuple[Field, ...]) -> tuple[Field, 
 
 
 def _under(prefixes: tuple[tuple[str, ...], ...], fields: JobFields, tags: tuple[Field, ...]) -> JobFields:
-    """The same fields under other members: the training jobs inside a tuning job."""
+    """Put the fields of a job under other members, for the training jobs inside a tuning job."""
     moved = {
         name: tuple(field for prefix in prefixes for field in _nested(prefix, getattr(fields, name)))
         for name in JobFields.__dataclass_fields__
@@ -183,5 +181,5 @@ JOB_FIELDS: Mapping[str, JobFields] = {
     "InferenceComponent": JobFields(images=_fields("Specification.Container.Image", needs=3), tags=_TAGS),
     "Job": JobFields(roles=_fields("RoleArn"), tags=_TAGS),
 }
-"""By step type. Types that are not here start nothing in SageMaker that a policy could hold: conditions, functions,
-queues; or something outside of SageMaker (EMR, Athena), which these policies do not cover."""
+"""By step type. Other types start nothing in SageMaker (conditions, functions, queues), or something outside of it
+(EMR, Athena), which these policies do not cover."""

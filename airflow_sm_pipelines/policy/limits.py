@@ -1,4 +1,4 @@
-"""The limits of the service on a definition as a whole: sizes, names and lengths. Source: the shapes of its API."""
+"""The rule on the service's limits: sizes, names and lengths. Source: the shapes of the API."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from airflow_sm_pipelines.definition.pipeline import SCHEMA_VERSION
 from airflow_sm_pipelines.definition.problems import suggest
 from airflow_sm_pipelines.definition.step_places import iter_step_places
+from airflow_sm_pipelines.policy.fault_messages import describe_fault
 from airflow_sm_pipelines.policy.findings import Finding, Severity, find
-from airflow_sm_pipelines.policy.shapes import compare_text, load_service_model
+from airflow_sm_pipelines.service_model import load_service_model, read_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,29 +23,40 @@ MAX_PARAMETERS = 200
 MAX_INLINE_CHARACTERS = 1_048_576
 """How long a definition may be in CreatePipeline's own request; source: the API's ``PipelineDefinition`` shape."""
 
-MAX_DEFAULT_LENGTH = 4096
-"""How long the default of a String parameter may be; source: the published JSON schema."""
+_PARAMETER_VALUE = "String1024"
+"""The API's shape of a parameter's value. An execution shows each of its values, so a default must fit it too. The
+published JSON schema allows 4096 characters, but no call could give such a value and no answer could show it."""
+
+MAX_STEP_NAME = 64
+"""How long a step's name may be; source: the API's ``StepName`` shape."""
+
+MAX_ITERATED_NAME = MAX_STEP_NAME - len("-999")
+"""How long the name of a step in a ForEach body may be, so that each of its iterations has a name of a step."""
 
 RULE = "service-limits"
 
 
 def check_limits(definition: PipelineDefinition) -> Iterator[Finding]:
-    """Every name, length and count that is beyond what the service takes."""
+    """Find every name, length and count that is beyond what the service takes."""
     yield from _check_document(definition)
     for index, parameter in enumerate(definition.parameters):
         place: JsonPath = ("Parameters", index)
         yield from _check_text(parameter.name, "PipelineParameterName", (*place, "Name"), "the parameter's name")
-        if isinstance(parameter.default, str) and len(parameter.default) > MAX_DEFAULT_LENGTH:
-            yield find(
-                RULE,
-                Severity.WARNING,
-                (*place, "DefaultValue"),
-                f"the default of {parameter.name!r} has {len(parameter.default)} characters; "
-                f"SageMaker's schema allows {MAX_DEFAULT_LENGTH}.",
-                "Put it in a file on S3 and give its URI.",
-            )
+        if isinstance(parameter.default, str):
+            what = f"the default of {parameter.name!r}"
+            fix = "Put it in a file on S3 and give its URI."
+            yield from _check_text(parameter.default, _PARAMETER_VALUE, (*place, "DefaultValue"), what, fix)
     for place, step in iter_step_places(definition):
         yield from _check_text(step.name, "StepName", (*place, "Name"), "the step's name")
+        if "ForEachBody" in place and MAX_ITERATED_NAME < len(step.name) <= MAX_STEP_NAME:
+            yield find(
+                RULE,
+                Severity.ERROR,
+                (*place, "Name"),
+                f"the name of step {step.name!r} has {len(step.name)} characters; in a ForEach body it may have "
+                f"{MAX_ITERATED_NAME}, since its iterations are called '<name>-<index>'.",
+                "Shorten it.",
+            )
         for key, text, shape in (
             ("DisplayName", step.display_name, "StepDisplayName"),
             ("Description", step.description, "StepDescription"),
@@ -92,6 +104,7 @@ def _check_document(definition: PipelineDefinition) -> Iterator[Finding]:
         )
 
 
-def _check_text(text: str, shape_name: str, place: JsonPath, what: str) -> Iterator[Finding]:
-    for mismatch in compare_text(text, load_service_model().shape_for(shape_name), place):
-        yield find(RULE, mismatch.severity, place, f"{what}: {mismatch.message}", mismatch.fix)
+def _check_text(text: str, shape_name: str, place: JsonPath, what: str, fix: str = "") -> Iterator[Finding]:
+    for fault in read_value(text, load_service_model().get_shape(shape_name)).faults:
+        _, message, own_fix = describe_fault(fault)
+        yield find(RULE, Severity.ERROR, place, f"{what}: {message}", own_fix or fix)

@@ -1,4 +1,4 @@
-"""What a value of a definition can become, as far as the definition tells."""
+"""The values that a part of a definition can have when its step runs, as far as the definition tells."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class PossibleValues:
     """The values that are known to be possible.
 
-    :param values: the literal; or a parameter's enumeration; or its default.
-    :param parameter: the parameter the value comes from; ``None`` for others.
+    :param values: the literal itself, or a parameter's enumeration, or else the parameter's default.
+    :param parameter: the parameter that the value comes from; ``None`` if it comes from none.
     :param is_open: whether an execution can bring other values.
     """
 
@@ -26,7 +26,7 @@ class PossibleValues:
 
 
 def find_possible_values(value: JsonValue, definition: PipelineDefinition) -> PossibleValues:
-    """What ``value`` can be when the step runs."""
+    """Find what ``value`` can be when the step runs."""
     expression = parse_expression(value)
     if expression is None:
         return PossibleValues((value,))

@@ -1,7 +1,7 @@
 """A team's rules for its pipelines, as they stand in a TOML file of the team's repository.
 
-Every key is optional: what is not written is not demanded. What the rules find is in :mod:`governance`, what filling
-in does is in :mod:`defaults`.
+Every key is optional: what is not written is not demanded. :mod:`team_rules` checks a definition against the policy,
+:mod:`team_defaults` fills its values in.
 """
 
 from __future__ import annotations
@@ -103,14 +103,14 @@ class TeamPolicy:
 
 
 def matches_any(text: str, patterns: tuple[str, ...]) -> bool:
-    """Whether one of the patterns fits; case counts."""
+    """Whether the text matches one of the patterns; case counts."""
     return any(fnmatchcase(text, pattern) for pattern in patterns)
 
 
 def load_policy(path: str | Path) -> TeamPolicy:
-    """The policy in a TOML file.
+    """Read the policy in a TOML file.
 
-    :raises PolicyError: when it cannot be read, or with everything that is wrong in it.
+    :raises PolicyError: if the file cannot be read, or with everything that is wrong in it.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -122,9 +122,9 @@ def load_policy(path: str | Path) -> TeamPolicy:
 
 
 def parse_policy(text: str, *, name: str = "policy") -> TeamPolicy:
-    """The policy that TOML text states.
+    """Parse the TOML text of a policy.
 
-    :raises PolicyError: names everything that is wrong: keys nobody knows, values of a wrong kind.
+    :raises PolicyError: with everything that is wrong: unknown keys, values of a wrong kind.
     """
     toml: Any = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     try:

@@ -15,8 +15,8 @@ from airflow_sm_pipelines.migrate.node_references import (
     parse_node_reference,
     replace_expressions,
 )
-from airflow_sm_pipelines.migrate.shapes import find_parameter_type
 from airflow_sm_pipelines.migrate.workflow import ChoiceNode, LoopNode, PipelineStepNode, iter_nodes
+from airflow_sm_pipelines.service_model import find_parameter_type
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

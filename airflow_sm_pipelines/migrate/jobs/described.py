@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from airflow_sm_pipelines.definition.problems import list_names
 from airflow_sm_pipelines.exceptions import MigrationError
 from airflow_sm_pipelines.migrate.job_requests import REQUEST_KINDS, RequestKind
-from airflow_sm_pipelines.policy.shapes import load_service_model
+from airflow_sm_pipelines.service_model import load_service_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -112,7 +112,7 @@ def _find_kind(source: str, answer: JsonObject) -> RequestKind:
             continue
         if kind.noun == "AutoMLJobV2" and "AutoMLJobInputDataConfig" not in answer:
             continue
-        create = load_service_model().operation_model(f"Create{kind.noun}").input_shape
+        create = load_service_model().get_request_shape(f"Create{kind.noun}")
         if answer.keys() & create.members.keys() - {kind.name_member, "ModelPackageGroupName", "ModelApprovalStatus"}:
             return kind
         raise MigrationError(

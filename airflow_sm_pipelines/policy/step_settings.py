@@ -1,4 +1,4 @@
-"""The settings of steps beside their arguments: attributes, retries, caching, fan-out."""
+"""The rule on what stands beside a step's arguments: attributes, retries, caching, fan-out."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ MAX_LITERAL_ITEMS = 100
 
 
 def check_step_settings(definition: PipelineDefinition) -> Iterator[Finding]:
-    """Every setting of a step that the service refuses or does not know."""
+    """Find every setting of a step that the service refuses or does not know."""
     known_types = [kind.value for kind in StepType]
     for place, step in iter_step_places(definition):
         if step.type not in known_types:

@@ -1,4 +1,4 @@
-"""The buckets that a definition names, against those a team allows."""
+"""The rule on S3: which buckets a definition names, and whether the team allows them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RULE = "team-s3"
 
 
 def check_buckets(definition: PipelineDefinition, policy: TeamPolicy) -> Iterator[Finding]:
-    """Every S3 address, in steps and defaults of parameters, in a bucket that is public or not the team's."""
+    """Find every S3 address, in steps and in defaults of parameters, whose bucket is public or not the team's."""
     if policy.allows_public_s3 and not policy.buckets:
         return
     for index, parameter in enumerate(definition.parameters):
@@ -35,7 +35,10 @@ def check_buckets(definition: PipelineDefinition, policy: TeamPolicy) -> Iterato
 
 
 def find_bucket(value: JsonValue) -> str | None:
-    """The bucket of an S3 address, also of a joined one whose beginning is written out; ``None`` for anything else."""
+    """Find the bucket of an S3 address; ``None`` for any other value.
+
+    An address that ``Std:Join`` puts together counts too, if its beginning is written out.
+    """
     text, is_whole = _beginning(value)
     if not text.startswith("s3://"):
         return None

@@ -1,4 +1,4 @@
-"""Instance types whose volume is a disk of the instance itself, encrypted by its hardware.
+"""Instance types that have a disk of their own, which the hardware encrypts.
 
 The API refuses ``VolumeKmsKeyId`` for them. Source: the documentation of ``VolumeKmsKeyId`` and EC2's table of instance
 store volumes.

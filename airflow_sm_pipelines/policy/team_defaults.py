@@ -1,7 +1,7 @@
-"""A team's defaults, filled into every job of a definition where its author said nothing.
+"""Fills a team's defaults into every job of a definition whose author chose nothing.
 
-What an author wrote stays, but for one thing: a run time above the team's limit is lowered to it, since the SDKs write
-a day where nobody chose. What stays and is not allowed is found by the rules afterwards.
+What an author wrote stays, with one exception: a run time above the team's limit is lowered to the limit, since the
+SDKs write a day where nobody chose. :mod:`team_rules` finds what stays and is not allowed.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, cast
 
 from airflow_sm_pipelines.definition import Missing, parse_definition
 from airflow_sm_pipelines.definition.step_places import iter_step_places
+from airflow_sm_pipelines.policy.instance_storage import has_local_storage
 from airflow_sm_pipelines.policy.job_fields import JOB_FIELDS, iter_field
-from airflow_sm_pipelines.policy.local_storage import has_local_storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,10 +21,13 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.policy.team_policy import TeamPolicy
 
 
-def with_team_defaults(definition: PipelineDefinition, policy: TeamPolicy) -> PipelineDefinition:
-    """The definition with the team's network, keys, limits and tags in every job that has none.
+_ONE_DAY_SECONDS = 86400
 
-    Steps that an exception names are left as they are. ``diff_definitions`` says what was filled in.
+
+def with_team_defaults(definition: PipelineDefinition, policy: TeamPolicy) -> PipelineDefinition:
+    """Fill the team's network, keys, limits and tags into every job that has none.
+
+    A step that an exception names stays as it is. ``diff_definitions`` says what was filled in.
     """
     document = definition.to_json()
     for place, step in iter_step_places(definition):
@@ -38,33 +41,44 @@ def with_team_defaults(definition: PipelineDefinition, policy: TeamPolicy) -> Pi
 def _iter_defaults(
     definition: PipelineDefinition, step: Step, fields: JobFields, policy: TeamPolicy
 ) -> Iterator[tuple[JsonPath, JsonValue]]:
-    def missing(rule: str, wanted: tuple[Field, ...], value: JsonValue) -> Iterator[tuple[JsonPath, JsonValue]]:
+    for rule, wanted, value in _list_values(fields, policy, has_disk=has_local_storage(step, fields, definition)):
         if value and not policy.exempts(rule, step.name):
-            for field in wanted:
-                for place, present in iter_field(step.arguments, field):
-                    if isinstance(present, Missing):
-                        yield place, value
-
-    if policy.subnets and policy.security_groups:
-        vpc: JsonObject = {"Subnets": list(policy.subnets), "SecurityGroupIds": list(policy.security_groups)}
-        yield from missing("team-vpc", fields.vpc, vpc)
-    yield from missing("team-isolation", fields.isolation, policy.needs_isolation)
-    yield from missing("team-traffic-encryption", fields.traffic_encryption, policy.needs_traffic_encryption)
-    if policy.volume_keys and not has_local_storage(step, fields, definition):
-        yield from missing("team-volume-key", fields.volume_keys, policy.volume_keys[0])
-    if policy.output_keys:
-        yield from missing("team-output-key", fields.output_keys, policy.output_keys[0])
-    yield from missing("team-run-time", fields.run_times, policy.max_run_seconds)
-    if policy.max_run_seconds is not None and not policy.exempts("team-run-time", step.name):
-        yield from _lower(step, fields.run_times, policy.max_run_seconds)
-    if policy.needs_spot:
-        yield from missing("team-spot", fields.spot, True)
-        # A spot job needs a limit of waiting; it counts the run, so it is never below the limit of the run.
-        yield from missing("team-spot", fields.waits, policy.max_wait_seconds or policy.max_run_seconds or 86400)
-    if policy.max_wait_seconds is not None and not policy.exempts("team-spot", step.name):
-        yield from _lower(step, fields.waits, policy.max_wait_seconds)
+            yield from _fill(step, wanted, value)
+    for rule, limited, limit in (
+        ("team-run-time", fields.run_times, policy.max_run_seconds),
+        ("team-spot", fields.waits, policy.max_wait_seconds),
+    ):
+        if limit is not None and not policy.exempts(rule, step.name):
+            yield from _lower(step, limited, limit)
     if policy.tag_defaults and not policy.exempts("team-tags", step.name):
         yield from _tags(step, fields.tags, policy)
+
+
+def _list_values(
+    fields: JobFields, policy: TeamPolicy, *, has_disk: bool
+) -> Iterator[tuple[str, tuple[Field, ...], JsonValue]]:
+    """List each rule, the fields it is about, and the value to fill in; the value is empty where the team has none.
+
+    :param has_disk: whether the instance has a disk of its own, which takes no key.
+    """
+    vpc: JsonObject = {"Subnets": list(policy.subnets), "SecurityGroupIds": list(policy.security_groups)}
+    yield "team-vpc", fields.vpc, vpc if policy.subnets and policy.security_groups else None
+    yield "team-isolation", fields.isolation, policy.needs_isolation
+    yield "team-traffic-encryption", fields.traffic_encryption, policy.needs_traffic_encryption
+    yield "team-volume-key", () if has_disk else fields.volume_keys, next(iter(policy.volume_keys), None)
+    yield "team-output-key", fields.output_keys, next(iter(policy.output_keys), None)
+    yield "team-run-time", fields.run_times, policy.max_run_seconds
+    if policy.needs_spot:
+        yield "team-spot", fields.spot, True
+        # A spot job needs a limit of waiting. It counts the run too, so it is never below the limit of the run.
+        yield "team-spot", fields.waits, policy.max_wait_seconds or policy.max_run_seconds or _ONE_DAY_SECONDS
+
+
+def _fill(step: Step, fields: tuple[Field, ...], value: JsonValue) -> Iterator[tuple[JsonPath, JsonValue]]:
+    for field in fields:
+        for place, present in iter_field(step.arguments, field):
+            if isinstance(present, Missing):
+                yield place, value
 
 
 def _lower(step: Step, fields: tuple[Field, ...], limit: int) -> Iterator[tuple[JsonPath, JsonValue]]:
@@ -89,7 +103,7 @@ def _tags(step: Step, fields: tuple[Field, ...], policy: TeamPolicy) -> Iterator
 
 
 def _put(document: JsonObject, place: JsonPath, value: JsonValue) -> None:
-    """Set a value in a document, making the objects above it that are absent or null."""
+    """Set a value in a document. Objects around the place that are absent or null are made."""
     here: JsonValue = document
     for key in place[:-1]:
         if isinstance(here, list) and isinstance(key, int):

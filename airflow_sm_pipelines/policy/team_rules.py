@@ -1,7 +1,7 @@
-"""A team's policy as a rule over definitions: each finding says what to write instead.
+"""The rule that a team's policy makes: each finding says what to write instead.
 
-What stands in a parameter is checked by its enumeration, or its default; that an execution may bring another value is
-a warning. What another step makes is known to nobody before the execution, and is a warning too.
+A parameter is checked by its enumeration, or else by its default; that an execution may bring another value is then a
+warning. A value that another step makes is not known before the execution, which is a warning too.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition import Missing
 from airflow_sm_pipelines.definition.step_places import iter_step_places
+from airflow_sm_pipelines.policy.buckets import check_buckets
 from airflow_sm_pipelines.policy.findings import Finding, Severity, find
+from airflow_sm_pipelines.policy.instance_storage import has_local_storage
 from airflow_sm_pipelines.policy.job_fields import JOB_FIELDS, Field, JobFields, iter_field
-from airflow_sm_pipelines.policy.local_storage import has_local_storage
 from airflow_sm_pipelines.policy.possible_values import find_possible_values
-from airflow_sm_pipelines.policy.s3_places import check_buckets
 from airflow_sm_pipelines.policy.team_policy import matches_any
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _VPC_HINTS = {
 
 
 def make_team_rule(policy: TeamPolicy) -> Rule:
-    """The policy as a rule for ``check_definition``, which finds everything that goes against it, step by step."""
+    """Make a rule for ``check_definition`` from a policy: it finds everything that goes against the policy."""
 
     def check_team_policy(definition: PipelineDefinition) -> Iterator[Finding]:
         for place, step in iter_step_places(definition):
@@ -52,7 +52,7 @@ def make_team_rule(policy: TeamPolicy) -> Rule:
 
 
 def check_pipeline_role(role_arn: str | None, policy: TeamPolicy) -> tuple[Finding, ...]:
-    """What a policy has against the role of the pipeline itself, which jobs without one take.
+    """Check the role of the pipeline itself, which every job without a role takes.
 
     :param role_arn: ``None`` where the deployed pipeline keeps its role.
     """
@@ -63,7 +63,7 @@ def check_pipeline_role(role_arn: str | None, policy: TeamPolicy) -> tuple[Findi
 
 
 class _Job:
-    """One step's call, held against the policy."""
+    """A step and its place, to be checked against the policy."""
 
     def __init__(
         self, policy: TeamPolicy, definition: PipelineDefinition, step: Step, place: JsonPath, fields: JobFields
@@ -108,7 +108,7 @@ class _Job:
         fields: tuple[Field, ...],
         check: Callable[[str, JsonPath, Field, JsonValue], Iterator[Finding]],
     ) -> Iterator[Finding]:
-        """Run a check where the fields have a place; ``None`` stands for nothing there."""
+        """Run a check at each place of the fields; its value is ``None`` where nothing is there."""
         for field in fields:
             for inner, value in iter_field(self.step.arguments, field):
                 yield from check(rule, (*self.place, *inner), field, None if isinstance(value, Missing) else value)

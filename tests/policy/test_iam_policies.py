@@ -15,10 +15,10 @@ from botocore.session import Session
 
 from airflow_sm_pipelines.definition import parse_definition
 from airflow_sm_pipelines.policy import parse_policy, with_team_defaults
-from airflow_sm_pipelines.policy.iam_execution_role import make_execution_role_policy
-from airflow_sm_pipelines.policy.iam_guards import (
+from airflow_sm_pipelines.policy.iam_policies import (
     Account,
     make_airflow_role_policy,
+    make_execution_role_policy,
     make_isolation_guard,
     make_vpc_guard,
 )

@@ -1,8 +1,11 @@
-"""The least that a pipeline's execution role needs, read from the very definition.
+"""The IAM policies that pipelines need: the execution role's, Airflow's, and guards that deny what no policy asked for.
 
-What the definition does not say cannot be in it: what step code itself calls, buckets that come from parameters
-without a default, and the keys of buckets with a key of their own. :attr:`ExecutionRolePolicy.unknown` lists what was
-not resolved.
+The execution role's policy is the least that it needs, read from the very definition. What the definition does not say
+cannot be in it: what step code itself calls, buckets that come from parameters without a default, and the keys of
+buckets with a key of their own. :attr:`ExecutionRolePolicy.unknown` lists what was not resolved.
+
+The guards deny what a definition without a network or isolation would start, whoever deployed it: they hold where the
+team's policy is not asked. Condition keys: "Actions, resources, and condition keys for Amazon SageMaker AI".
 """
 
 from __future__ import annotations
@@ -14,15 +17,23 @@ from typing import TYPE_CHECKING
 from airflow_sm_pipelines.definition import Missing
 from airflow_sm_pipelines.definition.json_value import iter_values
 from airflow_sm_pipelines.definition.step_places import iter_step_places
-from airflow_sm_pipelines.policy.iam_guards import Account, make_document, make_statement
+from airflow_sm_pipelines.policy.buckets import find_bucket
 from airflow_sm_pipelines.policy.job_fields import JOB_FIELDS, iter_field
 from airflow_sm_pipelines.policy.possible_values import find_possible_values
-from airflow_sm_pipelines.policy.s3_places import find_bucket
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from airflow_sm_pipelines.definition import JsonObject, PipelineDefinition, Step
+    from airflow_sm_pipelines.definition import JsonObject, JsonValue, PipelineDefinition, Step
+
+VERSION = "2012-10-17"
+
+_GUARDED = (
+    "sagemaker:CreateHyperParameterTuningJob",
+    "sagemaker:CreateModel",
+    "sagemaker:CreateProcessingJob",
+    "sagemaker:CreateTrainingJob",
+)
 
 _JOBS = {
     "Processing": ("ProcessingJob", "processing-job"),
@@ -54,10 +65,156 @@ _NETWORK = (
 
 
 @dataclass(frozen=True, slots=True)
-class ExecutionRolePolicy:
-    """A policy, and what of the definition could not be put in it.
+class Account:
+    """Where a pipeline lives, for the ARNs of policies.
 
-    :param unknown: sentences for people.
+    :param partition: ``aws``, ``aws-cn`` or ``aws-us-gov``.
+    """
+
+    id: str
+    region: str
+    partition: str = "aws"
+
+    def arn(self, service: str, resource: str) -> str:
+        """The ARN of something in this account and region."""
+        return f"arn:{self.partition}:{service}:{self.region}:{self.id}:{resource}"
+
+
+def make_statement(
+    sid: str,
+    actions: Sequence[str],
+    resources: Sequence[str],
+    *,
+    effect: str = "Allow",
+    condition: JsonObject | None = None,
+) -> JsonObject:
+    """Make one statement. Its lists are sorted, so that the same definition gives the same text."""
+    names: list[JsonValue] = [*sorted(set(actions))]
+    places: list[JsonValue] = [*sorted(set(resources))]
+    statement: JsonObject = {"Sid": sid, "Effect": effect, "Action": names, "Resource": places}
+    if condition is not None:
+        statement["Condition"] = condition
+    return statement
+
+
+def make_document(statements: Sequence[JsonObject]) -> JsonObject:
+    """Put statements into a policy document."""
+    return {"Version": VERSION, "Statement": list(statements)}
+
+
+def make_vpc_guard() -> JsonObject:
+    """Make a policy that denies jobs and models without subnets; attach it to the execution role."""
+    condition: JsonObject = {"Null": {"sagemaker:VpcSubnets": "true"}}
+    return make_document([make_statement("RequireVpc", _GUARDED, ["*"], effect="Deny", condition=condition)])
+
+
+def make_isolation_guard() -> JsonObject:
+    """Make a policy that denies jobs and models without network isolation; attach it to the execution role.
+
+    A request that says nothing has no such key, which ``BoolIfExists`` would let pass, so a missing key is denied too.
+    """
+    off: JsonObject = {"Bool": {"sagemaker:NetworkIsolation": "false"}}
+    absent: JsonObject = {"Null": {"sagemaker:NetworkIsolation": "true"}}
+    return make_document(
+        [
+            make_statement("RequireNetworkIsolation", _GUARDED, ["*"], effect="Deny", condition=off),
+            make_statement("RequireNetworkIsolationToBeSaid", _GUARDED, ["*"], effect="Deny", condition=absent),
+        ]
+    )
+
+
+def make_airflow_role_policy(
+    account: Account, *, pipeline_name: str, execution_role_arn: str, bucket: str | None = None
+) -> JsonObject:
+    """Make the policy of Airflow's role: to deploy, run, watch and stop one pipeline, and read its outputs and logs.
+
+    :param execution_role_arn: the role it may hand to SageMaker, and no other.
+    :param bucket: the bucket of large definitions, step code and property files; ``None`` for no access to any.
+    """
+    pipeline = account.arn("sagemaker", f"pipeline/{pipeline_name.lower()}")
+    statements = [
+        make_statement(
+            "Pipeline",
+            [
+                f"sagemaker:{action}"
+                for action in (
+                    "AddTags",
+                    "CreatePipeline",
+                    "DeletePipeline",
+                    "DescribePipeline",
+                    "ListPipelineExecutions",
+                    "ListPipelineVersions",
+                    "ListTags",
+                    "StartPipelineExecution",
+                    "UpdatePipeline",
+                    "UpdatePipelineVersion",
+                )
+            ],
+            [pipeline],
+        ),
+        make_statement(
+            "Executions",
+            [
+                f"sagemaker:{action}"
+                for action in (
+                    "DescribePipelineDefinitionForExecution",
+                    "DescribePipelineExecution",
+                    "ListPipelineExecutionSteps",
+                    "RetryPipelineExecution",
+                    "StopPipelineExecution",
+                )
+            ],
+            [f"{pipeline}/execution/*"],
+        ),
+        make_statement("FindPipelines", ["sagemaker:ListPipelines"], ["*"]),
+        make_statement(
+            "Outputs",
+            [
+                f"sagemaker:{action}"
+                for action in (
+                    "DescribeAutoMLJob",
+                    "DescribeEndpoint",
+                    "DescribeEndpointConfig",
+                    "DescribeHyperParameterTuningJob",
+                    "DescribeInferenceComponent",
+                    "DescribeModel",
+                    "DescribeModelPackage",
+                    "DescribeProcessingJob",
+                    "DescribeTrainingJob",
+                    "DescribeTransformJob",
+                    "ListTrainingJobsForHyperParameterTuningJob",
+                )
+            ],
+            [account.arn("sagemaker", "*")],
+        ),
+        make_statement(
+            "PassExecutionRole",
+            ["iam:PassRole"],
+            [execution_role_arn],
+            condition={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+        ),
+        make_statement(
+            "Logs",
+            ["logs:DescribeLogStreams", "logs:GetLogEvents"],
+            [account.arn("logs", "log-group:/aws/sagemaker/*")],
+        ),
+    ]
+    if bucket is not None:
+        statements.append(
+            make_statement(
+                "Definitions",
+                ["s3:GetObject", "s3:PutObject"],
+                [f"arn:{account.partition}:s3:::{bucket}/*"],
+            )
+        )
+    return make_document(statements)
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionRolePolicy:
+    """A policy, and what it may lack.
+
+    :param unknown: what of the definition could not be resolved, a sentence each.
     """
 
     document: JsonObject
@@ -67,9 +224,9 @@ class ExecutionRolePolicy:
 def make_execution_role_policy(
     definition: PipelineDefinition, account: Account, *, role_arn: str | None = None
 ) -> ExecutionRolePolicy:
-    """The policy of the role that the pipeline's executions assume.
+    """Make the policy of the role that the pipeline's executions assume.
 
-    :param role_arn: that role, which it hands on to the jobs that name no other.
+    :param role_arn: that role, which it passes to the jobs that name no other.
     """
     statements = [*_jobs(definition, account), *_calls(definition)]
     roles, images, keys, unknown = set[str](), set[str](), set[str](), list[str]()

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_sm_pipelines.server.sagemaker_codec import InvalidAnswerError, RequestRefusedError, SageMakerCodec
-from airflow_sm_pipelines.server.shape_patterns import compile_pattern
+from airflow_sm_pipelines.service_model.patterns import compile_pattern
 
 CODEC = SageMakerCodec()
 MODEL = botocore.session.Session().get_service_model("sagemaker")

@@ -1,0 +1,49 @@
+"""The model of the SageMaker API, and the one walk that holds a value against it.
+
+Everything that asks "does this value fit the API?" asks here: the endpoint for requests and answers, the policy for the
+arguments of steps, the migration for the type of a parameter. The rooms word the answer themselves. Nothing here knows
+HTTP, definitions or Airflow; botocore is imported when the model is loaded.
+"""
+
+from __future__ import annotations
+
+from airflow_sm_pipelines.service_model.model import Operation, ServiceModel, Shape, load_service_model
+from airflow_sm_pipelines.service_model.step_calls import (
+    LINEAGE_CALLS,
+    STEP_CALLS,
+    StepCall,
+    find_parameter_type,
+    find_shape,
+    read_arguments,
+)
+from airflow_sm_pipelines.service_model.walk import (
+    EACH,
+    Fault,
+    FaultKind,
+    Path,
+    Reading,
+    format_timestamp,
+    parse_timestamp,
+    read_value,
+)
+
+__all__ = [
+    "EACH",
+    "LINEAGE_CALLS",
+    "STEP_CALLS",
+    "Fault",
+    "FaultKind",
+    "Operation",
+    "Path",
+    "Reading",
+    "ServiceModel",
+    "Shape",
+    "StepCall",
+    "find_parameter_type",
+    "find_shape",
+    "format_timestamp",
+    "load_service_model",
+    "parse_timestamp",
+    "read_arguments",
+    "read_value",
+]
