@@ -7,7 +7,7 @@ Pure: ``state``, ``resolver``, ``conditions``, ``scheduler``, ``job_documents``.
 from __future__ import annotations
 
 from airflow_sm_pipelines.engine.engine import Engine
-from airflow_sm_pipelines.engine.errors import ServiceError
+from airflow_sm_pipelines.engine.rules.errors import ServiceError
 from airflow_sm_pipelines.engine.services import EngineServices
 
 __all__ = ["Engine", "EngineServices", "ServiceError"]

@@ -11,14 +11,14 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.definition_cache import DefinitionCache
-from airflow_sm_pipelines.engine.errors import ServiceError
-from airflow_sm_pipelines.engine.events import EventPublisher
-from airflow_sm_pipelines.engine.naming import ArnFactory
+from airflow_sm_pipelines.engine.driver.clock import SteadyClock
+from airflow_sm_pipelines.engine.driver.event_publisher import EventPublisher
+from airflow_sm_pipelines.engine.driver.parsed_definitions import DefinitionCache
+from airflow_sm_pipelines.engine.driver.runner import Runner
 from airflow_sm_pipelines.engine.operations import OperationContext, all_operations
 from airflow_sm_pipelines.engine.operations.tags import owns_arn
-from airflow_sm_pipelines.engine.runner import Runner
-from airflow_sm_pipelines.engine.steady_clock import SteadyClock
+from airflow_sm_pipelines.engine.rules.errors import ServiceError
+from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory
 from airflow_sm_pipelines.engine.store import Store
 from airflow_sm_pipelines.engine.store.documents import from_ms
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.engine.errors import ResolutionError
+from airflow_sm_pipelines.engine.rules.errors import ResolutionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_sm_pipelines.engine.stand_ins import StandIns
+from airflow_sm_pipelines.engine.jobs.stand_in_table import StandIns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -142,7 +142,7 @@ class EngineServices:
     :param stand_ins: the user's functions for steps that do not run here.
     :param check_metadata: checks a step's metadata against the API's shape, and answers with what is wrong, or None.
     :param check_answer: the same for the answer of an operation.
-    :param faults_file: faults to inject, see ``engine/faults.py``; read whenever a step starts.
+    :param faults_file: faults to inject, see ``engine/driver/fault_injection.py``; read whenever a step starts.
     :param clock: the present moment, aware UTC.
     :param new_id: random text of a length from an alphabet.
     """

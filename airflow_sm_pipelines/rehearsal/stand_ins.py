@@ -10,11 +10,11 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.errors import ResolutionError
 from airflow_sm_pipelines.engine.jobs.failures import JobFailure
-from airflow_sm_pipelines.engine.naming import ArnFactory
-from airflow_sm_pipelines.engine.resolver import Scope, resolve
-from airflow_sm_pipelines.engine.stand_ins import StandIn, StandIns
+from airflow_sm_pipelines.engine.jobs.stand_in_table import StandIn, StandIns
+from airflow_sm_pipelines.engine.rules.errors import ResolutionError
+from airflow_sm_pipelines.engine.rules.resolver import Scope, resolve
+from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory
 from airflow_sm_pipelines.engine.steps import step_executors
 from airflow_sm_pipelines.engine.steps.check import CHECK_KINDS
 from airflow_sm_pipelines.rehearsal.consumers import find_content_types, find_transform_inputs
@@ -230,7 +230,7 @@ class RehearsalStandIns:
         return fault
 
     def _ensure_model(self, name: str) -> None:
-        from airflow_sm_pipelines.engine.errors import ServiceError
+        from airflow_sm_pipelines.engine.rules.errors import ServiceError
 
         if self.engine is None:
             return
@@ -274,7 +274,7 @@ class RehearsalStandIns:
 
 def list_steps(call: Callable[[str, dict[str, Any]], dict[str, Any]], arn: str) -> Iterator[dict[str, Any]]:
     """All steps of an execution; none if there is no such execution."""
-    from airflow_sm_pipelines.engine.errors import ServiceError
+    from airflow_sm_pipelines.engine.rules.errors import ServiceError
 
     request: dict[str, Any] = {"PipelineExecutionArn": arn, "MaxResults": 100, "SortOrder": "Ascending"}
     while True:

@@ -137,7 +137,7 @@ def _start(
 ) -> RunningServer:
     """Everything in order; what is started registers with `closing` how it is stopped, last first."""
     from airflow_sm_pipelines.engine import Engine
-    from airflow_sm_pipelines.engine.errors import ServiceError
+    from airflow_sm_pipelines.engine.rules.errors import ServiceError
     from airflow_sm_pipelines.environments import default_cache_dir
     from airflow_sm_pipelines.server.console import Console
     from airflow_sm_pipelines.server.engine_services import make_client, make_engine_services

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition import definition_hash, parse_definition
 from airflow_sm_pipelines.definition.status import ExecutionStatus, StepStatus
-from airflow_sm_pipelines.engine.job_documents import PROCESSING, ended_job_document, new_job_document
-from airflow_sm_pipelines.engine.naming import ArnFactory
+from airflow_sm_pipelines.engine.rules.job_documents import PROCESSING, ended_job_document, new_job_document
+from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory
 from airflow_sm_pipelines.engine.store import ExecutionRecord, PipelineRecord, ResourceRecord, Store, VersionRecord
 from airflow_sm_pipelines.engine.store.documents import from_ms
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_sm_pipelines.engine.job_documents import JOB_KINDS
+from airflow_sm_pipelines.engine.rules.job_documents import JOB_KINDS
 from airflow_sm_pipelines.engine.store import Store, database
 from airflow_sm_pipelines.engine.store.database import Page
 from tests.engine.filled_store import PIPELINE, STEPS, execution_arn, fill_store, job_name

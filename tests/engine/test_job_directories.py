@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.engine.job_directories import JobDirectories
+from airflow_sm_pipelines.engine.jobs.job_directories import JobDirectories
 from tests.engine.fake_world import wait_until
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from airflow_sm_pipelines.engine.errors import ResolutionError
-from airflow_sm_pipelines.engine.resolver import Scope, resolve
+from airflow_sm_pipelines.engine.rules.errors import ResolutionError
+from airflow_sm_pipelines.engine.rules.resolver import Scope, resolve
 
 DESCRIBED = {
     "Process": {

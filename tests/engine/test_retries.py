@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_sm_pipelines.definition.steps import RetryPolicy
 from airflow_sm_pipelines.engine.jobs import JobOutcome
-from airflow_sm_pipelines.engine.retry_policy import EXCEPTION_REASONS, RetryPlan, classify_failure, plan_retry
+from airflow_sm_pipelines.engine.rules.retry_policy import EXCEPTION_REASONS, RetryPlan, classify_failure, plan_retry
 from tests.engine.fake_world import World, fail, for_each, processing, wait_until
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from airflow_sm_pipelines.definition import ForEachStep, StepGraph, StepNode, build_graph, parse_definition
 from airflow_sm_pipelines.definition.status import ExecutionStatus, StepStatus
-from airflow_sm_pipelines.engine.fan_out import FanOut, plan_fan_out
-from airflow_sm_pipelines.engine.scheduler import Decision, Schedule, Snapshot, decide, steps_to_reset
+from airflow_sm_pipelines.engine.rules.fan_out import FanOut, plan_fan_out
+from airflow_sm_pipelines.engine.rules.scheduler import Decision, Schedule, Snapshot, decide, steps_to_reset
 from tests.engine.fake_world import condition, definition_text, fail_step, for_each, processing
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_sm_pipelines.engine.stand_ins import StandInError, StandIns
+from airflow_sm_pipelines.engine.jobs.stand_in_table import StandInError, StandIns
 from tests.engine.fake_world import World, processing, wait_until
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import pytest
 
 from airflow_sm_pipelines.definition.status import ExecutionStatus as Execution
 from airflow_sm_pipelines.definition.status import StepStatus as Step
-from airflow_sm_pipelines.engine.errors import StateError
-from airflow_sm_pipelines.engine.state import check_execution_change, check_step_change, is_retryable
+from airflow_sm_pipelines.engine.rules.errors import StateError
+from airflow_sm_pipelines.engine.rules.state import check_execution_change, check_step_change, is_retryable
 
 LEGAL_EXECUTION = {
     (Execution.EXECUTING, Execution.STOPPING),

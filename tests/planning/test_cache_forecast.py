@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_sm_pipelines.definition import parse_definition
-from airflow_sm_pipelines.engine.cache_key import KEY_ATTRIBUTES
+from airflow_sm_pipelines.engine.rules.cache_key import KEY_ATTRIBUTES
 from airflow_sm_pipelines.planning import forecast_cache
 from airflow_sm_pipelines.planning.cache_fields import CACHE_FIELDS
 

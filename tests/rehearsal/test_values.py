@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_sm_pipelines.definition import ConditionStep, PipelineDefinition, parse_definition
-from airflow_sm_pipelines.engine.conditions import evaluate_all
 from airflow_sm_pipelines.engine.property_path import find_property
-from airflow_sm_pipelines.engine.resolver import Scope
+from airflow_sm_pipelines.engine.rules.condition_evaluation import evaluate_all
+from airflow_sm_pipelines.engine.rules.resolver import Scope
 from airflow_sm_pipelines.rehearsal.values import SampleValues, choose_values, sample_value
 
 METRIC = {"Std:JsonGet": {"PropertyFile": {"Get": "Steps.Evaluate.PropertyFiles.Report"}, "Path": "metrics[0].value"}}

@@ -23,7 +23,6 @@ from airflow_sm_pipelines.engine.jobs.image_uri import parse_image_uri
 from airflow_sm_pipelines.engine.jobs.instances import InstancesEnd, PeriodicWork, run_instances
 from airflow_sm_pipelines.engine.jobs.interpreters import resolve_interpreter
 from airflow_sm_pipelines.engine.jobs.job import JobOutcome
-from airflow_sm_pipelines.engine.jobs.metrics import XGBOOST_METRIC_DEFINITIONS, MetricCollector
 from airflow_sm_pipelines.engine.jobs.storage import TreeSync, parse_s3_uri, upload_file, upload_tree
 from airflow_sm_pipelines.engine.jobs.training_inputs import (
     DEFAULT_CHECKPOINT_PATH,
@@ -34,6 +33,7 @@ from airflow_sm_pipelines.engine.jobs.training_inputs import (
     read_hyperparameter,
     write_configuration,
 )
+from airflow_sm_pipelines.engine.rules.training_metrics import XGBOOST_METRIC_DEFINITIONS, MetricCollector
 
 if TYPE_CHECKING:
     import threading

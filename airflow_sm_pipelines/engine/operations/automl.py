@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.errors import not_found, validation_error
-from airflow_sm_pipelines.engine.job_documents import AUTOML
-from airflow_sm_pipelines.engine.job_host import public_document
+from airflow_sm_pipelines.engine.jobs.job_host import public_document
 from airflow_sm_pipelines.engine.operations.record_list import cut_page
+from airflow_sm_pipelines.engine.rules.errors import not_found, validation_error
+from airflow_sm_pipelines.engine.rules.job_documents import AUTOML
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.engine.operations.context import OperationContext, Request, Response

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition.status import StepStatus
-from airflow_sm_pipelines.engine.errors import not_found, validation_error
 from airflow_sm_pipelines.engine.operations.context import OperationContext, Request, Response, once
+from airflow_sm_pipelines.engine.rules.errors import not_found, validation_error
 from airflow_sm_pipelines.engine.steps import StepOutcome
 from airflow_sm_pipelines.engine.steps.callback import success_of
 

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from airflow_sm_pipelines.engine.errors import conflict, not_found, validation_error
-from airflow_sm_pipelines.engine.naming import execution_id_of, pipeline_name_of
+from airflow_sm_pipelines.engine.rules.errors import conflict, not_found, validation_error
+from airflow_sm_pipelines.engine.rules.resource_names import execution_id_of, pipeline_name_of
 from airflow_sm_pipelines.engine.store.database import Page
 from airflow_sm_pipelines.engine.store.documents import encode_document, to_ms
 
 if TYPE_CHECKING:
-    from airflow_sm_pipelines.engine.definition_cache import DefinitionCache
-    from airflow_sm_pipelines.engine.naming import ArnFactory
-    from airflow_sm_pipelines.engine.runner import Runner
+    from airflow_sm_pipelines.engine.driver.parsed_definitions import DefinitionCache
+    from airflow_sm_pipelines.engine.driver.runner import Runner
+    from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory
     from airflow_sm_pipelines.engine.services import EngineServices
     from airflow_sm_pipelines.engine.store import ExecutionRecord, PipelineRecord, Store, VersionRecord
 

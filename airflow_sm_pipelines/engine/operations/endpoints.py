@@ -4,16 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.endpoint_registry import (
-    ENDPOINT,
-    ENDPOINT_CONFIG,
-    add_endpoint,
-    add_endpoint_config,
-    require_endpoint,
-    require_endpoint_config,
-)
-from airflow_sm_pipelines.engine.endpoint_registry import update_endpoint as change_endpoint
-from airflow_sm_pipelines.engine.job_host import public_document
+from airflow_sm_pipelines.engine.jobs.job_host import public_document
 from airflow_sm_pipelines.engine.operations.context import (
     OperationContext,
     Request,
@@ -22,6 +13,15 @@ from airflow_sm_pipelines.engine.operations.context import (
     read_paging,
     time_filters,
 )
+from airflow_sm_pipelines.engine.registry.endpoints import (
+    ENDPOINT,
+    ENDPOINT_CONFIG,
+    add_endpoint,
+    add_endpoint_config,
+    require_endpoint,
+    require_endpoint_config,
+)
+from airflow_sm_pipelines.engine.registry.endpoints import update_endpoint as change_endpoint
 from airflow_sm_pipelines.engine.store.resources import contains_filter
 
 if TYPE_CHECKING:

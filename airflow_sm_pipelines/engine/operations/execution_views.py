@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.errors import validation_error
-from airflow_sm_pipelines.engine.fan_out import item_text
 from airflow_sm_pipelines.engine.operations.context import (
     OperationContext,
     Request,
@@ -18,6 +16,8 @@ from airflow_sm_pipelines.engine.operations.context import (
     time_filters,
 )
 from airflow_sm_pipelines.engine.operations.pipelines import parallelism_member
+from airflow_sm_pipelines.engine.rules.errors import validation_error
+from airflow_sm_pipelines.engine.rules.fan_out import item_text
 from airflow_sm_pipelines.engine.store.documents import from_ms
 
 if TYPE_CHECKING:

@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition import ForEachStep, resolve_parameters
 from airflow_sm_pipelines.definition.status import ExecutionStatus, StepStatus
-from airflow_sm_pipelines.engine.definition_texts import find_unfit_experiment, find_unfit_mlflow
-from airflow_sm_pipelines.engine.errors import ResolutionError, not_found, validation_error
-from airflow_sm_pipelines.engine.execution_scope import execution_variables, resolve_experiment
-from airflow_sm_pipelines.engine.fan_out import plan_fan_out
-from airflow_sm_pipelines.engine.naming import EXECUTION_ID_ALPHABET, EXECUTION_ID_LENGTH
+from airflow_sm_pipelines.engine.driver.execution_scope import execution_variables, resolve_experiment
 from airflow_sm_pipelines.engine.operations.context import (
     OperationContext,
     Request,
@@ -24,9 +20,13 @@ from airflow_sm_pipelines.engine.operations.context import (
     select_version,
 )
 from airflow_sm_pipelines.engine.operations.pipelines import parallelism_of
-from airflow_sm_pipelines.engine.scheduler import steps_to_reset
-from airflow_sm_pipelines.engine.selection import check_selection, check_source
-from airflow_sm_pipelines.engine.state import is_retryable
+from airflow_sm_pipelines.engine.rules.definition_texts import find_unfit_experiment, find_unfit_mlflow
+from airflow_sm_pipelines.engine.rules.errors import ResolutionError, not_found, validation_error
+from airflow_sm_pipelines.engine.rules.fan_out import plan_fan_out
+from airflow_sm_pipelines.engine.rules.resource_names import EXECUTION_ID_ALPHABET, EXECUTION_ID_LENGTH
+from airflow_sm_pipelines.engine.rules.scheduler import steps_to_reset
+from airflow_sm_pipelines.engine.rules.selection import check_selection, check_source
+from airflow_sm_pipelines.engine.rules.state import is_retryable
 from airflow_sm_pipelines.engine.store import ExecutionRecord
 from airflow_sm_pipelines.engine.store.documents import from_ms
 from airflow_sm_pipelines.exceptions import ParameterError

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.errors import validation_error
-from airflow_sm_pipelines.engine.experiment_registry import (
+from airflow_sm_pipelines.engine.jobs.job_host import public_document
+from airflow_sm_pipelines.engine.operations.context import Operation, OperationContext, Request, Response, present
+from airflow_sm_pipelines.engine.operations.record_list import cut_page, read_all
+from airflow_sm_pipelines.engine.registry.experiments import (
     COMPONENT,
     EXPERIMENT,
     TRIAL,
@@ -14,9 +16,7 @@ from airflow_sm_pipelines.engine.experiment_registry import (
     change_entity,
     require_entity,
 )
-from airflow_sm_pipelines.engine.job_host import public_document
-from airflow_sm_pipelines.engine.operations.context import Operation, OperationContext, Request, Response, present
-from airflow_sm_pipelines.engine.operations.record_list import cut_page, read_all
+from airflow_sm_pipelines.engine.rules.errors import validation_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.errors import not_found, validation_error
-from airflow_sm_pipelines.engine.job_documents import AUTOML, PROCESSING, TRAINING, TRANSFORM, TUNING, JobKind
-from airflow_sm_pipelines.engine.job_host import ACTIVE_STATUSES, public_document
+from airflow_sm_pipelines.engine.jobs.job_host import ACTIVE_STATUSES, public_document
 from airflow_sm_pipelines.engine.operations.context import (
     Operation,
     OperationContext,
@@ -16,6 +14,8 @@ from airflow_sm_pipelines.engine.operations.context import (
     read_paging,
     time_filters,
 )
+from airflow_sm_pipelines.engine.rules.errors import not_found, validation_error
+from airflow_sm_pipelines.engine.rules.job_documents import AUTOML, PROCESSING, TRAINING, TRANSFORM, TUNING, JobKind
 from airflow_sm_pipelines.engine.store.documents import from_ms
 from airflow_sm_pipelines.engine.store.resources import contains_filter
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.errors import conflict, validation_error
-from airflow_sm_pipelines.engine.job_host import public_document
-from airflow_sm_pipelines.engine.model_registry import GROUP, MODEL, PACKAGE, add_group, add_model, add_model_package
-from airflow_sm_pipelines.engine.naming import resource_name_of
+from airflow_sm_pipelines.engine.jobs.job_host import public_document
 from airflow_sm_pipelines.engine.operations.context import (
     OperationContext,
     Request,
@@ -17,6 +14,9 @@ from airflow_sm_pipelines.engine.operations.context import (
     read_paging,
     time_filters,
 )
+from airflow_sm_pipelines.engine.registry.models import GROUP, MODEL, PACKAGE, add_group, add_model, add_model_package
+from airflow_sm_pipelines.engine.rules.errors import conflict, validation_error
+from airflow_sm_pipelines.engine.rules.resource_names import resource_name_of
 from airflow_sm_pipelines.engine.store.database import Page
 from airflow_sm_pipelines.engine.store.resources import contains_filter
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_sm_pipelines.definition import PipelineDefinition, definition_hash, parse_definition
-from airflow_sm_pipelines.engine.definition_texts import find_unfit_texts, find_unkeepable_text
-from airflow_sm_pipelines.engine.errors import ResolutionError, conflict, validation_error
-from airflow_sm_pipelines.engine.execution_scope import read_object
+from airflow_sm_pipelines.engine.driver.execution_scope import read_object
 from airflow_sm_pipelines.engine.operations.context import (
     OperationContext,
     Request,
@@ -20,6 +18,8 @@ from airflow_sm_pipelines.engine.operations.context import (
     time_filters,
 )
 from airflow_sm_pipelines.engine.operations.versions import check_new_aliases
+from airflow_sm_pipelines.engine.rules.definition_texts import find_unfit_texts, find_unkeepable_text
+from airflow_sm_pipelines.engine.rules.errors import ResolutionError, conflict, validation_error
 from airflow_sm_pipelines.engine.store import PipelineRecord, VersionRecord
 from airflow_sm_pipelines.engine.store.documents import from_ms
 from airflow_sm_pipelines.exceptions import DefinitionError

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.endpoint_registry import ENDPOINT
-from airflow_sm_pipelines.engine.errors import validation_error
-from airflow_sm_pipelines.engine.experiment_registry import COMPONENT, EXPERIMENT, TRIAL, TRIALS_KEY
-from airflow_sm_pipelines.engine.job_documents import TRAINING, TUNING
-from airflow_sm_pipelines.engine.job_host import public_document
-from airflow_sm_pipelines.engine.model_registry import GROUP, PACKAGE
+from airflow_sm_pipelines.engine.jobs.job_host import public_document
 from airflow_sm_pipelines.engine.operations.execution_views import describe_pipeline_execution
 from airflow_sm_pipelines.engine.operations.pipelines import describe_pipeline
 from airflow_sm_pipelines.engine.operations.record_list import cut_page, read_all
-from airflow_sm_pipelines.engine.search_filters import matches, sort_key
+from airflow_sm_pipelines.engine.registry.endpoints import ENDPOINT
+from airflow_sm_pipelines.engine.registry.experiments import COMPONENT, EXPERIMENT, TRIAL, TRIALS_KEY
+from airflow_sm_pipelines.engine.registry.models import GROUP, PACKAGE
+from airflow_sm_pipelines.engine.rules.errors import validation_error
+from airflow_sm_pipelines.engine.rules.job_documents import TRAINING, TUNING
+from airflow_sm_pipelines.engine.rules.search_filters import matches, sort_key
 from airflow_sm_pipelines.engine.store.database import Page
 
 if TYPE_CHECKING:

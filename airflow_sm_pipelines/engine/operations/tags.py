@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from airflow_sm_pipelines.engine.errors import not_found, validation_error
 from airflow_sm_pipelines.engine.operations.context import OperationContext, Request, Response, read_paging
+from airflow_sm_pipelines.engine.rules.errors import not_found, validation_error
 
 _MAX_TAGS = 50
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.errors import not_found
-from airflow_sm_pipelines.engine.job_documents import TUNING
 from airflow_sm_pipelines.engine.operations.context import OperationContext, Request, Response, read_paging
+from airflow_sm_pipelines.engine.rules.errors import not_found
+from airflow_sm_pipelines.engine.rules.job_documents import TUNING
 from airflow_sm_pipelines.engine.tuning.documents import TrialSummary, make_trial_summary, objective_of
 from airflow_sm_pipelines.engine.tuning.trials import list_trials
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.engine.errors import conflict, validation_error
 from airflow_sm_pipelines.engine.operations.context import (
     OperationContext,
     Request,
@@ -16,6 +15,7 @@ from airflow_sm_pipelines.engine.operations.context import (
     select_version,
     time_filters,
 )
+from airflow_sm_pipelines.engine.rules.errors import conflict, validation_error
 from airflow_sm_pipelines.engine.store.documents import from_ms
 
 if TYPE_CHECKING:

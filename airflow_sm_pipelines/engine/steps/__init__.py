@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.engine.job_documents import PROCESSING, TRAINING, TRANSFORM, TUNING
+from airflow_sm_pipelines.engine.rules.job_documents import PROCESSING, TRAINING, TRANSFORM, TUNING
 from airflow_sm_pipelines.engine.steps.automl import AutoMLStandInExecutor
 from airflow_sm_pipelines.engine.steps.callback import CallbackExecutor
 from airflow_sm_pipelines.engine.steps.check import CheckExecutor
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_sm_pipelines.definition import Step
-    from airflow_sm_pipelines.engine.stand_ins import StandIns
+    from airflow_sm_pipelines.engine.jobs.stand_in_table import StandIns
 
 __all__ = ["StepExecutor", "StepOutcome", "StepTask", "executor_for", "step_executors"]
 

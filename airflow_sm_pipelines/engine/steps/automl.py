@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition.status import StepStatus
-from airflow_sm_pipelines.engine.errors import ServiceError, StepError
-from airflow_sm_pipelines.engine.job_documents import AUTOML, without_nulls
-from airflow_sm_pipelines.engine.job_host import public_document
+from airflow_sm_pipelines.engine.jobs.job_host import public_document
+from airflow_sm_pipelines.engine.rules.errors import ServiceError, StepError
+from airflow_sm_pipelines.engine.rules.job_documents import AUTOML, without_nulls
 from airflow_sm_pipelines.engine.steps.stand_in import StandInExecutor
 from airflow_sm_pipelines.engine.store.documents import from_ms
 

@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition.status import StepStatus
-from airflow_sm_pipelines.engine.errors import StepError, validation_error
-from airflow_sm_pipelines.engine.naming import JOB_SUFFIX_ALPHABET
-from airflow_sm_pipelines.engine.resolver import resolve, resolve_text
+from airflow_sm_pipelines.engine.rules.errors import StepError, validation_error
+from airflow_sm_pipelines.engine.rules.resolver import resolve, resolve_text
+from airflow_sm_pipelines.engine.rules.resource_names import JOB_SUFFIX_ALPHABET
 from airflow_sm_pipelines.engine.steps.lambda_function import read_outputs
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 

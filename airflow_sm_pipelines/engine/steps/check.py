@@ -15,13 +15,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition.status import StepStatus
-from airflow_sm_pipelines.engine.cache_key import make_cache_key
-from airflow_sm_pipelines.engine.errors import StepError
-from airflow_sm_pipelines.engine.job_documents import PROCESSING, with_text_values, without_nulls
-from airflow_sm_pipelines.engine.model_registry import PACKAGE
-from airflow_sm_pipelines.engine.naming import resource_name_of
-from airflow_sm_pipelines.engine.resolver import resolve
-from airflow_sm_pipelines.engine.stand_ins import explain_registration
+from airflow_sm_pipelines.engine.jobs.stand_in_table import explain_registration
+from airflow_sm_pipelines.engine.registry.models import PACKAGE
+from airflow_sm_pipelines.engine.rules.cache_key import make_cache_key
+from airflow_sm_pipelines.engine.rules.errors import StepError
+from airflow_sm_pipelines.engine.rules.job_documents import PROCESSING, with_text_values, without_nulls
+from airflow_sm_pipelines.engine.rules.resolver import resolve
+from airflow_sm_pipelines.engine.rules.resource_names import resource_name_of
 from airflow_sm_pipelines.engine.steps.job import find_cached, judge_job_end, may_use_cache
 from airflow_sm_pipelines.engine.steps.roles import with_default_role
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from airflow_sm_pipelines.definition import ConditionStep
-from airflow_sm_pipelines.engine.conditions import evaluate_all
-from airflow_sm_pipelines.engine.errors import StepError
+from airflow_sm_pipelines.engine.rules.condition_evaluation import evaluate_all
+from airflow_sm_pipelines.engine.rules.errors import StepError
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_sm_pipelines.engine.endpoint_registry import (
+from airflow_sm_pipelines.engine.registry.endpoints import (
     ENDPOINT,
     add_endpoint,
     add_endpoint_config,
     update_endpoint,
 )
-from airflow_sm_pipelines.engine.errors import ServiceError, StepError
+from airflow_sm_pipelines.engine.rules.errors import ServiceError, StepError
 from airflow_sm_pipelines.engine.steps.model import resolve_request
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airflow_sm_pipelines.definition.status import StepStatus
-from airflow_sm_pipelines.engine.resolver import resolve_text
+from airflow_sm_pipelines.engine.rules.resolver import resolve_text
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 
 _MAX_MESSAGE = 3072

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition import ForEachStep, IterationReference, parse_expression
 from airflow_sm_pipelines.definition.status import StepStatus
-from airflow_sm_pipelines.engine.errors import ResolutionError, StepError
-from airflow_sm_pipelines.engine.fan_out import child_name, read_items
-from airflow_sm_pipelines.engine.resolver import resolve
+from airflow_sm_pipelines.engine.rules.errors import ResolutionError, StepError
+from airflow_sm_pipelines.engine.rules.fan_out import child_name, read_items
+from airflow_sm_pipelines.engine.rules.resolver import resolve
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from airflow_sm_pipelines.definition import JsonObject, JsonValue
-    from airflow_sm_pipelines.engine.fan_out import FanOut
+    from airflow_sm_pipelines.engine.rules.fan_out import FanOut
 
 _MAX_NAMED_FAILURES = 5
 

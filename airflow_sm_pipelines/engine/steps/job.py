@@ -6,12 +6,12 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition.status import StepStatus
-from airflow_sm_pipelines.engine.cache_key import make_cache_key
-from airflow_sm_pipelines.engine.cache_miss import LOG_GROUP, explain_changes
-from airflow_sm_pipelines.engine.errors import ServiceError, StepError
-from airflow_sm_pipelines.engine.experiment_registry import ensure_trial
-from airflow_sm_pipelines.engine.job_documents import TUNING, JobKind, with_text_values, without_nulls
-from airflow_sm_pipelines.engine.resolver import resolve
+from airflow_sm_pipelines.engine.registry.experiments import ensure_trial
+from airflow_sm_pipelines.engine.rules.cache_key import make_cache_key
+from airflow_sm_pipelines.engine.rules.cache_miss import LOG_GROUP, explain_changes
+from airflow_sm_pipelines.engine.rules.errors import ServiceError, StepError
+from airflow_sm_pipelines.engine.rules.job_documents import TUNING, JobKind, with_text_values, without_nulls
+from airflow_sm_pipelines.engine.rules.resolver import resolve
 from airflow_sm_pipelines.engine.steps.roles import with_default_role
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 from airflow_sm_pipelines.engine.store.documents import to_ms
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_sm_pipelines.definition import JsonValue
-    from airflow_sm_pipelines.engine.job_host import JobEnd
+    from airflow_sm_pipelines.engine.jobs.job_host import JobEnd
 
 
 _MAX_ENTITY_NAME = 120

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition.status import StepStatus
-from airflow_sm_pipelines.engine.errors import StepError
-from airflow_sm_pipelines.engine.job_host import Interrupted
-from airflow_sm_pipelines.engine.resolver import resolve, resolve_text
+from airflow_sm_pipelines.engine.jobs.job_host import Interrupted
+from airflow_sm_pipelines.engine.rules.errors import StepError
+from airflow_sm_pipelines.engine.rules.resolver import resolve, resolve_text
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 
 if TYPE_CHECKING:

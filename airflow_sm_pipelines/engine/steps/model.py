@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_sm_pipelines.engine.errors import ServiceError, StepError
-from airflow_sm_pipelines.engine.job_documents import without_nulls
-from airflow_sm_pipelines.engine.model_registry import add_model, add_model_package, ensure_group
-from airflow_sm_pipelines.engine.resolver import resolve
+from airflow_sm_pipelines.engine.registry.models import add_model, add_model_package, ensure_group
+from airflow_sm_pipelines.engine.rules.errors import ServiceError, StepError
+from airflow_sm_pipelines.engine.rules.job_documents import without_nulls
+from airflow_sm_pipelines.engine.rules.resolver import resolve
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 
 

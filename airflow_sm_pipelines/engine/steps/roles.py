@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.job_documents import TRANSFORM, TUNING, JobKind
+from airflow_sm_pipelines.engine.rules.job_documents import TRANSFORM, TUNING, JobKind
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.engine.steps.task import StepTask

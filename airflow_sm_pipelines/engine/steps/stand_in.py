@@ -9,15 +9,15 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition.status import StepStatus
-from airflow_sm_pipelines.engine.errors import StepError
-from airflow_sm_pipelines.engine.job_host import Interrupted
-from airflow_sm_pipelines.engine.resolver import resolve
+from airflow_sm_pipelines.engine.jobs.job_host import Interrupted
+from airflow_sm_pipelines.engine.rules.errors import StepError
+from airflow_sm_pipelines.engine.rules.resolver import resolve
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.definition import JsonObject, JsonValue
     from airflow_sm_pipelines.engine.jobs import FunctionSpec
-    from airflow_sm_pipelines.engine.stand_ins import StandIn
+    from airflow_sm_pipelines.engine.jobs.stand_in_table import StandIn
 
 LOG_GROUP = "/aws/sagemaker/PipelineStandIns"
 # The jobs layer runs only functions whose runtime is Python's; which Python that is, the table of images says.

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from airflow_sm_pipelines.definition import JsonObject, Step
-    from airflow_sm_pipelines.engine.job_host import JobHost
-    from airflow_sm_pipelines.engine.naming import ArnFactory
-    from airflow_sm_pipelines.engine.resolver import Scope
+    from airflow_sm_pipelines.engine.jobs.job_host import JobHost
+    from airflow_sm_pipelines.engine.rules.resolver import Scope
+    from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory
     from airflow_sm_pipelines.engine.services import EngineServices
     from airflow_sm_pipelines.engine.store import Store
 

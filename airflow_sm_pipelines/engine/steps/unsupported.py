@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.engine.errors import StepError
-from airflow_sm_pipelines.engine.stand_ins import explain_registration
+from airflow_sm_pipelines.engine.jobs.stand_in_table import explain_registration
+from airflow_sm_pipelines.engine.rules.errors import StepError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition.status import ExecutionStatus
-from airflow_sm_pipelines.engine.state import check_execution_change
+from airflow_sm_pipelines.engine.rules.state import check_execution_change
 from airflow_sm_pipelines.engine.store.documents import decode_document, encode_document
 
 if TYPE_CHECKING:

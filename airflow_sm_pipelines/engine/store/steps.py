@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition.status import StepStatus
-from airflow_sm_pipelines.engine.state import check_step_change
+from airflow_sm_pipelines.engine.rules.state import check_step_change
 from airflow_sm_pipelines.engine.store.documents import decode_document, encode_document
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from airflow_sm_pipelines.definition import JsonObject, JsonValue
-    from airflow_sm_pipelines.engine.fan_out import Iteration
+    from airflow_sm_pipelines.engine.rules.fan_out import Iteration
     from airflow_sm_pipelines.engine.store.database import Database, Page
 
 # SQLite takes 999 variables in a statement in its oldest versions.

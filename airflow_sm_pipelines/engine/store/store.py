@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.engine.store.database import Database
-from airflow_sm_pipelines.engine.store.events import EventTable
 from airflow_sm_pipelines.engine.store.executions import ExecutionTable
 from airflow_sm_pipelines.engine.store.ledger import Ledger
 from airflow_sm_pipelines.engine.store.pipelines import PipelineTable
 from airflow_sm_pipelines.engine.store.resources import ResourceTable
+from airflow_sm_pipelines.engine.store.status_changes import EventTable
 from airflow_sm_pipelines.engine.store.steps import StepTable
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 

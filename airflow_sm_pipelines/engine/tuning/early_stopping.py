@@ -45,7 +45,7 @@ class ObjectiveReader:
     """Finds the values of the objective in the log of a training job."""
 
     def __init__(self, definition: TrialDefinition) -> None:
-        from airflow_sm_pipelines.engine.jobs.metrics import XGBOOST_METRIC_DEFINITIONS
+        from airflow_sm_pipelines.engine.rules.training_metrics import XGBOOST_METRIC_DEFINITIONS
 
         algorithm = definition.request.get("AlgorithmSpecification") or {}
         # A job without definitions of its own has an objective only if it is the built-in algorithm's.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_sm_pipelines.engine.errors import validation_error
+from airflow_sm_pipelines.engine.rules.errors import validation_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.errors import validation_error
+from airflow_sm_pipelines.engine.rules.errors import validation_error
 from airflow_sm_pipelines.engine.tuning.ranges import SearchSpace, parse_ranges, require_categories
 
 if TYPE_CHECKING:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.job_documents import TRAINING
+from airflow_sm_pipelines.engine.rules.job_documents import TRAINING
 from airflow_sm_pipelines.engine.store.database import Page
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Mapping
 
-    from airflow_sm_pipelines.engine.job_host import JobHost, LogListener
+    from airflow_sm_pipelines.engine.jobs.job_host import JobHost, LogListener
     from airflow_sm_pipelines.engine.store import ResourceRecord, Store
 
 _MAX_TRIALS = 10_000

@@ -27,7 +27,7 @@ from airflow_sm_pipelines.engine.tuning.warm_start import find_known_losses, sum
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from airflow_sm_pipelines.engine.job_host import LogListener
+    from airflow_sm_pipelines.engine.jobs.job_host import LogListener
     from airflow_sm_pipelines.engine.tuning.ranges import Point
     from airflow_sm_pipelines.engine.tuning.request import TrialDefinition, TuningPlan
 
@@ -201,7 +201,7 @@ class TuningRun:
             self._save(count_trials(self._summaries()))
 
     def _take(self, name: str, future: Future[None]) -> None:
-        from airflow_sm_pipelines.engine.job_host import Interrupted
+        from airflow_sm_pipelines.engine.jobs.job_host import Interrupted
 
         try:
             future.result()

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.errors import validation_error
-from airflow_sm_pipelines.engine.job_documents import TUNING
+from airflow_sm_pipelines.engine.rules.errors import validation_error
+from airflow_sm_pipelines.engine.rules.job_documents import TUNING
 from airflow_sm_pipelines.engine.tuning.documents import TrialSummary, make_trial_summary, objective_of
 from airflow_sm_pipelines.engine.tuning.trials import list_trials
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_sm_pipelines.engine.errors import ServiceError
 from airflow_sm_pipelines.engine.jobs import JobContext, JobOutcome, JobSpec
+from airflow_sm_pipelines.engine.rules.errors import ServiceError
 from tests.engine.fake_world import ROLE, World, wait_until
 
 if TYPE_CHECKING:

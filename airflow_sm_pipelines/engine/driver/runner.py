@@ -16,20 +16,20 @@ from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition import ForEachStep
 from airflow_sm_pipelines.definition.status import ExecutionStatus, StepStatus
-from airflow_sm_pipelines.engine.job_directories import JobDirectories
-from airflow_sm_pipelines.engine.job_documents import JOB_KINDS, JobKind
-from airflow_sm_pipelines.engine.job_host import Interrupted, JobHost
-from airflow_sm_pipelines.engine.live_execution import LiveExecution
-from airflow_sm_pipelines.engine.step_performer import STORE_RETRY_SECONDS, StepPerformer
+from airflow_sm_pipelines.engine.driver.open_execution import LiveExecution
+from airflow_sm_pipelines.engine.driver.step_performer import STORE_RETRY_SECONDS, StepPerformer
+from airflow_sm_pipelines.engine.driver.wake_queue import WakeQueue
+from airflow_sm_pipelines.engine.jobs.job_directories import JobDirectories
+from airflow_sm_pipelines.engine.jobs.job_host import Interrupted, JobHost
+from airflow_sm_pipelines.engine.rules.job_documents import JOB_KINDS, JobKind
 from airflow_sm_pipelines.engine.steps import StepOutcome, executor_for, step_executors
 from airflow_sm_pipelines.engine.steps.lambda_function import OVERRAN
 from airflow_sm_pipelines.engine.store.documents import to_ms
-from airflow_sm_pipelines.engine.timers import WakeQueue
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from airflow_sm_pipelines.engine.definition_cache import DefinitionCache
+    from airflow_sm_pipelines.engine.driver.parsed_definitions import DefinitionCache
     from airflow_sm_pipelines.engine.services import EngineServices
     from airflow_sm_pipelines.engine.store import ExecutionRecord, StepRecord, Store
 

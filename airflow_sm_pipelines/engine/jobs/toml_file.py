@@ -6,7 +6,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.errors import StepError
+from airflow_sm_pipelines.engine.rules.errors import StepError
 
 if TYPE_CHECKING:
     from pathlib import Path

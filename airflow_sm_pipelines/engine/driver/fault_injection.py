@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.engine.errors import StepError
-from airflow_sm_pipelines.engine.retry_policy import EXCEPTION_REASONS
-from airflow_sm_pipelines.engine.toml_file import read_toml
+from airflow_sm_pipelines.engine.jobs.toml_file import read_toml
+from airflow_sm_pipelines.engine.rules.errors import StepError
+from airflow_sm_pipelines.engine.rules.retry_policy import EXCEPTION_REASONS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition import Comparison, InCondition, NotCondition, OrCondition
 from airflow_sm_pipelines.definition.conditions import CONDITION_TYPES
-from airflow_sm_pipelines.engine.errors import ResolutionError
-from airflow_sm_pipelines.engine.resolver import resolve
+from airflow_sm_pipelines.engine.rules.errors import ResolutionError
+from airflow_sm_pipelines.engine.rules.resolver import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from airflow_sm_pipelines.definition import Condition, JsonValue
-    from airflow_sm_pipelines.engine.resolver import Scope
+    from airflow_sm_pipelines.engine.rules.resolver import Scope
 
 _ORDERINGS: dict[str, Callable[[Any, Any], bool]] = {
     "GreaterThan": lambda left, right: left > right,

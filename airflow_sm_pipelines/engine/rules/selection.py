@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition.status import StepStatus
-from airflow_sm_pipelines.engine.errors import validation_error
+from airflow_sm_pipelines.engine.rules.errors import validation_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

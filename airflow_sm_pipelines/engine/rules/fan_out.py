@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition import Dependency, StepGraph, StepNode
 from airflow_sm_pipelines.definition.graph import iter_edges
-from airflow_sm_pipelines.engine.errors import StepError
+from airflow_sm_pipelines.engine.rules.errors import StepError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

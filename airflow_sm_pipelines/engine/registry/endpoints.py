@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.errors import validation_error
-from airflow_sm_pipelines.engine.model_registry import MODEL
+from airflow_sm_pipelines.engine.registry.models import MODEL
+from airflow_sm_pipelines.engine.rules.errors import validation_error
 from airflow_sm_pipelines.engine.store import ResourceRecord, Store
 from airflow_sm_pipelines.engine.store.documents import to_ms
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from airflow_sm_pipelines.engine.naming import ArnFactory
+    from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory
 
 ENDPOINT = "Endpoint"
 ENDPOINT_CONFIG = "EndpointConfig"

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition import ForEachStep
-from airflow_sm_pipelines.engine.fan_out import FanOut, Iteration, plan_fan_out
-from airflow_sm_pipelines.engine.scheduler import Schedule
+from airflow_sm_pipelines.engine.rules.fan_out import FanOut, Iteration, plan_fan_out
+from airflow_sm_pipelines.engine.rules.scheduler import Schedule
 
 if TYPE_CHECKING:
     import threading
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.definition import JsonValue, Step
     from airflow_sm_pipelines.definition.status import StepStatus
-    from airflow_sm_pipelines.engine.definition_cache import ParsedDefinition
+    from airflow_sm_pipelines.engine.driver.parsed_definitions import ParsedDefinition
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.errors import validation_error
+from airflow_sm_pipelines.engine.rules.errors import validation_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.errors import validation_error
-from airflow_sm_pipelines.engine.model_registry import MODEL, PACKAGE
-from airflow_sm_pipelines.engine.naming import resource_name_of
+from airflow_sm_pipelines.engine.registry.models import MODEL, PACKAGE
+from airflow_sm_pipelines.engine.rules.errors import validation_error
+from airflow_sm_pipelines.engine.rules.resource_names import resource_name_of
 
 if TYPE_CHECKING:
-    from airflow_sm_pipelines.engine.naming import ArnFactory
+    from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory
     from airflow_sm_pipelines.engine.store import Store
 
 

@@ -11,15 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition import StepReference
 from airflow_sm_pipelines.definition.status import StepStatus
-from airflow_sm_pipelines.engine.errors import StepError, StepFault
-from airflow_sm_pipelines.engine.execution_scope import ScopeFactory
-from airflow_sm_pipelines.engine.experiment_registry import ensure_trial
-from airflow_sm_pipelines.engine.faults import find_fault
-from airflow_sm_pipelines.engine.job_documents import JOB_KINDS
-from airflow_sm_pipelines.engine.job_host import Interrupted
-from airflow_sm_pipelines.engine.naming import JOB_SUFFIX_ALPHABET, JOB_SUFFIX_LENGTH, ArnFactory, step_resource_name
-from airflow_sm_pipelines.engine.resolver import resolve_reference
-from airflow_sm_pipelines.engine.retry_policy import (
+from airflow_sm_pipelines.engine.driver.execution_scope import ScopeFactory
+from airflow_sm_pipelines.engine.driver.fault_injection import find_fault
+from airflow_sm_pipelines.engine.jobs.job_host import Interrupted
+from airflow_sm_pipelines.engine.registry.experiments import ensure_trial
+from airflow_sm_pipelines.engine.rules.errors import StepError, StepFault
+from airflow_sm_pipelines.engine.rules.job_documents import JOB_KINDS
+from airflow_sm_pipelines.engine.rules.resolver import resolve_reference
+from airflow_sm_pipelines.engine.rules.resource_names import (
+    JOB_SUFFIX_ALPHABET,
+    JOB_SUFFIX_LENGTH,
+    ArnFactory,
+    step_resource_name,
+)
+from airflow_sm_pipelines.engine.rules.retry_policy import (
     EXCEPTION_REASONS,
     JOB_INTERNAL_ERROR,
     SERVICE_FAULT,
@@ -35,8 +40,8 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
-    from airflow_sm_pipelines.engine.job_host import JobHost
-    from airflow_sm_pipelines.engine.live_execution import LiveExecution
+    from airflow_sm_pipelines.engine.driver.open_execution import LiveExecution
+    from airflow_sm_pipelines.engine.jobs.job_host import JobHost
     from airflow_sm_pipelines.engine.services import EngineServices
     from airflow_sm_pipelines.engine.steps import StepExecutor
     from airflow_sm_pipelines.engine.store import ExecutionRecord, StepRecord, Store

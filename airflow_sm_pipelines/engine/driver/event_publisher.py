@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from airflow_sm_pipelines.engine.store.documents import from_ms
 
 if TYPE_CHECKING:
-    from airflow_sm_pipelines.engine.definition_cache import DefinitionCache, ParsedDefinition
+    from airflow_sm_pipelines.engine.driver.parsed_definitions import DefinitionCache, ParsedDefinition
     from airflow_sm_pipelines.engine.services import EngineServices
     from airflow_sm_pipelines.engine.store import ExecutionRecord, Store
-    from airflow_sm_pipelines.engine.store.events import StatusChange
+    from airflow_sm_pipelines.engine.store.status_changes import StatusChange
 
 _LOG = logging.getLogger(__name__)
 EXECUTION_CHANGE = "SageMaker Model Building Pipeline Execution Status Change"

@@ -15,7 +15,7 @@ Pure, and the one place where the rules of running stand:
   handled (SDK v3, ``StepDependency``), else Succeeded.
 
 A :class:`Schedule` learns one status after the other, so that what each costs does not grow with the graph; what lies
-ahead of the steps is in :mod:`~airflow_sm_pipelines.engine.prospects`.
+ahead of the steps is in :mod:`~airflow_sm_pipelines.engine.rules.step_readiness`.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition import ForEachStep
 from airflow_sm_pipelines.definition.status import ExecutionStatus, StepStatus
-from airflow_sm_pipelines.engine.prospects import Prospects, RunConditions
+from airflow_sm_pipelines.engine.rules.step_readiness import Prospects, RunConditions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_sm_pipelines.definition import StepGraph
-    from airflow_sm_pipelines.engine.fan_out import FanOut
+    from airflow_sm_pipelines.engine.rules.fan_out import FanOut
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,18 +11,18 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from airflow_sm_pipelines.engine.errors import ResolutionError
-from airflow_sm_pipelines.engine.job_host import public_document
+from airflow_sm_pipelines.engine.jobs.job_host import public_document
 from airflow_sm_pipelines.engine.property_path import find_property
-from airflow_sm_pipelines.engine.resolver import CurrentItem, Scope, resolve
+from airflow_sm_pipelines.engine.rules.errors import ResolutionError
+from airflow_sm_pipelines.engine.rules.resolver import CurrentItem, Scope, resolve
 from airflow_sm_pipelines.engine.store.documents import from_ms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_sm_pipelines.definition import JsonObject, JsonValue, PipelineDefinition
-    from airflow_sm_pipelines.engine.fan_out import Iteration
-    from airflow_sm_pipelines.engine.naming import ArnFactory
+    from airflow_sm_pipelines.engine.rules.fan_out import Iteration
+    from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory
     from airflow_sm_pipelines.engine.services import EngineServices
     from airflow_sm_pipelines.engine.store import ExecutionRecord, Store
 

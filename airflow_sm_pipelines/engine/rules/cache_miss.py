@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.cache_key import KEY_ATTRIBUTES
 from airflow_sm_pipelines.engine.property_path import render_path
+from airflow_sm_pipelines.engine.rules.cache_key import KEY_ATTRIBUTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from airflow_sm_pipelines.engine.job_documents import JobKind
     from airflow_sm_pipelines.engine.property_path import PathSegment
+    from airflow_sm_pipelines.engine.rules.job_documents import JobKind
 
 LOG_GROUP = "/aws/sagemaker/PipelineExecutions"
 """The log group that says why cached results were not used; its streams are ``<execution id>/<step>``."""

@@ -11,8 +11,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.errors import StepError
-from airflow_sm_pipelines.engine.toml_file import read_toml
+from airflow_sm_pipelines.engine.jobs.toml_file import read_toml
+from airflow_sm_pipelines.engine.rules.errors import StepError
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from airflow_sm_pipelines.engine.experiment_registry import add_job_component, end_job_component
-from airflow_sm_pipelines.engine.job_documents import (
+from airflow_sm_pipelines.engine.registry.experiments import add_job_component, end_job_component
+from airflow_sm_pipelines.engine.registry.model_containers import find_containers
+from airflow_sm_pipelines.engine.rules.job_documents import (
     JOB_KINDS,
     TRAINING,
     TRANSFORM,
@@ -23,8 +24,7 @@ from airflow_sm_pipelines.engine.job_documents import (
     started_job_document,
     stopping_job_document,
 )
-from airflow_sm_pipelines.engine.model_containers import find_containers
-from airflow_sm_pipelines.engine.naming import ArnFactory
+from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory
 from airflow_sm_pipelines.engine.store import ResourceRecord, Store
 from airflow_sm_pipelines.engine.store.documents import to_ms
 from airflow_sm_pipelines.engine.tuning.request import plan_tuning, prepare_tuning_request
@@ -35,8 +35,8 @@ from airflow_sm_pipelines.engine.tuning.warm_start import read_parent_trials, re
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from airflow_sm_pipelines.engine.job_directories import JobDirectories
     from airflow_sm_pipelines.engine.jobs import JobContext
+    from airflow_sm_pipelines.engine.jobs.job_directories import JobDirectories
     from airflow_sm_pipelines.engine.services import EngineServices
 
 LogListener: TypeAlias = "Callable[[Sequence[tuple[int, str]]], None]"

@@ -6,7 +6,7 @@ Every status the store writes passes through here first. Pure; reads nothing but
 from __future__ import annotations
 
 from airflow_sm_pipelines.definition.status import ExecutionStatus, StepStatus
-from airflow_sm_pipelines.engine.errors import StateError
+from airflow_sm_pipelines.engine.rules.errors import StateError
 
 _EXECUTION_CHANGES: dict[ExecutionStatus, frozenset[ExecutionStatus]] = {
     ExecutionStatus.EXECUTING: frozenset(

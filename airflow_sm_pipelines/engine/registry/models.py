@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.errors import validation_error
-from airflow_sm_pipelines.engine.naming import ArnFactory, resource_name_of
+from airflow_sm_pipelines.engine.rules.errors import validation_error
+from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory, resource_name_of
 from airflow_sm_pipelines.engine.store import ResourceRecord, Store
 from airflow_sm_pipelines.engine.store.documents import to_ms
 

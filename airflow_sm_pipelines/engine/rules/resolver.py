@@ -21,9 +21,9 @@ from airflow_sm_pipelines.definition import (
     StepReference,
     parse_expression,
 )
-from airflow_sm_pipelines.engine.errors import ResolutionError
-from airflow_sm_pipelines.engine.fan_out import child_name, item_text
 from airflow_sm_pipelines.engine.property_path import find_property, parse_json_path
+from airflow_sm_pipelines.engine.rules.errors import ResolutionError
+from airflow_sm_pipelines.engine.rules.fan_out import child_name, item_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

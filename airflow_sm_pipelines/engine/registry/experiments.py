@@ -11,7 +11,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.errors import not_found, validation_error
+from airflow_sm_pipelines.engine.rules.errors import not_found, validation_error
 from airflow_sm_pipelines.engine.store import ResourceRecord, Store
 from airflow_sm_pipelines.engine.store.documents import to_ms
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from airflow_sm_pipelines.engine.job_documents import JobKind
-    from airflow_sm_pipelines.engine.naming import ArnFactory
+    from airflow_sm_pipelines.engine.rules.job_documents import JobKind
+    from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory
 
 EXPERIMENT = "Experiment"
 TRIAL = "Trial"
