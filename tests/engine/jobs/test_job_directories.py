@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from pathlib import Path
 
 from airflow_sm_pipelines.engine.jobs.job_directories import JobDirectories
 from tests.engine.fake_world import wait_until
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def used(directories: JobDirectories) -> Path:
@@ -20,7 +18,8 @@ def used(directories: JobDirectories) -> Path:
 
 
 def files_below(root: Path) -> list[Path]:
-    return [path for path in root.rglob("*") if path.is_file()]
+    # os.walk passes over what is removed meanwhile; rglob would raise.
+    return [Path(folder) / name for folder, _, names in os.walk(root) for name in names]
 
 
 def test_a_name_is_free_at_once_and_its_files_go_soon(tmp_path: Path) -> None:

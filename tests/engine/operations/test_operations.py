@@ -1,4 +1,4 @@
-"""The API operations: answers, errors, idempotency, paging. Executions as such are in ``test_executions``."""
+"""The API operations: answers, errors, idempotency, paging. Whole executions are in ``driver/test_runner``."""
 
 from __future__ import annotations
 
