@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from airflow_sm_pipelines.engine.jobs.failures import JobFailure
 from airflow_sm_pipelines.engine.jobs.stand_in_table import StandIn, StandIns
 from airflow_sm_pipelines.engine.rules.errors import ResolutionError
-from airflow_sm_pipelines.engine.rules.resolver import Scope, resolve
+from airflow_sm_pipelines.engine.rules.resolver import ResolutionScope, resolve
 from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory
 from airflow_sm_pipelines.engine.steps import step_executors
-from airflow_sm_pipelines.engine.steps.check import CHECK_KINDS
+from airflow_sm_pipelines.engine.steps.quality_check import CHECK_KINDS
 from airflow_sm_pipelines.rehearsal.consumers import find_content_types, find_transform_inputs
 from airflow_sm_pipelines.rehearsal.job_plan import REHEARSAL_IMAGE, JobScene, Outputs, document_text
 from airflow_sm_pipelines.rehearsal.processing_plan import plan_processing
@@ -176,7 +176,7 @@ class RehearsalStandIns:
         if step is None or script is None:
             return
         parts = spec.name.split("-")
-        scope = Scope(
+        scope = ResolutionScope(
             parameters=script.parameters,
             execution={"PipelineExecutionId": parts[1] if len(parts) > 1 else "", "PipelineName": script.pipeline},
             describe_step=lambda name: {**spec.request, **outcome.details} if name == step.name else None,
@@ -209,7 +209,7 @@ class RehearsalStandIns:
 
     def _resolves_to(self, value: JsonValue, text: str) -> bool:
         try:
-            return resolve(value, Scope(self._script.parameters if self._script else {}, {})) == text
+            return resolve(value, ResolutionScope(self._script.parameters if self._script else {}, {})) == text
         except ResolutionError:
             # A function that another step names: whichever it is, the outputs do no harm.
             return True

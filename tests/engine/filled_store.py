@@ -55,9 +55,9 @@ def fill_store(state_dir: Path, executions: int) -> None:
         store.pipelines.add_version(VersionRecord(PIPELINE, 1, text, hashed, None, None, _BEGIN_MS, None))
         for number in range(executions):
             _add_execution(store, number)
-        last = store.events.first(1)
+        last = store.status_changes.first(1)
         if last:
-            store.events.drop(last[0].seq + executions * 100)
+            store.status_changes.drop(last[0].seq + executions * 100)
     store.close()
 
 

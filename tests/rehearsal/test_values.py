@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from airflow_sm_pipelines.definition import ConditionStep, PipelineDefinition, parse_definition
 from airflow_sm_pipelines.engine.property_path import find_property
 from airflow_sm_pipelines.engine.rules.condition_evaluation import evaluate_all
-from airflow_sm_pipelines.engine.rules.resolver import Scope
+from airflow_sm_pipelines.engine.rules.resolver import ResolutionScope
 from airflow_sm_pipelines.rehearsal.values import SampleValues, choose_values, sample_value
 
 METRIC = {"Std:JsonGet": {"PropertyFile": {"Get": "Steps.Evaluate.PropertyFiles.Report"}, "Path": "metrics[0].value"}}
@@ -48,8 +48,8 @@ def take_branch(parsed: PipelineDefinition, *, takes_else: bool) -> bool:
     return evaluate_all(check.conditions, scope)
 
 
-def make_scope(values: SampleValues, parameters: Any) -> Scope:
-    return Scope(
+def make_scope(values: SampleValues, parameters: Any) -> ResolutionScope:
+    return ResolutionScope(
         parameters=parameters,
         execution={},
         describe_step=lambda step: with_listed_outputs(values.properties.get(step, {})),

@@ -1,4 +1,4 @@
-"""A clock that never goes back: times of one engine are in the order in which things happened."""
+"""A clock that never goes back, so that the times of an engine are in the order in which things happened."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 class SteadyClock:
-    """The machine's clock, except that after it was set back, time goes on from where it was.
+    """Follows the clock of the machine, except when that is set back: then time goes on from where it was.
 
-    Set forward, it is followed: a machine that slept has missed that time.
+    If the machine's clock is set forward, this clock follows: a machine that slept has missed that time.
 
-    :param read: the machine's clock, aware UTC.
-    :param not_before: what was recorded before the engine started is not in its future.
-    :param monotonic: seconds that only grow.
+    :param read: gives the time of the machine, aware UTC.
+    :param not_before: the latest time that was recorded before the engine started.
+    :param monotonic: gives seconds that only grow.
     """
 
     def __init__(

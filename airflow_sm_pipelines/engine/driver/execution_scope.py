@@ -1,6 +1,6 @@
-"""Builds the scope in which one execution's expressions are resolved: from the store, the clock and S3.
+"""Builds the scope in which the expressions of an execution are resolved: from the store, the clock and S3.
 
-The reading side of the resolver; the rules of resolving are there.
+How expressions are resolved is in ``rules.resolver``.
 """
 
 from __future__ import annotations
@@ -9,12 +9,11 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from airflow_sm_pipelines.engine.jobs.job_host import public_document
 from airflow_sm_pipelines.engine.property_path import find_property
 from airflow_sm_pipelines.engine.rules.errors import ResolutionError
-from airflow_sm_pipelines.engine.rules.resolver import CurrentItem, Scope, resolve
+from airflow_sm_pipelines.engine.rules.resolver import CurrentItem, ResolutionScope, resolve
+from airflow_sm_pipelines.engine.rules.s3_address import join_s3_uri, parse_s3_uri
 from airflow_sm_pipelines.engine.store.documents import from_ms
 
 if TYPE_CHECKING:
@@ -25,14 +24,6 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory
     from airflow_sm_pipelines.engine.services import EngineServices
     from airflow_sm_pipelines.engine.store import ExecutionRecord, Store
-
-# A property file is read into memory; SageMaker's limit is of this order.
-_MAX_DOCUMENT_BYTES = 10 * 1024 * 1024
-
-
-def iso_text(moment: datetime) -> str:
-    """A time as expressions see it: ISO 8601 in UTC with milliseconds and ``Z``."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +40,22 @@ class ScopeFactory:
     definition: PipelineDefinition
     iteration: Iteration | None = None
 
-    def make(self, variables: Mapping[str, str] | None = None) -> Scope:
-        """A scope at this moment, with these execution variables besides the usual ones."""
-        return Scope(
+    def make(self, variables: Mapping[str, str] | None = None) -> ResolutionScope:
+        """The scope at this moment, with these execution variables besides the usual ones."""
+        return ResolutionScope(
             parameters=self.execution.parameters,
             execution={
                 **execution_variables(self.execution, self.arns, now=self.services.clock()),
                 **(variables or {}),
             },
             experiment=self.execution.experiment,
-            describe_step=self._describe_step,
+            describe_step=self._find_properties,
             load_property_file=self._load_property_file,
             load_document=self._load_document,
             item=CurrentItem(self.iteration.item) if self.iteration is not None else None,
         )
 
-    def _describe_step(self, name: str) -> JsonObject | None:
+    def _find_properties(self, name: str) -> JsonObject | None:
         if self.iteration is not None and name in self.iteration.siblings:
             name = self.iteration.child(name)
         record = self.store.steps.find(self.execution.id, name)
@@ -75,7 +66,7 @@ class ScopeFactory:
         resource = self.store.resources.find(record.resource_kind, record.resource_name)
         if resource is None:
             raise ResolutionError(f"{record.resource_kind} '{record.resource_name}' of step '{name}' was deleted.")
-        plain: JsonObject = _plain({**public_document(resource), **resource.document.get("$properties", {})})
+        plain: JsonObject = _with_time_texts({**resource.public_document, **resource.document.get("$properties", {})})
         return {**plain, **(record.properties or {})}
 
     def _load_property_file(self, step_name: str, file_name: str) -> JsonValue:
@@ -84,13 +75,13 @@ class ScopeFactory:
         file = step.property_file(file_name)
         if file is None:
             raise ResolutionError(f"Step '{step_name}' declares no property file '{file_name}'.")
-        properties = self._describe_step(step_name)
+        properties = self._find_properties(step_name)
         if properties is None:
             raise ResolutionError(f"Step '{step_name}' did not run in this execution, so it has no property file.")
         path = ("ProcessingOutputConfig", "Outputs", file.output_name, "S3Output", "S3Uri")
         folder = find_property(properties, path, where=f"Step '{step_name}'")
         try:
-            return self._load_document(f"{str(folder).rstrip('/')}/{file.path.lstrip('/')}")
+            return self._load_document(join_s3_uri(folder, file.path))
         except ResolutionError as error:
             raise ResolutionError(
                 f"Property file '{file_name}': step '{step_name}' should have written '{file.path}' to its output "
@@ -98,22 +89,24 @@ class ScopeFactory:
             ) from error
 
     def _load_document(self, uri: str) -> JsonValue:
-        parts = urlsplit(uri)
-        if parts.scheme != "s3" or not parts.netloc or len(parts.path) < 2:
-            raise ResolutionError(f"'{uri}' is not the S3 URI of an object.")
-        body = read_object(self.services, parts.netloc, parts.path[1:])
         try:
-            document: JsonValue = json.loads(body)
+            location = parse_s3_uri(uri)
+        except ValueError as error:
+            raise ResolutionError(str(error)) from error
+        if not location.key:
+            raise ResolutionError(f"'{uri}' is not the S3 URI of an object.")
+        try:
+            document: JsonValue = json.loads(self.services.read_object(location))
         except ValueError as error:
             raise ResolutionError(f"'{uri}' is not a JSON document: {error}.") from error
         return document
 
 
 def execution_variables(execution: ExecutionRecord, arns: ArnFactory, *, now: datetime) -> dict[str, JsonValue]:
-    """What ``Execution.<variable>`` gives everywhere in an execution."""
+    """The values of ``Execution.<variable>`` that every step of an execution sees."""
     return {
-        "StartDateTime": iso_text(from_ms(execution.created_ms)),
-        "CurrentDateTime": iso_text(now),
+        "StartDateTime": _time_text(from_ms(execution.created_ms)),
+        "CurrentDateTime": _time_text(now),
         "PipelineName": execution.pipeline,
         "PipelineArn": arns.pipeline(execution.pipeline),
         "PipelineExecutionId": execution.id,
@@ -121,36 +114,24 @@ def execution_variables(execution: ExecutionRecord, arns: ArnFactory, *, now: da
     }
 
 
-def resolve_experiment(
+def resolve_config(
     config: Mapping[str, JsonValue] | None, parameters: Mapping[str, JsonValue], variables: Mapping[str, JsonValue]
 ) -> dict[str, JsonValue]:
-    """The PipelineExperimentConfig of an execution; empty if the definition has none."""
+    """The PipelineExperimentConfig or MlflowConfig of an execution; empty if the definition has none."""
     if not config:
         return {}
-    scope = Scope(parameters=parameters, execution=variables)
+    scope = ResolutionScope(parameters=parameters, execution=variables)
     return {key: resolve(value, scope) for key, value in config.items() if value is not None}
 
 
-def read_object(services: EngineServices, bucket: str, key: str, version_id: str | None = None) -> bytes:
-    """The bytes of an S3 object.
-
-    :raises ResolutionError: if it is not there, cannot be read, or is too large to be a document.
-    """
-    version = {"VersionId": version_id} if version_id else {}
-    try:
-        answer = services.s3.get_object(Bucket=bucket, Key=key, **version)
-        body: bytes = answer["Body"].read(_MAX_DOCUMENT_BYTES + 1)
-    except Exception as error:
-        # The client is whatever the server passed in; botocore's error classes are not ours to import here.
-        raise ResolutionError(f"s3://{bucket}/{key} cannot be read: {error}") from error
-    if len(body) > _MAX_DOCUMENT_BYTES:
-        raise ResolutionError(f"s3://{bucket}/{key} is larger than {_MAX_DOCUMENT_BYTES} bytes.")
-    return body
+def _time_text(moment: datetime) -> str:
+    """A time as expressions see it: ISO 8601 in UTC with milliseconds and ``Z``."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
-def _plain(value: Any) -> Any:
+def _with_time_texts(value: Any) -> Any:
     if isinstance(value, datetime):
-        return iso_text(value)
+        return _time_text(value)
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list) else value
+        return {key: _with_time_texts(item) for key, item in value.items()}
+    return [_with_time_texts(item) for item in value] if isinstance(value, list) else value

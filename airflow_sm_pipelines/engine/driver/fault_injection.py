@@ -1,19 +1,19 @@
-"""Faults that tests ask for: a TOML file says which attempts of which steps fail, and as what.
+"""Faults that the user injects for tests: a TOML file says which attempts of which steps fail, and how.
 
-The file is read when a step starts, so it can be changed while the engine runs::
+The file is read whenever a step starts, so it can change while the engine runs::
 
     [[fault]]
-    step = "Train"                             # the step; a ForEach child by its own name
-    exception = "SageMaker.CAPACITY_ERROR"     # any type a RetryPolicy can name
-    attempts = 2                               # the step's first two attempts fail; 1 by default
-    pipeline = "demo"                          # only in this pipeline; in all by default
+    step = "Train"                             # the step; a step of an iteration by its own name
+    exception = "SageMaker.CAPACITY_ERROR"     # any type that a RetryPolicy can name
+    attempts = 2                               # the first two attempts of the step fail; by default 1
+    pipeline = "demo"                          # only in this pipeline; by default in all
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.engine.jobs.toml_file import read_toml
+from airflow_sm_pipelines.engine.jobs.toml_file import TomlFileError, read_toml
 from airflow_sm_pipelines.engine.rules.errors import StepError
 from airflow_sm_pipelines.engine.rules.retry_policy import EXCEPTION_REASONS
 
@@ -24,15 +24,18 @@ _KEYS = {"step", "exception", "attempts", "pipeline"}
 
 
 def find_fault(path: Path | None, *, pipeline: str, step: str, attempt: int) -> str | None:
-    """The exception type as which this attempt of a step is to fail, if any.
+    """The exception type with which this attempt of a step is to fail, if any.
 
-    :param path: the file of faults; None, or a file that is not there, means no faults.
-    :param attempt: from 1.
-    :raises StepError: if the file cannot be read or holds something else.
+    :param path: the file of faults; None, or a file that does not exist, means no faults.
+    :param attempt: counted from 1.
+    :raises StepError: the file cannot be read, or is wrong.
     """
     if path is None or not path.exists():
         return None
-    faults = read_toml(path, what="The file of faults").get("fault", [])
+    try:
+        faults = read_toml(path, what="The file of faults").get("fault", [])
+    except TomlFileError as error:
+        raise StepError(str(error)) from error
     for number, fault in enumerate(faults if isinstance(faults, list) else [], start=1):
         if (
             not isinstance(fault, dict)

@@ -1,4 +1,4 @@
-"""What the driver keeps in memory of an open execution; all of it can be read again from the store."""
+"""What the driver keeps in memory about an execution that has not ended. It can read all of it from the store again."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class LiveExecution:
-    """An open execution.
+class OpenExecution:
+    """An execution that has not ended.
 
     :param selected: the only steps that may start; None means all.
-    :param is_stale: whether ``schedule`` must be made anew of what the store has.
-    :param schedule: the steps' statuses, as far as the driver knows.
-    :param stops: what asks each begun step to stop.
-    :param queued: the begun steps that a worker performs, or will.
+    :param outcomes: what each evaluated Condition step found.
+    :param stops: by step that has begun, the event that asks it to stop.
+    :param queued: the steps that a worker performs or will perform.
     :param fan_outs: the ForEach steps that have their items, by name.
+    :param iterations: the iteration of each step that a ForEach step made.
+    :param is_stale: whether ``schedule`` must be made again from the store.
+    :param schedule: the statuses of the steps, as far as the driver knows.
     """
 
     parsed: ParsedDefinition
@@ -41,35 +43,35 @@ class LiveExecution:
     is_stale: bool = True
     schedule: Schedule = field(init=False)
 
-    def refresh(self, statuses: Mapping[str, StepStatus]) -> None:
-        """Begin again with these statuses."""
+    def reset_schedule(self, statuses: Mapping[str, StepStatus]) -> None:
+        """Make the schedule again from these statuses."""
         self.schedule = Schedule(self.parsed.graph, statuses=statuses, outcomes=self.outcomes, selected=self.selected)
         for name, fan_out in self.fan_outs.items():
-            self.schedule.fan_out(name, fan_out)
+            self.schedule.add_fan_out(name, fan_out)
         self.is_stale = False
 
-    def note_outcome(self, name: str, *, is_true: bool) -> None:
-        """Know what a Condition step found."""
+    def set_outcome(self, name: str, *, is_true: bool) -> None:
+        """Record what a Condition step found."""
         self.outcomes[name] = is_true
         if not self.is_stale:
-            self.schedule.note_outcome(name, is_true=is_true)
+            self.schedule.set_outcome(name, is_true=is_true)
 
     def fan_out(self, name: str, items: Iterable[JsonValue]) -> None:
-        """Know the steps that a ForEach step makes of its items."""
+        """Add the steps that a ForEach step makes for its items."""
         step = self.parsed.graph.nodes[name].step
         if isinstance(step, ForEachStep):
             self.fan_outs[name] = plan_fan_out(step, items)
             self.iterations.update(self.fan_outs[name].iterations)
             if not self.is_stale:
-                self.schedule.fan_out(name, self.fan_outs[name])
+                self.schedule.add_fan_out(name, self.fan_outs[name])
 
     def find_step(self, name: str) -> tuple[Step, Iteration | None]:
-        """A step of the definition, or one that a ForEach step makes, and its iteration."""
+        """A step of the definition, or a step that a ForEach step made and its iteration."""
         iteration = self.iterations.get(name)
         graph = self.parsed.graph if iteration is None else self.fan_outs[iteration.parent].graph
         return graph.nodes[name].step, iteration
 
     def stop_all(self) -> None:
-        """Ask everything that runs to stop."""
+        """Ask every step that has begun to stop."""
         for stop in self.stops.values():
             stop.set()

@@ -1,4 +1,4 @@
-"""Parsed definitions with their graphs, kept by hash: starting and resuming an execution parses each only once."""
+"""Parsed definitions with their graphs, kept by hash, so that each is parsed only once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ParsedDefinition:
     graph: StepGraph
 
     def declared_step(self, name: str, *, parent: str | None = None) -> Step:
-        """The step of an execution as the definition has it.
+        """The step of an execution as the definition declares it.
 
         :param parent: the ForEach step that made it, if one did.
         """
@@ -34,7 +34,7 @@ class ParsedDefinition:
         return next(step for step in body if step.name == body_name)
 
 
-class DefinitionCache:
+class ParsedDefinitions:
     """The most recently used parsed definitions.
 
     :param capacity: how many are kept.

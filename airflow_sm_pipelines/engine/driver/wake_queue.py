@@ -1,4 +1,4 @@
-"""Wake-ups for later: a queue whose readers also get what has become due."""
+"""A queue of what to look at, now or after a delay."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 
 
 class WakeQueue:
-    """Keys to look at, each at most once at a time; now, or after a while. None ends the reading."""
+    """Keys for one reader. A key that waits already is not put in a second time."""
 
     def __init__(self) -> None:
         self._keys: queue.Queue[str | None] = queue.Queue()
@@ -27,18 +27,18 @@ class WakeQueue:
         self._keys.put(key)
 
     def put_later(self, key: str, delay_seconds: float) -> None:
-        """Have a key read after a while; only the reader may ask for that."""
+        """Have a key read after a delay. Only the reader may call this."""
         due = time.monotonic() + delay_seconds
         if self._due.get(key, due + 1) > due:
             self._due[key] = due
             heapq.heappush(self._later, (due, key))
 
     def close(self) -> None:
-        """Have the reader get None."""
+        """End the queue: the reader gets None."""
         self._keys.put(None)
 
     def get(self) -> str | None:
-        """The next key; waits for one."""
+        """Wait for the next key and give it; None if the queue has ended."""
         while True:
             timeout = max(0.0, self._later[0][0] - time.monotonic()) if self._later else None
             try:

@@ -1,6 +1,6 @@
-"""One instance of a job as its container would be: its directory, its files under ``/opt/ml``, and its launch.
+"""One instance of a job, as its container would be: its directory, its files under ``/opt/ml``, and its launch.
 
-Belongs here: what processing and training share about an instance. Does not belong here: either one's own contract.
+What belongs here: what the kinds of jobs share about an instance. What does not: the contract of one kind.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.definition import JsonValue
     from airflow_sm_pipelines.engine.jobs.interpreters import Interpreter
-    from airflow_sm_pipelines.engine.jobs.job import JobContext
+    from airflow_sm_pipelines.engine.jobs.job_spec import JobContext
 
 PROGRAMS_DIRECTORY = SITE_DIRECTORY.parent
 _HOSTS_FILE = Path("/etc/hosts")
@@ -44,9 +44,9 @@ class Container:
 
     @classmethod
     def create(cls, directory: Path, host: str) -> Container:
-        """Make the directories of an instance, empty, below a job's directory."""
+        """Make the directories of an instance below the directory of a job. They are empty."""
         container = cls(host, (directory / host).resolve())
-        # A job that runs again after a crash must not find what its first run left.
+        # A job that runs again after a crash must not find the files of its first run.
         shutil.rmtree(container.root, ignore_errors=True)
         for name in _DIRECTORIES:
             (container.opt_ml / name).mkdir(parents=True, exist_ok=True)
@@ -56,13 +56,13 @@ class Container:
 
     @property
     def opt_ml(self) -> Path:
-        """What the job sees as ``/opt/ml``."""
+        """The directory that the job sees as ``/opt/ml``."""
         return self.root / "opt-ml"
 
     def path_of(self, local_path: str) -> Path:
-        """Give the place on this machine of a path below ``/opt/ml``.
+        """The path on this machine of a path below ``/opt/ml``.
 
-        :raises JobFailure: the path is elsewhere.
+        :raises JobFailure: it is not below ``/opt/ml``.
         """
         path = PurePosixPath(local_path)
         if ".." in path.parts or not path.is_relative_to(OPT_ML):
@@ -70,13 +70,13 @@ class Container:
         return self.opt_ml / path.relative_to(OPT_ML)
 
     def write_json(self, local_path: str, value: JsonValue) -> None:
-        """Write one of the contract's configuration files."""
+        """Write a configuration file."""
         path = self.path_of(local_path)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(value), encoding="utf-8")
 
     def read_text(self, local_path: str, max_characters: int) -> str | None:
-        """Read the beginning of a file that the job may have left; None when it has not."""
+        """Read the beginning of a file that the job may have written; None if there is none."""
         path = self.path_of(local_path)
         if path.is_symlink() or not path.is_file():
             return None
@@ -94,11 +94,11 @@ class Container:
         hosts: Sequence[str] = (),
         cwd: Path | None = None,
     ) -> Instance:
-        """Say how to start the instance's program.
+        """Plan how to start the program of the instance.
 
-        :param contract: variables that SageMaker sets for this kind of job.
-        :param requested: variables of the request.
-        :param hosts: all instances of the job, when they shall find each other by name.
+        :param contract: the variables that SageMaker sets for this kind of job.
+        :param requested: the variables of the request.
+        :param hosts: all instances of the job, if they are to find each other by name.
         """
         programs = make_layer(interpreter, self.root / "layer")
         mode = context.isolation.mode
@@ -121,7 +121,7 @@ class Container:
         )
         command = [str(part) for part in argv]
         if not is_private:
-            # The toolkits append opt/ml to this variable, so that name leads to the same place.
+            # The toolkits append opt/ml to SAGEMAKER_BASE_DIR, so that path leads to the same directory.
             (self.root / "opt").mkdir(exist_ok=True)
             (self.root / "opt" / "ml").symlink_to(self.opt_ml)
             command = [rewrite_paths(part, self.opt_ml) for part in command]
@@ -141,7 +141,7 @@ class Container:
     def _mounts(self, hosts: Sequence[str]) -> tuple[tuple[str, str], ...]:
         mounts = [(str(self.opt_ml), OPT_ML), (str(self.root / "tmp"), "/tmp")]  # noqa: S108 - a mount point
         if hosts and _HOSTS_FILE.exists():
-            # An address each, so that all instances can listen on the same port.
+            # Each has its own address, so that all instances can listen on the same port.
             names = "".join(f"127.9.0.{number} {host}\n" for number, host in enumerate(hosts, start=1))
             path = self.root / "hosts"
             path.write_text(_HOSTS_FILE.read_text(encoding="utf-8", errors="replace") + "\n" + names)

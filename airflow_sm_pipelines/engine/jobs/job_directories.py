@@ -1,4 +1,4 @@
-"""The directories that jobs run in, below one root. What a job leaves there is removed without anybody waiting."""
+"""The directories that jobs run in, below one root. What a job leaves there is removed in the background."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-# No job is called so.
 _TRASH = ".removed"
+"""No job has this name."""
 
 
 class JobDirectories:
     """Gives jobs empty directories.
 
-    :param root: holds nothing else.
+    :param root: a directory for nothing else.
     """
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._trash = root / _TRASH
         self._numbers = itertools.count()
-        # One thread: a second would only wait for the same disk.
+        # One thread, since a second would only wait for the same disk.
         self._cleaner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sm-clean")
 
     def start(self) -> None:
@@ -34,14 +34,14 @@ class JobDirectories:
             self._remove(path)
 
     def claim(self, name: str) -> Path:
-        """A place for a job where nothing is, not even what an earlier run of it left there."""
+        """The path of a directory for a job. Nothing is there, not even what an earlier run of the job left."""
         directory = self._root / name
         if directory.exists():
-            self.give_up(directory)
+            self.discard(directory)
         return directory
 
-    def give_up(self, directory: Path) -> None:
-        """Remove a job's directory, soon; its name is free at once."""
+    def discard(self, directory: Path) -> None:
+        """Remove the directory of a job soon; its name is free at once."""
         target = self._trash / f"{next(self._numbers)}-{directory.name}"
         try:
             directory.rename(target)
@@ -51,7 +51,7 @@ class JobDirectories:
             self._remove(target)
 
     def close(self) -> None:
-        """Stop removing; the next start goes on with it."""
+        """Stop removing. The next start continues."""
         self._cleaner.shutdown(wait=True, cancel_futures=True)
 
     def _remove(self, path: Path) -> None:

@@ -1,6 +1,6 @@
-"""The environment variables of a job: a clean set, as in a container, with the local endpoint and nothing else.
+"""The environment variables of a job: a clean set as in a container, with the local endpoint.
 
-Belongs here: which variables a job sees. Does not belong here: the variables of one kind of job.
+What belongs here: the variables that every job sees. What does not: those of one kind of job.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SITE_DIRECTORY = Path(__file__).with_name("programs") / "site"
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# What `pip install` in a step needs to reach the index the user has, and what a dynamic linker needs.
+# `pip install` in a step needs these to reach the index of the user, and the dynamic linker needs the last one.
 _PASSED_PREFIXES = ("PIP_", "UV_")
 _PASSED = frozenset(
     {
@@ -26,7 +26,7 @@ _PASSED = frozenset(
     }
 )  # fmt: skip
 _PATH_PATTERN = re.compile(re.escape(OPT_ML) + r"(?=$|[^A-Za-z0-9_.-])")
-# SDK code in a step would post usage data to AWS otherwise.
+# Without this, SDK code in a step would post usage data to AWS.
 _SDK_CONFIG = "SchemaVersion: '1.0'\nSageMaker:\n  PythonSDK:\n    Modules:\n      TelemetryOptOut: true\n"
 
 
@@ -39,13 +39,13 @@ def build_environment(
     home: Path,
     programs: Sequence[Path],
 ) -> dict[str, str]:
-    """Give all variables of a job's process.
+    """All variables of a job's process.
 
-    :param host: the engine's own environment; only settings for proxies, certificates, pip and uv are taken.
-    :param aws: the endpoint, region and local credentials; the endpoint cannot be changed by the request.
+    :param host: the environment of the engine; only settings for proxies, certificates, pip and uv are taken from it.
+    :param aws: the endpoint, region and local credentials. A request cannot change the endpoint.
     :param requested: ``Environment`` of the job's request.
     :param contract: what SageMaker itself sets for this kind of job.
-    :param home: the job's home directory; a configuration for the SDK is written there.
+    :param home: the home directory of the job; a configuration for the SDK is written there.
     :param programs: directories for the front of ``PATH``.
     """
     environment = {name: value for name, value in host.items() if name in _PASSED or name.startswith(_PASSED_PREFIXES)}
@@ -69,7 +69,7 @@ def build_environment(
         **requested,
     }
     environment |= {name: value for name, value in aws.items() if name.startswith("AWS_ENDPOINT_URL")}
-    # The hook that keeps explicit AWS addresses on this machine; see programs/site/sitecustomize.py.
+    # programs/site/sitecustomize.py keeps calls with explicit AWS addresses on this machine.
     python_path = requested.get("PYTHONPATH")
     environment["PYTHONPATH"] = f"{SITE_DIRECTORY}:{python_path}" if python_path else str(SITE_DIRECTORY)
     for name in ("NO_PROXY", "no_proxy"):
@@ -78,12 +78,12 @@ def build_environment(
 
 
 def rewrite_paths(text: str, opt_ml: Path) -> str:
-    """Replace ``/opt/ml`` where it stands as a path or the beginning of one."""
+    """Replace ``/opt/ml`` where it is a path or the beginning of a path."""
     return _PATH_PATTERN.sub(lambda match: str(opt_ml), text)
 
 
 def _user_pip_configuration(host: Mapping[str, str]) -> Path | None:
-    # The job has a home of its own, so pip would not find the user's settings there.
+    # The job has its own home, so pip would not find the user's settings there.
     home = host.get("HOME")
     if not home:
         return None

@@ -1,4 +1,4 @@
-"""SageMaker's API operations that the engine answers: one function each, and the table of them."""
+"""The SageMaker API operations that the engine answers: a function for each, and the table of them."""
 
 from __future__ import annotations
 

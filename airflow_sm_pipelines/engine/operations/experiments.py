@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.jobs.job_host import public_document
-from airflow_sm_pipelines.engine.operations.context import Operation, OperationContext, Request, Response, present
-from airflow_sm_pipelines.engine.operations.record_list import cut_page, read_all
+from airflow_sm_pipelines.engine.operations.context import Operation, OperationContext, Request, Response, without_none
+from airflow_sm_pipelines.engine.operations.resource_lists import cut_page, read_all
 from airflow_sm_pipelines.engine.registry.experiments import (
     COMPONENT,
     EXPERIMENT,
@@ -81,7 +80,7 @@ def list_trial_components(context: OperationContext, request: Request) -> Respon
         found = [record for record in found if trials.intersection(record.document.get(TRIALS_KEY, ()))]
     records, more = _cut("ListTrialComponents", request, found)
     summaries = [
-        _summarize(record, _COMPONENT_SUMMARY) | present(TrialComponentSource=record.document.get("Source"))
+        _summarize(record, _COMPONENT_SUMMARY) | without_none(TrialComponentSource=record.document.get("Source"))
         for record in records
     ]
     return {"TrialComponentSummaries": summaries, **more}
@@ -121,7 +120,7 @@ def _entity_operations(kind: str) -> dict[str, Operation]:
         return {arn_key: record.arn}
 
     def describe(context: OperationContext, request: Request) -> Response:
-        document = public_document(require_entity(context.store, kind, request[name_key]))
+        document = require_entity(context.store, kind, request[name_key]).public_document
         return document | {"Sources": [document["Source"]]} if document.get("Source") else document
 
     def update(context: OperationContext, request: Request) -> Response:
@@ -141,7 +140,7 @@ def _entity_operations(kind: str) -> dict[str, Operation]:
             record = require_entity(context.store, kind, request[name_key])
             _require_unused(context, record)
             context.store.resources.delete(kind, record.name)
-            context.store.ledger.delete_tags(record.arn)
+            context.store.tags.delete(record.arn)
         return {arn_key: record.arn}
 
     return {f"Create{kind}": create, f"Describe{kind}": describe, f"Update{kind}": update, f"Delete{kind}": delete}
@@ -186,4 +185,4 @@ def _cut(operation: str, request: Request, records: list[ResourceRecord]) -> tup
 
 def _summarize(record: ResourceRecord, members: tuple[str, ...]) -> Response:
     named = {f"{record.kind}Name": record.name, f"{record.kind}Arn": record.arn}
-    return named | present(**{member: record.document.get(member) for member in members})
+    return named | without_none(**{member: record.document.get(member) for member in members})

@@ -1,14 +1,11 @@
-"""Endpoints and their configurations: records without a server behind them, made by a step or by a client's call.
-
-Callers hold a store transaction; everything here only reads and writes the store.
-"""
+"""Endpoints and their configurations: records with no server behind them."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.registry.models import MODEL
+from airflow_sm_pipelines.engine.registry.models import MODEL, require_model
 from airflow_sm_pipelines.engine.rules.errors import validation_error
 from airflow_sm_pipelines.engine.store import ResourceRecord, Store
 from airflow_sm_pipelines.engine.store.documents import to_ms
@@ -35,15 +32,15 @@ def add_endpoint_config(store: Store, arns: ArnFactory, request: Mapping[str, An
         raise validation_error(f'Cannot create already existing endpoint configuration "{arn}".')
     for variant in (*request["ProductionVariants"], *(request.get("ShadowProductionVariants") or ())):
         model = variant.get("ModelName")
-        if model and store.resources.find(MODEL, model) is None:
-            raise validation_error(f'Could not find model "{arns.make("model", model)}".')
+        if model:
+            require_model(store, arns, model)
     document = {key: value for key, value in request.items() if key != "Tags"}
     document |= {"EndpointConfigArn": arn, "CreationTime": now}
     return _add(store, ENDPOINT_CONFIG, name, document, arn=arn, status=None, tags=request.get("Tags"), now=now)
 
 
 def add_endpoint(store: Store, arns: ArnFactory, request: Mapping[str, Any], *, now: datetime) -> ResourceRecord:
-    """Make an endpoint; it is ``InService`` at once.
+    """Make an endpoint. It is ``InService`` at once.
 
     :raises ServiceError: its name is taken, or its configuration does not exist.
     """
@@ -54,7 +51,7 @@ def add_endpoint(store: Store, arns: ArnFactory, request: Mapping[str, Any], *, 
     document = {
         "EndpointName": name,
         "EndpointArn": arn,
-        **_configured(store, arns, request["EndpointConfigName"]),
+        **_members_from_config(store, arns, request["EndpointConfigName"]),
         "EndpointStatus": "InService",
         "CreationTime": now,
         "LastModifiedTime": now,
@@ -68,7 +65,7 @@ def update_endpoint(store: Store, arns: ArnFactory, request: Mapping[str, Any], 
     :raises ServiceError: the endpoint or the configuration does not exist.
     """
     record = require_endpoint(store, arns, request["EndpointName"])
-    configured = _configured(store, arns, request["EndpointConfigName"])
+    configured = _members_from_config(store, arns, request["EndpointConfigName"])
     kept = {key: value for key, value in record.document.items() if key not in _FROM_CONFIG}
     changed = replace(record, document={**kept, **configured, "LastModifiedTime": now}, modified_ms=to_ms(now))
     store.resources.save(changed)
@@ -97,30 +94,31 @@ def require_endpoint_config(store: Store, arns: ArnFactory, name: str) -> Resour
     return record
 
 
-def _configured(store: Store, arns: ArnFactory, config_name: str) -> dict[str, Any]:
+def _members_from_config(store: Store, arns: ArnFactory, config_name: str) -> dict[str, Any]:
     """The members of an endpoint's Describe answer that come from its configuration."""
     config = require_endpoint_config(store, arns, config_name).document
     members: dict[str, Any] = {key: config[key] for key in _FROM_CONFIG if key in config}
-    variants = [_describe_variant(store, variant) for variant in config["ProductionVariants"]]
+    variants = [_summarize_variant(store, variant) for variant in config["ProductionVariants"]]
     return {"EndpointConfigName": config_name, "ProductionVariants": variants, **members}
 
 
-def _describe_variant(store: Store, variant: Mapping[str, Any]) -> dict[str, Any]:
+def _summarize_variant(store: Store, variant: Mapping[str, Any]) -> dict[str, Any]:
+    """The ``ProductionVariantSummary`` of a variant."""
     model = store.resources.find(MODEL, variant.get("ModelName") or "")
     declared = model.document if model else {}
     containers = declared.get("Containers") or [declared.get("PrimaryContainer") or {}]
     weight, count = float(variant.get("InitialVariantWeight", 1.0)), variant.get("InitialInstanceCount")
-    described: dict[str, Any] = {
+    summary: dict[str, Any] = {
         "VariantName": variant["VariantName"],
         "DeployedImages": [{"SpecifiedImage": one["Image"]} for one in containers if one.get("Image")],
         "CurrentWeight": weight,
         "DesiredWeight": weight,
     }
     if count is not None:
-        described |= {"CurrentInstanceCount": count, "DesiredInstanceCount": count}
+        summary |= {"CurrentInstanceCount": count, "DesiredInstanceCount": count}
     if variant.get("ServerlessConfig"):
-        described["CurrentServerlessConfig"] = variant["ServerlessConfig"]
-    return described
+        summary["CurrentServerlessConfig"] = variant["ServerlessConfig"]
+    return summary
 
 
 def _add(
@@ -146,5 +144,5 @@ def _add(
         modified_ms=to_ms(now),
     )
     store.resources.add(record)
-    store.ledger.add_tags(arn, tags or [])
+    store.tags.add(arn, tags or [])
     return record

@@ -1,8 +1,8 @@
 """Experiments, trials and trial components, and how a job becomes a component of its trial.
 
-Callers hold a store transaction; everything here only reads and writes the store. Names, parameters and artifacts of a
-job's component are those that the service makes of a job with an ``ExperimentConfig`` (SDK v2's ExperimentAnalytics
-shows them); where it does not say, a processing or transform job's are made alike.
+The names, parameters and artifacts of a job's component are those that the service makes for a training job with an
+``ExperimentConfig`` (SDK v2's ExperimentAnalytics shows them). Those of processing and transform jobs, which are not
+documented, are made alike.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.engine.rules.errors import not_found, validation_error
+from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory, is_arn
 from airflow_sm_pipelines.engine.store import ResourceRecord, Store
 from airflow_sm_pipelines.engine.store.documents import to_ms
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow_sm_pipelines.engine.rules.job_documents import JobKind
-    from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory
 
 EXPERIMENT = "Experiment"
 TRIAL = "Trial"
@@ -36,7 +36,7 @@ def add_entity(
 ) -> ResourceRecord:
     """Make an experiment, a trial or a component.
 
-    :param members: further members of its Describe answer; ``Tags`` are kept aside.
+    :param members: further members of its Describe answer; ``Tags`` are not part of it.
     :param family: the experiment of a trial.
     :raises ServiceError: its name is taken.
     """
@@ -65,7 +65,7 @@ def add_entity(
         modified_ms=to_ms(now),
     )
     store.resources.add(record)
-    store.ledger.add_tags(arn, members.get("Tags") or [])
+    store.tags.add(arn, members.get("Tags") or [])
     return record
 
 
@@ -74,7 +74,7 @@ def require_entity(store: Store, kind: str, name: str) -> ResourceRecord:
 
     :raises ServiceError: ResourceNotFound.
     """
-    record = store.resources.find_by_arn(name) if name.startswith("arn:") else store.resources.find(kind, name)
+    record = store.resources.find_by_arn(name) if is_arn(name) else store.resources.find(kind, name)
     if record is None or record.kind != kind:
         raise not_found(f"{kind} '{name}' does not exist.")
     return record
@@ -87,7 +87,7 @@ def change_entity(store: Store, record: ResourceRecord, members: Mapping[str, An
 
 
 def ensure_trial(store: Store, arns: ArnFactory, experiment: str, trial: str, *, now: datetime) -> None:
-    """Make an experiment and a trial of it, where they are not there."""
+    """Make an experiment and a trial in it, if they do not exist."""
     if store.resources.find(TRIAL, trial) is not None:
         return
     if store.resources.find(EXPERIMENT, experiment) is None:
@@ -98,9 +98,9 @@ def ensure_trial(store: Store, arns: ArnFactory, experiment: str, trial: str, *,
 def add_job_component(
     store: Store, arns: ArnFactory, kind: JobKind, job: ResourceRecord, config: Mapping[str, Any], *, now: datetime
 ) -> None:
-    """Make the component of a job that was just created, in the trial its ``ExperimentConfig`` names.
+    """Make the component of a new job, in the trial that its ``ExperimentConfig`` names.
 
-    :raises ServiceError: ResourceNotFound, if there is no such trial or experiment.
+    :raises ServiceError: ResourceNotFound: there is no such trial or experiment.
     """
     trial = config.get("TrialName")
     if config.get("ExperimentName"):
@@ -113,9 +113,9 @@ def add_job_component(
         "Source": {"SourceArn": job.arn, "SourceType": f"SageMaker{kind.table_kind}"},
         "Status": {"PrimaryStatus": "InProgress"},
         "StartTime": now,
-        "Parameters": _describe_parameters(request),
-        "InputArtifacts": _describe_inputs(request),
-        "OutputArtifacts": _describe_outputs(request),
+        "Parameters": _parameters_of(request),
+        "InputArtifacts": _inputs_of(request),
+        "OutputArtifacts": _outputs_of(request),
         TRIALS_KEY: [trial] if trial else [],
     }
     add_entity(store, arns, COMPONENT, component_name(kind, job.name), members, now=now)
@@ -154,7 +154,7 @@ def component_name(kind: JobKind, job: str) -> str:
     return f"{job}-aws-{kind.resource}"
 
 
-def _describe_parameters(request: Mapping[str, Any]) -> dict[str, Any]:
+def _parameters_of(request: Mapping[str, Any]) -> dict[str, Any]:
     cluster = (request.get("ProcessingResources") or {}).get("ClusterConfig") or {}
     resources = request.get("ResourceConfig") or request.get("TransformResources") or cluster
     found = {name: _read_parameter(value) for name, value in (request.get("HyperParameters") or {}).items()}
@@ -165,7 +165,7 @@ def _describe_parameters(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_parameter(text: str) -> Any:
-    """SDK v2 writes hyperparameters as JSON."""
+    """The value of a hyperparameter, which SDK v2 writes as JSON."""
     try:
         return json.loads(text)
     except ValueError:
@@ -179,7 +179,7 @@ def _parameter(value: Any) -> dict[str, Any]:
     return {"StringValue": text[:_MAX_TEXT]}
 
 
-def _describe_inputs(request: Mapping[str, Any]) -> dict[str, Any]:
+def _inputs_of(request: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for member, key in (("AlgorithmSpecification", "TrainingImage"), ("AppSpecification", "ImageUri")):
         if (request.get(member) or {}).get(key):
@@ -195,7 +195,7 @@ def _describe_inputs(request: Mapping[str, Any]) -> dict[str, Any]:
     return {name: artifact for name, artifact in found.items() if artifact}
 
 
-def _describe_outputs(request: Mapping[str, Any]) -> dict[str, Any]:
+def _outputs_of(request: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for entry in (request.get("ProcessingOutputConfig") or {}).get("Outputs") or ():
         found[entry["OutputName"]] = _artifact((entry.get("S3Output") or {}).get("S3Uri"))

@@ -1,7 +1,4 @@
-"""Models, model packages and their groups: how they are made, whether by a step or by a client's call.
-
-Callers hold a store transaction; everything here only reads and writes the store.
-"""
+"""Models, model packages and their groups: how they are made, and which containers a model has."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ _REQUEST_ONLY = ("Tags", "ClientToken")
 def add_model(store: Store, arns: ArnFactory, request: Mapping[str, Any], *, now: datetime) -> ResourceRecord:
     """Make a model.
 
-    :raises ServiceError: if its name is taken.
+    :raises ServiceError: its name is taken.
     """
     name = request["ModelName"]
     arn = arns.make("model", name)
@@ -43,7 +40,7 @@ def add_model(store: Store, arns: ArnFactory, request: Mapping[str, Any], *, now
 
 
 def ensure_group(store: Store, arns: ArnFactory, name_or_arn: str, *, now: datetime) -> ResourceRecord:
-    """The model package group of this name, made if it is not there (as RegisterModel steps do)."""
+    """The model package group of this name, made if it does not exist (as RegisterModel steps do)."""
     name = resource_name_of(name_or_arn, "model-package-group")
     return store.resources.find(GROUP, name) or add_group(store, arns, {"ModelPackageGroupName": name}, now=now)
 
@@ -51,7 +48,7 @@ def ensure_group(store: Store, arns: ArnFactory, name_or_arn: str, *, now: datet
 def add_group(store: Store, arns: ArnFactory, request: Mapping[str, Any], *, now: datetime) -> ResourceRecord:
     """Make a model package group.
 
-    :raises ServiceError: if its name is taken.
+    :raises ServiceError: its name is taken.
     """
     name = request["ModelPackageGroupName"]
     arn = arns.make("model-package-group", name)
@@ -70,7 +67,7 @@ def add_group(store: Store, arns: ArnFactory, request: Mapping[str, Any], *, now
 def add_model_package(store: Store, arns: ArnFactory, request: Mapping[str, Any], *, now: datetime) -> ResourceRecord:
     """Make a model package: the next version of its group, or one without versions under its own name.
 
-    :raises ServiceError: if its group does not exist, or its name is missing or taken.
+    :raises ServiceError: its group does not exist, or its name is missing or taken.
     """
     group = resource_name_of(request.get("ModelPackageGroupName") or "", "model-package-group")
     document = {
@@ -85,13 +82,13 @@ def add_model_package(store: Store, arns: ArnFactory, request: Mapping[str, Any]
         family = store.resources.find(GROUP, group)
         if family is None:
             raise validation_error(f"Model Package Group {group} does not exist.")
-        # Counted in the group, so that the number of a deleted package is not given again.
+        # The group counts its versions, so that the number of a deleted package is not given again.
         version = int(family.document.get("$latest", 0)) + 1
         store.resources.save(replace(family, document={**family.document, "$latest": version}))
         name = f"{group}/{version}"
         document.update(
             {
-                # The model requires a name here; the service answers with the group's.
+                # The API model requires a name here; the service answers with the name of the group.
                 "ModelPackageName": group,
                 "ModelPackageGroupName": group,
                 "ModelPackageVersion": version,
@@ -110,6 +107,55 @@ def add_model_package(store: Store, arns: ArnFactory, request: Mapping[str, Any]
         record = _record(PACKAGE, name, arns.make("model-package", name), document, now=now)
     record.document["ModelPackageArn"] = record.arn
     return _add(store, record, request)
+
+
+def find_containers(store: Store, arns: ArnFactory, model_name: str) -> list[dict[str, Any]]:
+    """The container definitions of a model, in the order in which data passes through them.
+
+    A container that names a ``ModelPackageName`` is replaced by the containers of the package, with its environment.
+
+    :raises ServiceError: the model or its package does not exist, or it has no container with an image.
+    """
+    record = require_model(store, arns, model_name)
+    declared = record.document.get("Containers") or [record.document.get("PrimaryContainer") or {}]
+    containers = [container for entry in declared for container in _expand_package(store, entry)]
+    if not any(container.get("Image") for container in containers):
+        raise validation_error(f'Model "{record.arn}" has no container with an image.')
+    return containers
+
+
+def require_model(store: Store, arns: ArnFactory, name: str) -> ResourceRecord:
+    """The model of this name.
+
+    :raises ServiceError: there is none.
+    """
+    record = store.resources.find(MODEL, name)
+    if record is None:
+        raise validation_error(f'Could not find model "{arns.make("model", name)}".')
+    return record
+
+
+def require_package(store: Store, name_or_arn: str) -> ResourceRecord:
+    """The model package of this name or ARN.
+
+    :raises ServiceError: there is none.
+    """
+    record = store.resources.find(PACKAGE, resource_name_of(name_or_arn, "model-package"))
+    if record is None:
+        raise validation_error(f"ModelPackage {name_or_arn} does not exist.")
+    return record
+
+
+def _expand_package(store: Store, container: dict[str, Any]) -> list[dict[str, Any]]:
+    package_name = container.get("ModelPackageName")
+    if not package_name:
+        return [container]
+    specification = require_package(store, package_name).document.get("InferenceSpecification") or {}
+    environment = container.get("Environment") or {}
+    return [
+        {**entry, "Environment": {**(entry.get("Environment") or {}), **environment}}
+        for entry in specification.get("Containers") or []
+    ]
 
 
 def _described(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,5 +187,5 @@ def _record(
 
 def _add(store: Store, record: ResourceRecord, request: Mapping[str, Any]) -> ResourceRecord:
     store.resources.add(record)
-    store.ledger.add_tags(record.arn, request.get("Tags") or [])
+    store.tags.add(record.arn, request.get("Tags") or [])
     return record

@@ -1,8 +1,8 @@
-"""Evaluation of a Condition step's conditions. Pure.
+"""Evaluates the conditions of a Condition step.
 
-Rules, where the service's own are not documented (see docs/engine.md, Conditions): numbers compare by value whatever
-their type, texts compare by code point (``GreaterThan`` is lexicographic), booleans only equal booleans, and comparing
-across these kinds fails the step instead of guessing. ``In`` is membership: a value of another kind is not a member.
+Rules where those of the service are not documented (see docs/engine.md, Conditions): numbers compare by value whatever
+their type. Texts compare by code point (``GreaterThan`` is lexicographic). Booleans equal only booleans. To compare
+across these kinds fails the step instead of guessing. For ``In``, a value of another kind is not a member.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from airflow_sm_pipelines.definition import Condition, JsonValue
-    from airflow_sm_pipelines.engine.rules.resolver import Scope
+    from airflow_sm_pipelines.engine.rules.resolver import ResolutionScope
 
 _ORDERINGS: dict[str, Callable[[Any, Any], bool]] = {
     "GreaterThan": lambda left, right: left > right,
@@ -28,15 +28,15 @@ _ORDERINGS: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
-def evaluate_all(conditions: Sequence[Condition], scope: Scope) -> bool:
-    """Whether every condition holds; stops at the first that does not.
+def evaluate_all(conditions: Sequence[Condition], scope: ResolutionScope) -> bool:
+    """Whether every condition holds. Conditions after the first that does not hold are not evaluated.
 
-    :raises ResolutionError: if a value is missing, or two values cannot be compared.
+    :raises ResolutionError: a value is missing, or two values cannot be compared.
     """
     return all(evaluate(condition, scope) for condition in conditions)
 
 
-def evaluate(condition: Condition, scope: Scope) -> bool:
+def evaluate(condition: Condition, scope: ResolutionScope) -> bool:
     """Whether one condition holds in this scope."""
     if isinstance(condition, NotCondition):
         return not evaluate(condition.condition, scope)
@@ -55,7 +55,7 @@ def evaluate(condition: Condition, scope: Scope) -> bool:
 def _compare(kind: str, left: JsonValue, right: JsonValue) -> bool:
     if _kind(left) != _kind(right):
         raise ResolutionError(
-            f"Condition {kind} cannot compare {_describe(left)} with {_describe(right)}: both sides must be numbers,"
+            f"Condition {kind} cannot compare {_show(left)} with {_show(right)}: both sides must be numbers,"
             " both texts or both booleans."
         )
     if kind in ("Equals", "NotEquals"):
@@ -63,7 +63,7 @@ def _compare(kind: str, left: JsonValue, right: JsonValue) -> bool:
     if kind not in _ORDERINGS:
         raise ResolutionError(f"Condition type '{kind}' is not known. Known: {', '.join(CONDITION_TYPES)}.")
     if _kind(left) not in ("number", "text"):
-        raise ResolutionError(f"Condition {kind} orders numbers and texts only, found {_describe(left)}.")
+        raise ResolutionError(f"Condition {kind} orders numbers and texts only, found {_show(left)}.")
     return _ORDERINGS[kind](left, right)
 
 
@@ -77,5 +77,5 @@ def _kind(value: JsonValue) -> str:
     return "null" if value is None else "list" if isinstance(value, list) else "object"
 
 
-def _describe(value: JsonValue) -> str:
+def _show(value: JsonValue) -> str:
     return "null" if value is None else f"the {_kind(value)} {value!r}"

@@ -1,11 +1,14 @@
-"""The errors the engine answers with: what the service would send back, and what ends a step.
+"""The errors of the engine: what the service would answer, what ends a step, and what interrupts one.
 
-What belongs here: error types only. Their texts stand where the rule is.
+What belongs here: the types. The text of an error stands where its rule is.
 """
 
 from __future__ import annotations
 
 from airflow_sm_pipelines.exceptions import SageMakerPipelinesError
+
+MAX_REASON_CHARACTERS = 1024
+"""How long the ``FailureReason`` of a step, a job or an execution may be."""
 
 
 class ServiceError(SageMakerPipelinesError):
@@ -22,13 +25,13 @@ class ServiceError(SageMakerPipelinesError):
 
 
 class StepError(SageMakerPipelinesError):
-    """Something that ends a step as Failed; its message becomes the step's ``FailureReason``."""
+    """Ends a step as Failed; the message becomes its ``FailureReason``."""
 
 
 class StepFault(StepError):  # noqa: N818 - SageMaker's word for it
-    """A failure that is none of the step's own doing, so that a retry may help.
+    """A failure that the step did not cause itself, so a retry may help.
 
-    :param exception_type: what retry policies call it, such as ``Step.SERVICE_FAULT``.
+    :param exception_type: the name that retry policies have for it, such as ``Step.SERVICE_FAULT``.
     """
 
     def __init__(self, exception_type: str, message: str) -> None:
@@ -37,11 +40,15 @@ class StepFault(StepError):  # noqa: N818 - SageMaker's word for it
 
 
 class ResolutionError(StepError):
-    """An expression or condition that has no value in the scope of this execution."""
+    """An expression or a condition that has no value in this execution."""
 
 
 class StateError(SageMakerPipelinesError):
-    """A status change the state machine does not allow: a fault of the engine, never of its caller."""
+    """A status change that ``state`` does not allow. The engine is at fault, never its caller."""
+
+
+class Interrupted(Exception):  # noqa: N818 - a signal between parts of the engine
+    """The engine shuts down. What was running runs again after the next start."""
 
 
 def validation_error(message: str) -> ServiceError:

@@ -1,7 +1,8 @@
-"""A ForEach step that runs: its items, and the graph of the steps it makes of them. Pure.
+"""A ForEach step that runs: its items, and the graph of the steps it makes for them.
 
 Each step of the body becomes one step for each item, called ``<body step>-<index>`` (SDK v3, ``ForEachStep``). Within
-an iteration they wait for each other as the body says; what the body needs from outside, the ForEach step waits for.
+an iteration the steps wait for each other as the body says. The ForEach step waits for what the body needs from
+outside.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Iteration:
-    """One item's turn.
+    """The steps that a ForEach step makes for one item.
 
     :param parent: the ForEach step.
-    :param index: the item's place, from 0.
-    :param siblings: the body, by the names it has in the definition.
+    :param index: the index of the item, from 0.
+    :param siblings: the steps of the body, by their names in the definition.
     """
 
     parent: str
@@ -35,7 +36,7 @@ class Iteration:
     siblings: Mapping[str, Step]
 
     def child(self, body_step: str) -> str:
-        """What the step that this body step becomes for this item is called."""
+        """The name of the step that a body step becomes for this item."""
         return child_name(body_step, self.index)
 
 
@@ -43,9 +44,9 @@ class Iteration:
 class FanOut:
     """The steps that a ForEach step makes.
 
-    :param graph: them by name; iteration after iteration in its order.
-    :param iterations: which iteration each belongs to.
-    :param max_concurrency: how many may be active at once.
+    :param graph: the steps by name; in its order one iteration comes after the other.
+    :param iterations: the iteration of each step.
+    :param max_concurrency: how many of the steps may be active at once.
     """
 
     step: ForEachStep
@@ -61,7 +62,7 @@ def child_name(body_step: str, index: int) -> str:
 
 
 def plan_fan_out(step: ForEachStep, items: Iterable[JsonValue]) -> FanOut:
-    """The steps that a ForEach step makes of its items."""
+    """Plan the steps that a ForEach step makes for its items."""
     all_items = tuple(items)
     siblings = {body_step.name: body_step for body_step in step.body}
     upstream = {name: _inner_dependencies(body_step, siblings) for name, body_step in siblings.items()}
@@ -85,7 +86,7 @@ def plan_fan_out(step: ForEachStep, items: Iterable[JsonValue]) -> FanOut:
 def read_items(value: JsonValue, *, step: str) -> list[JsonValue]:
     """The items in a resolved ``IterableItems``: a list, or the text of a JSON list.
 
-    :raises StepError: if it is neither.
+    :raises StepError: it is neither.
     """
     if isinstance(value, str):
         try:
@@ -100,7 +101,7 @@ def read_items(value: JsonValue, *, step: str) -> list[JsonValue]:
 
 
 def item_text(item: JsonValue) -> str:
-    """An item as text: texts as they are, everything else as JSON."""
+    """An item as text: a text as it is, everything else as JSON."""
     return item if isinstance(item, str) else json.dumps(item, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -115,7 +116,7 @@ def _inner_dependencies(step: Step, siblings: Mapping[str, Step]) -> tuple[Depen
 
 
 def _sort(waits_for: Mapping[str, list[str]]) -> list[str]:
-    """The names so that each stands after what it waits for; a checked definition has no cycles."""
+    """The names, each after those it waits for; a checked definition has no cycles."""
     order: list[str] = []
     waiting = dict(waits_for)
     while waiting:

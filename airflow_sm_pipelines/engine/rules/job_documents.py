@@ -1,34 +1,39 @@
-"""The Describe answers of jobs, from their creation to their end. Pure.
+"""The Describe answers of jobs, from their creation to their end.
 
-Property paths of a definition resolve in these documents, so they hold the request and what the service adds to it.
+The property paths of a definition are looked up in these documents, so they hold the request and what the service adds.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_sm_pipelines.engine.rules.errors import MAX_REASON_CHARACTERS
+from airflow_sm_pipelines.engine.rules.s3_address import join_s3_uri
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# What a Create* request may hold that its Describe answer does not.
+ACTIVE_STATUSES = ("InProgress", "Stopping")
+EndStatus = Literal["Completed", "Failed", "Stopped"]
+DEFAULT_MAX_RUNTIME_SECONDS = 86400
+"""How long a job may run if its request has no StoppingCondition."""
 _REQUEST_ONLY = ("Tags", "SessionChainingConfig")
-_ONE_DAY_SECONDS = 86400
+"""The members of a Create* request that its Describe answer does not have."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobKind:
-    """How one kind of job is spelled throughout the API.
+    """How the API spells one kind of job.
 
-    :param name: ``Processing``, ``Training``, ``Transform`` or ``HyperParameterTuning``; the first three are also the
-        job's kind for the jobs layer.
+    :param name: such as ``Processing``; for jobs that run in containers it is also a ``ContainerJobKind``.
     :param resource: the resource part of its ARN.
     :param log_group: where its logs go; a tuning job has none of its own.
     :param is_deletable: whether the API has a Delete operation for it.
-    :param omits: what its Describe answer does not have, though those of most jobs do.
-    :param step_name: its key in a step's ``Metadata``, where that is not ``<name>Job``.
-    :param end_time: the member for the time it ended, where that is not ``<name>EndTime``.
+    :param omits: the members that its Describe answer does not have, though those of most jobs do.
+    :param step_name: its key in the ``Metadata`` of a step, if that is not ``<name>Job``.
+    :param end_time: the member for the time it ended, if that is not ``<name>EndTime``.
     """
 
     name: str
@@ -41,12 +46,12 @@ class JobKind:
 
     @property
     def table_kind(self) -> str:
-        """Its kind among the stored resources: ``ProcessingJob``."""
+        """Its kind as a stored resource: ``ProcessingJob``."""
         return f"{self.name}Job"
 
     @property
     def metadata_key(self) -> str:
-        """``ProcessingJob``, as a step's metadata calls it."""
+        """Its key in the metadata of a step: ``ProcessingJob``."""
         return self.step_name or self.table_kind
 
     @property
@@ -94,7 +99,7 @@ AUTOML = JobKind(
     omits=frozenset({"StartTime", "StoppingCondition"}),
     end_time="EndTime",
 )
-"""Only a stand-in of the user's performs these."""
+"""Only a stand-in of the user performs these."""
 JOB_KINDS: Mapping[str, JobKind] = {kind.table_kind: kind for kind in (PROCESSING, TRAINING, TRANSFORM, TUNING, AUTOML)}
 _NO_TRIALS = {
     "TrainingJobStatusCounters": dict.fromkeys(
@@ -105,9 +110,10 @@ _NO_TRIALS = {
 
 
 def with_text_values(request: Mapping[str, Any]) -> dict[str, Any]:
-    """The request with scalars written as text where the API takes only text: environment, hyperparameters, arguments.
+    """The request with numbers and booleans as text where the API takes only text.
 
-    Definitions put numeric pipeline parameters there; the service takes them.
+    These are environments, hyperparameters, ranges and arguments. Definitions put numeric pipeline parameters there,
+    and the service takes them.
     """
     changed = dict(request)
     for key in ("Environment", "HyperParameters", "StaticHyperParameters"):
@@ -148,7 +154,7 @@ def _with_text_ranges(ranges: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def without_nulls(value: Any) -> Any:
-    """The value without object members that are null: the SDKs write them where they mean an absent member."""
+    """The value without object members that are null: by these the SDKs mean absent members."""
     if isinstance(value, dict):
         return {key: without_nulls(item) for key, item in value.items() if item is not None}
     if isinstance(value, list):
@@ -159,7 +165,7 @@ def without_nulls(value: Any) -> Any:
 def new_job_document(
     kind: JobKind, *, name: str, arn: str, request: Mapping[str, Any], now: datetime
 ) -> dict[str, Any]:
-    """The Describe answer of a job that has just been created."""
+    """The Describe answer of a new job."""
     document: dict[str, Any] = {key: value for key, value in request.items() if key not in _REQUEST_ONLY}
     document.update(
         {
@@ -171,7 +177,7 @@ def new_job_document(
         }
     )
     if "StoppingCondition" not in kind.omits:
-        document.setdefault("StoppingCondition", {"MaxRuntimeInSeconds": _ONE_DAY_SECONDS})
+        document.setdefault("StoppingCondition", {"MaxRuntimeInSeconds": DEFAULT_MAX_RUNTIME_SECONDS})
     if kind is TUNING:
         document.update(_NO_TRIALS)
     if kind is TRAINING:
@@ -208,20 +214,23 @@ def ended_job_document(
     kind: JobKind,
     document: Mapping[str, Any],
     *,
-    status: str,
+    status: EndStatus,
     now: datetime,
     failure_reason: str | None = None,
     exit_message: str | None = None,
     details: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The Describe answer of a job that has ended; ``details`` are what only its run could tell."""
+    """The Describe answer of a job that has ended.
+
+    :param details: members that only the run of the job knows; times are epoch seconds.
+    """
     changed = {**document, **_with_times(dict(details or {})), kind.status_key: status, **_modified(kind, now)}
     changed[kind.end_time_key] = now
     if failure_reason:
-        changed["FailureReason"] = failure_reason[:1024]
+        changed["FailureReason"] = failure_reason[:MAX_REASON_CHARACTERS]
     if kind is PROCESSING:
         if exit_message:
-            changed["ExitMessage"] = exit_message[:1024]
+            changed["ExitMessage"] = exit_message[:MAX_REASON_CHARACTERS]
         return changed
     if kind is AUTOML:
         changed["AutoMLJobSecondaryStatus"] = status
@@ -242,11 +251,11 @@ def _modified(kind: JobKind, now: datetime) -> dict[str, Any]:
 
 def _model_artifacts_uri(name: str, request: Mapping[str, Any]) -> str:
     output = request.get("OutputDataConfig") or {}
-    return f"{str(output.get('S3OutputPath', '')).rstrip('/')}/{name}/output/model.tar.gz"
+    return join_s3_uri(output.get("S3OutputPath", ""), name, "output/model.tar.gz")
 
 
 def _with_times(value: Any) -> Any:
-    """The details of a run with its times, which the jobs layer gives as epoch seconds, as datetimes."""
+    """The details of a run with its times, which are epoch seconds, as datetimes."""
     if isinstance(value, list):
         return [_with_times(item) for item in value]
     if not isinstance(value, dict):

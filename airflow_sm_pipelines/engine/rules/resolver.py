@@ -1,7 +1,7 @@
-"""Values of expressions: parameters, execution variables, properties of finished steps, property files, joins.
+"""The values of expressions: parameters, execution variables, properties of finished steps, property files, joins.
 
-Pure: documents that live elsewhere (property files, S3 objects, the answers of jobs) come through the scope's loaders.
-Conditions are in ``conditions``.
+Documents that are elsewhere (property files, S3 objects, the answers of jobs) come from functions of the scope.
+Conditions are in ``condition_evaluation``.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ from airflow_sm_pipelines.engine.rules.fan_out import child_name, item_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from airflow_sm_pipelines.definition import JsonObject, JsonValue
+    from airflow_sm_pipelines.definition import Expression, JsonObject, JsonValue
 
 
 @dataclass(frozen=True, slots=True)
 class CurrentItem:
-    """The item whose turn it is in a ForEach step."""
+    """The item of the iteration of a ForEach step."""
 
     value: JsonValue
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
-    """Everything an expression may refer to while one step is being resolved.
+class ResolutionScope:
+    """Everything that the expressions of one step may refer to.
 
-    :param parameters: typed parameter values, defaults included.
-    :param execution: execution variables by name; ``TrainingJobName`` only inside a training step, and so on.
+    :param parameters: typed parameter values, including defaults.
+    :param execution: execution variables by name; ``TrainingJobName`` is there only in a training step, and so on.
     :param experiment: ``ExperimentName`` and ``TrialName``, already resolved.
-    :param describe_step: the properties of a finished step (the Describe response of what it made), or None if it has
-        not run in this execution.
-    :param load_property_file: the parsed document of a property file, by step and property file name.
-    :param load_document: the parsed JSON document at an S3 URI.
+    :param describe_step: gives the properties of a finished step, which are the Describe answer of what it made; None
+        if the step did not run in this execution.
+    :param load_property_file: gives the parsed document of a property file, by step and property file name.
+    :param load_document: gives the parsed JSON document at an S3 URI.
     :param item: the current item, inside a ForEach step.
     """
 
@@ -61,10 +61,10 @@ class Scope:
     item: CurrentItem | None = None
 
 
-def resolve(value: JsonValue, scope: Scope) -> JsonValue:
-    """The value with every expression in it, at any depth, replaced by what it stands for.
+def resolve(value: JsonValue, scope: ResolutionScope) -> JsonValue:
+    """Replace every expression in a value, at any depth, by what it stands for.
 
-    :raises ResolutionError: at the first expression without a value.
+    :raises ResolutionError: an expression has no value; the first one is named.
     """
     if isinstance(value, list):
         return [resolve(item, scope) for item in value]
@@ -73,6 +73,10 @@ def resolve(value: JsonValue, scope: Scope) -> JsonValue:
     expression = parse_expression(value)
     if expression is None:
         return {key: resolve(item, scope) for key, item in value.items()}
+    return _resolve_expression(expression, scope)
+
+
+def _resolve_expression(expression: Expression, scope: ResolutionScope) -> JsonValue:
     if isinstance(expression, ParameterReference):
         return _lookup(scope.parameters, expression.name, "parameter")
     if isinstance(expression, ExecutionReference):
@@ -94,7 +98,7 @@ def resolve(value: JsonValue, scope: Scope) -> JsonValue:
     raise ResolutionError(f"{type(expression).__name__} has no value outside a ForEach step.")
 
 
-def resolve_text(value: JsonValue, scope: Scope) -> str:
+def resolve_text(value: JsonValue, scope: ResolutionScope) -> str:
     """The resolved value as text, as ``Std:Join`` would write it."""
     return _text(resolve(value, scope))
 
@@ -106,10 +110,10 @@ def _lookup(values: Mapping[str, JsonValue], name: str, kind: str) -> JsonValue:
     return values[name]
 
 
-def resolve_reference(expression: StepReference, scope: Scope) -> JsonValue:
+def resolve_reference(expression: StepReference, scope: ResolutionScope) -> JsonValue:
     """The property of a step.
 
-    :raises ResolutionError: if the step did not run, or has no such property.
+    :raises ResolutionError: the step did not run, or has no such property.
     """
     step, path = _locate(expression, scope)
     properties = scope.describe_step(step)
@@ -122,8 +126,11 @@ def resolve_reference(expression: StepReference, scope: Scope) -> JsonValue:
     return value
 
 
-def _locate(expression: StepReference, scope: Scope) -> tuple[str, tuple[str | int, ...]]:
-    """The step whose properties are meant: of a ForEach step's iterations, the step that was made for the item."""
+def _locate(expression: StepReference, scope: ResolutionScope) -> tuple[str, tuple[str | int, ...]]:
+    """The step whose properties are meant, and the path in them.
+
+    A reference to an iteration of a ForEach step means the step that was made for its item.
+    """
     path = expression.path
     if path[:1] == ("IterationOutputs",) and len(path) > 2 and isinstance(path[1], int):
         return child_name(str(path[2]), path[1]), path[3:]
@@ -136,7 +143,7 @@ def _locate(expression: StepReference, scope: Scope) -> tuple[str, tuple[str | i
 
 def _resolve_item(expression: ForEachReference, item: JsonValue) -> JsonValue:
     if not expression.path:
-        # An item is a scalar to those who refer to it as a whole; objects are JSON text, as IterationContext has them.
+        # A whole item is a scalar: objects become JSON text, as in IterationContext.
         return item_text(item) if isinstance(item, (dict, list)) else item
     document = item
     if isinstance(item, str):
@@ -147,7 +154,7 @@ def _resolve_item(expression: ForEachReference, item: JsonValue) -> JsonValue:
     return find_property(document, expression.path, where=f"The current item {item_text(item)!r:.200}")
 
 
-def _resolve_json_get(expression: JsonGet, scope: Scope) -> JsonValue:
+def _resolve_json_get(expression: JsonGet, scope: ResolutionScope) -> JsonValue:
     path = parse_json_path(expression.path)
     if isinstance(expression.source, PropertyFileReference):
         if scope.load_property_file is None:
@@ -165,7 +172,7 @@ def _resolve_json_get(expression: JsonGet, scope: Scope) -> JsonValue:
 
 
 def _text(value: JsonValue) -> str:
-    """How ``Std:Join`` writes a value: booleans in lower case, numbers plainly, lists and objects as JSON."""
+    """A value as ``Std:Join`` writes it: booleans in lower case, numbers as they are, lists and objects as JSON."""
     if isinstance(value, str):
         return value
     if value is None:

@@ -1,6 +1,6 @@
-"""Names and ARNs as SageMaker makes them. Pure: random parts come in as arguments.
+"""Names and ARNs: made as SageMaker makes them, and parsed. Random parts are arguments.
 
-Formats from recorded answers: execution id of 12 ``[a-z0-9]``, job ``pipelines-<execution>-<step[:20]>-<10>``.
+Formats from recorded answers: an execution id has 12 ``[a-z0-9]``; a job is ``pipelines-<execution>-<step[:20]>-<10>``.
 """
 
 from __future__ import annotations
@@ -45,27 +45,37 @@ class ArnFactory:
 
 
 def pipeline_name_of(name_or_arn: str) -> str:
-    """The pipeline's name, from its name or ARN."""
+    """The name of a pipeline, from its name or ARN."""
     match = _PIPELINE_ARN.fullmatch(name_or_arn)
     return match["pipeline"] if match else name_or_arn
 
 
 def execution_id_of(arn: str) -> str:
-    """The execution id inside an execution ARN, or the text itself if it is not one."""
+    """The id of an execution, from its ARN; a text that is no such ARN is given back."""
     match = _EXECUTION_ARN.fullmatch(arn)
     return match["id"] if match else arn
 
 
+def pipeline_arn_of(execution_arn: str) -> str:
+    """The ARN of the pipeline of an execution."""
+    return execution_arn.partition("/execution/")[0]
+
+
+def is_arn(name_or_arn: str) -> bool:
+    """Whether a text that is a name or an ARN is an ARN."""
+    return name_or_arn.startswith("arn:")
+
+
 def resource_name_of(name_or_arn: str, resource: str) -> str:
-    """The name of a resource of this kind (``model``, ``model-package-group``) from its name or ARN."""
+    """The name of a resource of this kind (``model``, ``model-package-group``), from its name or ARN."""
     head, separator, tail = name_or_arn.partition(f":{resource}/")
-    return tail if separator and head.startswith("arn:") else name_or_arn
+    return tail if separator and is_arn(head) else name_or_arn
 
 
 def step_resource_name(step_type: str, execution_id: str, step_name: str, suffix: str) -> str:
-    """The name of what a step makes: jobs and models; only characters that job names allow.
+    """The name of the job or model that a step makes, with characters that job names allow.
 
-    A tuning or AutoML job's name has at most 32 characters: ``<execution>-<step[:7]>-<10>``.
+    The name of a tuning or AutoML job has at most 32 characters: ``<execution>-<step[:7]>-<10>``.
     """
     text = re.sub(r"[^A-Za-z0-9-]", "-", step_name)
     if step_type in ("Tuning", "AutoML"):

@@ -1,7 +1,7 @@
-"""When a failed step is tried again: by its RetryPolicies, and by the service's own for throttling and faults. Pure.
+"""When a failed step is tried again: by its RetryPolicies, or by the service's own policy for throttling and faults.
 
-Source: developer guide, "Retry Policy for Pipeline Steps", and ``sagemaker.workflow.retry``. What locally counts as
-which exception is here too; where the sources say nothing, the choice is in docs/engine.md.
+Source: developer guide, "Retry Policy for Pipeline Steps", and ``sagemaker.workflow.retry``. Which local failure counts
+as which exception is here too. Choices where the sources say nothing are in docs/engine.md.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DEFAULT_BACKOFF_RATE = 2.0
 DEFAULT_INTERVAL_SECONDS = 1
 DEFAULT_MAX_ATTEMPTS = 5
 
-# The service gives the class of a job's failure only as the first word of its FailureReason.
+# The service tells the class of a job's failure only by the first word of its FailureReason.
 _CLASSES = {
     "InternalServerError": JOB_INTERNAL_ERROR,
     "CapacityError": CAPACITY_ERROR,
@@ -39,7 +39,7 @@ EXCEPTION_REASONS = {
     CAPACITY_ERROR: "ClientError: CapacityError: Unable to provision requested ML compute capacity.",
     RESOURCE_LIMIT: "ClientError: ResourceLimitExceeded: The account-level service limit was exceeded.",
 }
-"""Every exception type, with the reason of a step that failed so."""
+"""Every exception type, with the FailureReason of a step that failed with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class RetryPlan:
     """A further attempt.
 
     :param at_ms: when it begins.
-    :param counts: how many retries each policy has caused, this one included.
+    :param counts: how many retries each policy has caused, including this one.
     """
 
     at_ms: int
@@ -55,9 +55,9 @@ class RetryPlan:
 
 
 def classify_failure(reason: str | None, *, step_type: str) -> str | None:
-    """The exception type that a job's FailureReason stands for, if it is one that policies can name.
+    """The exception type that a job's FailureReason stands for, if policies can name it.
 
-    Tuning and AutoML jobs retry internal errors of their jobs themselves, so no policy does (documented).
+    Tuning and AutoML jobs retry the internal errors of their jobs themselves, so no policy does (documented).
     """
     words = (reason or "").removeprefix("ClientError: ").partition(":")
     found = _CLASSES.get(words[0]) if words[1] else None
@@ -73,13 +73,13 @@ def plan_retry(
     now_ms: int,
     is_retried_by_default: bool,
 ) -> RetryPlan | None:
-    """The next attempt of a failed step, or None if it stays failed.
+    """Plan the next attempt of a failed step; None if it stays failed.
 
     The first policy that names the exception decides. Its intervals grow by its back-off rate with each retry.
 
     :param counts: how many retries each policy has caused so far.
-    :param started_ms: when the step was first started.
-    :param is_retried_by_default: whether the service's own policy applies where the step has none for the exception.
+    :param started_ms: when the step was started first.
+    :param is_retried_by_default: whether the service's own policy applies if the step has none for the exception.
     """
     applying = [*policies, _DEFAULT_POLICY] if is_retried_by_default else list(policies)
     for index, policy in enumerate(applying):

@@ -1,7 +1,7 @@
-"""The filters of the Search operation, evaluated on records. Pure.
+"""Evaluates the filters of the Search operation on records.
 
-Source: API reference, "Search", "Filter", "NestedFilters", "SearchExpression". A property's name is a path; through a
-list it means any entry, ``Tags.<key>`` the tag of that key, ``Metrics.<name>`` the metric of that name.
+Source: API reference, "Search", "Filter", "NestedFilters", "SearchExpression". The name of a property is a path. In a
+list it means any entry; ``Tags.<key>`` means the tag of that key, and ``Metrics.<name>`` the metric of that name.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _ORDER: Mapping[str, Callable[[Any, Any], bool]] = {
 
 
 def matches(record: Mapping[str, Any], expression: Mapping[str, Any]) -> bool:
-    """Whether a record is what a SearchExpression asks for.
+    """Whether a record matches a SearchExpression.
 
-    :raises ServiceError: ValidationException, if a filter cannot be evaluated.
+    :raises ServiceError: ValidationException: a filter cannot be evaluated.
     """
     results = [
         *(_matches_filter(record, one) for one in expression.get("Filters") or ()),
@@ -40,7 +40,7 @@ def matches(record: Mapping[str, Any], expression: Mapping[str, Any]) -> bool:
 
 
 def find_values(record: Any, path: str) -> list[Any]:
-    """The values at a path, more than one where it goes through lists; empty if there are none."""
+    """The values at a path. There may be several if it goes through lists, or none."""
     if path == "":
         if isinstance(record, list):
             return [value for entry in record for value in find_values(entry, "")]
@@ -51,7 +51,7 @@ def find_values(record: Any, path: str) -> list[Any]:
         return [value for entry in record for value in find_values(entry, path)]
     if not isinstance(record, dict):
         return []
-    # A name may hold dots itself, as "SageMaker.InstanceCount" does: the longest that is there counts.
+    # A name may hold dots, as "SageMaker.InstanceCount" does: the longest name that exists counts.
     parts = path.split(".")
     for size in range(len(parts), 0, -1):
         name, rest = ".".join(parts[:size]), ".".join(parts[size:])
@@ -60,14 +60,14 @@ def find_values(record: Any, path: str) -> list[Any]:
         if rest and name in _NAMED_LISTS and isinstance(record[name], list):
             return list(_find_named(record[name], name, rest))
         return find_values(record[name], rest)
-    # The metrics of training jobs are called so in filters.
+    # Filters call the metrics of training jobs so.
     if parts[0] == "Metrics" and "FinalMetricDataList" in record:
         return find_values(record, ".".join(["FinalMetricDataList", *parts[1:]]))
     return []
 
 
 def sort_key(record: Mapping[str, Any], path: str) -> tuple[int, Any]:
-    """What to sort records by; those without the property are the least."""
+    """What to sort records by; records without the property come first."""
     values = find_values(record, path)
     value = values[0] if values else None
     if isinstance(value, datetime):
@@ -85,12 +85,12 @@ def _find_named(entries: list[Any], name: str, path: str) -> Iterator[Any]:
             yield entry.get(value)
         elif value is None and (path == wanted or path.startswith(f"{wanted}.")):
             yield from find_values(entry, path[len(wanted) + 1 :] or ("Last" if "Last" in entry else "Value"))
-    # Also what the entries themselves are called, such as Tags.Key.
+    # The path may also name a member of the entries, as Tags.Key does.
     yield from (found for entry in entries for found in find_values(entry, path))
 
 
 def _matches_nested(record: Mapping[str, Any], nested: Mapping[str, Any]) -> bool:
-    """Whether one entry of a list has all that the filters say; their names may begin with that of the list."""
+    """Whether one entry of a list matches all filters. Their names may begin with the name of the list."""
     prefix = f"{nested['NestedPropertyName']}."
     filters = [{**one, "Name": str(one["Name"]).removeprefix(prefix)} for one in nested["Filters"]]
     entries: Any = record
@@ -127,7 +127,7 @@ def _compare(value: Any, operator: str, text: str, *, name: str) -> bool:
     if isinstance(value, (dict, list)):
         return False
     if isinstance(value, str):
-        # Hyperparameters are numbers written as text.
+        # Hyperparameters may be numbers written as text.
         try:
             return _ORDER[operator](float(value), float(text))
         except ValueError:

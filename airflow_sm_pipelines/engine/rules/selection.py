@@ -1,7 +1,7 @@
-"""Selective execution: whether a selection of steps is legal, and what it needs from a source execution. Pure.
+"""Selective execution: whether steps may be selected, and what they need from a source execution.
 
-Source: developer guide, "Selective execution of pipeline steps", and recorded refusals. Where they say nothing, the
-choice is in docs/engine.md.
+Source: developer guide, "Selective execution of pipeline steps", and recorded refusals. Choices where these say nothing
+are in docs/engine.md.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def check_selection(graph: StepGraph, selected: Iterable[str], *, source_arn: str | None) -> None:
-    """Pass if these steps may be selected.
+    """Check that these steps may be selected.
 
-    :raises ServiceError: for a step the pipeline does not have, for steps left out between selected ones, and for
-        dependencies on other steps without a source execution.
+    :raises ServiceError: the pipeline does not have one of them, steps between them are left out, or they depend on
+        other steps and there is no source execution.
     """
     chosen = list(dict.fromkeys(selected))
     unknown = [name for name in chosen if name not in graph.nodes]
@@ -42,7 +42,7 @@ def check_selection(graph: StepGraph, selected: Iterable[str], *, source_arn: st
 
 
 def needed_steps(graph: StepGraph, selected: Iterable[str]) -> set[str]:
-    """The steps outside a selection that it waits for, directly or through others."""
+    """The steps outside a selection that it depends on, directly or through others."""
     chosen = set(selected)
     needed: set[str] = set()
     work = list(chosen)
@@ -57,8 +57,8 @@ def needed_steps(graph: StepGraph, selected: Iterable[str]) -> set[str]:
 def check_source(graph: StepGraph, selected: Iterable[str], statuses: Mapping[str, StepStatus]) -> tuple[str, ...]:
     """The steps to take over from a source execution.
 
-    :param statuses: those of the source execution.
-    :raises ServiceError: if a step that the selection waits for directly did not succeed there.
+    :param statuses: the statuses of the steps in the source execution.
+    :raises ServiceError: a step that the selection depends on directly did not succeed there.
     """
     chosen = set(selected)
     direct = {name for step in chosen for name in graph.nodes[step].waits_for} - chosen

@@ -1,7 +1,4 @@
-"""The legal status changes of executions and steps.
-
-Every status the store writes passes through here first. Pure; reads nothing but its arguments.
-"""
+"""The status changes that executions and steps may make. The store checks every status here before it writes it."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ _EXECUTION_CHANGES: dict[ExecutionStatus, frozenset[ExecutionStatus]] = {
             ExecutionStatus.COMPLETED_WITH_FAILURES,
         }
     ),
-    # Failed: a Lambda function ran out of time meanwhile (documented for StopPipelineExecution).
+    # Failed, if a Lambda function ran out of time meanwhile (documented for StopPipelineExecution).
     ExecutionStatus.STOPPING: frozenset({ExecutionStatus.STOPPED, ExecutionStatus.FAILED}),
     # RetryPipelineExecution is the only way out of a terminal status.
     ExecutionStatus.STOPPED: frozenset({ExecutionStatus.EXECUTING}),
@@ -30,11 +27,11 @@ _STEP_CHANGES: dict[StepStatus, frozenset[StepStatus]] = {
     StepStatus.STARTING: frozenset(
         {StepStatus.EXECUTING, StepStatus.STOPPING, StepStatus.STOPPED, StepStatus.FAILED, StepStatus.SUCCEEDED}
     ),
-    # Back to Starting: the engine died while the step ran, and runs it again.
+    # Back to Starting, if the engine died while the step ran and now runs it again.
     StepStatus.EXECUTING: frozenset(
         {StepStatus.STARTING, StepStatus.STOPPING, StepStatus.STOPPED, StepStatus.FAILED, StepStatus.SUCCEEDED}
     ),
-    # A job may end by itself before the stop reaches it, so Stopping leads to all three ends.
+    # A job may end by itself before it is stopped, so Stopping leads to all three ends.
     StepStatus.STOPPING: frozenset({StepStatus.STOPPED, StepStatus.FAILED, StepStatus.SUCCEEDED}),
     StepStatus.STOPPED: frozenset(),
     StepStatus.FAILED: frozenset(),
@@ -43,23 +40,23 @@ _STEP_CHANGES: dict[StepStatus, frozenset[StepStatus]] = {
 
 
 def check_execution_change(current: ExecutionStatus, new: ExecutionStatus) -> None:
-    """Pass if an execution may go from ``current`` to ``new``.
+    """Check that an execution may go from ``current`` to ``new``.
 
-    :raises StateError: if it may not.
+    :raises StateError: it may not.
     """
     if new not in _EXECUTION_CHANGES[current]:
         raise StateError(f"An execution cannot go from {current} to {new}.")
 
 
 def check_step_change(current: StepStatus, new: StepStatus) -> None:
-    """Pass if a step may go from ``current`` to ``new``.
+    """Check that a step may go from ``current`` to ``new``.
 
-    :raises StateError: if it may not.
+    :raises StateError: it may not.
     """
     if new not in _STEP_CHANGES[current]:
         raise StateError(f"A step cannot go from {current} to {new}.")
 
 
 def is_retryable(status: ExecutionStatus) -> bool:
-    """Whether RetryPipelineExecution applies to an execution of this status."""
+    """Whether RetryPipelineExecution takes an execution of this status."""
     return ExecutionStatus.EXECUTING in _EXECUTION_CHANGES[status]

@@ -1,7 +1,7 @@
-"""EndpointConfig and Endpoint steps: make the records that CreateEndpointConfig and CreateEndpoint make.
+"""EndpointConfig and Endpoint steps: they make the records that CreateEndpointConfig and CreateEndpoint make.
 
-Choices where the service's behaviour is not documented: a name in the arguments is used, another is made otherwise; an
-endpoint of that name that is there already gets the new configuration.
+Choices where the service's behaviour is not documented: if the arguments have a name, it is used. An endpoint of that
+name that exists already gets the new configuration.
 """
 
 from __future__ import annotations

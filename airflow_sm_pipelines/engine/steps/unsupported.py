@@ -1,4 +1,4 @@
-"""Steps that have no local meaning and no stand-in: they fail, and say so."""
+"""Steps that the local engine cannot run and that have no stand-in: they fail and say what to do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class UnsupportedExecutor:
-    """Fails a step of a type the engine does not know, never passing it over."""
+    """Fails a step of a type that the engine does not run, so that it is never passed over."""
 
     is_instant = True
 
@@ -22,7 +22,10 @@ class UnsupportedExecutor:
         self._supported = ", ".join(sorted(supported))
 
     def prepare(self, task: StepTask) -> None:
-        """Always a failure."""
+        """Fail.
+
+        :raises StepError: always.
+        """
         raise StepError(
             f"Step type '{task.step.type}' has no local meaning, so step '{task.step.name}' cannot run here."
             f" The local engine runs: {self._supported}."

@@ -1,4 +1,4 @@
-"""Status changes that have not been published yet: triggers of the database write them, so none can be forgotten."""
+"""Status changes that are not published yet. Triggers of the database write them, so none can be forgotten."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from airflow_sm_pipelines.engine.store.documents import decode_document
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.definition import JsonObject
-    from airflow_sm_pipelines.engine.store.database import Database
+    from airflow_sm_pipelines.engine.store.database import EngineDatabase
 
 
 @dataclass(frozen=True, slots=True)
-class StatusChange:
-    """One change of the status of an execution, or of a step where ``step`` is not None.
+class StatusChangeRecord:
+    """One change of the status of an execution, or of a step if ``step`` is not None.
 
     :param previous: None for the first status.
     :param parent: the ForEach step that made the step.
@@ -35,20 +35,20 @@ class StatusChange:
     cache_source: str | None
 
 
-class EventTable:
+class StatusChangeTable:
     """Reads and drops status changes."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: EngineDatabase) -> None:
         self._database = database
 
-    def first(self, count: int) -> list[StatusChange]:
+    def first(self, count: int) -> list[StatusChangeRecord]:
         """The oldest changes."""
         changes = []
         for row in self._database.rows("SELECT * FROM events ORDER BY seq LIMIT ?", (count,)):
-            values = {name: row[name] for name in StatusChange.__slots__}
-            changes.append(StatusChange(**{**values, "metadata": decode_document(row["metadata"] or "{}")}))
+            values = {name: row[name] for name in StatusChangeRecord.__slots__}
+            changes.append(StatusChangeRecord(**{**values, "metadata": decode_document(row["metadata"] or "{}")}))
         return changes
 
     def drop(self, last_seq: int) -> None:
-        """Drop the changes up to one."""
+        """Drop all changes up to this one."""
         self._database.execute("DELETE FROM events WHERE seq <= ?", (last_seq,))

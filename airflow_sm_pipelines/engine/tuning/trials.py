@@ -1,64 +1,87 @@
-"""The training jobs of one tuning job, as it sees them: made, run, stopped, read.
-
-The thin side of tuning: every decision is in :mod:`~airflow_sm_pipelines.engine.tuning.tuning_run` and below.
-"""
+"""The training jobs of a tuning job: their records, summaries, ranking and counters."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from airflow_sm_pipelines.engine.rules.job_documents import TRAINING
 from airflow_sm_pipelines.engine.store.database import Page
 
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from airflow_sm_pipelines.engine.jobs.job_host import JobHost, LogListener
     from airflow_sm_pipelines.engine.store import ResourceRecord, Store
 
+TrialSummary: TypeAlias = dict[str, Any]
+"""A ``HyperParameterTrainingJobSummary`` of the API."""
+ENDED_STATUSES = ("Completed", "Failed", "Stopped")
+
 _MAX_TRIALS = 10_000
-
-
-class Trials:
-    """The training jobs of one tuning job.
-
-    :param tuning_job: its name; training jobs carry it as their family.
-    """
-
-    def __init__(self, store: Store, jobs: JobHost, *, tuning_job: str, tuning_arn: str) -> None:
-        self._store, self._jobs = store, jobs
-        self._tuning_job, self._tuning_arn = tuning_job, tuning_arn
-
-    def create(self, name: str, request: Mapping[str, Any], trial: Mapping[str, Any]) -> None:
-        """Record a training job; ``trial`` is what the tuning job wants to know of it later."""
-        extra = {"TuningJobArn": self._tuning_arn, "$trial": dict(trial)}
-        self._jobs.create(TRAINING, name, request, family=self._tuning_job, extra=extra)
-
-    def run(self, name: str, stop: threading.Event, on_log: LogListener | None) -> None:
-        """Run one to its end.
-
-        :param on_log: gets the lines of its log meanwhile.
-
-        :raises Interrupted: the engine shuts down.
-        """
-        self._jobs.run(TRAINING, name, stop, on_log=on_log)
-
-    def stop(self, name: str) -> None:
-        """Ask one to stop; nothing if it has ended."""
-        self._jobs.stop(TRAINING, name)
-
-    def fail(self, name: str, reason: str) -> None:
-        """Record that one failed in the engine."""
-        self._jobs.fail(TRAINING, name, reason)
-
-    def documents(self) -> list[dict[str, Any]]:
-        """Their records in the order they were made."""
-        return [record.document for record in list_trials(self._store, self._tuning_job)]
+_COPIED = ("TrainingJobName", "TrainingJobArn", "CreationTime", "TrainingStartTime", "TrainingEndTime",
+           "TrainingJobStatus", "FailureReason")  # fmt: skip
 
 
 def list_trials(store: Store, tuning_job: str) -> list[ResourceRecord]:
-    """The records of a tuning job's training jobs, in the order they were made."""
+    """The records of a tuning job's training jobs, in the order in which they were made."""
     page = Page(sort_column="seq", tie_column="seq", is_descending=False, limit=_MAX_TRIALS)
     records, _ = store.resources.page(TRAINING.table_kind, [("family = ?", tuning_job)], page)
     return records
+
+
+def make_trial_summary(document: Mapping[str, Any]) -> TrialSummary:
+    """Summarize a training job.
+
+    :param document: its record. ``$trial`` in it is what the tuning job noted about it.
+    """
+    trial = document["$trial"]
+    summary: TrialSummary = {key: document[key] for key in _COPIED if document.get(key) is not None}
+    summary["TunedHyperParameters"] = dict(trial["TunedHyperParameters"])
+    if trial.get("DefinitionName"):
+        summary["TrainingJobDefinitionName"] = trial["DefinitionName"]
+    value = _objective_value(document, trial["MetricName"])
+    if value is not None:
+        summary["FinalHyperParameterTuningJobObjectiveMetric"] = {"MetricName": trial["MetricName"], "Value": value}
+        summary["ObjectiveStatus"] = "Succeeded"
+    else:
+        summary["ObjectiveStatus"] = "Failed" if document["TrainingJobStatus"] in ENDED_STATUSES else "Pending"
+    return summary
+
+
+def objective_of(summary: TrialSummary) -> float | None:
+    """The final value of the objective, if there is one."""
+    metric = summary.get("FinalHyperParameterTuningJobObjectiveMetric")
+    return None if metric is None else float(metric["Value"])
+
+
+def rank_trials(summaries: Iterable[TrialSummary], *, is_minimized: bool) -> list[TrialSummary]:
+    """The completed training jobs that have an objective value, the best first."""
+    found = [
+        (value, summary)
+        for summary in summaries
+        if summary["TrainingJobStatus"] == "Completed" and (value := objective_of(summary)) is not None
+    ]
+    return [summary for _, summary in sorted(found, key=lambda entry: entry[0] if is_minimized else -entry[0])]
+
+
+def count_trials(summaries: Sequence[TrialSummary]) -> dict[str, dict[str, int]]:
+    """``TrainingJobStatusCounters`` and ``ObjectiveStatusCounters``."""
+    statuses = Counter(summary["TrainingJobStatus"] for summary in summaries)
+    objectives = Counter(summary["ObjectiveStatus"] for summary in summaries)
+    return {
+        "TrainingJobStatusCounters": {
+            "Completed": statuses["Completed"],
+            "InProgress": statuses["InProgress"] + statuses["Stopping"],
+            "RetryableError": 0,
+            "NonRetryableError": statuses["Failed"],
+            "Stopped": statuses["Stopped"],
+        },
+        "ObjectiveStatusCounters": {name: objectives[name] for name in ("Succeeded", "Pending", "Failed")},
+    }
+
+
+def _objective_value(document: Mapping[str, Any], metric_name: str) -> float | None:
+    for metric in document.get("FinalMetricDataList") or ():
+        if metric["MetricName"] == metric_name:
+            return float(metric["Value"])
+    return None

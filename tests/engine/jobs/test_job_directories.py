@@ -27,7 +27,7 @@ def test_a_name_is_free_at_once_and_its_files_go_soon(tmp_path: Path) -> None:
     directories.start()
     for _ in range(3):
         assert not used(directories).with_name("other").exists()
-    directories.give_up(directories.claim("job"))
+    directories.discard(directories.claim("job"))
     assert not (tmp_path / "job").exists()
     wait_until(lambda: files_below(tmp_path) == [])
     directories.close()

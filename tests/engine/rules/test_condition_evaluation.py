@@ -9,9 +9,9 @@ import pytest
 from airflow_sm_pipelines.definition import Comparison, InCondition, NotCondition, OrCondition
 from airflow_sm_pipelines.engine.rules.condition_evaluation import evaluate, evaluate_all
 from airflow_sm_pipelines.engine.rules.errors import ResolutionError
-from airflow_sm_pipelines.engine.rules.resolver import Scope
+from airflow_sm_pipelines.engine.rules.resolver import ResolutionScope
 
-SCOPE = Scope(parameters={"Limit": 6, "Name": "b", "Flag": True}, execution={})
+SCOPE = ResolutionScope(parameters={"Limit": 6, "Name": "b", "Flag": True}, execution={})
 LIMIT: Any = {"Get": "Parameters.Limit"}
 
 

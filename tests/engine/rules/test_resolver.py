@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_sm_pipelines.engine.rules.errors import ResolutionError
-from airflow_sm_pipelines.engine.rules.resolver import Scope, resolve
+from airflow_sm_pipelines.engine.rules.resolver import ResolutionScope, resolve
 
 DESCRIBED = {
     "Process": {
@@ -28,7 +28,7 @@ DESCRIBED = {
     "Notify": {"OutputParameters": [{"Name": "count", "Value": 3}, {"Name": "ok", "Value": True}]},
     "Check": {"Outcome": True},
 }
-SCOPE = Scope(
+SCOPE = ResolutionScope(
     parameters={"Bucket": "b", "Depth": 5, "Rate": 0.5, "Flag": True},
     execution={"PipelineExecutionId": "abc123def456", "PipelineName": "demo"},
     experiment={"ExperimentName": "demo", "TrialName": "abc123def456"},

@@ -147,7 +147,7 @@ def test_a_retry_resets_what_failed_and_what_ran_because_of_it() -> None:
 def test_a_step_that_has_ended_stays_ended() -> None:
     schedule = Schedule(CHAIN, statuses={"A": SUCCEEDED}, outcomes={})
     with pytest.raises(ValueError, match="Step 'A' had ended as Succeeded"):
-        schedule.note("A", EXECUTING)
+        schedule.set_status("A", EXECUTING)
 
 
 def test_what_one_end_costs_does_not_grow_with_the_graph() -> None:
@@ -165,8 +165,8 @@ def test_what_one_end_costs_does_not_grow_with_the_graph() -> None:
     looked_at.clear()
     for number in range(length):
         assert schedule.decide().start == (f"S{number}",)
-        schedule.note(f"S{number}", EXECUTING)
-        schedule.note(f"S{number}", SUCCEEDED)
+        schedule.set_status(f"S{number}", EXECUTING)
+        schedule.set_status(f"S{number}", SUCCEEDED)
     assert schedule.decide().final is ExecutionStatus.SUCCEEDED
     assert len(looked_at) < 10 * length
 
@@ -366,14 +366,14 @@ def test_random_executions_follow_the_reference_to_their_end(steps: list[Any], d
         ]
         for name, status in changes:
             statuses[name] = status
-            schedule.note(name, status)
+            schedule.set_status(name, status)
         for name in decision.start:
             step = graph.nodes[name].step if name in graph.nodes else None
             if isinstance(step, ForEachStep):
                 items = data.draw(st.integers(0, 3))
                 fan_outs[name] = plan_fan_out(step, range(items))
                 loops[name] = write_out(step, items)
-                schedule.fan_out(name, fan_outs[name])
+                schedule.add_fan_out(name, fan_outs[name])
         active = [name for name, status in statuses.items() if not status.is_terminal and name not in fan_outs]
         assert limit is None or stops or len(active) <= limit
         if not active:
@@ -383,8 +383,8 @@ def test_random_executions_follow_the_reference_to_their_end(steps: list[Any], d
         for name in data.draw(st.lists(st.sampled_from(active), min_size=1, max_size=3, unique=True)):
             if name in graph.nodes and graph.nodes[name].step.type == "Condition":
                 outcomes[name] = data.draw(st.booleans())
-                schedule.note_outcome(name, is_true=outcomes[name])
+                schedule.set_outcome(name, is_true=outcomes[name])
             statuses[name] = data.draw(st.sampled_from([SUCCEEDED, SUCCEEDED, FAILED, STOPPED]))
-            schedule.note(name, statuses[name])
+            schedule.set_status(name, statuses[name])
         assert schedule.statuses == statuses
     raise AssertionError("the execution did not end")

@@ -106,7 +106,7 @@ def test_a_selector_over_what_is_no_number_fails_the_step_and_says_so(world: Wor
     selector = {"Pick": "MaxBy", "Field": {"Get": "IterationOutput.Score.OutputParameters['label']"}}
     arn, status = world.run([scoring(Selector=selector)])
     assert status == "Failed"
-    assert "is no number in step 'Score-0': 'item 1'" in world.steps(arn)["Each"]["FailureReason"]
+    assert "is not a number in step 'Score-0': 'item 1'" in world.steps(arn)["Each"]["FailureReason"]
 
 
 def test_items_can_come_from_another_step_as_the_text_of_a_list(world: World) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_sm_pipelines.engine.jobs.stand_in_table import StandInError, StandIns
+from airflow_sm_pipelines.engine.jobs.stand_in_table import StandIns
+from airflow_sm_pipelines.engine.jobs.toml_file import TomlFileError
 from tests.engine.fake_world import World, processing, wait_until
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def test_a_wrong_table_is_refused_with_all_findings(tmp_path: Path) -> None:
     path.write_text(
         '[[stand_in]]\nfunction = "mine.py"\n[[stand_in]]\ntype = 1\nfunction = "gone.py:f"\nwhat = 1\n[other]\n'
     )
-    with pytest.raises(StandInError) as refused:
+    with pytest.raises(TomlFileError) as refused:
         StandIns.load(env={"SM_PIPELINES_STAND_INS": str(path)})
     for finding in (
         "unknown table 'other'",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_sm_pipelines.engine.store import database
-from airflow_sm_pipelines.engine.store.database import Database
+from airflow_sm_pipelines.engine.store.database import EngineDatabase
 from airflow_sm_pipelines.engine.store.schema import MIGRATIONS
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 from tests.engine.fake_world import World, definition_text, processing
@@ -22,7 +22,7 @@ def test_an_execution_that_the_first_version_left_open_goes_on(tmp_path: Path, m
     (tmp_path / "state").mkdir()
     with monkeypatch.context() as patch:
         patch.setattr(database, "MIGRATIONS", MIGRATIONS[:FIRST_RELEASE])
-        old = Database(tmp_path / "state" / "engine.db")
+        old = EngineDatabase(tmp_path / "state" / "engine.db")
     pipeline_arn = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/demo"
     arn = f"{pipeline_arn}/execution/abcdefghijkl"
     text = definition_text([processing("A"), processing("B", depends_on=["A"])])
@@ -57,7 +57,7 @@ def test_an_execution_that_the_first_version_left_open_goes_on(tmp_path: Path, m
 
 
 def test_a_newer_schema_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Database(tmp_path / "engine.db").close()
+    EngineDatabase(tmp_path / "engine.db").close()
     monkeypatch.setattr(database, "MIGRATIONS", MIGRATIONS[:-1])
     with pytest.raises(LocalEndpointError, match="use the newer version that wrote it"):
-        Database(tmp_path / "engine.db")
+        EngineDatabase(tmp_path / "engine.db")

@@ -1,6 +1,6 @@
 """Reads payloads from a file and writes the answers to another: per payload a line of JSON, then so many bytes.
 
-Imported by the programs beside it; standard library only. The engine's side is ``jobs/payload_file.py``.
+Imported by the programs beside it; standard library only. The engine's side is ``jobs/transform.py``.
 """
 
 from __future__ import annotations

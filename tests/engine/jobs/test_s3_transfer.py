@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_sm_pipelines.engine.jobs.failures import JobFailure
-from airflow_sm_pipelines.engine.jobs.storage import (
+from airflow_sm_pipelines.engine.jobs.s3_transfer import (
     S3Location,
     TreeSync,
     download,
     list_input,
-    parse_s3_uri,
+    parse_location,
     shard,
     upload_tree,
 )
@@ -62,7 +62,7 @@ def test_a_key_that_would_leave_the_directory_is_refused(storage: Storage, key: 
 @pytest.mark.parametrize("uri", [None, "", "bucket/key", "s3://", "https://bucket/key"])
 def test_what_is_no_s3_address_is_named(uri: str | None) -> None:
     with pytest.raises(JobFailure, match=r"is not an S3 address such as s3://bucket/prefix"):
-        parse_s3_uri(uri)
+        parse_location(uri)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_what_is_no_s3_address_is_named(uri: str | None) -> None:
     ],
 )
 def test_a_url_of_s3_is_an_address_too(url: str) -> None:
-    assert parse_s3_uri(url).uri == "s3://data/a/b.csv"
+    assert parse_location(url).uri == "s3://data/a/b.csv"
 
 
 def test_an_unknown_bucket_is_named(storage: Storage) -> None:

@@ -1,7 +1,4 @@
-"""What the engine hands to a job and gets back.
-
-Belongs here: the plain data of the seam between the runner and the jobs. Does not belong here: doing anything.
-"""
+"""What the engine gives to a job, and what it gets back: plain data."""
 
 from __future__ import annotations
 
@@ -17,24 +14,23 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.definition import JsonObject
     from airflow_sm_pipelines.engine.jobs.images import ImageCatalog
+    from airflow_sm_pipelines.engine.rules.job_documents import EndStatus
 
-JobKind = Literal["Processing", "Training", "Transform"]
-JobStatus = Literal["Completed", "Failed", "Stopped"]
+ContainerJobKind = Literal["Processing", "Training", "Transform"]
+"""The kinds of jobs that run in containers; the name of a ``JobKind``."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
     """One job to run.
 
-    :param kind: which ``Create*Job`` the request belongs to.
-    :param name: the job's name.
-    :param arn: its ARN.
-    :param request: the request with every expression resolved, without the name.
-    :param directory: the job's own directory; made when missing, left for the caller to remove.
-    :param containers: of a transform job, its model's container definitions as in a ``CreateModel`` request.
+    :param kind: the ``Create*Job`` operation that the request is for.
+    :param request: the request without the name; every expression in it is resolved.
+    :param directory: the job's own directory; made if it does not exist. The caller removes it.
+    :param containers: for a transform job, the container definitions of its model as in a ``CreateModel`` request.
     """
 
-    kind: JobKind
+    kind: ContainerJobKind
     name: str
     arn: str
     request: JsonObject
@@ -44,18 +40,19 @@ class JobSpec:
 
 @dataclass(frozen=True, slots=True)
 class JobContext:
-    """What jobs get from the engine around them; one for all jobs, usable from several threads.
+    """What jobs need from the engine. One context serves all jobs, from several threads.
 
     :param endpoint_url: the loopback endpoint, as ``AWS_ENDPOINT_URL``.
-    :param region: and ``account_id``: where the jobs believe to be.
-    :param environment: the ``AWS_*`` variables for children; nothing else of the engine's environment reaches them.
+    :param region: the region that jobs see.
+    :param account_id: the account that jobs see.
+    :param environment: the ``AWS_*`` variables for jobs; they get nothing else of the engine's environment.
     :param s3: a boto3 S3 client for inputs and outputs.
-    :param log: takes a stream's name and its new lines as pairs of epoch milliseconds and text.
+    :param log: takes the name of a stream and its new lines, each with its time in epoch milliseconds.
     :param images: what stands in for which image.
     :param cache_dir: where Python environments are kept.
-    :param isolation: probed when not given, so give it when making more than one context.
-    :param launcher: starts the processes; give it when making more than one context.
-    :param stop_grace_seconds: between SIGTERM and SIGKILL (the service: 120).
+    :param isolation: probed if it is not given. Give it if you make more than one context.
+    :param launcher: starts the processes. Give it if you make more than one context.
+    :param stop_grace_seconds: the time between SIGTERM and SIGKILL (the service: 120).
     """
 
     endpoint_url: str
@@ -75,14 +72,15 @@ class JobContext:
 class JobOutcome:
     """How a job ended.
 
-    :param status: ``Stopped`` also when a training job's time was over, as on SageMaker; ``failure_reason`` is given.
-    :param failure_reason: for people, None on success and on a stop that was asked for.
+    :param status: ``Stopped`` also if the time of a training job was over, as on SageMaker; then there is a
+        ``failure_reason``.
+    :param failure_reason: a text for people; None on success and after a requested stop.
     :param exit_message: what a processing job left in ``/opt/ml/output/message``.
     :param log_tail: the last lines of the job's log.
-    :param details: keys of the ``Describe*Job`` response; times are epoch seconds.
+    :param details: members of the ``Describe*Job`` answer; times are epoch seconds.
     """
 
-    status: JobStatus
+    status: EndStatus
     failure_reason: str | None = None
     exit_message: str | None = None
     log_tail: tuple[str, ...] = ()

@@ -1,13 +1,12 @@
-"""A job's inputs from S3 and its outputs to S3.
+"""Downloads the inputs of jobs from S3, and uploads their outputs.
 
-Belongs here: addresses, what a prefix means, downloading and uploading trees. Does not belong here: which channel or
-output goes where.
+What belongs here: what a prefix means, and downloading and uploading trees. What does not: which channel or output goes
+where.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -15,70 +14,46 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.engine.jobs.archives import iter_files
 from airflow_sm_pipelines.engine.jobs.failures import JobFailure
+from airflow_sm_pipelines.engine.rules.s3_address import S3Location, parse_s3_uri
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 _THREADS = 4
 _CHUNK = 1 << 20
 _MULTIPART_BYTES = 64 << 20
-# https://bucket.s3.us-east-1.amazonaws.com/key, https://s3.us-east-1.amazonaws.com/bucket/key; older ones have a dash.
-_S3_URL = re.compile(
-    r"https://(?:(?P<bucket>[^/]+?)\.)?s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?/"
-    r"(?P<key>(?P<first>[^/]+)/?(?P<rest>.*))",
-    re.DOTALL,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class S3Location:
-    """A bucket and a key or key prefix."""
-
-    bucket: str
-    key: str
-
-    @property
-    def uri(self) -> str:
-        """The address as ``s3://bucket/key``."""
-        return f"s3://{self.bucket}/{self.key}"
-
-    def child(self, *names: str) -> S3Location:
-        """Give the location below this one."""
-        return S3Location(self.bucket, "/".join([self.key.rstrip("/"), *names]).lstrip("/"))
 
 
 @dataclass(frozen=True, slots=True)
 class S3Object:
-    """One object of an input: where it is and the relative path it gets."""
+    """One object of an input, and the relative path that it gets."""
 
     location: S3Location
     path: PurePosixPath
 
 
-def parse_s3_uri(uri: object) -> S3Location:
-    """Parse ``s3://bucket/key``, or a URL of S3 in either style, which the API allows in its place.
+def parse_location(uri: object) -> S3Location:
+    """Parse an S3 address of a job's request.
 
-    :raises JobFailure: it is no such address.
+    :raises JobFailure: it is not an S3 address.
     """
-    url = _S3_URL.fullmatch(uri) if isinstance(uri, str) else None
-    if url is not None:
-        return S3Location(url["bucket"] or url["first"], url["key"] if url["bucket"] else url["rest"])
-    if not isinstance(uri, str) or not uri.startswith("s3://") or not uri[5:].partition("/")[0]:
-        raise JobFailure(f"ClientError: '{uri}' is not an S3 address such as s3://bucket/prefix.")
-    bucket, _, key = uri[5:].partition("/")
-    return S3Location(bucket, key)
+    try:
+        return parse_s3_uri(uri)
+    except ValueError as error:
+        raise JobFailure(f"ClientError: {error}") from error
 
 
 def list_input(s3: Any, uri: object, *, data_type: str = "S3Prefix") -> tuple[S3Object, ...]:
-    """List what an input consists of, in key order.
+    """List the objects of an input, in the order of their keys.
 
-    As on SageMaker an ``S3Prefix`` is a key prefix. One object with exactly this key is taken alone, under its own
-    name; below a "directory" paths are relative to it; otherwise paths are relative to the last ``/`` of the prefix.
+    As on SageMaker, an ``S3Prefix`` is a key prefix. If there is an object with exactly this key, it is taken alone,
+    under its own name. Below a "directory" paths are relative to it, else they are relative to the last ``/`` of the
+    prefix.
 
     :param data_type: ``S3Prefix`` or ``ManifestFile``.
     :raises JobFailure: nothing is there, the bucket is unknown, or a key would leave the directory.
     """
-    location = parse_s3_uri(uri)
+    location = parse_location(uri)
     if data_type == "ManifestFile":
         return _list_manifest(s3, location)
     if data_type != "S3Prefix":
@@ -100,10 +75,33 @@ def list_input(s3: Any, uri: object, *, data_type: str = "S3Prefix") -> tuple[S3
     return found
 
 
+def download_input(s3: Any, source: Mapping[str, Any], directories: Sequence[Path]) -> None:
+    """Download an input of a processing or training job.
+
+    :param source: its ``S3Input`` or ``S3DataSource``.
+    :param directories: where it goes on each instance. With ``ShardedByS3Key`` each instance gets a part.
+    :raises JobFailure: there is nothing, or it cannot be read.
+    """
+    objects = list_input(s3, source["S3Uri"], data_type=source.get("S3DataType", "S3Prefix"))
+    is_sharded = source.get("S3DataDistributionType") == "ShardedByS3Key"
+    for index, directory in enumerate(directories):
+        download(s3, shard(objects, index, len(directories)) if is_sharded else objects, directory)
+
+
+def download_file(s3: Any, uri: object, directory: Path) -> Path:
+    """Download the object at an address, and give its path.
+
+    :raises JobFailure: there is none, or it cannot be read.
+    """
+    objects = list_input(s3, uri)
+    download(s3, objects, directory)
+    return directory / objects[0].path
+
+
 def download(s3: Any, objects: Sequence[S3Object], directory: Path) -> None:
     """Download objects into a directory with a few threads.
 
-    :raises JobFailure: an object could not be had.
+    :raises JobFailure: an object cannot be read.
     """
     directory.mkdir(parents=True, exist_ok=True)
     if len(objects) == 1:
@@ -128,7 +126,7 @@ def upload_file(s3: Any, path: Path, target: S3Location) -> None:
     try:
         s3.upload_file(str(path), target.bucket, target.key, Config=config)
     except FileNotFoundError:
-        raise  # a running job may remove its files; the caller knows whether this one may
+        raise  # a running job may remove its files; only the caller knows whether this job still runs
     except (BotoCoreError, ClientError, OSError, _boto3_upload_error()) as error:
         raise JobFailure(f"ClientError: Failed to upload {path.name} to {target.uri}: {error}") from error
 
@@ -136,7 +134,7 @@ def upload_file(s3: Any, path: Path, target: S3Location) -> None:
 def upload_tree(
     s3: Any, directory: Path, target: S3Location, *, is_wanted: Callable[[Path], bool] = lambda path: True
 ) -> int:
-    """Upload the regular files under a directory (links are not followed) and give their number.
+    """Upload the regular files under a directory, and give their number. Links are not followed.
 
     :raises JobFailure: one was refused.
     """
@@ -150,14 +148,14 @@ def upload_tree(
 
 
 class TreeSync:
-    """Uploads what has changed under a directory since the last call: ``Continuous`` outputs and checkpoints."""
+    """Uploads what has changed under a directory since the last time, for ``Continuous`` outputs and checkpoints."""
 
     def __init__(self, s3: Any, directory: Path, target: S3Location) -> None:
         self._s3, self._directory, self._target = s3, directory, target
         self._uploaded: dict[Path, tuple[int, int]] = {}
 
     def run(self) -> int:
-        """Upload new and changed files; a file still being written goes up again when it has changed again."""
+        """Upload new and changed files. A file that is still being written is uploaded again after it has changed."""
         seen: dict[Path, tuple[int, int]] = {}
 
         def is_changed(path: Path) -> bool:
@@ -168,13 +166,13 @@ class TreeSync:
         try:
             count = upload_tree(self._s3, self._directory, self._target, is_wanted=is_changed)
         except FileNotFoundError:
-            return 0  # the job removed a file meanwhile; the next call sees what is left
+            return 0  # the job removed a file meanwhile; the next call uploads what is left
         self._uploaded = seen
         return count
 
 
 def shard(objects: Sequence[S3Object], index: int, count: int) -> tuple[S3Object, ...]:
-    """Give the objects of one instance under ``ShardedByS3Key``."""
+    """The objects of one instance with ``ShardedByS3Key``."""
     return tuple(objects[index::count])
 
 
@@ -192,7 +190,7 @@ def _list_manifest(s3: Any, location: S3Location) -> tuple[S3Object, ...]:
     """Read ``[{"prefix": "s3://b/p/"}, "name", ...]`` (S3DataSource in the SageMaker API reference)."""
     try:
         content = json.loads(_get(s3, location).read())
-        prefix = parse_s3_uri(content[0]["prefix"])
+        prefix = parse_location(content[0]["prefix"])
         names = [str(name) for name in content[1:]]
     except (ValueError, LookupError, TypeError) as error:
         raise JobFailure(f'ClientError: the manifest {location.uri} is not [{{"prefix": ...}}, name, ...].') from error

@@ -1,10 +1,10 @@
-"""QualityCheck and ClarifyCheck steps: a baseline of a dataset or of predictions, and the check against an earlier one.
+"""QualityCheck and ClarifyCheck steps: they compute a baseline, and check it against an earlier one.
 
 Source: developer guide, "Baseline calculation, drift detection and lifecycle with ClarifyCheck and QualityCheck steps".
 The analysis itself is a processing job (``jobs/programs/*_analyzer.py``).
 
-Choices where the service's behaviour is not documented: a check without a baseline fails; so does the reading of a
-report; the reason of a failed check is ours.
+Choices where the service's behaviour is not documented: a check without a baseline fails, and so does a check whose
+report cannot be read. The text of a failed check is ours.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from airflow_sm_pipelines.definition.status import StepStatus
 from airflow_sm_pipelines.engine.jobs.stand_in_table import explain_registration
 from airflow_sm_pipelines.engine.registry.models import PACKAGE
 from airflow_sm_pipelines.engine.rules.cache_key import make_cache_key
-from airflow_sm_pipelines.engine.rules.errors import StepError
+from airflow_sm_pipelines.engine.rules.errors import ResolutionError, StepError
 from airflow_sm_pipelines.engine.rules.job_documents import PROCESSING, with_text_values, without_nulls
 from airflow_sm_pipelines.engine.rules.resolver import resolve
 from airflow_sm_pipelines.engine.rules.resource_names import resource_name_of
-from airflow_sm_pipelines.engine.steps.job import find_cached, judge_job_end, may_use_cache
-from airflow_sm_pipelines.engine.steps.roles import with_default_role
+from airflow_sm_pipelines.engine.rules.s3_address import join_s3_uri, parse_s3_uri
+from airflow_sm_pipelines.engine.steps.job import find_cached, may_use_cache, outcome_of_job, with_default_role
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 from airflow_sm_pipelines.engine.store.database import Page
 
@@ -40,11 +40,11 @@ _BASELINES = {
 
 @dataclass(frozen=True, slots=True)
 class CheckKind:
-    """One type of check that is computed here.
+    """A type of check that the engine computes.
 
-    :param files: what the analysis writes for each part of a baseline.
+    :param files: the file that the analysis writes for each part of a baseline.
     :param registered_as: the member of a model package's ``DriftCheckBaselines`` that holds such a baseline.
-    :param registered_parts: and in it, the member for each part.
+    :param registered_parts: the member in it for each part.
     """
 
     files: Mapping[str, str]
@@ -61,7 +61,7 @@ CHECK_KINDS: Mapping[tuple[str, str], CheckKind] = {
         {"constraints": "analysis.json"}, "Bias", {"constraints": "PreTrainingConstraints"}
     ),
 }
-"""By step type and ``CheckType``; what is not here needs a model's endpoint, or a stand-in."""
+"""By step type and ``CheckType``. Other checks need the endpoint of a model, or a stand-in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +70,8 @@ class Check:
 
     :param type: its ``CheckType``.
     :param request: the processing job's request.
-    :param baseline: the S3 addresses of the parts of the earlier baseline; those that there are.
-    :param output_uri: where the job's files go.
+    :param baseline: the S3 addresses of the parts of the earlier baseline, as far as it has them.
+    :param output_uri: where the job writes its files.
     """
 
     type: str
@@ -87,15 +87,15 @@ class Check:
     @property
     def calculated(self) -> dict[str, str]:
         """The S3 addresses of the new baseline's parts."""
-        return {part: f"{self.output_uri.rstrip('/')}/{file}" for part, file in self.kind.files.items()}
+        return {part: join_s3_uri(self.output_uri, file) for part, file in self.kind.files.items()}
 
     @property
     def report_uri(self) -> str:
         """The S3 address of the report of violations."""
-        return f"{self.output_uri.rstrip('/')}/constraint_violations.json"
+        return join_s3_uri(self.output_uri, "constraint_violations.json")
 
     def cache_key(self) -> str:
-        """The digest of what decides whether an earlier result may stand in (documented): all but the outputs."""
+        """The digest of all that decides whether an earlier result may be taken (documented): all but the outputs."""
         flags = [
             self.type,
             self.group,
@@ -108,7 +108,7 @@ class Check:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def properties(self) -> dict[str, str]:
-        """The step's properties; with ``RegisterNewBaseline`` the new baseline is that of later checks (documented)."""
+        """The properties of the step. With ``RegisterNewBaseline``, later checks use the new baseline (documented)."""
         used = self.calculated if self.is_registered else self.baseline
         return {
             f"{prefix}{part.capitalize()}": uri
@@ -118,7 +118,7 @@ class Check:
 
 
 class CheckExecutor:
-    """Performs the check steps whose ``CheckType`` is computed here."""
+    """Performs the check steps whose ``CheckType`` the engine computes."""
 
     is_instant = False
 
@@ -146,7 +146,7 @@ class CheckExecutor:
         return check
 
     def run(self, task: StepTask, prepared: Check) -> StepOutcome:
-        """Run the job, and look at its report."""
+        """Run the job, and read its report."""
         if not task.has_resource:
             if task.stop.is_set():
                 return StepOutcome(status=StepStatus.STOPPED)
@@ -163,7 +163,7 @@ class CheckExecutor:
                 )
         else:
             task.mark_executing()
-        outcome = judge_job_end(task.jobs.run(PROCESSING, task.new_name, task.stop))
+        outcome = outcome_of_job(task.jobs.run(PROCESSING, task.new_name, task.stop))
         if outcome.status is not StepStatus.SUCCEEDED:
             return outcome
         arn = task.arns.make(PROCESSING.resource, task.new_name)
@@ -229,7 +229,7 @@ def _plan_check(task: StepTask, kind: CheckKind, attributes: JsonObject, request
 
 
 def _find_registered(task: StepTask, kind: CheckKind, group: str) -> dict[str, str]:
-    """The baseline of the latest approved model package of a group; empty if there is none."""
+    """The addresses of the baseline of a group's latest approved model package; empty if there is none."""
     if not group:
         return {}
     page = Page(sort_column="version", tie_column="seq", is_descending=True, limit=1)
@@ -257,18 +257,15 @@ def _metadata(task: StepTask, check: Check, arn: str, *, report: str | None = No
 
 
 def _read_violations(task: StepTask, uri: str) -> list[dict[str, Any]]:
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
     try:
-        body = task.services.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-        found: list[dict[str, Any]] = json.loads(body)["violations"]
-    except Exception as error:
-        # The client is whatever the server passed in; botocore's error classes are not ours to import here.
+        found: list[dict[str, Any]] = json.loads(task.services.read_object(parse_s3_uri(uri)))["violations"]
+    except (ResolutionError, LookupError, TypeError, ValueError) as error:
         raise StepError(f"ClientError: the report of violations {uri} cannot be read: {error}") from error
     return found
 
 
 def _name_subject(violation: dict[str, Any]) -> str:
-    """What a violation is about: a feature, a metric, or a metric of a facet."""
+    """The subject of a violation: a feature, a metric, or a metric of a facet."""
     members = ("facet", "facet_value", "metric_name") if "facet" in violation else ("feature_name", "metric_name")
     return " ".join(str(violation[member]) for member in members if violation.get(member))
 
