@@ -61,7 +61,7 @@ class EventPublisher:
             try:
                 while self._publish():
                     pass
-            except Exception:
+            except Exception:  # noqa: BLE001 - a full disk, or an endpoint in trouble: the changes stay in the store
                 _LOG.exception("Events of status changes could not be sent yet")
                 if not self._closing.wait(_RETRY_SECONDS):
                     self._has_changes.set()

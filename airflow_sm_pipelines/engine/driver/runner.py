@@ -111,7 +111,7 @@ class Runner:
                 self.jobs.run(kind, name, threading.Event())
             except Interrupted:
                 pass
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - what goes wrong in the engine fails the job, not the worker
                 _LOG.exception("Job %s failed in the engine", name)
                 self.jobs.fail(kind, name, f"InternalServerError: {error}")
 
@@ -128,7 +128,7 @@ class Runner:
                     self._open[execution_id].is_stale = True
                 self._shutdown.wait(STORE_RETRY_SECONDS)
                 self.wake(execution_id)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - one execution must not end the driver of all others
                 _LOG.exception("Execution %s cannot go on", execution_id)
                 self._abandon(execution_id, error)
 
@@ -323,5 +323,5 @@ class Runner:
                     now_ms=self._services.now_ms(),
                     failure_reason=reason,
                 )
-        except Exception:
+        except Exception:  # noqa: BLE001 - one execution must not end the driver of all others
             _LOG.exception("Execution %s cannot be ended either", execution_id)

@@ -147,7 +147,7 @@ class StepPerformer:
                 failure = _Failure(outcome, classify_failure(outcome.failure_reason, step_type=task.step.type))
         except Interrupted:
             return None
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - what goes wrong in the engine fails the step, not the worker
             failure = self._failure_of(task, error)
             outcome = failure.outcome
         if failure is not None and self._plan_retry(task, failure):
@@ -173,7 +173,7 @@ class StepPerformer:
         try:
             with self._store.transaction():
                 ensure_trial(self._store, self._arns, str(experiment), str(trial), now=self._services.clock())
-        except Exception:
+        except Exception:  # noqa: BLE001 - an execution does not need its trial
             _LOG.exception("The trial %s of experiment %s could not be made", trial, experiment)
 
     def announce_stop(self, execution: ExecutionRecord, step: StepRecord) -> None:

@@ -97,7 +97,7 @@ def _launch(spec_path: str, output: int, lifeline: int, status: int) -> NoReturn
         os.dup2(output, 2)
         os.close(output)
         code = run(spec_path, lifeline, status)
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - the engine must hear of it
         _report(status, {"error": f"The job's launcher failed: {error}"})
         code = 1
     os._exit(code)
@@ -194,7 +194,7 @@ def _run_as_first_process(libc: _Libc, spec: dict[str, Any], lifeline: int, stat
             libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             libc.mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
             os._exit(_supervise(spec, lifeline, status))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - the engine must hear of it
             _report(status, {"error": f"The job could not be supervised: {error}"})
             os._exit(1)
     os.close(lifeline)

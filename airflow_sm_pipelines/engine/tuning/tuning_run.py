@@ -209,7 +209,7 @@ class TuningRun:
             future.result()
         except Interrupted:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - what goes wrong in the engine fails this training job only
             self._trials.fail(name, f"InternalServerError: {type(error).__name__}: {error}")
 
     def _stop_running(self) -> None:

@@ -47,7 +47,7 @@ def main(event_path: str, result_path: str) -> int:
         except (TypeError, ValueError) as error:
             raise _MarshalError(f"Unable to marshal response: {error}") from error
         code = 0
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - the runtime reports whatever a handler raises, SystemExit too
         name = "Runtime.MarshalError" if isinstance(error, _MarshalError) else _error_type(error)
         frames = [line for line in traceback.format_tb(error.__traceback__) if __file__ not in line]
         answer = json.dumps({"errorMessage": str(error), "errorType": name, "stackTrace": frames})

@@ -37,7 +37,7 @@ def main(framework: str, program: str, payloads: str, answers: str) -> int:
         handler = _Handler(module, framework)
     except ServingError as error:
         return int(fail(str(error)))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever the model's code raises fails the job
         traceback.print_exc()
         return int(fail(f"AlgorithmError: the model could not be loaded: {type(error).__name__}: {error}"))
     return int(serve_file(payloads, answers, handler.invoke))

@@ -67,7 +67,7 @@ def main(model_format: str) -> int:
         _train(model_format)
     except UserError as error:
         return _fail(f"ClientError: {error}")
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the container reports every error of xgboost so
         traceback.print_exc()
         return _fail(f"AlgorithmError: XGB train call failed with exception:\n {_without_trace(error)}")
     return 0

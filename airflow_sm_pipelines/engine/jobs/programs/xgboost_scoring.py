@@ -41,7 +41,7 @@ def _load_models() -> list[Any]:
         try:
             with path.open("rb") as file:
                 model = pickle.load(file)  # noqa: S301 - the container does so, and it is the job's own process
-        except Exception as not_pickled:
+        except Exception as not_pickled:  # noqa: BLE001 - pickle raises anything for a file that is not one
             model = xgboost.Booster()
             try:
                 model.load_model(path)
