@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_sm_pipelines.engine.jobs import ImageCatalog, JobContext, JobOutcome
-from airflow_sm_pipelines.engine.jobs.programs.xgboost_hyperparameters import UserError, parse_hyperparameters
+from airflow_sm_pipelines.engine.jobs.programs.xgboost_hyperparameters import CustomerError, parse_hyperparameters
 
 if TYPE_CHECKING:
     from tests.engine.jobs.conftest import Storage
@@ -248,6 +248,6 @@ def test_hyperparameters_are_converted_and_aliases_resolved() -> None:
     ids=lambda value: value if isinstance(value, str) else "-".join(value),
 )
 def test_a_wrong_hyperparameter_is_refused_in_the_containers_words(given: dict[str, str], message: str) -> None:
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(CustomerError) as caught:
         parse_hyperparameters(given)
     assert str(caught.value).startswith(message)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_sm_pipelines.engine.jobs.job_environment import SITE_DIRECTORY, build_environment, rewrite_paths
+from airflow_sm_pipelines.engine.jobs.container import SITE_DIRECTORY, build_environment, rewrite_paths
 
 
 @pytest.mark.parametrize(
