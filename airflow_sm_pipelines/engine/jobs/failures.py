@@ -28,7 +28,7 @@ def shorten_reason(text: str) -> str:
 def explain_failure(
     argv: Sequence[str], end: ProcessEnd, *, host: str | None, log_tail: Sequence[str], isolation: Isolation
 ) -> str:
-    """Say what ended and how, with the last line of its log, and with what this machine could not give it.
+    """The text for a failed process: what ended and how, the last line of its log, and what this machine cannot give.
 
     :param argv: the command of the job's author.
     :param host: the instance, if there are several.
@@ -54,7 +54,7 @@ def explain_failure(
 
 
 def explain_timeout(seconds: float) -> str:
-    """Say that the time limit of the request was exceeded."""
+    """The text for a job that exceeded the time limit of its request."""
     return (
         "MaxRuntimeExceeded: the job ran longer than its StoppingCondition's MaxRuntimeInSeconds "
         f"({seconds:g} s) and was stopped."

@@ -21,7 +21,7 @@ OPT_ML = "/opt/ml"
 
 
 class IsolationMode(str, Enum):
-    """What separates one job from the next."""
+    """What separates the jobs from each other."""
 
     NAMESPACES = "namespaces"
     """A private ``/opt/ml`` and ``/tmp``. Every process of a job ends with the job."""

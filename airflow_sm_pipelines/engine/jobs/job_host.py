@@ -32,9 +32,9 @@ from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory
 from airflow_sm_pipelines.engine.store import ResourceRecord, Store
 from airflow_sm_pipelines.engine.store.documents import to_ms
 from airflow_sm_pipelines.engine.tuning.request import plan_tuning, prepare_tuning_request
-from airflow_sm_pipelines.engine.tuning.trials import list_trials
+from airflow_sm_pipelines.engine.tuning.training_jobs import list_training_jobs
 from airflow_sm_pipelines.engine.tuning.tuning_run import TuningRun
-from airflow_sm_pipelines.engine.tuning.warm_start import read_parent_trials, require_parents
+from airflow_sm_pipelines.engine.tuning.warm_start import read_parent_jobs, require_parents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -153,7 +153,7 @@ class JobHost:
                 if record.status not in ACTIVE_STATUSES:
                     return _recorded_end(record)
                 if record.status == "Stopping":
-                    self._end_trials(kind, name)
+                    self._end_training_jobs(kind, name)
                     return self._end(kind, name, status="Stopped")
                 self._save(record, started_job_document(kind, record.document, now=self._services.clock()))
             if kind is TUNING:
@@ -162,7 +162,7 @@ class JobHost:
 
     @contextmanager
     def stoppable(self, kind: JobKind, name: str, stop: threading.Event) -> Iterator[None]:
-        """Let a job that somebody else performs be stopped by its name meanwhile.
+        """While this context is open, let a job that somebody else performs be stopped by its name.
 
         :param stop: set when the job is to stop, or the engine shuts down.
         """
@@ -199,7 +199,7 @@ class JobHost:
     def end_stopped(self, kind: JobKind, name: str) -> None:
         """Record that an active job whose process is gone was stopped."""
         if self._require(kind, name).status in ACTIVE_STATUSES:
-            self._end_trials(kind, name)
+            self._end_training_jobs(kind, name)
             self._end(kind, name, status="Stopped")
 
     def close(self) -> None:
@@ -253,21 +253,21 @@ class JobHost:
                 current = self._require(TUNING, record.name)
                 self._save(current, {**current.document, **members})
 
-        trials = _TrialJobs(self._store, self, tuning_job=record.name, tuning_arn=record.arn)
+        jobs = _TrainingJobs(self._store, self, tuning_job=record.name, tuning_arn=record.arn)
         plan = plan_tuning(record.document["$request"])
-        parent_trials = read_parent_trials(self._store, plan.parents)
-        end = TuningRun(record.name, plan, trials, stop=stop, save=save, parent_trials=parent_trials).run()
+        parent_jobs = read_parent_jobs(self._store, plan.parents)
+        end = TuningRun(record.name, plan, jobs, stop=stop, save=save, parent_jobs=parent_jobs).run()
         if self._closing.is_set() and end.status != "Completed":
             raise Interrupted
         details = {**end.details, "$properties": end.properties}
         return self._end(TUNING, record.name, status=end.status, failure_reason=end.failure_reason, details=details)
 
-    def _end_trials(self, kind: JobKind, name: str) -> None:
+    def _end_training_jobs(self, kind: JobKind, name: str) -> None:
         """Record that the active training jobs of a tuning job, whose processes are gone, were stopped."""
         if kind is TUNING:
-            for trial in list_trials(self._store, name):
-                if trial.status in ACTIVE_STATUSES:
-                    self._end(TRAINING, trial.name, status="Stopped")
+            for job in list_training_jobs(self._store, name):
+                if job.status in ACTIVE_STATUSES:
+                    self._end(TRAINING, job.name, status="Stopped")
 
     def _end(self, kind: JobKind, name: str, *, status: EndStatus, **changes: Any) -> JobEnd:
         with self._store.transaction():
@@ -290,15 +290,15 @@ class JobHost:
         return record
 
 
-class _TrialJobs:
-    """The training jobs of one tuning job, as a tuning run sees them (``TrialJobs``)."""
+class _TrainingJobs:
+    """The training jobs of one tuning job, as a tuning run sees them (``TrainingJobs``)."""
 
     def __init__(self, store: Store, jobs: JobHost, *, tuning_job: str, tuning_arn: str) -> None:
         self._store, self._jobs = store, jobs
         self._tuning_job, self._tuning_arn = tuning_job, tuning_arn
 
-    def create(self, name: str, request: Mapping[str, Any], trial: Mapping[str, Any]) -> None:
-        extra = {"TuningJobArn": self._tuning_arn, "$trial": dict(trial)}
+    def create(self, name: str, request: Mapping[str, Any], notes: Mapping[str, Any]) -> None:
+        extra = {"TuningJobArn": self._tuning_arn, "$trial": dict(notes)}
         self._jobs.create(TRAINING, name, request, family=self._tuning_job, extra=extra)
 
     def run(self, name: str, stop: threading.Event, on_log: LogListener | None) -> None:
@@ -311,7 +311,7 @@ class _TrialJobs:
         self._jobs.fail(TRAINING, name, reason)
 
     def documents(self) -> list[dict[str, Any]]:
-        return [record.document for record in list_trials(self._store, self._tuning_job)]
+        return [record.document for record in list_training_jobs(self._store, self._tuning_job)]
 
 
 def _recorded_end(record: ResourceRecord) -> JobEnd:

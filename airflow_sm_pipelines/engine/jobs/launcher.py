@@ -89,7 +89,7 @@ def main(control: int) -> int:
 
 
 def _launch(spec_path: str, output: int, lifeline: int, status: int) -> NoReturn:
-    """Be the launcher of one job."""
+    """Run as the launcher of one job, and end this process."""
     try:
         os.setsid()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)

@@ -187,7 +187,7 @@ def _list_keys(s3: Any, location: S3Location) -> list[str]:
 
 
 def _list_manifest(s3: Any, location: S3Location) -> tuple[S3Object, ...]:
-    """Read ``[{"prefix": "s3://b/p/"}, "name", ...]`` (S3DataSource in the SageMaker API reference)."""
+    """The objects in a manifest, ``[{"prefix": "s3://b/p/"}, "name", ...]`` (API reference, S3DataSource)."""
     try:
         content = json.loads(_get(s3, location).read())
         prefix = parse_location(content[0]["prefix"])

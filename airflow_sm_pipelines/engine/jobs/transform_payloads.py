@@ -215,7 +215,8 @@ def _join_records(source: JsonValue, result: JsonValue, form: RecordFormat) -> J
     """Join an input record with its result (``JoinSource: Input``).
 
     CSV columns are appended. A JSON object gets ``SageMakerOutput``; any other JSON value becomes an object of
-    ``SageMakerInput`` and ``SageMakerOutput``. Source: developer guide, as for the filters.
+    ``SageMakerInput`` and ``SageMakerOutput``. Source: developer guide, "Associate prediction results with input
+    records".
     """
     if form == "csv":
         return [*_columns(source), *_columns(result)]

@@ -1,4 +1,4 @@
-"""The operations that read executions: describe, list, their steps, parameters and definition."""
+"""The operations that show executions, and their steps, parameters and definition."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def list_experiments(context: OperationContext, request: Request) -> Response:
 
 
 def list_trials(context: OperationContext, request: Request) -> Response:
-    """ListTrials: of one experiment, of those that have a component, or all."""
+    """ListTrials: the trials of one experiment, those with one component, or all."""
     found = read_all(context.store, TRIAL, _family_filter(context, request))
     if request.get("TrialComponentName"):
         component = require_entity(context.store, COMPONENT, request["TrialComponentName"])
@@ -63,7 +63,7 @@ def list_trials(context: OperationContext, request: Request) -> Response:
 
 
 def list_trial_components(context: OperationContext, request: Request) -> Response:
-    """ListTrialComponents: of one trial, of an experiment's trials, of one source, or all."""
+    """ListTrialComponents: the components of one trial, of one experiment, of one source, or all."""
     given = [name for name in ("ExperimentName", "TrialName", "SourceArn") if request.get(name)]
     if len(given) > 1:
         raise validation_error(f"Only one of ExperimentName, TrialName and SourceArn can be given, not {given}.")
@@ -92,7 +92,7 @@ def associate_trial_component(context: OperationContext, request: Request) -> Re
 
 
 def disassociate_trial_component(context: OperationContext, request: Request) -> Response:
-    """DisassociateTrialComponent; one that is not associated stays so."""
+    """DisassociateTrialComponent; if it is not associated, this changes nothing."""
     return _connect(context, request, is_member=False)
 
 
@@ -107,7 +107,7 @@ def _connect(context: OperationContext, request: Request, *, is_member: bool) ->
 
 
 def _entity_operations(kind: str) -> dict[str, Operation]:
-    """Create, describe, update and delete of one kind."""
+    """The operations that create, describe, update and delete one kind of entity."""
     name_key, arn_key = f"{kind}Name", f"{kind}Arn"
 
     def create(context: OperationContext, request: Request) -> Response:
@@ -147,9 +147,11 @@ def _entity_operations(kind: str) -> dict[str, Operation]:
 
 
 def _require_unused(context: OperationContext, record: ResourceRecord) -> None:
-    """What a deletion needs (documented): an experiment without trials, a trial without components, a component alone.
+    """Check that an entity may be deleted.
 
-    :raises ServiceError: ValidationException.
+    Documented: the experiment must have no trials, the trial no components, and the component no trial.
+
+    :raises ServiceError: ValidationException: it may not.
     """
     if record.kind == EXPERIMENT:
         users: Iterable[str] = (trial.name for trial in read_all(context.store, TRIAL, [("family = ?", record.name)]))

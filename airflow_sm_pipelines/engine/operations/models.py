@@ -80,7 +80,7 @@ def list_models(context: OperationContext, request: Request) -> Response:
 
 
 def create_model_package(context: OperationContext, request: Request) -> Response:
-    """CreateModelPackage: the next version of a group, or a package without versions."""
+    """CreateModelPackage: it makes the next version of a group, or a package without versions."""
     with context.store.transaction():
         record = add_model_package(context.store, context.arns, request, now=context.services.clock())
     return {"ModelPackageArn": record.arn}
@@ -92,7 +92,7 @@ def describe_model_package(context: OperationContext, request: Request) -> Respo
 
 
 def update_model_package(context: OperationContext, request: Request) -> Response:
-    """UpdateModelPackage: approval, description, metadata, specifications."""
+    """UpdateModelPackage: it changes approval, description, metadata and specifications."""
     with context.store.transaction():
         record = require_package(context.store, request["ModelPackageArn"])
         now = context.services.clock()
@@ -151,7 +151,7 @@ def describe_model_package_group(context: OperationContext, request: Request) ->
 
 
 def delete_model_package_group(context: OperationContext, request: Request) -> Response:
-    """DeleteModelPackageGroup: only an empty one."""
+    """DeleteModelPackageGroup: the group must be empty."""
     with context.store.transaction():
         group = _require_group(context, request["ModelPackageGroupName"])
         page = Page(sort_column="created_ms", tie_column="name", is_descending=False, limit=1)

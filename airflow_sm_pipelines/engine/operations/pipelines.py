@@ -26,7 +26,7 @@ from airflow_sm_pipelines.exceptions import DefinitionError
 
 
 def create_pipeline(context: OperationContext, request: Request) -> Response:
-    """CreatePipeline: the pipeline and its first version."""
+    """CreatePipeline: it makes the pipeline and its first version."""
     definition_text = _read_definition(context, request)
     if definition_text is None:
         raise validation_error("Either PipelineDefinition or PipelineDefinitionS3Location must be specified.")

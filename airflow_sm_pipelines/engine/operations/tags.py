@@ -1,4 +1,4 @@
-"""The operations on tags, for the ARNs of what the engine keeps."""
+"""The operations on the tags of what the engine keeps."""
 
 from __future__ import annotations
 

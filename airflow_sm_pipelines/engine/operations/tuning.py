@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING, Any
 from airflow_sm_pipelines.engine.operations.context import OperationContext, Request, Response, read_paging
 from airflow_sm_pipelines.engine.rules.errors import not_found
 from airflow_sm_pipelines.engine.rules.job_documents import TUNING
-from airflow_sm_pipelines.engine.tuning.trials import TrialSummary, list_trials, make_trial_summary, objective_of
+from airflow_sm_pipelines.engine.tuning.training_jobs import (
+    TrainingJobSummary,
+    list_training_jobs,
+    objective_of,
+    summarize_training_job,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _BY_METRIC = "FinalObjectiveMetricValue"
-_KEYS: dict[str, Callable[[TrialSummary], Any]] = {
+_KEYS: dict[str, Callable[[TrainingJobSummary], Any]] = {
     "Name": lambda summary: summary["TrainingJobName"],
     "CreationTime": lambda summary: summary["CreationTime"],
     "Status": lambda summary: summary["TrainingJobStatus"],
@@ -34,7 +39,7 @@ def list_training_jobs_for_tuning_job(context: OperationContext, request: Reques
         tie_column="",
         default_order="Ascending",
     )
-    summaries = [make_trial_summary(record.document) for record in list_trials(context.store, name)]
+    summaries = [summarize_training_job(record.document) for record in list_training_jobs(context.store, name)]
     if request.get("StatusEquals"):
         summaries = [summary for summary in summaries if summary["TrainingJobStatus"] == request["StatusEquals"]]
     sort_by = request.get("SortBy") or "Name"

@@ -15,7 +15,7 @@ class ServiceError(SageMakerPipelinesError):
     """An API call that SageMaker would refuse, with the error code it would send.
 
     :param code: ``ValidationException``, ``ResourceNotFound``, ``ConflictException`` or ``ResourceLimitExceeded``.
-    :param message: the service's text where it is known (facts of recorded answers), ours otherwise.
+    :param message: the text of the service if recorded answers show it, else ours.
     """
 
     def __init__(self, code: str, message: str) -> None:

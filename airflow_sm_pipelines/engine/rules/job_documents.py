@@ -101,7 +101,7 @@ AUTOML = JobKind(
 )
 """Only a stand-in of the user performs these."""
 JOB_KINDS: Mapping[str, JobKind] = {kind.table_kind: kind for kind in (PROCESSING, TRAINING, TRANSFORM, TUNING, AUTOML)}
-_NO_TRIALS = {
+_NO_TRAINING_JOBS = {
     "TrainingJobStatusCounters": dict.fromkeys(
         ("Completed", "InProgress", "RetryableError", "NonRetryableError", "Stopped"), 0
     ),
@@ -179,7 +179,7 @@ def new_job_document(
     if "StoppingCondition" not in kind.omits:
         document.setdefault("StoppingCondition", {"MaxRuntimeInSeconds": DEFAULT_MAX_RUNTIME_SECONDS})
     if kind is TUNING:
-        document.update(_NO_TRIALS)
+        document.update(_NO_TRAINING_JOBS)
     if kind is TRAINING:
         document["ModelArtifacts"] = {"S3ModelArtifacts": _model_artifacts_uri(name, request)}
         document["SecondaryStatus"] = "Starting"

@@ -1,4 +1,4 @@
-"""Addresses of S3: parsed and joined. Pure."""
+"""Addresses of S3: parsed and joined."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class EngineDatabase:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing: committed when the outermost block ends, rolled back if it raises."""
+        """Write all or nothing: commit when the outermost block ends, and roll back if it raises."""
         with self._lock:
             if self._depth == 0:
                 self._connection.execute("BEGIN IMMEDIATE")

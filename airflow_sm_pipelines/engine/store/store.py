@@ -62,7 +62,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing for every table."""
+        """Write all or nothing, in every table."""
         with self._database.transaction():
             yield
 

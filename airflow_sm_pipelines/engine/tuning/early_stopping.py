@@ -17,7 +17,7 @@ from airflow_sm_pipelines.engine.rules.training_metrics import (
 )
 
 if TYPE_CHECKING:
-    from airflow_sm_pipelines.engine.tuning.request import TrialDefinition
+    from airflow_sm_pipelines.engine.tuning.request import TrainingJobDefinition
 
 _MIN_OTHERS = 3
 
@@ -48,7 +48,7 @@ class MedianRule:
 class ObjectiveReader:
     """Finds the values of the objective in the log of a training job."""
 
-    def __init__(self, definition: TrialDefinition) -> None:
+    def __init__(self, definition: TrainingJobDefinition) -> None:
         algorithm = definition.request.get("AlgorithmSpecification") or {}
         # A job without definitions of its own has an objective only if it runs the built-in algorithm.
         known = algorithm.get("MetricDefinitions") or XGBOOST_METRIC_DEFINITIONS

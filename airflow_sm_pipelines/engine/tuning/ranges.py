@@ -1,4 +1,4 @@
-"""The hyperparameters that a tuning job varies: their ranges, and points in them. Pure.
+"""The hyperparameters that a tuning job varies: their ranges, and points in them.
 
 A point is a tuple of numbers in [0, 1], one for each range, so that strategies need not know about scales.
 Source: API reference, ParameterRanges; developer guide, "Define hyperparameter ranges" (scaling types).

@@ -1,4 +1,4 @@
-"""What a ``CreateHyperParameterTuningJob`` request asks for: objectives, ranges, limits, definitions. Pure."""
+"""What a ``CreateHyperParameterTuningJob`` request asks for: objectives, ranges, limits, definitions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _JOB_KEYS = (
 
 
 @dataclass(frozen=True, slots=True)
-class TrialDefinition:
+class TrainingJobDefinition:
     """One training job definition of a tuning job.
 
     :param name: its ``DefinitionName``; None if there is only one.
@@ -70,7 +70,7 @@ class TuningPlan:
     """
 
     strategy: Strategy
-    definitions: tuple[TrialDefinition, ...]
+    definitions: tuple[TrainingJobDefinition, ...]
     max_jobs: int | None
     max_parallel: int
     max_runtime_seconds: float | None
@@ -162,14 +162,14 @@ def _with_objective(definition: Mapping[str, Any], objective: Mapping[str, Any])
     return {**definition, "StaticHyperParameters": static}
 
 
-def _read_definition(config: Mapping[str, Any], definition: Mapping[str, Any]) -> TrialDefinition:
+def _read_definition(config: Mapping[str, Any], definition: Mapping[str, Any]) -> TrainingJobDefinition:
     objective = _objective(config, definition)
     static = definition.get("StaticHyperParameters") or {}
     request: dict[str, Any] = {key: definition[key] for key in _JOB_KEYS if definition.get(key) is not None}
     if definition.get("CheckpointConfig"):
         request["CheckpointConfig"] = definition["CheckpointConfig"]
     request["ResourceConfig"] = definition.get("ResourceConfig") or _tuning_resources(definition)
-    return TrialDefinition(
+    return TrainingJobDefinition(
         name=definition.get("DefinitionName"),
         metric=objective["MetricName"],
         is_minimized=objective["Type"] == "Minimize",

@@ -1,4 +1,4 @@
-"""What a tuning job tries next. Pure: the random numbers come from an argument.
+"""What a tuning job tries next. The random numbers come from an argument.
 
 ``Bayesian`` is a small Gaussian process: a squared exponential kernel whose length is chosen by likelihood among a few,
 and the expected improvement over random candidates. It makes a tuning step behave on a laptop as it does on AWS. The

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 from airflow_sm_pipelines.engine.rules.errors import Interrupted
 from airflow_sm_pipelines.engine.tuning.early_stopping import MedianRule, ObjectiveReader
 from airflow_sm_pipelines.engine.tuning.strategies import History, propose_point
-from airflow_sm_pipelines.engine.tuning.trials import (
+from airflow_sm_pipelines.engine.tuning.training_jobs import (
     ENDED_STATUSES,
-    TrialSummary,
-    count_trials,
-    make_trial_summary,
+    TrainingJobSummary,
+    count_statuses,
     objective_of,
-    rank_trials,
+    rank_summaries,
+    summarize_training_job,
 )
-from airflow_sm_pipelines.engine.tuning.warm_start import find_known_losses, summarize_parent_trials
+from airflow_sm_pipelines.engine.tuning.warm_start import find_known_losses, summarize_parent_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -32,18 +32,18 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.engine.rules.job_documents import EndStatus
     from airflow_sm_pipelines.engine.rules.training_metrics import LogListener
     from airflow_sm_pipelines.engine.tuning.ranges import Point
-    from airflow_sm_pipelines.engine.tuning.request import TrialDefinition, TuningPlan
+    from airflow_sm_pipelines.engine.tuning.request import TrainingJobDefinition, TuningPlan
 
 _POLL_SECONDS = 0.2
 _MAX_JOBS_WITHOUT_OBJECTIVE = 5
 """A tuning job ends when so many training jobs have ended and none has an objective value."""
 
 
-class TrialJobs(Protocol):
+class TrainingJobs(Protocol):
     """What a tuning run does with the training jobs of its tuning job. The job host implements it."""
 
-    def create(self, name: str, request: Mapping[str, Any], trial: Mapping[str, Any]) -> None:
-        """Record a training job; ``trial`` is what the tuning job wants to know about it later."""
+    def create(self, name: str, request: Mapping[str, Any], notes: Mapping[str, Any]) -> None:
+        """Record a training job; ``notes`` are what the tuning job wants to know about it later."""
         ...
 
     def run(self, name: str, stop: threading.Event, on_log: LogListener | None) -> None:
@@ -84,24 +84,24 @@ class TuningRun:
     """One run of a tuning job, in the calling thread and one more for each parallel training job.
 
     :param save: called with members of the Describe answer whenever a training job has started or ended.
-    :param parent_trials: the records of the training jobs to start from.
+    :param parent_jobs: the records of the training jobs to start from.
     """
 
     def __init__(
         self,
         name: str,
         plan: TuningPlan,
-        trials: TrialJobs,
+        jobs: TrainingJobs,
         *,
         stop: threading.Event,
         save: Callable[[dict[str, Any]], None],
-        parent_trials: Sequence[Mapping[str, Any]] = (),
+        parent_jobs: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        self._name, self._plan, self._trials = name, plan, trials
+        self._name, self._plan, self._jobs = name, plan, jobs
         self._stop, self._save = stop, save
-        self._parent_trials = parent_trials
+        self._parent_jobs = parent_jobs
         self._rules = [MedianRule(is_minimized=definition.is_minimized) for definition in plan.definitions]
-        self._known = [find_known_losses(parent_trials, definition) for definition in plan.definitions]
+        self._known = [find_known_losses(parent_jobs, definition) for definition in plan.definitions]
         self._running: dict[Future[None], tuple[str, threading.Event]] = {}
         self._is_timed_out = False
 
@@ -113,9 +113,9 @@ class TuningRun:
         started = time.monotonic()
         # More trainings at once than there are processors only make each slower.
         workers = min(self._plan.max_parallel, max(2, os.cpu_count() or 1))
-        with ThreadPoolExecutor(workers, thread_name_prefix="trial") as pool:
+        with ThreadPoolExecutor(workers, thread_name_prefix="training") as pool:
             try:
-                for document in self._trials.documents():
+                for document in self._jobs.documents():
                     if document["TrainingJobStatus"] not in ENDED_STATUSES:
                         self._start(pool, document["TrainingJobName"], document["$trial"]["DefinitionIndex"])
                 while not self._stop.is_set() and not self._is_over(started):
@@ -133,7 +133,7 @@ class TuningRun:
         self._is_timed_out = limit is not None and time.monotonic() - started >= limit
         return self._is_timed_out or self._is_good_enough(self._summaries())
 
-    def _is_good_enough(self, summaries: list[TrialSummary]) -> bool:
+    def _is_good_enough(self, summaries: list[TrainingJobSummary]) -> bool:
         ended = [summary for summary in summaries if summary["TrainingJobStatus"] in ENDED_STATUSES]
         best = self._rank(ended)
         value = objective_of(best[0]) if best else None
@@ -148,7 +148,7 @@ class TuningRun:
 
     def _launch(self, pool: ThreadPoolExecutor) -> bool:
         """Start one more training job; False if there is none to start."""
-        documents = self._trials.documents()
+        documents = self._jobs.documents()
         number = len(documents) + 1
         if self._plan.max_jobs is not None and number > self._plan.max_jobs:
             return False
@@ -163,22 +163,22 @@ class TuningRun:
             return False
         values = definition.space.values_at(point)
         name = f"{self._name}-{number:03d}-{rng.getrandbits(32):08x}"
-        trial = {
+        notes = {
             "TunedHyperParameters": values,
             "MetricName": definition.metric,
             "DefinitionName": definition.name,
             "DefinitionIndex": index,
             "Point": list(point),
         }
-        self._trials.create(name, definition.training_request(name, values), trial)
+        self._jobs.create(name, definition.training_request(name, values), notes)
         self._start(pool, name, index)
-        self._save(count_trials(self._summaries()))
+        self._save(count_statuses(self._summaries()))
         return True
 
     def _start(self, pool: ThreadPoolExecutor, name: str, index: int) -> None:
         stop = threading.Event()
         on_log = self._judge_early(name, index) if self._plan.stops_early else None
-        self._running[pool.submit(self._trials.run, name, stop, on_log)] = (name, stop)
+        self._running[pool.submit(self._jobs.run, name, stop, on_log)] = (name, stop)
 
     def _judge_early(self, name: str, index: int) -> LogListener:
         """A listener to a training job's log that stops the job if it does worse than the others."""
@@ -192,7 +192,7 @@ class TuningRun:
             verdicts = [rule.observe(name, value) for value in values]
             if any(verdicts) and not is_over:
                 is_over = True
-                self._trials.stop(name)
+                self._jobs.stop(name)
 
         return listen
 
@@ -202,7 +202,7 @@ class TuningRun:
             name, _ = self._running.pop(future)
             self._take(name, future)
         if done:
-            self._save(count_trials(self._summaries()))
+            self._save(count_statuses(self._summaries()))
 
     def _take(self, name: str, future: Future[None]) -> None:
         try:
@@ -210,34 +210,34 @@ class TuningRun:
         except Interrupted:
             raise
         except Exception as error:  # noqa: BLE001 - what goes wrong in the engine fails this training job only
-            self._trials.fail(name, f"InternalServerError: {type(error).__name__}: {error}")
+            self._jobs.fail(name, f"InternalServerError: {type(error).__name__}: {error}")
 
     def _stop_running(self) -> None:
         for name, event in self._running.values():
             event.set()
-            self._trials.stop(name)
+            self._jobs.stop(name)
         for future, (name, _) in list(self._running.items()):
             self._running.pop(future)
             self._take(name, future)
 
-    def _summaries(self) -> list[TrialSummary]:
-        return [make_trial_summary(document) for document in self._trials.documents()]
+    def _summaries(self) -> list[TrainingJobSummary]:
+        return [summarize_training_job(document) for document in self._jobs.documents()]
 
-    def _rank(self, summaries: list[TrialSummary]) -> list[TrialSummary]:
-        return rank_trials(summaries, is_minimized=self._plan.definitions[0].is_minimized)
+    def _rank(self, summaries: list[TrainingJobSummary]) -> list[TrainingJobSummary]:
+        return rank_summaries(summaries, is_minimized=self._plan.definitions[0].is_minimized)
 
     def _end(self, seconds: float) -> TuningEnd:
         summaries = self._summaries()
         ranked = self._rank(summaries)
         details: dict[str, Any] = {
-            **count_trials(summaries),
+            **count_statuses(summaries),
             "ConsumedResources": {"RuntimeInSeconds": max(1, round(seconds))},
         }
         if ranked:
             details["BestTrainingJob"] = ranked[0]
             if self._plan.has_same_data:
                 # Documented: the best job of this tuning job and its parents.
-                everything = [*ranked, *summarize_parent_trials(self._parent_trials)]
+                everything = [*ranked, *summarize_parent_jobs(self._parent_jobs)]
                 details["OverallBestTrainingJob"] = self._rank(everything)[0]
             elif len(self._plan.definitions) > 1:
                 details["OverallBestTrainingJob"] = ranked[0]
@@ -251,17 +251,21 @@ class TuningRun:
 
 
 def _history(
-    documents: list[dict[str, Any]], index: int, definition: TrialDefinition, *, known: Sequence[tuple[Point, float]]
+    documents: list[dict[str, Any]],
+    index: int,
+    definition: TrainingJobDefinition,
+    *,
+    known: Sequence[tuple[Point, float]],
 ) -> History:
     own = [document for document in documents if document["$trial"]["DefinitionIndex"] == index]
     points = [tuple(float(position) for position in document["$trial"]["Point"]) for document in own]
-    values = [objective_of(make_trial_summary(document)) for document in own]
+    values = [objective_of(summarize_training_job(document)) for document in own]
     sign = 1.0 if definition.is_minimized else -1.0
     losses = [(point, sign * value) for point, value in zip(points, values) if value is not None]  # noqa: B905
     return History((*points, *(point for point, _ in known)), (*losses, *known))
 
 
-def _describe_failure(summaries: list[TrialSummary], *, is_timed_out: bool) -> str:
+def _describe_failure(summaries: list[TrainingJobSummary], *, is_timed_out: bool) -> str:
     if any(summary["TrainingJobStatus"] == "Completed" for summary in summaries):
         return (
             f"ClientError: No objective metrics found after running {len(summaries)} training jobs. Please ensure that "

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.engine.rules.errors import validation_error
 from airflow_sm_pipelines.engine.rules.job_documents import TUNING
-from airflow_sm_pipelines.engine.tuning.trials import (
+from airflow_sm_pipelines.engine.tuning.training_jobs import (
     ENDED_STATUSES,
-    TrialSummary,
-    list_trials,
-    make_trial_summary,
+    TrainingJobSummary,
+    list_training_jobs,
     objective_of,
+    summarize_training_job,
 )
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.engine.store import Store
     from airflow_sm_pipelines.engine.tuning.ranges import Point
-    from airflow_sm_pipelines.engine.tuning.request import TrialDefinition
+    from airflow_sm_pipelines.engine.tuning.request import TrainingJobDefinition
 
 
 def require_parents(store: Store, parents: Iterable[str]) -> None:
@@ -40,32 +40,34 @@ def require_parents(store: Store, parents: Iterable[str]) -> None:
             )
 
 
-def read_parent_trials(store: Store, parents: Iterable[str]) -> list[dict[str, Any]]:
+def read_parent_jobs(store: Store, parents: Iterable[str]) -> list[dict[str, Any]]:
     """The records of the training jobs of these tuning jobs."""
     return [
         {**record.document, "$tuning_job": name}
         for name in dict.fromkeys(parents)
-        for record in list_trials(store, name)
+        for record in list_training_jobs(store, name)
     ]
 
 
-def find_known_losses(trials: Iterable[Mapping[str, Any]], definition: TrialDefinition) -> list[tuple[Point, float]]:
+def find_known_losses(
+    jobs: Iterable[Mapping[str, Any]], definition: TrainingJobDefinition
+) -> list[tuple[Point, float]]:
     """What earlier training jobs found at points of this search; lower is better.
 
     Jobs with hyperparameters outside the ranges, or with another metric, are left out.
     """
     sign = 1.0 if definition.is_minimized else -1.0
     found = []
-    for document in trials:
+    for document in jobs:
         if document["$trial"]["MetricName"] != definition.metric or document["TrainingJobStatus"] != "Completed":
             continue
         point = definition.space.point_of(document.get("HyperParameters") or {})
-        value = objective_of(make_trial_summary(document))
+        value = objective_of(summarize_training_job(document))
         if point is not None and value is not None:
             found.append((point, sign * value))
     return found
 
 
-def summarize_parent_trials(trials: Iterable[Mapping[str, Any]]) -> list[TrialSummary]:
+def summarize_parent_jobs(jobs: Iterable[Mapping[str, Any]]) -> list[TrainingJobSummary]:
     """The summaries of earlier training jobs, each with the name of its tuning job."""
-    return [make_trial_summary(document) | {"TuningJobName": document["$tuning_job"]} for document in trials]
+    return [summarize_training_job(document) | {"TuningJobName": document["$tuning_job"]} for document in jobs]

@@ -13,48 +13,48 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.engine.store import ResourceRecord, Store
 
-TrialSummary: TypeAlias = dict[str, Any]
+TrainingJobSummary: TypeAlias = dict[str, Any]
 """A ``HyperParameterTrainingJobSummary`` of the API."""
 ENDED_STATUSES = ("Completed", "Failed", "Stopped")
 
-_MAX_TRIALS = 10_000
+_MAX_TRAINING_JOBS = 10_000
 _COPIED = ("TrainingJobName", "TrainingJobArn", "CreationTime", "TrainingStartTime", "TrainingEndTime",
            "TrainingJobStatus", "FailureReason")  # fmt: skip
 
 
-def list_trials(store: Store, tuning_job: str) -> list[ResourceRecord]:
+def list_training_jobs(store: Store, tuning_job: str) -> list[ResourceRecord]:
     """The records of a tuning job's training jobs, in the order in which they were made."""
-    page = Page(sort_column="seq", tie_column="seq", is_descending=False, limit=_MAX_TRIALS)
+    page = Page(sort_column="seq", tie_column="seq", is_descending=False, limit=_MAX_TRAINING_JOBS)
     records, _ = store.resources.page(TRAINING.table_kind, [("family = ?", tuning_job)], page)
     return records
 
 
-def make_trial_summary(document: Mapping[str, Any]) -> TrialSummary:
+def summarize_training_job(document: Mapping[str, Any]) -> TrainingJobSummary:
     """Summarize a training job.
 
     :param document: its record. ``$trial`` in it is what the tuning job noted about it.
     """
-    trial = document["$trial"]
-    summary: TrialSummary = {key: document[key] for key in _COPIED if document.get(key) is not None}
-    summary["TunedHyperParameters"] = dict(trial["TunedHyperParameters"])
-    if trial.get("DefinitionName"):
-        summary["TrainingJobDefinitionName"] = trial["DefinitionName"]
-    value = _objective_value(document, trial["MetricName"])
+    notes = document["$trial"]
+    summary: TrainingJobSummary = {key: document[key] for key in _COPIED if document.get(key) is not None}
+    summary["TunedHyperParameters"] = dict(notes["TunedHyperParameters"])
+    if notes.get("DefinitionName"):
+        summary["TrainingJobDefinitionName"] = notes["DefinitionName"]
+    value = _objective_value(document, notes["MetricName"])
     if value is not None:
-        summary["FinalHyperParameterTuningJobObjectiveMetric"] = {"MetricName": trial["MetricName"], "Value": value}
+        summary["FinalHyperParameterTuningJobObjectiveMetric"] = {"MetricName": notes["MetricName"], "Value": value}
         summary["ObjectiveStatus"] = "Succeeded"
     else:
         summary["ObjectiveStatus"] = "Failed" if document["TrainingJobStatus"] in ENDED_STATUSES else "Pending"
     return summary
 
 
-def objective_of(summary: TrialSummary) -> float | None:
+def objective_of(summary: TrainingJobSummary) -> float | None:
     """The final value of the objective, if there is one."""
     metric = summary.get("FinalHyperParameterTuningJobObjectiveMetric")
     return None if metric is None else float(metric["Value"])
 
 
-def rank_trials(summaries: Iterable[TrialSummary], *, is_minimized: bool) -> list[TrialSummary]:
+def rank_summaries(summaries: Iterable[TrainingJobSummary], *, is_minimized: bool) -> list[TrainingJobSummary]:
     """The completed training jobs that have an objective value, the best first."""
     found = [
         (value, summary)
@@ -64,7 +64,7 @@ def rank_trials(summaries: Iterable[TrialSummary], *, is_minimized: bool) -> lis
     return [summary for _, summary in sorted(found, key=lambda entry: entry[0] if is_minimized else -entry[0])]
 
 
-def count_trials(summaries: Sequence[TrialSummary]) -> dict[str, dict[str, int]]:
+def count_statuses(summaries: Sequence[TrainingJobSummary]) -> dict[str, dict[str, int]]:
     """``TrainingJobStatusCounters`` and ``ObjectiveStatusCounters``."""
     statuses = Counter(summary["TrainingJobStatus"] for summary in summaries)
     objectives = Counter(summary["ObjectiveStatus"] for summary in summaries)
