@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
+from airflow_sm_pipelines.definition.problems import find_near
 from airflow_sm_pipelines.exceptions import ScriptNotFoundError
 
 
@@ -46,9 +46,9 @@ def read_script(reference: ScriptReference) -> tuple[Path, str]:
         raise ScriptNotFoundError(f"The pipeline script {path} is not UTF-8 text: {error}.") from error
     except OSError as error:
         near = sorted(entry.name for entry in path.parent.glob("*.py")) if path.parent.is_dir() else []
-        close = difflib.get_close_matches(path.name, near, n=1)
+        close = find_near(path.name, near)
         if close:
-            hint = f" Did you mean '{path.parent / close[0]}'?"
+            hint = f" Did you mean '{path.parent / close}'?"
         elif not path.parent.is_dir():
             hint = f" There is no directory {path.parent}."
         else:

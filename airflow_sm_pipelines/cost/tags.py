@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition import Missing, parse_definition
+from airflow_sm_pipelines.definition.step_places import iter_step_places
 from airflow_sm_pipelines.exceptions import DefinitionError
 from airflow_sm_pipelines.policy.job_fields import JOB_FIELDS, iter_field
-from airflow_sm_pipelines.policy.places import iter_step_places
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

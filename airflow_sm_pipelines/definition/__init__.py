@@ -1,7 +1,8 @@
-"""SageMaker pipeline definitions: the JSON document as a typed model, its expressions, its graph, its parameters.
+"""SageMaker pipeline definitions: the JSON document as a typed model, its expressions, its graph and its parameters.
 
-Everything that makes a pipeline makes one of these; everything that runs, checks, draws or compares one reads it.
-Standard library only.
+The compiler and the migrations make definitions; the engine, the policies, the plans and the drawings read them. This
+package knows the standard library only, reads no clock and no environment, and calls nothing. What needs the shapes of
+the AWS API is in ``policy``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from airflow_sm_pipelines.definition.conditions import (
     OrCondition,
 )
 from airflow_sm_pipelines.definition.diff import Change, diff_definitions, render_changes
-from airflow_sm_pipelines.definition.durations import parse_duration
 from airflow_sm_pipelines.definition.expressions import (
     ExecutionReference,
     ExperimentReference,
@@ -50,6 +50,7 @@ from airflow_sm_pipelines.definition.steps import (
     RetryPolicy,
     Step,
     StepType,
+    parse_duration,
 )
 
 __all__ = [

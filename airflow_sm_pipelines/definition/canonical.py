@@ -1,19 +1,20 @@
-"""One text for all spellings of a definition, so that an unchanged pipeline is recognised without a call.
+"""The canonical text of a definition: one text for all its spellings, so that unchanged pipelines can be recognised.
 
-Two definitions have the same canonical text when SageMaker would run them alike and show them alike. Taken as the same:
+Two definitions have the same canonical text if SageMaker would run and show them in the same way. These spellings count
+as the same:
 
 - the order of keys in objects, and white space;
 - ``Metadata``, ``Parameters``, ``DependsOn``, ``PropertyFiles``, ``RetryPolicies``, ``DisplayName``, ``Description``,
   ``CacheConfig``, ``EnumValues``, ``IfSteps``, ``ElseSteps`` and ``OutputParameters`` absent, null or empty (an empty
   ``Arguments`` and none, too);
-- a parameter of no ``Type`` and one of ``String``; a Float parameter's default 1 and 1.0;
-- the order and repetition of ``DependsOn``; a plain name and the same with the trigger ``Completed``;
+- a parameter without ``Type`` and one of the type ``String``; the defaults 1 and 1.0 of a Float parameter;
+- any order of ``DependsOn``, with or without repetitions; a plain name and one with the trigger ``Completed``;
 - one ``ExceptionType`` as a string and as an array; the two spellings of ``In``;
-- a ``Std:Join`` without ``On`` and with an empty one.
+- a ``Std:Join`` without ``On`` and one with an empty ``On``.
 
-Kept apart, though it may often not matter: the order of steps, parameters and every other array; ``null`` and absence
-inside step arguments; ``PipelineExperimentConfig`` absent (the service's default) and null (no experiment); 1 and 1.0
-outside of parameters, as a Join tells them apart.
+These stay different, even where the difference may not matter: the order of steps, parameters and every other array;
+``null`` and absence inside step arguments; ``PipelineExperimentConfig`` absent (the service's default) and null (no
+experiment); 1 and 1.0 outside of parameters, because a Join writes them differently.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def canonical_text(definition: PipelineDefinition) -> str:
-    """The definition in its one canonical spelling: compact JSON with sorted keys, ASCII only."""
+    """The definition in its canonical spelling: compact JSON with sorted keys, ASCII only."""
     return json.dumps(canonical_document(definition), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -40,7 +41,7 @@ def definition_hash(definition: PipelineDefinition) -> str:
 
 
 def canonical_document(definition: PipelineDefinition) -> JsonObject:
-    """The canonical spelling as JSON values."""
+    """The canonical spelling as JSON values, keys not sorted."""
     written = definition.to_json()
     document = _without_empty(written, ("Metadata", "Parameters"))
     document["Version"] = definition.version
@@ -54,7 +55,10 @@ def canonical_document(definition: PipelineDefinition) -> JsonObject:
 
 
 def canonical_step(written: JsonObject) -> JsonObject:
-    """The canonical object of a step, given as the JSON of a valid one."""
+    """The canonical spelling of one step.
+
+    :param written: the JSON of a valid step.
+    """
     step = _without_empty(written, _OPTIONAL_IN_STEP)
     arguments = step.get("Arguments")
     if isinstance(arguments, dict):
@@ -137,7 +141,7 @@ def _typed(type_name: str, value: JsonValue) -> JsonValue:
 
 
 def _dependencies(written: JsonValue) -> list[JsonValue]:
-    """Each dependency once, in a fixed order; one with unknown keys is kept as it is."""
+    """Each dependency once, sorted; one with unknown keys stays as it is."""
     texts: dict[str, JsonValue] = {}
     for item in written if isinstance(written, list) else []:
         dependency = item
@@ -154,7 +158,7 @@ def _retry_policy(policy: JsonObject) -> JsonObject:
 
 
 def _normal(value: JsonValue) -> JsonValue:
-    """A value with the expressions in it spelt one way."""
+    """The value with its expressions in one spelling."""
     if isinstance(value, list):
         return [_normal(item) for item in value]
     if not isinstance(value, dict):

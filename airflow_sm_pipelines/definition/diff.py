@@ -1,7 +1,7 @@
-"""What changed between two definitions, by the names people know: parameters, steps, inputs, outputs.
+"""The changes between two definitions, under the names people know: parameters, steps, inputs, outputs.
 
-A step is the same step wherever it stands, so moving one into a branch shows as a move and not as a loss and a gain.
-There is no change exactly when the definitions have one canonical text.
+A step keeps its identity wherever it stands: moving it into a branch shows as a move, not as one step removed and
+another added. There are no changes exactly if both definitions have the same canonical text.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.definition.pipeline import PipelineDefinition
 
 _NAME_KEYS = ("Name", "InputName", "OutputName", "ChannelName", "PropertyFileName", "Key", "MetricName", "VariantName")
-"""By which member the entries of an array are told apart, where all of them have it and no two are alike."""
+"""The members that can name the entries of an array, if every entry has the member and all values differ."""
 
 PLACE = "(place)"
-"""The key under which a change of a whole step says where the step stands: ``If branch of Check``."""
+"""The key that holds where a step stands, such as ``If branch of Check``."""
 
 _CHILDREN = {"Condition": ("IfSteps", "ElseSteps"), "ForEach": ("ForEachBody",)}
 
@@ -37,10 +37,10 @@ _CHILDREN = {"Condition": ("IfSteps", "ElseSteps"), "ForEach": ("ForEachBody",)}
 class Change:
     """One difference.
 
-    :param path: ``Steps.Train.Arguments.HyperParameters.max_depth``; entries of arrays by name where they have one.
+    :param path: ``Steps.Train.Arguments.HyperParameters.max_depth``; entries of arrays by name if they have one.
         A step's place is ``Steps.Train (place)``, the order of named entries ``Steps (order)``.
-    :param before: the old JSON value; ``None`` for what was added.
-    :param after: the new JSON value; ``None`` for what was removed.
+    :param before: the old JSON value; ``None`` for an addition.
+    :param after: the new JSON value; ``None`` for a removal.
     """
 
     kind: Literal["added", "removed", "changed"]
@@ -50,19 +50,19 @@ class Change:
 
 
 def diff_definitions(old: PipelineDefinition, new: PipelineDefinition) -> tuple[Change, ...]:
-    """Every difference that matters to SageMaker, in the order of the new document; what is gone comes last."""
+    """Find every difference that matters to SageMaker, in the order of the new document; removals come last."""
     return tuple(_diff((), _by_name(canonical_document(old)), _by_name(canonical_document(new))))
 
 
 def render_changes(changes: Sequence[Change]) -> str:
-    """The changes for a terminal or a log, a line each; ``No changes.`` for none."""
+    """Write the changes for a terminal or a log, a line each; ``No changes.`` for none."""
     if not changes:
         return "No changes."
     return "\n".join(_render(change) for change in changes)
 
 
 def _by_name(document: JsonObject) -> JsonObject:
-    """The document with its steps flat, each told where it stands."""
+    """The document with all steps in one list; each says under :data:`PLACE` where it stands."""
     steps: list[JsonValue] = []
     flat: JsonObject = {key: value for key, value in document.items() if key != "Steps"}
     stack: list[tuple[JsonValue, str]] = [(step, "the pipeline") for step in reversed(_array(document.get("Steps")))]
@@ -127,7 +127,7 @@ def _diff_arrays(path: JsonPath, old: list[JsonValue], new: list[JsonValue]) -> 
 
 
 def _named(items: list[JsonValue]) -> dict[str, JsonValue] | None:
-    """The entries by name, or ``None`` where they have no names of their own."""
+    """The entries by name; ``None`` if no member names all of them."""
     for key in _NAME_KEYS:
         named: dict[str, JsonValue] = {}
         for item in items:

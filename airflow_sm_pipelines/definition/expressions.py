@@ -1,7 +1,7 @@
-"""The expressions of a definition: ``Get``, ``Std:Join`` and ``Std:JsonGet``, parsed once into typed references.
+"""The expressions of a definition: ``Get``, ``Std:Join`` and ``Std:JsonGet``, parsed into typed references.
 
-Only what the text says is here. Whether a reference leads anywhere is checked in :mod:`checks`; what it is worth in an
-execution is the engine's business. Source: the SDKs' ``workflow`` modules and the developer guide's "Step properties".
+This module reads what an expression says. Whether the step or parameter exists is checked in :mod:`checks`; the engine
+works out the value. Source: the SDKs' ``workflow`` modules and the developer guide's "Step properties".
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from airflow_sm_pipelines.definition.json_value import JsonObject, JsonPath, JsonValue, describe_kind
 from airflow_sm_pipelines.definition.problems import list_names, suggest
+from airflow_sm_pipelines.definition.property_path import PropertyPath, format_tail, parse_tail
 from airflow_sm_pipelines.exceptions import DefinitionError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ EXPERIMENT_FIELDS = ("ExperimentName", "TrialName")
 """What may follow ``PipelineExperimentConfig.``."""
 
 NAMESPACES = ("Parameters", "Execution", "Steps", "PipelineExperimentConfig", "ForEach", "IterationOutput")
-"""What a ``Get`` may begin with."""
+"""The words a ``Get`` may begin with."""
 
 FUNCTIONS = ("Std:Join", "Std:JsonGet")
 """The functions that an expression may call."""
@@ -68,10 +69,10 @@ class StepReference:
     """
 
     step: str
-    path: tuple[str | int, ...]
+    path: PropertyPath
 
     def __str__(self) -> str:
-        return f"Steps.{self.step}{_format_tail(self.path)}"
+        return f"Steps.{self.step}{format_tail(self.path)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +98,15 @@ class ExperimentReference:
 
 @dataclass(frozen=True, slots=True)
 class ForEachReference:
-    """The current item of a ForEach step, or a place in it; stands in its body only.
+    """The current item of a ForEach step, or a value inside it; only in the step's body.
 
-    :param path: what follows ``ForEach.CurrentItem``; empty for the whole item.
+    :param path: the path that follows ``ForEach.CurrentItem``; empty for the whole item.
     """
 
-    path: tuple[str | int, ...]
+    path: PropertyPath
 
     def __str__(self) -> str:
-        return f"ForEach.CurrentItem{_format_tail(self.path)}"
+        return f"ForEach.CurrentItem{format_tail(self.path)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +114,15 @@ class IterationReference:
     """A body step's property in each iteration: ``IterationOutput.<body step>.<path>``; only in ``Selector.Field``."""
 
     body_step: str
-    path: tuple[str | int, ...]
+    path: PropertyPath
 
     def __str__(self) -> str:
-        return f"IterationOutput.{self.body_step}{_format_tail(self.path)}"
+        return f"IterationOutput.{self.body_step}{format_tail(self.path)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """``Std:Join``: the values as text, with ``on`` between them. Values may be expressions again."""
+    """``Std:Join``: the values as text, with ``on`` between them. A value may be an expression too."""
 
     on: str
     values: tuple[JsonValue, ...]
@@ -145,21 +146,18 @@ Reference: TypeAlias = (
 """What a ``Get`` can name."""
 
 Expression: TypeAlias = "Reference | Join | JsonGet"
-"""Anything that is worked out when the step runs."""
+"""A value that is worked out when the step runs."""
 
-_NAME = re.compile(r"[^.\[\]]+")
-_TAIL = re.compile(
-    r"\.(?P<member>[^.\[\]]+)|\[(?P<index>\d+)\]|\['(?P<single>.*?)'\]|\[\"(?P<double>.*?)\"\]", re.DOTALL
-)
+_NAMESPACE = re.compile(r"[^.\[\]]+")
 
 
 def parse_expression(value: JsonValue) -> Expression | None:
-    """The expression that a JSON value is, or ``None`` for a plain literal.
+    """Parse a JSON value as an expression; ``None`` for a literal.
 
-    An expression is an object whose only key is ``Get``, ``Std:Join`` or ``Std:JsonGet``. What stands inside a Join or
-    a JsonGet is kept as JSON: parse it in turn.
+    An expression is an object whose only key is ``Get``, ``Std:Join`` or ``Std:JsonGet``. The values inside a Join or
+    a JsonGet stay JSON: parse them in turn.
 
-    :raises DefinitionError: for an object with such a key that is no expression SageMaker knows.
+    :raises DefinitionError: if an object has such a key, but SageMaker knows no such expression.
     """
     if not isinstance(value, dict) or len(value) != 1:
         return None
@@ -181,24 +179,11 @@ def parse_expression(value: JsonValue) -> Expression | None:
 
 
 def parse_reference(text: str) -> Reference:
-    """What the text of a ``Get`` names.
+    """Parse the text of a ``Get``.
 
-    :raises DefinitionError: when the text is not of a known form.
+    :raises DefinitionError: if the text is not of a known form.
     """
-    match = _NAME.match(text)
-    namespace = match.group() if match else ""
-    rest = text[len(namespace) :]
-    if namespace not in NAMESPACES:
-        raise DefinitionError(
-            f"{text!r} refers to nothing SageMaker knows: a reference begins with one of {list_names(NAMESPACES)}."
-            f"{suggest(namespace, NAMESPACES)}"
-        )
-    path = _parse_tail(rest, text)
-    if not path:
-        raise DefinitionError(f"{text!r} names no member; expected '{namespace}.<name>'.")
-    name, tail = path[0], path[1:]
-    if not isinstance(name, str) or not rest.startswith("."):
-        raise DefinitionError(f"{text!r} must go on with a dot and a name: '{namespace}.<name>'.")
+    namespace, name, tail = _split_reference(text)
     if namespace == "Steps":
         return _step_reference(name, tail, text)
     if namespace == "IterationOutput":
@@ -221,10 +206,29 @@ def parse_reference(text: str) -> Reference:
     return ExecutionReference(name) if namespace == "Execution" else ExperimentReference(name)
 
 
-def parse_property_path(text: str) -> StepReference:
-    """The step property that ``Steps.<step>.<path>`` names, as authors write it for outputs.
+def _split_reference(text: str) -> tuple[str, str, PropertyPath]:
+    """Split ``Steps.Train.A[0]`` into ``("Steps", "Train", ("A", 0))``."""
+    match = _NAMESPACE.match(text)
+    namespace = match.group() if match else ""
+    rest = text[len(namespace) :]
+    if namespace not in NAMESPACES:
+        raise DefinitionError(
+            f"{text!r} refers to nothing SageMaker knows: a reference begins with one of {list_names(NAMESPACES)}."
+            f"{suggest(namespace, NAMESPACES)}"
+        )
+    path = parse_tail(rest, whole=text)
+    if not path:
+        raise DefinitionError(f"{text!r} names no member; expected '{namespace}.<name>'.")
+    name = path[0]
+    if not isinstance(name, str) or not rest.startswith("."):
+        raise DefinitionError(f"{text!r} must go on with a dot and a name: '{namespace}.<name>'.")
+    return namespace, name, path[1:]
 
-    :raises DefinitionError: when the text does not name a property of a step.
+
+def parse_property_path(text: str) -> StepReference:
+    """Parse ``Steps.<step>.<path>``, as authors write it for outputs.
+
+    :raises DefinitionError: if the text does not name a property of a step.
     """
     reference = parse_reference(text)
     if isinstance(reference, PropertyFileReference):
@@ -235,11 +239,11 @@ def parse_property_path(text: str) -> StepReference:
 
 
 def iter_expressions(value: JsonValue) -> Iterator[tuple[JsonPath, Expression]]:
-    """Every expression in a JSON value with its path from there, outer before inner.
+    """Find every expression in a JSON value, with its path in the value, outer before inner.
 
-    A Join is followed by the expressions among its values, a JsonGet by the one it reads from.
+    A Join is followed by the expressions among its values, a JsonGet by the expression it reads from.
 
-    :raises DefinitionError: at an object that looks like an expression and is none.
+    :raises DefinitionError: at the first malformed expression.
     """
     for path, item in iter_candidates(value):
         expression = parse_expression(item)
@@ -248,12 +252,12 @@ def iter_expressions(value: JsonValue) -> Iterator[tuple[JsonPath, Expression]]:
 
 
 def is_candidate(value: JsonObject) -> bool:
-    """Whether an object is or wants to be an expression: what :func:`parse_expression` gives or refuses."""
+    """Whether an object has the form of an expression, well-formed or not."""
     return len(value) == 1 and (next(iter(value)) == "Get" or next(iter(value)).startswith("Std:"))
 
 
 def iter_candidates(value: JsonValue) -> Iterator[tuple[JsonPath, JsonObject]]:
-    """Every object that is or wants to be an expression, with its path: what :func:`parse_expression` may refuse."""
+    """Find every object that has the form of an expression, with its path; :func:`parse_expression` may refuse it."""
     stack: list[tuple[JsonPath, JsonValue]] = [((), value)]
     while stack:
         path, item = stack.pop()
@@ -299,7 +303,7 @@ def _parse_json_get(body: JsonValue) -> JsonGet:
     return JsonGet(file, path)
 
 
-def _step_reference(step: str, tail: tuple[str | int, ...], text: str) -> StepReference | PropertyFileReference:
+def _step_reference(step: str, tail: PropertyPath, text: str) -> StepReference | PropertyFileReference:
     if not tail:
         raise DefinitionError(f"{text!r} must name a property of the step: 'Steps.{step}.<property>'.")
     if tail[0] != "PropertyFiles":
@@ -307,28 +311,3 @@ def _step_reference(step: str, tail: tuple[str | int, ...], text: str) -> StepRe
     if len(tail) != 2 or not isinstance(tail[1], str):
         raise DefinitionError(f"{text!r} must name one property file: 'Steps.{step}.PropertyFiles.<name>'.")
     return PropertyFileReference(step, tail[1])
-
-
-def _parse_tail(rest: str, text: str) -> tuple[str | int, ...]:
-    path: list[str | int] = []
-    position = 0
-    while position < len(rest):
-        match = _TAIL.match(rest, position)
-        if match is None:
-            raise DefinitionError(
-                f"{text!r} cannot be read from {rest[position:]!r} on: a path goes on with .name, [0] or ['key']."
-            )
-        index = match.group("index")
-        path.append(int(index) if index is not None else str(match.group(match.lastgroup or 0)))
-        position = match.end()
-    return tuple(path)
-
-
-def _format_tail(path: tuple[str | int, ...]) -> str:
-    parts = []
-    for part in path:
-        if isinstance(part, int):
-            parts.append(f"[{part}]")
-        else:
-            parts.append(f".{part}" if _NAME.fullmatch(part) else f"['{part}']")
-    return "".join(parts)

@@ -1,15 +1,15 @@
-"""Which step waits for which: the explicit dependencies, and those that expressions imply.
+"""The graph of a pipeline's steps: which step waits for which, by ``DependsOn`` and by the expressions it holds.
 
-How it is read here, with the source:
+The rules, with their sources:
 
 - A step waits for every step it names in ``DependsOn`` and every step whose property or property file it reads
   (developer guide, "Data dependency between steps"). A step that does both waits once, with the trigger that
   ``DependsOn`` names.
 - A Condition step waits for what its conditions read, not for what its branches read.
 - A step in a branch waits for its Condition step besides its own dependencies, which may lie anywhere.
-- A step that depends on a Condition step waits for the condition to be decided, not for the branch that it chose (the
-  SDK's graph draws this edge from the Condition step itself).
-- A ForEach step waits for whatever its body needs from outside.
+- A step that depends on a Condition step waits for its decision, not for the branch that it chose (the SDK's graph
+  draws this edge from the Condition step itself).
+- A ForEach step waits for everything that its body needs from outside.
 - A Cleanup step waits for the steps whose objects it deletes (SDK v3 ``CleanupStep``).
 """
 
@@ -25,7 +25,8 @@ from airflow_sm_pipelines.definition.expressions import (
     iter_candidates,
     parse_expression,
 )
-from airflow_sm_pipelines.definition.steps import ConditionStep, Dependency, ForEachStep, Step
+from airflow_sm_pipelines.definition.step_places import iter_places
+from airflow_sm_pipelines.definition.steps import Dependency, ForEachStep, Step
 from airflow_sm_pipelines.exceptions import DefinitionError
 
 if TYPE_CHECKING:
@@ -39,8 +40,10 @@ if TYPE_CHECKING:
 class Edge:
     """One reason why a step waits for another.
 
-    :param path: where in the step the reason stands.
-    :param is_explicit: whether ``DependsOn`` says it.
+    :param upstream: the step it waits for.
+    :param trigger: how that step must have ended.
+    :param path: where in the waiting step the reason stands.
+    :param is_explicit: whether it comes from ``DependsOn``.
     """
 
     upstream: str
@@ -51,12 +54,12 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class StepNode:
-    """A step in its place in the graph.
+    """A step in the graph.
 
     :param parent: the Condition step in whose branch it stands; ``None`` outside of branches.
     :param branch: ``If`` or ``Else``; ``None`` outside of branches.
-    :param upstream: what it waits for, explicit before implied, each step once. The parent is not among them unless the
-        definition itself names it; :attr:`waits_for` has it.
+    :param upstream: the steps it waits for, explicit before implied, each once. The parent is among them only if the
+        definition names it; :attr:`waits_for` always has it.
     """
 
     step: Step
@@ -77,7 +80,7 @@ class StepGraph:
     """The steps of a pipeline by what they wait for.
 
     :param nodes: every step by name, in document order; ForEach bodies are not part of the graph.
-    :param order: the names so that each stands after all it waits for; document order where that leaves a choice.
+    :param order: the names, sorted so that each comes after all it waits for, and otherwise in document order.
     """
 
     nodes: Mapping[str, StepNode]
@@ -90,13 +93,16 @@ class StepGraph:
 
 
 def build_graph(definition: PipelineDefinition) -> StepGraph:
-    """The graph of a definition's steps.
+    """Build the graph of a definition's steps.
 
-    :raises DefinitionError: for a cycle or a dependency on an unknown step; a parsed definition has neither.
+    :raises DefinitionError: for a cycle or a dependency on an unknown step. A parsed definition has neither.
     """
     nodes = {
-        step.name: StepNode(step, parent, branch, _merge(iter_edges(step)))
-        for step, parent, branch in iter_placed_steps(definition)
+        place.step.name: StepNode(
+            place.step, place.parent.name if place.parent else None, place.branch, _merge(iter_edges(place.step))
+        )
+        for place in iter_places(definition)
+        if not place.is_template
     }
     downstream: dict[str, list[str]] = {name: [] for name in nodes}
     for name, node in nodes.items():
@@ -112,22 +118,10 @@ def build_graph(definition: PipelineDefinition) -> StepGraph:
     return StepGraph(nodes, order, {name: tuple(steps) for name, steps in downstream.items()})
 
 
-def iter_placed_steps(definition: PipelineDefinition) -> Iterator[tuple[Step, str | None, str | None]]:
-    """Every step with the Condition step it belongs to and the branch, in the order of ``iter_steps``."""
-    stack: list[tuple[Step, str | None, str | None]] = [(step, None, None) for step in definition.steps[::-1]]
-    while stack:
-        placed = stack.pop()
-        yield placed
-        step = placed[0]
-        if isinstance(step, ConditionStep):
-            children = [(child, step.name, branch) for branch, steps in step.branches for child in steps]
-            stack.extend(children[::-1])
-
-
 def iter_edges(step: Step) -> Iterator[Edge]:
-    """Every reason why this step itself waits for another, explicit ones first, as it stands in the document.
+    """Find every reason why this step waits for another, explicit ones first, then in document order.
 
-    What is no readable expression is passed over; the checks have told of it.
+    Malformed expressions are passed over; the checks report them.
     """
     for index, dependency in enumerate(step.depends_on):
         yield Edge(dependency.step, dependency.trigger, ("DependsOn", index), is_explicit=True)
@@ -140,16 +134,21 @@ def iter_edges(step: Step) -> Iterator[Edge]:
             if upstream is not None:
                 yield Edge(upstream, "Completed", (*path, *inner), is_explicit=False)
     if isinstance(step, ForEachStep):
-        inside = {body_step.name for body_step in step.body}
-        for index, body_step in enumerate(step.body):
-            for edge in iter_edges(body_step):
-                if edge.upstream not in inside:
-                    path = ("Arguments", "ForEachBody", index, *edge.path)
-                    yield Edge(edge.upstream, edge.trigger, path, edge.is_explicit)
+        yield from _iter_body_edges(step)
+
+
+def _iter_body_edges(step: ForEachStep) -> Iterator[Edge]:
+    """Find every reason why the body of a ForEach step waits for a step outside of it."""
+    inside = {body_step.name for body_step in step.body}
+    for index, body_step in enumerate(step.body):
+        for edge in iter_edges(body_step):
+            if edge.upstream not in inside:
+                path = ("Arguments", "ForEachBody", index, *edge.path)
+                yield Edge(edge.upstream, edge.trigger, path, edge.is_explicit)
 
 
 def iter_cleanup_sources(step: Step) -> Iterator[tuple[JsonPath, str]]:
-    """The steps whose objects a Cleanup step deletes, each with its path in the step."""
+    """Find the steps whose objects a Cleanup step deletes, each with its path in the step."""
     resources = step.arguments.get("Resources")
     sources = resources.get("S3") if isinstance(resources, dict) else None
     for index, source in enumerate(sources if isinstance(sources, list) else []):
@@ -159,10 +158,10 @@ def iter_cleanup_sources(step: Step) -> Iterator[tuple[JsonPath, str]]:
 
 
 def find_cycles(waits_for: Mapping[str, Iterable[str]]) -> list[list[str]]:
-    """One shortest cycle for each knot of nodes that wait for each other, each name once, in waiting order."""
+    """Find one shortest cycle in each group of nodes that wait for each other; each name once, in waiting order."""
     cycles = []
-    for knot in _strongly_connected(waits_for):
-        members = set(knot)
+    for group in _strongly_connected(waits_for):
+        members = set(group)
         start = next(name for name in waits_for if name in members)
         if len(members) > 1 or start in waits_for[start]:
             cycles.append(_shortest_cycle(start, members, waits_for))
@@ -207,7 +206,7 @@ def _sort(waits_for: Mapping[str, tuple[str, ...]], downstream: Mapping[str, lis
 
 
 def _strongly_connected(graph: Mapping[str, Iterable[str]]) -> list[list[str]]:
-    """Tarjan's algorithm without recursion, so that a chain of thousands of steps is no problem."""
+    """Find the groups by Tarjan's algorithm, without recursion: a chain may have thousands of steps."""
     number: dict[str, int] = {}
     low: dict[str, int] = {}
     open_nodes: list[str] = []

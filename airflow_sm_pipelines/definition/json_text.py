@@ -1,6 +1,6 @@
-"""JSON text to JSON values: strict, with every place known by line and column.
+"""Strict reading of JSON, from text or from Python values, with the line and column of every value.
 
-Reading is the standard library's; the slower scan that knows positions runs only once something is wrong.
+The standard library reads the text. Positions come from a second, slower scan, which runs only if something is wrong.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class _UnreadableError(Exception):
 class JsonText:
     """A JSON document as text.
 
-    :param source: the text; bytes are read as UTF-8 (with or without a mark), UTF-16 or UTF-32, as JSON allows.
+    :param source: the text; bytes may be UTF-8 (with or without a byte order mark), UTF-16 or UTF-32.
     """
 
     def __init__(self, source: str | bytes) -> None:
@@ -38,9 +38,10 @@ class JsonText:
         self._duplicates: list[tuple[JsonPath, int]] = []
 
     def load(self) -> tuple[JsonValue, list[Problem]]:
-        """The document's value, or the problems that keep it from having one.
+        """Read the value of the document.
 
-        A key that an object has twice is a problem; the value holds the last of them.
+        :return: the value, or ``None`` and the problems that make it unreadable. A key that an object has twice is a
+            problem too; the value then has the last of them.
         """
         has_duplicates = False
 
@@ -70,12 +71,12 @@ class JsonText:
         self._scan()
         problems = ProblemCollector()
         for path, _ in self._duplicates:
-            problems.add(path, f"the key {path[-1]!r} stands twice in this object. Keep one of them.")
+            problems.add(path, f"the key {path[-1]!r} occurs twice in this object. Keep one of them.")
         places = {path: self._line_column(offset) for path, offset in self._duplicates}
         return value, [Problem(format_path(path), message, *places[path]) for path, message in problems.found]
 
     def locate(self, path: JsonPath) -> tuple[int, int]:
-        """The line and column, from 1, of the value at ``path``, or of the nearest value around it."""
+        """Find the line and column, from 1, of the value at ``path``, or of the nearest value around it."""
         if not self._offsets:
             self._scan()
         while path not in self._offsets:
@@ -106,7 +107,7 @@ class JsonText:
         return f" Near: {snippet.strip()}"
 
     def _scan(self) -> None:
-        """Note where every value stands. The text is known to be JSON, and not deeper than this recursion can go."""
+        """Record the offset of every value. The text must be JSON, nested no deeper than this recursion can go."""
         self._scan_value(_skip(self._text, 0), ())
 
     def _scan_value(self, index: int, path: JsonPath) -> int:
@@ -139,11 +140,14 @@ class JsonText:
         return index + 1
 
 
-_TOO_DEEP = f"arrays and objects stand in each other more than {MAX_NESTING} levels deep; flatten the definition."
+_TOO_DEEP = f"arrays and objects are nested more than {MAX_NESTING} levels deep; flatten the definition."
 
 
 def read_value(source: object) -> tuple[JsonValue, list[tuple[JsonPath, str]]]:
-    """A Python value as JSON: mappings become objects, lists and tuples arrays; what is no JSON becomes a problem."""
+    """Read a Python value as JSON: mappings become objects, lists and tuples become arrays.
+
+    :return: the value, and a problem for everything in it that JSON does not have.
+    """
     problems: list[tuple[JsonPath, str]] = []
     value = _read(source, (), problems)
     return value, problems
@@ -165,7 +169,7 @@ def _read(source: object, path: JsonPath, problems: list[tuple[JsonPath, str]]) 
         built: dict[str, JsonValue] = {}
         for key, item in source.items():
             if not isinstance(key, str):
-                problems.append((path, f"the key {key!r} is no string; JSON keys are strings."))
+                problems.append((path, f"the key {key!r} is not a string; JSON keys are strings."))
                 continue
             built[str(key)] = _read(item, (*path, str(key)), problems)
         return built

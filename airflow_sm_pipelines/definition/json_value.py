@@ -1,6 +1,7 @@
-"""The JSON values that definitions are made of, and the paths that name a place in them.
+"""JSON values and the paths that name a place in them.
 
-What reads or writes JSON text is in :mod:`json_text`; what a value means is in the modules named after it.
+Reading JSON text is in :mod:`json_text`. Paths of expressions, which look entries up by name, are in
+:mod:`property_path`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
-"""Anything a JSON document can hold. Values inside a parsed definition are shared: copy before you change one."""
+"""Any JSON value. Values inside a parsed definition are shared: copy one before you change it."""
 
 JsonObject: TypeAlias = "dict[str, JsonValue]"
 """A JSON object."""
@@ -22,11 +23,11 @@ JsonPath: TypeAlias = "tuple[str | int, ...]"
 """A place in a JSON document: object keys and array indexes from its root."""
 
 MAX_NESTING = 300
-"""How deep arrays and objects may stand in each other: about ninety Condition steps, three times the most ever seen."""
+"""How deep arrays and objects may be nested: about ninety Condition steps, three times the most ever seen."""
 
 
 class Missing(Enum):
-    """The type of :data:`MISSING`, which says "this key is absent" where ``None`` says "this key is null"."""
+    """The type of :data:`MISSING`."""
 
     MISSING = "MISSING"
 
@@ -38,13 +39,13 @@ class Missing(Enum):
 
 
 MISSING: Literal[Missing.MISSING] = Missing.MISSING
-"""Stands for a key that the document does not have."""
+"""Means that a key is absent, where ``None`` means that it is null."""
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_$][\w$:-]*\Z")
 
 
 def format_path(path: JsonPath) -> str:
-    """The path as people read it: ``Steps[2].Arguments.Environment['a.b']``; the root is ``the document``."""
+    """Write a path for people: ``Steps[2].Arguments.Environment['a.b']``; the root is ``the document``."""
     if not path:
         return "the document"
     parts: list[str] = []
@@ -59,7 +60,7 @@ def format_path(path: JsonPath) -> str:
 
 
 def describe_kind(value: JsonValue) -> str:
-    """What kind of JSON value this is, with its text where that is short: ``the string 'abc'``, ``an array``."""
+    """Name the kind of a JSON value, with its text if it is short: ``the string 'abc'``, ``an array``."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -72,7 +73,7 @@ def describe_kind(value: JsonValue) -> str:
 
 
 def copy_json(value: JsonValue) -> JsonValue:
-    """A deep copy of a JSON value, so that the copy may be changed."""
+    """Make a deep copy of a JSON value."""
     if isinstance(value, dict):
         return {key: copy_json(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -81,14 +82,15 @@ def copy_json(value: JsonValue) -> JsonValue:
 
 
 def copy_object(value: JsonObject) -> JsonObject:
-    """A deep copy of a JSON object."""
+    """Make a deep copy of a JSON object."""
     return cast("JsonObject", copy_json(value))
 
 
 def is_same_json(left: JsonValue, right: JsonValue) -> bool:
-    """Whether two values are the same JSON, where Python's ``==`` would take ``true`` for ``1`` and ``1`` for ``1.0``.
+    """Whether two values are the same JSON.
 
-    The order of an object's keys does not count.
+    ``true`` and ``1`` differ here, and so do ``1`` and ``1.0``, unlike with Python's ``==``. The order of an object's
+    keys does not count.
     """
     if isinstance(left, dict) and isinstance(right, dict):
         return left.keys() == right.keys() and all(is_same_json(item, right[key]) for key, item in left.items())
@@ -98,7 +100,7 @@ def is_same_json(left: JsonValue, right: JsonValue) -> bool:
 
 
 def iter_values(value: JsonValue) -> Iterator[tuple[JsonPath, JsonValue]]:
-    """Every value in ``value`` with its path from there, outer before inner, in document order."""
+    """Find every value inside ``value`` and itself, with its path, outer before inner, in document order."""
     stack: list[tuple[JsonPath, JsonValue]] = [((), value)]
     while stack:
         path, item = stack.pop()

@@ -1,7 +1,7 @@
 """Writing a model back as the JSON it was read from.
 
-Typed fields do not tell an absent key from ``null`` or ``[]``, nor the order of keys. So every object that was read
-keeps its origin; what nobody changed is written as it stood, what somebody replaced is written anew.
+Typed fields know neither the order of keys nor whether a key was absent, ``null`` or ``[]``. So every model keeps the
+object it was read from. Members that have not been replaced are written as they stood, the others anew.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Origin:
     """The JSON object that a model was read from.
 
     :param raw: the object.
-    :param values: what was read from its known keys.
+    :param values: the values that were read from its known keys.
     """
 
     raw: JsonObject
@@ -29,11 +29,11 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A known key of an object, on its way to JSON.
+    """A known member of a model that is being written.
 
-    :param value: the model's value; compared with what was read.
-    :param is_default: whether a new object leaves the key out.
-    :param encode: gives the JSON for ``value``.
+    :param value: the model's value; compared with the value that was read.
+    :param is_default: whether a new object leaves the member out.
+    :param encode: makes the JSON of ``value``.
     """
 
     key: str
@@ -43,11 +43,11 @@ class Member:
 
 
 def write_object(origin: Origin | None, members: Iterable[Member], extra: JsonObject) -> JsonObject:
-    """The JSON object of a model, a copy that may be changed.
+    """Write a model as a JSON object, a copy that may be changed.
 
-    :param origin: what the model was read from, if it was.
-    :param members: the known keys, in the order a new object has them.
-    :param extra: the other keys.
+    :param origin: the object that the model was read from, if any.
+    :param members: the known members, in their order in a new object.
+    :param extra: the other members.
     """
     known = {member.key: member for member in members}
     written: JsonObject = {}

@@ -1,6 +1,6 @@
-"""Pipeline parameters: what a definition declares, and how given values meet it.
+"""Pipeline parameters: their declarations, reading these from JSON, and the values of an execution.
 
-Values reach SageMaker as strings; here they are typed first, so that a wrong one is refused before any call.
+SageMaker takes values as strings. They are typed here first, so that a wrong one is refused before any call.
 """
 
 from __future__ import annotations
@@ -11,39 +11,43 @@ from typing import TYPE_CHECKING, Literal, cast
 from airflow_sm_pipelines.definition.json_value import (
     MISSING,
     JsonObject,
+    JsonPath,
     JsonValue,
     Missing,
     copy_json,
     describe_kind,
+    format_path,
+    is_same_json,
 )
 from airflow_sm_pipelines.definition.origin import Member, Origin, write_object
-from airflow_sm_pipelines.definition.problems import list_names, suggest
+from airflow_sm_pipelines.definition.problems import ProblemCollector, list_names, suggest
 from airflow_sm_pipelines.exceptions import ParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from airflow_sm_pipelines.definition.object_reader import ObjectReader
     from airflow_sm_pipelines.definition.pipeline import PipelineDefinition
 
 PARAMETER_TYPES = ("String", "Integer", "Float", "Boolean")
 """The types a pipeline parameter may have."""
 
 SCHEMA_TYPES = {"String": "string", "Integer": "integer", "Float": "number", "Boolean": "boolean"}
-"""What JSON Schema, and so an Airflow param, calls each of them."""
+"""The JSON Schema name of each type, which Airflow params use."""
 
 MAX_VALUE_LENGTH = 1024
-"""How long a value may be, as text; source: the API's ``PipelineParameter`` shape."""
+"""The most characters of a value, as text; source: the API's ``PipelineParameter`` shape."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """A parameter that a pipeline declares.
 
-    :param type: one of :data:`PARAMETER_TYPES`; a definition that names no type means ``String``.
-    :param default: the value of an execution that gives none; ``MISSING`` when each must give one.
-    :param enum_values: the only values allowed; empty for any.
-    :param extra: the declaration's other keys.
-    :param origin: what it was read from; leave it alone.
+    :param type: one of :data:`PARAMETER_TYPES`; ``String`` if the definition names no type.
+    :param default: the value for executions that give none; ``MISSING`` if each execution must give one.
+    :param enum_values: the allowed values; empty if any value is.
+    :param extra: the declaration's other members.
+    :param origin: the object it was read from; set by the reader.
     """
 
     name: str
@@ -54,7 +58,7 @@ class Parameter:
     origin: Origin | None = field(default=None, repr=False, compare=False)
 
     def to_json(self) -> JsonObject:
-        """The declaration as JSON; what was not replaced since it was read is written as it stood."""
+        """The declaration as JSON; members that were not replaced are written as they were read."""
         default = self.default
         members: tuple[Member, ...] = (
             Member("Name", self.name, False, lambda: self.name),
@@ -78,7 +82,7 @@ class Parameter:
 
 
 def fits_type(type_name: str, value: JsonValue) -> bool:
-    """Whether a definition may hold ``value`` for a parameter of that type: 5 and 5.0 are integers, true is none."""
+    """Whether a definition may hold ``value`` for a parameter of that type: 5 and 5.0 are integers, true is not."""
     if type_name == "String":
         return isinstance(value, str)
     if type_name == "Boolean":
@@ -88,10 +92,89 @@ def fits_type(type_name: str, value: JsonValue) -> bool:
     return type_name == "Float" or isinstance(value, int) or value.is_integer()
 
 
+def read_parameters(fields: ObjectReader, problems: ProblemCollector) -> tuple[Parameter, ...]:
+    """Read the parameters that a document declares; of two with one name, the first."""
+    first: dict[str, JsonPath] = {}
+
+    def read(item: ObjectReader) -> Parameter | None:
+        parameter = _read_parameter(item, problems)
+        if parameter is not None and parameter.name in first:
+            problems.add(
+                (*item.path, "Name"),
+                f"the parameter {parameter.name!r} is declared already, at {format_path(first[parameter.name])}. "
+                "Rename or remove one of them.",
+            )
+            return None
+        if parameter is not None:
+            first[parameter.name] = item.path
+        return parameter
+
+    return fields.items("Parameters", read)
+
+
+def _read_parameter(fields: ObjectReader, problems: ProblemCollector) -> Parameter | None:
+    name = fields.required_text("Name", "a parameter")
+    given_type = fields.text("Type", default="String") or "String"
+    type_name = fields.keep("Type", given_type)
+    if type_name not in PARAMETER_TYPES:
+        problems.add(
+            (*fields.path, "Type"),
+            f"{type_name!r} is not a parameter type; those are {list_names(PARAMETER_TYPES)}."
+            f"{suggest(type_name, PARAMETER_TYPES)}",
+        )
+        type_name = ""
+    default = fields.raw.get("DefaultValue", MISSING)
+    values = tuple(fields.array("EnumValues") or [])
+    if type_name:
+        _check_values(fields, name, type_name, default, values, problems)
+    if name is None:
+        return None
+    return Parameter(
+        name=fields.keep("Name", name),
+        type=given_type,
+        default=fields.keep("DefaultValue", default),
+        enum_values=fields.keep("EnumValues", values),
+        extra=fields.extra,
+        origin=fields.origin(),
+    )
+
+
+def _check_values(
+    fields: ObjectReader,
+    name: str | None,
+    type_name: str,
+    default: JsonValue | Missing,
+    values: tuple[JsonValue, ...],
+    problems: ProblemCollector,
+) -> None:
+    called = f"parameter {name!r}" if name else "the parameter"
+    for index, value in enumerate(values):
+        if not fits_type(type_name, value):
+            problems.add(
+                (*fields.path, "EnumValues", index),
+                f"{called} is of type {type_name}, but this value is {describe_kind(value)}.",
+            )
+    if isinstance(default, Missing) or default is None:
+        return
+    place = (*fields.path, "DefaultValue")
+    if not fits_type(type_name, default):
+        problems.add(
+            place,
+            f"{called} is of type {type_name}, but its default is {describe_kind(default)}. Change one of them.",
+        )
+    elif values and not any(is_same_json(default, value) for value in values):
+        allowed = [str(value) for value in values]
+        problems.add(
+            place,
+            f"the default of {called} is {describe_kind(default)}, which is not one of its EnumValues "
+            f"({list_names(allowed)}).{suggest(str(default), allowed)}",
+        )
+
+
 def resolve_parameters(
     definition: PipelineDefinition, given: Mapping[str, JsonValue]
 ) -> dict[str, str | int | float | bool]:
-    """Every parameter's value for an execution: the given ones, typed, and the defaults of the others.
+    """Give every parameter its value for an execution: the given one, typed, or else the default.
 
     :param given: values by parameter name, typed or as text (``"5"`` for an Integer, ``"true"`` for a Boolean).
     :return: a value of the declared type for each declared parameter, in the order of the definition.
@@ -110,10 +193,10 @@ def resolve_parameters(
 
 
 def encode_parameters(definition: PipelineDefinition, given: Mapping[str, JsonValue]) -> list[dict[str, str]]:
-    """The given values as ``StartPipelineExecution`` takes them: name and text, without the defaults.
+    """Write the given values as ``StartPipelineExecution`` takes them; parameters that keep their default are left out.
 
     :return: ``[{"Name": ..., "Value": ...}]`` in the order of the definition.
-    :raises ParameterError: as :func:`resolve_parameters` does, for a missing value too.
+    :raises ParameterError: as :func:`resolve_parameters` does, also for a missing value.
     """
     values = resolve_parameters(definition, given)
     return [
@@ -185,7 +268,7 @@ def _from_text(type_name: str, text: str) -> str | int | float | bool | None:
 
 def _from_value(type_name: str, value: JsonValue) -> str | int | float | bool | None:
     if type_name == "String":
-        # Airflow renders "5" to 5 where a DAG asks for native objects; the text is the same.
+        # A DAG that renders templates as native objects turns "5" into 5; the text is the same.
         return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
     if not fits_type(type_name, value):
         return None

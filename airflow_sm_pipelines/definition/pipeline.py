@@ -1,6 +1,6 @@
 """The whole definition document as one typed value.
 
-Reading one from JSON, with every check, is :func:`~airflow_sm_pipelines.definition.reader.parse_definition`.
+Read one from JSON with :func:`~airflow_sm_pipelines.definition.reader.parse_definition`.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING
 from airflow_sm_pipelines.definition.json_value import JsonObject, copy_json
 from airflow_sm_pipelines.definition.origin import Member, Origin, write_object
 from airflow_sm_pipelines.definition.problems import list_names, suggest
-from airflow_sm_pipelines.definition.steps import ConditionStep, Step
+from airflow_sm_pipelines.definition.step_places import iter_places
 from airflow_sm_pipelines.exceptions import DefinitionError, ParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airflow_sm_pipelines.definition.parameters import Parameter
+    from airflow_sm_pipelines.definition.steps import Step
 
 SCHEMA_VERSION = "2020-12-01"
-"""The only version of the document there is."""
+"""The only version of the document's schema."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,11 @@ class PipelineDefinition:
     """A SageMaker pipeline definition. Immutable: change it with :func:`dataclasses.replace`.
 
     :param version: the document's schema version.
-    :param experiment_config: ``PipelineExperimentConfig``; ``None`` when it is absent or null.
-    :param mlflow_config: ``MlflowConfig``; ``None`` when it is absent or null.
-    :param steps: the outermost steps, in the order of the document, which need not be an order they can run in.
-    :param extra: the document's other keys.
-    :param origin: what it was read from; leave it alone.
+    :param experiment_config: ``PipelineExperimentConfig``; ``None`` if it is absent or null.
+    :param mlflow_config: ``MlflowConfig``; ``None`` if it is absent or null.
+    :param steps: the outermost steps in document order, which need not be an order in which they can run.
+    :param extra: the document's other members.
+    :param origin: the object it was read from; set by the reader.
     """
 
     version: str = SCHEMA_VERSION
@@ -45,7 +46,7 @@ class PipelineDefinition:
     origin: Origin | None = field(default=None, repr=False, compare=False)
 
     def to_json(self) -> JsonObject:
-        """The document as JSON: exactly what was read, but for what was replaced since. A copy that may be changed."""
+        """The document as JSON, a copy that may be changed; members that were not replaced are as they were read."""
         experiment, mlflow = self.experiment_config, self.mlflow_config
         members = (
             Member(
@@ -67,21 +68,18 @@ class PipelineDefinition:
         return write_object(self.origin, members, self.extra)
 
     def iter_steps(self) -> Iterator[Step]:
-        """Every step that an execution can run under its own name: depth first, a Condition before its branches.
+        """Visit every step that an execution can run under its own name: depth first, a Condition before its branches.
 
-        The bodies of ForEach steps are templates and are left out.
+        The steps of ForEach bodies are templates and are left out.
         """
-        stack = list(self.steps[::-1])
-        while stack:
-            step = stack.pop()
-            yield step
-            if isinstance(step, ConditionStep):
-                stack.extend([*step.if_steps, *step.else_steps][::-1])
+        for place in iter_places(self):
+            if not place.is_template:
+                yield place.step
 
     def step(self, name: str) -> Step:
-        """The step of that name, in a branch or outside.
+        """Find a step by name, in branches too.
 
-        :raises DefinitionError: when there is none.
+        :raises DefinitionError: if there is none.
         """
         for step in self.iter_steps():
             if step.name == name:
@@ -92,9 +90,9 @@ class PipelineDefinition:
         )
 
     def parameter(self, name: str) -> Parameter:
-        """The parameter of that name.
+        """Find a parameter by name.
 
-        :raises ParameterError: when there is none.
+        :raises ParameterError: if there is none.
         """
         for parameter in self.parameters:
             if parameter.name == name:

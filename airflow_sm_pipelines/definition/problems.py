@@ -1,6 +1,6 @@
-"""What is wrong with a document, and where: collected first, told together.
+"""Problems of a document: collected first, reported together; and the wording that names and suggests known names.
 
-A problem is something SageMaker refuses. What it merely dislikes is a finding of the ``policy`` layer.
+A problem makes SageMaker refuse the document. Warnings are findings of the ``policy`` package.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 class Problem:
     """One reason why SageMaker refuses a definition.
 
-    :param path: the place in the document, as ``Steps[2].DependsOn[0]``.
+    :param path: the place in the document, such as ``Steps[2].DependsOn[0]``.
     :param message: what was found there, what was expected, and what to do.
-    :param line: the line in the text, from 1; ``None`` when the document was not given as text.
+    :param line: the line in the text, from 1; ``None`` if the document was not given as text.
     :param column: the column in that line, from 1.
     """
 
@@ -32,13 +32,13 @@ class Problem:
 
 
 class ProblemCollector:
-    """Gathers problems in the order they are found, each place and message once."""
+    """Collects problems in the order they are found, each only once."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[JsonPath, str], None] = {}
 
     def add(self, path: JsonPath, message: str) -> None:
-        """Note that ``message`` is wrong at ``path``."""
+        """Add a problem at ``path``."""
         self._found.setdefault((path, message))
 
     def __bool__(self) -> bool:
@@ -46,14 +46,14 @@ class ProblemCollector:
 
     @property
     def found(self) -> list[tuple[JsonPath, str]]:
-        """Every place with what is wrong there."""
+        """The problems, each as its path and its message."""
         return list(self._found)
 
 
 def render_problems(problems: Sequence[Problem], *, name: str) -> str:
-    """The problems as one message: a line for one, a headed list for several.
+    """Write the problems as one message: a line for one, a list with a heading for several.
 
-    :param name: what the document is called: a file name, or what made it.
+    :param name: what to call the document, such as its file name.
     """
     lines = [_render(problem, name) for problem in problems]
     if len(lines) == 1:
@@ -67,20 +67,20 @@ def _render(problem: Problem, name: str) -> str:
 
 
 def suggest(wrong: str, known: Iterable[str]) -> str:
-    """The end of a sentence that helps: `` Did you mean 'Train'?``, or nothing when no known name is near."""
+    """Write `` Did you mean 'Train'?`` with the nearest known name; empty if none is near."""
     near = find_near(wrong, known)
     return f" Did you mean {near!r}?" if near else ""
 
 
 def find_near(wrong: str, known: Iterable[str]) -> str:
-    """The known name that is most like this one; empty when none is near."""
+    """Find the known name that is most like this one, upper and lower case aside; empty if none is near."""
     folded = {name.casefold(): name for name in known}
     near = difflib.get_close_matches(wrong.casefold(), folded, n=1, cutoff=0.6)
     return folded[near[0]] if near else ""
 
 
 def list_names(names: Iterable[str], *, limit: int = 8) -> str:
-    """Names for a sentence: ``'a', 'b' and 3 more``; ``none`` when there are none."""
+    """Write names for a sentence: ``'a', 'b' and 3 more``; ``none`` if there are none."""
     shown = list(names)
     if not shown:
         return "none"

@@ -1,6 +1,6 @@
-"""A JSON document read into a :class:`PipelineDefinition`, with everything that is wrong with it told at once.
+"""Reading a JSON document into a :class:`PipelineDefinition`, with all its problems reported at once.
 
-Here: the types of fields. What steps say about each other is in :mod:`checks`.
+This module checks the types of members. Whether the steps fit together is checked in :mod:`checks`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 from airflow_sm_pipelines.definition.checks import check_steps
-from airflow_sm_pipelines.definition.condition_reader import read_condition
-from airflow_sm_pipelines.definition.fields import ObjectReader
+from airflow_sm_pipelines.definition.conditions import read_condition
 from airflow_sm_pipelines.definition.json_text import JsonText, read_value
 from airflow_sm_pipelines.definition.json_value import (
     JsonObject,
@@ -19,7 +18,8 @@ from airflow_sm_pipelines.definition.json_value import (
     describe_kind,
     format_path,
 )
-from airflow_sm_pipelines.definition.parameter_reader import read_parameters
+from airflow_sm_pipelines.definition.object_reader import ObjectReader
+from airflow_sm_pipelines.definition.parameters import read_parameters
 from airflow_sm_pipelines.definition.pipeline import SCHEMA_VERSION, PipelineDefinition
 from airflow_sm_pipelines.definition.problems import Problem, ProblemCollector, list_names, render_problems, suggest
 from airflow_sm_pipelines.definition.steps import (
@@ -44,12 +44,12 @@ T = TypeVar("T")
 
 
 def parse_definition(source: str | bytes | Mapping[str, object], *, name: str = "definition") -> PipelineDefinition:
-    """The pipeline definition that a JSON text, or the same as Python values, holds.
+    """Read a pipeline definition.
 
-    :param source: the document. Text gives errors with lines and columns.
+    :param source: the document, as JSON text or as Python values. Errors in text have lines and columns.
     :param name: what errors call the document, such as its file name.
-    :raises DefinitionError: lists every reason for which SageMaker would refuse the document. What needs the shapes of
-        the API (arguments of steps, limits of the service) is found by the ``policy`` layer instead.
+    :raises DefinitionError: lists every reason why SageMaker would refuse the document, except those that need the
+        shapes of the API (arguments of steps, limits of the service): the ``policy`` package finds these.
     """
     definition, problems = inspect_definition(source)
     if definition is None or problems:
@@ -60,10 +60,10 @@ def parse_definition(source: str | bytes | Mapping[str, object], *, name: str = 
 def inspect_definition(
     source: str | bytes | Mapping[str, object],
 ) -> tuple[PipelineDefinition | None, tuple[Problem, ...]]:
-    """The definition, as far as the document gives one, and everything that is wrong with it.
+    """Read as much of a definition as possible, and everything that is wrong with it.
 
-    :return: ``None`` with at least one problem for what is no JSON object; otherwise a definition, which is fit for use
-        only when there is no problem.
+    :return: the definition and its problems. Use the definition only if there are none; it is ``None`` if the source is
+        not a JSON object.
     """
     text: JsonText | None = None
     found: list[Problem] = []
@@ -98,9 +98,9 @@ def _hint(document: JsonValue) -> str:
 
 
 class _DefinitionReader:
-    """Reads one document; notes problems and goes on with the best it can make of the rest.
+    """Reads one document. Notes each problem and goes on with the rest.
 
-    ``step_paths`` tells afterwards where each step stood.
+    :ivar step_paths: the path of each step that was read, by the ``id`` of the step.
     """
 
     def __init__(self, problems: ProblemCollector) -> None:

@@ -1,6 +1,6 @@
-"""The closed sets of states that executions, steps and pipelines pass through, and what each state means.
+"""The states of executions and of steps.
 
-Source: ``PipelineExecutionStatus``, ``StepStatus`` and ``PipelineStatus`` of the SageMaker API.
+Source: ``PipelineExecutionStatus`` and ``StepStatus`` of the SageMaker API.
 """
 
 from __future__ import annotations

@@ -1,21 +1,21 @@
-"""The steps of a pipeline: what all steps share, and the two kinds that hold other steps.
+"""The steps of a pipeline: the members that all steps have, and the two types that hold other steps.
 
-Every other kind, known or not, is a plain :class:`Step` with its request in ``arguments``.
+A step of any other type, known or not, is a plain :class:`Step` with its request in ``arguments``.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.definition.durations import parse_duration
 from airflow_sm_pipelines.definition.json_value import JsonObject, JsonPath, JsonValue, copy_json
 from airflow_sm_pipelines.definition.origin import Member, Origin, write_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import timedelta
 
     from airflow_sm_pipelines.definition.conditions import Condition
 
@@ -52,7 +52,7 @@ class StepType(str, Enum):
 
 
 DEPENDENCY_TRIGGERS = ("Completed", "Failed", "Stopped", "Any")
-"""On which end of the upstream step a dependency is met; source: SDK v3 ``TriggerCondition``."""
+"""The ends of the upstream step that can meet a dependency; source: SDK v3 ``TriggerCondition``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Dependency:
     trigger: str = "Completed"
 
     def to_json(self) -> JsonValue:
-        """The entry of ``DependsOn``: a plain name where completion is awaited, as the SDK writes it."""
+        """The entry of ``DependsOn``, as the SDK writes it: a plain name for the trigger ``Completed``."""
         return self.step if self.trigger == "Completed" else {"Step": self.step, "Trigger": self.trigger}
 
 
@@ -75,7 +75,7 @@ class PropertyFile:
     """A JSON file among a step's outputs, readable by ``Std:JsonGet``.
 
     :param output_name: the processing output that holds it.
-    :param path: the file's place in that output.
+    :param path: the file's path in that output.
     """
 
     name: str
@@ -87,11 +87,38 @@ class PropertyFile:
         return {"PropertyFileName": self.name, "OutputName": self.output_name, "FilePath": self.path}
 
 
+_DURATION = re.compile(
+    r"P?(?:(?P<years>\d+)Y)?(?:(?P<months>\d+)M)?(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?"
+    r"(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)S)?)?\Z",
+    re.IGNORECASE,
+)
+_DAYS = {"years": 365, "months": 30, "weeks": 7, "days": 1}
+
+
+def parse_duration(text: str) -> timedelta | None:
+    """Parse ``ExpireAfter``; ``None`` if the text is not a duration. A month has 30 days here, a year 365.
+
+    The documentation asks for ISO 8601. AWS's own samples write ``p30d``, ``T12H`` and ``30d``, which the service
+    accepts, so they are read here too.
+    """
+    match = _DURATION.match(text.strip())
+    parts = {name: int(number) for name, number in match.groupdict().items() if number} if match else {}
+    if not parts:
+        return None
+    days = sum(number * _DAYS.get(name, 0) for name, number in parts.items())
+    try:
+        return timedelta(
+            days=days, hours=parts.get("hours", 0), minutes=parts.get("minutes", 0), seconds=parts.get("seconds", 0)
+        )
+    except OverflowError:
+        return timedelta.max
+
+
 @dataclass(frozen=True, slots=True)
 class CacheConfig:
-    """Whether, and for how long, a step may take an earlier execution's result.
+    """Whether a step may take the result of an earlier execution, and how old that may be.
 
-    :param expire_after: the duration as written; :attr:`lifetime` reads it.
+    :param expire_after: the duration as written; :attr:`lifetime` parses it.
     """
 
     enabled: bool = False
@@ -99,7 +126,7 @@ class CacheConfig:
 
     @property
     def lifetime(self) -> timedelta | None:
-        """How old a result may be; ``None`` for any age, also where the text is no duration."""
+        """How old a result may be; ``None`` for any age, also if the text is not a duration."""
         return parse_duration(self.expire_after) if self.expire_after else None
 
     def to_json(self) -> JsonObject:
@@ -114,8 +141,8 @@ class CacheConfig:
 class RetryPolicy:
     """How often a step is tried again, and after which faults.
 
-    The defaults are the service's: two seconds become four, and so on, up to five attempts unless
-    ``expire_after_min`` bounds the time instead. ``None`` stands where the definition says nothing.
+    ``None`` means that the definition says nothing. The service then takes an interval of 1 second, a backoff rate of
+    2.0 and 5 attempts. ``expire_after_min`` limits the time instead of the attempts.
     """
 
     exception_types: tuple[str, ...]
@@ -138,7 +165,7 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class OutputParameter:
-    """A value that a Lambda or Callback step gives.
+    """An output of a Lambda or Callback step.
 
     :param type: ``String``, ``Integer``, ``Float`` or ``Boolean``.
     """
@@ -151,12 +178,12 @@ class OutputParameter:
 class Step:
     """One step of a pipeline.
 
-    :param type: SageMaker's name for the kind, see :class:`StepType`; may be one that nobody here knows.
-    :param arguments: the request of the call that the step makes. For Condition and ForEach steps: what of
-        ``Arguments`` has no field of its own.
+    :param type: SageMaker's name for the type, see :class:`StepType`; it may be an unknown one.
+    :param arguments: the request of the call that the step makes. For Condition and ForEach steps: the members of
+        ``Arguments`` that have no field of their own.
     :param depends_on: the explicit dependencies; :mod:`graph` adds those that expressions imply.
-    :param attributes: every other key beside ``Arguments``: ``FunctionArn``, ``SqsQueueUrl``, ``CheckType``, ...
-    :param origin: what the step was read from; leave it alone.
+    :param attributes: the other members beside ``Arguments``: ``FunctionArn``, ``SqsQueueUrl``, ``CheckType``, ...
+    :param origin: the object it was read from; set by the reader.
     """
 
     name: str = field(kw_only=False)
@@ -172,12 +199,12 @@ class Step:
     origin: Origin | None = field(default=None, repr=False, compare=False)
 
     def to_json(self) -> JsonObject:
-        """The step as JSON; what was not replaced since it was read is written as it stood."""
+        """The step as JSON; members that were not replaced are written as they were read."""
         return write_object(self.origin, self._members(self._arguments_member()), self.attributes)
 
     @property
     def output_parameters(self) -> tuple[OutputParameter, ...]:
-        """The values that a Lambda or Callback step declares to give; empty for other steps."""
+        """The outputs that a Lambda or Callback step declares; empty for other steps."""
         declared = self.attributes.get("OutputParameters")
         if not isinstance(declared, list):
             return ()
@@ -188,11 +215,11 @@ class Step:
         )
 
     def property_file(self, name: str) -> PropertyFile | None:
-        """The property file of that name, if the step declares one."""
+        """The property file of that name; ``None`` if the step declares none."""
         return next((file for file in self.property_files if file.name == name), None)
 
     def iter_operands(self) -> Iterator[tuple[JsonPath, JsonValue]]:
-        """Every JSON value of the step that may hold expressions, with its path in the step.
+        """Visit every JSON value of the step that may hold expressions, with its path in the step.
 
         The steps inside a Condition or ForEach step are not visited.
         """
@@ -232,8 +259,8 @@ class Step:
 class ConditionStep(Step):
     """A step that chooses between two branches.
 
-    :param conditions: all must hold for the If branch.
-    :param arguments_origin: what ``Arguments`` was read from; leave it alone.
+    :param conditions: if all of them hold, the If branch runs, otherwise the Else branch.
+    :param arguments_origin: the object that ``Arguments`` was read from; set by the reader.
     """
 
     conditions: tuple[Condition, ...] = ()
@@ -247,7 +274,7 @@ class ConditionStep(Step):
         return (("If", self.if_steps), ("Else", self.else_steps))
 
     def iter_operands(self) -> Iterator[tuple[JsonPath, JsonValue]]:
-        """Every JSON value of the step that may hold expressions: what the conditions compare, and the attributes."""
+        """Visit every JSON value of the step that may hold expressions: operands of conditions, and attributes."""
         for index, condition in enumerate(self.conditions):
             for path, value in condition.iter_operands():
                 yield ("Arguments", "Conditions", index, *path), value
@@ -273,10 +300,10 @@ class ForEachStep(Step):
     """A step that runs its body once per item.
 
     :param items: ``IterableItems``: an array of literals and expressions, or an expression that gives a JSON list.
-    :param max_concurrency: how many children run at once.
+    :param max_concurrency: how many steps of its iterations run at once.
     :param selector: ``{"Pick": "MaxBy" | "MinBy", "Field": {"Get": "IterationOutput..."}}``, or ``None``.
-    :param body: the steps made for every item.
-    :param arguments_origin: what ``Arguments`` was read from; leave it alone.
+    :param body: the steps that each iteration copies.
+    :param arguments_origin: the object that ``Arguments`` was read from; set by the reader.
     """
 
     items: JsonValue = None
@@ -286,7 +313,7 @@ class ForEachStep(Step):
     arguments_origin: Origin | None = field(default=None, repr=False, compare=False)
 
     def iter_operands(self) -> Iterator[tuple[JsonPath, JsonValue]]:
-        """Every JSON value of the step that may hold expressions, its body's steps aside."""
+        """Visit every JSON value of the step that may hold expressions, except its body."""
         yield ("Arguments", "IterableItems"), self.items
         if self.selector is not None:
             yield ("Arguments", "Selector"), self.selector
@@ -304,6 +331,11 @@ class ForEachStep(Step):
             Member("ForEachBody", self.body, False, lambda: _write(self.body)),
         )
         return Member("Arguments", None, False, lambda: write_object(self.arguments_origin, members, self.arguments))
+
+
+def name_iteration(body_step: str, index: int) -> str:
+    """The name of the step that a ForEach step makes of a body step for the item at ``index``, from 0."""
+    return f"{body_step}-{index}"
 
 
 def _write(steps: Sequence[Step]) -> list[JsonValue]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_sm_pipelines.definition.expressions import parse_property_path
+from airflow_sm_pipelines.definition.property_path import PropertyPath, parse_document_path
 from airflow_sm_pipelines.exceptions import DefinitionError
 
 RESERVED_NAMES = frozenset(
@@ -37,7 +38,7 @@ class OutputRequest:
 
     name: str
     step: str
-    path: tuple[str | int, ...]
+    path: PropertyPath
     property_file: str | None = None
     is_required: bool = False
 
@@ -89,6 +90,5 @@ def _parse_output_request(name: str, value: Any) -> OutputRequest:
         return OutputRequest(name, reference.step, reference.path, is_required=required)
     if not is_file:
         raise DefinitionError(f"'{reference}' is not a property file: expected 'Steps.<step>.PropertyFiles.<name>'.")
-    path = str(value.get("path", ""))
-    steps = parse_property_path(f"Steps.File{'' if path.startswith('[') else '.'}{path}").path if path else ()
-    return OutputRequest(name, reference.step, steps, property_file=str(reference.path[1]), is_required=required)
+    path = parse_document_path(str(value.get("path", "")))
+    return OutputRequest(name, reference.step, path, property_file=str(reference.path[1]), is_required=required)

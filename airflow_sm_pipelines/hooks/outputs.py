@@ -11,13 +11,26 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.definition import PipelineDefinition, inspect_definition
+from airflow_sm_pipelines.definition.problems import list_names
+from airflow_sm_pipelines.definition.property_path import (
+    PropertyNotFoundError,
+    PropertyPath,
+    locate_property_file,
+    split_iteration,
+    walk_path,
+    walk_step_property,
+)
+from airflow_sm_pipelines.definition.step_places import iter_step_places
+from airflow_sm_pipelines.definition.steps import name_iteration
 from airflow_sm_pipelines.exceptions import DefinitionError, OutputError, PipelineApiError
 from airflow_sm_pipelines.hooks.output_requests import OutputRequest, parse_output_requests
-from airflow_sm_pipelines.hooks.step_outputs import default_outputs
+from airflow_sm_pipelines.hooks.step_outputs import default_outputs, named_values
 
-__all__ = ["OutputReader", "OutputRequest", "parse_output_requests", "to_json_value", "walk_path"]
+__all__ = ["OutputReader", "OutputRequest", "parse_output_requests", "to_json_value"]
 
 if TYPE_CHECKING:
+    from airflow_sm_pipelines.definition import Step
     from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
     from airflow_sm_pipelines.hooks.reports import ExecutionReport, StepReport
 
@@ -43,39 +56,8 @@ _DESCRIBE: dict[str, tuple[str, str, Callable[[str], str]]] = {
         lambda arn: arn.rpartition("/")[2],
     ),
 }
-# Lists that property paths look into by name: the member that names an element. Source: the developer guide's "Step
-# properties".
-_NAMING_KEYS = ("OutputName", "InputName", "MetricName", "ChannelName", "Name", "StepName")
 MAX_OUTPUT_CHARACTERS = 1_000_000
 """What one output may have as JSON: XComs lie in Airflow's database, and go through its API with each pull."""
-
-
-def walk_path(root: Any, path: tuple[str | int, ...]) -> Any:
-    """The value at a path, as the definition's ``Get`` and ``Std:JsonGet`` would find it.
-
-    A name applied to a list finds the element that carries this name (``Outputs['train']``,
-    ``FinalMetricDataList['rmse']``).
-
-    :raises LookupError: saying which part leads nowhere, and what there is instead.
-    """
-    value = root
-    for position, part in enumerate(path):
-        where = ".".join(str(item) for item in path[:position]) or "the top"
-        if isinstance(value, Mapping):
-            if str(part) not in value:
-                raise LookupError(
-                    f"no '{part}' at {where}; there is {', '.join(map(str, list(value)[:20])) or 'nothing'}"
-                )
-            value = value[str(part)]
-        elif isinstance(value, list) and isinstance(part, int):
-            if part >= len(value):
-                raise LookupError(f"no [{part}] at {where}, which has {len(value)} elements")
-            value = value[part]
-        elif isinstance(value, list):
-            value = _named_element(value, part, where)
-        else:
-            raise LookupError(f"no '{part}' at {where}, which is the plain value {value!r}")
-    return value
 
 
 class OutputReader:
@@ -93,7 +75,7 @@ class OutputReader:
         self._warn = warn
         self._roots: dict[str, Any] = {}
         self._files: dict[tuple[str, str], Any] = {}
-        self._definition: dict[str, Any] | None = None
+        self._definition: PipelineDefinition | None = None
 
     def read(self, requests: tuple[OutputRequest, ...]) -> dict[str, Any]:
         """Every requested output by name, as JSON; None for one that is missing and not required.
@@ -108,6 +90,7 @@ class OutputReader:
                 found[request.name] = _checked_size(to_json_value(self._value(request)))
             except (LookupError, PipelineApiError, DefinitionError, ValueError) as error:
                 reason = error.args[0] if isinstance(error, LookupError) else str(error)
+                reason = f"it has {reason}" if isinstance(error, PropertyNotFoundError) else reason
                 text = f"Output '{request.name}' could not be read from step '{request.step}': {reason}"
                 if request.is_required:
                     problems.append(text)
@@ -150,16 +133,18 @@ class OutputReader:
         step = self._step(name)
         if request.property_file is not None:
             return walk_path(self._property_file(step, request.property_file), request.path)
-        return walk_path(self._root(step), path)
+        value = walk_step_property(self._root(step), path)
+        return named_values(value) if path == ("OutputParameters",) else value
 
-    def _locate(self, request: OutputRequest) -> tuple[str, tuple[str | int, ...]]:
+    def _locate(self, request: OutputRequest) -> tuple[str, PropertyPath]:
         """The step that is meant, and where in it: of a ForEach step's iterations, the step made for the item."""
         path = request.path
-        if request.property_file is None and path[:1] == ("IterationOutputs",) and len(path) > 2:
-            return f"{path[2]}-{path[1]}", path[3:]
+        iteration = split_iteration(path) if request.property_file is None else None
+        if iteration is not None:
+            return iteration
         if request.property_file is None and path[:1] == ("Selected",):
             selector = walk_path(self._root(self._step(request.step)), ("Selector",))
-            return f"{selector['StepName']}-{selector['Index']}", path[1:]
+            return name_iteration(selector["StepName"], selector["Index"]), path[1:]
         return request.step, path
 
     def _step(self, name: str) -> StepReport:
@@ -184,39 +169,36 @@ class OutputReader:
             return self._hook.describe_resource(operation, argument, take(details["Arn"]))
         root = dict(details)
         if isinstance(root.get("OutputParameters"), list):
-            types = {
-                item.get("OutputName"): item.get("OutputType")
-                for item in self._raw_step(step).get("OutputParameters") or ()
-            }
-            root["OutputParameters"] = {
-                item["Name"]: _typed_output(item.get("Value"), types.get(item["Name"]))
+            written = self._written_step(step)
+            types = {output.name: output.type for output in written.output_parameters} if written else {}
+            root["OutputParameters"] = [
+                {**item, "Value": _typed_output(item.get("Value"), types.get(item["Name"]))}
                 for item in root["OutputParameters"]
-            }
+            ]
         return root
 
     def _property_file(self, step: StepReport, name: str) -> Any:
         if (step.name, name) not in self._files:
-            files = {item.get("PropertyFileName"): item for item in self._raw_step(step).get("PropertyFiles") or ()}
-            if name not in files:
-                raise LookupError(
-                    f"the step declares no property file '{name}'; it has {', '.join(map(str, files)) or 'none'}"
-                )
-            output, path = files[name]["OutputName"], files[name]["FilePath"]
-            prefix = walk_path(self._root(step), ("ProcessingOutputConfig", "Outputs", output, "S3Output", "S3Uri"))
-            uri = f"{str(prefix).rstrip('/')}/{path}"
+            written = self._written_step(step)
+            file = written.property_file(name) if written else None
+            if file is None:
+                declared = list_names(file.name for file in written.property_files) if written else "none"
+                raise LookupError(f"the step declares no property file '{name}'; it has {declared}")
+            uri = locate_property_file(self._root(step), file)
             try:
                 self._files[step.name, name] = json.loads(self._hook.read_s3_text(uri))
             except ValueError as error:
                 raise LookupError(f"property file {uri} is not JSON: {error}") from error
         return self._files[step.name, name]
 
-    def _raw_step(self, step: StepReport) -> dict[str, Any]:
-        """The step as the executed definition spells it; looked up leniently, since the service has accepted it."""
+    def _written_step(self, step: StepReport) -> Step | None:
+        """The step as the executed definition has it; problems are passed over, since the service has accepted it."""
         if self._definition is None:
-            self._definition = json.loads(self._hook.describe_execution_definition(self._report.arn))
+            text = self._hook.describe_execution_definition(self._report.arn)
+            self._definition = inspect_definition(text)[0] or PipelineDefinition()
         # A ForEach step calls what it makes of its body "<body step>-<index>".
         name = step.name if step.iteration is None else step.name.removesuffix(f"-{step.iteration}")
-        return next((step for step in _iter_raw_steps(self._definition.get("Steps")) if step.get("Name") == name), {})
+        return next((written for _, written in iter_step_places(self._definition) if written.name == name), None)
 
 
 def _checked_size(value: Any) -> Any:
@@ -244,35 +226,6 @@ def to_json_value(value: Any) -> Any:
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
     return str(value)
-
-
-def _named_element(elements: list[Any], name: str | int, where: str) -> Any:
-    for key in _NAMING_KEYS:
-        for element in elements:
-            if isinstance(element, Mapping) and element.get(key) == name:
-                return element
-    names = [
-        element.get(key)
-        for element in elements
-        if isinstance(element, Mapping)
-        for key in _NAMING_KEYS
-        if key in element
-    ]
-    raise LookupError(
-        f"nothing is called '{name}' at {where}; there is {', '.join(map(str, names)) or 'nothing with a name'}"
-    )
-
-
-def _iter_raw_steps(steps: Any) -> Any:
-    """Every step in the raw definition: Condition branches are inside ``Arguments``."""
-    for step in steps if isinstance(steps, list) else ():
-        if not isinstance(step, Mapping):
-            continue
-        yield step
-        arguments = step.get("Arguments")
-        if isinstance(arguments, Mapping):
-            for branch in ("IfSteps", "ElseSteps", "ForEachBody"):
-                yield from _iter_raw_steps(arguments.get(branch))
 
 
 def _typed_output(value: Any, type_name: Any) -> Any:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_sm_pipelines.definition.property_path import find_value
+
 Details = Mapping[str, Any]
 
 
@@ -41,6 +43,11 @@ def read_data(kind: str, details: Details) -> StepData:
     return StepData(_distinct(inputs), _distinct(outputs))
 
 
+def named_values(pairs: Any) -> dict[str, Any]:
+    """The outputs of a Lambda or Callback step by name, from the API's pairs of ``Name`` and ``Value``."""
+    return {str(pair["Name"]): pair.get("Value") for pair in pairs or () if isinstance(pair, Mapping)}
+
+
 # --- default outputs --------------------------------------------------------------------------------------------------
 
 
@@ -56,18 +63,18 @@ def _training(job: Details) -> dict[str, Any]:
     metrics = {item["MetricName"]: item.get("Value") for item in _items(job, "FinalMetricDataList")}
     return {
         "job_name": job.get("TrainingJobName"),
-        "model": _at(job, "ModelArtifacts", "S3ModelArtifacts"),
+        "model": find_value(job, "ModelArtifacts", "S3ModelArtifacts"),
         "metrics": metrics,
     }
 
 
 def _transform(job: Details) -> dict[str, Any]:
-    return {"job_name": job.get("TransformJobName"), "output": _at(job, "TransformOutput", "S3OutputPath")}
+    return {"job_name": job.get("TransformJobName"), "output": find_value(job, "TransformOutput", "S3OutputPath")}
 
 
 def _tuning(job: Details) -> dict[str, Any]:
-    best = _at(job, "BestTrainingJob") or {}
-    objective = _at(best, "FinalHyperParameterTuningJobObjectiveMetric") or {}
+    best = find_value(job, "BestTrainingJob") or {}
+    objective = find_value(best, "FinalHyperParameterTuningJobObjectiveMetric") or {}
     return {
         "job_name": job.get("HyperParameterTuningJobName"),
         "best_training_job": best.get("TrainingJobName"),
@@ -78,15 +85,15 @@ def _tuning(job: Details) -> dict[str, Any]:
 
 
 def _auto_ml(job: Details) -> dict[str, Any]:
-    best = _at(job, "BestCandidate") or {}
-    objective = _at(best, "FinalAutoMLJobObjectiveMetric") or {}
+    best = find_value(job, "BestCandidate") or {}
+    objective = find_value(best, "FinalAutoMLJobObjectiveMetric") or {}
     containers = best.get("InferenceContainers") or ()
     return {
         "job_name": job.get("AutoMLJobName"),
         "best_candidate": best.get("CandidateName"),
         "objective": {objective["MetricName"]: objective.get("Value")} if "MetricName" in objective else None,
         "models": [one["ModelDataUrl"] for one in containers if one.get("ModelDataUrl")],
-        "output": _at(job, "OutputDataConfig", "S3OutputPath"),
+        "output": find_value(job, "OutputDataConfig", "S3OutputPath"),
     }
 
 
@@ -125,7 +132,7 @@ def _check(check: Details) -> dict[str, Any]:
 
 
 def _function(details: Details) -> dict[str, Any]:
-    return {"outputs": details.get("OutputParameters")}
+    return {"outputs": named_values(details.get("OutputParameters"))}
 
 
 _DEFAULTS: dict[str, Callable[[Details], dict[str, Any]]] = {
@@ -171,7 +178,7 @@ _CODE_INPUTS = ("code", "entrypoint", "source", "sourcedir", "sm_code", "sm_driv
 
 def _processing_data(job: Details) -> tuple[list[Any], list[Any]]:
     inputs = [
-        _at(item, "S3Input", "S3Uri")
+        find_value(item, "S3Input", "S3Uri")
         for item in _items(job, "ProcessingInputs")
         if str(item.get("InputName")) not in _CODE_INPUTS
     ]
@@ -180,29 +187,31 @@ def _processing_data(job: Details) -> tuple[list[Any], list[Any]]:
 
 def _training_data(job: Details) -> tuple[list[Any], list[Any]]:
     inputs = _channels(job, "InputDataConfig")
-    return inputs, [_at(job, "ModelArtifacts", "S3ModelArtifacts")]
+    return inputs, [find_value(job, "ModelArtifacts", "S3ModelArtifacts")]
 
 
 def _transform_data(job: Details) -> tuple[list[Any], list[Any]]:
-    source = _at(job, "TransformInput", "DataSource", "S3DataSource", "S3Uri")
-    return [source], [_at(job, "TransformOutput", "S3OutputPath")]
+    source = find_value(job, "TransformInput", "DataSource", "S3DataSource", "S3Uri")
+    return [source], [find_value(job, "TransformOutput", "S3OutputPath")]
 
 
 def _tuning_data(job: Details) -> tuple[list[Any], list[Any]]:
-    definitions = [_at(job, "TrainingJobDefinition"), *_items(job, "TrainingJobDefinitions")]
+    definitions = [find_value(job, "TrainingJobDefinition"), *_items(job, "TrainingJobDefinitions")]
     definitions = [one for one in definitions if one]
     inputs = [uri for one in definitions for uri in _channels(one, "InputDataConfig")]
-    return inputs, [_at(one, "OutputDataConfig", "S3OutputPath") for one in definitions]
+    return inputs, [find_value(one, "OutputDataConfig", "S3OutputPath") for one in definitions]
 
 
 def _auto_ml_data(job: Details) -> tuple[list[Any], list[Any]]:
     inputs = _channels(job, "InputDataConfig") + _channels(job, "AutoMLJobInputDataConfig")
-    return inputs, [_at(job, "OutputDataConfig", "S3OutputPath")]
+    return inputs, [find_value(job, "OutputDataConfig", "S3OutputPath")]
 
 
 def _model_package_data(package: Details) -> tuple[list[Any], list[Any]]:
-    containers = _at(package, "InferenceSpecification", "Containers") or ()
-    inputs = [one.get("ModelDataUrl") or _at(one, "ModelDataSource", "S3DataSource", "S3Uri") for one in containers]
+    containers = find_value(package, "InferenceSpecification", "Containers") or ()
+    inputs = [
+        one.get("ModelDataUrl") or find_value(one, "ModelDataSource", "S3DataSource", "S3Uri") for one in containers
+    ]
     return inputs, [package.get("ModelPackageArn") or package.get("Arn")]
 
 
@@ -226,23 +235,16 @@ _DATA: dict[str, Callable[[Details], tuple[list[Any], list[Any]]]] = {
 
 
 def _named_outputs(job: Details) -> dict[str, Any]:
-    outputs = _items(_at(job, "ProcessingOutputConfig") or {}, "Outputs")
-    return {str(item.get("OutputName")): _at(item, "S3Output", "S3Uri") for item in outputs}
+    outputs = _items(find_value(job, "ProcessingOutputConfig") or {}, "Outputs")
+    return {str(item.get("OutputName")): find_value(item, "S3Output", "S3Uri") for item in outputs}
 
 
 def _channels(job: Details, member: str) -> list[Any]:
-    return [_at(channel, "DataSource", "S3DataSource", "S3Uri") for channel in _items(job, member)]
+    return [find_value(channel, "DataSource", "S3DataSource", "S3Uri") for channel in _items(job, member)]
 
 
 def _items(details: Details, member: str) -> list[Details]:
     return [item for item in details.get(member) or () if isinstance(item, Mapping)]
-
-
-def _at(details: Details, *path: str) -> Any:
-    value: Any = details
-    for part in path:
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value
 
 
 def _distinct(values: list[Any]) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
-"""Which steps of a new definition would take the result of an earlier execution, and what keeps the others from it.
+"""The forecast of the cache: which steps of a new definition would take an earlier result, and why others would not.
 
-A forecast, not a promise: it assumes that the deployed definition has run with its defaults, successfully and lately
-enough for ``ExpireAfter``, and that the next execution is started with the defaults too.
+It assumes that the deployed definition has run with its defaults, successfully and recently enough for ``ExpireAfter``,
+and that the next execution uses the defaults too. Which members of a step count is said by
+:mod:`~airflow_sm_pipelines.definition.cache_identity`.
 """
 
 from __future__ import annotations
@@ -23,25 +24,27 @@ from airflow_sm_pipelines.definition import (
     iter_expressions,
     parse_definition,
 )
+from airflow_sm_pipelines.definition.cache_identity import CACHE_FIELDS, select_cache_fields
 from airflow_sm_pipelines.definition.json_value import format_path
-from airflow_sm_pipelines.planning.cache_fields import CACHE_FIELDS, find_cache_fields
+from airflow_sm_pipelines.definition.property_path import find_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_sm_pipelines.definition import JsonObject, JsonValue, PipelineDefinition, Step
+    from airflow_sm_pipelines.definition import JsonValue, PipelineDefinition, Step
 
 
+_STEADY_VARIABLES = ("PipelineName", "PipelineArn")
 _EXPRESSION = re.compile(r"\.(?:Get|Std:Join|Std:JsonGet)\b|\['\((?:Get|Join|JsonGet)\)'\]")
 
 
 @dataclass(frozen=True, slots=True)
 class CacheForecast:
-    """What is to be expected of one step's cache.
+    """The forecast for one step.
 
-    :param outcome: ``hit``; ``miss``, with the fields that cause it; ``off`` where the step does not ask for caching;
-        ``unknown`` for step types whose rules are not published.
-    :param reasons: what causes a miss, a line each; for a hit, until when.
+    :param outcome: ``hit`` or ``miss``; ``off`` if the step does not ask for caching; ``unknown`` if AWS publishes no
+        rules for its type.
+    :param reasons: for a miss, the fields that cause it, a line each; for a hit, how recent the result must be.
     """
 
     step: str
@@ -51,9 +54,10 @@ class CacheForecast:
 
 
 def forecast_cache(old: PipelineDefinition | None, new: PipelineDefinition) -> tuple[CacheForecast, ...]:
-    """The forecast for every step that starts a job, in an order in which they run.
+    """Forecast the cache for every step of a type that can be cached, in an order in which they can run.
 
-    :param old: what is deployed; ``None`` when nothing is.
+    :param old: the deployed definition; ``None`` if there is none.
+    :param new: the definition to be deployed.
     """
     known = {step.name: step for step in old.iter_steps()} if old else {}
     graph = build_graph(new)
@@ -73,7 +77,7 @@ def _forecast(
     upstream: dict[str, CacheForecast],
 ) -> CacheForecast:
     if step.cache_config is None or not step.cache_config.enabled:
-        return CacheForecast(step.name, step.type, "off", ("the step asks for no caching",))
+        return CacheForecast(step.name, step.type, "off", ("the step does not ask for caching",))
     if step.type not in CACHE_FIELDS:
         return CacheForecast(step.name, step.type, "unknown", ("what counts for this step type is not published",))
     if old is None:
@@ -92,7 +96,7 @@ def _forecast(
 
 
 def _changed(before: Step, after: Step) -> Iterator[str]:
-    """The fields that count and differ, by name down to the entry."""
+    """Name each field that counts and differs, down to the entry."""
     pair = [_only_fields(step) for step in (before, after)]
     prefix = f"Steps.{after.name}.Arguments."
     for change in diff_definitions(*pair):
@@ -101,15 +105,8 @@ def _changed(before: Step, after: Step) -> Iterator[str]:
 
 
 def _only_fields(step: Step) -> PipelineDefinition:
-    """A definition of nothing but the step's fields that count, made of literals so that nothing in it is looked up."""
-    arguments: JsonObject = {}
-    for path, value in find_cache_fields(step.type, step.arguments).items():
-        here = arguments
-        *parents, last = path.split(".")
-        for parent in parents:
-            inner = here.setdefault(parent, {})
-            here = inner if isinstance(inner, dict) else {}
-        here[last] = _as_literal(value)
+    """A definition with only the fields of the step that count. Expressions become literals, so none is looked up."""
+    arguments = _as_literal(select_cache_fields(step.type, step.arguments, step.attributes))
     return parse_definition({"Steps": [{"Name": step.name, "Type": step.type, "Arguments": arguments}]})
 
 
@@ -125,27 +122,25 @@ def _as_literal(value: JsonValue) -> JsonValue:
 def _unsteady(
     step: Step, old: PipelineDefinition, new: PipelineDefinition, upstream: dict[str, CacheForecast]
 ) -> Iterator[str]:
-    """What in the fields that count comes out otherwise in the next execution, though it is written the same."""
-    for path, value in find_cache_fields(step.type, step.arguments).items():
-        for place, expression in iter_expressions(value):
-            where = _cut(format_path((*path.split("."), *place)))
-            if isinstance(expression, ParameterReference):
-                defaults = [_default(definition, expression.name) for definition in (old, new)]
-                if defaults[0] != defaults[1]:
-                    yield f"{where}: the default of parameter {expression.name!r} changed"
-            elif isinstance(expression, ExecutionReference):
-                if expression.variable not in ("PipelineName", "PipelineArn"):
-                    yield f"{where}: {expression} is another in every execution"
-            elif isinstance(expression, JsonGet):
-                source = expression.source
-                if isinstance(source, PropertyFileReference) and not _is_hit(upstream, source.step):
-                    yield f"{where}: reads a property file of {source.step!r}, which runs anew"
-            elif isinstance(expression, StepReference) and not _is_steady(expression, old, new, upstream):
-                yield f"{where}: {expression} comes from {expression.step!r}, which runs anew"
+    """Name each expression that is written the same, but would give another value in the next execution."""
+    for place, expression in iter_expressions(select_cache_fields(step.type, step.arguments, step.attributes)):
+        where = _cut(format_path(place))
+        if isinstance(expression, ParameterReference):
+            if _default(old, expression.name) != _default(new, expression.name):
+                yield f"{where}: the default of parameter {expression.name!r} changed"
+        elif isinstance(expression, ExecutionReference):
+            if expression.variable not in _STEADY_VARIABLES:
+                yield f"{where}: {expression} differs in every execution"
+        elif isinstance(expression, JsonGet):
+            source = expression.source
+            if isinstance(source, PropertyFileReference) and not _is_hit(upstream, source.step):
+                yield f"{where}: reads a property file of {source.step!r}, which runs again"
+        elif isinstance(expression, StepReference) and not _is_steady(expression, old, new, upstream):
+            yield f"{where}: {expression} comes from {expression.step!r}, which runs again"
 
 
 def _cut(path: str) -> str:
-    """The path down to where an expression begins."""
+    """The path without what belongs to an expression."""
     return _EXPRESSION.split(path, maxsplit=1)[0]
 
 
@@ -156,37 +151,30 @@ def _is_hit(upstream: dict[str, CacheForecast], name: str) -> bool:
 def _is_steady(
     reference: StepReference, old: PipelineDefinition, new: PipelineDefinition, upstream: dict[str, CacheForecast]
 ) -> bool:
-    """Whether a property of a step will be what it was: the step is a hit, or its output goes to a fixed place."""
+    """Whether a property of a step will have the same value: the step is a hit, or its output has a fixed address."""
     if _is_hit(upstream, reference.step):
         return True
     places = [_find_output(definition, reference) for definition in (old, new)]
     if places[0] is None or places[0] != places[1]:
         return False
     for _, expression in iter_expressions(places[1]):
-        if isinstance(expression, Join):  # what it joins comes by itself
+        if isinstance(expression, Join):  # its values are visited too
             continue
         if isinstance(expression, ParameterReference):
             if _default(old, expression.name) != _default(new, expression.name):
                 return False
-        elif not (
-            isinstance(expression, ExecutionReference) and expression.variable in ("PipelineName", "PipelineArn")
-        ):
+        elif not (isinstance(expression, ExecutionReference) and expression.variable in _STEADY_VARIABLES):
             return False
     return True
 
 
 def _find_output(definition: PipelineDefinition, reference: StepReference) -> JsonValue:
-    """Where a processing job's output goes, if that is what the reference reads; ``None`` otherwise."""
+    """The S3 address of a processing output, if that is what the reference reads; otherwise ``None``."""
     if reference.path[:2] != ("ProcessingOutputConfig", "Outputs") or reference.path[3:] != ("S3Output", "S3Uri"):
         return None
     step = next((step for step in definition.iter_steps() if step.name == reference.step), None)
-    config = step.arguments.get("ProcessingOutputConfig") if step else None
-    outputs = config.get("Outputs") if isinstance(config, dict) else None
-    for index, output in enumerate(outputs if isinstance(outputs, list) else []):
-        if isinstance(output, dict) and reference.path[2] in (index, output.get("OutputName")):
-            target = output.get("S3Output")
-            return target.get("S3Uri") if isinstance(target, dict) else None
-    return None
+    found: JsonValue = find_value(step.arguments, *reference.path) if step else None
+    return found
 
 
 def _default(definition: PipelineDefinition, name: str) -> JsonValue:

@@ -1,4 +1,4 @@
-"""A plan for people and for machines: plain text, JSON, and Markdown for a comment on a pull request."""
+"""Writing a plan: as plain text, as JSON, and as Markdown for a comment on a pull request."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_sm_pipelines.definition import Change, JsonObject, JsonValue
-    from airflow_sm_pipelines.planning.plan import DeploymentPlan
+    from airflow_sm_pipelines.planning.deployment_plan import DeploymentPlan
     from airflow_sm_pipelines.policy import Finding
 
 MARKER = "<!-- sm-pipelines plan -->"
-"""Begins the Markdown, so that CI can find its own comment and replace it."""
+"""The first line of the Markdown, by which CI finds its own comment and replaces it."""
 
 _ACTIONS = {
     "create": "would be created",
@@ -27,7 +27,7 @@ _SIGNS = {"hit": "hit", "miss": "miss", "off": "off", "unknown": "?"}
 
 
 def render_plan(plan: DeploymentPlan) -> str:
-    """The plan for a terminal."""
+    """Write the plan for a terminal."""
     lines = [f"Pipeline {plan.name!r} {_ACTIONS[plan.action]}."]
     if plan.changes:
         lines += ["", f"Changes ({len(plan.changes)}):", *_indent(render_changes(plan.changes))]
@@ -44,7 +44,7 @@ def render_plan(plan: DeploymentPlan) -> str:
 
 
 def render_plan_markdown(plan: DeploymentPlan) -> str:
-    """The plan as a comment on a pull request; beginning with :data:`MARKER`."""
+    """Write the plan as a comment on a pull request; it begins with :data:`MARKER`."""
     verdict = " ❌ **The deployment would be refused.**" if plan.errors else ""
     lines = [MARKER, f"### Pipeline `{plan.name}` {_ACTIONS[plan.action]}", ""]
     lines += [f"{_summary(plan)}.{verdict}", ""]
@@ -67,7 +67,7 @@ def render_plan_markdown(plan: DeploymentPlan) -> str:
 
 
 def write_plan(plan: DeploymentPlan) -> JsonObject:
-    """The plan as JSON values."""
+    """Write the plan as JSON values."""
     return {
         "pipeline": plan.name,
         "action": plan.action,

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.definition.step_places import iter_step_places
 from airflow_sm_pipelines.policy.findings import Finding, Severity, find
-from airflow_sm_pipelines.policy.places import iter_step_places
 from airflow_sm_pipelines.policy.shapes import compare_with_shape, load_service_model
 
 if TYPE_CHECKING:

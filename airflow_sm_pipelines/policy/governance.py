@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition import Missing
+from airflow_sm_pipelines.definition.step_places import iter_step_places
 from airflow_sm_pipelines.policy.findings import Finding, Severity, find
 from airflow_sm_pipelines.policy.job_fields import JOB_FIELDS, Field, JobFields, iter_field
 from airflow_sm_pipelines.policy.local_storage import has_local_storage
-from airflow_sm_pipelines.policy.places import iter_step_places
 from airflow_sm_pipelines.policy.possible_values import find_possible_values
 from airflow_sm_pipelines.policy.s3_places import check_buckets
 from airflow_sm_pipelines.policy.team_policy import matches_any

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition import Missing
 from airflow_sm_pipelines.definition.json_value import iter_values
+from airflow_sm_pipelines.definition.step_places import iter_step_places
 from airflow_sm_pipelines.policy.iam_guards import Account, make_document, make_statement
 from airflow_sm_pipelines.policy.job_fields import JOB_FIELDS, iter_field
-from airflow_sm_pipelines.policy.places import iter_step_places
 from airflow_sm_pipelines.policy.possible_values import find_possible_values
 from airflow_sm_pipelines.policy.s3_places import find_bucket
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition.pipeline import SCHEMA_VERSION
 from airflow_sm_pipelines.definition.problems import suggest
+from airflow_sm_pipelines.definition.step_places import iter_step_places
 from airflow_sm_pipelines.policy.findings import Finding, Severity, find
-from airflow_sm_pipelines.policy.places import iter_step_places
 from airflow_sm_pipelines.policy.shapes import compare_text, load_service_model
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition import Join, parse_expression
 from airflow_sm_pipelines.definition.json_value import iter_values
+from airflow_sm_pipelines.definition.step_places import iter_step_places
 from airflow_sm_pipelines.policy.findings import Finding, Severity, find
-from airflow_sm_pipelines.policy.places import iter_step_places
 from airflow_sm_pipelines.policy.team_policy import matches_any
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition import ConditionStep, ForEachStep, StepType, parse_duration
 from airflow_sm_pipelines.definition.problems import suggest
+from airflow_sm_pipelines.definition.step_places import iter_step_places
 from airflow_sm_pipelines.policy.findings import Finding, Severity, find
-from airflow_sm_pipelines.policy.places import iter_step_places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition import StepReference, iter_expressions
+from airflow_sm_pipelines.definition.step_places import iter_step_places
 from airflow_sm_pipelines.engine.jobs.training import runs_image_program
-from airflow_sm_pipelines.rehearsal.values import iter_all_steps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def find_content_types(definition: PipelineDefinition) -> dict[tuple[str, str], str]:
     """What training jobs take the outputs of processing steps for."""
     found: dict[tuple[str, str], str] = {}
-    for step in iter_all_steps(definition):
+    for _, step in iter_step_places(definition):
         channels = step.arguments.get("InputDataConfig")
         if step.type != "Training" or not isinstance(channels, list):
             continue
@@ -44,7 +44,7 @@ def _is_builtin(arguments: Mapping[str, Any]) -> bool:
 def find_transform_inputs(definition: PipelineDefinition) -> frozenset[tuple[str, str]]:
     """Outputs of processing steps that a transform reads without a filter: their rows have no label."""
     found = set()
-    for step in iter_all_steps(definition):
+    for _, step in iter_step_places(definition):
         if step.type != "Transform" or "InputFilter" in str(step.arguments.get("DataProcessing")):
             continue
         for _, expression in iter_expressions(step.arguments.get("TransformInput")):

@@ -10,6 +10,7 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.definition.step_places import iter_step_places
 from airflow_sm_pipelines.engine.jobs.failures import JobFailure
 from airflow_sm_pipelines.engine.jobs.stand_in_table import StandIn, StandIns
 from airflow_sm_pipelines.engine.rules.errors import ResolutionError
@@ -24,7 +25,7 @@ from airflow_sm_pipelines.rehearsal.samples import pack_function, pack_model
 from airflow_sm_pipelines.rehearsal.store import SampleStore, is_uri
 from airflow_sm_pipelines.rehearsal.training_plan import plan_training
 from airflow_sm_pipelines.rehearsal.transform_plan import plan_transform_job
-from airflow_sm_pipelines.rehearsal.values import SAMPLE_BUCKET, SampleValues, iter_all_steps, sample_value
+from airflow_sm_pipelines.rehearsal.values import SAMPLE_BUCKET, SampleValues, sample_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -76,7 +77,7 @@ class Script:
 
     def find_step(self, name: str) -> Step | None:
         """The step of a name; one made by a ForEach step is that of its body."""
-        steps = {step.name: step for step in iter_all_steps(self.definition)}
+        steps = {step.name: step for _, step in iter_step_places(self.definition)}
         return steps.get(name) or steps.get(name.rpartition("-")[0])
 
 
@@ -119,7 +120,9 @@ class RehearsalStandIns:
     def begin(self, script: Script) -> None:
         """Take up a pipeline: what follows is for its executions."""
         self._script = script
-        outputs = {step.name: script.values.properties.get(step.name, {}) for step in iter_all_steps(script.definition)}
+        outputs = {
+            step.name: script.values.properties.get(step.name, {}) for _, step in iter_step_places(script.definition)
+        }
         self._file.write_text(_STAND_IN_FILE.format(outputs=outputs), encoding="utf-8")
 
     def find_step(self, name: str) -> Step | None:
@@ -194,7 +197,7 @@ class RehearsalStandIns:
             return found
         # All steps that call it get what any of them declares.
         result: JsonObject = {}
-        for step in iter_all_steps(self._script.definition):
+        for _, step in iter_step_places(self._script.definition):
             if step.type == "Lambda" and self._resolves_to(step.attributes.get("FunctionArn"), arn):
                 result |= self.outputs_of(step)
                 self.note(step.name, [f"function {arn.rpartition(':')[2]}"])

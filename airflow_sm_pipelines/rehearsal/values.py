@@ -25,7 +25,8 @@ from airflow_sm_pipelines.definition import (
     iter_expressions,
     parse_expression,
 )
-from airflow_sm_pipelines.engine.property_path import parse_json_path
+from airflow_sm_pipelines.definition.property_path import parse_document_path, walk_path
+from airflow_sm_pipelines.definition.step_places import iter_step_places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -51,14 +52,6 @@ class SampleValues:
     properties: dict[str, JsonObject] = field(default_factory=dict)
 
 
-def iter_all_steps(definition: PipelineDefinition) -> Iterator[Step]:
-    """Every step, those of ForEach bodies included."""
-    for step in definition.iter_steps():
-        yield step
-        if isinstance(step, ForEachStep):
-            yield from step.body
-
-
 def choose_values(
     definition: PipelineDefinition, parameters: Mapping[str, JsonValue], *, takes_else: Callable[[str], bool]
 ) -> SampleValues:
@@ -68,14 +61,14 @@ def choose_values(
     :param takes_else: whether the Condition step of this name is to take its Else branch.
     """
     chosen: dict[str, JsonValue] = {}
-    for step in iter_all_steps(definition):
+    for _, step in iter_step_places(definition):
         if isinstance(step, ConditionStep):
             _choose_branch(step.conditions, not takes_else(step.name), parameters, chosen)
     values = SampleValues()
-    for step in iter_all_steps(definition):
+    for _, step in iter_step_places(definition):
         for usage, value in _iter_operands(step):
             for path, _ in iter_expressions(value):
-                _add(values, _at(value, path), _usage_of(value, path) or usage, chosen)
+                _add(values, walk_path(value, path), _usage_of(value, path) or usage, chosen)
     return values
 
 
@@ -113,12 +106,6 @@ def _iter_operands(step: Step) -> Iterator[tuple[str, JsonValue]]:
         yield "", step.items
 
 
-def _at(value: JsonValue, path: JsonPath) -> JsonValue:
-    for part in path:
-        value = value[part]  # type: ignore[index]
-    return value
-
-
 def _usage_of(value: JsonValue, path: JsonPath) -> str:
     """The member that an expression is the value of, looking through Joins and JsonGets."""
     names = [part for part in path if isinstance(part, str) and part not in ("Std:Join", "Values", "Std:JsonGet")]
@@ -138,7 +125,7 @@ def _add(values: SampleValues, written: JsonValue, usage: str, chosen: Mapping[s
         _put(document, expression.path, chosen.get(_key(written), sample))
     elif isinstance(expression, JsonGet):
         value = chosen.get(_key(written), sample_value(usage))
-        path = parse_json_path(expression.path)
+        path = parse_document_path(expression.path)
         if isinstance(expression.source, PropertyFileReference):
             key = (expression.source.step, expression.source.property_file)
             values.property_files[key] = _put(values.property_files.get(key), path, value)

@@ -105,9 +105,9 @@ def test_a_true_reference_is_accepted(value: Any) -> None:
         (get("Steps.F.ErrorMessage"), "is a Fail step, which has no properties"),
         (get("Steps.Body.OutputParameters['o']"), "is in the body of the ForEach step 'Each'"),
         (get("Steps.Each.IterationOutputs[0].Boby.X"), "the body of 'Each' has no step 'Boby'"),
-        (get("Steps.P.PropertyFiles.Report"), "a property file is no value"),
-        (get("ForEach.CurrentItem"), "only in the body of a ForEach step"),
-        (get("IterationOutput.Body.X"), "'Selector.Field' of a ForEach step only"),
+        (get("Steps.P.PropertyFiles.Report"), "a property file is not a value"),
+        (get("ForEach.CurrentItem"), "only the body of a ForEach step"),
+        (get("IterationOutput.Body.X"), "only in 'Selector.Field' of a ForEach step"),
         (report(get("Steps.P.PropertyFiles.Repot")), "declares no property file 'Repot'; it declares 'Report'."),
         (report("Report"), "must be {'Get': 'Steps.<step>.PropertyFiles.<name>'}, found the string 'Report'"),
         ({"Std:JsonGet": {"Path": "x"}}, "exactly one of 'PropertyFile' and 'S3Uri'"),
@@ -156,7 +156,7 @@ def test_outputs_named_by_an_expression_are_not_second_guessed() -> None:
 def test_a_property_file_in_an_output_that_is_not_there_is_refused() -> None:
     file = {"PropertyFileName": "Report", "OutputName": "metric", "FilePath": "r.json"}
     assert problems_of({**PROCESSING, "PropertyFiles": [file]}) == {
-        "Steps[0].PropertyFiles[0].OutputName": "the property file 'Report' is to stand in the output 'metric', but "
+        "Steps[0].PropertyFiles[0].OutputName": "the property file 'Report' belongs in the output 'metric', but "
         "step 'P' has no such output; it has 'train', 'metrics'. Did you mean 'metrics'?"
     }
 

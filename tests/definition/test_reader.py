@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import copy
 import json
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from airflow_sm_pipelines.definition import inspect_definition, parse_definition
+from airflow_sm_pipelines.definition import (
+    build_graph,
+    canonical_text,
+    diff_definitions,
+    inspect_definition,
+    parse_definition,
+)
+from airflow_sm_pipelines.definition.json_value import is_same_json
 from airflow_sm_pipelines.exceptions import DefinitionError
+from airflow_sm_pipelines.policy import check_definition
+from tests.definition.strategies import DefinitionMaker
+
+if TYPE_CHECKING:
+    from random import Random
 
 STEP = {"Name": "A", "Type": "Training", "Arguments": {}}
 
@@ -69,50 +85,6 @@ def test_all_errors_come_at_once_in_one_message() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "place", "part"),
-    [
-        ('{"Steps": [,]}', (1, 12), "this is not JSON: Expecting value"),
-        ('{"Steps": []', (1, 13), "ends too early"),
-        ("{'Steps': []}", (1, 2), "this is not JSON"),
-        ('{\n"Steps": [],\n"X": NaN}', None, "NaN is not a JSON number"),
-        ('{"Steps": [], "X": 1e999}', None, "too large"),
-        ('{"Steps": [], "X": ' + "1" * 5000 + "}", None, "number that cannot be read"),
-        ("", None, "is empty"),
-        ("  \n", None, "is empty"),
-        ("[1]", (1, 1), "found an array"),
-        ("null", (1, 1), "found null"),
-        ('"{}"', (1, 1), "unwrap it"),
-        ('{"PipelineArn": "arn", "PipelineDefinition": "{}"}', (1, 1), "answer of DescribePipeline"),
-        ("[" * 100_000, None, "levels deep"),
-        ('{"Steps": [], "X": ' + "[" * 400 + "]" * 400 + "}", None, "levels deep"),
-    ],
-)
-def test_text_that_holds_no_definition_is_refused(text: str, place: tuple[int, int] | None, part: str) -> None:
-    _, (problem,) = inspect_definition(text)
-    assert part in problem.message
-    assert (problem.line, problem.column) == (place or (None, None))
-
-
-def test_bytes_that_are_no_text_are_refused() -> None:
-    _, (problem,) = inspect_definition(b'{"Steps": ["\xff"]}')
-    assert "byte 12 is not valid utf-8" in problem.message
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
-def test_every_encoding_of_json_is_read(encoding: str) -> None:
-    definition = parse_definition('{"Steps": [], "Comment": "é"}'.encode(encoding))
-    assert definition.extra == {"Comment": "é"}
-
-
-def test_a_key_that_stands_twice_is_found_where_it_stands_again() -> None:
-    text = '{"Steps": [{"Name": "A", "Type": "Lambda",\n "Arguments": {"x": 1, "y": {}, "x": [2]}}]}'
-    _, (problem,) = inspect_definition(text)
-    assert (problem.line, problem.column) == (2, 33)
-    assert problem.path == "Steps[0].Arguments.x"
-    assert problem.message == "the key 'x' stands twice in this object. Keep one of them."
-
-
-@pytest.mark.parametrize(
     ("document", "path", "part"),
     [
         ({}, "", "'Steps' is missing"),
@@ -124,7 +96,7 @@ def test_a_key_that_stands_twice_is_found_where_it_stands_again() -> None:
         ({"Steps": [], "Parameters": {}}, "Parameters", "must be an array"),
         ({"Steps": [], "PipelineExperimentConfig": "x"}, "PipelineExperimentConfig", "must be an object"),
         ({"Steps": [], "Parameters": [{"Typ": "String"}]}, "Parameters[0]", "a parameter has no 'Name'"),
-        ({"Steps": [{"name": "A", "Type": "Model"}]}, "Steps[0]", "has 'name'; is that meant?"),
+        ({"Steps": [{"name": "A", "Type": "Model"}]}, "Steps[0]", "Did you mean 'name'?"),
         ({"Steps": [{"Name": "", "Type": "Model"}]}, "Steps[0].Name", "is empty"),
         ({"Steps": [{"Name": "A"}]}, "Steps[0]", "step 'A' has no 'Type'"),
         (step_with(Arguments=[]), "Steps[0].Arguments", "must be an object"),
@@ -189,20 +161,6 @@ def test_a_trigger_that_does_not_exist_is_found() -> None:
     }
 
 
-def test_python_values_that_are_no_json_are_found() -> None:
-    found = problems_of({"Steps": [{**STEP, "Arguments": {"when": object(), 5: 1, "rate": float("inf")}}]})
-    assert found["Steps[0].Arguments.when"].startswith("found a Python object of type builtins.object")
-    assert found["Steps[0].Arguments"] == "the key 5 is no string; JSON keys are strings."
-    assert found["Steps[0].Arguments.rate"] == "inf is not a JSON number."
-
-
-def test_tuples_and_other_mappings_are_read_as_arrays_and_objects() -> None:
-    from collections import ChainMap
-
-    definition = parse_definition(ChainMap({"Steps": ({"Name": "A", "Type": "Lambda", "Arguments": {"x": (1, 2)}},)}))
-    assert definition.to_json()["Steps"] == [{"Name": "A", "Type": "Lambda", "Arguments": {"x": [1, 2]}}]
-
-
 def test_what_is_no_source_is_a_programming_error() -> None:
     with pytest.raises(TypeError, match="JSON text or a mapping, not list"):
         parse_definition([])  # type: ignore[arg-type]
@@ -229,12 +187,59 @@ def test_thirty_one_nested_conditions_are_read() -> None:
     assert json.dumps(definition.to_json()) == text
 
 
-def test_places_are_right_in_any_layout() -> None:
-    document = {"Steps": [STEP, {**STEP, "Name": '\u2028 "b" é', "DependsOn": ["A", "No"]}]}
-    for indent in (None, 0, 3, "\t"):
-        text = json.dumps(document, indent=indent)  # type: ignore[arg-type]
-        _, (problem,) = inspect_definition(text)
-        assert problem.line is not None
-        assert problem.column is not None
-        line = text.split("\n")[problem.line - 1]
-        assert line[problem.column - 1 :].startswith('"No"')
+DOCUMENTS = [
+    json.loads(path.read_text()) for path in sorted((Path(__file__).parent.parent / "data" / "definitions").glob("*"))
+]
+WRONG: list[Any] = [
+    *({"Get": text} for text in ("", "Steps", "Steps.Train", "Steps.Train[0]", "Parameters.", "Steps..x", "ForEach.X")),
+    {"Get": None},
+    {"Std:Join": {}},
+    {"Std:Join": {"On": 1, "Values": [1]}},
+    {"Std:JsonGet": {"PropertyFile": {"Get": 5}, "Path": ""}},
+    *("Train", "Condition", "ForEach", "Cleanup", "Fail", "Evaluate", "Or", "Not", "In"),
+]
+
+
+def break_somewhere(document: Any, random: Random) -> None:
+    """Replace, remove or repeat something at a random place."""
+    places = []
+    stack = [document]
+    while stack:
+        value = stack.pop()
+        keys = list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+        places += [(value, key) for key in keys]
+        stack += [value[key] for key in keys]
+    if not places:
+        return
+    holder, key = random.choice(places)
+    action = random.randrange(4)
+    if action == 0:
+        del holder[key]
+    elif action == 1 and isinstance(holder, list):
+        holder.append(copy.deepcopy(holder[key]))
+    elif action == 2:
+        other, other_key = random.choice(places)
+        holder[key] = copy.deepcopy(other[other_key])
+    else:
+        holder[key] = copy.deepcopy(random.choice([*WRONG, DefinitionMaker(random).json_value()]))
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.randoms(use_true_random=False), st.sampled_from(DOCUMENTS), st.integers(1, 6))
+def test_a_broken_document_is_told_of_or_taken(random: Random, document: Any, count: int) -> None:
+    broken = copy.deepcopy(document)
+    for _ in range(count):
+        break_somewhere(broken, random)
+    text = json.dumps(broken)
+    definition, problems = inspect_definition(text)
+    assert len({(problem.path, problem.message) for problem in problems}) == len(problems)
+    assert all(problem.line == 1 and problem.column for problem in problems)
+    if definition is None or problems:
+        assert problems
+        return
+    assert is_same_json(definition.to_json(), broken)
+    assert len(build_graph(definition).order) == sum(1 for _ in definition.iter_steps())
+    again, _ = inspect_definition(canonical_text(definition))
+    assert again is not None
+    assert diff_definitions(definition, again) == ()
+    check_definition(definition)

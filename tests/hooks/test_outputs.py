@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from airflow_sm_pipelines.exceptions import DefinitionError, OutputError
 from airflow_sm_pipelines.hooks.job_logs import resolve_log_location
-from airflow_sm_pipelines.hooks.outputs import OutputReader, parse_output_requests, walk_path
+from airflow_sm_pipelines.hooks.outputs import OutputReader, parse_output_requests
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
@@ -48,39 +48,6 @@ def test_both_forms_are_understood() -> None:
     assert (model.step, model.path, model.property_file) == ("Train", ("ModelArtifacts", "S3ModelArtifacts"), None)
     assert (rmse.property_file, rmse.path) == ("Metrics", ("regression", "rmse", "value"))
     assert (first.path, first.is_required) == ((0, "score"), True)
-
-
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [
-        (("Outputs", "train", "S3Output"), "s3://t"),
-        (("Outputs", 1, "S3Output"), "s3://v"),
-        (("Metrics", "rmse", "Value"), 4.5),
-        (("Environment", "a.b"), "c"),
-        ((), None),
-    ],
-)
-def test_a_path_finds_members_indexes_and_named_elements(path: tuple[Any, ...], expected: Any) -> None:
-    root = {
-        "Outputs": [{"OutputName": "train", "S3Output": "s3://t"}, {"OutputName": "val", "S3Output": "s3://v"}],
-        "Metrics": [{"MetricName": "rmse", "Value": 4.5}],
-        "Environment": {"a.b": "c"},
-    }
-    assert walk_path(root, path) == (expected if path else root)
-
-
-@pytest.mark.parametrize(
-    ("path", "words"),
-    [
-        (("Wrong",), "no 'Wrong' at the top; there is Outputs"),
-        (("Outputs", "test"), "nothing is called 'test' at Outputs; there is train"),
-        (("Outputs", 7), "which has 1 elements"),
-        (("Outputs", "train", "OutputName", "x"), "plain value 'train'"),
-    ],
-)
-def test_a_path_that_leads_nowhere_says_where_it_ends(path: tuple[Any, ...], words: str) -> None:
-    with pytest.raises(LookupError, match=words):
-        walk_path({"Outputs": [{"OutputName": "train"}]}, path)
 
 
 @pytest.fixture

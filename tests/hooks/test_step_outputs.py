@@ -125,7 +125,12 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], tuple[tuple[str, ...
         (("s3://b/old.json",), ("s3://b/violations.json", "s3://b/constraints.json")),
     ),
     "condition": ("Condition", {"Outcome": "True"}, {"outcome": "True"}, ((), ())),
-    "lambda": ("Lambda", {"Arn": "arn:f", "OutputParameters": {"n": 2}}, {"outputs": {"n": 2}}, ((), ())),
+    "lambda": (
+        "Lambda",
+        {"Arn": "arn:f", "OutputParameters": [{"Name": "n", "Value": 2}]},
+        {"outputs": {"n": 2}},
+        ((), ()),
+    ),
     "for_each": (
         "ForEach",
         {"InputItemCount": 3, "SucceededStepCount": 2, "FailedStepCount": 1},

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_sm_pipelines.definition import ConditionStep, PipelineDefinition, parse_definition
-from airflow_sm_pipelines.engine.property_path import find_property
+from airflow_sm_pipelines.definition.property_path import walk_path
 from airflow_sm_pipelines.engine.rules.condition_evaluation import evaluate_all
 from airflow_sm_pipelines.engine.rules.resolver import ResolutionScope
 from airflow_sm_pipelines.rehearsal.values import SampleValues, choose_values, sample_value
@@ -104,8 +104,8 @@ def test_a_document_has_every_path_that_is_read_from_it() -> None:
         compare("LessThan", {"Std:JsonGet": {**METRIC["Std:JsonGet"], "Path": "metrics[0]['std']"}}, 3),
     )
     document = choose_values(both, {}, takes_else=lambda step: False).property_files["Evaluate", "Report"]
-    assert find_property(document, ("metrics", 0, "value"), where="it") == 2
-    assert find_property(document, ("metrics", 0, "std"), where="it") == 2
+    assert walk_path(document, ("metrics", 0, "value")) == 2
+    assert walk_path(document, ("metrics", 0, "std")) == 2
 
 
 @pytest.mark.parametrize(

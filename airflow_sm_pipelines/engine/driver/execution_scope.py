@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.property_path import find_property
+from airflow_sm_pipelines.definition.property_path import PropertyNotFoundError, locate_property_file
 from airflow_sm_pipelines.engine.rules.errors import ResolutionError
 from airflow_sm_pipelines.engine.rules.resolver import CurrentItem, ResolutionScope, resolve
-from airflow_sm_pipelines.engine.rules.s3_address import join_s3_uri, parse_s3_uri
+from airflow_sm_pipelines.engine.rules.s3_address import parse_s3_uri
 from airflow_sm_pipelines.engine.store.documents import from_ms
 
 if TYPE_CHECKING:
@@ -78,10 +78,12 @@ class ScopeFactory:
         properties = self._find_properties(step_name)
         if properties is None:
             raise ResolutionError(f"Step '{step_name}' did not run in this execution, so it has no property file.")
-        path = ("ProcessingOutputConfig", "Outputs", file.output_name, "S3Output", "S3Uri")
-        folder = find_property(properties, path, where=f"Step '{step_name}'")
         try:
-            return self._load_document(join_s3_uri(folder, file.path))
+            uri = locate_property_file(properties, file)
+        except PropertyNotFoundError as error:
+            raise ResolutionError(f"Step '{step_name}' has {error}") from error
+        try:
+            return self._load_document(uri)
         except ResolutionError as error:
             raise ResolutionError(
                 f"Property file '{file_name}': step '{step_name}' should have written '{file.path}' to its output "

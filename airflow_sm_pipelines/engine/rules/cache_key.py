@@ -1,39 +1,23 @@
-"""What a cached step is recognised by. Pure.
+"""The key under which a cached result is found again. Pure.
 
-A step with ``CacheConfig`` may take the result of an earlier execution of its pipeline if these attributes of its
-resolved request are the same. Source: developer guide, "Caching pipeline steps": S3 paths are compared, not what is
-there; outputs, resources, role and stopping condition do not count.
+Which members of a step count is said by :mod:`~airflow_sm_pipelines.definition.cache_identity`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from airflow_sm_pipelines.engine.rules.job_documents import JobKind
-
-KEY_ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
-    "Processing": ("AppSpecification", "Environment", "ProcessingInputs"),
-    "Training": (
-        "AlgorithmSpecification",
-        "CheckpointConfig",
-        "DebugHookConfig",
-        "DebugRuleConfigurations",
-        "Environment",
-        "HyperParameters",
-        "InputDataConfig",
-    ),
-    "HyperParameterTuning": ("HyperParameterTuningJobConfig", "TrainingJobDefinition", "TrainingJobDefinitions"),
-    "Transform": ("DataProcessing", "Environment", "ModelName", "TransformInput"),
-}
+    from airflow_sm_pipelines.definition import JsonObject, JsonValue
 
 
-def make_cache_key(kind: JobKind, request: Mapping[str, Any]) -> str:
-    """The digest of the attributes of a job request that decide whether a cached result may stand in."""
-    attributes = {name: request[name] for name in KEY_ATTRIBUTES[kind.name] if request.get(name) not in (None, {}, [])}
-    text = json.dumps([kind.name, attributes], sort_keys=True, separators=(",", ":"))
+def make_cache_key(step_type: str, fields: JsonObject, *more: JsonValue) -> str:
+    """The digest of what decides whether a cached result may take the place of a step.
+
+    :param fields: the step's members that count, resolved.
+    :param more: what else decides on this machine, such as the code of a stand-in.
+    """
+    text = json.dumps([step_type, fields, *more], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

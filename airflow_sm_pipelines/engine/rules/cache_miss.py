@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.property_path import render_path
-from airflow_sm_pipelines.engine.rules.cache_key import KEY_ATTRIBUTES
+from airflow_sm_pipelines.definition.cache_identity import select_cache_fields
+from airflow_sm_pipelines.definition.json_value import format_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-    from airflow_sm_pipelines.engine.property_path import PathSegment
-    from airflow_sm_pipelines.engine.rules.job_documents import JobKind
+    from airflow_sm_pipelines.definition import JsonObject, JsonPath
 
 LOG_GROUP = "/aws/sagemaker/PipelineExecutions"
 """The log group that says why cached results were not used; its streams are ``<execution id>/<step>``."""
@@ -21,18 +20,17 @@ _MAX_DIFFERENCES = 10
 _MAX_VALUE = 200
 
 
-def explain_changes(kind: JobKind, old: Mapping[str, Any], new: Mapping[str, Any], *, source: str) -> list[str]:
+def explain_changes(step_type: str, old: JsonObject, new: JsonObject, *, source: str) -> list[str]:
     """A line for each field that decides about caching and differs.
 
     :param old: the request of the last cached result.
     :param new: the request that is about to run.
     :param source: the execution that has the last result.
     """
-    before = {name: old[name] for name in KEY_ATTRIBUTES[kind.name] if old.get(name) not in (None, {}, [])}
-    after = {name: new[name] for name in KEY_ATTRIBUTES[kind.name] if new.get(name) not in (None, {}, [])}
+    before, after = (select_cache_fields(step_type, request, {}) for request in (old, new))
     changes = list(_iter_changes(before, after, ()))
     lines = [
-        f"Cache miss: {render_path(path)} is {_show(now)}, was {_show(was)} in {source}." for path, was, now in changes
+        f"Cache miss: {format_path(path)} is {_show(now)}, was {_show(was)} in {source}." for path, was, now in changes
     ]
     if len(lines) > _MAX_DIFFERENCES:
         lines = [*lines[:_MAX_DIFFERENCES], f"Cache miss: {len(lines) - _MAX_DIFFERENCES} more fields differ."]
@@ -42,9 +40,7 @@ def explain_changes(kind: JobKind, old: Mapping[str, Any], new: Mapping[str, Any
 _ABSENT = object()
 
 
-def _iter_changes(
-    was: Any, now: Any, path: tuple[PathSegment, ...]
-) -> Iterator[tuple[tuple[PathSegment, ...], Any, Any]]:
+def _iter_changes(was: Any, now: Any, path: JsonPath) -> Iterator[tuple[JsonPath, Any, Any]]:
     if isinstance(was, dict) and isinstance(now, dict):
         for key in dict.fromkeys([*was, *now]):
             yield from _iter_changes(was.get(key, _ABSENT), now.get(key, _ABSENT), (*path, key))

@@ -10,10 +10,10 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.definition import ConditionStep, ForEachStep
+from airflow_sm_pipelines.definition.step_places import iter_places
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from airflow_sm_pipelines.definition import JsonValue, Parameter, PipelineDefinition, Step
 
@@ -36,8 +36,9 @@ _ITERATION_CHARACTERS = len("-999")
 def find_text_faults(definition: PipelineDefinition) -> list[str]:
     """What is wrong with names, descriptions and defaults of parameters and steps, a sentence for each fault."""
     faults = [fault for parameter in definition.parameters for fault in _parameter_faults(parameter)]
-    for step, limit in _iter_steps(definition.steps, _MAX_STEP_NAME):
-        faults.extend(_step_faults(step, limit))
+    for place in iter_places(definition):
+        limit = _MAX_STEP_NAME - _ITERATION_CHARACTERS if place.is_template else _MAX_STEP_NAME
+        faults.extend(_step_faults(place.step, limit))
     return faults
 
 
@@ -79,15 +80,6 @@ def find_mlflow_fault(config: Mapping[str, JsonValue]) -> str | None:
 def is_entity_name(text: str) -> bool:
     """Whether an experiment, a trial or a trial component may have this name."""
     return _ENTITY_NAME.fullmatch(text) is not None and len(text) <= MAX_ENTITY_NAME
-
-
-def _iter_steps(steps: Sequence[Step], limit: int) -> Iterator[tuple[Step, int]]:
-    for step in steps:
-        yield step, limit
-        if isinstance(step, ConditionStep):
-            yield from _iter_steps((*step.if_steps, *step.else_steps), limit)
-        elif isinstance(step, ForEachStep):
-            yield from _iter_steps(step.body, _MAX_STEP_NAME - _ITERATION_CHARACTERS)
 
 
 def _parameter_faults(parameter: Parameter) -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition import Dependency, StepGraph, StepNode
 from airflow_sm_pipelines.definition.graph import iter_edges
+from airflow_sm_pipelines.definition.steps import name_iteration
 from airflow_sm_pipelines.engine.rules.errors import StepError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Iteration:
 
     def child(self, body_step: str) -> str:
         """The name of the step that a body step becomes for this item."""
-        return child_name(body_step, self.index)
+        return name_iteration(body_step, self.index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,6 @@ class FanOut:
     graph: StepGraph
     iterations: Mapping[str, Iteration]
     max_concurrency: int
-
-
-def child_name(body_step: str, index: int) -> str:
-    """The name of the step that a body step becomes for one item."""
-    return f"{body_step}-{index}"
 
 
 def plan_fan_out(step: ForEachStep, items: Iterable[JsonValue]) -> FanOut:

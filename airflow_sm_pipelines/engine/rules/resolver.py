@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition import (
     ExecutionReference,
@@ -21,14 +21,22 @@ from airflow_sm_pipelines.definition import (
     StepReference,
     parse_expression,
 )
-from airflow_sm_pipelines.engine.property_path import find_property, parse_json_path
+from airflow_sm_pipelines.definition.property_path import (
+    PropertyNotFoundError,
+    parse_document_path,
+    split_iteration,
+    walk_path,
+    walk_step_property,
+)
 from airflow_sm_pipelines.engine.rules.errors import ResolutionError
-from airflow_sm_pipelines.engine.rules.fan_out import child_name, item_text
+from airflow_sm_pipelines.engine.rules.fan_out import item_text
+from airflow_sm_pipelines.exceptions import DefinitionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from airflow_sm_pipelines.definition import Expression, JsonObject, JsonValue
+    from airflow_sm_pipelines.definition.property_path import PropertyPath
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,21 +127,26 @@ def resolve_reference(expression: StepReference, scope: ResolutionScope) -> Json
     properties = scope.describe_step(step)
     if properties is None:
         raise ResolutionError(f"Step '{step}' did not run in this execution, so it has no properties.")
-    value = find_property(properties, path, where=f"Step '{step}'")
-    # Lambda and callback outputs are name and value pairs; the property is the value.
-    if len(path) == 2 and path[0] == "OutputParameters" and isinstance(value, dict):
-        return value.get("Value")
-    return value
+    return _walk(walk_step_property, properties, path, where=f"Step '{step}'")
 
 
-def _locate(expression: StepReference, scope: ResolutionScope) -> tuple[str, tuple[str | int, ...]]:
+def _walk(walk: Callable[[Any, PropertyPath], Any], root: JsonValue, path: PropertyPath, *, where: str) -> JsonValue:
+    try:
+        found: JsonValue = walk(root, path)
+    except PropertyNotFoundError as error:
+        raise ResolutionError(f"{where} has {error}") from error
+    return found
+
+
+def _locate(expression: StepReference, scope: ResolutionScope) -> tuple[str, PropertyPath]:
     """The step whose properties are meant, and the path in them.
 
     A reference to an iteration of a ForEach step means the step that was made for its item.
     """
     path = expression.path
-    if path[:1] == ("IterationOutputs",) and len(path) > 2 and isinstance(path[1], int):
-        return child_name(str(path[2]), path[1]), path[3:]
+    iteration = split_iteration(path)
+    if iteration is not None:
+        return iteration
     if path[:1] == ("Selected",):
         selected = (scope.describe_step(expression.step) or {}).get("Selected")
         if isinstance(selected, str):
@@ -151,11 +164,14 @@ def _resolve_item(expression: ForEachReference, item: JsonValue) -> JsonValue:
             document = json.loads(item)
         except ValueError as error:
             raise ResolutionError(f"'{expression}' looks into the item {item!r:.200}, which is not JSON.") from error
-    return find_property(document, expression.path, where=f"The current item {item_text(item)!r:.200}")
+    return _walk(walk_path, document, expression.path, where=f"The current item {item_text(item)!r:.200}")
 
 
 def _resolve_json_get(expression: JsonGet, scope: ResolutionScope) -> JsonValue:
-    path = parse_json_path(expression.path)
+    try:
+        path = parse_document_path(expression.path)
+    except DefinitionError as error:
+        raise ResolutionError(f"Std:JsonGet has a malformed path: {error}") from error
     if isinstance(expression.source, PropertyFileReference):
         if scope.load_property_file is None:
             raise ResolutionError("Property files cannot be read here.")
@@ -168,7 +184,7 @@ def _resolve_json_get(expression: JsonGet, scope: ResolutionScope) -> JsonValue:
         uri = resolve_text(expression.source, scope)
         document = scope.load_document(uri)
         where = f"The JSON document '{uri}'"
-    return find_property(document, path, where=where)
+    return _walk(walk_path, document, path, where=where)
 
 
 def _text(value: JsonValue) -> str:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 from airflow_sm_pipelines.definition.status import StepStatus
 from airflow_sm_pipelines.engine.rules.errors import ServiceError, StepError
 from airflow_sm_pipelines.engine.rules.job_documents import AUTOML, without_nulls
+from airflow_sm_pipelines.engine.steps.job import find_cached
 from airflow_sm_pipelines.engine.steps.stand_in import StandInExecutor
+from airflow_sm_pipelines.engine.steps.task import StepOutcome
 from airflow_sm_pipelines.engine.store.documents import from_ms
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.definition import JsonObject
-    from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
+    from airflow_sm_pipelines.engine.steps.task import StepTask
 
 _DESCRIBED = ("BestCandidate", "AutoMLJobArtifacts", "ResolvedAttributes", "PartialFailureReasons", "ModelDeployResult")
 """The outputs that DescribeAutoMLJob shows."""
@@ -39,19 +41,27 @@ class AutoMLStandInExecutor(StandInExecutor):
         return prepared
 
     def run(self, task: StepTask, prepared: JsonObject) -> StepOutcome:
-        """Make the record of the job, and call the function."""
+        """Make the record of the job and call the function, or take a cached result."""
         if not task.has_resource:
+            if task.stop.is_set():
+                return StepOutcome(status=StepStatus.STOPPED)
+            cache_key = self._cache_key(task, prepared)
+            cached = find_cached(task, cache_key)
+            if cached is not None:
+                return cached
             try:
                 with task.store.transaction():
                     record = task.jobs.create(AUTOML, task.new_name, without_nulls(prepared["arguments"]))
                     task.mark_executing(
-                        metadata={AUTOML.metadata_key: {"Arn": record.arn}}, resource=(record.kind, record.name)
+                        metadata={AUTOML.metadata_key: {"Arn": record.arn}},
+                        resource=(record.kind, record.name),
+                        cache_key=cache_key,
                     )
             except ServiceError as error:
                 raise StepError(f"ClientError: {error.message}") from error
         try:
             with task.jobs.stoppable(AUTOML, task.new_name, task.stop):
-                outcome = super().run(task, prepared)
+                outcome = self._call(task, prepared)
             if outcome.status is StepStatus.SUCCEEDED:
                 task.jobs.complete(AUTOML, task.new_name, _described_outputs(task, outcome))
             else:

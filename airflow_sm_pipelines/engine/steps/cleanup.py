@@ -7,8 +7,9 @@ step.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.definition.property_path import find_value
 from airflow_sm_pipelines.definition.status import StepStatus
 from airflow_sm_pipelines.engine.rules.errors import StepError
 from airflow_sm_pipelines.engine.rules.resolver import resolve
@@ -80,7 +81,7 @@ def find_objects(properties: JsonObject, uris: JsonValue, *, step: str) -> tuple
     :param uris: the ``S3Uris`` of the source.
     :raises StepError: they are not known, or not outputs of the step.
     """
-    if properties.get("VpcConfig") or _at(properties, "NetworkConfig", "VpcConfig"):
+    if properties.get("VpcConfig") or find_value(properties, "NetworkConfig", "VpcConfig"):
         raise StepError("a step with a VpcConfig cannot be cleaned up.")
     locations = _output_locations(properties)
     if uris is None:
@@ -97,20 +98,14 @@ def find_objects(properties: JsonObject, uris: JsonValue, *, step: str) -> tuple
 
 def _output_locations(properties: JsonObject) -> list[str]:
     if "TrainingJobName" in properties:
-        path = _at(properties, "OutputDataConfig", "S3OutputPath")
+        path = find_value(properties, "OutputDataConfig", "S3OutputPath")
         return [join_s3_uri(path, f"{properties['TrainingJobName']}/")] if path else []
     if "TransformJobName" in properties:
-        path = str(_at(properties, "TransformOutput", "S3OutputPath") or "")
+        path = str(find_value(properties, "TransformOutput", "S3OutputPath") or "")
         return [path] if path else []
-    outputs = _at(properties, "ProcessingOutputConfig", "Outputs")
-    found = [_at(output, "S3Output", "S3Uri") for output in outputs] if isinstance(outputs, list) else []
+    outputs = find_value(properties, "ProcessingOutputConfig", "Outputs")
+    found = [find_value(output, "S3Output", "S3Uri") for output in outputs] if isinstance(outputs, list) else []
     return [str(uri) for uri in found if uri]
-
-
-def _at(value: Any, *path: str) -> Any:
-    for key in path:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
 
 
 def _delete(s3: S3Client, found: tuple[list[str], list[str]]) -> None:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition import ForEachStep, IterationReference, parse_expression
 from airflow_sm_pipelines.definition.status import StepStatus
+from airflow_sm_pipelines.definition.steps import name_iteration
 from airflow_sm_pipelines.engine.rules.errors import ResolutionError, StepError
-from airflow_sm_pipelines.engine.rules.fan_out import child_name, read_items
+from airflow_sm_pipelines.engine.rules.fan_out import read_items
 from airflow_sm_pipelines.engine.rules.resolver import resolve
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 
@@ -74,7 +75,7 @@ def summarize_iterations(
     properties = dict(counts)
     if selected is not None:
         metadata["Selector"] = {"StepName": selected[0], "Index": selected[1]}
-        properties["Selected"] = child_name(*selected)
+        properties["Selected"] = name_iteration(*selected)
     if status is StepStatus.FAILED and reason is None:
         failed = [name for name, found in statuses.items() if found in (StepStatus.FAILED, StepStatus.STOPPED)]
         more = f" and {len(failed) - _MAX_NAMED_FAILURES} more" if len(failed) > _MAX_NAMED_FAILURES else ""
@@ -94,7 +95,7 @@ def _select(
         raise StepError(f"Selector.Field of step '{fan_out.step.name}' must be an IterationOutput reference.")
     values: dict[int, float] = {}
     for index in range(len(fan_out.items)):
-        child = child_name(field.body_step, index)
+        child = name_iteration(field.body_step, index)
         if statuses.get(child) is StepStatus.SUCCEEDED:
             values[index] = _as_number(look_up(child, field.path), child=child, field=str(field))
     if not values:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.definition.cache_identity import select_cache_fields
 from airflow_sm_pipelines.definition.status import StepStatus
 from airflow_sm_pipelines.engine.registry.experiments import ensure_trial
 from airflow_sm_pipelines.engine.rules.cache_key import make_cache_key
@@ -19,8 +21,21 @@ from airflow_sm_pipelines.engine.store.documents import to_ms
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_sm_pipelines.definition import JsonValue
+    from airflow_sm_pipelines.definition import JsonObject, JsonValue
     from airflow_sm_pipelines.engine.jobs.job_host import JobEnd
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedJob:
+    """A job that is about to run.
+
+    :param request: its Create* request.
+    :param cache_fields: the members of the step that decide about caching, as the definition has them. The role of the
+        execution is not among them.
+    """
+
+    request: dict[str, Any] = field(default_factory=dict)
+    cache_fields: JsonObject = field(default_factory=dict)
 
 
 class JobExecutor:
@@ -31,10 +46,10 @@ class JobExecutor:
     def __init__(self, kind: JobKind) -> None:
         self._kind = kind
 
-    def prepare(self, task: StepTask) -> dict[str, Any]:
-        """The Create* request of the job, resolved and checked; empty if the job was made before a restart."""
+    def prepare(self, task: StepTask) -> PreparedJob:
+        """The job, resolved and checked; empty if it was made before a restart."""
         if task.has_resource:
-            return {}
+            return PreparedJob()
         scope = task.new_scope({self._kind.name_key: task.new_name})
         resolved = resolve(task.step.arguments, scope)
         if not isinstance(resolved, dict):
@@ -48,23 +63,23 @@ class JobExecutor:
         )
         if fault:
             raise StepError(f"ClientError: {fault}")
-        return request
+        return PreparedJob(request, select_cache_fields(task.step.type, resolved, {}))
 
-    def run(self, task: StepTask, prepared: dict[str, Any]) -> StepOutcome:
+    def run(self, task: StepTask, prepared: PreparedJob) -> StepOutcome:
         """Run the job to its end."""
         if task.stop.is_set() and not task.has_resource:
             return StepOutcome(status=StepStatus.STOPPED)
         if not task.has_resource:
-            cache_key = make_cache_key(self._kind, prepared) if may_use_cache(task) else None
+            cache_key = make_cache_key(task.step.type, prepared.cache_fields) if may_use_cache(task) else None
             cached = find_cached(task, cache_key)
             if cached is not None:
                 return cached
             if cache_key is not None:
-                _log_cache_miss(task, self._kind, prepared, cache_key)
+                _log_cache_miss(task, prepared.request, cache_key)
             try:
                 with task.store.transaction():
-                    _ensure_own_trial(task, prepared.get("ExperimentConfig") or {})
-                    record = task.jobs.create(self._kind, task.new_name, prepared)
+                    _ensure_own_trial(task, prepared.request.get("ExperimentConfig") or {})
+                    record = task.jobs.create(self._kind, task.new_name, prepared.request)
                     task.mark_executing(
                         metadata={self._kind.metadata_key: {"Arn": record.arn}},
                         resource=(record.kind, record.name),
@@ -112,12 +127,11 @@ def find_cached(task: StepTask, cache_key: str | None) -> StepOutcome | None:
     if found is None:
         return None
     record, source = found
-    if record.resource_kind is None or record.resource_name is None:
-        return None
+    has_resource = record.resource_kind is not None and record.resource_name is not None
     return StepOutcome(
         metadata=record.metadata,
         properties=record.properties,
-        resource=(record.resource_kind, record.resource_name),
+        resource=(str(record.resource_kind), str(record.resource_name)) if has_resource else None,
         cache_source=source,
     )
 
@@ -161,7 +175,7 @@ def _ensure_own_trial(task: StepTask, config: Mapping[str, Any]) -> None:
         ensure_trial(task.store, task.arns, *names, now=task.services.clock())
 
 
-def _log_cache_miss(task: StepTask, kind: JobKind, request: dict[str, Any], cache_key: str) -> None:
+def _log_cache_miss(task: StepTask, request: dict[str, Any], cache_key: str) -> None:
     """Write to the log of the execution why no cached result was taken."""
     last = task.store.steps.find_last_cacheable(task.pipeline, task.step.name)
     if last is None:
@@ -170,7 +184,7 @@ def _log_cache_miss(task: StepTask, kind: JobKind, request: dict[str, Any], cach
         record, key, source = last
         resource = task.store.resources.find(record.resource_kind or "", record.resource_name or "")
         old = resource.document.get("$request", {}) if resource is not None else {}
-        lines = explain_changes(kind, old, request, source=source)
+        lines = explain_changes(task.step.type, old, request, source=source)
         if key == cache_key:
             expires = task.step.cache_config.expire_after if task.step.cache_config else None
             lines = [f"Cache miss: the result in {source} is older than ExpireAfter {expires}."]

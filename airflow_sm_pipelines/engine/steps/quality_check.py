@@ -9,11 +9,11 @@ report cannot be read. The text of a failed check is ours.
 
 from __future__ import annotations
 
-import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.definition.cache_identity import select_cache_fields
 from airflow_sm_pipelines.definition.status import StepStatus
 from airflow_sm_pipelines.engine.jobs.stand_in_table import explain_registration
 from airflow_sm_pipelines.engine.registry.models import PACKAGE
@@ -72,6 +72,7 @@ class Check:
     :param request: the processing job's request.
     :param baseline: the S3 addresses of the parts of the earlier baseline, as far as it has them.
     :param output_uri: where the job writes its files.
+    :param cache_fields: the members of the step that decide about caching.
     """
 
     type: str
@@ -83,6 +84,7 @@ class Check:
     is_skipped: bool
     is_strict: bool
     is_registered: bool
+    cache_fields: JsonObject = field(default_factory=dict)
 
     @property
     def calculated(self) -> dict[str, str]:
@@ -93,19 +95,6 @@ class Check:
     def report_uri(self) -> str:
         """The S3 address of the report of violations."""
         return join_s3_uri(self.output_uri, "constraint_violations.json")
-
-    def cache_key(self) -> str:
-        """The digest of all that decides whether an earlier result may be taken (documented): all but the outputs."""
-        flags = [
-            self.type,
-            self.group,
-            self.is_skipped,
-            self.is_strict,
-            self.is_registered,
-            sorted(self.baseline.items()),
-        ]
-        text = json.dumps([make_cache_key(PROCESSING, self.request), flags])
-        return hashlib.sha256(text.encode()).hexdigest()
 
     def properties(self) -> dict[str, str]:
         """The properties of the step. With ``RegisterNewBaseline``, later checks use the new baseline (documented)."""
@@ -137,7 +126,8 @@ class CheckExecutor:
                 + explain_registration(task.services.stand_ins, step=task.step.name, type=task.step.type)
             )
         request = with_default_role(task, PROCESSING, with_text_values(without_nulls(arguments)))
-        check = _plan_check(task, kind, attributes, request)
+        fields = select_cache_fields(task.step.type, arguments, attributes)
+        check = replace(_plan_check(task, kind, attributes, request), cache_fields=fields)
         fault = task.services.validate_request(
             PROCESSING.create_operation, {**check.request, PROCESSING.name_key: task.new_name}
         )
@@ -150,7 +140,7 @@ class CheckExecutor:
         if not task.has_resource:
             if task.stop.is_set():
                 return StepOutcome(status=StepStatus.STOPPED)
-            cache_key = prepared.cache_key() if may_use_cache(task) else None
+            cache_key = _make_key(task, prepared) if may_use_cache(task) else None
             cached = find_cached(task, cache_key)
             if cached is not None:
                 return cached
@@ -181,6 +171,12 @@ class CheckExecutor:
             f"{_name_subject(first)}: {first.get('constraint_check_type')}: {first.get('description')}"
         )
         return replace(outcome, status=StepStatus.FAILED, failure_reason=reason, metadata=metadata)
+
+
+def _make_key(task: StepTask, check: Check) -> str:
+    """The key of the check's result. The baseline in use counts, though a group may have given it."""
+    baseline: JsonObject = {**check.baseline}
+    return make_cache_key(task.step.type, check.cache_fields, baseline)
 
 
 def _plan_check(task: StepTask, kind: CheckKind, attributes: JsonObject, request: dict[str, Any]) -> Check:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import zipfile
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.definition.cache_identity import CACHE_FIELDS, select_cache_fields
 from airflow_sm_pipelines.definition.status import StepStatus
 from airflow_sm_pipelines.engine.jobs import FunctionSpec, ImageCatalog, ImageEntry, Isolation, IsolationMode
 from airflow_sm_pipelines.engine.jobs.container import PROGRAMS_DIRECTORY
+from airflow_sm_pipelines.engine.rules.cache_key import make_cache_key
 from airflow_sm_pipelines.engine.rules.errors import Interrupted, StepError
 from airflow_sm_pipelines.engine.rules.resolver import resolve
+from airflow_sm_pipelines.engine.steps.job import find_cached, may_use_cache
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 
 if TYPE_CHECKING:
@@ -53,10 +57,30 @@ class StandInExecutor:
         }
 
     def run(self, task: StepTask, prepared: JsonObject) -> StepOutcome:
-        """Call the function and wait for its answer."""
+        """Call the function and wait for its answer, or take a cached result."""
         if task.stop.is_set():
             return StepOutcome(status=StepStatus.STOPPED)
-        task.mark_executing()
+        cache_key = self._cache_key(task, prepared)
+        cached = find_cached(task, cache_key)
+        if cached is not None:
+            return cached
+        task.mark_executing(cache_key=cache_key)
+        return self._call(task, prepared)
+
+    def _cache_key(self, task: StepTask, prepared: JsonObject) -> str | None:
+        """The cache key of the step, to which the content of the function's file belongs; None without caching."""
+        arguments, attributes = prepared["arguments"], prepared["attributes"]
+        if task.step.type not in CACHE_FIELDS or not may_use_cache(task):
+            return None
+        if not isinstance(arguments, dict) or not isinstance(attributes, dict):
+            return None
+        fields = select_cache_fields(task.step.type, arguments, attributes)
+        digest = hashlib.sha256(self._stand_in.file.read_bytes()).hexdigest()
+        return make_cache_key(task.step.type, fields, [self._stand_in.function, digest])
+
+    def _call(self, task: StepTask, prepared: JsonObject) -> StepOutcome:
+        if task.stop.is_set():
+            return StepOutcome(status=StepStatus.STOPPED)
         called = f"The stand-in {self._stand_in.file.name}:{self._stand_in.function}"
         spec, context = self._spec(), self._context(task)
         event: JsonObject = {"file": str(self._stand_in.file), "function": self._stand_in.function, "step": prepared}

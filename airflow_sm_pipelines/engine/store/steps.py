@@ -235,8 +235,9 @@ class StepTable:
         row = self._database.row(
             "SELECT steps.*, executions.arn AS source FROM steps"
             " JOIN executions ON executions.id = steps.execution_id"
-            " JOIN resources ON resources.kind = steps.resource_kind AND resources.name = steps.resource_name"
+            " LEFT JOIN resources ON resources.kind = steps.resource_kind AND resources.name = steps.resource_name"
             " WHERE cache_key = ? AND +steps.name = ? AND executions.pipeline = ? AND steps.status = 'Succeeded'"
+            " AND (steps.resource_name IS NULL OR resources.name IS NOT NULL)"
             " AND cache_source IS NULL AND selective_source IS NULL AND ended_ms >= ? ORDER BY ended_ms DESC LIMIT 1",
             (cache_key, name, pipeline, since_ms),
         )

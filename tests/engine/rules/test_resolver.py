@@ -109,21 +109,21 @@ def test_an_expression_gives_its_value(expression: Any, value: Any) -> None:
         pytest.param(get("Steps.Skipped.ModelName"), "Step 'Skipped' did not run", id="step that did not run"),
         pytest.param(
             get("Steps.Train.ModelArtifact.S3ModelArtifacts"),
-            "has no property 'ModelArtifact'. It has: Final",
+            "has no property 'ModelArtifact'. It has 'ModelArtifacts', 'HyperP.* Did you mean 'ModelArtifacts'",
             id="typo",
         ),
         pytest.param(
             get("Steps.Process.ProcessingOutputConfig.Outputs['tset'].S3Output.S3Uri"),
-            "'ProcessingOutputConfig.Outputs.tset'. It holds 2 entries: train, test.set",
+            "'ProcessingOutputConfig.Outputs.tset'. 'ProcessingOutputConfig.Outputs' has entries named 'train', 'test",
             id="no such output",
         ),
         pytest.param(
             get("Steps.Train.FinalMetricDataList[7].Value"), "FinalMetricDataList\\[7\\]", id="number too high"
         ),
         pytest.param(json_get("metrics.mse.value"), "has no property 'metrics.mse'", id="no such value"),
-        pytest.param(json_get("metrics..rmse"), "empty name", id="malformed path"),
-        pytest.param(json_get("metrics[x]"), "malformed", id="malformed bracket"),
-        pytest.param(json_get("metrics."), "ends in a dot", id="trailing dot"),
+        pytest.param(json_get("metrics..rmse"), "cannot be read from '..rmse' on", id="malformed path"),
+        pytest.param(json_get("metrics[x]"), "'metrics.x.' cannot be read", id="malformed bracket"),
+        pytest.param(json_get("metrics."), "cannot be read from '.' on", id="trailing dot"),
         pytest.param(
             get("Execution.TrainingJobName"), "no execution variable 'TrainingJobName'", id="outside a training"
         ),

@@ -1,4 +1,4 @@
-"""Reading the fields of one JSON object: each by its type, every fault noted, nothing raised."""
+"""Reading the members of one JSON object, each by its type. Problems are noted, never raised."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from airflow_sm_pipelines.definition.json_value import JsonObject, JsonPath, JsonValue, describe_kind
 from airflow_sm_pipelines.definition.origin import Origin
-from airflow_sm_pipelines.definition.problems import ProblemCollector, find_near
+from airflow_sm_pipelines.definition.problems import ProblemCollector, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,11 +15,14 @@ T = TypeVar("T")
 
 
 class ObjectReader:
-    """Reads the known keys of one object; the keys that nobody asked for are its ``extra``.
+    """Reads the known members of one object and remembers which have been read.
 
-    A null reads as an absent key: the service and the SDKs treat them alike where a key is optional.
+    A null reads as an absent member: the service and the SDKs treat them alike if the member is optional.
 
-    :param subject: what messages call the object, once that is known: ``step 'Train'``.
+    :param raw: the object.
+    :param path: where it stands in the document.
+    :param problems: takes what is wrong.
+    :param subject: what messages call the object, once it is known: ``step 'Train'``.
     """
 
     def __init__(self, raw: JsonObject, path: JsonPath, problems: ProblemCollector, *, subject: str = "") -> None:
@@ -32,7 +35,7 @@ class ObjectReader:
 
     @property
     def extra(self) -> JsonObject:
-        """The keys that nobody asked for, so far."""
+        """The members that have not been read so far."""
         known = self._asked | self._values.keys()
         return {key: value for key, value in self.raw.items() if key not in known}
 
@@ -41,28 +44,27 @@ class ObjectReader:
         return {key: value for key, value in self.raw.items() if key not in keys}
 
     def keep(self, key: str, value: T) -> T:
-        """Note that ``key`` was read as ``value``, and give the value back."""
+        """Record that ``key`` was read as ``value``; returns the value."""
         self._values[key] = value
         return value
 
     def origin(self, **values: object) -> Origin:
-        """The object with what was kept of it."""
+        """The object with the values that were recorded, for writing it back."""
         return Origin(self.raw, {**self._values, **values})
 
     def text(self, key: str, *, default: str | None = None) -> str | None:
-        """A string, or ``default`` when it is absent, null or none."""
+        """Read a string; ``default`` if it is absent, null or of another type."""
         value = self._get(key)
         if value is None:
             return default
         return value if isinstance(value, str) else self._wrong(key, value, "a string", default)
 
     def required_text(self, key: str, subject: str) -> str | None:
-        """A string with at least one character; ``None`` with a problem noted when there is none."""
+        """Read a string with at least one character; ``None``, with a problem noted, if there is none."""
         value = self._get(key)
         if value is None:
-            near = "" if key in self.raw else find_near(key, self.raw)
-            near = f" It has {near!r}; is that meant?" if near else ""
-            self._problems.add(self.path, f"{subject} has no {key!r}; expected a string.{near}")
+            hint = "" if key in self.raw else suggest(key, self.raw)
+            self._problems.add(self.path, f"{subject} has no {key!r}; expected a string.{hint}")
             return None
         if not isinstance(value, str):
             return self._wrong(key, value, "a string", None)
@@ -72,7 +74,7 @@ class ObjectReader:
         return value
 
     def texts(self, key: str) -> tuple[str, ...]:
-        """One string or an array of strings."""
+        """Read one string or an array of strings."""
         value = self._get(key)
         if isinstance(value, str):
             return (value,)
@@ -82,21 +84,21 @@ class ObjectReader:
         return tuple(item for item in value if isinstance(item, str))
 
     def object(self, key: str) -> JsonObject | None:
-        """An object."""
+        """Read an object."""
         value = self._get(key)
         if value is None or isinstance(value, dict):
             return value
         return self._wrong(key, value, "an object", None)
 
     def array(self, key: str) -> list[JsonValue] | None:
-        """An array."""
+        """Read an array."""
         value = self._get(key)
         if value is None or isinstance(value, list):
             return value
         return self._wrong(key, value, "an array", None)
 
     def items(self, key: str, read: Callable[[ObjectReader], T | None]) -> tuple[T, ...]:
-        """What ``read`` makes of the objects of an array; entries of another kind are noted and left out."""
+        """Read each object of an array with ``read``; other entries are noted as problems and left out."""
         made = []
         for index, item in enumerate(self.array(key) or []):
             path = (*self.path, key, index)
@@ -109,21 +111,21 @@ class ObjectReader:
         return tuple(made)
 
     def integer(self, key: str) -> int | None:
-        """A whole number."""
+        """Read a whole number."""
         value = self._get(key)
         if value is None or (isinstance(value, int) and not isinstance(value, bool)):
             return value
         return self._wrong(key, value, "a whole number", None)
 
     def number(self, key: str) -> float | None:
-        """A number."""
+        """Read a number."""
         value = self._get(key)
         if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
             return value
         return self._wrong(key, value, "a number", None)
 
     def boolean(self, key: str) -> bool | None:
-        """true or false."""
+        """Read true or false."""
         value = self._get(key)
         if value is None or isinstance(value, bool):
             return value

@@ -1,4 +1,4 @@
-"""The plan of a deployment: what is, what would be, and what stands against it."""
+"""The plan of a deployment: the changes, the findings, the limits and the forecast of the cache."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class LimitUse:
 
 @dataclass(frozen=True, slots=True)
 class DeploymentPlan:
-    """What deploying would do.
+    """What a deployment would do.
 
-    :param name: of the pipeline, or of where the definition came from.
-    :param action: ``create``, ``update`` (a new version comes of it) or ``none``.
-    :param definition_hash: of the definition that would be deployed.
-    :param filled_in: what the team's defaults add; part of ``changes`` too.
+    :param name: the name of the pipeline, or of the definition's source.
+    :param action: ``create``, ``update`` (which makes a new version) or ``none``.
+    :param definition_hash: the hash of the definition that would be deployed.
+    :param filled_in: the values that the team's defaults add; part of ``changes`` too.
     """
 
     name: str
@@ -49,7 +49,7 @@ class DeploymentPlan:
 
     @property
     def errors(self) -> tuple[Finding, ...]:
-        """The findings that a deployment would be refused for."""
+        """The findings for which a deployment would be refused."""
         return tuple(finding for finding in self.findings if finding.severity is Severity.ERROR)
 
     @property
@@ -66,11 +66,11 @@ def plan_deployment(
     policy: TeamPolicy | None = None,
     is_filled_in: bool = False,
 ) -> DeploymentPlan:
-    """Compare a definition with the deployed one and hold it against the rules.
+    """Compare a definition with the deployed one and check it against the rules.
 
-    :param deployed: ``None`` when the pipeline does not exist.
-    :param policy: a team's rules, besides what SageMaker itself demands.
-    :param is_filled_in: whether the policy's defaults are filled in first.
+    :param deployed: the deployed definition; ``None`` if the pipeline does not exist.
+    :param policy: a team's rules, beside those of SageMaker.
+    :param is_filled_in: whether to fill in the policy's defaults first.
     """
     wanted = with_team_defaults(new, policy) if policy and is_filled_in else new
     changes = diff_definitions(deployed, wanted) if deployed else ()

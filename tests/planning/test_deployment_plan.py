@@ -75,7 +75,7 @@ def test_markdown_is_one_comment_that_names_cannot_break(repository: Path) -> No
     rows = [line for line in text.splitlines() if line.startswith("| ❌")]
     assert len(rows) == 21
     assert all(row.count("|") - row.count("\\|") == 5 for row in rows)
-    assert "| Train (Training) | off | the step asks for no caching |" in text
+    assert "| Train (Training) | off | the step does not ask for caching |" in text
 
 
 def test_a_fence_is_longer_than_what_it_holds() -> None:
