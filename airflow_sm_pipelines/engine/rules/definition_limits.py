@@ -10,6 +10,7 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.definition.parameters import MAX_VALUE_LENGTH
 from airflow_sm_pipelines.definition.step_places import iter_places
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 _PARAMETER_NAME = re.compile(r"[A-Za-z0-9\-_]{1,256}")
 MAX_ENTITY_NAME = 120
-_MAX_VALUE = 1024
 _STEP_NAME = re.compile(r"[A-Za-z0-9\-_]{1,64}")
 _MAX_STEP_NAME = 64
 _MAX_DISPLAY_NAME = 256
@@ -88,10 +88,10 @@ def _parameter_faults(parameter: Parameter) -> Iterator[str]:
             f"A parameter is called {_quote(parameter.name)}; the name of a parameter has up to 256 letters, digits,"
             " hyphens and underscores."
         )
-    if isinstance(parameter.default, str) and len(parameter.default) > _MAX_VALUE:
+    if isinstance(parameter.default, str) and len(parameter.default) > MAX_VALUE_LENGTH:
         yield (
             f"The default of parameter '{parameter.name:.256}' has {len(parameter.default)} characters; at most"
-            f" {_MAX_VALUE} are allowed. Put it in a file on S3 and give its URI."
+            f" {MAX_VALUE_LENGTH} are allowed. Put it in a file on S3 and give its URI."
         )
 
 
