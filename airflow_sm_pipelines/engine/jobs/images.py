@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 IMAGES_VARIABLE = "SM_PIPELINES_IMAGES"
 _KEYS = {"match", "requirements", "interpreter"}
 
-# SDK scripts call `pip install -r requirements.txt`, so every environment has pip, and for sdists setuptools and wheel.
 _BASE = ("pip", "setuptools<81", "wheel", "boto3", "requests")
+"""SDK scripts call ``pip install``, so every environment has pip, and setuptools and wheel for sdists."""
 _DATA = (*_BASE, "numpy", "pandas<3", "scipy", "scikit-learn", "joblib", "pyarrow", "psutil")
 
 

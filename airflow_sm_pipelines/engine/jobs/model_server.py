@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 _MODEL = "/opt/ml/model"
 _CODE = f"{_MODEL}/code"
 _PAYLOADS, _ANSWERS = "/opt/ml/input/payloads", "/opt/ml/output/answers"
-# Their inference.py has the contract of TensorFlow Serving (handler, or input_handler and output_handler).
 _OTHER_CONTRACTS = ("tensorflow-inference", "sagemaker-tensorflow-serving")
+"""Images whose inference.py has the contract of TensorFlow Serving (handler, or input_handler and output_handler)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,10 +47,10 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.engine.rules.job_documents import EndStatus
 
 _SYNC_SECONDS = 5.0
-# aws/sagemaker-xgboost-container: up to the 1.2-2 branch train.py pickles the Booster, later ones call save_model.
 _FIRST_SAVE_MODEL_VERSION = (1, 3)
-# The program of NotebookJob steps, which only their image has.
+"""aws/sagemaker-xgboost-container: up to the 1.2-2 branch train.py pickles the Booster, later it calls save_model."""
 _NOTEBOOK_SCHEDULER = "amazon_sagemaker_scheduler"
+"""The program of NotebookJob steps, which only their image has."""
 _KEPT_PREFIXES = ("AlgorithmError", "ClientError", "InternalServerError")
 
 

@@ -24,12 +24,12 @@ DEFAULT_BACKOFF_RATE = 2.0
 DEFAULT_INTERVAL_SECONDS = 1
 DEFAULT_MAX_ATTEMPTS = 5
 
-# The service tells the class of a job's failure only by the first word of its FailureReason.
 _CLASSES = {
     "InternalServerError": JOB_INTERNAL_ERROR,
     "CapacityError": CAPACITY_ERROR,
     "ResourceLimitExceeded": RESOURCE_LIMIT,
 }
+"""By the first word of a job's FailureReason, which alone tells the class of its failure."""
 _DEFAULT_POLICY = RetryPolicy(exception_types=(SERVICE_FAULT, THROTTLING), max_attempts=DEFAULT_MAX_ATTEMPTS)
 
 EXCEPTION_REASONS = {

@@ -43,5 +43,5 @@ def _decode_special(value: dict[str, Any]) -> Any:
     return value
 
 
-# Made once, since with an object hook json.loads would make a decoder for every call.
 _DECODER = json.JSONDecoder(object_hook=_decode_special)
+"""Made once, since with an object hook json.loads would make a decoder for every call."""

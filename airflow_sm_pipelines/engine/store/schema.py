@@ -67,7 +67,6 @@ ALTER TABLE executions ADD COLUMN selection TEXT;
 ALTER TABLE steps ADD COLUMN selective_source TEXT;
 """
 
-# ForEach: a parent has its items, a child its parent and its item. A step may wait for a callback or its next attempt.
 _WAITING_STEPS = """
 ALTER TABLE steps ADD COLUMN items TEXT;
 ALTER TABLE steps ADD COLUMN parent TEXT;
@@ -80,8 +79,8 @@ ALTER TABLE steps ADD COLUMN retries TEXT;
 CREATE UNIQUE INDEX steps_by_callback_token ON steps (callback_token) WHERE callback_token IS NOT NULL;
 CREATE INDEX steps_by_retry ON steps (execution_id, retry_at_ms) WHERE retry_at_ms IS NOT NULL;
 """
+"""A ForEach step has its items, and a step it made its parent and item. Steps may wait for a callback or a retry."""
 
-# Triggers write the events, so that no code that changes a status can forget one.
 _EVENTS = """
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, execution_id TEXT NOT NULL REFERENCES executions (id) ON DELETE CASCADE,
@@ -106,13 +105,14 @@ CREATE TRIGGER step_changes AFTER UPDATE OF status ON steps
     VALUES (NEW.execution_id, NEW.name, NEW.parent, OLD.status, NEW.status, NEW.started_ms, NEW.ended_ms,
         NEW.failure_reason, NEW.metadata, NEW.cache_source); END;
 """
+"""Triggers write the events, so that no code that changes a status can forget one."""
 
 _MLFLOW = "ALTER TABLE executions ADD COLUMN mlflow TEXT;"
 
-# Without these indexes a start reads all jobs there ever were, and a cache miss reads all steps.
 _FLAT_CALLS = """
 CREATE INDEX resources_by_status ON resources (kind, status, created_ms, name);
 CREATE INDEX steps_by_cacheable_end ON steps (name, ended_ms) WHERE cache_key IS NOT NULL;
 """
+"""Without these indexes a start reads all jobs there ever were, and a cache miss reads all steps."""
 
 MIGRATIONS: tuple[str, ...] = (_FIRST, _STEP_CACHE, _SELECTION, _WAITING_STEPS, _EVENTS, _MLFLOW, _FLAT_CALLS)

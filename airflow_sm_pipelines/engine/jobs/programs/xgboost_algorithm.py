@@ -39,7 +39,6 @@ _CONTENT_TYPES = {
 }
 _OWN_METRICS = {"accuracy", "balanced_accuracy", "f1", "f1_binary", "f1_macro", "mse", "precision", "precision_macro",
                 "precision_micro", "r2", "recall", "recall_macro", "recall_micro"}  # fmt: skip
-# Texts of xgboost that tell of wrong data or settings of the user (constants/xgb_constants.py).
 _CUSTOMER_ERRORS = (
     "Check failed: param.max_depth > 0",
     "Parameter num_class should be greater equal to 1",
@@ -55,6 +54,7 @@ _CUSTOMER_ERRORS = (
     "base_score must be in (0,1)",
     "Empty dataset",
 )
+"""Texts of xgboost that tell of wrong data or settings of the user (constants/xgb_constants.py)."""
 
 log = logging.getLogger("sagemaker-xgboost")
 
