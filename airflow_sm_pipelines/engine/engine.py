@@ -1,6 +1,6 @@
-"""The engine's face: API operations as calls, and the threads behind them started and stopped.
+"""The engine as others use it: API operations as calls, and the threads behind them.
 
-No HTTP here: requests and answers are dictionaries of the API's shapes, times in them aware datetimes.
+There is no HTTP here. Requests and answers are dictionaries of the API's shapes; times in them are aware datetimes.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.definition_cache import DefinitionCache
-from airflow_sm_pipelines.engine.errors import ServiceError
-from airflow_sm_pipelines.engine.events import EventPublisher
-from airflow_sm_pipelines.engine.naming import ArnFactory
+from airflow_sm_pipelines.engine.driver.clock import SteadyClock
+from airflow_sm_pipelines.engine.driver.event_publisher import EventPublisher
+from airflow_sm_pipelines.engine.driver.parsed_definitions import ParsedDefinitions
+from airflow_sm_pipelines.engine.driver.runner import Runner
 from airflow_sm_pipelines.engine.operations import OperationContext, all_operations
 from airflow_sm_pipelines.engine.operations.tags import owns_arn
-from airflow_sm_pipelines.engine.runner import Runner
-from airflow_sm_pipelines.engine.steady_clock import SteadyClock
+from airflow_sm_pipelines.engine.rules.errors import ServiceError
+from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory
 from airflow_sm_pipelines.engine.store import Store
 from airflow_sm_pipelines.engine.store.documents import from_ms
 
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 class Engine:
     """SageMaker Pipelines on this machine, with its state in one directory.
 
-    :param state_dir: made if it is not there; one engine at a time may use it.
-    :param services: the outside world.
+    :param state_dir: made if it does not exist; one engine at a time may use it.
+    :param services: what the engine needs from outside.
     :param max_workers: how many jobs and functions run at once; by default four, or two for each CPU if that is more.
-    :raises LocalEndpointError: if the directory cannot be used.
+    :raises LocalEndpointError: the directory cannot be used.
     """
 
     def __init__(self, state_dir: Path, services: EngineServices, *, max_workers: int | None = None) -> None:
@@ -43,7 +43,7 @@ class Engine:
         latest = from_ms(self._store.executions.latest_change_ms())
         services = replace(services, clock=SteadyClock(services.clock, not_before=latest))
         self._services = services
-        definitions = DefinitionCache()
+        definitions = ParsedDefinitions()
         self._runner = Runner(
             self._store,
             services,
@@ -67,15 +67,15 @@ class Engine:
         return frozenset(self._operations)
 
     def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer to one API call; whatever it changed is on disk when this returns.
+        """Answer one API call. When this returns, the changes are on disk.
 
-        :param request: as the API's input shape, already checked against it; times are aware datetimes.
-        :return: as the API's output shape.
+        :param request: of the input shape of the API, and checked against it; times are aware datetimes.
+        :return: of the output shape of the API.
         :raises ServiceError: what the service would answer instead.
         """
         if operation not in self._operations:
             raise ServiceError("UnknownOperationException", f"The engine does not know the operation {operation}.")
-        # What only reads sees one state: a pipeline does not lose its versions between two looks at it.
+        # An operation that only reads sees one state: a pipeline does not lose its versions between two reads.
         reads = self._store.snapshot() if operation.startswith(("Describe", "List", "Search")) else nullcontext()
         try:
             with reads:
@@ -86,16 +86,16 @@ class Engine:
             ) from error
 
     def owns(self, arn: str) -> bool:
-        """Whether the engine keeps what this ARN names: whose tags it answers for."""
+        """Whether the engine keeps what this ARN names, and so answers for its tags."""
         return owns_arn(self._context, arn)
 
     def start(self) -> None:
-        """Start working, and go on with what was open when the last engine on this directory ended."""
+        """Start working, and continue what was open when the last engine on this directory ended."""
         self._publisher.start()
         self._runner.start()
 
     def stop(self) -> None:
-        """Stop working; open executions go on at the next start."""
+        """Stop working. The next start continues open executions."""
         self._runner.close()
         self._publisher.close()
         self._services.launcher.close()

@@ -154,7 +154,7 @@ class Rehearsal:
         return self.server.engine.call(operation, request)
 
     def _start(self, name: str, text: str | bytes, parameters: list[Any]) -> str:
-        from airflow_sm_pipelines.engine.errors import ServiceError
+        from airflow_sm_pipelines.engine.rules.errors import ServiceError
         from airflow_sm_pipelines.exceptions import LocalEndpointError
 
         document = {
@@ -197,7 +197,7 @@ class Rehearsal:
             time.sleep(_POLL_SECONDS)
 
     def _answer_callbacks(self, arn: str, definition: PipelineDefinition) -> None:
-        from airflow_sm_pipelines.engine.errors import ServiceError
+        from airflow_sm_pipelines.engine.rules.errors import ServiceError
 
         for entry in list_steps(self.server.engine.call, arn):
             callback = (entry.get("Metadata") or {}).get("Callback")

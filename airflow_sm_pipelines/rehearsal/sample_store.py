@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.engine.jobs.failures import JobFailure
-from airflow_sm_pipelines.engine.jobs.storage import parse_s3_uri
+from airflow_sm_pipelines.engine.jobs.s3_transfer import parse_location
 from airflow_sm_pipelines.local_endpoint import DEFAULT_REGION
 from airflow_sm_pipelines.rehearsal.samples import sample_bytes
 
@@ -110,14 +110,14 @@ def _no_bucket(bucket: str, uri: str) -> JobFailure:
 
 def split_uri(uri: str) -> tuple[str, str]:
     """The bucket and key of an S3 address."""
-    location = parse_s3_uri(uri)
+    location = parse_location(uri)
     return location.bucket, location.key
 
 
 def is_uri(value: object) -> bool:
     """Whether a value is an S3 address with a bucket."""
     try:
-        parse_s3_uri(value)
+        parse_location(value)
     except JobFailure:
         return False
     return True

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition.step_places import iter_step_places
-from airflow_sm_pipelines.engine.errors import ResolutionError
 from airflow_sm_pipelines.engine.jobs.failures import JobFailure
-from airflow_sm_pipelines.engine.naming import ArnFactory
-from airflow_sm_pipelines.engine.resolver import Scope, resolve
-from airflow_sm_pipelines.engine.stand_ins import StandIn, StandIns
+from airflow_sm_pipelines.engine.jobs.stand_in_table import StandIn, StandIns
+from airflow_sm_pipelines.engine.rules.errors import ResolutionError
+from airflow_sm_pipelines.engine.rules.resolver import ResolutionScope, resolve
+from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory
 from airflow_sm_pipelines.engine.steps import step_executors
-from airflow_sm_pipelines.engine.steps.check import CHECK_KINDS
+from airflow_sm_pipelines.engine.steps.quality_check import CHECK_KINDS
 from airflow_sm_pipelines.rehearsal.job_plan import (
     REHEARSAL_IMAGE,
     PlanContext,
@@ -189,7 +189,7 @@ class StandInServices:
         if step is None or pipeline is None:
             return
         parts = spec.name.split("-")
-        scope = Scope(
+        scope = ResolutionScope(
             parameters=pipeline.parameters,
             execution={"PipelineExecutionId": parts[1] if len(parts) > 1 else "", "PipelineName": pipeline.name},
             describe_step=lambda name: {**spec.request, **outcome.details} if name == step.name else None,
@@ -222,7 +222,7 @@ class StandInServices:
 
     def _resolves_to(self, value: JsonValue, text: str) -> bool:
         try:
-            return resolve(value, Scope(self._pipeline.parameters if self._pipeline else {}, {})) == text
+            return resolve(value, ResolutionScope(self._pipeline.parameters if self._pipeline else {}, {})) == text
         except ResolutionError:
             # Another step gives the function's name. If it is not this function, the outputs do no harm.
             return True
@@ -243,7 +243,7 @@ class StandInServices:
         return fault
 
     def _ensure_model(self, name: str) -> None:
-        from airflow_sm_pipelines.engine.errors import ServiceError
+        from airflow_sm_pipelines.engine.rules.errors import ServiceError
 
         if self.engine is None:
             return
@@ -294,7 +294,7 @@ def list_steps(call: Callable[[str, dict[str, Any]], dict[str, Any]], arn: str) 
     :param call: carries out a SageMaker operation.
     :param arn: the execution's ARN.
     """
-    from airflow_sm_pipelines.engine.errors import ServiceError
+    from airflow_sm_pipelines.engine.rules.errors import ServiceError
 
     request: dict[str, Any] = {"PipelineExecutionArn": arn, "MaxResults": 100, "SortOrder": "Ascending"}
     while True:

@@ -38,8 +38,8 @@ def make_engine_services(
         named by ``SM_PIPELINES_STAND_INS``, cannot be read.
     """
     from airflow_sm_pipelines.engine.jobs import ImageCatalog, ImageError
+    from airflow_sm_pipelines.engine.jobs.stand_in_table import StandIns
     from airflow_sm_pipelines.engine.services import EngineServices
-    from airflow_sm_pipelines.engine.stand_ins import StandIns
 
     try:
         images = ImageCatalog.load(env=os.environ)

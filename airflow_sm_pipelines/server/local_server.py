@@ -229,7 +229,7 @@ def open_moto_endpoint(
 def _attach_engine(
     router: RequestRouter, engine: Engine, codec: SageMakerCodec, moto: DurableMoto, *, url: str, region: str
 ) -> None:
-    from airflow_sm_pipelines.engine.errors import ServiceError
+    from airflow_sm_pipelines.engine.rules.errors import ServiceError
     from airflow_sm_pipelines.server.console import ConsoleService
     from airflow_sm_pipelines.server.engine_services import make_client
     from airflow_sm_pipelines.server.sagemaker_service import SageMakerService

@@ -23,8 +23,8 @@ from airflow_sm_pipelines.definition.property_path import (
     walk_path,
     walk_step_property,
 )
-from airflow_sm_pipelines.engine.errors import ResolutionError
-from airflow_sm_pipelines.engine.resolver import Scope, resolve
+from airflow_sm_pipelines.engine.rules.errors import ResolutionError
+from airflow_sm_pipelines.engine.rules.resolver import ResolutionScope, resolve
 from airflow_sm_pipelines.exceptions import DefinitionError, OutputError
 from tests.definition.property_path_cases import NAMING, Case, make_case, parse_slowly, walk_slowly
 
@@ -173,7 +173,9 @@ def read_output(document: Any, request: dict[str, Any], *, metadata: Any = None,
 
 def resolve_in_engine(document: Any, expression: Any) -> tuple[Any, str]:
     """What the engine gives: the value, or nothing and why."""
-    scope = Scope({}, {}, describe_step=lambda name: document, load_property_file=lambda step, name: document["file"])
+    scope = ResolutionScope(
+        {}, {}, describe_step=lambda name: document, load_property_file=lambda step, name: document["file"]
+    )
     try:
         return resolve(expression, scope), ""
     except (DefinitionError, ResolutionError) as error:
@@ -264,7 +266,7 @@ def test_engine_and_outputs_agree_on_the_outputs_of_functions(tail: str, value: 
 )
 def test_engine_and_outputs_agree_on_iterations(path: str, value: Any) -> None:
     document = {"a": 1}
-    scope = Scope({}, {}, describe_step=lambda name: document if name == "Body-2" else {})
+    scope = ResolutionScope({}, {}, describe_step=lambda name: document if name == "Body-2" else {})
     try:
         resolved = resolve({"Get": f"Steps.Each.{path}"}, scope)
     except ResolutionError:

@@ -21,7 +21,7 @@ from airflow_sm_pipelines.engine.jobs import (
     JobSpec,
     run_function,
 )
-from airflow_sm_pipelines.engine.stand_ins import StandIns
+from airflow_sm_pipelines.engine.jobs.stand_in_table import StandIns
 
 if TYPE_CHECKING:
     from pathlib import Path

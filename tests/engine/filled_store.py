@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition import definition_hash, parse_definition
 from airflow_sm_pipelines.definition.status import ExecutionStatus, StepStatus
-from airflow_sm_pipelines.engine.job_documents import PROCESSING, ended_job_document, new_job_document
-from airflow_sm_pipelines.engine.naming import ArnFactory
+from airflow_sm_pipelines.engine.rules.job_documents import PROCESSING, ended_job_document, new_job_document
+from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory
 from airflow_sm_pipelines.engine.store import ExecutionRecord, PipelineRecord, ResourceRecord, Store, VersionRecord
 from airflow_sm_pipelines.engine.store.documents import from_ms
 
@@ -55,9 +55,9 @@ def fill_store(state_dir: Path, executions: int) -> None:
         store.pipelines.add_version(VersionRecord(PIPELINE, 1, text, hashed, None, None, _BEGIN_MS, None))
         for number in range(executions):
             _add_execution(store, number)
-        last = store.events.first(1)
+        last = store.status_changes.first(1)
         if last:
-            store.events.drop(last[0].seq + executions * 100)
+            store.status_changes.drop(last[0].seq + executions * 100)
     store.close()
 
 

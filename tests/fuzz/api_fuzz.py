@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import botocore.session
 
 from airflow_sm_pipelines.engine import Engine
-from airflow_sm_pipelines.engine.errors import ServiceError
+from airflow_sm_pipelines.engine.rules.errors import ServiceError
 from airflow_sm_pipelines.server.http.messages import Request, Response
 from airflow_sm_pipelines.server.sagemaker_codec import SageMakerCodec
 from airflow_sm_pipelines.server.sagemaker_service import SageMakerService

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_sm_pipelines.engine.errors import ServiceError
+from airflow_sm_pipelines.engine.rules.errors import ServiceError
 from tests.fuzz.api_fuzz import ApiFuzz
 from tests.fuzz.definition_fuzz import load_examples, shoot_definition
 

@@ -12,7 +12,7 @@ import pytest
 from airflow_sm_pipelines.definition import parse_definition
 from airflow_sm_pipelines.definition.cache_identity import CACHE_FIELDS
 from airflow_sm_pipelines.engine.jobs import FunctionOutcome, JobContext, JobOutcome, JobSpec
-from airflow_sm_pipelines.engine.stand_ins import StandIn, StandIns
+from airflow_sm_pipelines.engine.jobs.stand_in_table import StandIn, StandIns
 from airflow_sm_pipelines.planning import forecast_cache
 from tests.engine.fake_world import ROLE, World, definition_text, processing, training
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from airflow_sm_pipelines.definition import ConditionStep, PipelineDefinition, parse_definition
 from airflow_sm_pipelines.definition.property_path import walk_path
-from airflow_sm_pipelines.engine.conditions import evaluate_all
-from airflow_sm_pipelines.engine.resolver import Scope
+from airflow_sm_pipelines.engine.rules.condition_evaluation import evaluate_all
+from airflow_sm_pipelines.engine.rules.resolver import ResolutionScope
 from airflow_sm_pipelines.rehearsal.sample_values import (
     SampleValues,
     choose_values,
@@ -55,8 +55,8 @@ def take_branch(parsed: PipelineDefinition, *, takes_else: bool) -> bool:
     return evaluate_all(check.conditions, scope)
 
 
-def make_scope(values: SampleValues, parameters: Any) -> Scope:
-    return Scope(
+def make_scope(values: SampleValues, parameters: Any) -> ResolutionScope:
+    return ResolutionScope(
         parameters=parameters,
         execution={},
         describe_step=lambda step: with_listed_outputs(values.properties.get(step, {})),

@@ -24,7 +24,7 @@ import pytest
 
 from airflow_sm_pipelines.definition import parse_definition
 from airflow_sm_pipelines.definition.expressions import is_expression
-from airflow_sm_pipelines.engine.errors import ServiceError
+from airflow_sm_pipelines.engine.rules.errors import ServiceError
 from airflow_sm_pipelines.exceptions import DefinitionError
 from airflow_sm_pipelines.policy import Severity, check_definition
 from airflow_sm_pipelines.server.sagemaker_codec import RequestRefusedError, SageMakerCodec

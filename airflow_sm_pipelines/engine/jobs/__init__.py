@@ -1,6 +1,7 @@
-"""Runs what a step starts: processing, training and transform jobs and Lambda functions, each as real processes.
+"""Runs what a step starts, as real processes: processing, training and transform jobs, and Lambda functions.
 
-:func:`run_job` and :func:`run_function` block until the work has ended and always come back with an outcome.
+:func:`run_job` and :func:`run_function` block until the work has ended, and always give an outcome. ``job_host`` keeps
+the records of jobs while they run.
 """
 
 from __future__ import annotations
@@ -8,8 +9,8 @@ from __future__ import annotations
 from airflow_sm_pipelines.engine.jobs.function import FunctionOutcome, FunctionSpec, run_function
 from airflow_sm_pipelines.engine.jobs.images import ImageCatalog, ImageEntry, ImageError
 from airflow_sm_pipelines.engine.jobs.isolation import Isolation, IsolationMode, probe_isolation
-from airflow_sm_pipelines.engine.jobs.job import JobContext, JobOutcome, JobSpec
 from airflow_sm_pipelines.engine.jobs.job_runner import run_job
+from airflow_sm_pipelines.engine.jobs.job_spec import JobContext, JobOutcome, JobSpec
 from airflow_sm_pipelines.engine.jobs.process import Launcher
 
 __all__ = [

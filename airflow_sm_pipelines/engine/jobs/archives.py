@@ -1,7 +1,4 @@
-"""Tar and zip archives: made from a job's output, and unpacked without trusting them.
-
-Belongs here: packing and safe unpacking. Does not belong here: fetching archives.
-"""
+"""Tar and zip archives: made from the output of a job, and unpacked without trusting them."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ _CHUNK = 1 << 20
 
 
 class ArchiveError(LocalEndpointError):
-    """An archive that is broken, or that must not be unpacked: the message names the member and the rule."""
+    """An archive that is broken or must not be unpacked; the message names the member and the rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +31,13 @@ class ArchiveLimits:
 
 
 def unpack_tar(archive: Path, directory: Path, limits: ArchiveLimits | None = None) -> None:
-    """Unpack a tar file (any compression): plain files and directories only, all of them inside ``directory``.
+    """Unpack the plain files and directories of a tar file (any compression) into ``directory``.
 
-    :raises ArchiveError: it is no tar file, a member is a link, a device or points outside, or it exceeds the limits.
+    :raises ArchiveError: it is not a tar file, a member is a link, a device or points outside, or it is too large.
     """
     budget = _Budget(archive, limits or ArchiveLimits())
     try:
-        # As a stream: a bomb is noticed while it unpacks, not after reading all of it.
+        # As a stream, so that a bomb is noticed while it unpacks and not after reading all of it.
         with tarfile.open(archive, "r|*") as tar:
             for member in tar:
                 target = _target(archive, directory, member.name)
@@ -62,7 +59,7 @@ def unpack_tar(archive: Path, directory: Path, limits: ArchiveLimits | None = No
 def unpack_zip(archive: Path, directory: Path, limits: ArchiveLimits | None = None) -> None:
     """Unpack a zip file under the rules of :func:`unpack_tar`.
 
-    :raises ArchiveError: it is no zip file, a member is a link, a device or points outside, or it exceeds the limits.
+    :raises ArchiveError: it is not a zip file, a member is a link, a device or points outside, or it is too large.
     """
     budget = _Budget(archive, limits or ArchiveLimits())
     try:
@@ -85,7 +82,7 @@ def unpack_zip(archive: Path, directory: Path, limits: ArchiveLimits | None = No
 
 
 def pack_tar_gz(directory: Path, archive: Path) -> None:
-    """Pack the contents of a directory into a ``.tar.gz``; a link to a file inside it is packed as that file."""
+    """Pack the files of a directory into a ``.tar.gz``. A link to a file inside it is packed as that file."""
     inside = directory.resolve()
     with tarfile.open(archive, "w:gz", compresslevel=3) as tar:
         for path in sorted(directory.rglob("*")):
@@ -95,7 +92,7 @@ def pack_tar_gz(directory: Path, archive: Path) -> None:
 
 
 def iter_files(directory: Path) -> Iterator[Path]:
-    """Give the regular files under a directory in a stable order; links, sockets and devices are none."""
+    """The regular files under a directory, in a stable order; no links, sockets or devices."""
     if not directory.is_dir() or directory.is_symlink():
         return
     for entry in sorted(directory.iterdir()):

@@ -1,12 +1,13 @@
-"""One instance of a job as its container would be: its directory, its files under ``/opt/ml``, and its launch.
+"""One instance of a job, as its container would be: its files under ``/opt/ml``, its environment, and its launch.
 
-Belongs here: what processing and training share about an instance. Does not belong here: either one's own contract.
+What belongs here: what the kinds of jobs share about an instance. What does not: the contract of one kind.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -16,7 +17,6 @@ from airflow_sm_pipelines.engine.jobs.failures import JobFailure
 from airflow_sm_pipelines.engine.jobs.instances import Instance
 from airflow_sm_pipelines.engine.jobs.interpreters import make_layer
 from airflow_sm_pipelines.engine.jobs.isolation import OPT_ML, IsolationMode
-from airflow_sm_pipelines.engine.jobs.job_environment import SITE_DIRECTORY, build_environment, rewrite_paths
 from airflow_sm_pipelines.engine.jobs.process import LaunchPlan
 
 if TYPE_CHECKING:
@@ -24,9 +24,25 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.definition import JsonValue
     from airflow_sm_pipelines.engine.jobs.interpreters import Interpreter
-    from airflow_sm_pipelines.engine.jobs.job import JobContext
+    from airflow_sm_pipelines.engine.jobs.job_spec import JobContext
 
-PROGRAMS_DIRECTORY = SITE_DIRECTORY.parent
+PROGRAMS_DIRECTORY = Path(__file__).with_name("programs")
+"""The programs that run in the processes of jobs, by their path."""
+SITE_DIRECTORY = PROGRAMS_DIRECTORY / "site"
+"""On the ``PYTHONPATH`` of every job, so that Python runs its ``sitecustomize.py``."""
+
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_PASSED_PREFIXES = ("PIP_", "UV_")
+_PASSED = frozenset(
+    {
+        "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy",
+        "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "LD_LIBRARY_PATH",
+    }
+)  # fmt: skip
+"""``pip install`` in a step needs these to reach the index of the user, and the dynamic linker needs the last one."""
+_PATH_PATTERN = re.compile(re.escape(OPT_ML) + r"(?=$|[^A-Za-z0-9_.-])")
+_SDK_CONFIG = "SchemaVersion: '1.0'\nSageMaker:\n  PythonSDK:\n    Modules:\n      TelemetryOptOut: true\n"
+"""Without this, SDK code in a step would post usage data to AWS."""
 _HOSTS_FILE = Path("/etc/hosts")
 _DIRECTORIES = ("input/config", "input/data", "model", "output/data", "code", "config", "processing")
 
@@ -44,9 +60,9 @@ class Container:
 
     @classmethod
     def create(cls, directory: Path, host: str) -> Container:
-        """Make the directories of an instance, empty, below a job's directory."""
+        """Make the directories of an instance below the directory of a job. They are empty."""
         container = cls(host, (directory / host).resolve())
-        # A job that runs again after a crash must not find what its first run left.
+        # A job that runs again after a crash must not find the files of its first run.
         shutil.rmtree(container.root, ignore_errors=True)
         for name in _DIRECTORIES:
             (container.opt_ml / name).mkdir(parents=True, exist_ok=True)
@@ -56,13 +72,13 @@ class Container:
 
     @property
     def opt_ml(self) -> Path:
-        """What the job sees as ``/opt/ml``."""
+        """The directory that the job sees as ``/opt/ml``."""
         return self.root / "opt-ml"
 
     def path_of(self, local_path: str) -> Path:
-        """Give the place on this machine of a path below ``/opt/ml``.
+        """The path on this machine of a path below ``/opt/ml``.
 
-        :raises JobFailure: the path is elsewhere.
+        :raises JobFailure: it is not below ``/opt/ml``.
         """
         path = PurePosixPath(local_path)
         if ".." in path.parts or not path.is_relative_to(OPT_ML):
@@ -70,13 +86,13 @@ class Container:
         return self.opt_ml / path.relative_to(OPT_ML)
 
     def write_json(self, local_path: str, value: JsonValue) -> None:
-        """Write one of the contract's configuration files."""
+        """Write a configuration file."""
         path = self.path_of(local_path)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(value), encoding="utf-8")
 
     def read_text(self, local_path: str, max_characters: int) -> str | None:
-        """Read the beginning of a file that the job may have left; None when it has not."""
+        """Read the beginning of a file that the job may have written; None if there is none."""
         path = self.path_of(local_path)
         if path.is_symlink() or not path.is_file():
             return None
@@ -94,11 +110,11 @@ class Container:
         hosts: Sequence[str] = (),
         cwd: Path | None = None,
     ) -> Instance:
-        """Say how to start the instance's program.
+        """Plan how to start the program of the instance.
 
-        :param contract: variables that SageMaker sets for this kind of job.
-        :param requested: variables of the request.
-        :param hosts: all instances of the job, when they shall find each other by name.
+        :param contract: the variables that SageMaker sets for this kind of job.
+        :param requested: the variables of the request.
+        :param hosts: all instances of the job, if they are to find each other by name.
         """
         programs = make_layer(interpreter, self.root / "layer")
         mode = context.isolation.mode
@@ -121,7 +137,7 @@ class Container:
         )
         command = [str(part) for part in argv]
         if not is_private:
-            # The toolkits append opt/ml to this variable, so that name leads to the same place.
+            # The toolkits append opt/ml to SAGEMAKER_BASE_DIR, so that path leads to the same directory.
             (self.root / "opt").mkdir(exist_ok=True)
             (self.root / "opt" / "ml").symlink_to(self.opt_ml)
             command = [rewrite_paths(part, self.opt_ml) for part in command]
@@ -141,9 +157,73 @@ class Container:
     def _mounts(self, hosts: Sequence[str]) -> tuple[tuple[str, str], ...]:
         mounts = [(str(self.opt_ml), OPT_ML), (str(self.root / "tmp"), "/tmp")]  # noqa: S108 - a mount point
         if hosts and _HOSTS_FILE.exists():
-            # An address each, so that all instances can listen on the same port.
+            # Each has its own address, so that all instances can listen on the same port.
             names = "".join(f"127.9.0.{number} {host}\n" for number, host in enumerate(hosts, start=1))
             path = self.root / "hosts"
             path.write_text(_HOSTS_FILE.read_text(encoding="utf-8", errors="replace") + "\n" + names)
             mounts.append((str(path), str(_HOSTS_FILE)))
         return tuple(mounts)
+
+
+def build_environment(
+    *,
+    host: Mapping[str, str],
+    aws: Mapping[str, str],
+    requested: Mapping[str, str],
+    contract: Mapping[str, str],
+    home: Path,
+    programs: Sequence[Path],
+) -> dict[str, str]:
+    """All variables of a job's process.
+
+    :param host: the environment of the engine; only settings for proxies, certificates, pip and uv are taken from it.
+    :param aws: the endpoint, region and local credentials. A request cannot change the endpoint.
+    :param requested: ``Environment`` of the job's request.
+    :param contract: what SageMaker itself sets for this kind of job.
+    :param home: the home directory of the job; a configuration for the SDK is written there.
+    :param programs: directories for the front of ``PATH``.
+    """
+    environment = {name: value for name, value in host.items() if name in _PASSED or name.startswith(_PASSED_PREFIXES)}
+    if "PIP_CONFIG_FILE" not in environment and (settings := _user_pip_configuration(host)):
+        environment["PIP_CONFIG_FILE"] = str(settings)
+    sdk_config = home / "sagemaker-config.yaml"
+    sdk_config.write_text(_SDK_CONFIG)
+    environment |= {
+        "PATH": ":".join([*map(str, programs), _SYSTEM_PATH]),
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONIOENCODING": "UTF-8",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_ROOT_USER_ACTION": "ignore",
+        "SAGEMAKER_USER_CONFIG_OVERRIDE": str(sdk_config),
+        **aws,
+        **contract,
+        **requested,
+    }
+    environment |= {name: value for name, value in aws.items() if name.startswith("AWS_ENDPOINT_URL")}
+    # programs/site/sitecustomize.py keeps calls with explicit AWS addresses on this machine.
+    python_path = requested.get("PYTHONPATH")
+    environment["PYTHONPATH"] = f"{SITE_DIRECTORY}:{python_path}" if python_path else str(SITE_DIRECTORY)
+    for name in ("NO_PROXY", "no_proxy"):
+        environment[name] = ",".join(filter(None, ("127.0.0.1,localhost", host.get(name), requested.get(name))))
+    return environment
+
+
+def rewrite_paths(text: str, opt_ml: Path) -> str:
+    """Replace ``/opt/ml`` where it is a path or the beginning of a path."""
+    return _PATH_PATTERN.sub(lambda match: str(opt_ml), text)
+
+
+def _user_pip_configuration(host: Mapping[str, str]) -> Path | None:
+    # The job has its own home, so pip would not find the user's settings there.
+    home = host.get("HOME")
+    if not home:
+        return None
+    configuration = Path(host.get("XDG_CONFIG_HOME") or Path(home) / ".config")
+    for path in (configuration / "pip" / "pip.conf", Path(home) / ".pip" / "pip.conf"):
+        if path.is_file():
+            return path
+    return None

@@ -1,12 +1,11 @@
-"""Why a job failed, in words its author can act on.
-
-Belongs here: the texts of failure reasons. Does not belong here: deciding that something failed.
-"""
+"""The texts of failure reasons, with which the author of a job can act. Whether a job failed is decided elsewhere."""
 
 from __future__ import annotations
 
 import shlex
 from typing import TYPE_CHECKING
+
+from airflow_sm_pipelines.engine.rules.errors import MAX_REASON_CHARACTERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,27 +13,25 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.engine.jobs.isolation import Isolation
     from airflow_sm_pipelines.engine.jobs.process import ProcessEnd
 
-# FailureReason of the Describe*Job responses.
-_MAX_CHARACTERS = 1024
 _MAX_COMMAND_CHARACTERS = 200
 
 
-class JobFailure(Exception):  # noqa: N818 - an outcome, caught by run_job, never seen outside
-    """Ends a job as Failed with this text as the reason."""
+class JobFailure(Exception):  # noqa: N818 - an outcome that run_job catches
+    """Ends a job as Failed, with this text as the reason."""
 
 
 def shorten_reason(text: str) -> str:
-    """Cut a reason to what the service's field holds."""
-    return text if len(text) <= _MAX_CHARACTERS else text[: _MAX_CHARACTERS - 3] + "..."
+    """Cut a reason to the length that the API allows."""
+    return text if len(text) <= MAX_REASON_CHARACTERS else text[: MAX_REASON_CHARACTERS - 3] + "..."
 
 
-def describe_failure(
+def explain_failure(
     argv: Sequence[str], end: ProcessEnd, *, host: str | None, log_tail: Sequence[str], isolation: Isolation
 ) -> str:
-    """Say what ended how, with the last line it wrote, and what this machine could not give it.
+    """The text for a failed process: what ended and how, the last line of its log, and what this machine cannot give.
 
     :param argv: the command of the job's author.
-    :param host: the instance, when there are several.
+    :param host: the instance, if there are several.
     """
     where = f" on {host}" if host else ""
     if end.error is not None:
@@ -48,7 +45,7 @@ def describe_failure(
         command = shlex.join(argv)
         if len(command) > _MAX_COMMAND_CHARACTERS:
             command = command[:_MAX_COMMAND_CHARACTERS] + "..."
-        text = f"'{command}'{where} {end.describe()}."
+        text = f"'{command}'{where} {end.text}."
         if last := next((line.strip() for line in reversed(log_tail) if line.strip()), ""):
             text += f" Last line of its log: {last}"
     if not isolation.has_private_opt_ml and any("/opt/ml" in line for line in log_tail):
@@ -56,8 +53,8 @@ def describe_failure(
     return text
 
 
-def describe_timeout(seconds: float) -> str:
-    """Say that the time limit of the request was exceeded."""
+def explain_timeout(seconds: float) -> str:
+    """The text for a job that exceeded the time limit of its request."""
     return (
         "MaxRuntimeExceeded: the job ran longer than its StoppingCondition's MaxRuntimeInSeconds "
         f"({seconds:g} s) and was stopped."

@@ -1,7 +1,7 @@
 """A Lambda function: its real code in a process of its own, with its handler, environment and time limit.
 
-Not kept: the memory limit (a limit on address space would break ordinary libraries). Only Python runtimes run, in the
-environment that the table of images has for ``lambda:<runtime>``, on the engine's own Python version.
+Only Python runtimes run. They get the environment that the table of images has for ``lambda:<runtime>``, on the Python
+version of the engine. The memory limit is not enforced: a limit on address space would break ordinary libraries.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import uuid
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.engine.jobs.archives import unpack_zip
 from airflow_sm_pipelines.engine.jobs.container import PROGRAMS_DIRECTORY, Container
@@ -29,17 +29,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_sm_pipelines.definition import JsonValue
-    from airflow_sm_pipelines.engine.jobs.job import JobContext
+    from airflow_sm_pipelines.engine.jobs.job_spec import JobContext
+    from airflow_sm_pipelines.engine.rules.job_documents import EndStatus
 
 _GRACE_SECONDS = 0.5
+_TIMED_OUT = "Task timed out"
 
 
 @dataclass(frozen=True, slots=True)
 class FunctionSpec:
-    """One function to call.
+    """A function to call.
 
     :param handler: ``module.function``.
-    :param code_zip: the deployment package, or the path of one.
+    :param code_zip: the deployment package, or its path.
     """
 
     arn: str
@@ -56,18 +58,24 @@ class FunctionSpec:
 class FunctionOutcome:
     """How a call ended.
 
-    :param result: what the handler returned; on failure Lambda's error object, when there is one.
-    :param error: for people, None on success.
+    :param result: what the handler returned; after a failure Lambda's error object, if there is one.
+    :param error: a text for people; None on success.
     """
 
-    status: Literal["Completed", "Failed", "Stopped"]
+    status: EndStatus
     result: JsonValue = None
     error: str | None = None
     log_tail: tuple[str, ...] = ()
 
+    @property
+    def is_timed_out(self) -> bool:
+        """Whether the time of the function was over."""
+        # Lambda's own answer says so only in this text.
+        return self.status == "Failed" and (self.error or "").startswith(_TIMED_OUT)
+
 
 def run_function(spec: FunctionSpec, event: JsonValue, context: JobContext, stop: threading.Event) -> FunctionOutcome:
-    """Call a function and wait for its answer; never raises for what the function or its package did wrong."""
+    """Call a function and wait for its answer. What the function or its package does wrong is not raised."""
     directory = Path(tempfile.mkdtemp(prefix="sm-pipelines-function-"))
     stream = time.strftime("%Y/%m/%d/[$LATEST]", time.gmtime()) + uuid.uuid4().hex
     log = JobLog(lambda _, lines: context.log(stream, lines), spec.name)
@@ -120,10 +128,10 @@ def _run(
     if end.is_stopped:
         return FunctionOutcome("Stopped", log_tail=log.tail)
     if end.is_timed_out:
-        return FunctionOutcome("Failed", None, f"Task timed out after {spec.timeout_seconds:.2f} seconds", log.tail)
+        return FunctionOutcome("Failed", None, f"{_TIMED_OUT} after {spec.timeout_seconds:.2f} seconds", log.tail)
     if not result_path.is_file():
-        described = end.failure[1].describe() if end.failure else "gave no result"
-        return FunctionOutcome("Failed", None, f"Function '{spec.name}' {described}.", log.tail)
+        how = end.failure[1].text if end.failure else "gave no result"
+        return FunctionOutcome("Failed", None, f"Function '{spec.name}' {how}.", log.tail)
     answer = json.loads(result_path.read_text(encoding="utf-8"))
     if "result" in answer:
         return FunctionOutcome("Completed", answer["result"], None, log.tail)
@@ -139,7 +147,7 @@ def _place_package(code_zip: bytes | Path, directory: Path) -> Path:
 
 
 def _runtime_variables(spec: FunctionSpec, code: Path, stream: str) -> dict[str, str]:
-    """Give the variables of the Lambda developer guide, "Defined runtime environment variables"."""
+    """The variables of the Lambda developer guide, "Defined runtime environment variables"."""
     return {
         "_HANDLER": spec.handler,
         "LAMBDA_TASK_ROOT": str(code),

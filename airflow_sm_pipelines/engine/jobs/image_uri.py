@@ -1,7 +1,4 @@
-"""The parts of a container image's address.
-
-Belongs here: parsing. Does not belong here: what runs in its place.
-"""
+"""The address of a container image, and its parts. What runs in place of an image is in ``images``."""
 
 from __future__ import annotations
 
@@ -16,10 +13,10 @@ class ImageUri:
     """An image address such as ``683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:1.7-1``.
 
     :param text: the address as it was written.
-    :param account: the registry's AWS account; None outside ECR.
-    :param region: the registry's region; None outside ECR.
-    :param repository: ``sagemaker-xgboost``, ``my-team/model``, ``python``.
-    :param tag: ``latest`` when neither tag nor digest is given.
+    :param account: the AWS account of the registry; None outside ECR.
+    :param region: the region of the registry; None outside ECR.
+    :param repository: such as ``sagemaker-xgboost``, ``my-team/model`` or ``python``.
+    :param tag: ``latest`` if the address has neither tag nor digest.
     :param digest: ``sha256:...`` or None.
     """
 
@@ -36,9 +33,14 @@ class ImageUri:
         match = re.match(r"\d+(?:[.-]\d+(?![A-Za-z0-9]*[A-Za-z]))*", self.tag)
         return tuple(int(part) for part in re.split(r"[.-]", match[0])) if match else ()
 
+    @property
+    def is_built_in_xgboost(self) -> bool:
+        """Whether it is an image of SageMaker's built-in XGBoost."""
+        return self.repository in ("sagemaker-xgboost", "xgboost")
+
 
 def parse_image_uri(text: str) -> ImageUri:
-    """Parse an address; anything that is not in ECR is taken as ``[registry/]repository[:tag][@digest]``."""
+    """Parse an address. Outside ECR it is read as ``[registry/]repository[:tag][@digest]``."""
     rest, _, digest = text.partition("@")
     host, slash, path = rest.partition("/")
     ecr = _ECR.fullmatch(host)

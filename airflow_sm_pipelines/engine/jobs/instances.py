@@ -1,6 +1,7 @@
-"""Runs the processes of one job, one per instance, to their common end.
+"""Runs the processes of one job, one for each instance, until all have ended.
 
-Belongs here: reading their output, stopping, the time limit, one failing for all. Does not belong here: what they run.
+What belongs here: reading their output, stopping, the time limit, and ending all when one fails. What does not: what
+they run.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ _DRAIN_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One instance to start: its host name, what to launch, where to write the launcher's instructions, and by whom."""
+    """One instance to start.
+
+    :param spec_path: where to write the instructions for the launcher.
+    """
 
     host: str
     plan: LaunchPlan
@@ -41,9 +45,9 @@ class Instance:
 class InstancesEnd:
     """How the instances ended.
 
-    :param ends: by host; those ended only because another one failed are left out.
-    :param is_stopped: they were ended because the job was stopped.
-    :param is_timed_out: they were ended because their time was over.
+    :param ends: by host. Instances that were ended because another one failed are left out.
+    :param is_stopped: whether they were ended because the job was stopped.
+    :param is_timed_out: whether they were ended because their time was over.
     """
 
     ends: Mapping[str, ProcessEnd]
@@ -52,13 +56,13 @@ class InstancesEnd:
 
     @property
     def failure(self) -> tuple[str, ProcessEnd] | None:
-        """The first instance that failed, with its end."""
+        """The first instance that failed, and how."""
         return next(((host, end) for host, end in self.ends.items() if not end.is_success), None)
 
 
 @dataclass(slots=True)
 class PeriodicWork:
-    """Something to do every so often while the job runs."""
+    """Work to do again and again while the job runs."""
 
     run: Callable[[], object]
     interval_seconds: float
@@ -74,12 +78,12 @@ def run_instances(
     grace_seconds: float,
     periodic: Sequence[PeriodicWork] = (),
 ) -> InstancesEnd:
-    """Start all instances and return when none is left.
+    """Start all instances, and wait until all have ended.
 
     They get SIGTERM, and SIGKILL after the grace time, when ``stop`` is set, when the time is over, or when one of
     them has failed.
 
-    :raises OSError: a process could not be started; those that could have been killed.
+    :raises OSError: a process could not be started; the others were killed.
     """
     return _InstanceRun(instances, log, stop, max_runtime_seconds, grace_seconds, periodic).run()
 
@@ -153,13 +157,13 @@ class _InstanceRun:
         self._selector.unregister(process.status_fd)
         end = process.end
         if end is None or self._kill_time is not None:
-            # It was told to end. Its own end counts only where that was not because of another instance.
+            # It was told to end. Its end counts only if the reason was not another instance.
             if end is not None and (self._is_stopped or self._is_timed_out):
                 self._ends[host] = end
             return
         self._ends[host] = end
         if not end.is_success and self._running:
-            self._log.add(host, f"{host} {end.describe()}; the other instances are stopped.")
+            self._log.add(host, f"{host} {end.text}; the other instances are stopped.")
             self._ask_to_stop()
 
     def _enforce(self, started: float) -> None:
@@ -190,7 +194,7 @@ class _InstanceRun:
                 work.next_time = time.monotonic() + work.interval_seconds
 
     def _drain(self) -> None:
-        """Read what is still in the pipes; somebody who escaped may hold one open, so not for long."""
+        """Read what is still in the pipes, but not for long: a process that escaped may hold one open."""
         deadline = time.monotonic() + _DRAIN_SECONDS
         while self._open_outputs and (left := deadline - time.monotonic()) > 0:
             self._select(min(left, _POLL_SECONDS))

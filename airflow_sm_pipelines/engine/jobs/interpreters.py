@@ -1,9 +1,9 @@
-"""A job's own layer over an image's Python environment.
+"""A job's own layer over the Python environment of an image.
 
-An environment is shared by every job of an image and must not change. A container is thrown away after its job. So each
-job gets a thin virtual environment that sees the image's packages and takes what the job itself installs with ``pip``.
+All jobs of an image share its environment, so it must not change. A container is thrown away after its job. So each job
+gets a thin virtual environment that sees the packages of the image and takes what the job installs with ``pip``.
 
-Belongs here: describing an interpreter and making the layer. Does not belong here: making the image's environment.
+What belongs here: facts about an interpreter, and the layer. What does not: making the environment of an image.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ _SCRIPT_BYTES = 4096
 class Interpreter:
     """A Python that stands in for an image.
 
-    :param executable: what was asked for.
-    :param base_executable: the Python under it, when it is a virtual environment.
+    :param executable: the Python of the environment.
+    :param base_executable: the Python under it, if the environment is a virtual one.
     :param version: ``3.11``.
     :param site_directories: where its packages are.
-    :param prefixes: the directories it needs to see to run.
-    :param scripts: its console scripts that look for ``python`` beside themselves, by name.
+    :param prefixes: the directories that it needs to run.
+    :param scripts: by name, its console scripts that look for ``python`` in their own directory.
     """
 
     executable: Path
@@ -55,7 +55,7 @@ class Interpreter:
 
 
 def resolve_interpreter(images: ImageCatalog, uri: str, *, cache_dir: Path, log: Callable[[str], None]) -> Interpreter:
-    """Give the interpreter for an image, making its environment when it is first needed.
+    """The interpreter for an image. Its environment is made when it is needed first.
 
     :param log: gets uv's lines while an environment is made.
     :raises ImageError: nothing stands in for the image, or its interpreter does not run.
@@ -69,12 +69,12 @@ def resolve_interpreter(images: ImageCatalog, uri: str, *, cache_dir: Path, log:
     else:
         python = ensure_environment(entry.requirements, cache_dir=cache_dir, log=log)
     if python not in images.interpreters:
-        images.interpreters[python] = _describe(python, uri)
+        images.interpreters[python] = _inspect(python, uri)
     return images.interpreters[python]
 
 
 def make_layer(interpreter: Interpreter, directory: Path) -> tuple[Path, ...]:
-    """Make the job's virtual environment in ``directory`` and give the directories for the front of ``PATH``."""
+    """Make the virtual environment of a job, and give the directories for the front of ``PATH``."""
     programs = directory / "bin"
     packages = directory / "lib" / f"python{interpreter.version}" / "site-packages"
     programs.mkdir(parents=True)
@@ -83,7 +83,7 @@ def make_layer(interpreter: Interpreter, directory: Path) -> tuple[Path, ...]:
     (directory / "pyvenv.cfg").write_text(
         f"home = {home}\ninclude-system-site-packages = false\nversion = {interpreter.version}\n"
     )
-    # addsitedir reads the .pth files there too, which a bare path in a .pth file does not.
+    # addsitedir also reads the .pth files there; a bare path in a .pth file would not.
     lines = [f"import site; site.addsitedir({path!r})\n" for path in interpreter.site_directories]
     (packages / "_image.pth").write_text("".join(lines))
     for name in ("python", "python3", f"python{interpreter.version}"):
@@ -107,7 +107,7 @@ def _read_relocatable_scripts(directory: Path) -> dict[str, bytes]:
     return scripts
 
 
-def _describe(python: Path, uri: str) -> Interpreter:
+def _inspect(python: Path, uri: str) -> Interpreter:
     try:
         answer = subprocess.run([str(python), "-I", "-c", _QUESTION], capture_output=True, check=True, timeout=60)
         facts = json.loads(answer.stdout)

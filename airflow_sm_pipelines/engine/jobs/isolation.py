@@ -1,8 +1,8 @@
-"""How a job gets an ``/opt/ml`` of its own on this machine: found out by trying, once, when the engine starts.
+"""How a job gets an ``/opt/ml`` of its own on this machine. The engine tries it once when it starts.
 
-It keeps jobs apart from each other. It is no sandbox: a job can read and write what the user who runs the engine can.
+This keeps jobs apart from each other. It is not a sandbox: a job can read and write what the user of the engine can.
 
-Belongs here: the modes, the probe, and what each mode lets a job rely on. Does not belong here: running jobs.
+What belongs here: the modes, the probe, and what a job gets in each mode. What does not: running jobs.
 """
 
 from __future__ import annotations
@@ -21,25 +21,24 @@ OPT_ML = "/opt/ml"
 
 
 class IsolationMode(str, Enum):
-    """What separates one job from the next."""
+    """What separates the jobs from each other."""
 
     NAMESPACES = "namespaces"
-    """A private ``/opt/ml`` and ``/tmp``; every process of a job ends with it."""
+    """A private ``/opt/ml`` and ``/tmp``. Every process of a job ends with the job."""
 
     MOUNTS = "mounts"
-    """A private ``/opt/ml`` and ``/tmp``, but process ids are shared with the machine."""
+    """A private ``/opt/ml`` and ``/tmp``, but the process ids of the machine."""
 
     PATHS = "paths"
-    """No private file system: ``/opt/ml`` is rewritten in commands and environment variables only."""
+    """No private file system. ``/opt/ml`` is replaced in commands and environment variables only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Isolation:
     """The chosen mode.
 
-    :param mode: see :class:`IsolationMode`.
-    :param sentence: the same for a person: what is used, what is lost, and how to get more.
-    :param new_user: whether the launcher needs a user namespace, as everyone but root does.
+    :param sentence: the same for people: what is used, what is missing, and how to get more.
+    :param new_user: whether the launcher needs a user namespace; only root does not.
     """
 
     mode: IsolationMode
@@ -53,10 +52,10 @@ class Isolation:
 
 
 def probe_isolation() -> Isolation:
-    """Find the best mode that works here by running a program in it; takes about a tenth of a second.
+    """Find the best mode that works here by running a program in it. This takes about a tenth of a second.
 
-    root is tried without a user namespace first: in one, ``tar`` and ``chown`` fail for owners other than root, which
-    they do not in SageMaker's containers.
+    For root the first try is without a user namespace: in a user namespace ``tar`` and ``chown`` fail for owners other
+    than root, and in SageMaker's containers they do not.
     """
     if sys.platform != "linux":
         return Isolation(IsolationMode.PATHS, _sentence(IsolationMode.PATHS, f"it runs {sys.platform}, not Linux"))
@@ -71,7 +70,7 @@ def probe_isolation() -> Isolation:
 
 
 def _try_mode(mode: IsolationMode, *, new_user: bool) -> str | None:
-    """Give None when a program in this mode sees its own ``/opt/ml``, else the reason why not."""
+    """Why a program in this mode does not see its own ``/opt/ml``; None if it does."""
     with tempfile.TemporaryDirectory(prefix="sm-pipelines-probe-", ignore_cleanup_errors=True) as name:
         directory = Path(name).resolve()
         opt_ml, tmp = directory / "opt-ml", directory / "tmp"

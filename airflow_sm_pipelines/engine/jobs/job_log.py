@@ -1,6 +1,6 @@
-"""A job's log: lines of every instance, sent on in batches as CloudWatch Logs would get them.
+"""The log of a job: the lines of all instances, sent in batches as CloudWatch Logs would get them.
 
-Belongs here: lines, streams, batches, the tail. Does not belong here: where the lines are kept.
+What belongs here: lines, streams, batches, the last lines. What does not: where the lines are stored.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 _TAIL_LINES = 20
 _BATCH_SECONDS = 0.5
 _BATCH_LINES = 1000
-# CloudWatch Logs refuses an event over 256 KB.
 _LINE_CHARACTERS = 60_000
+"""CloudWatch Logs refuses an event over 256 KB."""
 
 
 class JobLog:
-    """Collects lines and sends them on; not thread-safe, the job's thread owns it.
+    """Collects lines and sends them. It is not thread-safe: only the thread of the job uses it.
 
-    :param write: gets a stream's name and its new lines, as pairs of epoch milliseconds and text.
-    :param job_name: streams are called ``<job name>/algo-1-<epoch seconds>``, as SageMaker's.
+    :param write: gets the name of a stream and its new lines, each with its time in epoch milliseconds.
+    :param job_name: streams are called ``<job name>/algo-1-<epoch seconds>``, as SageMaker's are.
     """
 
     def __init__(self, write: Callable[[str, list[tuple[int, str]]], None], job_name: str) -> None:
@@ -37,7 +37,7 @@ class JobLog:
 
     @property
     def tail(self) -> tuple[str, ...]:
-        """The last lines, of all instances."""
+        """The last lines of all instances together."""
         return tuple(self._tail)
 
     def add(self, host: str, line: str) -> None:
@@ -54,12 +54,12 @@ class JobLog:
             listen(stamp, line)
 
     def flush_due(self) -> None:
-        """Send on what has waited long enough."""
+        """Send the lines that have waited long enough."""
         if self._pending and time.monotonic() >= self._next_flush:
             self.flush()
 
     def flush(self) -> None:
-        """Send on everything."""
+        """Send all lines."""
         pending, self._pending = self._pending, {}
         for host, lines in pending.items():
             self._write(f"{self._job_name}/{host}-{self._epoch}", lines)
@@ -75,11 +75,11 @@ class LineSplitter:
         self._rest = ""
 
     def feed(self, chunk: bytes) -> None:
-        """Take a chunk; complete lines go on, and so does a line that has grown too long."""
+        """Take a chunk; complete lines are passed on, and so is a line that has grown too long."""
         text = self._rest + self._decoder.decode(chunk, final=not chunk)
         *lines, self._rest = text.replace("\r\n", "\n").split("\n")
         for line in lines:
-            # Of what a progress bar drew over itself, only the last state is worth keeping.
+            # Of a progress bar that is drawn over itself, only the last state is kept.
             self._take(line.rstrip("\r").rpartition("\r")[2])
         if len(self._rest) > _LINE_CHARACTERS or (not chunk and self._rest):
             self._take(self._rest.rstrip("\r").rpartition("\r")[2])

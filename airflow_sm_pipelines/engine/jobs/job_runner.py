@@ -1,6 +1,6 @@
-"""Runs one job of any kind and always comes back with an outcome.
+"""Runs one job of any kind, and always gives an outcome.
 
-Belongs here: the choice by kind, and turning what went wrong into a reason. Does not belong here: any kind's contract.
+What belongs here: the choice by kind, and the reason of what went wrong. What does not: the contract of one kind.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.engine.jobs.failures import JobFailure, shorten_reason
-from airflow_sm_pipelines.engine.jobs.job import JobOutcome
 from airflow_sm_pipelines.engine.jobs.job_log import JobLog
+from airflow_sm_pipelines.engine.jobs.job_spec import JobOutcome
 from airflow_sm_pipelines.engine.jobs.processing import run_processing_job
 from airflow_sm_pipelines.engine.jobs.training import run_training_job
 from airflow_sm_pipelines.engine.jobs.transform import run_transform_job
@@ -18,16 +18,17 @@ from airflow_sm_pipelines.exceptions import SageMakerPipelinesError
 if TYPE_CHECKING:
     import threading
 
-    from airflow_sm_pipelines.engine.jobs.job import JobContext, JobSpec
+    from airflow_sm_pipelines.engine.jobs.job_spec import JobContext, JobSpec
 
 _RUN = {"Processing": run_processing_job, "Training": run_training_job, "Transform": run_transform_job}
 
 
 def run_job(spec: JobSpec, context: JobContext, stop: threading.Event) -> JobOutcome:
-    """Run a job in the calling thread until it has ended, whichever way; no process of it is left then.
+    """Run a job in the calling thread until it has ended and none of its processes is left.
 
-    :param stop: set it to stop the job: SIGTERM, and SIGKILL after the grace time.
-    :return: never raises for what a job, its request, its data or this machine did wrong; that is the outcome's reason.
+    What the job, its request, its data or this machine does wrong is not raised: it is the reason of the outcome.
+
+    :param stop: set it to stop the job with SIGTERM, and SIGKILL after the grace time.
     """
     log = JobLog(context.log, spec.name)
     if stop.is_set():

@@ -1,18 +1,18 @@
-"""Starts job processes, each with its own ``/opt/ml``, and stays beside each until nothing of the job is left.
+"""Starts the processes of jobs, each with its own ``/opt/ml``, and supervises each until nothing of the job is left.
 
-Run by path (``python -I -S launcher.py CONTROL``), once for an engine: Python takes longer to start than everything
-that is done here for a job. Standard library only, and it imports nothing of ours. ``CONTROL`` is one end of a socket
-pair; when the other end is closed, which is also the engine's death, this process ends and its jobs' launchers go on.
+It is run by path (``python -I -S launcher.py CONTROL``), once for an engine, since Python takes longer to start than
+everything that is done here for a job. It uses only the standard library. ``CONTROL`` is one end of a socket pair. When
+the other end is closed, also by the death of the engine, this process ends; the launchers of its jobs go on.
 
-Each message is a line, the path of a spec as JSON, with three descriptors: the job's output, ``LIFELINE`` and
+Each message is a line, the path of a spec as JSON, with three descriptors: the output of the job, ``LIFELINE`` and
 ``STATUS``. The answer is a line, ``{"pid": launcher}`` or ``{"error": text}``; then a fork of this process is the
 launcher of that job. The spec is a JSON file: ``argv``, ``env``, ``cwd``, ``new_user``, ``new_mounts``, ``new_pids``,
-``mounts`` (pairs of source and target) and ``keep`` (paths that stay visible where a mount hides them).
+``mounts`` (pairs of source and target) and ``keep`` (paths that stay visible even if a mount hides them).
 
-``LIFELINE`` is the read end of a pipe that the engine holds: ``T`` asks the job to end (SIGTERM to its process group),
-``K`` or the end of the pipe, which is also the engine's death, kills all of it. ``STATUS`` takes one JSON line on how
-it ended: ``{"exit": code}``, ``{"signal": number}`` or ``{"error": text}`` when it could not be started. Its end says
-that the launcher is gone, too.
+``LIFELINE`` is the read end of a pipe of the engine. ``T`` asks the job to end (SIGTERM to its process group). ``K``,
+or the end of the pipe, which the death of the engine causes too, kills all of it. ``STATUS`` takes one JSON line on how
+the job ended: ``{"exit": code}``, ``{"signal": number}``, or ``{"error": text}`` if it could not be started. When
+``STATUS`` ends, the launcher is gone too.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _SWEEP_SECONDS = 2.0
 
 
 class _Libc:
-    """The three calls that Python 3.10 has no name for."""
+    """The three calls that Python 3.10 does not have."""
 
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
@@ -64,8 +64,8 @@ class _Libc:
 
 
 def main(control: int) -> int:
-    """Fork a launcher for every message; see the module's text."""
-    # Nobody waits for the launchers: the end of STATUS says that one has ended.
+    """Fork a launcher for every message, as the text of the module says."""
+    # Nobody waits for the launchers: one has ended when its STATUS ends.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     gc.freeze()
     with socket.socket(fileno=control) as connection:
@@ -89,7 +89,7 @@ def main(control: int) -> int:
 
 
 def _launch(spec_path: str, output: int, lifeline: int, status: int) -> NoReturn:
-    """Be the launcher of one job."""
+    """Run as the launcher of one job, and end this process."""
     try:
         os.setsid()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -97,14 +97,14 @@ def _launch(spec_path: str, output: int, lifeline: int, status: int) -> NoReturn
         os.dup2(output, 2)
         os.close(output)
         code = run(spec_path, lifeline, status)
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - the engine must hear of it
         _report(status, {"error": f"The job's launcher failed: {error}"})
         code = 1
     os._exit(code)
 
 
 def _give_up_output() -> None:
-    """Leave the job's output to the job, so that its end is seen at once."""
+    """Release the output of the job, so that its end is seen at once."""
     os.dup2(0, 1)
     os.dup2(0, 2)
 
@@ -141,7 +141,7 @@ def _enter_namespaces(libc: _Libc, spec: dict[str, Any]) -> None:
         flags |= _CLONE_NEWPID
     libc.unshare(flags)
     if spec["new_user"]:
-        # An unprivileged process may map only itself, and only after giving up setgroups (user_namespaces(7)).
+        # A process without privileges may map only itself, and only after it has denied setgroups (user_namespaces(7)).
         for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
             with open(f"/proc/self/{name}", "w", encoding="ascii") as file:  # noqa: PTH123
                 file.write(text)
@@ -149,7 +149,7 @@ def _enter_namespaces(libc: _Libc, spec: dict[str, Any]) -> None:
 
 
 def _mount_all(libc: _Libc, mounts: list[list[str]], keep: list[str]) -> None:
-    # Every source is opened before the first mount: a mount may hide the path of the next source.
+    # Every source is opened before the first mount, since a mount may hide the path of the next source.
     sources = [(os.open(source, os.O_PATH), target) for source, target in mounts]
     kept = [(os.open(path, os.O_PATH), path) for path in keep if os.path.exists(path)]  # noqa: PTH110
     for source, target in sources:
@@ -166,7 +166,10 @@ def _mount_all(libc: _Libc, mounts: list[list[str]], keep: list[str]) -> None:
 
 
 def _make_mount_point(libc: _Libc, target: str) -> None:
-    """Make a directory where we may not write: its parent becomes a tmpfs with everything of the parent bound back."""
+    """Make a directory where we may not write.
+
+    Its parent becomes a tmpfs, and everything in the parent is mounted there again.
+    """
     parent = os.path.dirname(target)  # noqa: PTH120
     entries = []
     for entry in os.scandir(parent):
@@ -187,14 +190,14 @@ def _make_mount_point(libc: _Libc, target: str) -> None:
 
 
 def _run_as_first_process(libc: _Libc, spec: dict[str, Any], lifeline: int, status: int) -> int:
-    """Supervise as process 1 of the new PID namespace: when it ends, the kernel kills all that the job has started."""
+    """Supervise as process 1 of the new PID namespace. When that ends, the kernel kills all processes of the job."""
     supervisor = os.fork()
     if supervisor == 0:
         try:
             libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             libc.mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
             os._exit(_supervise(spec, lifeline, status))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - the engine must hear of it
             _report(status, {"error": f"The job could not be supervised: {error}"})
             os._exit(1)
     os.close(lifeline)
@@ -238,7 +241,7 @@ def _supervise(spec: dict[str, Any], lifeline: int, status: int) -> int:
 
 def _start_job(spec: dict[str, Any], status: int) -> subprocess.Popen[bytes] | None:
     try:
-        # It forks in a way (vfork) that copies nothing and runs the child at once, also on a busy machine.
+        # Popen uses vfork, which copies nothing and runs the child at once, even on a busy machine.
         return subprocess.Popen(spec["argv"], env=spec["env"], cwd=spec["cwd"], start_new_session=True)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
@@ -247,7 +250,7 @@ def _start_job(spec: dict[str, Any], status: int) -> subprocess.Popen[bytes] | N
 
 
 def _reap(job: int) -> dict[str, int] | None:
-    """Collect ended children, orphans of the job included; give the job's own end."""
+    """Collect ended children, including orphans of the job; give the end of the job itself, if it has ended."""
     ended = None
     while True:
         try:
@@ -262,7 +265,7 @@ def _reap(job: int) -> dict[str, int] | None:
 
 def _kill_rest(job: int) -> None:
     if sys.platform == "linux" and os.getpid() == 1:
-        # Process 1 of a namespace of its own: -1 means every other process in it, and nothing outside.
+        # For process 1 of a namespace, -1 means every other process in it, and nothing outside.
         try:  # noqa: SIM105 - see _report
             os.kill(-1, signal.SIGKILL)
         except ProcessLookupError:
@@ -271,19 +274,19 @@ def _kill_rest(job: int) -> None:
     _signal_group(job, signal.SIGKILL)
     deadline = time.monotonic() + _SWEEP_SECONDS
     while sys.platform == "linux" and (left := _children()) and time.monotonic() < deadline:
-        # Orphans come to us as the subreaper, so killing children again and again gets the whole tree.
+        # Orphans become our children, since we are the subreaper. So killing children repeatedly kills the whole tree.
         for pid in left:
             try:  # noqa: SIM105 - see _report
                 os.kill(pid, signal.SIGKILL)
             except (ProcessLookupError, PermissionError):
                 pass
         if job in left:
-            return  # its end wakes the supervisor, which comes here again
+            return  # its end wakes the supervisor, which calls this again
         time.sleep(0.005)
 
 
 def _children() -> list[int]:
-    """List our living children from /proc (zombies are none)."""
+    """Our living children by /proc, without zombies."""
     me = os.getpid()
     found = []
     for name in os.listdir("/proc"):  # noqa: PTH208
@@ -309,7 +312,7 @@ def _report(status: int, outcome: dict[str, Any]) -> None:
     try:  # noqa: SIM105 - a small process is forked sooner
         os.write(status, json.dumps(outcome).encode() + b"\n")
     except OSError:
-        pass  # The engine is gone; there is nobody to tell.
+        pass  # the engine is gone, so there is nobody to tell
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""A model's container for batch inference: its environment, its artifacts under ``/opt/ml/model``, and its program.
+"""The container of a model for batch inference: its environment, its artifacts in ``/opt/ml/model``, and its program.
 
-The program is the model's own ``inference.py`` behind the toolkits' handlers, or the built-in XGBoost's scoring; there
-is no HTTP server, payloads go through a file.
+The program is the model's own ``inference.py`` behind the handlers of the toolkits, or the scoring of the built-in
+XGBoost. There is no HTTP server; payloads go through a file.
 
-Belongs here: making one container ready. Does not belong here: what payloads hold.
+What belongs here: preparing one container. What does not: what payloads hold.
 """
 
 from __future__ import annotations
@@ -19,27 +19,26 @@ from airflow_sm_pipelines.engine.jobs.failures import JobFailure
 from airflow_sm_pipelines.engine.jobs.image_uri import parse_image_uri
 from airflow_sm_pipelines.engine.jobs.images import ImageCatalog, ImageError
 from airflow_sm_pipelines.engine.jobs.interpreters import Interpreter, resolve_interpreter
-from airflow_sm_pipelines.engine.jobs.storage import download, list_input
+from airflow_sm_pipelines.engine.jobs.s3_transfer import download, download_file, list_input
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from airflow_sm_pipelines.engine.jobs.instances import Instance
-    from airflow_sm_pipelines.engine.jobs.job import JobContext, JobSpec
     from airflow_sm_pipelines.engine.jobs.job_log import JobLog
+    from airflow_sm_pipelines.engine.jobs.job_spec import JobContext, JobSpec
 
 _MODEL = "/opt/ml/model"
 _CODE = f"{_MODEL}/code"
 _PAYLOADS, _ANSWERS = "/opt/ml/input/payloads", "/opt/ml/output/answers"
-_XGBOOST_REPOSITORIES = ("sagemaker-xgboost", "xgboost")
-# Their inference.py has TensorFlow Serving's contract (handler, or input_handler and output_handler).
 _OTHER_CONTRACTS = ("tensorflow-inference", "sagemaker-tensorflow-serving")
+"""Images whose inference.py has the contract of TensorFlow Serving (handler, or input_handler and output_handler)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelServer:
-    """One container, ready to run."""
+    """A container that is ready to run."""
 
     container: Container
     interpreter: Interpreter
@@ -47,28 +46,28 @@ class ModelServer:
     environment: Mapping[str, str]
 
     def plan(self, context: JobContext) -> Instance:
-        """Say how to start it."""
+        """Plan how to start it."""
         return self.container.plan_instance(
             self.argv, interpreter=self.interpreter, context=context, contract={}, requested=self.environment
         )
 
     def place_payloads(self, path: Path) -> None:
-        """Put the payloads where the program reads them."""
+        """Copy the payloads to where the program reads them."""
         shutil.copyfile(path, self.container.path_of(_PAYLOADS))
 
     def take_answers(self, path: Path) -> None:
-        """Take the answers from where the program wrote them."""
+        """Move the answers from where the program wrote them."""
         self.container.path_of(_ANSWERS).replace(path)
 
 
 def plan_server(
     spec: JobSpec, context: JobContext, log: JobLog, definition: Mapping[str, Any], *, number: int, host: str
 ) -> ModelServer:
-    """Make a container of the model ready.
+    """Prepare a container of the model.
 
-    :param number: its place in the model, from 1.
-    :param host: the instance it is for.
-    :raises JobFailure: its artifacts are not there, or nothing here can serve it.
+    :param number: its number in the model, from 1.
+    :param host: the instance that it is for.
+    :raises JobFailure: its artifacts do not exist, or nothing here can serve it.
     :raises ArchiveError: its artifacts cannot be unpacked safely.
     """
     uri = definition.get("Image")
@@ -85,13 +84,13 @@ def plan_server(
         **{key: str(value) for key, value in (spec.request.get("Environment") or {}).items()},  # type: ignore[union-attr]
     }
     program = _place_code(environment, context, container)
-    repository = parse_image_uri(uri).repository
-    if repository in _OTHER_CONTRACTS:
+    image = parse_image_uri(uri)
+    if image.repository in _OTHER_CONTRACTS:
         raise JobFailure(
-            f"ClientError: the image '{uri}' serves models through TensorFlow Serving, which does not run here. An "
-            "image of one's own with model_fn and predict_fn does, or run this step on AWS."
+            f"ClientError: the image '{uri}' serves models through TensorFlow Serving, which does not run here. Use an "
+            "image of your own with model_fn and predict_fn, or run this step on AWS."
         )
-    if program is None and repository in _XGBOOST_REPOSITORIES:
+    if program is None and image.is_built_in_xgboost:
         argv = ["python", str(PROGRAMS_DIRECTORY / "xgboost_scoring.py"), _PAYLOADS, _ANSWERS]
     elif program is None:
         raise JobFailure(
@@ -100,12 +99,12 @@ def plan_server(
         )
     else:
         serving = str(PROGRAMS_DIRECTORY / "serving_program.py")
-        argv = ["python", serving, _framework(repository), program, _PAYLOADS, _ANSWERS]
+        argv = ["python", serving, _framework(image.repository), program, _PAYLOADS, _ANSWERS]
     return ModelServer(container, interpreter, tuple(argv), environment)
 
 
 def can_serve(definition: Mapping[str, Any], images: ImageCatalog) -> bool:
-    """Whether a container's image can be stood in for here; its artifacts may still lack the code that is needed."""
+    """Whether something here stands in for the image of a container. Its artifacts may still lack the code."""
     uri = definition.get("Image")
     if not uri or definition.get("Mode") == "MultiModel" or parse_image_uri(uri).repository in _OTHER_CONTRACTS:
         return False
@@ -122,24 +121,18 @@ def _place_model(definition: Mapping[str, Any], context: JobContext, container: 
     if not uri:
         return
     target = container.path_of(_MODEL)
-    objects = list_input(context.s3, uri)
     if source.get("CompressionType") == "None" or str(uri).endswith("/"):
-        download(context.s3, objects, target)
-        return
-    folder = container.root / "artifacts"
-    download(context.s3, objects, folder)
-    unpack_tar(folder / objects[0].path, target)
+        download(context.s3, list_input(context.s3, uri), target)
+    else:
+        unpack_tar(download_file(context.s3, uri, container.root / "artifacts"), target)
 
 
 def _place_code(environment: Mapping[str, str], context: JobContext, container: Container) -> str | None:
-    """Put the inference code below the model, and give the name of its entry point; None without one."""
+    """Put the inference code below the model, and give its entry point; None if there is none."""
     submitted = environment.get("SAGEMAKER_SUBMIT_DIRECTORY", "")
     code = container.path_of(_CODE)
     if submitted.startswith("s3://"):
-        objects = list_input(context.s3, submitted)
-        folder = container.root / "submitted"
-        download(context.s3, objects, folder)
-        unpack_tar(folder / objects[0].path, code)
+        unpack_tar(download_file(context.s3, submitted, container.root / "submitted"), code)
     program = environment.get("SAGEMAKER_PROGRAM") or ""
     if not program:
         return "inference.py" if (code / "inference.py").is_file() else None
@@ -156,7 +149,7 @@ def _place_code(environment: Mapping[str, str], context: JobContext, container: 
 
 
 def _batch_variables(request: Mapping[str, Any]) -> dict[str, str]:
-    """What a container sees of the transform job (developer guide, "How containers serve requests")."""
+    """The variables by which a container sees the transform job (developer guide, "How containers serve requests")."""
     return {
         "SAGEMAKER_BATCH": "true",
         "SAGEMAKER_MAX_PAYLOAD_IN_MB": str(request.get("MaxPayloadInMB", 6)),

@@ -1,6 +1,6 @@
-"""Job processes: started through the launcher, watched by their file descriptors, ended by their lifelines.
+"""The processes of jobs: the launcher starts them, and file descriptors watch and end them.
 
-Belongs here: starting, asking to stop, killing, and how it ended. Does not belong here: what the job is for.
+What belongs here: starting a process, stopping and killing it, and how it ended. What does not: what the job is for.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ _LAUNCHER_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class LaunchPlan:
-    """What the launcher is told.
+    """How the launcher is to start a program.
 
-    :param argv: the program, looked up on the ``PATH`` of ``env``, and its arguments.
+    :param argv: the program, which is looked up on the ``PATH`` of ``env``, and its arguments.
     :param env: the whole environment of the program.
     :param cwd: its working directory.
-    :param new_mounts: give it a mount namespace, and with it ``mounts``.
+    :param new_mounts: give it a mount namespace with ``mounts``.
     :param new_user: make a user namespace first, so that no privilege is needed; the user stays the same.
     :param new_pids: give it process ids of its own, so that nothing it starts outlives it.
-    :param mounts: pairs of a directory (or file) and the path it appears on.
-    :param keep: paths that stay as they are even where a mount would hide them.
+    :param mounts: pairs of a directory (or file) and the path where it appears.
+    :param keep: paths that stay visible even if a mount would hide them.
     """
 
     argv: tuple[str, ...]
@@ -53,7 +53,7 @@ class LaunchPlan:
 
 @dataclass(frozen=True, slots=True)
 class ProcessEnd:
-    """How a process ended: by exit code, by signal, or never started (``error``)."""
+    """How a process ended: with an exit code, by a signal, or it was never started (``error``)."""
 
     exit_code: int | None = None
     signal_number: int | None = None
@@ -64,8 +64,9 @@ class ProcessEnd:
         """Whether it ran and ended with exit code 0."""
         return self.exit_code == 0 and self.error is None
 
-    def describe(self) -> str:
-        """Say it in words: ``ended with exit code 1``, ``was killed by SIGKILL``."""
+    @property
+    def text(self) -> str:
+        """The same in words: ``ended with exit code 1``, ``was killed by SIGKILL``."""
         if self.error is not None:
             return self.error
         if self.signal_number is None:
@@ -74,18 +75,18 @@ class ProcessEnd:
             name = signal.Signals(self.signal_number).name
         except ValueError:
             name = f"signal {self.signal_number}"
-        # Nobody else here sends SIGKILL unasked.
+        # The engine sends SIGKILL only after a stop, so here the kernel has sent it.
         hint = " (often the machine's memory was full)" if name == "SIGKILL" else ""
         return f"was killed by {name}{hint}"
 
 
 class JobProcess:
-    """A started process. Not thread-safe: the thread that runs the job owns it.
+    """A started process. It is not thread-safe: only the thread that runs the job uses it.
 
     :param launcher: the process id of its launcher.
-    :param output_fd: gives what it writes; to be read until its end.
-    :param lifeline: takes orders for the launcher.
-    :param status_fd: gives the launcher's report.
+    :param output_fd: the descriptor of its output, which must be read to its end.
+    :param lifeline: the descriptor that takes orders for the launcher.
+    :param status_fd: the descriptor of the launcher's report.
     """
 
     def __init__(self, launcher: int, *, output_fd: int, lifeline: int, status_fd: int) -> None:
@@ -96,15 +97,15 @@ class JobProcess:
         self.end: ProcessEnd | None = None
 
     def request_stop(self) -> None:
-        """Ask the program to end, as SageMaker does: SIGTERM to its process group."""
+        """Ask the program to end as SageMaker does: send SIGTERM to its process group."""
         self._order(b"T")
 
     def kill(self) -> None:
-        """End the program and all it has started, now."""
+        """Kill the program and everything it has started."""
         self._order(b"K")
 
     def read_status(self) -> None:
-        """Take the launcher's report; call it when ``status_fd`` is readable."""
+        """Read the launcher's report. Call it when ``status_fd`` is readable."""
         text = os.read(self.status_fd, 65536)
         if not text:
             self.end = ProcessEnd(error="The job's launcher ended unexpectedly.")
@@ -113,13 +114,13 @@ class JobProcess:
         self.end = ProcessEnd(report.get("exit"), report.get("signal"), report.get("error"))
 
     def wait(self, timeout_seconds: float) -> ProcessEnd | None:
-        """Wait without reading output: for short programs that print little. None when the time is over."""
+        """Wait without reading output, for short programs that print little; None if the time is over."""
         if _wait_readable(self.status_fd, timeout_seconds):
             self.read_status()
         return self.end
 
     def close(self) -> None:
-        """Kill what is left and give everything back. The lifeline's end alone makes the launcher kill all."""
+        """Kill what is left, and release everything. When the lifeline ends, the launcher kills all."""
         if self._lifeline >= 0:
             os.close(self._lifeline)
             self._lifeline = -1
@@ -132,7 +133,7 @@ class JobProcess:
             os.close(self.output_fd)
 
     def _wait_for_launcher(self, timeout_seconds: float) -> bool:
-        """Wait until nobody holds the other end of the status pipe; False when the time is over."""
+        """Wait until nobody holds the other end of the status pipe; False if the time is over."""
         deadline = time.monotonic() + timeout_seconds
         while (left := deadline - time.monotonic()) > 0:
             if _wait_readable(self.status_fd, left) and not os.read(self.status_fd, 65536):
@@ -145,9 +146,9 @@ class JobProcess:
 
 
 class Launcher:
-    """The process that starts jobs' processes; it is started when the first one is, and anew if it has died.
+    """The process that starts the processes of jobs. It starts with the first of them, and again if it has died.
 
-    It may be used from several threads. It goes with this object, or with this process, however that ends.
+    Several threads may use it. It ends with this object, or with this process, however that ends.
     """
 
     def __init__(self) -> None:
@@ -156,8 +157,9 @@ class Launcher:
         self._end: Callable[[], object] | None = None
 
     def start(self, plan: LaunchPlan, spec_path: Path) -> JobProcess:
-        """Start a program; ``spec_path`` is where the launcher's instructions are written.
+        """Start a program.
 
+        :param spec_path: where to write the instructions for the launcher.
         :raises OSError: this machine refuses another process or file.
         """
         spec_path.write_text(json.dumps({**asdict(plan), "env": dict(plan.env)}), encoding="utf-8")
@@ -177,7 +179,7 @@ class Launcher:
         return JobProcess(launcher, output_fd=output_read, lifeline=lifeline_write, status_fd=status_read)
 
     def close(self) -> None:
-        """End the process that starts others; what it has started goes on."""
+        """End the process that starts others. What it has started goes on."""
         with self._lock:
             self._stop()
 
@@ -188,7 +190,7 @@ class Launcher:
                 control = self._control or self._start_process()
                 socket.send_fds(control, [message], descriptors)
             except BrokenPipeError:
-                # Somebody has ended it; a new one is as good.
+                # It has ended, so start another.
                 self._stop()
                 control = self._start_process()
                 socket.send_fds(control, [message], descriptors)

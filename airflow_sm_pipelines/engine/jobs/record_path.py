@@ -1,8 +1,8 @@
-"""The JSONPath subset of batch transform's ``InputFilter`` and ``OutputFilter``. Pure.
+"""The part of JSONPath that ``InputFilter`` and ``OutputFilter`` of batch transform take.
 
 Source: developer guide, "Associate prediction results with input records": ``$``, ``.name``, ``*``, ``['a','b']``,
-``[0,-1]``, ``[1:3]``. Where the guide is silent the result is Jayway's, whose grammar it is: several names give
-an object, several positions a list.
+``[0,-1]``, ``[1:3]``. Where the guide says nothing, the result is that of Jayway, which has this grammar: several names
+give an object, several positions give a list.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ class RecordPath:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it is ``$``: the record as it is."""
+        """Whether it is ``$``, the whole record."""
         return not self.steps
 
     def select(self, record: JsonValue) -> JsonValue:
-        """Give what the path selects of a record.
+        """What the path selects in a record.
 
-        :raises JobFailure: nothing is there.
+        :raises JobFailure: there is nothing.
         """
         value = record
         for step in self.steps:
@@ -81,7 +81,7 @@ class RecordPath:
 def parse_record_path(text: str) -> RecordPath:
     """Parse a filter.
 
-    :raises JobFailure: it is not of the subset.
+    :raises JobFailure: it is not in this part of JSONPath.
     """
     if not text.startswith("$"):
         raise JobFailure(f"ClientError: the filter '{text}' does not begin with '$'.")

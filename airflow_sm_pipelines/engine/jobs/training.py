@@ -1,10 +1,10 @@
 """A training job: SageMaker's contract for training containers.
 
-The program is the request's own entry point (for notebook jobs one of ours), else the script of script mode, else the
-built-in XGBoost algorithm.
+The program is the entry point of the request (for notebook jobs one of our programs), else the script of script mode,
+else the built-in XGBoost algorithm.
 
-Choices where the service's behaviour is not documented: artifacts are kept after success, a stop and a time-out, not
-after a failure; of several instances' models with equal names, that of ``algo-1`` counts.
+Choices where the service's behaviour is not documented: artifacts are kept after success, a stop and a time-out, but
+not after a failure. If the models of several instances have files of the same name, that of ``algo-1`` counts.
 
 Source: Amazon SageMaker developer guide, "Use your own training algorithms".
 """
@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.engine.jobs.archives import iter_files, pack_tar_gz
 from airflow_sm_pipelines.engine.jobs.container import PROGRAMS_DIRECTORY, Container
-from airflow_sm_pipelines.engine.jobs.failures import JobFailure, describe_failure, describe_timeout, shorten_reason
+from airflow_sm_pipelines.engine.jobs.failures import JobFailure, explain_failure, explain_timeout, shorten_reason
 from airflow_sm_pipelines.engine.jobs.image_uri import parse_image_uri
 from airflow_sm_pipelines.engine.jobs.instances import InstancesEnd, PeriodicWork, run_instances
 from airflow_sm_pipelines.engine.jobs.interpreters import resolve_interpreter
-from airflow_sm_pipelines.engine.jobs.job import JobOutcome
-from airflow_sm_pipelines.engine.jobs.metrics import XGBOOST_METRIC_DEFINITIONS, MetricCollector
-from airflow_sm_pipelines.engine.jobs.storage import TreeSync, parse_s3_uri, upload_file, upload_tree
+from airflow_sm_pipelines.engine.jobs.job_spec import JobOutcome
+from airflow_sm_pipelines.engine.jobs.s3_transfer import TreeSync, parse_location, upload_file, upload_tree
 from airflow_sm_pipelines.engine.jobs.training_inputs import (
     DEFAULT_CHECKPOINT_PATH,
     download_channels,
@@ -34,22 +33,24 @@ from airflow_sm_pipelines.engine.jobs.training_inputs import (
     read_hyperparameter,
     write_configuration,
 )
+from airflow_sm_pipelines.engine.rules.errors import MAX_REASON_CHARACTERS
+from airflow_sm_pipelines.engine.rules.job_documents import DEFAULT_MAX_RUNTIME_SECONDS
+from airflow_sm_pipelines.engine.rules.training_metrics import XGBOOST_METRIC_DEFINITIONS, MetricCollector
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Mapping
+    from pathlib import Path
 
-    from airflow_sm_pipelines.engine.jobs.job import JobContext, JobSpec
     from airflow_sm_pipelines.engine.jobs.job_log import JobLog
+    from airflow_sm_pipelines.engine.jobs.job_spec import JobContext, JobSpec
+    from airflow_sm_pipelines.engine.rules.job_documents import EndStatus
 
 _SYNC_SECONDS = 5.0
-_MAX_RUNTIME_SECONDS = 86_400
-_XGBOOST_REPOSITORIES = ("sagemaker-xgboost", "xgboost")
-# aws/sagemaker-xgboost-container: up to the 1.2-2 branch train.py pickles the Booster, later ones call save_model.
 _FIRST_SAVE_MODEL_VERSION = (1, 3)
-# The program of NotebookJob steps, which only their image has.
+"""aws/sagemaker-xgboost-container: up to the 1.2-2 branch train.py pickles the Booster, later it calls save_model."""
 _NOTEBOOK_SCHEDULER = "amazon_sagemaker_scheduler"
-_FAILURE_CHARACTERS = 1024
+"""The program of NotebookJob steps, which only their image has."""
 _KEPT_PREFIXES = ("AlgorithmError", "ClientError", "InternalServerError")
 
 
@@ -77,11 +78,7 @@ def run_training_job(spec: JobSpec, context: JobContext, log: JobLog, stop: thre
         write_configuration(request, container, groups)
         if submit_directory:
             place_source_code(submit_directory, context, container)
-    definitions = algorithm.get("MetricDefinitions") or (XGBOOST_METRIC_DEFINITIONS if is_xgboost else ())
-    metrics = MetricCollector(definitions)
-    for fault in metrics.faults:
-        log.add(hosts[0], f"WARNING: {fault}.")
-    log.listeners.append(metrics.read_line)
+    metrics = _collect_metrics(algorithm, log, hosts[0], is_xgboost=is_xgboost)
     instances = [
         container.plan_instance(
             argv,
@@ -93,7 +90,7 @@ def run_training_job(spec: JobSpec, context: JobContext, log: JobLog, stop: thre
         )
         for container in containers
     ]
-    limit = float((request.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds", _MAX_RUNTIME_SECONDS))
+    limit = float((request.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds", DEFAULT_MAX_RUNTIME_SECONDS))
     started = time.time()
     end = run_instances(
         instances,
@@ -106,7 +103,34 @@ def run_training_job(spec: JobSpec, context: JobContext, log: JobLog, stop: thre
     ended = time.time()
     for sync in syncs:
         sync.run()
-    status, secondary, reason = _judge(end, argv, containers, log, context, limit)
+    status, secondary, reason = _classify_end(end, argv, containers, log, context, limit)
+    details = _make_details(metrics, started, ended, secondary, reason)
+    if status != "Failed":
+        details |= _upload_artifacts(spec, context, containers, log)
+    log.flush()
+    return JobOutcome(status, reason, None, log.tail, details)
+
+
+def runs_image_program(request: Mapping[str, Any]) -> bool:
+    """Whether the program inside the image of a request runs here: the built-in XGBoost, or that of notebook jobs."""
+    algorithm = request.get("AlgorithmSpecification") or {}
+    if algorithm.get("ContainerEntrypoint"):
+        return bool(algorithm["ContainerEntrypoint"] == [_NOTEBOOK_SCHEDULER])
+    return parse_image_uri(algorithm.get("TrainingImage") or "").is_built_in_xgboost
+
+
+def _collect_metrics(algorithm: Mapping[str, Any], log: JobLog, host: str, *, is_xgboost: bool) -> MetricCollector:
+    definitions = algorithm.get("MetricDefinitions") or (XGBOOST_METRIC_DEFINITIONS if is_xgboost else ())
+    metrics = MetricCollector(definitions)
+    for fault in metrics.faults:
+        log.add(host, f"WARNING: {fault}.")
+    log.listeners.append(metrics.read_line)
+    return metrics
+
+
+def _make_details(
+    metrics: MetricCollector, started: float, ended: float, secondary: str, reason: str | None
+) -> dict[str, Any]:
     details: dict[str, Any] = {
         "TrainingStartTime": started,
         "TrainingEndTime": ended,
@@ -116,24 +140,14 @@ def run_training_job(spec: JobSpec, context: JobContext, log: JobLog, stop: thre
         "FinalMetricDataList": metrics.final_metrics(),
         "$metric_summaries": metrics.summaries(),
     }
-    if reason:
-        details["FailureReason"] = reason
-    if status != "Failed":
-        details |= _upload_artifacts(spec, context, containers, log)
-    log.flush()
-    return JobOutcome(status, reason, None, log.tail, details)
-
-
-def runs_image_program(request: Mapping[str, Any]) -> bool:
-    """Whether the program inside a request's image runs here: the built-in XGBoost, and that of notebook jobs."""
-    algorithm = request.get("AlgorithmSpecification") or {}
-    if algorithm.get("ContainerEntrypoint"):
-        return bool(algorithm["ContainerEntrypoint"] == [_NOTEBOOK_SCHEDULER])
-    return parse_image_uri(algorithm.get("TrainingImage") or "").repository in _XGBOOST_REPOSITORIES
+    return {**details, "FailureReason": reason} if reason else details
 
 
 def _plan_program(request: Mapping[str, Any]) -> tuple[list[str], bool]:
-    """Give the command of the job, and whether it is the built-in XGBoost algorithm."""
+    """The command of the job, and whether it is the built-in XGBoost algorithm.
+
+    :raises JobFailure: the job relies on a program that does not run here.
+    """
     algorithm = request["AlgorithmSpecification"]
     if "TrainingImage" not in algorithm:
         raise JobFailure(
@@ -147,7 +161,7 @@ def _plan_program(request: Mapping[str, Any]) -> tuple[list[str], bool]:
     if read_hyperparameter(request, "sagemaker_program"):
         return ["python", str(PROGRAMS_DIRECTORY / "training_program.py")], False
     image = parse_image_uri(algorithm["TrainingImage"])
-    if image.repository not in _XGBOOST_REPOSITORIES:
+    if not image.is_built_in_xgboost:
         raise JobFailure(
             "ClientError: the request has neither a ContainerEntrypoint nor a sagemaker_program, so it relies on the "
             f"program inside the image '{image.text}'. Of the built-in algorithms only XGBoost runs here."
@@ -163,47 +177,47 @@ def _prepare_checkpoints(
     if not checkpoint:
         return []
     download_checkpoints(checkpoint, context, containers)
-    target = parse_s3_uri(checkpoint["S3Uri"])
+    target = parse_location(checkpoint["S3Uri"])
     local_path = checkpoint.get("LocalPath") or DEFAULT_CHECKPOINT_PATH
     return [TreeSync(context.s3, container.path_of(local_path), target) for container in containers]
 
 
-def _judge(
+def _classify_end(
     end: InstancesEnd,
     argv: list[str],
     containers: list[Container],
     log: JobLog,
     context: JobContext,
     limit: float,
-) -> tuple[Any, str, str | None]:
-    """Give status, secondary status and reason.
+) -> tuple[EndStatus, str, str | None]:
+    """The status, secondary status and reason.
 
     DescribeTrainingJob documents ``MaxRuntimeExceeded`` as a secondary status of ``Stopped``.
     """
     if end.is_stopped:
         return "Stopped", "Stopped", None
     if end.is_timed_out:
-        return "Stopped", "MaxRuntimeExceeded", describe_timeout(limit)
+        return "Stopped", "MaxRuntimeExceeded", explain_timeout(limit)
     if end.failure is None:
         return "Completed", "Completed", None
     host, failed = end.failure
     container = next(one for one in containers if one.host == host)
-    text = container.read_text("/opt/ml/output/failure", _FAILURE_CHARACTERS)
+    text = container.read_text("/opt/ml/output/failure", MAX_REASON_CHARACTERS)
     if text is None:
-        text = describe_failure(
+        text = explain_failure(
             argv, failed, host=host if len(containers) > 1 else None, log_tail=log.tail, isolation=context.isolation
         )
     if not text.startswith(_KEPT_PREFIXES):
         text = f"AlgorithmError: {text}"
     suffix = f", exit code: {failed.exit_code}" if failed.exit_code is not None else ""
-    return "Failed", "Failed", shorten_reason(text[: _FAILURE_CHARACTERS - len(suffix)] + suffix)
+    return "Failed", "Failed", shorten_reason(text[: MAX_REASON_CHARACTERS - len(suffix)] + suffix)
 
 
 def _upload_artifacts(spec: JobSpec, context: JobContext, containers: list[Container], log: JobLog) -> dict[str, Any]:
-    """Upload ``/opt/ml/model`` and ``/opt/ml/output/data``; give the keys about them for the Describe response."""
+    """Upload ``/opt/ml/model`` and ``/opt/ml/output/data``, and give the members of the Describe answer about them."""
     request: Mapping[str, Any] = spec.request
     output = request["OutputDataConfig"]
-    target = parse_s3_uri(output["S3OutputPath"]).child(spec.name, "output")
+    target = parse_location(output["S3OutputPath"]).child(spec.name, "output")
     is_packed = output.get("CompressionType", "GZIP") != "NONE"
     model = _merge(spec, containers, "model")
     data = _merge(spec, containers, "output/data")
@@ -223,8 +237,8 @@ def _upload_artifacts(spec: JobSpec, context: JobContext, containers: list[Conta
     return {"ModelArtifacts": {"S3ModelArtifacts": target.child("model").uri + "/"}}
 
 
-def _merge(spec: JobSpec, containers: list[Container], name: str) -> Any:
-    """Give one directory with what all instances left in theirs."""
+def _merge(spec: JobSpec, containers: list[Container], name: str) -> Path:
+    """One directory with the files of all instances."""
     if len(containers) == 1:
         return containers[0].opt_ml / name
     merged = spec.directory / "merged" / name

@@ -1,6 +1,6 @@
 """What a training job finds under ``/opt/ml/input`` and ``/opt/ml/code`` when it starts.
 
-Belongs here: channels, configuration files, source code. Does not belong here: running the job and its artifacts.
+What belongs here: channels, configuration files, source code. What does not: running the job, and its artifacts.
 Source: Amazon SageMaker developer guide, "How Amazon SageMaker provides training information".
 """
 
@@ -14,14 +14,21 @@ from typing import TYPE_CHECKING, Any
 from airflow_sm_pipelines.engine.jobs.archives import unpack_tar
 from airflow_sm_pipelines.engine.jobs.failures import JobFailure
 from airflow_sm_pipelines.engine.jobs.isolation import OPT_ML
-from airflow_sm_pipelines.engine.jobs.storage import S3Object, download, list_input, parse_s3_uri, shard
+from airflow_sm_pipelines.engine.jobs.s3_transfer import (
+    S3Object,
+    download,
+    download_file,
+    download_input,
+    list_input,
+    parse_location,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_sm_pipelines.definition import JsonValue
     from airflow_sm_pipelines.engine.jobs.container import Container
-    from airflow_sm_pipelines.engine.jobs.job import JobContext
+    from airflow_sm_pipelines.engine.jobs.job_spec import JobContext
 
 _GROUP = "homogeneousCluster"
 _INPUT_DATA = f"{OPT_ML}/input/data"
@@ -31,7 +38,7 @@ DEFAULT_CHECKPOINT_PATH = f"{OPT_ML}/checkpoints"
 
 @dataclass(frozen=True, slots=True)
 class InstanceGroup:
-    """Instances of one type; a job without groups has one that SageMaker calls ``homogeneousCluster``."""
+    """Instances of one type. A job without groups has one group, which SageMaker calls ``homogeneousCluster``."""
 
     name: str
     instance_type: str
@@ -39,7 +46,7 @@ class InstanceGroup:
 
 
 def plan_instance_groups(resources: Mapping[str, Any]) -> tuple[InstanceGroup, ...]:
-    """Name the hosts of a ``ResourceConfig``: ``algo-1``, ``algo-2`` and so on, over all groups."""
+    """The instance groups of a ``ResourceConfig``. Their hosts are ``algo-1``, ``algo-2`` and so on over all groups."""
     groups = resources.get("InstanceGroups") or [
         {
             "InstanceGroupName": _GROUP,
@@ -71,16 +78,12 @@ def download_channels(request: Mapping[str, Any], context: JobContext, container
             raise JobFailure(
                 f"ClientError: channel '{name}' uses Pipe mode, which does not work locally. Use File or FastFile."
             )
-        objects = list_input(context.s3, source["S3Uri"], data_type=source.get("S3DataType", "S3Prefix"))
-        is_sharded = source.get("S3DataDistributionType") == "ShardedByS3Key"
-        for index, container in enumerate(containers):
-            wanted = shard(objects, index, len(containers)) if is_sharded else objects
-            download(context.s3, wanted, container.path_of(f"{_INPUT_DATA}/{name}"))
+        download_input(context.s3, source, [container.path_of(f"{_INPUT_DATA}/{name}") for container in containers])
 
 
 def download_checkpoints(checkpoint: Mapping[str, Any], context: JobContext, containers: list[Container]) -> None:
-    """Bring back the checkpoints of an earlier job; there may be none."""
-    location = parse_s3_uri(checkpoint["S3Uri"])
+    """Download the checkpoints of an earlier job; there may be none."""
+    location = parse_location(checkpoint["S3Uri"])
     local_path = checkpoint.get("LocalPath") or DEFAULT_CHECKPOINT_PATH
     try:
         objects: tuple[S3Object, ...] = list_input(context.s3, location.uri.rstrip("/") + "/")
@@ -91,7 +94,7 @@ def download_checkpoints(checkpoint: Mapping[str, Any], context: JobContext, con
 
 
 def write_configuration(request: Mapping[str, Any], container: Container, groups: tuple[InstanceGroup, ...]) -> None:
-    """Write the files of ``/opt/ml/input/config``; hyperparameters are strings there, and go in untouched."""
+    """Write the files of ``/opt/ml/input/config``. Hyperparameters are strings there, and are not changed."""
     hosts: list[JsonValue] = [host for group in groups for host in group.hosts]
     own = next(group for group in groups if container.host in group.hosts)
     parameters = request.get("HyperParameters") or {}
@@ -116,10 +119,7 @@ def write_configuration(request: Mapping[str, Any], container: Container, groups
     )
     container.write_json(
         f"{_CONFIG}/inputdataconfig.json",
-        {
-            channel["ChannelName"]: _describe_channel(request, channel)
-            for channel in request.get("InputDataConfig") or ()
-        },
+        {channel["ChannelName"]: _channel_config(request, channel) for channel in request.get("InputDataConfig") or ()},
     )
     if checkpoint := request.get("CheckpointConfig"):
         container.write_json(
@@ -128,17 +128,14 @@ def write_configuration(request: Mapping[str, Any], container: Container, groups
 
 
 def place_source_code(submit_directory: str, context: JobContext, container: Container) -> None:
-    """Put the script's folder to ``/opt/ml/code``: from ``sourcedir.tar.gz`` on S3, or from a channel.
+    """Put the folder of the script to ``/opt/ml/code``: from ``sourcedir.tar.gz`` on S3, or from a channel.
 
-    :raises JobFailure: it is not there.
+    :raises JobFailure: it does not exist.
     :raises ArchiveError: it cannot be unpacked safely.
     """
     code = container.path_of(f"{OPT_ML}/code")
     if submit_directory.startswith("s3://"):
-        objects = list_input(context.s3, submit_directory)
-        folder = container.root / "submitted"
-        download(context.s3, objects, folder)
-        archive = folder / objects[0].path
+        archive = download_file(context.s3, submit_directory, container.root / "submitted")
     else:
         archive = container.path_of(submit_directory)
     if archive.is_dir():
@@ -154,7 +151,7 @@ def place_source_code(submit_directory: str, context: JobContext, container: Con
 
 
 def read_hyperparameter(request: Mapping[str, Any], name: str) -> str | None:
-    """Give one of the SDK's own hyperparameters, which are JSON strings inside a string."""
+    """One of the SDK's own hyperparameters, which are JSON strings inside a string; None if it is not set."""
     value = (request.get("HyperParameters") or {}).get(name)
     if value is None:
         value = (request.get("Environment") or {}).get(name.upper())
@@ -172,7 +169,7 @@ def _input_mode(request: Mapping[str, Any], channel: Mapping[str, Any]) -> str:
     return str(mode)
 
 
-def _describe_channel(request: Mapping[str, Any], channel: Mapping[str, Any]) -> JsonValue:
+def _channel_config(request: Mapping[str, Any], channel: Mapping[str, Any]) -> JsonValue:
     source = (channel.get("DataSource") or {}).get("S3DataSource") or {}
     described: dict[str, JsonValue] = {
         "TrainingInputMode": _input_mode(request, channel),

@@ -1,8 +1,8 @@
-"""A transform job: SageMaker's contract for batch inference, with the model's containers run one after the other.
+"""A transform job: SageMaker's contract for batch inference. The containers of the model run one after the other.
 
-The input files are shared out among the instances, each of which runs one process per container. Choices where the
-service's behaviour is not documented: outputs are uploaded only after success; the reason of a failure is the
-model's own error, where the service says "See job logs for more information".
+The instances share the input files, and each instance runs one process for each container. Choices where the service's
+behaviour is not documented: outputs are uploaded only after success. The reason of a failure is the model's own error,
+where the service says "See job logs for more information".
 
 Source: Amazon SageMaker developer guide, "Use Batch Transform".
 """
@@ -10,34 +10,34 @@ Source: Amazon SageMaker developer guide, "Use Batch Transform".
 from __future__ import annotations
 
 import gzip
+import json
 import time
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.jobs.failures import JobFailure, describe_failure, shorten_reason
+from airflow_sm_pipelines.engine.jobs.failures import JobFailure, explain_failure, shorten_reason
 from airflow_sm_pipelines.engine.jobs.instances import run_instances
-from airflow_sm_pipelines.engine.jobs.job import JobOutcome
+from airflow_sm_pipelines.engine.jobs.job_spec import JobOutcome
 from airflow_sm_pipelines.engine.jobs.model_server import ModelServer, plan_server
-from airflow_sm_pipelines.engine.jobs.payload_file import copy_headers, read_payloads, write_payload
-from airflow_sm_pipelines.engine.jobs.storage import download, list_input, parse_s3_uri, upload_tree
+from airflow_sm_pipelines.engine.jobs.s3_transfer import download, list_input, parse_location, upload_tree
 from airflow_sm_pipelines.engine.jobs.transform_payloads import TransformPlan, plan_transform
+from airflow_sm_pipelines.engine.rules.errors import MAX_REASON_CHARACTERS
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path, PurePosixPath
 
-    from airflow_sm_pipelines.engine.jobs.job import JobContext, JobSpec
     from airflow_sm_pipelines.engine.jobs.job_log import JobLog
+    from airflow_sm_pipelines.engine.jobs.job_spec import JobContext, JobSpec
 
-_FAILURE_CHARACTERS = 1024
 _MAX_INPUT_BYTES = 20 * 1024**3
 
 
 @dataclass(frozen=True, slots=True)
 class _Input:
-    """One input file: where it is on this machine, and its path relative to the input's prefix."""
+    """An input file, and its path relative to the prefix of the input."""
 
     file: Path
     path: PurePosixPath
@@ -50,7 +50,7 @@ def run_transform_job(spec: JobSpec, context: JobContext, log: JobLog, stop: thr
     """
     request: Mapping[str, Any] = spec.request
     plan = plan_transform(request)
-    target = parse_s3_uri(request["TransformOutput"]["S3OutputPath"])
+    target = parse_location(request["TransformOutput"]["S3OutputPath"])
     started = time.time()
     shares = _share_inputs(_download_inputs(spec, context), request)
     hosts = [f"algo-{number}" for number in range(1, len(shares) + 1)]
@@ -81,27 +81,27 @@ def run_transform_job(spec: JobSpec, context: JobContext, log: JobLog, stop: thr
 
 
 def _share_inputs(inputs: list[_Input], request: Mapping[str, Any]) -> list[list[_Input]]:
-    """The files of each instance: one file goes to one instance (documented); none stays without a file."""
+    """The files of each instance. A file goes to one instance (documented), and every instance has a file."""
     wanted = int((request.get("TransformResources") or {}).get("InstanceCount") or 1)
     count = max(1, min(wanted, len(inputs)))
     return [inputs[first::count] for first in range(count)]
 
 
 def _download_inputs(spec: JobSpec, context: JobContext) -> list[_Input]:
-    given = spec.request["TransformInput"]
-    source = given["DataSource"]["S3DataSource"]  # type: ignore[index,call-overload]
-    uri = source["S3Uri"]  # type: ignore[index,call-overload]
+    given: Mapping[str, Any] = spec.request["TransformInput"]  # type: ignore[assignment]
+    source = given["DataSource"]["S3DataSource"]
+    uri = source["S3Uri"]
     try:
-        objects = list_input(context.s3, uri, data_type=str(source.get("S3DataType", "S3Prefix")))  # type: ignore[union-attr]
+        objects = list_input(context.s3, uri, data_type=str(source.get("S3DataType", "S3Prefix")))
     except JobFailure as failure:
         if "matched no files on s3" not in str(failure):
             raise
-        # Recorded: a transform job says this without the words that training and processing jobs put before it.
+        # Recorded: here a transform job leaves out the words with which training and processing jobs begin.
         raise JobFailure(f"ClientError: S3 key: {uri} matched no files on s3") from failure
     directory = spec.directory / "input"
     download(context.s3, objects, directory)
     inputs = [_Input(directory / item.path, item.path) for item in objects]
-    if given.get("CompressionType", "None") == "Gzip":  # type: ignore[union-attr]
+    if given.get("CompressionType", "None") == "Gzip":
         for item in inputs:
             _decompress(item)
     return inputs
@@ -123,14 +123,26 @@ def _decompress(item: _Input) -> None:
 
 
 def _write_payloads(plan: TransformPlan, inputs: list[_Input], path: Path) -> int:
+    """Write the payloads of some input files into one file, and give their number.
+
+    Each payload is a line of JSON with its headers and size, and then its bytes. ``programs/payload_stream.py`` reads
+    this file, and writes the answers alike.
+    """
     count = 0
     with path.open("wb") as file:
         for item in inputs:
             with item.file.open("rb") as source:
                 for payload in plan.iter_payloads(source, item.path.as_posix()):
-                    write_payload(file, payload.body, copy_headers(plan.content_type, plan.accept))
+                    head = {"content_type": plan.content_type, "accept": plan.accept, "size": len(payload.body)}
+                    file.write(json.dumps(head).encode() + b"\n" + payload.body)
                     count += 1
     return count
+
+
+def _iter_answers(file: IO[bytes]) -> Iterator[bytes]:
+    """The bodies of the answers, in the order of the payloads."""
+    while line := file.readline():
+        yield file.read(json.loads(line)["size"])
 
 
 def _run_servers(
@@ -141,7 +153,7 @@ def _run_servers(
     log: JobLog,
     stop: threading.Event,
 ) -> str | None:
-    """Send each instance's payloads through its copy of one container, all at once; the reason if one failed."""
+    """Send the payloads of each instance through its copy of one container, and give the reason if one failed."""
     for server, path in zip(servers, payloads, strict=True):
         server.place_payloads(path)
     end = run_instances(
@@ -159,10 +171,10 @@ def _run_servers(
         return None
     host, failed = end.failure
     server = next(one for one in servers if one.container.host == host)
-    text = server.container.read_text("/opt/ml/output/failure", _FAILURE_CHARACTERS)
+    text = server.container.read_text("/opt/ml/output/failure", MAX_REASON_CHARACTERS)
     if text is None:
         where = host if len(servers) > 1 else None
-        text = describe_failure(server.argv, failed, host=where, log_tail=log.tail, isolation=context.isolation)
+        text = explain_failure(server.argv, failed, host=where, log_tail=log.tail, isolation=context.isolation)
     if not text.startswith(("ClientError", "AlgorithmError")):
         text = f"AlgorithmError: {text}"
     return shorten_reason(text)
@@ -170,7 +182,7 @@ def _run_servers(
 
 def _write_results(plan: TransformPlan, inputs: list[_Input], answers: Path, directory: Path) -> None:
     with answers.open("rb") as file:
-        answer = read_payloads(file)
+        answer = _iter_answers(file)
         for item in inputs:
             path = directory / item.path.with_name(item.path.name + ".out")
             path.parent.mkdir(parents=True, exist_ok=True)

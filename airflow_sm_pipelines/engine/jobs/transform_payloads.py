@@ -1,32 +1,42 @@
-"""From the files of a batch transform to the model's payloads, and from its answers to the output files.
+"""The payloads that a batch transform makes from its input files, and the output files it makes from the answers.
 
-Belongs here: ``SplitType``, ``BatchStrategy``, ``MaxPayloadInMB``, ``DataProcessing``, ``AssembleWith``. Does not
-belong here: the model, and S3.
+What belongs here: ``SplitType``, ``BatchStrategy``, ``MaxPayloadInMB``, ``DataProcessing``, ``AssembleWith``. What does
+not: the model, and S3.
 
-Choices where the service's behaviour is not documented: blank lines are no records; ``MaxPayloadInMB`` counts what is
-sent, after ``InputFilter``; ``AssembleWith: Line`` adds no second line end to an answer that has one; joined and
-filtered records always get a line end each.
+Choices where the service's behaviour is not documented: blank lines are not records. ``MaxPayloadInMB`` limits what is
+sent, after ``InputFilter``. ``AssembleWith: Line`` adds no line end to an answer that has one. Joined and filtered
+records always get a line end each.
 """
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias
 
 from airflow_sm_pipelines.engine.jobs.failures import JobFailure
-from airflow_sm_pipelines.engine.jobs.record_format import find_format, join_records, read_record, write_record
 from airflow_sm_pipelines.engine.jobs.record_path import RecordPath, parse_record_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from airflow_sm_pipelines.definition import JsonValue
+
+RecordFormat: TypeAlias = Literal["csv", "json"]
+_FORMATS: dict[str, RecordFormat] = {
+    "text/csv": "csv",
+    "application/json": "json",
+    "application/jsonlines": "json",
+}
 _DEFAULT_PAYLOAD_MB = 6
 _MEGABYTE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """One request to the model: the records it was made of, and the bytes that are sent."""
+    """One request to the model: its records, and the bytes to send."""
 
     records: tuple[bytes, ...]
     body: bytes
@@ -36,7 +46,11 @@ class Payload:
 class TransformPlan:
     """What a ``CreateTransformJob`` request says about records.
 
-    :param max_bytes: the most bytes of a payload, None without a limit.
+    :param is_split: whether each line of an input file is a record.
+    :param is_single: whether each payload has only one record.
+    :param is_assembled: whether every answer ends with a line end.
+    :param max_bytes: the maximal size of a payload; None without a limit.
+    :param is_joined: whether each result is joined to its record.
     """
 
     content_type: str | None
@@ -51,13 +65,13 @@ class TransformPlan:
 
     @property
     def reads_results(self) -> bool:
-        """Whether answers must be taken apart into records."""
+        """Whether the answers must be split into records."""
         return self.is_joined or not self.output_filter.is_whole
 
     def iter_payloads(self, file: IO[bytes], name: str) -> Iterator[Payload]:
-        """Give the payloads of one input file.
+        """The payloads of one input file.
 
-        :raises JobFailure: a record is larger than a payload may be, or a filter does not fit.
+        :raises JobFailure: a record is larger than a payload may be, or a filter finds nothing in it.
         """
         batch: list[bytes] = []
         sent: list[bytes] = []
@@ -81,9 +95,9 @@ class TransformPlan:
             yield Payload(tuple(batch), b"\n".join(sent))
 
     def assemble(self, payload: Payload, answer: bytes) -> bytes:
-        """Give the part of the output file that an answer becomes.
+        """The part of the output file that is made from an answer.
 
-        :raises JobFailure: results cannot be matched with records.
+        :raises JobFailure: the results cannot be matched with the records.
         """
         if not self.reads_results:
             return answer + b"\n" if self.is_assembled and not answer.endswith(b"\n") else answer
@@ -93,14 +107,14 @@ class TransformPlan:
                 f"ClientError: the model gave {len(results)} results for {len(payload.records)} records; to join them "
                 "it must give one line for each, in the same order. BatchStrategy SingleRecord sends one at a time."
             )
-        form = find_format(self.accept or self.content_type)
+        form = _find_format(self.accept or self.content_type)
         sources = payload.records if self.is_joined else (b"",) * len(results)
         parts = []
         for source, result in zip(sources, results):  # noqa: B905 - equally long, see above
-            value = read_record(result, form)
+            value = _parse_record(result, form)
             if self.is_joined:
-                value = join_records(read_record(source, form), value, form)
-            parts.append(write_record(self.output_filter.select(value), form) + b"\n")
+                value = _join_records(_parse_record(source, form), value, form)
+            parts.append(_write_record(self.output_filter.select(value), form) + b"\n")
         return b"".join(parts)
 
     def _iter_records(self, file: IO[bytes]) -> Iterator[bytes]:
@@ -115,14 +129,14 @@ class TransformPlan:
     def _filter_input(self, record: bytes) -> bytes:
         if self.input_filter.is_whole:
             return record
-        form = find_format(self.content_type)
-        return write_record(self.input_filter.select(read_record(record, form)), form)
+        form = _find_format(self.content_type)
+        return _write_record(self.input_filter.select(_parse_record(record, form)), form)
 
 
 def plan_transform(request: Mapping[str, Any]) -> TransformPlan:
     """Read the parts of a request that concern records.
 
-    :raises JobFailure: they do not go together, or do not work locally.
+    :raises JobFailure: they contradict each other, or do not work locally.
     """
     source, target = request["TransformInput"], request["TransformOutput"]
     split = source.get("SplitType") or "None"
@@ -148,12 +162,68 @@ def plan_transform(request: Mapping[str, Any]) -> TransformPlan:
 
 def _check(plan: TransformPlan) -> None:
     if not plan.input_filter.is_whole:
-        find_format(plan.content_type)
+        _find_format(plan.content_type)
     if not plan.reads_results:
         return
-    accepted = find_format(plan.accept or plan.content_type)
-    if plan.is_joined and find_format(plan.content_type) != accepted:
+    accepted = _find_format(plan.accept or plan.content_type)
+    if plan.is_joined and _find_format(plan.content_type) != accepted:
         raise JobFailure(
             f"ClientError: to join input and output, ContentType ('{plan.content_type}') and Accept ('{plan.accept}') "
             "must be of the same kind."
         )
+
+
+def _find_format(content_type: str | None) -> RecordFormat:
+    """The format of the records of a content type.
+
+    :raises JobFailure: records of this type have no parts that a filter can select.
+    """
+    kind = (content_type or "").partition(";")[0].strip().lower()
+    if kind not in _FORMATS:
+        raise JobFailure(
+            f"ClientError: DataProcessing works on {', '.join(_FORMATS)}; the content type is '{content_type}'."
+        )
+    return _FORMATS[kind]
+
+
+def _parse_record(data: bytes, form: RecordFormat) -> JsonValue:
+    """Parse one record: the columns of a CSV line, or a JSON value.
+
+    :raises JobFailure: it is not of this format.
+    """
+    try:
+        text = data.decode("utf-8")
+        if form == "csv":
+            return [*next(csv.reader([text]), [])]
+        value: JsonValue = json.loads(text)
+    except (ValueError, csv.Error) as error:
+        raise JobFailure(f"ClientError: the record {data[:100]!r} is not {form}: {error}") from error
+    return value
+
+
+def _write_record(value: JsonValue, form: RecordFormat) -> bytes:
+    """One record as bytes, without a line end."""
+    if form == "json":
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    columns = value if isinstance(value, list) else [value]
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="").writerow(columns)
+    return buffer.getvalue().encode()
+
+
+def _join_records(source: JsonValue, result: JsonValue, form: RecordFormat) -> JsonValue:
+    """Join an input record with its result (``JoinSource: Input``).
+
+    CSV columns are appended. A JSON object gets ``SageMakerOutput``; any other JSON value becomes an object of
+    ``SageMakerInput`` and ``SageMakerOutput``. Source: developer guide, "Associate prediction results with input
+    records".
+    """
+    if form == "csv":
+        return [*_columns(source), *_columns(result)]
+    if isinstance(source, dict):
+        return {**source, "SageMakerOutput": result}
+    return {"SageMakerInput": source, "SageMakerOutput": result}
+
+
+def _columns(value: JsonValue) -> list[JsonValue]:
+    return value if isinstance(value, list) else [value]

@@ -1,10 +1,9 @@
-"""SageMaker's API operations that the engine answers: one function each, and the table of them."""
+"""The SageMaker API operations that the engine answers: a function for each, and the table of them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.engine.job_documents import AUTOML, PROCESSING, TRAINING, TRANSFORM, TUNING
 from airflow_sm_pipelines.engine.operations import (
     automl,
     callbacks,
@@ -21,6 +20,7 @@ from airflow_sm_pipelines.engine.operations.context import Operation, OperationC
 from airflow_sm_pipelines.engine.operations.experiments import experiment_operations
 from airflow_sm_pipelines.engine.operations.jobs import job_operations
 from airflow_sm_pipelines.engine.operations.search import search
+from airflow_sm_pipelines.engine.rules.job_documents import AUTOML, PROCESSING, TRAINING, TRANSFORM, TUNING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,13 +1,13 @@
-"""The operations on AutoML jobs beside those that all jobs have. Only a step with a stand-in makes such a job."""
+"""The operations that only AutoML jobs have. Only a step with a stand-in makes such a job."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.errors import not_found, validation_error
-from airflow_sm_pipelines.engine.job_documents import AUTOML
-from airflow_sm_pipelines.engine.job_host import public_document
-from airflow_sm_pipelines.engine.operations.record_list import cut_page
+from airflow_sm_pipelines.engine.operations.jobs import require_job
+from airflow_sm_pipelines.engine.operations.resource_lists import cut_page
+from airflow_sm_pipelines.engine.rules.errors import validation_error
+from airflow_sm_pipelines.engine.rules.job_documents import AUTOML
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.engine.operations.context import OperationContext, Request, Response
@@ -25,9 +25,9 @@ _CHANNEL = ("ChannelType", "ContentType", "CompressionType", "DataSource")
 
 
 def refuse_automl_job(context: OperationContext, request: Request) -> Response:
-    """CreateAutoMLJob and CreateAutoMLJobV2: always refused.
+    """CreateAutoMLJob and CreateAutoMLJobV2, which the local engine refuses.
 
-    :raises ServiceError: ValidationException, with what to do.
+    :raises ServiceError: ValidationException: always; the message says what to do.
     """
     raise validation_error(
         f"The local engine does not search for models, so the AutoML job '{request[AUTOML.name_key]}' cannot run here. "
@@ -36,8 +36,8 @@ def refuse_automl_job(context: OperationContext, request: Request) -> Response:
 
 
 def describe_automl_job_v2(context: OperationContext, request: Request) -> Response:
-    """DescribeAutoMLJobV2: jobs of steps are tabular ones of the first version, and shown so."""
-    document = _require(context, request)
+    """DescribeAutoMLJobV2. The jobs of steps are of the first version, and are shown as tabular jobs."""
+    document = require_job(context, AUTOML, request[AUTOML.name_key]).public_document
     channels = document["InputDataConfig"]
     config = document.get("AutoMLJobConfig") or {}
     tabular: dict[str, Any] = {"TargetAttributeName": channels[0]["TargetAttributeName"]}
@@ -61,8 +61,8 @@ def describe_automl_job_v2(context: OperationContext, request: Request) -> Respo
 
 
 def list_candidates(context: OperationContext, request: Request) -> Response:
-    """ListCandidatesForAutoMLJob: the best one, which is all that a stand-in tells."""
-    best = _require(context, request).get("BestCandidate")
+    """ListCandidatesForAutoMLJob: only the best candidate, since a stand-in gives no other."""
+    best = require_job(context, AUTOML, request[AUTOML.name_key]).document.get("BestCandidate")
     wanted = request.get("CandidateNameEquals"), request.get("StatusEquals")
     found = [
         one
@@ -71,10 +71,3 @@ def list_candidates(context: OperationContext, request: Request) -> Response:
     ]
     page, more = cut_page("ListCandidatesForAutoMLJob", request, found)
     return {"Candidates": page, **more}
-
-
-def _require(context: OperationContext, request: Request) -> dict[str, Any]:
-    record = context.store.resources.find(AUTOML.table_kind, request[AUTOML.name_key])
-    if record is None:
-        raise not_found(f"Could not find requested job with name: {request[AUTOML.name_key]}")
-    return public_document(record)

@@ -1,14 +1,14 @@
-"""The operations with which whoever got a Callback step's message ends that step."""
+"""The operations by which the receiver of a Callback step's message ends the step."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition.status import StepStatus
-from airflow_sm_pipelines.engine.errors import not_found, validation_error
-from airflow_sm_pipelines.engine.operations.context import OperationContext, Request, Response, once
+from airflow_sm_pipelines.engine.operations.context import OperationContext, Request, Response, perform_once
+from airflow_sm_pipelines.engine.rules.errors import not_found, validation_error
 from airflow_sm_pipelines.engine.steps import StepOutcome
-from airflow_sm_pipelines.engine.steps.callback import success_of
+from airflow_sm_pipelines.engine.steps.callback import outcome_of_success
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.engine.store import ExecutionRecord, StepRecord
@@ -23,11 +23,11 @@ def send_step_success(context: OperationContext, request: Request) -> Response:
         if version is None:
             raise not_found(f"Version {execution.version} of pipeline '{execution.pipeline}' does not exist.")
         declared = context.definitions.load(version).declared_step(step.name, parent=step.parent)
-        outcome = success_of(step, declared.output_parameters, request.get("OutputParameters") or [])
+        outcome = outcome_of_success(step, declared.output_parameters, request.get("OutputParameters") or [])
         context.runner.end_step(execution.id, step.name, outcome)
         return {"PipelineExecutionArn": execution.arn}
 
-    return once(context, "SendPipelineExecutionStepSuccess", request, perform)
+    return perform_once(context, "SendPipelineExecutionStepSuccess", request, perform)
 
 
 def send_step_failure(context: OperationContext, request: Request) -> Response:
@@ -41,7 +41,7 @@ def send_step_failure(context: OperationContext, request: Request) -> Response:
         )
         return {"PipelineExecutionArn": execution.arn}
 
-    return once(context, "SendPipelineExecutionStepFailure", request, perform)
+    return perform_once(context, "SendPipelineExecutionStepFailure", request, perform)
 
 
 def _require_waiting(context: OperationContext, token: str) -> tuple[StepRecord, ExecutionRecord]:

@@ -1,4 +1,4 @@
-"""What every operation gets, and what operations share: identity, idempotency, finding things, paging."""
+"""What every operation gets, and what operations share: finding what a request names, idempotency, paging."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from airflow_sm_pipelines.engine.errors import conflict, not_found, validation_error
-from airflow_sm_pipelines.engine.naming import execution_id_of, pipeline_name_of
+from airflow_sm_pipelines.engine.rules.errors import conflict, not_found, validation_error
+from airflow_sm_pipelines.engine.rules.resource_names import execution_id_of, is_arn, pipeline_name_of
 from airflow_sm_pipelines.engine.store.database import Page
 from airflow_sm_pipelines.engine.store.documents import encode_document, to_ms
 
 if TYPE_CHECKING:
-    from airflow_sm_pipelines.engine.definition_cache import DefinitionCache
-    from airflow_sm_pipelines.engine.naming import ArnFactory
-    from airflow_sm_pipelines.engine.runner import Runner
+    from airflow_sm_pipelines.engine.driver.parsed_definitions import ParsedDefinitions
+    from airflow_sm_pipelines.engine.driver.runner import Runner
+    from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory
     from airflow_sm_pipelines.engine.services import EngineServices
     from airflow_sm_pipelines.engine.store import ExecutionRecord, PipelineRecord, Store, VersionRecord
 
@@ -27,22 +27,18 @@ Request: TypeAlias = Mapping[str, Any]
 Response: TypeAlias = dict[str, Any]
 
 _DEFAULT_PAGE = 100
-"""List calls without MaxResults; what the service takes is not documented."""
+"""The page size of list calls without MaxResults; that of the service is not documented."""
 
 
 @dataclass(frozen=True, slots=True)
 class OperationContext:
-    """The engine's parts that operations work with."""
+    """The parts of the engine that operations work with."""
 
     store: Store
     services: EngineServices
     arns: ArnFactory
     runner: Runner
-    definitions: DefinitionCache
-
-    def now_ms(self) -> int:
-        """The present moment."""
-        return to_ms(self.services.clock())
+    definitions: ParsedDefinitions
 
 
 Operation: TypeAlias = Callable[[OperationContext, Request], Response]
@@ -55,8 +51,8 @@ def require_pipeline(context: OperationContext, name_or_arn: str) -> PipelineRec
     """
     name = pipeline_name_of(name_or_arn)
     record = context.store.pipelines.find(name)
-    if record is None or (name_or_arn.startswith("arn:") and name_or_arn != record.arn):
-        arn = name_or_arn if name_or_arn.startswith("arn:") else context.arns.pipeline(name)
+    if record is None or (is_arn(name_or_arn) and name_or_arn != record.arn):
+        arn = name_or_arn if is_arn(name_or_arn) else context.arns.pipeline(name)
         raise not_found(f"Pipeline '{arn}' does not exist.")
     return record
 
@@ -75,9 +71,9 @@ def require_execution(context: OperationContext, arn: str) -> ExecutionRecord:
 def select_version(
     context: OperationContext, pipeline: PipelineRecord, *, version: int | None, alias: str | None
 ) -> VersionRecord:
-    """The version a request names by number or alias; the newest if it names none.
+    """The version that a request names by number or alias; the newest if it names none.
 
-    :raises ServiceError: ValidationException if it names both, ResourceNotFound if there is none.
+    :raises ServiceError: ValidationException: it names both; ResourceNotFound: there is no such version.
     """
     if version is not None and alias is not None:
         raise validation_error("PipelineVersionId and PipelineVersionAlias cannot be specified together.")
@@ -93,7 +89,7 @@ def select_version(
     return record
 
 
-def once(
+def perform_once(
     context: OperationContext,
     operation: str,
     request: Request,
@@ -101,11 +97,12 @@ def once(
     *,
     pipeline: str | None = None,
 ) -> Response:
-    """The answer to a request that carries a ClientRequestToken: performed once, repeated from the record afterwards.
+    """Perform a request in a transaction, and only once if it has a ClientRequestToken.
 
-    The change and its record are one transaction, so a crash leaves both or neither.
+    The answer is recorded in the same transaction, so a crash leaves both or neither. The same token gets it again.
 
-    :raises ServiceError: ConflictException if the token came with another request.
+    :param pipeline: the answer is kept until this pipeline is deleted.
+    :raises ServiceError: ConflictException: the token came with another request before.
     """
     token = request.get("ClientRequestToken")
     if not token:
@@ -114,19 +111,21 @@ def once(
     rest = {key: value for key, value in request.items() if key != "ClientRequestToken"}
     fingerprint = _digest(rest)
     with context.store.transaction():
-        known = context.store.ledger.find_token(operation, token)
+        known = context.store.request_tokens.find(operation, token)
         if known is not None:
             if known[0] != fingerprint:
                 raise conflict(f"The client request token '{token}' has been used with different request parameters.")
             return known[1]
         response = perform()
-        context.store.ledger.add_token(operation, token, fingerprint=fingerprint, response=response, pipeline=pipeline)
+        context.store.request_tokens.add(
+            operation, token, fingerprint=fingerprint, response=response, pipeline=pipeline
+        )
         return response
 
 
 @dataclass(frozen=True, slots=True)
 class Paging:
-    """One list request's page, and how to write the token for the next."""
+    """The page of a list request, and how to write the token for the next page."""
 
     page: Page
     fingerprint: str
@@ -148,10 +147,10 @@ def read_paging(
     tie_column: str,
     default_order: str = "Descending",
 ) -> Paging:
-    """The page a list request asks for.
+    """The page that a list request asks for.
 
     :param columns: the database column of each ``SortBy`` value.
-    :raises ServiceError: ValidationException if the token is not one this list gave for the same filters.
+    :raises ServiceError: ValidationException: the token does not come from this list with the same filters.
     """
     rest = {key: value for key, value in request.items() if key not in ("NextToken", "MaxResults")}
     fingerprint = _digest([operation, rest])[:16]
@@ -178,14 +177,14 @@ def read_paging(
 def time_filters(request: Request, bounds: Sequence[tuple[str, str]]) -> list[tuple[str, Any]]:
     """The SQL filters for time members of a request.
 
-    :param bounds: request member and SQL condition, such as ``("CreatedAfter", "created_ms > ?")``.
+    :param bounds: members of the request and their SQL conditions, such as ``("CreatedAfter", "created_ms > ?")``.
     """
     return [
         (condition, to_ms(request[member])) for member, condition in bounds if isinstance(request.get(member), datetime)
     ]
 
 
-def present(**members: Any) -> Response:
+def without_none(**members: Any) -> Response:
     """The members that are not None."""
     return {name: value for name, value in members.items() if value is not None}
 

@@ -1,10 +1,11 @@
-"""The operations on endpoints and their configurations: the control plane; nothing here serves a model."""
+"""The operations on endpoints and their configurations. They keep records only; nothing here serves a model."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.engine.endpoint_registry import (
+from airflow_sm_pipelines.engine.operations.resource_lists import delete_resource, list_resources, summarize
+from airflow_sm_pipelines.engine.registry.endpoints import (
     ENDPOINT,
     ENDPOINT_CONFIG,
     add_endpoint,
@@ -12,28 +13,10 @@ from airflow_sm_pipelines.engine.endpoint_registry import (
     require_endpoint,
     require_endpoint_config,
 )
-from airflow_sm_pipelines.engine.endpoint_registry import update_endpoint as change_endpoint
-from airflow_sm_pipelines.engine.job_host import public_document
-from airflow_sm_pipelines.engine.operations.context import (
-    OperationContext,
-    Request,
-    Response,
-    present,
-    read_paging,
-    time_filters,
-)
-from airflow_sm_pipelines.engine.store.resources import contains_filter
+from airflow_sm_pipelines.engine.registry.endpoints import update_endpoint as change_endpoint
 
 if TYPE_CHECKING:
-    from airflow_sm_pipelines.engine.store import ResourceRecord
-
-_COLUMNS = {"Name": "name", "CreationTime": "created_ms", "Status": "status"}
-_TIME_FILTERS = [
-    ("CreationTimeAfter", "created_ms > ?"),
-    ("CreationTimeBefore", "created_ms < ?"),
-    ("LastModifiedTimeAfter", "modified_ms > ?"),
-    ("LastModifiedTimeBefore", "modified_ms < ?"),
-]
+    from airflow_sm_pipelines.engine.operations.context import OperationContext, Request, Response
 
 
 def create_endpoint_config(context: OperationContext, request: Request) -> Response:
@@ -45,21 +28,20 @@ def create_endpoint_config(context: OperationContext, request: Request) -> Respo
 
 def describe_endpoint_config(context: OperationContext, request: Request) -> Response:
     """DescribeEndpointConfig."""
-    return public_document(require_endpoint_config(context.store, context.arns, request["EndpointConfigName"]))
+    return require_endpoint_config(context.store, context.arns, request["EndpointConfigName"]).public_document
 
 
 def delete_endpoint_config(context: OperationContext, request: Request) -> Response:
-    """DeleteEndpointConfig; endpoints that use it go on."""
-    with context.store.transaction():
-        _delete(context, require_endpoint_config(context.store, context.arns, request["EndpointConfigName"]))
+    """DeleteEndpointConfig; the endpoints that use it stay."""
+    delete_resource(context, require_endpoint_config(context.store, context.arns, request["EndpointConfigName"]))
     return {}
 
 
 def list_endpoint_configs(context: OperationContext, request: Request) -> Response:
     """ListEndpointConfigs, newest first by default."""
-    records, more = _list(context, ENDPOINT_CONFIG, request)
+    records, more = list_resources(context, ENDPOINT_CONFIG, "ListEndpointConfigs", request)
     names = ("EndpointConfigName", "EndpointConfigArn", "CreationTime")
-    return {"EndpointConfigs": [_members(record, names) for record in records], **more}
+    return {"EndpointConfigs": [summarize(record, names) for record in records], **more}
 
 
 def create_endpoint(context: OperationContext, request: Request) -> Response:
@@ -78,38 +60,17 @@ def update_endpoint(context: OperationContext, request: Request) -> Response:
 
 def describe_endpoint(context: OperationContext, request: Request) -> Response:
     """DescribeEndpoint."""
-    return public_document(require_endpoint(context.store, context.arns, request["EndpointName"]))
+    return require_endpoint(context.store, context.arns, request["EndpointName"]).public_document
 
 
 def delete_endpoint(context: OperationContext, request: Request) -> Response:
     """DeleteEndpoint."""
-    with context.store.transaction():
-        _delete(context, require_endpoint(context.store, context.arns, request["EndpointName"]))
+    delete_resource(context, require_endpoint(context.store, context.arns, request["EndpointName"]))
     return {}
 
 
 def list_endpoints(context: OperationContext, request: Request) -> Response:
     """ListEndpoints, newest first by default."""
-    records, more = _list(context, ENDPOINT, request)
+    records, more = list_resources(context, ENDPOINT, "ListEndpoints", request)
     names = ("EndpointName", "EndpointArn", "CreationTime", "LastModifiedTime", "EndpointStatus")
-    return {"Endpoints": [_members(record, names) for record in records], **more}
-
-
-def _list(context: OperationContext, kind: str, request: Request) -> tuple[list[ResourceRecord], Response]:
-    paging = read_paging(f"List{kind}s", request, columns=_COLUMNS, default_sort="CreationTime", tie_column="seq")
-    filters: list[tuple[str, Any]] = time_filters(request, _TIME_FILTERS)
-    if request.get("NameContains"):
-        filters.append(contains_filter("name", request["NameContains"]))
-    if request.get("StatusEquals"):
-        filters.append(("status = ?", request["StatusEquals"]))
-    records, after = context.store.resources.page(kind, filters, paging.page)
-    return records, paging.next_token(after)
-
-
-def _members(record: ResourceRecord, names: tuple[str, ...]) -> Response:
-    return present(**{name: record.document.get(name) for name in names})
-
-
-def _delete(context: OperationContext, record: ResourceRecord) -> None:
-    context.store.resources.delete(record.kind, record.name)
-    context.store.ledger.delete_tags(record.arn)
+    return {"Endpoints": [summarize(record, names) for record in records], **more}

@@ -1,36 +1,37 @@
-"""The operations that read executions: describe, list, their steps, parameters and definition."""
+"""The operations that show executions, and their steps, parameters and definition."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.errors import validation_error
-from airflow_sm_pipelines.engine.fan_out import item_text
 from airflow_sm_pipelines.engine.operations.context import (
     OperationContext,
     Request,
     Response,
-    present,
     read_paging,
     require_execution,
     require_pipeline,
     select_version,
     time_filters,
+    without_none,
 )
 from airflow_sm_pipelines.engine.operations.pipelines import parallelism_member
+from airflow_sm_pipelines.engine.operations.resource_lists import cut_page
+from airflow_sm_pipelines.engine.rules.errors import validation_error
+from airflow_sm_pipelines.engine.rules.fan_out import item_text
 from airflow_sm_pipelines.engine.store.documents import from_ms
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.engine.store import StepRecord, VersionRecord
     from airflow_sm_pipelines.engine.store.database import Page
 
-_MAX_ITEM = 12800
+_MAX_ITEM_CHARACTERS = 12800
 
 
 def describe_pipeline_execution(context: OperationContext, request: Request) -> Response:
     """DescribePipelineExecution."""
     record = require_execution(context, request["PipelineExecutionArn"])
-    return present(
+    return without_none(
         PipelineArn=context.arns.pipeline(record.pipeline),
         PipelineExecutionArn=record.arn,
         PipelineExecutionDisplayName=record.display_name,
@@ -52,23 +53,18 @@ def describe_pipeline_execution(context: OperationContext, request: Request) -> 
 
 
 def describe_definition_for_execution(context: OperationContext, request: Request) -> Response:
-    """DescribePipelineDefinitionForExecution: the definition the execution was started from."""
+    """DescribePipelineDefinitionForExecution: the definition from which the execution was started."""
     record = require_execution(context, request["PipelineExecutionArn"])
     version = _version(context, record.pipeline, record.version)
     return {"PipelineDefinition": version.definition, "CreationTime": from_ms(version.created_ms)}
 
 
 def list_parameters_for_execution(context: OperationContext, request: Request) -> Response:
-    """ListPipelineParametersForExecution: every parameter with its value as text, defaults included."""
+    """ListPipelineParametersForExecution: every parameter with its value as text, including defaults."""
     record = require_execution(context, request["PipelineExecutionArn"])
-    paging = read_paging(
-        "ListPipelineParametersForExecution", request, columns={"": ""}, default_sort="", tie_column=""
-    )
-    first = int(paging.page.after[0]) if paging.page.after is not None else 0
-    last = first + paging.page.limit
     parameters = [{"Name": name, "Value": str(value)} for name, value in record.parameters.items()]
-    after = (last, "") if last < len(parameters) else None
-    return {"PipelineParameters": parameters[first:last], **paging.next_token(after)}
+    page, more = cut_page("ListPipelineParametersForExecution", request, parameters)
+    return {"PipelineParameters": page, **more}
 
 
 def list_pipeline_executions(context: OperationContext, request: Request) -> Response:
@@ -89,13 +85,13 @@ def list_pipeline_executions(context: OperationContext, request: Request) -> Res
         version = select_version(context, pipeline, version=None, alias=request["PipelineVersionAlias"])
         filters.append(("version = ?", version.version))
     records, after = context.store.executions.page(filters, paging.page)
-    # Asked once for each version: whoever watches many executions calls this often.
+    # Read once for each version, since a watcher of many executions calls this often.
     aliases = {
         number: context.store.pipelines.aliases(pipeline.name, number)
         for number in {record.version for record in records}
     }
     summaries = [
-        present(
+        without_none(
             PipelineExecutionArn=record.arn,
             StartTime=from_ms(record.created_ms),
             PipelineExecutionStatus=record.status.value,
@@ -110,7 +106,7 @@ def list_pipeline_executions(context: OperationContext, request: Request) -> Res
 
 
 def list_pipeline_execution_steps(context: OperationContext, request: Request) -> Response:
-    """ListPipelineExecutionSteps: the steps that were scheduled, newest first by default."""
+    """ListPipelineExecutionSteps: the scheduled steps, newest first by default."""
     if not request.get("PipelineExecutionArn"):
         raise validation_error("PipelineExecutionArn must be specified.")
     record = require_execution(context, request["PipelineExecutionArn"])
@@ -132,7 +128,7 @@ def list_pipeline_execution_steps(context: OperationContext, request: Request) -
 
 
 def _step_member(step: StepRecord, *, display_name: str | None, description: str | None) -> Response:
-    return present(
+    return without_none(
         StepName=step.name,
         StepDisplayName=display_name,
         StepDescription=description,
@@ -147,7 +143,11 @@ def _step_member(step: StepRecord, *, display_name: str | None, description: str
             {"SourcePipelineExecutionArn": step.selective_source} if step.selective_source else None
         ),
         IterationContext=(
-            {"ParentStepName": step.parent, "Index": step.iteration, "Item": item_text(step.item)[:_MAX_ITEM]}
+            {
+                "ParentStepName": step.parent,
+                "Index": step.iteration,
+                "Item": item_text(step.item)[:_MAX_ITEM_CHARACTERS],
+            }
             if step.parent is not None
             else None
         ),

@@ -1,32 +1,35 @@
-"""The operations that start, steer and end executions; what only reads them is in ``execution_views``."""
+"""The operations that start, stop, retry and change executions. Those that only read are in ``execution_views``."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition import ForEachStep, resolve_parameters
 from airflow_sm_pipelines.definition.status import ExecutionStatus, StepStatus
-from airflow_sm_pipelines.engine.definition_texts import find_unfit_experiment, find_unfit_mlflow
-from airflow_sm_pipelines.engine.errors import ResolutionError, not_found, validation_error
-from airflow_sm_pipelines.engine.execution_scope import execution_variables, resolve_experiment
-from airflow_sm_pipelines.engine.fan_out import plan_fan_out
-from airflow_sm_pipelines.engine.naming import EXECUTION_ID_ALPHABET, EXECUTION_ID_LENGTH
+from airflow_sm_pipelines.engine.driver.execution_scope import execution_variables, resolve_config
 from airflow_sm_pipelines.engine.operations.context import (
     OperationContext,
     Request,
     Response,
-    once,
-    present,
+    perform_once,
     require_execution,
     require_pipeline,
     select_version,
+    without_none,
 )
 from airflow_sm_pipelines.engine.operations.pipelines import parallelism_of
-from airflow_sm_pipelines.engine.scheduler import steps_to_reset
-from airflow_sm_pipelines.engine.selection import check_selection, check_source
-from airflow_sm_pipelines.engine.state import is_retryable
+from airflow_sm_pipelines.engine.rules.definition_limits import find_experiment_fault, find_mlflow_fault
+from airflow_sm_pipelines.engine.rules.errors import ResolutionError, not_found, validation_error
+from airflow_sm_pipelines.engine.rules.fan_out import plan_fan_out
+from airflow_sm_pipelines.engine.rules.resource_names import (
+    EXECUTION_ID_ALPHABET,
+    EXECUTION_ID_LENGTH,
+    execution_id_of,
+)
+from airflow_sm_pipelines.engine.rules.scheduler import steps_to_reset
+from airflow_sm_pipelines.engine.rules.selection import check_selection, check_source
+from airflow_sm_pipelines.engine.rules.state import is_retryable
 from airflow_sm_pipelines.engine.store import ExecutionRecord
 from airflow_sm_pipelines.engine.store.documents import from_ms
 from airflow_sm_pipelines.exceptions import ParameterError
@@ -36,12 +39,9 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.definition import JsonValue, PipelineDefinition, StepGraph
 
-# Source: the API's MlflowArn.
-_MLFLOW_ARN = re.compile(r"arn:aws[a-z\-]*:sagemaker:[a-z0-9\-]*:[0-9]{12}:mlflow-[a-zA-Z-]*/.*")
-
 
 def start_pipeline_execution(context: OperationContext, request: Request) -> Response:
-    """StartPipelineExecution: of the newest version, or one named by number or alias."""
+    """StartPipelineExecution: it runs the newest version, or the one named by number or alias."""
 
     def perform() -> Response:
         record = _new_execution(context, request)
@@ -51,13 +51,13 @@ def start_pipeline_execution(context: OperationContext, request: Request) -> Res
         return {"PipelineExecutionArn": record.arn}
 
     pipeline = require_pipeline(context, request["PipelineName"])
-    response = once(context, "StartPipelineExecution", request, perform, pipeline=pipeline.name)
-    context.runner.wake(str(response["PipelineExecutionArn"]).rpartition("/")[2])
+    response = perform_once(context, "StartPipelineExecution", request, perform, pipeline=pipeline.name)
+    context.runner.wake(execution_id_of(response["PipelineExecutionArn"]))
     return response
 
 
 def stop_pipeline_execution(context: OperationContext, request: Request) -> Response:
-    """StopPipelineExecution: running jobs are stopped, running functions are waited for, nothing new starts."""
+    """StopPipelineExecution: running jobs are stopped, running functions may finish, and nothing new starts."""
 
     def perform() -> Response:
         record = require_execution(context, request["PipelineExecutionArn"])
@@ -66,14 +66,14 @@ def stop_pipeline_execution(context: OperationContext, request: Request) -> Resp
                 f"Pipeline execution with ARN {record.arn} is in status '{record.status}'."
                 " Only pipelines with 'Executing' status can be stopped."
             )
-        context.store.executions.change_status(record.id, ExecutionStatus.STOPPING, now_ms=context.now_ms())
+        context.store.executions.change_status(record.id, ExecutionStatus.STOPPING, now_ms=context.services.now_ms())
         return {"PipelineExecutionArn": record.arn}
 
-    return _steer(context, "StopPipelineExecution", request, perform)
+    return _perform_and_wake(context, "StopPipelineExecution", request, perform)
 
 
 def retry_pipeline_execution(context: OperationContext, request: Request) -> Response:
-    """RetryPipelineExecution: what failed or was stopped runs again, what succeeded is kept; parameters stay."""
+    """RetryPipelineExecution: steps that failed or stopped run again. The other steps and the parameters stay."""
 
     def perform() -> Response:
         record = require_execution(context, request["PipelineExecutionArn"])
@@ -97,37 +97,39 @@ def retry_pipeline_execution(context: OperationContext, request: Request) -> Res
         _reset_steps(context, record.id, graph, statuses)
         if request.get("ParallelismConfiguration"):
             context.store.executions.update(record.id, {"parallelism": parallelism_of(request)})
-        context.store.executions.change_status(record.id, ExecutionStatus.EXECUTING, now_ms=context.now_ms())
+        context.store.executions.change_status(record.id, ExecutionStatus.EXECUTING, now_ms=context.services.now_ms())
         return {"PipelineExecutionArn": record.arn}
 
-    return _steer(context, "RetryPipelineExecution", request, perform)
+    return _perform_and_wake(context, "RetryPipelineExecution", request, perform)
 
 
 def update_pipeline_execution(context: OperationContext, request: Request) -> Response:
-    """UpdatePipelineExecution: names at any time, parallelism while it runs."""
+    """UpdatePipelineExecution: it changes the display name, the description and the parallelism."""
     with context.store.transaction():
         record = require_execution(context, request["PipelineExecutionArn"])
-        values: dict[str, Any] = present(
+        values: dict[str, Any] = without_none(
             description=request.get("PipelineExecutionDescription"),
             display_name=request.get("PipelineExecutionDisplayName"),
             parallelism=parallelism_of(request),
         )
-        context.store.executions.update(record.id, {**values, "modified_ms": context.now_ms()})
+        context.store.executions.update(record.id, {**values, "modified_ms": context.services.now_ms()})
     context.runner.wake(record.id)
     return {"PipelineExecutionArn": record.arn}
 
 
-def _steer(context: OperationContext, operation: str, request: Request, perform: Callable[[], Response]) -> Response:
+def _perform_and_wake(
+    context: OperationContext, operation: str, request: Request, perform: Callable[[], Response]
+) -> Response:
     pipeline = require_execution(context, request["PipelineExecutionArn"]).pipeline
-    response = once(context, operation, request, perform, pipeline=pipeline)
-    context.runner.wake(str(response["PipelineExecutionArn"]).rpartition("/")[2])
+    response = perform_once(context, operation, request, perform, pipeline=pipeline)
+    context.runner.wake(execution_id_of(response["PipelineExecutionArn"]))
     return response
 
 
 def _reset_steps(
     context: OperationContext, execution_id: str, graph: StepGraph, statuses: Mapping[str, StepStatus]
 ) -> None:
-    """Make the steps that are to run again unscheduled; a ForEach step keeps the iterations that succeeded."""
+    """Make the steps unscheduled that are to run again. A ForEach step keeps the iterations that succeeded."""
     names = steps_to_reset(graph, statuses)
     context.store.steps.reset(execution_id, names)
     for name in names:
@@ -135,7 +137,7 @@ def _reset_steps(
         if not isinstance(step, ForEachStep):
             continue
         items = context.store.steps.recorded_items(execution_id, name)
-        # Where something it waits for runs again, its items may be others.
+        # If something it waits for runs again, its items may change.
         if items is None or not set(graph.nodes[name].waits_for).isdisjoint(names):
             context.store.steps.forget_iterations(execution_id, name)
         else:
@@ -156,7 +158,7 @@ def _new_execution(context: OperationContext, request: Request) -> ExecutionReco
         parameters = resolve_parameters(definition, _given_parameters(request))
     except ParameterError as error:
         raise validation_error(str(error)) from error
-    now_ms = context.now_ms()
+    now_ms = context.services.now_ms()
     execution_id = context.services.new_id(EXECUTION_ID_LENGTH, EXECUTION_ID_ALPHABET)
     parallelism = parallelism_of(request)
     record = ExecutionRecord(
@@ -178,10 +180,10 @@ def _new_execution(context: OperationContext, request: Request) -> ExecutionReco
     )
     variables = execution_variables(record, context.arns, now=from_ms(now_ms))
     try:
-        record.experiment.update(resolve_experiment(definition.experiment_config or None, record.parameters, variables))
+        record.experiment.update(resolve_config(definition.experiment_config, record.parameters, variables))
     except ResolutionError as error:
         raise validation_error(f"PipelineExperimentConfig cannot be resolved. {error}") from error
-    if fault := find_unfit_experiment(record.experiment):
+    if fault := find_experiment_fault(record.experiment):
         raise validation_error(f"PipelineExperimentConfig cannot be used. {fault}")
     return replace(record, mlflow=_mlflow_config(record, definition, request, variables))
 
@@ -189,23 +191,20 @@ def _new_execution(context: OperationContext, request: Request) -> ExecutionReco
 def _mlflow_config(
     record: ExecutionRecord, definition: PipelineDefinition, request: Request, variables: Mapping[str, JsonValue]
 ) -> dict[str, JsonValue] | None:
-    """The definition's MlflowConfig with the request's experiment name; None if neither says anything."""
+    """The definition's MlflowConfig with the request's experiment name; None if there is neither."""
     try:
-        config = resolve_experiment(definition.mlflow_config or None, record.parameters, variables)
+        config = resolve_config(definition.mlflow_config, record.parameters, variables)
     except ResolutionError as error:
         raise validation_error(f"MlflowConfig cannot be resolved. {error}") from error
-    if fault := find_unfit_mlflow(config):
+    if fault := find_mlflow_fault(config):
         raise validation_error(f"MlflowConfig cannot be used. {fault}")
-    arn = config.get("MlflowResourceArn")
-    if arn is not None and not _MLFLOW_ARN.fullmatch(str(arn)):
-        raise validation_error(f"MlflowConfig.MlflowResourceArn is not the ARN of an MLflow resource: {arn!r:.200}.")
     if request.get("MlflowExperimentName"):
         config["MlflowExperimentName"] = request["MlflowExperimentName"]
     return config or None
 
 
 def _take_over_steps(context: OperationContext, record: ExecutionRecord) -> None:
-    """Check the selection of a new execution, and give it the steps of its source that the selection stands on."""
+    """Check the selection of a new execution, and copy the steps it needs from the source execution."""
     version = context.store.pipelines.find_version(record.pipeline, record.version)
     selected = record.selected_steps
     if version is None or record.selection is None or selected is None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.errors import validation_error
-from airflow_sm_pipelines.engine.experiment_registry import (
+from airflow_sm_pipelines.engine.operations.context import Operation, OperationContext, Request, Response, without_none
+from airflow_sm_pipelines.engine.operations.resource_lists import cut_page, read_all
+from airflow_sm_pipelines.engine.registry.experiments import (
     COMPONENT,
     EXPERIMENT,
     TRIAL,
@@ -14,9 +15,7 @@ from airflow_sm_pipelines.engine.experiment_registry import (
     change_entity,
     require_entity,
 )
-from airflow_sm_pipelines.engine.job_host import public_document
-from airflow_sm_pipelines.engine.operations.context import Operation, OperationContext, Request, Response, present
-from airflow_sm_pipelines.engine.operations.record_list import cut_page, read_all
+from airflow_sm_pipelines.engine.rules.errors import validation_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,7 +53,7 @@ def list_experiments(context: OperationContext, request: Request) -> Response:
 
 
 def list_trials(context: OperationContext, request: Request) -> Response:
-    """ListTrials: of one experiment, of those that have a component, or all."""
+    """ListTrials: the trials of one experiment, those with one component, or all."""
     found = read_all(context.store, TRIAL, _family_filter(context, request))
     if request.get("TrialComponentName"):
         component = require_entity(context.store, COMPONENT, request["TrialComponentName"])
@@ -64,7 +63,7 @@ def list_trials(context: OperationContext, request: Request) -> Response:
 
 
 def list_trial_components(context: OperationContext, request: Request) -> Response:
-    """ListTrialComponents: of one trial, of an experiment's trials, of one source, or all."""
+    """ListTrialComponents: the components of one trial, of one experiment, of one source, or all."""
     given = [name for name in ("ExperimentName", "TrialName", "SourceArn") if request.get(name)]
     if len(given) > 1:
         raise validation_error(f"Only one of ExperimentName, TrialName and SourceArn can be given, not {given}.")
@@ -81,7 +80,7 @@ def list_trial_components(context: OperationContext, request: Request) -> Respon
         found = [record for record in found if trials.intersection(record.document.get(TRIALS_KEY, ()))]
     records, more = _cut("ListTrialComponents", request, found)
     summaries = [
-        _summarize(record, _COMPONENT_SUMMARY) | present(TrialComponentSource=record.document.get("Source"))
+        _summarize(record, _COMPONENT_SUMMARY) | without_none(TrialComponentSource=record.document.get("Source"))
         for record in records
     ]
     return {"TrialComponentSummaries": summaries, **more}
@@ -93,7 +92,7 @@ def associate_trial_component(context: OperationContext, request: Request) -> Re
 
 
 def disassociate_trial_component(context: OperationContext, request: Request) -> Response:
-    """DisassociateTrialComponent; one that is not associated stays so."""
+    """DisassociateTrialComponent; if it is not associated, this changes nothing."""
     return _connect(context, request, is_member=False)
 
 
@@ -108,7 +107,7 @@ def _connect(context: OperationContext, request: Request, *, is_member: bool) ->
 
 
 def _entity_operations(kind: str) -> dict[str, Operation]:
-    """Create, describe, update and delete of one kind."""
+    """The operations that create, describe, update and delete one kind of entity."""
     name_key, arn_key = f"{kind}Name", f"{kind}Arn"
 
     def create(context: OperationContext, request: Request) -> Response:
@@ -121,7 +120,7 @@ def _entity_operations(kind: str) -> dict[str, Operation]:
         return {arn_key: record.arn}
 
     def describe(context: OperationContext, request: Request) -> Response:
-        document = public_document(require_entity(context.store, kind, request[name_key]))
+        document = require_entity(context.store, kind, request[name_key]).public_document
         return document | {"Sources": [document["Source"]]} if document.get("Source") else document
 
     def update(context: OperationContext, request: Request) -> Response:
@@ -141,16 +140,18 @@ def _entity_operations(kind: str) -> dict[str, Operation]:
             record = require_entity(context.store, kind, request[name_key])
             _require_unused(context, record)
             context.store.resources.delete(kind, record.name)
-            context.store.ledger.delete_tags(record.arn)
+            context.store.tags.delete(record.arn)
         return {arn_key: record.arn}
 
     return {f"Create{kind}": create, f"Describe{kind}": describe, f"Update{kind}": update, f"Delete{kind}": delete}
 
 
 def _require_unused(context: OperationContext, record: ResourceRecord) -> None:
-    """What a deletion needs (documented): an experiment without trials, a trial without components, a component alone.
+    """Check that an entity may be deleted.
 
-    :raises ServiceError: ValidationException.
+    Documented: the experiment must have no trials, the trial no components, and the component no trial.
+
+    :raises ServiceError: ValidationException: it may not.
     """
     if record.kind == EXPERIMENT:
         users: Iterable[str] = (trial.name for trial in read_all(context.store, TRIAL, [("family = ?", record.name)]))
@@ -186,4 +187,4 @@ def _cut(operation: str, request: Request, records: list[ResourceRecord]) -> tup
 
 def _summarize(record: ResourceRecord, members: tuple[str, ...]) -> Response:
     named = {f"{record.kind}Name": record.name, f"{record.kind}Arn": record.arn}
-    return named | present(**{member: record.document.get(member) for member in members})
+    return named | without_none(**{member: record.document.get(member) for member in members})

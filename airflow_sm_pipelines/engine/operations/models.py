@@ -5,22 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.errors import conflict, validation_error
-from airflow_sm_pipelines.engine.job_host import public_document
-from airflow_sm_pipelines.engine.model_registry import GROUP, MODEL, PACKAGE, add_group, add_model, add_model_package
-from airflow_sm_pipelines.engine.naming import resource_name_of
-from airflow_sm_pipelines.engine.operations.context import (
-    OperationContext,
-    Request,
-    Response,
-    present,
-    read_paging,
-    time_filters,
+from airflow_sm_pipelines.engine.operations.resource_lists import delete_resource, list_resources, summarize
+from airflow_sm_pipelines.engine.registry.models import (
+    GROUP,
+    MODEL,
+    PACKAGE,
+    add_group,
+    add_model,
+    add_model_package,
+    require_model,
+    require_package,
 )
+from airflow_sm_pipelines.engine.rules.errors import conflict, validation_error
+from airflow_sm_pipelines.engine.rules.resource_names import resource_name_of
 from airflow_sm_pipelines.engine.store.database import Page
-from airflow_sm_pipelines.engine.store.resources import contains_filter
+from airflow_sm_pipelines.engine.store.documents import to_ms
 
 if TYPE_CHECKING:
+    from airflow_sm_pipelines.engine.operations.context import OperationContext, Request, Response
     from airflow_sm_pipelines.engine.store import ResourceRecord
 
 _UPDATABLE = (
@@ -62,23 +64,23 @@ def create_model(context: OperationContext, request: Request) -> Response:
 
 def describe_model(context: OperationContext, request: Request) -> Response:
     """DescribeModel."""
-    return public_document(_require_model(context, request["ModelName"]))
+    return require_model(context.store, context.arns, request["ModelName"]).public_document
 
 
 def delete_model(context: OperationContext, request: Request) -> Response:
     """DeleteModel."""
-    _delete(context, _require_model(context, request["ModelName"]))
+    delete_resource(context, require_model(context.store, context.arns, request["ModelName"]))
     return {}
 
 
 def list_models(context: OperationContext, request: Request) -> Response:
     """ListModels, newest first by default."""
-    records, more = _list(context, MODEL, "ListModels", request, [])
-    return {"Models": [_members(record, ("ModelName", "ModelArn", "CreationTime")) for record in records], **more}
+    records, more = list_resources(context, MODEL, "ListModels", request)
+    return {"Models": [summarize(record, ("ModelName", "ModelArn", "CreationTime")) for record in records], **more}
 
 
 def create_model_package(context: OperationContext, request: Request) -> Response:
-    """CreateModelPackage: the next version of a group, or a package without versions."""
+    """CreateModelPackage: it makes the next version of a group, or a package without versions."""
     with context.store.transaction():
         record = add_model_package(context.store, context.arns, request, now=context.services.clock())
     return {"ModelPackageArn": record.arn}
@@ -86,13 +88,13 @@ def create_model_package(context: OperationContext, request: Request) -> Respons
 
 def describe_model_package(context: OperationContext, request: Request) -> Response:
     """DescribeModelPackage, by ARN or name."""
-    return public_document(_require_package(context, request["ModelPackageName"]))
+    return require_package(context.store, request["ModelPackageName"]).public_document
 
 
 def update_model_package(context: OperationContext, request: Request) -> Response:
-    """UpdateModelPackage: approval, description, metadata, specifications."""
+    """UpdateModelPackage: it changes approval, description, metadata and specifications."""
     with context.store.transaction():
-        record = _require_package(context, request["ModelPackageArn"])
+        record = require_package(context.store, request["ModelPackageArn"])
         now = context.services.clock()
         document = {**record.document, "LastModifiedTime": now, "LastModifiedBy": {}}
         document.update({key: request[key] for key in _UPDATABLE if request.get(key) is not None})
@@ -109,20 +111,19 @@ def update_model_package(context: OperationContext, request: Request) -> Respons
                 *document.get("AdditionalInferenceSpecifications", []),
                 *request["AdditionalInferenceSpecificationsToAdd"],
             ]
-        context.store.resources.save(
-            replace(record, document=document, status=document.get("ModelApprovalStatus"), modified_ms=context.now_ms())
-        )
+        status = document.get("ModelApprovalStatus")
+        context.store.resources.save(replace(record, document=document, status=status, modified_ms=to_ms(now)))
     return {"ModelPackageArn": record.arn}
 
 
 def delete_model_package(context: OperationContext, request: Request) -> Response:
     """DeleteModelPackage."""
-    _delete(context, _require_package(context, request["ModelPackageName"]))
+    delete_resource(context, require_package(context.store, request["ModelPackageName"]))
     return {}
 
 
 def list_model_packages(context: OperationContext, request: Request) -> Response:
-    """ListModelPackages: of one group, or (as the service does without a type) those without versions."""
+    """ListModelPackages: those of one group, or by type; without either, those without versions."""
     filters: list[tuple[str, Any]] = []
     if request.get("ModelPackageGroupName"):
         group = _require_group(context, request["ModelPackageGroupName"])
@@ -133,8 +134,8 @@ def list_model_packages(context: OperationContext, request: Request) -> Response
         filters.append(("family > ?", ""))
     if request.get("ModelApprovalStatus"):
         filters.append(("status = ?", request["ModelApprovalStatus"]))
-    records, more = _list(context, PACKAGE, "ListModelPackages", request, filters)
-    return {"ModelPackageSummaryList": [_members(record, _PACKAGE_SUMMARY) for record in records], **more}
+    records, more = list_resources(context, PACKAGE, "ListModelPackages", request, filters=filters)
+    return {"ModelPackageSummaryList": [summarize(record, _PACKAGE_SUMMARY) for record in records], **more}
 
 
 def create_model_package_group(context: OperationContext, request: Request) -> Response:
@@ -146,11 +147,11 @@ def create_model_package_group(context: OperationContext, request: Request) -> R
 
 def describe_model_package_group(context: OperationContext, request: Request) -> Response:
     """DescribeModelPackageGroup, by ARN or name."""
-    return public_document(_require_group(context, request["ModelPackageGroupName"]))
+    return _require_group(context, request["ModelPackageGroupName"]).public_document
 
 
 def delete_model_package_group(context: OperationContext, request: Request) -> Response:
-    """DeleteModelPackageGroup: only an empty one."""
+    """DeleteModelPackageGroup: the group must be empty."""
     with context.store.transaction():
         group = _require_group(context, request["ModelPackageGroupName"])
         page = Page(sort_column="created_ms", tie_column="name", is_descending=False, limit=1)
@@ -159,56 +160,14 @@ def delete_model_package_group(context: OperationContext, request: Request) -> R
             raise conflict(
                 f"Model Package Group {group.arn} cannot be deleted because it still contains Model Packages."
             )
-        _delete(context, group)
+        delete_resource(context, group)
     return {}
 
 
 def list_model_package_groups(context: OperationContext, request: Request) -> Response:
     """ListModelPackageGroups, newest first by default."""
-    records, more = _list(context, GROUP, "ListModelPackageGroups", request, [])
-    return {"ModelPackageGroupSummaryList": [_members(record, _GROUP_SUMMARY) for record in records], **more}
-
-
-def _list(
-    context: OperationContext, kind: str, operation: str, request: Request, filters: list[tuple[str, Any]]
-) -> tuple[list[ResourceRecord], Response]:
-    paging = read_paging(
-        operation,
-        request,
-        columns={"Name": "name", "CreationTime": "created_ms"},
-        default_sort="CreationTime",
-        tie_column="seq",
-    )
-    bounds = [("CreationTimeAfter", "created_ms > ?"), ("CreationTimeBefore", "created_ms < ?")]
-    wanted = [*filters, *time_filters(request, bounds)]
-    if request.get("NameContains"):
-        wanted.append(contains_filter("name", request["NameContains"]))
-    records, after = context.store.resources.page(kind, wanted, paging.page)
-    return records, paging.next_token(after)
-
-
-def _members(record: ResourceRecord, names: tuple[str, ...]) -> Response:
-    return present(**{name: record.document.get(name) for name in names})
-
-
-def _delete(context: OperationContext, record: ResourceRecord) -> None:
-    with context.store.transaction():
-        context.store.resources.delete(record.kind, record.name)
-        context.store.ledger.delete_tags(record.arn)
-
-
-def _require_model(context: OperationContext, name: str) -> ResourceRecord:
-    record = context.store.resources.find(MODEL, name)
-    if record is None:
-        raise validation_error(f'Could not find model "{context.arns.make("model", name)}".')
-    return record
-
-
-def _require_package(context: OperationContext, name_or_arn: str) -> ResourceRecord:
-    record = context.store.resources.find(PACKAGE, resource_name_of(name_or_arn, "model-package"))
-    if record is None:
-        raise validation_error(f"ModelPackage {name_or_arn} does not exist.")
-    return record
+    records, more = list_resources(context, GROUP, "ListModelPackageGroups", request)
+    return {"ModelPackageGroupSummaryList": [summarize(record, _GROUP_SUMMARY) for record in records], **more}
 
 
 def _require_group(context: OperationContext, name_or_arn: str) -> ResourceRecord:

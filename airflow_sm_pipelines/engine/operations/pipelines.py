@@ -5,28 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_sm_pipelines.definition import PipelineDefinition, definition_hash, parse_definition
-from airflow_sm_pipelines.engine.definition_texts import find_unfit_texts, find_unkeepable_text
-from airflow_sm_pipelines.engine.errors import ResolutionError, conflict, validation_error
-from airflow_sm_pipelines.engine.execution_scope import read_object
 from airflow_sm_pipelines.engine.operations.context import (
     OperationContext,
     Request,
     Response,
-    once,
-    present,
+    perform_once,
     read_paging,
     require_pipeline,
     select_version,
     time_filters,
+    without_none,
 )
 from airflow_sm_pipelines.engine.operations.versions import check_new_aliases
+from airflow_sm_pipelines.engine.rules.definition_limits import find_storage_fault, find_text_faults
+from airflow_sm_pipelines.engine.rules.errors import ResolutionError, conflict, validation_error
+from airflow_sm_pipelines.engine.rules.s3_address import S3Location
 from airflow_sm_pipelines.engine.store import PipelineRecord, VersionRecord
 from airflow_sm_pipelines.engine.store.documents import from_ms
 from airflow_sm_pipelines.exceptions import DefinitionError
 
 
 def create_pipeline(context: OperationContext, request: Request) -> Response:
-    """CreatePipeline: the pipeline and its first version."""
+    """CreatePipeline: it makes the pipeline and its first version."""
     definition_text = _read_definition(context, request)
     if definition_text is None:
         raise validation_error("Either PipelineDefinition or PipelineDefinitionS3Location must be specified.")
@@ -39,7 +39,7 @@ def create_pipeline(context: OperationContext, request: Request) -> Response:
                 "Pipeline names must be unique within an AWS account and region."
                 f" Pipeline with name ({name}) already exists."
             )
-        now_ms = context.now_ms()
+        now_ms = context.services.now_ms()
         arn = context.arns.pipeline(name)
         context.store.pipelines.add(
             PipelineRecord(
@@ -55,14 +55,14 @@ def create_pipeline(context: OperationContext, request: Request) -> Response:
             )
         )
         _add_version(context, name, 1, definition_text, definition, aliases=request.get("PipelineVersionAliases") or [])
-        context.store.ledger.add_tags(arn, request.get("Tags") or [])
+        context.store.tags.add(arn, request.get("Tags") or [])
         return {"PipelineArn": arn}
 
-    return once(context, "CreatePipeline", request, perform, pipeline=name)
+    return perform_once(context, "CreatePipeline", request, perform, pipeline=name)
 
 
 def update_pipeline(context: OperationContext, request: Request) -> Response:
-    """UpdatePipeline: a new version only if the definition says something else than the newest one."""
+    """UpdatePipeline: it makes a new version only if the definition differs in meaning from the newest one."""
     definition_text = _read_definition(context, request)
     definition = check_definition(definition_text) if definition_text is not None else None
     aliases = request.get("PipelineVersionAliases") or []
@@ -79,7 +79,7 @@ def update_pipeline(context: OperationContext, request: Request) -> Response:
         if changes_definition and definition is not None and definition_text is not None:
             version += 1
             _add_version(context, pipeline.name, version, definition_text, definition, aliases=aliases)
-        values: dict[str, Any] = {"modified_ms": context.now_ms()}
+        values: dict[str, Any] = {"modified_ms": context.services.now_ms()}
         for member, column in (
             ("PipelineDisplayName", "display_name"),
             ("PipelineDescription", "description"),
@@ -94,7 +94,7 @@ def update_pipeline(context: OperationContext, request: Request) -> Response:
 
 
 def delete_pipeline(context: OperationContext, request: Request) -> Response:
-    """DeletePipeline: the pipeline and all its executions; refused while one runs."""
+    """DeletePipeline: it deletes the pipeline and all its executions, and is refused while one runs."""
 
     def perform() -> Response:
         pipeline = require_pipeline(context, request["PipelineName"])
@@ -105,20 +105,20 @@ def delete_pipeline(context: OperationContext, request: Request) -> Response:
                 " stop them with StopPipelineExecution first."
             )
         context.store.pipelines.delete(pipeline.name)
-        context.store.ledger.forget_pipeline(pipeline.name)
-        context.store.ledger.delete_tags(pipeline.arn)
+        context.store.request_tokens.forget_pipeline(pipeline.name)
+        context.store.tags.delete(pipeline.arn)
         return {"PipelineArn": pipeline.arn}
 
-    return once(context, "DeletePipeline", request, perform)
+    return perform_once(context, "DeletePipeline", request, perform)
 
 
 def describe_pipeline(context: OperationContext, request: Request) -> Response:
-    """DescribePipeline: the newest version, or the one named by number or alias."""
+    """DescribePipeline: it shows the newest version, or the one named by number or alias."""
     pipeline = require_pipeline(context, request["PipelineName"])
     version = select_version(
         context, pipeline, version=request.get("PipelineVersionId"), alias=request.get("PipelineVersionAlias")
     )
-    return present(
+    return without_none(
         PipelineArn=pipeline.arn,
         PipelineName=pipeline.name,
         PipelineDisplayName=pipeline.display_name,
@@ -139,7 +139,7 @@ def describe_pipeline(context: OperationContext, request: Request) -> Response:
 
 
 def list_pipelines(context: OperationContext, request: Request) -> Response:
-    """ListPipelines, newest first by default. Pipelines that AWS manages there are none here."""
+    """ListPipelines, newest first by default. No pipeline here is managed by AWS."""
     if request.get("ManagedBy") == "AWS":
         return {"PipelineSummaries": []}
     paging = read_paging(
@@ -155,7 +155,7 @@ def list_pipelines(context: OperationContext, request: Request) -> Response:
         filters.append((f"substr(name, 1, {len(prefix)}) = ?", prefix))
     records, after = context.store.pipelines.page(filters, paging.page)
     summaries = [
-        present(
+        without_none(
             PipelineArn=record.arn,
             PipelineName=record.name,
             PipelineDisplayName=record.display_name,
@@ -171,17 +171,17 @@ def list_pipelines(context: OperationContext, request: Request) -> Response:
 
 
 def check_definition(text: str) -> PipelineDefinition:
-    """The parsed definition.
+    """Parse a definition and check it.
 
-    :raises ServiceError: ValidationException with every finding.
+    :raises ServiceError: ValidationException; the message lists every finding.
     """
     try:
         definition = parse_definition(text, name="PipelineDefinition")
     except DefinitionError as error:
         raise validation_error(f"Unable to parse pipeline definition. {error}") from error
-    faults = find_unfit_texts(definition)
-    if unkeepable := find_unkeepable_text(text):
-        faults.append(unkeepable)
+    faults = find_text_faults(definition)
+    if fault := find_storage_fault(text):
+        faults.append(fault)
     if faults:
         raise validation_error(f"Unable to parse pipeline definition. {' '.join(faults)}")
     return definition
@@ -207,8 +207,8 @@ def _read_definition(context: OperationContext, request: Request) -> str | None:
     if location is None:
         return text
     try:
-        body = read_object(context.services, location["Bucket"], location["ObjectKey"], location.get("VersionId"))
-        return body.decode("utf-8")
+        place = S3Location(location["Bucket"], location["ObjectKey"])
+        return context.services.read_object(place, version_id=location.get("VersionId")).decode("utf-8")
     except (ResolutionError, UnicodeDecodeError) as error:
         raise validation_error(f"The pipeline definition cannot be read from S3. {error}") from error
 
@@ -231,7 +231,7 @@ def _add_version(
             hash=definition_hash(definition),
             display_name=None,
             description=None,
-            created_ms=context.now_ms(),
+            created_ms=context.services.now_ms(),
             last_execution_arn=None,
         )
     )

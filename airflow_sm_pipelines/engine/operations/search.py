@@ -1,19 +1,18 @@
-"""The Search operation: over what the engine keeps, with the service's filters."""
+"""The Search operation: it searches what the engine keeps, with the filters of the service."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.endpoint_registry import ENDPOINT
-from airflow_sm_pipelines.engine.errors import validation_error
-from airflow_sm_pipelines.engine.experiment_registry import COMPONENT, EXPERIMENT, TRIAL, TRIALS_KEY
-from airflow_sm_pipelines.engine.job_documents import TRAINING, TUNING
-from airflow_sm_pipelines.engine.job_host import public_document
-from airflow_sm_pipelines.engine.model_registry import GROUP, PACKAGE
 from airflow_sm_pipelines.engine.operations.execution_views import describe_pipeline_execution
 from airflow_sm_pipelines.engine.operations.pipelines import describe_pipeline
-from airflow_sm_pipelines.engine.operations.record_list import cut_page, read_all
-from airflow_sm_pipelines.engine.search_filters import matches, sort_key
+from airflow_sm_pipelines.engine.operations.resource_lists import cut_page, read_all
+from airflow_sm_pipelines.engine.registry.endpoints import ENDPOINT
+from airflow_sm_pipelines.engine.registry.experiments import COMPONENT, EXPERIMENT, TRIAL, TRIALS_KEY
+from airflow_sm_pipelines.engine.registry.models import GROUP, PACKAGE
+from airflow_sm_pipelines.engine.rules.errors import validation_error
+from airflow_sm_pipelines.engine.rules.job_documents import TRAINING, TUNING
+from airflow_sm_pipelines.engine.rules.search_filters import matches, sort_key
 from airflow_sm_pipelines.engine.store.database import Page
 
 if TYPE_CHECKING:
@@ -61,13 +60,13 @@ _DESCRIBE_ONLY = frozenset(
         "Sources",
     }
 )
-"""Members of Describe answers that the records of Search do not have (API model)."""
+"""The members of Describe answers that the records of Search do not have (API model)."""
 
 
 def search(context: OperationContext, request: Request) -> Response:
-    """Search: Pipeline, PipelineExecution, and the kinds of resources above; others are refused.
+    """Search for pipelines, executions, or one of the other kinds of resources that the engine keeps.
 
-    :raises ServiceError: ValidationException.
+    :raises ServiceError: ValidationException: the engine does not search for this kind.
     """
     resource = request["Resource"]
     if resource not in (*_KINDS, "Pipeline", "PipelineExecution"):
@@ -80,11 +79,8 @@ def search(context: OperationContext, request: Request) -> Response:
         found.reverse()
     page, more = cut_page("Search", request, found)
     member = _RECORD_MEMBERS.get(resource, resource)
-    return {"Results": [{member: record} for record in page], "TotalHits": _count(found), **more}
-
-
-def _count(found: list[dict[str, Any]]) -> Response:
-    return {"Value": len(found), "Relation": "EqualTo"}
+    total = {"Value": len(found), "Relation": "EqualTo"}
+    return {"Results": [{member: record} for record in page], "TotalHits": total, **more}
 
 
 def _iter_records(context: OperationContext, resource: str) -> Iterator[dict[str, Any]]:
@@ -103,11 +99,11 @@ def _iter_records(context: OperationContext, resource: str) -> Iterator[dict[str
             yield shown | ({"PipelineParameters": given} if given else {})
     else:
         for record in read_all(context.store, _KINDS[resource]):
-            yield _shown(context, public_document(record), record.arn) | _relations(context, resource, record.document)
+            yield _shown(context, record.public_document, record.arn) | _relations(context, resource, record.document)
 
 
 def _relations(context: OperationContext, resource: str, document: dict[str, Any]) -> dict[str, Any]:
-    """What only Search tells: a component's trials and source, a trial's components."""
+    """What only Search shows: the trials and the source of a component."""
     if resource == "ExperimentTrialComponent":
         trials = [context.store.resources.find(TRIAL, name) for name in document.get(TRIALS_KEY, ())]
         found: dict[str, Any] = {
@@ -121,7 +117,7 @@ def _relations(context: OperationContext, resource: str, document: dict[str, Any
 
 def _shown(context: OperationContext, document: dict[str, Any], arn: str) -> dict[str, Any]:
     shown = {key: value for key, value in document.items() if key not in _DESCRIBE_ONLY}
-    tags = context.store.ledger.tags(arn)
+    tags = context.store.tags.of(arn)
     return shown | {"Tags": tags} if tags else shown
 
 

@@ -1,20 +1,26 @@
-"""The operations on tags, for the ARNs of what the engine keeps."""
+"""The operations on the tags of what the engine keeps."""
 
 from __future__ import annotations
 
-from airflow_sm_pipelines.engine.errors import not_found, validation_error
-from airflow_sm_pipelines.engine.operations.context import OperationContext, Request, Response, read_paging
+from typing import TYPE_CHECKING
+
+from airflow_sm_pipelines.engine.operations.resource_lists import cut_page
+from airflow_sm_pipelines.engine.rules.errors import not_found, validation_error
+from airflow_sm_pipelines.engine.rules.resource_names import pipeline_name_of
+
+if TYPE_CHECKING:
+    from airflow_sm_pipelines.engine.operations.context import OperationContext, Request, Response
 
 _MAX_TAGS = 50
 
 
 def add_tags(context: OperationContext, request: Request) -> Response:
-    """AddTags: adds or overwrites, and answers with all tags."""
+    """AddTags: it adds or overwrites tags, and answers with all of them."""
     arn = request["ResourceArn"]
     with context.store.transaction():
         _require(context, arn)
-        context.store.ledger.add_tags(arn, request["Tags"])
-        tags = context.store.ledger.tags(arn)
+        context.store.tags.add(arn, request["Tags"])
+        tags = context.store.tags.of(arn)
         if len(tags) > _MAX_TAGS:
             raise validation_error(f"{arn} would have {len(tags)} tags; at most {_MAX_TAGS} are allowed.")
     return {"Tags": tags}
@@ -23,26 +29,23 @@ def add_tags(context: OperationContext, request: Request) -> Response:
 def list_tags(context: OperationContext, request: Request) -> Response:
     """ListTags."""
     _require(context, request["ResourceArn"])
-    paging = read_paging("ListTags", request, columns={"": ""}, default_sort="", tie_column="")
-    tags = context.store.ledger.tags(request["ResourceArn"])
-    first = int(paging.page.after[0]) if paging.page.after is not None else 0
-    last = first + paging.page.limit
-    return {"Tags": tags[first:last], **paging.next_token((last, "") if last < len(tags) else None)}
+    page, more = cut_page("ListTags", request, context.store.tags.of(request["ResourceArn"]))
+    return {"Tags": page, **more}
 
 
 def delete_tags(context: OperationContext, request: Request) -> Response:
     """DeleteTags."""
     with context.store.transaction():
         _require(context, request["ResourceArn"])
-        context.store.ledger.delete_tags(request["ResourceArn"], request["TagKeys"])
+        context.store.tags.delete(request["ResourceArn"], request["TagKeys"])
     return {}
 
 
 def owns_arn(context: OperationContext, arn: str) -> bool:
-    """Whether the engine keeps what this ARN names; tags of other ARNs are somebody else's business."""
+    """Whether the engine keeps what this ARN names."""
     if context.store.resources.find_by_arn(arn) is not None:
         return True
-    pipeline = context.store.pipelines.find(arn.rpartition("/")[2])
+    pipeline = context.store.pipelines.find(pipeline_name_of(arn))
     return pipeline is not None and pipeline.arn == arn
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.engine.errors import conflict, validation_error
 from airflow_sm_pipelines.engine.operations.context import (
     OperationContext,
     Request,
     Response,
-    present,
     read_paging,
     require_pipeline,
     select_version,
     time_filters,
+    without_none,
 )
+from airflow_sm_pipelines.engine.rules.errors import conflict, validation_error
 from airflow_sm_pipelines.engine.store.documents import from_ms
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def list_pipeline_versions(context: OperationContext, request: Request) -> Respo
     ]
     records, after = context.store.pipelines.page_versions(filters, paging.page)
     summaries = [
-        present(
+        without_none(
             PipelineArn=pipeline.arn,
             PipelineVersionId=record.version,
             CreationTime=from_ms(record.created_ms),
@@ -56,7 +56,7 @@ def list_pipeline_versions(context: OperationContext, request: Request) -> Respo
 
 
 def update_pipeline_version(context: OperationContext, request: Request) -> Response:
-    """UpdatePipelineVersion: name, description, aliases. Aliases are removed before others are added."""
+    """UpdatePipelineVersion: it changes name, description and aliases. Aliases are removed before others are added."""
     operations = request.get("PipelineVersionAliasOperations") or {}
     added, removed = operations.get("Add") or [], operations.get("Remove") or []
     with context.store.transaction():
@@ -72,7 +72,7 @@ def update_pipeline_version(context: OperationContext, request: Request) -> Resp
         new = [alias for alias in dict.fromkeys(added) if alias not in current]
         check_new_aliases(context, pipeline.name, version.version, new)
         context.store.pipelines.add_aliases(pipeline.name, version.version, new)
-        values = present(
+        values = without_none(
             display_name=request.get("PipelineVersionDisplayName"),
             description=request.get("PipelineVersionDescription"),
         )
@@ -81,9 +81,10 @@ def update_pipeline_version(context: OperationContext, request: Request) -> Resp
 
 
 def check_new_aliases(context: OperationContext, pipeline: str, version: int, aliases: Sequence[str]) -> None:
-    """Pass if a version may get these aliases.
+    """Check that a version may get these aliases.
 
-    Rules from the API model: up to 10 a version, unique in the pipeline, 1-128 of ``[a-zA-Z0-9._-]``, not digits only.
+    Rules from the API model: at most 10 for a version, unique in the pipeline, 1-128 of ``[a-zA-Z0-9._-]``, not only
+    digits.
 
     :raises ServiceError: ValidationException or ConflictException.
     """

@@ -1,13 +1,12 @@
-"""What each step type does when it is performed: one executor per type, and the table of them."""
+"""What a step of each type does when it is performed: one executor for each type, and the table of them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.engine.job_documents import PROCESSING, TRAINING, TRANSFORM, TUNING
+from airflow_sm_pipelines.engine.rules.job_documents import PROCESSING, TRAINING, TRANSFORM, TUNING
 from airflow_sm_pipelines.engine.steps.automl import AutoMLStandInExecutor
 from airflow_sm_pipelines.engine.steps.callback import CallbackExecutor
-from airflow_sm_pipelines.engine.steps.check import CheckExecutor
 from airflow_sm_pipelines.engine.steps.cleanup import CleanupExecutor
 from airflow_sm_pipelines.engine.steps.condition import ConditionExecutor
 from airflow_sm_pipelines.engine.steps.endpoint import EndpointConfigExecutor, EndpointExecutor
@@ -16,6 +15,7 @@ from airflow_sm_pipelines.engine.steps.for_each import ForEachExecutor
 from airflow_sm_pipelines.engine.steps.job import JobExecutor
 from airflow_sm_pipelines.engine.steps.lambda_function import LambdaExecutor
 from airflow_sm_pipelines.engine.steps.model import ModelExecutor, RegisterModelExecutor
+from airflow_sm_pipelines.engine.steps.quality_check import CheckExecutor
 from airflow_sm_pipelines.engine.steps.stand_in import StandInExecutor
 from airflow_sm_pipelines.engine.steps.task import StepExecutor, StepOutcome, StepTask
 from airflow_sm_pipelines.engine.steps.unsupported import UnsupportedExecutor
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_sm_pipelines.definition import Step
-    from airflow_sm_pipelines.engine.stand_ins import StandIns
+    from airflow_sm_pipelines.engine.jobs.stand_in_table import StandIns
 
 __all__ = ["StepExecutor", "StepOutcome", "StepTask", "executor_for", "step_executors"]
 
 
 def step_executors() -> Mapping[str, StepExecutor]:
-    """The executor of every step type that has a local meaning."""
+    """The executor of every step type that runs here."""
     return {
         "Callback": CallbackExecutor(),
         "ClarifyCheck": CheckExecutor(),
@@ -52,7 +52,7 @@ def step_executors() -> Mapping[str, StepExecutor]:
 
 
 def executor_for(executors: Mapping[str, StepExecutor], step: Step, stand_ins: StandIns) -> StepExecutor:
-    """The executor of a step: its stand-in, that of its type, or one that fails with an explanation."""
+    """The executor of a step: its stand-in, the executor of its type, or one that fails with an explanation."""
     stand_in = stand_ins.find(step=step.name, type=step.type)
     if stand_in is not None:
         return AutoMLStandInExecutor(stand_in) if step.type == "AutoML" else StandInExecutor(stand_in)

@@ -1,4 +1,4 @@
-"""AutoML steps: nothing here searches for models. The user's stand-in does, and its job's record is kept."""
+"""AutoML steps: the user's stand-in searches for models, and the engine keeps the record of the job."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition.status import StepStatus
-from airflow_sm_pipelines.engine.errors import ServiceError, StepError
-from airflow_sm_pipelines.engine.job_documents import AUTOML, without_nulls
-from airflow_sm_pipelines.engine.job_host import public_document
+from airflow_sm_pipelines.engine.rules.errors import ServiceError, StepError
+from airflow_sm_pipelines.engine.rules.job_documents import AUTOML, without_nulls
 from airflow_sm_pipelines.engine.steps.job import find_cached
 from airflow_sm_pipelines.engine.steps.stand_in import StandInExecutor
 from airflow_sm_pipelines.engine.steps.task import StepOutcome
@@ -23,10 +22,10 @@ _DESCRIBED = ("BestCandidate", "AutoMLJobArtifacts", "ResolvedAttributes", "Part
 
 
 class AutoMLStandInExecutor(StandInExecutor):
-    """Performs an AutoML step by the user's function, with the record of an AutoML job beside it.
+    """Performs an AutoML step by the user's function, and keeps the record of an AutoML job for it.
 
-    What the function gives as the output ``BestCandidate`` is the job's; members that the API requires and that it does
-    not name are filled in.
+    The output ``BestCandidate`` of the function becomes the best candidate of the job. Members that the API requires
+    and the function does not give are filled in.
     """
 
     def prepare(self, task: StepTask) -> JsonObject:
@@ -42,7 +41,7 @@ class AutoMLStandInExecutor(StandInExecutor):
         return prepared
 
     def run(self, task: StepTask, prepared: JsonObject) -> StepOutcome:
-        """Make the job's record and call the function, or take a cached result."""
+        """Make the record of the job and call the function, or take a cached result."""
         if not task.has_resource:
             if task.stop.is_set():
                 return StepOutcome(status=StepStatus.STOPPED)
@@ -61,23 +60,23 @@ class AutoMLStandInExecutor(StandInExecutor):
             except ServiceError as error:
                 raise StepError(f"ClientError: {error.message}") from error
         try:
-            with task.jobs.attend(AUTOML, task.new_name, task.stop):
+            with task.jobs.stoppable(AUTOML, task.new_name, task.stop):
                 outcome = self._call(task, prepared)
             if outcome.status is StepStatus.SUCCEEDED:
-                task.jobs.complete(AUTOML, task.new_name, _describe_outputs(task, outcome))
+                task.jobs.complete(AUTOML, task.new_name, _described_outputs(task, outcome))
             else:
                 task.jobs.end_stopped(AUTOML, task.new_name)
         except StepError as error:
             task.jobs.fail(AUTOML, task.new_name, str(error))
             raise
-        # The job's ARN stays, unless the function names another.
+        # The metadata keep the ARN of the job, unless the function names another.
         return replace(outcome, metadata=outcome.metadata or None)
 
 
-def _describe_outputs(task: StepTask, outcome: StepOutcome) -> dict[str, Any]:
+def _described_outputs(task: StepTask, outcome: StepOutcome) -> dict[str, Any]:
     """The outputs that DescribeAutoMLJob shows.
 
-    :raises StepError: they are not what the API has there.
+    :raises StepError: the API has something else there.
     """
     record = task.store.resources.find(AUTOML.table_kind, task.new_name)
     given: dict[str, Any] = {name: value for name, value in (outcome.properties or {}).items() if name in _DESCRIBED}
@@ -94,7 +93,7 @@ def _describe_outputs(task: StepTask, outcome: StepOutcome) -> dict[str, Any]:
             "LastModifiedTime": task.services.clock(),
             **best,
         }
-    fault = task.services.check_answer("DescribeAutoMLJob", {**public_document(record), **given})
+    fault = task.services.check_answer("DescribeAutoMLJob", {**record.public_document, **given})
     if fault:
         raise StepError(f"ClientError: The outputs of the stand-in are not those of an AutoML job: {fault}")
     return given

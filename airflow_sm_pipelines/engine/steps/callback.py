@@ -1,14 +1,14 @@
-"""Callback steps: a message to a queue, and then nothing until somebody sends the token back."""
+"""Callback steps: they send a message to a queue, and wait until somebody sends the token back."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_sm_pipelines.definition.status import StepStatus
-from airflow_sm_pipelines.engine.errors import StepError, validation_error
-from airflow_sm_pipelines.engine.naming import JOB_SUFFIX_ALPHABET
-from airflow_sm_pipelines.engine.resolver import resolve, resolve_text
+from airflow_sm_pipelines.engine.rules.errors import StepError, validation_error
+from airflow_sm_pipelines.engine.rules.resolver import resolve, resolve_text
+from airflow_sm_pipelines.engine.rules.resource_names import JOB_SUFFIX_ALPHABET
 from airflow_sm_pipelines.engine.steps.lambda_function import read_outputs
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 
@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.engine.store import ExecutionRecord, StepRecord, Store
 
 _MAX_URL = 256
+CallbackStatus = Literal["Executing", "Stopping"]
 TOKEN_LENGTH = 10
 """Source: the API's CallbackToken: ten letters and digits."""
 
 
 class CallbackExecutor:
-    """Performs a Callback step up to its message; SendPipelineExecutionStepSuccess or -Failure ends it."""
+    """Sends the message of a Callback step; SendPipelineExecutionStepSuccess or -Failure ends the step."""
 
     is_instant = False
 
@@ -40,7 +41,7 @@ class CallbackExecutor:
         return url, resolve(task.step.arguments, task.scope)
 
     def run(self, task: StepTask, prepared: tuple[str, JsonValue]) -> StepOutcome | None:
-        """Send the message. A step that is begun again after a crash keeps its token."""
+        """Send the message. A step that begins again after a crash keeps its token."""
         url, arguments = prepared
         record = task.store.steps.find(task.execution_id, task.step.name)
         token = record.callback_token if record is not None else None
@@ -51,7 +52,7 @@ class CallbackExecutor:
             callback_token=token,
         )
         if status is StepStatus.STOPPING:
-            # Stopped before anybody was told: nobody has to be waited for.
+            # It was stopped before anybody was told, so there is nobody to wait for.
             return StepOutcome(status=StepStatus.STOPPED)
         execution = task.store.executions.find(task.execution_id)
         current = task.store.steps.find(task.execution_id, task.step.name)
@@ -61,14 +62,14 @@ class CallbackExecutor:
 
 
 def send_callback_message(
-    store: Store, services: EngineServices, execution: ExecutionRecord, step: StepRecord, *, status: str
+    store: Store, services: EngineServices, execution: ExecutionRecord, step: StepRecord, *, status: CallbackStatus
 ) -> None:
-    """Send a Callback step's message, and note that it was sent.
+    """Send the message of a Callback step, and record that it was sent.
 
     Source of its fields: developer guide, "Callback step".
 
     :param status: ``Executing`` when the step begins, ``Stopping`` when it is to stop.
-    :raises StepError: if the queue cannot be written to.
+    :raises StepError: the queue takes no message.
     """
     known: Mapping[str, Any] = step.properties or {}
     body = {
@@ -80,16 +81,16 @@ def send_callback_message(
     fault = services.send_message(str(known.get("$queue", "")), json.dumps(body))
     if fault:
         raise StepError(f"ClientError: The message to {known.get('$queue')} could not be sent: {fault}")
-    store.steps.note(execution.id, step.name, callback_sent=status)
+    store.steps.update(execution.id, step.name, callback_sent=status)
 
 
-def success_of(
+def outcome_of_success(
     step: StepRecord, declared: tuple[OutputParameter, ...], given: Sequence[Mapping[str, Any]]
 ) -> StepOutcome:
-    """The end of a Callback step to which success was sent.
+    """The outcome of a Callback step for which success was sent.
 
-    :param given: the request's ``OutputParameters``.
-    :raises ServiceError: ValidationException, if these are not the declared outputs; the step goes on waiting.
+    :param given: the ``OutputParameters`` of the request.
+    :raises ServiceError: ValidationException: these are not the declared outputs. The step then still waits.
     """
     result: JsonObject = {str(output["Name"]): output["Value"] for output in given}
     unknown = sorted(set(result) - {output.name for output in declared})
@@ -106,17 +107,17 @@ def success_of(
         ) from error
     callback = dict(step.metadata["Callback"]) if isinstance(step.metadata.get("Callback"), dict) else {}  # type: ignore[arg-type]
     metadata: JsonObject = {"Callback": {**callback, "OutputParameters": shown} if shown else callback}
-    # As with a Lambda function: what ends well while the execution stops is stopped.
-    stopping = step.status is StepStatus.STOPPING
+    # As with a Lambda function, a step that ends well while the execution stops is Stopped.
+    is_stopping = step.status is StepStatus.STOPPING
     return StepOutcome(
-        status=StepStatus.STOPPED if stopping else StepStatus.SUCCEEDED,
+        status=StepStatus.STOPPED if is_stopping else StepStatus.SUCCEEDED,
         metadata=metadata,
         properties={"OutputParameters": typed},
     )
 
 
 def _parse(output: OutputParameter, text: str) -> JsonValue:
-    """The value that a text stands for; the API carries all outputs as texts."""
+    """The value that a text stands for: the API carries all outputs as texts."""
     try:
         if output.type == "Integer":
             return int(text)

@@ -1,18 +1,19 @@
-"""Cleanup steps: delete what earlier steps wrote to S3.
+"""Cleanup steps: they delete what earlier steps wrote to S3.
 
-Source: SDK v3, ``CleanupStep``, and the API's CleanupStepMetadata. Without URIs the outputs of a Training step are
-found; with URIs exactly these objects go, if they are under the outputs of their Processing or Transform step.
+Source: SDK v3, ``CleanupStep``, and the API's CleanupStepMetadata. Without URIs all outputs of a Training step are
+deleted. With URIs exactly these objects are deleted, if they are below the outputs of their Processing or Transform
+step.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from airflow_sm_pipelines.definition.property_path import find_value
 from airflow_sm_pipelines.definition.status import StepStatus
-from airflow_sm_pipelines.engine.errors import StepError
-from airflow_sm_pipelines.engine.resolver import resolve
+from airflow_sm_pipelines.engine.rules.errors import StepError
+from airflow_sm_pipelines.engine.rules.resolver import resolve
+from airflow_sm_pipelines.engine.rules.s3_address import join_s3_uri, parse_s3_uri
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _MAX_MESSAGE = 2048
 
 
 class CleanupExecutor:
-    """Performs a Cleanup step: every source is tried; the step fails if one could not be cleaned."""
+    """Performs a Cleanup step. It tries every source, and fails if one could not be cleaned."""
 
     is_instant = False
 
@@ -36,7 +37,7 @@ class CleanupExecutor:
         return sources
 
     def run(self, task: StepTask, prepared: list[JsonValue]) -> StepOutcome:
-        """Delete, source by source; a stop lets the source at hand finish."""
+        """Delete, source by source. A stop takes effect after the current source."""
         task.mark_executing()
         cleaned: list[JsonValue] = []
         skipped: list[JsonValue] = []
@@ -54,8 +55,7 @@ class CleanupExecutor:
                 _delete(task.services.s3, find_objects(properties, uris, step=name))
             except StepError as error:
                 failed.append({"StepName": name, "ErrorCode": "ClientError", "ErrorMessage": str(error)[:_MAX_MESSAGE]})
-            except Exception as error:
-                # The client is whatever the server passed in; botocore's error classes are not ours to import here.
+            except Exception as error:  # noqa: BLE001 - the server chooses the client, and with it the client's errors
                 failed.append(
                     {"StepName": name, "ErrorCode": "InternalFailure", "ErrorMessage": str(error)[:_MAX_MESSAGE]}
                 )
@@ -75,11 +75,11 @@ class CleanupExecutor:
 
 
 def find_objects(properties: JsonObject, uris: JsonValue, *, step: str) -> tuple[list[str], list[str]]:
-    """The objects and the prefixes to delete of one source, as S3 URIs.
+    """The objects and the prefixes to delete for one source, as S3 URIs.
 
     :param properties: the Describe answer of what the source step made.
-    :param uris: its ``S3Uris``.
-    :raises StepError: if they cannot be told, or are not the step's own.
+    :param uris: the ``S3Uris`` of the source.
+    :raises StepError: they are not known, or not outputs of the step.
     """
     if properties.get("VpcConfig") or find_value(properties, "NetworkConfig", "VpcConfig"):
         raise StepError("a step with a VpcConfig cannot be cleaned up.")
@@ -98,8 +98,8 @@ def find_objects(properties: JsonObject, uris: JsonValue, *, step: str) -> tuple
 
 def _output_locations(properties: JsonObject) -> list[str]:
     if "TrainingJobName" in properties:
-        path = str(find_value(properties, "OutputDataConfig", "S3OutputPath") or "").rstrip("/")
-        return [f"{path}/{properties['TrainingJobName']}/"] if path else []
+        path = find_value(properties, "OutputDataConfig", "S3OutputPath")
+        return [join_s3_uri(path, f"{properties['TrainingJobName']}/")] if path else []
     if "TransformJobName" in properties:
         path = str(find_value(properties, "TransformOutput", "S3OutputPath") or "")
         return [path] if path else []
@@ -111,14 +111,14 @@ def _output_locations(properties: JsonObject) -> list[str]:
 def _delete(s3: S3Client, found: tuple[list[str], list[str]]) -> None:
     objects, prefixes = found
     for uri in objects:
-        parts = urlsplit(uri, allow_fragments=False)
-        s3.delete_object(Bucket=parts.netloc, Key=parts.path.lstrip("/"))
+        location = parse_s3_uri(uri)
+        s3.delete_object(Bucket=location.bucket, Key=location.key)
     for uri in prefixes:
-        parts = urlsplit(uri, allow_fragments=False)
+        location = parse_s3_uri(uri)
         while True:
-            page = s3.list_objects_v2(Bucket=parts.netloc, Prefix=parts.path.lstrip("/"))
+            page = s3.list_objects_v2(Bucket=location.bucket, Prefix=location.key)
             for entry in page.get("Contents", []):
-                s3.delete_object(Bucket=parts.netloc, Key=entry["Key"])
+                s3.delete_object(Bucket=location.bucket, Key=entry["Key"])
             if not page.get("IsTruncated"):
                 break
 

@@ -1,10 +1,10 @@
-"""Condition steps: evaluate, and let the scheduler take the branch."""
+"""Condition steps: they evaluate the conditions; the scheduler then takes the branch."""
 
 from __future__ import annotations
 
 from airflow_sm_pipelines.definition import ConditionStep
-from airflow_sm_pipelines.engine.conditions import evaluate_all
-from airflow_sm_pipelines.engine.errors import StepError
+from airflow_sm_pipelines.engine.rules.condition_evaluation import evaluate_all
+from airflow_sm_pipelines.engine.rules.errors import StepError
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 
 
@@ -20,5 +20,5 @@ class ConditionExecutor:
         return evaluate_all(task.step.conditions, task.scope)
 
     def run(self, task: StepTask, prepared: bool) -> StepOutcome:
-        """The outcome, as recorded answers spell it: ``True`` in the metadata, a boolean as a property."""
+        """The outcome, spelled as in recorded answers: ``True`` in the metadata, a boolean as a property."""
         return StepOutcome(metadata={"Condition": {"Outcome": str(prepared)}}, properties={"Outcome": prepared})

@@ -1,20 +1,20 @@
-"""EndpointConfig and Endpoint steps: make the records that CreateEndpointConfig and CreateEndpoint make.
+"""EndpointConfig and Endpoint steps: they make the records that CreateEndpointConfig and CreateEndpoint make.
 
-Choices where the service's behaviour is not documented: a name in the arguments is used, another is made otherwise; an
-endpoint of that name that is there already gets the new configuration.
+Choices where the service's behaviour is not documented: if the arguments have a name, it is used. An endpoint of that
+name that exists already gets the new configuration.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from airflow_sm_pipelines.engine.endpoint_registry import (
+from airflow_sm_pipelines.engine.registry.endpoints import (
     ENDPOINT,
     add_endpoint,
     add_endpoint_config,
     update_endpoint,
 )
-from airflow_sm_pipelines.engine.errors import ServiceError, StepError
+from airflow_sm_pipelines.engine.rules.errors import ServiceError, StepError
 from airflow_sm_pipelines.engine.steps.model import resolve_request
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 

@@ -1,9 +1,9 @@
-"""Fail steps: end the execution as Failed with a message of the author's."""
+"""Fail steps: they end the execution as Failed, with a message of the author."""
 
 from __future__ import annotations
 
 from airflow_sm_pipelines.definition.status import StepStatus
-from airflow_sm_pipelines.engine.resolver import resolve_text
+from airflow_sm_pipelines.engine.rules.resolver import resolve_text
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 
 _MAX_MESSAGE = 3072
@@ -19,7 +19,7 @@ class FailExecutor:
         return resolve_text(task.step.arguments.get("ErrorMessage") or "", task.scope)
 
     def run(self, task: StepTask, prepared: str) -> StepOutcome:
-        """A failure; its reason is the message, and absent when that is empty."""
+        """A failure. Its reason is the message; if that is empty, there is none."""
         return StepOutcome(
             status=StepStatus.FAILED,
             failure_reason=prepared or None,

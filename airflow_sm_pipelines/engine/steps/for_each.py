@@ -1,4 +1,7 @@
-"""ForEach steps: find the items, and sum up what became of them. The steps between are the scheduler's business."""
+"""ForEach steps: they find the items at the beginning, and summarize the iterations at the end.
+
+The scheduler starts the steps of the iterations.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +10,22 @@ from typing import TYPE_CHECKING
 from airflow_sm_pipelines.definition import ForEachStep, IterationReference, parse_expression
 from airflow_sm_pipelines.definition.status import StepStatus
 from airflow_sm_pipelines.definition.steps import name_iteration
-from airflow_sm_pipelines.engine.errors import ResolutionError, StepError
-from airflow_sm_pipelines.engine.fan_out import read_items
-from airflow_sm_pipelines.engine.resolver import resolve
+from airflow_sm_pipelines.engine.rules.errors import ResolutionError, StepError
+from airflow_sm_pipelines.engine.rules.fan_out import read_items
+from airflow_sm_pipelines.engine.rules.resolver import resolve
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from airflow_sm_pipelines.definition import JsonObject, JsonValue
-    from airflow_sm_pipelines.engine.fan_out import FanOut
+    from airflow_sm_pipelines.engine.rules.fan_out import FanOut
 
 _MAX_NAMED_FAILURES = 5
 
 
 class ForEachExecutor:
-    """Begins a ForEach step: its items are resolved once, also for RetryPipelineExecution."""
+    """Begins a ForEach step. Its items are resolved only once, even if RetryPipelineExecution runs it again."""
 
     is_instant = True
 
@@ -36,21 +39,21 @@ class ForEachExecutor:
         return read_items(resolve(task.step.items, task.scope), step=task.step.name)
 
     def run(self, task: StepTask, prepared: list[JsonValue]) -> StepOutcome | None:
-        """Keep the items; the step ends when the steps made of them have."""
+        """Record the items. The step ends when the steps made for them have ended."""
         task.mark_executing(items=prepared)
         return None
 
 
-def sum_up(
+def summarize_iterations(
     fan_out: FanOut,
     status: StepStatus,
     statuses: Mapping[str, StepStatus],
     look_up: Callable[[str, tuple[str | int, ...]], JsonValue],
 ) -> StepOutcome:
-    """The end of a ForEach step.
+    """The outcome of a ForEach step.
 
-    :param statuses: those of the steps it made.
-    :param look_up: the property of a step by name and path.
+    :param statuses: the statuses of the steps it made.
+    :param look_up: gives the property of a step by name and path.
     """
     reason = None
     selected: tuple[str, int] | None = None
@@ -85,7 +88,7 @@ def _select(
     statuses: Mapping[str, StepStatus],
     look_up: Callable[[str, tuple[str | int, ...]], JsonValue],
 ) -> tuple[str, int] | None:
-    """The body step and index of the iteration that the selector picks: the first among equals."""
+    """The body step and index of the iteration that the selector picks; of equal ones, the first."""
     selector = fan_out.step.selector or {}
     field = parse_expression(selector.get("Field"))
     if not isinstance(field, IterationReference):
@@ -108,5 +111,5 @@ def _as_number(value: JsonValue, *, child: str, field: str) -> float:
         return float(value)
     except ValueError:
         raise ResolutionError(
-            f"The selector compares '{field}', which is no number in step '{child}': {value!r:.100}."
+            f"The selector compares '{field}', which is not a number in step '{child}': {value!r:.100}."
         ) from None

@@ -1,4 +1,4 @@
-"""Processing, Training, Transform and Tuning steps: make a job, run it, and end as it ends."""
+"""Processing, Training, Transform and Tuning steps: they make a job, run it, and end as it ends."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition.cache_identity import select_cache_fields
 from airflow_sm_pipelines.definition.status import StepStatus
-from airflow_sm_pipelines.engine.cache_key import make_cache_key
-from airflow_sm_pipelines.engine.cache_miss import LOG_GROUP, explain_changes
-from airflow_sm_pipelines.engine.errors import ServiceError, StepError
-from airflow_sm_pipelines.engine.experiment_registry import ensure_trial
-from airflow_sm_pipelines.engine.job_documents import TUNING, JobKind, with_text_values, without_nulls
-from airflow_sm_pipelines.engine.resolver import resolve
-from airflow_sm_pipelines.engine.steps.roles import with_default_role
+from airflow_sm_pipelines.engine.registry.experiments import ensure_trial
+from airflow_sm_pipelines.engine.rules.cache_key import make_cache_key
+from airflow_sm_pipelines.engine.rules.cache_miss import LOG_GROUP, explain_changes
+from airflow_sm_pipelines.engine.rules.definition_limits import MAX_ENTITY_NAME, is_entity_name
+from airflow_sm_pipelines.engine.rules.errors import ServiceError, StepError
+from airflow_sm_pipelines.engine.rules.job_documents import TRANSFORM, TUNING, JobKind, with_text_values, without_nulls
+from airflow_sm_pipelines.engine.rules.resolver import resolve
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 from airflow_sm_pipelines.engine.store.documents import to_ms
 
@@ -22,12 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_sm_pipelines.definition import JsonObject, JsonValue
-    from airflow_sm_pipelines.engine.job_host import JobEnd
-
-
-_MAX_ENTITY_NAME = 120
-_ENTITY_NAME = re.compile(rf"(?=.{{1,{_MAX_ENTITY_NAME}}}$)[a-zA-Z0-9](-*[a-zA-Z0-9])*")
-"""Names of experiments and trials (API model)."""
+    from airflow_sm_pipelines.engine.jobs.job_host import JobEnd
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +30,8 @@ class PreparedJob:
     """A job that is about to run.
 
     :param request: its Create* request.
-    :param cache_fields: the members of the step that decide about caching, as its definition has them: without the
-        role that the execution lends.
+    :param cache_fields: the members of the step that decide about caching, as the definition has them. The role of the
+        execution is not among them.
     """
 
     request: dict[str, Any] = field(default_factory=dict)
@@ -52,7 +47,7 @@ class JobExecutor:
         self._kind = kind
 
     def prepare(self, task: StepTask) -> PreparedJob:
-        """The Create* request of the job, resolved and checked; empty if the job was made before a restart."""
+        """The job, resolved and checked; empty if it was made before a restart."""
         if task.has_resource:
             return PreparedJob()
         scope = task.new_scope({self._kind.name_key: task.new_name})
@@ -80,10 +75,10 @@ class JobExecutor:
             if cached is not None:
                 return cached
             if cache_key is not None:
-                _explain_miss(task, prepared.request, cache_key)
+                _log_cache_miss(task, prepared.request, cache_key)
             try:
                 with task.store.transaction():
-                    _ensure_trial(task, prepared.request.get("ExperimentConfig") or {})
+                    _ensure_own_trial(task, prepared.request.get("ExperimentConfig") or {})
                     record = task.jobs.create(self._kind, task.new_name, prepared.request)
                     task.mark_executing(
                         metadata={self._kind.metadata_key: {"Arn": record.arn}},
@@ -94,52 +89,36 @@ class JobExecutor:
                 raise StepError(f"ClientError: {error.message}") from error
         else:
             task.mark_executing()
-        return judge_job_end(task.jobs.run(self._kind, task.new_name, task.stop))
+        return outcome_of_job(task.jobs.run(self._kind, task.new_name, task.stop))
 
 
-def _experiment_config(task: StepTask, experiment: Mapping[str, JsonValue]) -> dict[str, Any]:
-    """The member of the request that puts the job into the execution's trial."""
-    names = (experiment.get("ExperimentName") or task.pipeline, experiment.get("TrialName") or task.execution_id)
-    if not experiment or not all(_ENTITY_NAME.fullmatch(str(name)) for name in names):
-        return {}
-    config = {"ExperimentName": names[0], "TrialName": names[1]}
-    title = re.sub(r"[^A-Za-z0-9-]+", "-", task.step.name)[:_MAX_ENTITY_NAME].strip("-")
-    return {"ExperimentConfig": {**config, **({"TrialComponentDisplayName": title} if title else {})}}
+def with_default_role(task: StepTask, kind: JobKind, request: dict[str, Any]) -> dict[str, Any]:
+    """The request of a job, with the role of the execution if it names none.
 
-
-def _ensure_trial(task: StepTask, config: Mapping[str, Any]) -> None:
-    """Make the execution's own trial before its first job needs it; one that the step itself names must be there."""
-    own = task.scope.experiment
-    names = (own.get("ExperimentName") or task.pipeline, own.get("TrialName") or task.execution_id)
-    if own and (config.get("ExperimentName"), config.get("TrialName")) == names:
-        ensure_trial(task.store, task.arns, str(names[0]), str(names[1]), now=task.services.clock())
-
-
-def _explain_miss(task: StepTask, request: dict[str, Any], cache_key: str) -> None:
-    """Say in the execution's log why no cached result was taken."""
-    last = task.store.steps.find_last_cacheable(task.pipeline, task.step.name)
-    if last is None:
-        lines = [f"Cache miss: step '{task.step.name}' has no earlier result with caching in this pipeline."]
-    else:
-        record, key, source = last
-        resource = task.store.resources.find(record.resource_kind or "", record.resource_name or "")
-        old = resource.document.get("$request", {}) if resource is not None else {}
-        lines = explain_changes(task.step.type, old, request, source=source)
-        if key == cache_key:
-            expires = task.step.cache_config.expire_after if task.step.cache_config else None
-            lines = [f"Cache miss: the result in {source} is older than ExpireAfter {expires}."]
-    now_ms = to_ms(task.services.clock())
-    stream = f"{task.execution_id}/{task.step.name}"
-    task.services.write_logs(LOG_GROUP, stream, [(now_ms, line) for line in lines])
+    A transform job has no role. A tuning job has none of its own, but the definitions of its training jobs have one.
+    Source: developer guide, "IAM access management": by default each step takes on the pipeline execution role.
+    """
+    execution = task.store.executions.find(task.execution_id)
+    role = execution.role_arn if execution is not None else None
+    if role is None or kind is TRANSFORM:
+        return request
+    if kind is not TUNING:
+        return {"RoleArn": role, **request}
+    changed = dict(request)
+    if isinstance(request.get("TrainingJobDefinition"), dict):
+        changed["TrainingJobDefinition"] = {"RoleArn": role, **request["TrainingJobDefinition"]}
+    if isinstance(request.get("TrainingJobDefinitions"), list):
+        changed["TrainingJobDefinitions"] = [{"RoleArn": role, **one} for one in request["TrainingJobDefinitions"]]
+    return changed
 
 
 def may_use_cache(task: StepTask) -> bool:
-    """Whether an earlier result may be taken."""
+    """Whether the step may take an earlier result."""
     return task.step.cache_config is not None and task.step.cache_config.enabled
 
 
 def find_cached(task: StepTask, cache_key: str | None) -> StepOutcome | None:
-    """The newest earlier result with this key that is not too old; None if there is none, or none may be taken."""
+    """The newest earlier result with this key that is not too old; None if there is none, or the key is None."""
     if cache_key is None or task.step.cache_config is None:
         return None
     lifetime = task.step.cache_config.lifetime
@@ -157,8 +136,8 @@ def find_cached(task: StepTask, cache_key: str | None) -> StepOutcome | None:
     )
 
 
-def judge_job_end(end: JobEnd) -> StepOutcome:
-    """How a step ends whose job ended so."""
+def outcome_of_job(end: JobEnd) -> StepOutcome:
+    """The outcome of a step whose job ended so."""
     if end.status == "Completed":
         return StepOutcome()
     if end.status == "Stopped" and not end.failure_reason:
@@ -168,3 +147,47 @@ def judge_job_end(end: JobEnd) -> StepOutcome:
     return StepOutcome(
         status=StepStatus.FAILED, failure_reason=f"ClientError: {end.failure_reason or 'The job failed.'}"
     )
+
+
+def _trial_names(task: StepTask, experiment: Mapping[str, JsonValue]) -> tuple[str, str]:
+    """The experiment and trial of the execution; by default the names are those of the pipeline and the execution."""
+    return (
+        str(experiment.get("ExperimentName") or task.pipeline),
+        str(experiment.get("TrialName") or task.execution_id),
+    )
+
+
+def _experiment_config(task: StepTask, experiment: Mapping[str, JsonValue]) -> dict[str, Any]:
+    """The member of the request that puts the job into the execution's trial."""
+    names = _trial_names(task, experiment)
+    if not experiment or not all(is_entity_name(name) for name in names):
+        return {}
+    config = {"ExperimentName": names[0], "TrialName": names[1]}
+    title = re.sub(r"[^A-Za-z0-9-]+", "-", task.step.name)[:MAX_ENTITY_NAME].strip("-")
+    return {"ExperimentConfig": {**config, **({"TrialComponentDisplayName": title} if title else {})}}
+
+
+def _ensure_own_trial(task: StepTask, config: Mapping[str, Any]) -> None:
+    """Make the execution's own trial before its first job needs it. A trial that the step names must exist already."""
+    own = task.scope.experiment
+    names = _trial_names(task, own)
+    if own and (config.get("ExperimentName"), config.get("TrialName")) == names:
+        ensure_trial(task.store, task.arns, *names, now=task.services.clock())
+
+
+def _log_cache_miss(task: StepTask, request: dict[str, Any], cache_key: str) -> None:
+    """Write to the log of the execution why no cached result was taken."""
+    last = task.store.steps.find_last_cacheable(task.pipeline, task.step.name)
+    if last is None:
+        lines = [f"Cache miss: step '{task.step.name}' has no earlier result with caching in this pipeline."]
+    else:
+        record, key, source = last
+        resource = task.store.resources.find(record.resource_kind or "", record.resource_name or "")
+        old = resource.document.get("$request", {}) if resource is not None else {}
+        lines = explain_changes(task.step.type, old, request, source=source)
+        if key == cache_key:
+            expires = task.step.cache_config.expire_after if task.step.cache_config else None
+            lines = [f"Cache miss: the result in {source} is older than ExpireAfter {expires}."]
+    now_ms = task.services.now_ms()
+    stream = f"{task.execution_id}/{task.step.name}"
+    task.services.write_logs(LOG_GROUP, stream, [(now_ms, line) for line in lines])

@@ -1,4 +1,4 @@
-"""Lambda steps: invoke the function with the step's arguments, and check its result against the declared outputs."""
+"""Lambda steps: they invoke the function with the step's arguments, and check its result for the declared outputs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition.status import StepStatus
-from airflow_sm_pipelines.engine.errors import StepError
-from airflow_sm_pipelines.engine.job_host import Interrupted
-from airflow_sm_pipelines.engine.resolver import resolve, resolve_text
+from airflow_sm_pipelines.engine.rules.errors import Interrupted, StepError
+from airflow_sm_pipelines.engine.rules.resolver import resolve, resolve_text
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 
 if TYPE_CHECKING:
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 _MAX_OUTPUT = 1024
 MAX_SECONDS = 600
 """How long a Lambda step waits for its function, whatever the function's own limit (developer guide: 10 minutes)."""
-TIMED_OUT = "Task timed out"
-"""How the error of a function begins whose time was over, as Lambda's own does."""
 OVERRAN = "$overran"
 """The property of a step whose function ran out of time while the execution was being stopped."""
 
@@ -52,8 +49,8 @@ class LambdaExecutor:
             raise Interrupted
         if outcome.status != "Completed":
             reason = f"ClientError: Lambda function {arn} failed: {outcome.error or outcome.status}"
-            if task.stop.is_set() and (outcome.error or "").startswith(TIMED_OUT):
-                # Documented for StopPipelineExecution: then the whole execution is Failed.
+            if task.stop.is_set() and outcome.is_timed_out:
+                # Documented for StopPipelineExecution: the whole execution is Failed then.
                 return StepOutcome(status=StepStatus.FAILED, failure_reason=reason, properties={OVERRAN: True})
             raise StepError(reason)
         if task.stop.is_set():
@@ -66,9 +63,10 @@ class LambdaExecutor:
 
 
 def read_outputs(result: JsonValue, declared: tuple[OutputParameter, ...]) -> tuple[list[JsonValue], list[JsonValue]]:
-    """The declared outputs in a function's result: as the metadata shows them (text), as expressions see them (typed).
+    """The declared outputs in the result of a function.
 
-    :raises StepError: if one is missing, of another type, or longer than 1024 characters.
+    :return: the outputs as the metadata show them (texts), and as expressions see them (typed).
+    :raises StepError: one is missing, of another type, or longer than 1024 characters.
     """
     if not declared:
         return [], []

@@ -1,20 +1,20 @@
-"""Model and RegisterModel steps: make the records that CreateModel and CreateModelPackage make."""
+"""Model and RegisterModel steps: they make the records that CreateModel and CreateModelPackage make."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from airflow_sm_pipelines.engine.errors import ServiceError, StepError
-from airflow_sm_pipelines.engine.job_documents import without_nulls
-from airflow_sm_pipelines.engine.model_registry import add_model, add_model_package, ensure_group
-from airflow_sm_pipelines.engine.resolver import resolve
+from airflow_sm_pipelines.engine.registry.models import add_model, add_model_package, ensure_group
+from airflow_sm_pipelines.engine.rules.errors import ServiceError, StepError
+from airflow_sm_pipelines.engine.rules.job_documents import without_nulls
+from airflow_sm_pipelines.engine.rules.resolver import resolve
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 
 
 def resolve_request(task: StepTask, operation: str, name: dict[str, str]) -> dict[str, Any]:
-    """The step's arguments as the request of an operation, checked.
+    """The arguments of a step as the checked request of an operation.
 
-    :param name: the member that names what is made, where the arguments need not.
+    :param name: the member that names what is made, if the arguments need not name it.
     :raises StepError: they cannot be resolved, or the service would refuse them.
     """
     resolved = resolve(task.step.arguments, task.scope)
@@ -43,7 +43,7 @@ class ModelExecutor:
 
 
 class RegisterModelExecutor:
-    """Performs a RegisterModel step: the next version in a model package group, which is made if it is not there."""
+    """Performs a RegisterModel step: it makes the next version in a model package group, and if need be the group."""
 
     is_instant = True
 

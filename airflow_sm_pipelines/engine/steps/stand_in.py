@@ -1,4 +1,4 @@
-"""Stand-ins: a function of the user's performs the step, in a process of its own."""
+"""Stand-ins: a function of the user performs the step, in a process of its own."""
 
 from __future__ import annotations
 
@@ -7,34 +7,35 @@ import io
 import zipfile
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition.cache_identity import CACHE_FIELDS, select_cache_fields
 from airflow_sm_pipelines.definition.status import StepStatus
-from airflow_sm_pipelines.engine.cache_key import make_cache_key
-from airflow_sm_pipelines.engine.errors import StepError
-from airflow_sm_pipelines.engine.job_host import Interrupted
-from airflow_sm_pipelines.engine.resolver import resolve
+from airflow_sm_pipelines.engine.jobs import FunctionSpec, ImageCatalog, ImageEntry, Isolation, IsolationMode
+from airflow_sm_pipelines.engine.jobs.container import PROGRAMS_DIRECTORY
+from airflow_sm_pipelines.engine.rules.cache_key import make_cache_key
+from airflow_sm_pipelines.engine.rules.errors import Interrupted, StepError
+from airflow_sm_pipelines.engine.rules.resolver import resolve
 from airflow_sm_pipelines.engine.steps.job import find_cached, may_use_cache
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.definition import JsonObject, JsonValue
-    from airflow_sm_pipelines.engine.jobs import FunctionSpec
-    from airflow_sm_pipelines.engine.stand_ins import StandIn
+    from airflow_sm_pipelines.engine.jobs import JobContext
+    from airflow_sm_pipelines.engine.jobs.stand_in_table import StandIn
 
 LOG_GROUP = "/aws/sagemaker/PipelineStandIns"
-# The jobs layer runs only functions whose runtime is Python's; which Python that is, the table of images says.
 _RUNTIME = "python3-stand-in"
+"""The name that the table of images has for the Python of the stand-in. It must begin with ``python3``."""
 
 
 class StandInExecutor:
     """Performs a step by the user's function.
 
-    The function gets one object: ``name``, ``type``, ``pipeline_name``, ``execution_arn``, ``region``, the resolved
-    ``arguments``, and the step's other members, resolved, as ``attributes``. It gives None, or an object with
-    ``metadata`` (as the API shape PipelineExecutionStepMetadata) and ``outputs`` (what property paths find, beside the
-    arguments). What it raises fails the step.
+    The function gets one object with ``name``, ``type``, ``pipeline_name``, ``execution_arn``, ``region``, the resolved
+    ``arguments``, and the step's other members, resolved, as ``attributes``. It returns None, or an object with
+    ``metadata`` (of the API shape PipelineExecutionStepMetadata) and ``outputs`` (which property paths find besides the
+    arguments). If it raises, the step fails.
     """
 
     is_instant = False
@@ -56,7 +57,7 @@ class StandInExecutor:
         }
 
     def run(self, task: StepTask, prepared: JsonObject) -> StepOutcome:
-        """Call the function and wait for its answer, or take a cached one."""
+        """Call the function and wait for its answer, or take a cached result."""
         if task.stop.is_set():
             return StepOutcome(status=StepStatus.STOPPED)
         cache_key = self._cache_key(task, prepared)
@@ -67,7 +68,7 @@ class StandInExecutor:
         return self._call(task, prepared)
 
     def _cache_key(self, task: StepTask, prepared: JsonObject) -> str | None:
-        """The key of the step's result, which the function's file is part of; None if the step is not cached."""
+        """The cache key of the step, to which the content of the function's file belongs; None without caching."""
         arguments, attributes = prepared["arguments"], prepared["attributes"]
         if task.step.type not in CACHE_FIELDS or not may_use_cache(task):
             return None
@@ -93,15 +94,13 @@ class StandInExecutor:
         metadata, outputs = _read_answer(outcome.result, called=called)
         fault = task.services.check_metadata(metadata)
         if fault:
-            raise StepError(f"ClientError: {called} gave metadata that the API does not have: {fault}")
+            raise StepError(f"ClientError: {called} returned metadata that the API does not have: {fault}")
         arguments = prepared["arguments"]
         return StepOutcome(
             metadata=metadata, properties={**(arguments if isinstance(arguments, dict) else {}), **outputs}
         )
 
     def _spec(self) -> FunctionSpec:
-        from airflow_sm_pipelines.engine.jobs import FunctionSpec
-
         return FunctionSpec(
             arn="",
             name=self._stand_in.function,
@@ -111,15 +110,12 @@ class StandInExecutor:
             timeout_seconds=self._stand_in.timeout_seconds,
         )
 
-    def _context(self, task: StepTask) -> Any:
-        from airflow_sm_pipelines.engine.jobs import ImageCatalog, Isolation, IsolationMode
-        from airflow_sm_pipelines.engine.jobs.images import ImageEntry
-
+    def _context(self, task: StepTask) -> JobContext:
         if self._stand_in.requirements:
             entry = ImageEntry(f"lambda:{_RUNTIME}", requirements=("pip", *self._stand_in.requirements))
         else:
             entry = ImageEntry(f"lambda:{_RUNTIME}", interpreter=self._stand_in.interpreter)
-        # The function is the user's own and belongs to this machine: it sees the files that are here.
+        # The function belongs to this machine, so it sees the files that are here.
         isolation = Isolation(IsolationMode.PATHS, "Stand-ins share this machine's files.")
         return replace(task.services.job_context(LOG_GROUP), images=ImageCatalog([entry]), isolation=isolation)
 
@@ -138,8 +134,6 @@ def _read_answer(answer: JsonValue, *, called: str) -> tuple[JsonObject, JsonObj
 
 @lru_cache(maxsize=1)
 def _program() -> bytes:
-    from airflow_sm_pipelines.engine.jobs.container import PROGRAMS_DIRECTORY
-
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.write(PROGRAMS_DIRECTORY / "stand_in_program.py", "stand_in_program.py")

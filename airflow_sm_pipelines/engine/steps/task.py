@@ -1,4 +1,4 @@
-"""What a step's executor gets and gives: the task, the outcome, and the shape every executor has."""
+"""What the executor of a step gets and gives: the task, the outcome, and the protocol of all executors."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from airflow_sm_pipelines.definition import JsonObject, Step
-    from airflow_sm_pipelines.engine.job_host import JobHost
-    from airflow_sm_pipelines.engine.naming import ArnFactory
-    from airflow_sm_pipelines.engine.resolver import Scope
+    from airflow_sm_pipelines.engine.jobs.job_host import JobHost
+    from airflow_sm_pipelines.engine.rules.resolver import ResolutionScope
+    from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory
     from airflow_sm_pipelines.engine.services import EngineServices
     from airflow_sm_pipelines.engine.store import Store
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 class StepTask:
     """One step of one execution that is to be performed now.
 
-    :param new_scope: a scope for this step with these further execution variables, such as ``TrainingJobName``.
-    :param new_name: the name for what the step makes; the one it already made, after a restart.
+    :param new_scope: makes a scope for this step with further execution variables, such as ``TrainingJobName``.
+    :param new_name: the name for what the step makes; after a restart, the name of what it already made.
     :param has_resource: whether the step made its resource before a restart.
     :param stop: set when the step is asked to stop, or the engine shuts down.
     :param shutdown: set when the engine shuts down.
     :param mark_executing: records the step as Executing with these columns (``metadata``, ``items``, ...) and the
-        ``resource`` it made; gives the status it has now, which is Stopping where a stop came first.
+        ``resource`` it made. It gives the status of the step, which stays Stopping if a stop came first.
     """
 
     execution_id: str
     pipeline: str
     step: Step
-    new_scope: Callable[[Mapping[str, str]], Scope]
+    new_scope: Callable[[Mapping[str, str]], ResolutionScope]
     new_name: str
     has_resource: bool
     stop: threading.Event
@@ -47,7 +47,7 @@ class StepTask:
     mark_executing: Callable[..., StepStatus]
 
     @property
-    def scope(self) -> Scope:
+    def scope(self) -> ResolutionScope:
         """The scope without further variables."""
         return self.new_scope({})
 
@@ -56,8 +56,8 @@ class StepTask:
 class StepOutcome:
     """How a step ended.
 
-    :param metadata: its ``Metadata``; None leaves what ``mark_executing`` recorded.
-    :param properties: what property paths find, where that is not the Describe answer of a resource.
+    :param metadata: its ``Metadata``; None keeps what ``mark_executing`` recorded.
+    :param properties: what property paths find, if that is not the Describe answer of a resource.
     :param cache_source: the ARN of the execution whose result was taken instead of running.
     :param resource: kind and name of the resource whose Describe answer property paths read.
     """
@@ -73,16 +73,19 @@ class StepOutcome:
 class StepExecutor(Protocol):
     """Performs the steps of one type.
 
-    ``prepare`` works out what to do and may read from outside; ``run`` does it. An instant executor's ``run`` is called
-    inside the transaction that records the step's end, so it must be brief and write only to the store.
+    ``prepare`` finds what to do and may read from outside; ``run`` does it. If ``is_instant``, ``run`` is called in the
+    transaction that records the end of the step, so it must be brief and write only to the store.
     """
 
     is_instant: bool
 
     def prepare(self, task: StepTask) -> Any:
-        """What ``run`` needs; raises StepError if the step cannot be performed."""
+        """What ``run`` needs.
+
+        :raises StepError: the step cannot be performed.
+        """
         ...
 
     def run(self, task: StepTask, prepared: Any) -> StepOutcome | None:
-        """Perform the step; None if it goes on without a worker, for something else to end it."""
+        """Perform the step; None if it goes on without a worker and something else will end it."""
         ...

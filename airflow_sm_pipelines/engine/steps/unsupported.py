@@ -1,11 +1,11 @@
-"""Steps that have no local meaning and no stand-in: they fail, and say so."""
+"""Steps that the local engine cannot run and that have no stand-in: they fail and say what to do."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.engine.errors import StepError
-from airflow_sm_pipelines.engine.stand_ins import explain_registration
+from airflow_sm_pipelines.engine.jobs.stand_in_table import explain_registration
+from airflow_sm_pipelines.engine.rules.errors import StepError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class UnsupportedExecutor:
-    """Fails a step of a type the engine does not know, never passing it over."""
+    """Fails a step of a type that the engine does not run, so that it is never passed over."""
 
     is_instant = True
 
@@ -22,7 +22,10 @@ class UnsupportedExecutor:
         self._supported = ", ".join(sorted(supported))
 
     def prepare(self, task: StepTask) -> None:
-        """Always a failure."""
+        """Fail.
+
+        :raises StepError: always.
+        """
         raise StepError(
             f"Step type '{task.step.type}' has no local meaning, so step '{task.step.name}' cannot run here."
             f" The local engine runs: {self._supported}."

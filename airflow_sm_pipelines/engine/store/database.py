@@ -1,6 +1,6 @@
-"""One SQLite connection in WAL mode, shared by the engine's threads under a lock, with nested transactions.
+"""One SQLite connection in WAL mode with nested transactions; the engine's threads share it under a lock.
 
-``synchronous=NORMAL``: what is committed survives the death of this process (kill -9), though perhaps not a power cut.
+``synchronous=NORMAL``: what is committed survives the death of this process (kill -9), but perhaps not a power cut.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class Page:
     """Which part of a list to read.
 
-    :param sort_column: what to sort by; ties are broken by ``tie_column``, which must be unique.
-    :param after: the sort value and tie value of the last row already given, or None for the beginning.
+    :param sort_column: what to sort by. ``tie_column`` breaks ties and must be unique.
+    :param after: the sort value and tie value of the last row that was given already; None for the beginning.
     """
 
     sort_column: str
@@ -34,11 +34,11 @@ class Page:
     after: tuple[Any, Any] | None = None
 
 
-class Database:
+class EngineDatabase:
     """The state file, opened and migrated to the newest schema.
 
-    :param path: the file; made if it is not there. Its directory must exist.
-    :raises LocalEndpointError: if it cannot be opened or written, is damaged, or was written by a newer version.
+    :param path: the file; made if it does not exist. Its directory must exist.
+    :raises LocalEndpointError: it cannot be opened or written, is damaged, or was written by a newer version.
     """
 
     def __init__(self, path: Path) -> None:
@@ -46,7 +46,7 @@ class Database:
         self._lock = threading.RLock()
         self._depth = 0
         self.on_commit: Callable[[], None] | None = None
-        """Called after each transaction, while the lock is held: it must be brief."""
+        """Called after each transaction while the lock is held, so it must be brief."""
         try:
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
             self._connection.row_factory = sqlite3.Row
@@ -73,7 +73,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing: committed when the outermost block ends, rolled back if it raises."""
+        """Write all or nothing: commit when the outermost block ends, and roll back if it raises."""
         with self._lock:
             if self._depth == 0:
                 self._connection.execute("BEGIN IMMEDIATE")
@@ -93,12 +93,12 @@ class Database:
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Several reads of one state: nobody writes between them, since everybody writes through this connection."""
+        """Several reads of one state. Nobody writes between them, since everybody writes through this connection."""
         with self._lock:
             yield
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
-        """Run one statement; returns how many rows it changed."""
+        """Run one statement, and give the number of rows it changed."""
         with self._lock:
             return self._connection.execute(sql, parameters).rowcount
 
@@ -109,7 +109,7 @@ class Database:
         self.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(values.values()))  # noqa: S608
 
     def update(self, table: str, values: dict[str, Any], where: str, parameters: Sequence[Any]) -> int:
-        """Change the rows that match; returns how many there were."""
+        """Change the rows that match, and give their number."""
         if not values:
             return 0
         assignments = ", ".join(f"{name} = ?" for name in values)
@@ -129,7 +129,9 @@ class Database:
     def page(
         self, table: str, filters: Sequence[tuple[str, Any]], page: Page
     ) -> tuple[list[sqlite3.Row], tuple[Any, Any] | None]:
-        """One page of a table and where the next begins, by keyset: its cost does not grow with the offset.
+        """One page of a table, and where the next page begins.
+
+        Pages are found by key, so the cost does not grow with the offset.
 
         :param filters: SQL conditions with one ``?`` each, and their values.
         """
@@ -151,6 +153,6 @@ class Database:
         return found[: page.limit], (last[page.sort_column], last[page.tie_column])
 
     def close(self) -> None:
-        """Close the file; the object is of no use afterwards."""
+        """Close the file. The object cannot be used afterwards."""
         with self._lock:
             self._connection.close()

@@ -1,4 +1,4 @@
-"""Documents in the database: JSON text in which a time is ``{"$time": <epoch ms>}``. Times leave as aware UTC."""
+"""Documents in the database: JSON text in which a time is ``{"$time": <epoch ms>}``. Read back, it is aware UTC."""
 
 from __future__ import annotations
 
@@ -43,5 +43,5 @@ def _decode_special(value: dict[str, Any]) -> Any:
     return value
 
 
-# Made once: with an object hook, json.loads would make a decoder for every call.
 _DECODER = json.JSONDecoder(object_hook=_decode_special)
+"""Made once, since with an object hook json.loads would make a decoder for every call."""

@@ -1,4 +1,4 @@
-"""Pipeline executions in the database. Status changes pass through the state machine."""
+"""Pipeline executions in the database. Every status change is checked by ``rules.state``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition.status import ExecutionStatus
-from airflow_sm_pipelines.engine.state import check_execution_change
+from airflow_sm_pipelines.engine.rules.state import check_execution_change
 from airflow_sm_pipelines.engine.store.documents import decode_document, encode_document
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_sm_pipelines.definition import JsonValue
-    from airflow_sm_pipelines.engine.store.database import Database, Page
+    from airflow_sm_pipelines.engine.store.database import EngineDatabase, Page
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class ExecutionRecord:
 class ExecutionTable:
     """Reads and writes executions."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: EngineDatabase) -> None:
         self._database = database
 
     def find(self, execution_id: str) -> ExecutionRecord | None:
@@ -91,7 +91,7 @@ class ExecutionTable:
     ) -> None:
         """Move an execution to another status.
 
-        :raises StateError: if the state machine does not allow it.
+        :raises StateError: this change is not allowed.
         """
         with self._database.transaction():
             record = self.find(execution_id)
@@ -101,7 +101,7 @@ class ExecutionTable:
             self.update(execution_id, {"status": status.value, "failure_reason": failure_reason, "modified_ms": now_ms})
 
     def latest_change_ms(self) -> int:
-        """When something was last recorded of the open executions and their steps; 0 if none is open."""
+        """When the last change of an open execution or its steps was recorded, in epoch ms; 0 if none is open."""
         row = self._database.row(
             "SELECT max(max(e.modified_ms), coalesce(max(s.started_ms), 0), coalesce(max(s.ended_ms), 0)) AS latest"
             " FROM executions e LEFT JOIN steps s ON s.execution_id = e.id WHERE e.status IN ('Executing', 'Stopping')"

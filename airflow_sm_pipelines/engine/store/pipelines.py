@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Sequence
 
-    from airflow_sm_pipelines.engine.store.database import Database, Page
+    from airflow_sm_pipelines.engine.store.database import EngineDatabase, Page
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class VersionRecord:
 class PipelineTable:
     """Reads and writes pipelines, versions and aliases."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: EngineDatabase) -> None:
         self._database = database
 
     def find(self, name: str) -> PipelineRecord | None:
@@ -90,7 +90,7 @@ class PipelineTable:
         self._database.insert("versions", {name: getattr(record, name) for name in VersionRecord.__slots__})
 
     def update_version(self, name: str, version: int, values: dict[str, Any]) -> None:
-        """Change the columns of a version that may change."""
+        """Change columns of a version other than its definition."""
         self._database.update("versions", values, "pipeline = ? AND version = ?", (name, version))
 
     def page_versions(
@@ -118,7 +118,7 @@ class PipelineTable:
             self._database.insert("aliases", {"pipeline": name, "alias": alias, "version": version})
 
     def remove_aliases(self, name: str, aliases: Iterable[str]) -> None:
-        """Take aliases away."""
+        """Remove aliases."""
         for alias in aliases:
             self._database.execute("DELETE FROM aliases WHERE pipeline = ? AND alias = ?", (name, alias))
 

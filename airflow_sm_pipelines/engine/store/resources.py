@@ -1,4 +1,4 @@
-"""What steps and clients make: jobs, models, model packages and groups, each with its Describe answer."""
+"""What steps and clients make, each with its Describe answer: jobs, models, endpoints, experiments."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
-    from airflow_sm_pipelines.engine.store.database import Database, Page
+    from airflow_sm_pipelines.engine.store.database import EngineDatabase, Page
 
 
 @dataclass(frozen=True, slots=True)
 class ResourceRecord:
     """One resource.
 
-    :param kind: ``ProcessingJob``, ``TrainingJob``, ``Model``, ``ModelPackage`` or ``ModelPackageGroup``.
+    :param kind: such as ``ProcessingJob``, ``Model`` or ``TrialComponent``.
     :param name: unique within the kind; a versioned model package is ``<group>/<version>``.
     :param status: the job status, or the approval status of a model package.
-    :param family: the group of a model package; the tuning job of a training job.
-    :param document: the Describe answer; times are datetimes.
+    :param family: the group of a model package, the tuning job of a training job, the experiment of a trial.
+    :param document: the Describe answer, and under names that begin with ``$`` what only the engine reads. Times are
+        datetimes.
     """
 
     kind: str
@@ -35,11 +36,16 @@ class ResourceRecord:
     created_ms: int
     modified_ms: int
 
+    @property
+    def public_document(self) -> dict[str, Any]:
+        """The Describe answer."""
+        return {key: value for key, value in self.document.items() if not key.startswith("$")}
+
 
 class ResourceTable:
     """Reads and writes resources."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: EngineDatabase) -> None:
         self._database = database
 
     def find(self, kind: str, name: str) -> ResourceRecord | None:
@@ -58,7 +64,7 @@ class ResourceTable:
         self._database.insert("resources", {**values, "document": encode_document(record.document)})
 
     def save(self, record: ResourceRecord) -> None:
-        """Write a changed resource."""
+        """Write the status and document of a changed resource."""
         self._database.update(
             "resources",
             {
@@ -75,7 +81,7 @@ class ResourceTable:
         self._database.execute("DELETE FROM resources WHERE kind = ? AND name = ?", (kind, name))
 
     def standalone_active_jobs(self, kinds: Sequence[str]) -> list[tuple[str, str]]:
-        """Kind and name of the jobs that have not ended and that no step or tuning job made, oldest first."""
+        """Kind and name of the active jobs that no step or tuning job made, oldest first."""
         marks = ", ".join("?" * len(kinds))
         rows = self._database.rows(
             f"SELECT kind, name FROM resources AS job WHERE kind IN ({marks})"  # noqa: S608

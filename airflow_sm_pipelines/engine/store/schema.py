@@ -1,6 +1,6 @@
-"""The database's schema as a list of migrations; the position of the last one applied is its version.
+"""The schema of the database as a list of migrations. The number of applied migrations is the version of a file.
 
-Append to ``MIGRATIONS``; never change an entry that was released.
+Append to ``MIGRATIONS``, and never change an entry that was released.
 """
 
 from __future__ import annotations
@@ -67,7 +67,6 @@ ALTER TABLE executions ADD COLUMN selection TEXT;
 ALTER TABLE steps ADD COLUMN selective_source TEXT;
 """
 
-# ForEach: a parent has its items, a child its parent and item. A step may wait for a callback, or for its next attempt.
 _WAITING_STEPS = """
 ALTER TABLE steps ADD COLUMN items TEXT;
 ALTER TABLE steps ADD COLUMN parent TEXT;
@@ -80,8 +79,8 @@ ALTER TABLE steps ADD COLUMN retries TEXT;
 CREATE UNIQUE INDEX steps_by_callback_token ON steps (callback_token) WHERE callback_token IS NOT NULL;
 CREATE INDEX steps_by_retry ON steps (execution_id, retry_at_ms) WHERE retry_at_ms IS NOT NULL;
 """
+"""A ForEach step has its items, and a step it made its parent and item. Steps may wait for a callback or a retry."""
 
-# Triggers, so that no way to change a status can forget the event.
 _EVENTS = """
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, execution_id TEXT NOT NULL REFERENCES executions (id) ON DELETE CASCADE,
@@ -106,13 +105,14 @@ CREATE TRIGGER step_changes AFTER UPDATE OF status ON steps
     VALUES (NEW.execution_id, NEW.name, NEW.parent, OLD.status, NEW.status, NEW.started_ms, NEW.ended_ms,
         NEW.failure_reason, NEW.metadata, NEW.cache_source); END;
 """
+"""Triggers write the events, so that no code that changes a status can forget one."""
 
 _MLFLOW = "ALTER TABLE executions ADD COLUMN mlflow TEXT;"
 
-# Without these a start looks at all jobs there ever were, and a cache miss at all steps.
 _FLAT_CALLS = """
 CREATE INDEX resources_by_status ON resources (kind, status, created_ms, name);
 CREATE INDEX steps_by_cacheable_end ON steps (name, ended_ms) WHERE cache_key IS NOT NULL;
 """
+"""Without these indexes a start reads all jobs there ever were, and a cache miss reads all steps."""
 
 MIGRATIONS: tuple[str, ...] = (_FIRST, _STEP_CACHE, _SELECTION, _WAITING_STEPS, _EVENTS, _MLFLOW, _FLAT_CALLS)

@@ -1,4 +1,4 @@
-"""The steps of executions in the database. Status changes pass through the state machine."""
+"""The steps of executions in the database. Every status change is checked by ``rules.state``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition.status import StepStatus
-from airflow_sm_pipelines.engine.state import check_step_change
+from airflow_sm_pipelines.engine.rules.job_documents import JOB_KINDS, JobKind
+from airflow_sm_pipelines.engine.rules.state import check_step_change
 from airflow_sm_pipelines.engine.store.documents import decode_document, encode_document
 
 if TYPE_CHECKING:
@@ -14,26 +15,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from airflow_sm_pipelines.definition import JsonObject, JsonValue
-    from airflow_sm_pipelines.engine.fan_out import Iteration
-    from airflow_sm_pipelines.engine.store.database import Database, Page
+    from airflow_sm_pipelines.engine.rules.fan_out import Iteration
+    from airflow_sm_pipelines.engine.store.database import EngineDatabase, Page
 
-# SQLite takes 999 variables in a statement in its oldest versions.
 _MAX_VARIABLES = 900
+"""Old versions of SQLite take at most 999 variables in a statement."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
     """One scheduled step of an execution.
 
-    :param metadata: what ListPipelineExecutionSteps answers as ``Metadata``.
-    :param properties: what property paths find, for steps whose properties are not those of a resource.
-    :param cache_source: the ARN of the execution whose result stands in for a run.
-    :param selective_source: the ARN of the execution that a step outside the selection was taken over from.
-    :param attempt: how often the step was started, RetryPipelineExecution and restarts after a crash included.
+    :param metadata: the ``Metadata`` in the answer of ListPipelineExecutionSteps.
+    :param properties: what property paths find, if these are not the properties of a resource.
+    :param cache_source: the ARN of the execution whose result was taken instead of running.
+    :param selective_source: the ARN of the execution from which a step outside the selection was taken over.
+    :param attempt: how often the step was started; RetryPipelineExecution and restarts after a crash count too.
     :param items: the items of a ForEach step, once they are known.
-    :param parent: the ForEach step that made this one of its item ``item``, number ``iteration``.
-    :param callback_token: what a Callback step waits for.
-    :param callback_sent: the status in the last message that a Callback step has sent.
+    :param parent: the ForEach step that made this step for its item ``item``, number ``iteration``.
+    :param callback_token: the token that a Callback step waits for.
+    :param callback_sent: the status in the last message that a Callback step sent.
     :param retry_at_ms: when the next attempt begins, while the step waits for it.
     :param retries: how many attempts each of its retry policies has caused.
     """
@@ -60,11 +61,17 @@ class StepRecord:
     retry_at_ms: int | None
     retries: list[int] | None
 
+    @property
+    def job(self) -> tuple[JobKind, str] | None:
+        """Kind and name of the job that the step made; None if it made none."""
+        kind = JOB_KINDS.get(self.resource_kind or "")
+        return (kind, self.resource_name) if kind is not None and self.resource_name else None
+
 
 class StepTable:
     """Reads and writes steps."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: EngineDatabase) -> None:
         self._database = database
 
     def find(self, execution_id: str, name: str) -> StepRecord | None:
@@ -112,24 +119,24 @@ class StepTable:
         now_ms: int,
         iterations: Mapping[str, Iteration] | None = None,
     ) -> None:
-        """Schedule steps: they appear as Starting, with one attempt more.
+        """Schedule steps: they become Starting, with one more attempt.
 
-        :param iterations: the iterations of those that ForEach steps make.
+        :param iterations: the iterations of the steps that ForEach steps made.
         """
         with self._database.transaction():
             for name in names:
-                turn = (iterations or {}).get(name)
-                place = (turn.parent, turn.index, encode_document(turn.item)) if turn else (None, None, None)
+                of = (iterations or {}).get(name)
+                iteration = (of.parent, of.index, encode_document(of.item)) if of else (None, None, None)
                 self._database.execute(
                     "INSERT INTO steps (execution_id, name, status, started_ms, metadata, attempt, parent, iteration,"
                     " item) VALUES (?, ?, 'Starting', ?, '{}', 1, ?, ?, ?)"
                     " ON CONFLICT (execution_id, name) DO UPDATE SET"
                     " status = 'Starting', started_ms = excluded.started_ms, attempt = attempt + 1",
-                    (execution_id, name, now_ms, *place),
+                    (execution_id, name, now_ms, *iteration),
                 )
 
     def take_over(self, execution_id: str, names: Iterable[str], *, source_id: str, source_arn: str) -> None:
-        """Copy ended steps of another execution, marked as coming from there."""
+        """Copy ended steps of another execution, and mark where they come from."""
         with self._database.transaction():
             for name in names:
                 self._database.execute(
@@ -144,7 +151,7 @@ class StepTable:
     def change_status(self, execution_id: str, name: str, status: StepStatus, **columns: Any) -> None:
         """Move a step to another status, and change other columns with it.
 
-        :raises StateError: if the state machine does not allow it.
+        :raises StateError: this change is not allowed.
         """
         with self._database.transaction():
             record = self.find(execution_id, name)
@@ -159,19 +166,19 @@ class StepTable:
                 "steps", {"status": status.value, **columns}, "execution_id = ? AND name = ?", (execution_id, name)
             )
 
-    def note(self, execution_id: str, name: str, **columns: Any) -> None:
-        """Change columns of a step other than its status; not its documents."""
+    def update(self, execution_id: str, name: str, **columns: Any) -> None:
+        """Change columns of a step other than its status and its documents."""
         self._database.update("steps", columns, "execution_id = ? AND name = ?", (execution_id, name))
 
     def pending_retries(self, execution_id: str) -> dict[str, int]:
-        """When the next attempts begin of the steps that wait for one."""
+        """The steps that wait for their next attempt, and when it begins, in epoch ms."""
         rows = self._database.rows(
             "SELECT name, retry_at_ms FROM steps WHERE execution_id = ? AND retry_at_ms IS NOT NULL", (execution_id,)
         )
         return {row["name"]: row["retry_at_ms"] for row in rows}
 
     def begin_retry(self, execution_id: str, name: str) -> None:
-        """Begin the next attempt of a step that waited for it; what the last one made is no longer its own."""
+        """Begin the next attempt of a step that waited for it. What the last attempt made is no longer the step's."""
         with self._database.transaction():
             self._database.execute(
                 "UPDATE steps SET retry_at_ms = NULL, metadata = '{}', resource_kind = NULL, resource_name = NULL,"
@@ -182,12 +189,12 @@ class StepTable:
             self.restart(execution_id, name)
 
     def find_callback(self, token: str) -> StepRecord | None:
-        """The scheduled step that waits for this token, or did."""
+        """The scheduled step that waits for this token, or waited for it."""
         row = self._database.row("SELECT * FROM steps WHERE callback_token = ? AND status IS NOT NULL", (token,))
         return _step(row) if row else None
 
     def restart(self, execution_id: str, name: str) -> None:
-        """Begin again a step that was running when the engine ended: Starting, with one attempt more."""
+        """Begin a step again that ran when the engine ended: it becomes Starting, with one more attempt."""
         with self._database.transaction():
             self.change_status(execution_id, name, StepStatus.STARTING)
             self._database.execute(
@@ -195,7 +202,7 @@ class StepTable:
             )
 
     def reset(self, execution_id: str, names: Iterable[str]) -> None:
-        """Make steps unscheduled again; only their count of attempts stays."""
+        """Make steps unscheduled again; only their number of attempts stays."""
         with self._database.transaction():
             for name in names:
                 self._database.execute(
@@ -208,13 +215,13 @@ class StepTable:
                 )
 
     def recorded_items(self, execution_id: str, name: str) -> list[JsonValue] | None:
-        """The items that a ForEach step had when it ran last, also if it is to run again."""
+        """The items that a ForEach step had when it ran last, even if it is to run again."""
         row = self._database.row("SELECT items FROM steps WHERE execution_id = ? AND name = ?", (execution_id, name))
         items: list[JsonValue] | None = decode_document(row["items"]) if row and row["items"] is not None else None
         return items
 
     def forget_iterations(self, execution_id: str, parent: str) -> None:
-        """Drop the items of a ForEach step and all steps it made of them."""
+        """Drop the items of a ForEach step and all steps it made for them."""
         with self._database.transaction():
             self._database.execute("DELETE FROM steps WHERE execution_id = ? AND parent = ?", (execution_id, parent))
             self._database.update("steps", {"items": None}, "execution_id = ? AND name = ?", (execution_id, parent))
@@ -222,9 +229,9 @@ class StepTable:
     def find_cached(self, pipeline: str, name: str, *, cache_key: str, since_ms: int) -> tuple[StepRecord, str] | None:
         """The newest successful run of a step in this pipeline with this key, and the ARN of its execution.
 
-        :param since_ms: how old its end may be.
+        :param since_ms: it must have ended then or later.
         """
-        # The plus keeps SQLite from taking the index by name, which leads to all steps of that name.
+        # The plus keeps SQLite from using the index by name, which leads to all steps of that name.
         row = self._database.row(
             "SELECT steps.*, executions.arn AS source FROM steps"
             " JOIN executions ON executions.id = steps.execution_id"
@@ -237,7 +244,7 @@ class StepTable:
         return (_step(row), row["source"]) if row else None
 
     def find_last_cacheable(self, pipeline: str, name: str) -> tuple[StepRecord, str, str] | None:
-        """The newest successful run of a step in this pipeline that others could take, its key and its execution."""
+        """The newest successful run of a step that others may take, its cache key, and the ARN of its execution."""
         row = self._database.row(
             "SELECT steps.*, executions.arn AS source FROM steps"
             " JOIN executions ON executions.id = steps.execution_id"
@@ -251,7 +258,7 @@ class StepTable:
 
     def page(self, execution_id: str, page: Page) -> tuple[list[StepRecord], tuple[Any, Any] | None]:
         """One page of the scheduled steps of an execution."""
-        # started_ms > ? keeps unscheduled rows out and lets the index answer.
+        # started_ms > ? leaves unscheduled rows out, and lets the index answer.
         rows, after = self._database.page("steps", [("execution_id = ?", execution_id), ("started_ms > ?", -1)], page)
         return [_step(row) for row in rows], after
 

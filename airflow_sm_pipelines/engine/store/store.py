@@ -1,4 +1,4 @@
-"""The store: the tables of one state directory together, and the lock that keeps it to one engine."""
+"""All tables of a state directory, and the lock that lets only one engine use the directory."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.engine.store.database import Database
-from airflow_sm_pipelines.engine.store.events import EventTable
+from airflow_sm_pipelines.engine.store.database import EngineDatabase
 from airflow_sm_pipelines.engine.store.executions import ExecutionTable
-from airflow_sm_pipelines.engine.store.ledger import Ledger
 from airflow_sm_pipelines.engine.store.pipelines import PipelineTable
+from airflow_sm_pipelines.engine.store.request_tokens import RequestTokenTable
 from airflow_sm_pipelines.engine.store.resources import ResourceTable
+from airflow_sm_pipelines.engine.store.status_changes import StatusChangeTable
 from airflow_sm_pipelines.engine.store.steps import StepTable
+from airflow_sm_pipelines.engine.store.tags import TagTable
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 class Store:
     """Everything the engine keeps, in ``<state_dir>/engine.db``.
 
-    :param state_dir: made if it is not there.
-    :raises LocalEndpointError: if the directory cannot be used, or another engine uses it.
+    :param state_dir: made if it does not exist.
+    :raises LocalEndpointError: the directory cannot be used, or another engine uses it.
     """
 
     def __init__(self, state_dir: Path) -> None:
@@ -47,7 +48,7 @@ class Store:
                 " directory."
             ) from error
         try:
-            self._database = Database(state_dir / "engine.db")
+            self._database = EngineDatabase(state_dir / "engine.db")
         except LocalEndpointError:
             os.close(self._lock)
             raise
@@ -55,26 +56,27 @@ class Store:
         self.executions = ExecutionTable(self._database)
         self.steps = StepTable(self._database)
         self.resources = ResourceTable(self._database)
-        self.ledger = Ledger(self._database)
-        self.events = EventTable(self._database)
+        self.request_tokens = RequestTokenTable(self._database)
+        self.tags = TagTable(self._database)
+        self.status_changes = StatusChangeTable(self._database)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing for every table."""
+        """Write all or nothing, in every table."""
         with self._database.transaction():
             yield
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Several reads of one state, whatever others do meanwhile; brief, since they wait."""
+        """Several reads of one state. Others wait meanwhile, so be brief."""
         with self._database.snapshot():
             yield
 
     def on_commit(self, call: Callable[[], None] | None) -> None:
-        """Have something brief called after each transaction."""
+        """Have a function called after each transaction; it must be brief."""
         self._database.on_commit = call
 
     def close(self) -> None:
-        """Close the file and give up the directory."""
+        """Close the file and release the directory."""
         self._database.close()
         os.close(self._lock)

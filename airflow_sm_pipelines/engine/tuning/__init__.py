@@ -1,1 +1,4 @@
-"""Hyperparameter tuning: what to try next (pure), and the jobs that try it."""
+"""Hyperparameter tuning: what a request asks for, what to try next, and when to end.
+
+Who runs the training jobs is an argument (``TrainingJobs``).
+"""

@@ -1,25 +1,29 @@
-"""When to stop a training job that does worse than the others did: the median rule.
+"""When to stop a training job that does worse than the others: the median rule.
 
-Source: developer guide, "Stop Training Jobs Early". It does not say how many jobs the rule needs: three here.
+Source: developer guide, "Stop Training Jobs Early". It does not say how many other jobs the rule needs; here it needs
+three.
 """
 
 from __future__ import annotations
 
-import re
 import threading
 from statistics import fmean, median
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+from airflow_sm_pipelines.engine.rules.training_metrics import (
+    XGBOOST_METRIC_DEFINITIONS,
+    compile_metrics,
+    read_metric,
+)
 
-    from airflow_sm_pipelines.engine.tuning.request import TrialDefinition
+if TYPE_CHECKING:
+    from airflow_sm_pipelines.engine.tuning.request import TrainingJobDefinition
 
 _MIN_OTHERS = 3
 
 
 class MedianRule:
-    """Knows the objective of every training job after each epoch; may be asked from several threads."""
+    """Keeps the objective of every training job after each epoch. Several threads may use it."""
 
     def __init__(self, *, is_minimized: bool) -> None:
         self._sign = 1.0 if is_minimized else -1.0
@@ -27,7 +31,7 @@ class MedianRule:
         self._lock = threading.Lock()
 
     def observe(self, job: str, value: float) -> bool:
-        """Take in a job's next value; whether the job should stop.
+        """Take in the next value of a job, and say whether the job should stop.
 
         It should if the value is worse than the median of the other jobs' running averages up to the same epoch.
         """
@@ -44,28 +48,15 @@ class MedianRule:
 class ObjectiveReader:
     """Finds the values of the objective in the log of a training job."""
 
-    def __init__(self, definition: TrialDefinition) -> None:
-        from airflow_sm_pipelines.engine.jobs.metrics import XGBOOST_METRIC_DEFINITIONS
-
+    def __init__(self, definition: TrainingJobDefinition) -> None:
         algorithm = definition.request.get("AlgorithmSpecification") or {}
-        # A job without definitions of its own has an objective only if it is the built-in algorithm's.
-        known: Iterable[Mapping[str, str]] = algorithm.get("MetricDefinitions") or XGBOOST_METRIC_DEFINITIONS
-        self._patterns = []
-        for one in known:
-            if one["Name"] == definition.metric:
-                try:
-                    self._patterns.append(re.compile(one["Regex"]))
-                except re.error:
-                    # The job itself says so in its log.
-                    continue
+        # A job without definitions of its own has an objective only if it runs the built-in algorithm.
+        known = algorithm.get("MetricDefinitions") or XGBOOST_METRIC_DEFINITIONS
+        # The job's own log tells of a definition that cannot be used.
+        patterns, _ = compile_metrics([one for one in known if one["Name"] == definition.metric])
+        self._patterns = [pattern for _, pattern in patterns]
 
     def read(self, line: str) -> float | None:
         """The value in a line, if there is one."""
-        for pattern in self._patterns:
-            match = pattern.search(line)
-            if match and match.groups():
-                try:
-                    return float(match[1])
-                except (TypeError, ValueError):
-                    return None
-        return None
+        values = (read_metric(pattern, line) for pattern in self._patterns)
+        return next((value for value in values if value is not None), None)

@@ -1,6 +1,6 @@
-"""The hyperparameters a tuning job varies: their ranges, and points in them. Pure.
+"""The hyperparameters that a tuning job varies: their ranges, and points in them.
 
-A point is a tuple of numbers in [0, 1], one for each range, so that strategies need know nothing of scales.
+A point is a tuple of numbers in [0, 1], one for each range, so that strategies need not know about scales.
 Source: API reference, ParameterRanges; developer guide, "Define hyperparameter ranges" (scaling types).
 """
 
@@ -9,18 +9,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from airflow_sm_pipelines.engine.errors import validation_error
+from airflow_sm_pipelines.engine.rules.errors import validation_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 Point = tuple[float, ...]
+Scaling = Literal["Linear", "Logarithmic", "ReverseLogarithmic"]
 
 
 class ParameterRange(Protocol):
-    """One hyperparameter's range."""
+    """The range of one hyperparameter."""
 
     @property
     def name(self) -> str:
@@ -32,30 +33,27 @@ class ParameterRange(Protocol):
         ...
 
     def position_of(self, text: str) -> float | None:
-        """The position of a value; None if it is outside of the range."""
+        """The position of a value; None if it is outside the range."""
         ...
 
     def coordinates(self, position: float) -> tuple[float, ...]:
-        """Where a position lies for a measure of distance: categories are equally far from each other."""
+        """The coordinates of a position for measuring distances. All categories are equally far from each other."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class NumberRange:
-    """An integer or continuous range, bounds included.
-
-    :param scaling: ``Linear``, ``Logarithmic`` or ``ReverseLogarithmic``.
-    """
+    """An integer or continuous range, bounds included."""
 
     name: str
     low: float
     high: float
-    scaling: str
+    scaling: Scaling
     is_integer: bool
 
     def value_at(self, position: float) -> str:
-        """The value at a position; integers are equally likely."""
-        low, high = (self.low - 0.5, self.high + 0.5) if self.is_integer and self.scaling == "Linear" else self._bounds
+        """The value at a position; all integers are equally likely."""
+        low, high = self._bounds
         if self.scaling == "Logarithmic":
             value = math.exp(math.log(low) + position * (math.log(high) - math.log(low)))
         elif self.scaling == "ReverseLogarithmic":
@@ -66,14 +64,14 @@ class NumberRange:
         return str(min(max(round(value), int(self.low)), int(self.high))) if self.is_integer else repr(value)
 
     def position_of(self, text: str) -> float | None:
-        """The position of a value; None if it is no number of the range."""
+        """The position of a value; None if it is not a number in the range."""
         try:
             value = float(text)
         except ValueError:
             return None
         if not self.low <= value <= self.high:
             return None
-        low, high = (self.low - 0.5, self.high + 0.5) if self.is_integer and self.scaling == "Linear" else self._bounds
+        low, high = self._bounds
         if self.scaling == "Logarithmic":
             low, high, value = math.log(low), math.log(high), math.log(value)
         elif self.scaling == "ReverseLogarithmic":
@@ -86,7 +84,8 @@ class NumberRange:
 
     @property
     def _bounds(self) -> tuple[float, float]:
-        return self.low, self.high
+        is_rounded = self.is_integer and self.scaling == "Linear"
+        return (self.low - 0.5, self.high + 0.5) if is_rounded else (self.low, self.high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +120,13 @@ class SearchSpace:
         return {one.name: one.value_at(position) for one, position in zip(self.ranges, point)}  # noqa: B905
 
     def point_of(self, values: Mapping[str, str]) -> Point | None:
-        """The point of hyperparameters; None if one is missing or outside of its range."""
+        """The point of hyperparameters; None if one is missing or outside its range."""
         positions = [one.position_of(values[one.name]) if one.name in values else None for one in self.ranges]
         found = tuple(position for position in positions if position is not None)
         return found if len(found) == len(self.ranges) else None
 
     def coordinates(self, point: Point) -> tuple[float, ...]:
-        """The point for a measure of distance."""
+        """The coordinates of a point for measuring distances."""
         return tuple(
             axis
             for one, position in zip(self.ranges, point)  # noqa: B905
@@ -135,7 +134,7 @@ class SearchSpace:
         )
 
     def iter_grid(self) -> Iterator[Point]:
-        """Every combination of the categories; no range may be of numbers."""
+        """Every combination of the categories. The space must have no range of numbers."""
         axes = [
             [(number + 0.5) / len(one.values) for number in range(len(one.values))]
             for one in self.ranges
@@ -147,8 +146,8 @@ class SearchSpace:
 def parse_ranges(ranges: Mapping[str, Any], *, static: Mapping[str, str]) -> SearchSpace:
     """Read ``ParameterRanges``.
 
-    :param static: the static hyperparameters, which may not be tuned as well.
-    :raises ServiceError: a range is empty, its bounds are no numbers, its scale does not fit, or its name comes twice.
+    :param static: the static hyperparameters; none of them may be tuned as well.
+    :raises ServiceError: a range is empty, its bounds are not numbers, its scale does not fit, or its name comes twice.
     """
     found: list[ParameterRange] = []
     for key, is_integer in (("IntegerParameterRanges", True), ("ContinuousParameterRanges", False)):
@@ -169,7 +168,8 @@ def parse_ranges(ranges: Mapping[str, Any], *, static: Mapping[str, str]) -> Sea
 
 
 def _number_range(entry: Mapping[str, Any], *, is_integer: bool) -> NumberRange:
-    name, scaling = entry["Name"], entry.get("ScalingType") or "Auto"
+    name = entry["Name"]
+    scaling: Any = entry.get("ScalingType") or "Auto"
     try:
         low, high = (float(entry["MinValue"]), float(entry["MaxValue"]))
         if is_integer:
@@ -179,7 +179,7 @@ def _number_range(entry: Mapping[str, Any], *, is_integer: bool) -> NumberRange:
     if not (math.isfinite(low) and math.isfinite(high) and low <= high):
         raise validation_error(f"The range of hyperparameter '{name}' is empty: {low:g} to {high:g}.")
     if scaling == "Auto":
-        # The service chooses by itself; a range over several orders of magnitude is searched by them.
+        # The service chooses by a rule that is not public. A range of several orders of magnitude is searched by them.
         scaling = "Logarithmic" if low > 0 and high / low >= 1000 else "Linear"
     if scaling == "Logarithmic" and low <= 0:
         raise validation_error(f"Logarithmic scaling of '{name}' needs a range above 0.")
@@ -189,9 +189,9 @@ def _number_range(entry: Mapping[str, Any], *, is_integer: bool) -> NumberRange:
 
 
 def require_categories(space: SearchSpace) -> None:
-    """Check that a space can be searched by ``Grid``.
+    """Check that ``Grid`` can search a space.
 
-    :raises ServiceError: it has a range of numbers; the service allows categorical ones only.
+    :raises ServiceError: it has a range of numbers; the service allows categorical ranges only.
     """
     others: Sequence[str] = [one.name for one in space.ranges if not isinstance(one, CategoryRange)]
     if others:

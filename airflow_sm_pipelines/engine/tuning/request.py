@@ -1,18 +1,20 @@
-"""What a ``CreateHyperParameterTuningJob`` request asks for, checked: objectives, ranges, limits, definitions. Pure."""
+"""What a ``CreateHyperParameterTuningJob`` request asks for: objectives, ranges, limits, definitions."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from airflow_sm_pipelines.engine.errors import validation_error
+from airflow_sm_pipelines.engine.rules.errors import validation_error
 from airflow_sm_pipelines.engine.tuning.ranges import SearchSpace, parse_ranges, require_categories
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-STRATEGIES = ("Bayesian", "Random", "Grid")
+Strategy = Literal["Bayesian", "Random", "Grid"]
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 OBJECTIVE_PARAMETER = "_tuning_objective_metric"
+"""The hyperparameter by which the service tells the algorithm its objective."""
 _JOB_KEYS = (
     "AlgorithmSpecification",
     "RoleArn",
@@ -29,10 +31,10 @@ _JOB_KEYS = (
 
 
 @dataclass(frozen=True, slots=True)
-class TrialDefinition:
+class TrainingJobDefinition:
     """One training job definition of a tuning job.
 
-    :param name: its ``DefinitionName``; None where there is only one.
+    :param name: its ``DefinitionName``; None if there is only one.
     :param request: the ``CreateTrainingJob`` request without name and hyperparameters.
     """
 
@@ -45,10 +47,10 @@ class TrialDefinition:
     request: Mapping[str, Any]
 
     def training_request(self, job_name: str, values: Mapping[str, str]) -> dict[str, Any]:
-        """The request of one training job."""
+        """The ``CreateTrainingJob`` request of one training job, without its name."""
         request = {**self.request, "HyperParameters": {**self.static, **values}}
         if request.get("CheckpointConfig"):
-            # Trials must not go on from each other's checkpoints.
+            # A training job must not go on from the checkpoints of another.
             checkpoint = request["CheckpointConfig"]
             request["CheckpointConfig"] = {**checkpoint, "S3Uri": f"{checkpoint['S3Uri'].rstrip('/')}/{job_name}"}
         return request
@@ -58,16 +60,17 @@ class TrialDefinition:
 class TuningPlan:
     """A checked request.
 
-    :param max_jobs: None where only the grid's end ends it.
-    :param target: end when the objective is at least as good as this.
-    :param patience: end after so many jobs without a better one.
+    :param max_jobs: None if the search ends only with its grid.
+    :param target: the search ends when the objective is at least as good as this.
+    :param patience: the search ends after so many jobs without a better one.
     :param parents: the tuning jobs whose results it starts from.
+    :param has_same_data: whether the parents had the same data and algorithm, so that their results compare with its
+        own.
     :param stops_early: whether training jobs that do worse than the others are stopped.
-    :param has_same_data: whether these had the same data and algorithm, so that their results compare with its own.
     """
 
-    strategy: str
-    definitions: tuple[TrialDefinition, ...]
+    strategy: Strategy
+    definitions: tuple[TrainingJobDefinition, ...]
     max_jobs: int | None
     max_parallel: int
     max_runtime_seconds: float | None
@@ -80,9 +83,9 @@ class TuningPlan:
 
 
 def prepare_tuning_request(request: Mapping[str, Any]) -> dict[str, Any]:
-    """The request as the service keeps it: the objective's name among the static hyperparameters.
+    """The request as the service keeps it, with the name of the objective among the static hyperparameters.
 
-    :raises ServiceError: what it asks for is wrong, or is not done here.
+    :raises ServiceError: it is wrong, or asks for what the local engine does not do.
     """
     prepared = dict(request)
     config = request.get("HyperParameterTuningJobConfig") or {}
@@ -100,7 +103,7 @@ def prepare_tuning_request(request: Mapping[str, Any]) -> dict[str, Any]:
 def plan_tuning(request: Mapping[str, Any]) -> TuningPlan:
     """Read a request.
 
-    :raises ServiceError: what it asks for is wrong, or is not done here; the message says which.
+    :raises ServiceError: it is wrong, or asks for what the local engine does not do; the message says which.
     """
     config = request.get("HyperParameterTuningJobConfig") or {}
     strategy = config.get("Strategy")
@@ -159,14 +162,14 @@ def _with_objective(definition: Mapping[str, Any], objective: Mapping[str, Any])
     return {**definition, "StaticHyperParameters": static}
 
 
-def _read_definition(config: Mapping[str, Any], definition: Mapping[str, Any]) -> TrialDefinition:
+def _read_definition(config: Mapping[str, Any], definition: Mapping[str, Any]) -> TrainingJobDefinition:
     objective = _objective(config, definition)
     static = definition.get("StaticHyperParameters") or {}
     request: dict[str, Any] = {key: definition[key] for key in _JOB_KEYS if definition.get(key) is not None}
     if definition.get("CheckpointConfig"):
         request["CheckpointConfig"] = definition["CheckpointConfig"]
     request["ResourceConfig"] = definition.get("ResourceConfig") or _tuning_resources(definition)
-    return TrialDefinition(
+    return TrainingJobDefinition(
         name=definition.get("DefinitionName"),
         metric=objective["MetricName"],
         is_minimized=objective["Type"] == "Minimize",

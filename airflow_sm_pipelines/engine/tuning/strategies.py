@@ -1,14 +1,14 @@
-"""What a tuning job tries next. Pure: randomness comes in as a generator.
+"""What a tuning job tries next. The random numbers come from an argument.
 
-``Bayesian`` is a small Gaussian process of our own: squared exponential kernel, its length chosen by likelihood among
-a few, expected improvement over random candidates. Its purpose is that a tuning step behaves on a laptop as one on AWS
-does; the service's own method is not public, and will find better points.
+``Bayesian`` is a small Gaussian process: a squared exponential kernel whose length is chosen by likelihood among a few,
+and the expected improvement over random candidates. It makes a tuning step behave on a laptop as it does on AWS. The
+method of the service is not public and finds better points.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_sm_pipelines.engine.tuning.ranges import Point, SearchSpace
+    from airflow_sm_pipelines.engine.tuning.request import Strategy
 
 _CANDIDATES = 300
 _MAX_OBSERVATIONS = 60
@@ -28,19 +29,16 @@ _ATTEMPTS = 50
 class History:
     """What is known when the next point is chosen.
 
-    :param tried: every point so far, running ones too.
-    :param losses: points with their objective, the lower the better.
+    :param tried: every point so far, those of running jobs too.
+    :param losses: points with their objective; lower is better.
     """
 
     tried: tuple[Point, ...] = ()
-    losses: tuple[tuple[Point, float], ...] = field(default=())
+    losses: tuple[tuple[Point, float], ...] = ()
 
 
-def propose_point(strategy: str, space: SearchSpace, history: History, rng: random.Random) -> Point | None:
-    """The next point; None when a grid is exhausted.
-
-    :param strategy: ``Grid``, ``Random`` or ``Bayesian``.
-    """
+def propose_point(strategy: Strategy, space: SearchSpace, history: History, rng: random.Random) -> Point | None:
+    """The next point to try; None when a grid has no more."""
     if strategy == "Grid":
         used = set(history.tried)
         return next((point for point in space.iter_grid() if point not in used), None)
@@ -55,7 +53,7 @@ def _random_point(space: SearchSpace, rng: random.Random) -> Point:
 
 
 def _propose_new(space: SearchSpace, history: History, rng: random.Random) -> Point:
-    """A random point whose values have not been tried, if there still is one."""
+    """A random point with values that were not tried yet; after some attempts, any random point."""
     tried = [space.values_at(point) for point in history.tried]
     point = _random_point(space, rng)
     for _ in range(_ATTEMPTS):
@@ -69,7 +67,7 @@ def _propose_bayesian(space: SearchSpace, history: History, rng: random.Random) 
     losses = sorted(history.losses, key=lambda entry: entry[1])[:_MAX_OBSERVATIONS]
     known = {point for point, _ in history.losses}
     average = sum(loss for _, loss in losses) / len(losses)
-    # A running trial counts as an average one, so that parallel trials do not all try the same.
+    # A running job counts as an average one, so that parallel jobs do not all try the same.
     observed = [*losses, *((point, average) for point in history.tried if point not in known)]
     process = _GaussianProcess([space.coordinates(point) for point, _ in observed], [loss for _, loss in observed])
     best = losses[0][0]
@@ -83,7 +81,7 @@ def _propose_bayesian(space: SearchSpace, history: History, rng: random.Random) 
 
 
 class _GaussianProcess:
-    """Regression on a few dozen points, without a library."""
+    """A regression on a few dozen points, without a library."""
 
     def __init__(self, points: Sequence[tuple[float, ...]], values: Sequence[float]) -> None:
         self._points = points
@@ -95,7 +93,7 @@ class _GaussianProcess:
         _, self._length, self._lower, self._weights = max(fits, key=lambda fit: fit[0])
 
     def expected_improvement(self, point: tuple[float, ...]) -> float:
-        """How much lower than the best so far the value here may be expected to be."""
+        """By how much the value here is expected to be lower than the best so far."""
         near = [_kernel(point, other, self._length) for other in self._points]
         mean = sum(a * b for a, b in zip(near, self._weights))  # noqa: B905
         half = _solve_lower(self._lower, near)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_sm_pipelines.engine.errors import ServiceError
+from airflow_sm_pipelines.engine.rules.errors import ServiceError
 from airflow_sm_pipelines.engine.tuning.early_stopping import MedianRule
 from airflow_sm_pipelines.engine.tuning.ranges import SearchSpace, parse_ranges
 from airflow_sm_pipelines.engine.tuning.strategies import History, propose_point

@@ -1,4 +1,5 @@
-"""Programs that run inside a job's own process, by path, in the image's environment.
+"""Programs that run by path in the processes of jobs, in the environment of an image.
 
-They import nothing of this package, since it is not there, and nothing of this package imports them.
+They import nothing of this package, which is not installed there, and nothing of this package imports them. Most of
+them use only the standard library; each says what else it needs.
 """

@@ -1,6 +1,6 @@
-"""What the analyzers share: their settings, the dataset, the files they write, and how they end.
+"""What the analyzers share: settings, the dataset, the files they write, and how they end.
 
-Imported from beside an analyzer's script. Standard library only.
+An analyzer imports it from its own directory. Standard library only.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ COMPLETED = "Completed: Job completed successfully with no violations."
 
 
 class UserError(Exception):
-    """Something in the settings or the data that its author can change."""
+    """Something in the settings or the data that is wrong and that its author can change."""
 
 
 def run(analyze: Callable[[], str]) -> int:
-    """Analyze, and give the exit code; the message goes where the service shows it."""
+    """Analyze, and give the exit code. The message is written to where the service shows it."""
     try:
         message = analyze()
     except UserError as error:
         print(error, file=sys.stderr, flush=True)
-        _say(f"Error: {error}")
+        _write_message(f"Error: {error}")
         return 1
     print(message, flush=True)
-    _say(message)
+    _write_message(message)
     return 0
 
 
-def sum_up(violations: Sequence[Any]) -> str:
-    """Give the message of an analysis that found so many violations."""
+def format_message(violations: Sequence[Any]) -> str:
+    """The message of an analysis that found these violations."""
     if not violations:
         return COMPLETED
     return f"CompletedWithViolations: Job completed successfully with {len(violations)} violations."
 
 
 def read_dataset(source: Path, form: dict[str, Any]) -> dict[str, list[str | None]]:
-    """Give the values of each column as text, None where there is none.
+    """The values of each column as text, None if there is no value.
 
     :param form: as the ``DatasetFormat`` of SDK v2 writes it.
     :raises UserError: the format is not supported, or there is no data.
@@ -75,14 +75,14 @@ def read_dataset(source: Path, form: dict[str, Any]) -> dict[str, list[str | Non
 
 
 def dataset_files(source: Path) -> list[Path]:
-    """Give the files of a dataset in the order of their names."""
+    """The files of a dataset in the order of their names."""
     return [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
 
 
 def setting(name: str) -> str:
-    """Give a setting that must be there.
+    """A setting that must be set.
 
-    :raises UserError: it is not.
+    :raises UserError: it is not set.
     """
     value = given(name)
     if not value:
@@ -91,18 +91,18 @@ def setting(name: str) -> str:
 
 
 def given(name: str) -> str | None:
-    """Give a setting; the containers' settings have lower-case names."""
+    """A setting, or None. The settings of the containers have lower-case names."""
     return os.environ.get(name)
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Give the object in a file."""
+    """Read the JSON object in a file."""
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return content
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write a result, and say so in the log."""
+    """Write a result, and log that."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value, indent=2), encoding="utf-8")
     print(f"Wrote {path.name}", flush=True)
@@ -135,7 +135,7 @@ def _flatten(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _say(text: str) -> None:
+def _write_message(text: str) -> None:
     message = BASE / "output" / "message"
     message.parent.mkdir(parents=True, exist_ok=True)
     message.write_text(text[:1024], encoding="utf-8")

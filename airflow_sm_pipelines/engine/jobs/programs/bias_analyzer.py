@@ -1,11 +1,12 @@
 """Measures the bias of a dataset before training, as SageMaker's Clarify container does.
 
-Run by path without arguments in a job's own process; ``analysis_config.json`` in its input describes the analysis.
-Writes ``analysis.json`` and, with a baseline, ``constraint_violations.json``. Standard library only; JSON lines need
-jmespath. Source: developer guide, "Measure Pre-training Bias", "Analysis results" and "Bias Drift Violations". The
-logarithms are natural, and what counts as continuous, as in Amazon's smclarify 0.5, with which values were compared.
+It is run by path, without arguments; ``analysis_config.json`` in its input describes the analysis. It writes
+``analysis.json`` and, with a baseline, ``constraint_violations.json``. Standard library only, but JSON lines need
+jmespath. Source: developer guide, "Measure Pre-training Bias", "Analysis results" and "Bias Drift Violations". As in
+Amazon's smclarify 0.5, with which the values were compared, logarithms are natural, and so is the rule for continuous
+columns.
 
-Does not belong here: what needs a model (bias of predictions, explanations).
+What does not belong here: what needs a model (the bias of predictions, explanations).
 """
 
 from __future__ import annotations
@@ -27,15 +28,15 @@ if TYPE_CHECKING:
         COMPLETED,
         UserError,
         dataset_files,
+        format_message,
         given,
         read_json,
         run,
-        sum_up,
         write_json,
     )
 else:
-    # Beside this script.
-    from analysis import BASE, COMPLETED, UserError, dataset_files, given, read_json, run, sum_up, write_json
+    # In the directory of this script.
+    from analysis import BASE, COMPLETED, UserError, dataset_files, format_message, given, read_json, run, write_json
 
 _PROCESSING = BASE / "processing"
 _UNIQUE_SHARE = 0.05
@@ -54,9 +55,10 @@ _METRICS = {
 
 @dataclass(frozen=True)
 class Group:
-    """Which rows of a column are meant: those of some values, or those over a threshold.
+    """Some rows of a column: those with certain values, or those over a threshold.
 
-    :param name: how the service calls it: ``1``, or ``(40.0, 90.0]``.
+    :param name: the service's name for it, such as ``1`` or ``(40.0, 90.0]``.
+    :param members: for each row, whether it is one of them.
     """
 
     name: str
@@ -64,7 +66,7 @@ class Group:
 
 
 def main() -> str:
-    """Measure, and give the message to end with."""
+    """Measure, and give the message for the end."""
     config = read_json(_PROCESSING / "input" / "config" / "analysis_config.json")
     columns = read_columns(_PROCESSING / "input" / "data", config)
     analysis = analyze(columns, config)
@@ -75,11 +77,11 @@ def main() -> str:
         return COMPLETED
     violations = find_violations(analysis, read_json(Path(baseline)))
     write_json(output / "constraint_violations.json", {"version": "1.0", "violations": violations})
-    return sum_up(violations)
+    return format_message(violations)
 
 
 def analyze(columns: dict[str, list[str]], config: dict[str, Any]) -> dict[str, Any]:
-    """Give ``analysis.json``.
+    """The content of ``analysis.json``.
 
     :raises UserError: the configuration asks for what is not computed here, or does not fit the dataset.
     """
@@ -114,7 +116,7 @@ def analyze(columns: dict[str, list[str]], config: dict[str, Any]) -> dict[str, 
 
 
 def find_violations(analysis: dict[str, Any], baseline: dict[str, Any]) -> list[dict[str, str]]:
-    """Give the metrics that are farther from zero than those of the baseline (documented), or missing."""
+    """The metrics that are farther from zero than in the baseline (documented), or missing."""
     section = "pre_training_bias_metrics"
     if section not in baseline:
         raise UserError(f"The baseline has no {section}: it is not that of a data bias check.")
@@ -139,7 +141,7 @@ def find_violations(analysis: dict[str, Any], baseline: dict[str, Any]) -> list[
 
 
 def read_columns(source: Path, config: dict[str, Any]) -> dict[str, list[str]]:
-    """Give the values of each column as text; missing ones are empty.
+    """The values of each column as text; a missing value is empty.
 
     :raises UserError: the format is not supported, or there is no data.
     """
@@ -162,9 +164,9 @@ def read_columns(source: Path, config: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def find_column(columns: dict[str, list[str]], name_or_index: Any) -> str:
-    """Give the name of a column that is called by its name or its index.
+    """The name of a column that is given by its name or its index.
 
-    :raises UserError: there is none.
+    :raises UserError: there is no such column.
     """
     if name_or_index in columns:
         return str(name_or_index)
@@ -174,7 +176,7 @@ def find_column(columns: dict[str, list[str]], name_or_index: Any) -> str:
 
 
 def find_groups(values: list[str], wanted: Any, *, column: str, is_facet: bool = False) -> list[Group]:
-    """Give the group that values or a threshold mean; without them one for each value of a facet that has categories.
+    """The group that values or a threshold mean; without these, a group for each value of a facet with categories.
 
     :raises UserError: they do not fit the column.
     """
@@ -205,9 +207,9 @@ def find_groups(values: list[str], wanted: Any, *, column: str, is_facet: bool =
 
 
 def compute(metric: str, group: Group, positive: Group, strata: Sequence[str] | None) -> float:
-    """Give the value of one metric; facet d is the group, facet a the other rows.
+    """The value of one metric. Facet d is the group, and facet a the other rows.
 
-    :raises ValueError: the dataset has not what the metric needs.
+    :raises ValueError: the dataset lacks what the metric needs.
     """
     pairs = list(zip(group.members, positive.members, strict=True))
     a, d = [label for member, label in pairs if not member], [label for member, label in pairs if member]
@@ -222,7 +224,7 @@ def compute(metric: str, group: Group, positive: Group, strata: Sequence[str] | 
     shares = [
         (labels_a / len(a), labels_d / len(d))
         for labels_a, labels_d in ((len(a) - sum(a), len(d) - sum(d)), (sum(a), sum(d)))
-        # Values that one of the facets does not have are left out, as in smclarify.
+        # As in smclarify, values that one of the facets does not have are left out.
         if labels_a and labels_d
     ]
     if not shares:
@@ -275,7 +277,7 @@ def _iter_values(section: dict[str, Any]) -> Iterator[tuple[tuple[str, str, str]
 
 
 def _group_key(name: str) -> str:
-    """A group over a threshold is the same one in a dataset that goes up higher."""
+    """The name by which groups are compared: a group over a threshold is the same even if the highest value differs."""
     return name.partition(",")[0].removeprefix("(") if name.startswith("(") else name
 
 
@@ -287,7 +289,7 @@ def _is_continuous(values: list[str], given_values: list[Any]) -> bool:
         whole = all(float(value).is_integer() and "." not in value for value in present)
     except ValueError:
         return False
-    # A column with gaps holds fractions for pandas, which smclarify asks.
+    # smclarify asks pandas, for which a column with missing values holds fractions.
     return not whole or len(present) < len(values) or len(set(present)) / len(present) >= _UNIQUE_SHARE
 
 
@@ -306,7 +308,7 @@ def _read_csv(path: Path, headers: list[str] | None) -> Iterator[list[str]]:
 
 
 def _take_headers(rows: list[list[str]]) -> list[str]:
-    """Names from a first row without numbers, else from the positions."""
+    """The names in the first row if it has no numbers, else names made from the positions."""
     if rows and not any(_canonical(cell) != cell for cell in rows[0]):
         return rows.pop(0)
     return [f"column_{n}" for n in range(len(rows[0]) if rows else 0)]

@@ -1,12 +1,12 @@
 """Profiles a dataset and compares it with a baseline, as SageMaker's model monitor container does for data quality.
 
-Run by path without arguments in a job's own process; settings come from the container's environment variables. Writes
+It is run by path, without arguments; the container's environment variables are its settings. It writes
 ``statistics.json``, ``constraints.json`` and, with a baseline, ``constraint_violations.json``. Standard library only.
-Source: developer guide, "Schema for statistics", "Schema for constraints", "Schema for violations"; the distance is
+Source: developer guide, "Schema for statistics", "Schema for constraints", "Schema for violations". The distance is
 that of awslabs/deequ (analyzers/Distance), on which the container is built.
 
-Differs: CSV and JSON lines only; the sketch holds a regular sample instead of KLL's random one; no pre- and
-post-processing scripts.
+What differs: it reads only CSV and JSON lines. The sketch holds a regular sample instead of KLL's random one. There are
+no pre- and post-processing scripts.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow_sm_pipelines.engine.jobs.programs.analysis import (
         COMPLETED,
+        format_message,
         given,
         read_dataset,
         read_json,
         run,
         setting,
-        sum_up,
         write_json,
     )
 else:
-    # Beside this script.
-    from analysis import COMPLETED, given, read_dataset, read_json, run, setting, sum_up, write_json
+    # In the directory of this script.
+    from analysis import COMPLETED, format_message, given, read_dataset, read_json, run, setting, write_json
 
 
 _SKETCH = 2048
@@ -54,7 +54,7 @@ _MONITORING = {
 
 
 def main() -> str:
-    """Analyze, and give the message to end with."""
+    """Analyze, and give the message for the end."""
     columns = read_dataset(Path(setting("dataset_source")), json.loads(setting("dataset_format")))
     output = Path(setting("output_path"))
     statistics, constraints = profile(columns), suggest_constraints(columns)
@@ -68,11 +68,11 @@ def main() -> str:
         columns, read_json(Path(baseline)), read_json(Path(known)) if known else {"features": []}
     )
     write_json(output / "constraint_violations.json", {"violations": violations})
-    return sum_up(violations)
+    return format_message(violations)
 
 
 def infer_type(values: list[str]) -> str:
-    """``Integral``, ``Fractional``, ``String``, or ``Unknown`` without values."""
+    """``Integral``, ``Fractional``, ``String``, or ``Unknown`` if there are no values."""
     kinds = {_kind(value) for value in values}
     if not kinds:
         return "Unknown"
@@ -93,7 +93,7 @@ def _kind(value: str) -> str:
 
 
 def profile(columns: dict[str, list[str | None]]) -> dict[str, Any]:
-    """Give ``statistics.json``."""
+    """The content of ``statistics.json``."""
     features = []
     for name, values in columns.items():
         present = [value for value in values if value is not None]
@@ -125,7 +125,7 @@ def _describe_numbers(values: list[float]) -> dict[str, Any]:
         {"lower_bound": edges[n], "upper_bound": edges[n + 1], "count": float(starts[n + 1] - starts[n])}
         for n in range(_BUCKETS)
     ]
-    # A KLL sketch keeps at level n items that stand for 2^n values each.
+    # In a KLL sketch an item of level n stands for 2^n values.
     level = max(0, math.ceil(math.log2(len(ordered) / _SKETCH)))
     data: list[list[float]] = [[] for _ in range(level)] + [ordered[(2**level) // 2 :: 2**level]]
     return {
@@ -141,7 +141,7 @@ def _describe_numbers(values: list[float]) -> dict[str, Any]:
 
 
 def suggest_constraints(columns: dict[str, list[str | None]]) -> dict[str, Any]:
-    """Give ``constraints.json``."""
+    """The content of ``constraints.json``."""
     features = []
     for name, values in columns.items():
         present = [value for value in values if value is not None]
@@ -160,7 +160,7 @@ def suggest_constraints(columns: dict[str, list[str | None]]) -> dict[str, Any]:
 def find_violations(
     columns: dict[str, list[str | None]], constraints: dict[str, Any], statistics: dict[str, Any]
 ) -> list[dict[str, str]]:
-    """Give the violations of a baseline's constraints, and its features that have drifted."""
+    """The violations of the constraints of a baseline, and the features that have drifted."""
     found: list[dict[str, str]] = []
     config = {**_MONITORING, **(constraints.get("monitoring_config") or {})}
     expected = {feature["name"]: feature for feature in constraints["features"]}
@@ -224,7 +224,7 @@ def _check_feature(
 
 
 def measure_drift(feature: dict[str, Any], present: list[str], *, is_robust: bool) -> float:
-    """Give the largest difference of two cumulative distributions; ``Robust`` leaves out what chance explains."""
+    """The largest difference of two cumulative distributions. ``Robust`` subtracts what chance explains."""
     if "numerical_statistics" in feature:
         sketch = feature["numerical_statistics"]["distribution"]["kll"]["sketch"]["data"]
         weighted = sorted((float(v), 2.0**level) for level, values in enumerate(sketch) for v in values)
@@ -247,7 +247,7 @@ def measure_drift(feature: dict[str, Any], present: list[str], *, is_robust: boo
 
 
 def _largest_gap(weighted: list[tuple[float, float]], current: list[float]) -> float:
-    """Both functions are steps, so the largest difference is at one of their steps."""
+    """The largest difference of two step functions, which is at one of their steps."""
     values = [value for value, _ in weighted]
     sums = [0.0, *accumulate(weight for _, weight in weighted)]
     return max(

@@ -1,7 +1,7 @@
 """Calls a Lambda function's handler as the Lambda runtime does.
 
-Run by path in the function's own process as ``function_program.py EVENT RESULT``: two files, the second gets
-``{"result": ...}`` or the runtime's ``{"errorMessage", "errorType", "stackTrace"}``. Standard library only.
+It is run by path in the function's own process, as ``function_program.py EVENT RESULT``. Both are files; the second
+gets ``{"result": ...}`` or the runtime's ``{"errorMessage", "errorType", "stackTrace"}``. Standard library only.
 """
 
 import importlib
@@ -15,7 +15,7 @@ from typing import Any
 
 
 class LambdaContext:
-    """The context object of a handler, from the variables the runtime sets."""
+    """The context object of a handler, from the variables that the runtime sets."""
 
     def __init__(self, request_id: str, deadline: float) -> None:
         self.function_name = os.environ["AWS_LAMBDA_FUNCTION_NAME"]
@@ -30,12 +30,12 @@ class LambdaContext:
         self._deadline = deadline
 
     def get_remaining_time_in_millis(self) -> int:
-        """Give the milliseconds left before the function is ended."""
+        """The milliseconds that are left before the function is ended."""
         return max(0, int((self._deadline - time.monotonic()) * 1000))
 
 
 def main(event_path: str, result_path: str) -> int:
-    """Run the handler once and give the exit code."""
+    """Run the handler once, and give the exit code."""
     envelope = json.loads(Path(event_path).read_text(encoding="utf-8"))
     deadline = time.monotonic() + float(os.environ["SM_PIPELINES_FUNCTION_SECONDS"])
     sys.path.insert(0, os.environ["LAMBDA_TASK_ROOT"])
@@ -47,7 +47,7 @@ def main(event_path: str, result_path: str) -> int:
         except (TypeError, ValueError) as error:
             raise _MarshalError(f"Unable to marshal response: {error}") from error
         code = 0
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - the runtime reports whatever a handler raises, SystemExit too
         name = "Runtime.MarshalError" if isinstance(error, _MarshalError) else _error_type(error)
         frames = [line for line in traceback.format_tb(error.__traceback__) if __file__ not in line]
         answer = json.dumps({"errorMessage": str(error), "errorType": name, "stackTrace": frames})

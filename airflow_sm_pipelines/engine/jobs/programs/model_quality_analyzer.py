@@ -1,9 +1,9 @@
 """Measures predictions against the ground truth, as SageMaker's model monitor container does for model quality.
 
-Run by path without arguments in a job's own process; settings come from the container's environment variables. Writes
+It is run by path, without arguments; the container's environment variables are its settings. It writes
 ``statistics.json``, ``constraints.json`` and, with a baseline, ``constraint_violations.json``. Standard library only.
-Source: developer guide, "Model quality metrics and Amazon CloudWatch monitoring"; its examples say what the metrics are
-(the constant classifier always gives the last class; a confusion matrix is by actual, then by predicted class).
+Source: developer guide, "Model quality metrics and Amazon CloudWatch monitoring". Its examples show what the metrics
+are: the constant classifier always gives the last class, and a confusion matrix is by actual, then by predicted class.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.engine.jobs.programs.analysis import (
         COMPLETED,
         UserError,
+        format_message,
         given,
         read_dataset,
         read_json,
         run,
         setting,
-        sum_up,
         write_json,
     )
 else:
-    # Beside this script.
-    from analysis import COMPLETED, UserError, given, read_dataset, read_json, run, setting, sum_up, write_json
+    # In the directory of this script.
+    from analysis import COMPLETED, UserError, format_message, given, read_dataset, read_json, run, setting, write_json
 
 _SECTIONS = {
     "Regression": "regression",
@@ -46,11 +46,11 @@ _MAX_POINTS = 100
 _LOWER_IS_BETTER = frozenset({"mae", "mse", "rmse", "false_positive_rate", "false_negative_rate"})
 _TRUE_TEXTS = frozenset({"1", "true", "yes"})
 Row = tuple[Any, Any, float | None]
-"""Actual, predicted, probability."""
+"""The actual value, the predicted value, the probability."""
 
 
 def main() -> str:
-    """Measure, and give the message to end with."""
+    """Measure, and give the message for the end."""
     problem = setting("problem_type")
     if problem not in _SECTIONS:
         raise UserError(f"problem_type is '{problem}', expected one of {', '.join(_SECTIONS)}.")
@@ -77,7 +77,7 @@ def main() -> str:
         raise UserError(f"The baseline has no {section}_constraints: it is not that of a {problem} model.")
     violations = find_violations(metrics, wanted)
     write_json(output / "constraint_violations.json", {"violations": violations})
-    return sum_up(violations)
+    return format_message(violations)
 
 
 def select_rows(
@@ -89,11 +89,12 @@ def select_rows(
     probability: str | None,
     threshold: float = 0.5,
 ) -> list[Row]:
-    """Give the actual and the predicted values, without the rows that lack one.
+    """The actual and the predicted values, without the rows that lack one.
 
-    :param ground_truth: a column by name, by index, or as ``$.name``; likewise the next two.
-    :param threshold: a greater probability means the positive class, where predictions are not given.
-    :raises UserError: a column is not there, or holds no such values.
+    :param ground_truth: a column by name, by index, or as ``$.name``. The same holds for ``inference`` and
+        ``probability``.
+    :param threshold: without predictions, a greater probability means the positive class.
+    :raises UserError: there is no such column, or it has other values.
     """
     if not inference and not (probability and problem == "BinaryClassification"):
         raise UserError(f"For {problem} the environment variable inference_attribute must be set.")
@@ -120,7 +121,7 @@ def select_rows(
 
 
 def measure(problem: str, rows: Sequence[Row]) -> dict[str, Any]:
-    """Give the metrics of a problem with their standard deviations."""
+    """The metrics of a problem, with their standard deviations."""
     compute = {
         "Regression": _measure_regression,
         "BinaryClassification": _measure_binary,
@@ -138,7 +139,7 @@ def measure(problem: str, rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def suggest_constraints(metrics: dict[str, Any]) -> dict[str, Any]:
-    """Give a constraint for each metric that tells how good the model is."""
+    """A constraint for each metric that tells how good the model is."""
     constraints = {}
     for name, metric in metrics.items():
         if "value" in metric and not name.endswith("_best_constant_classifier"):
@@ -148,7 +149,7 @@ def suggest_constraints(metrics: dict[str, Any]) -> dict[str, Any]:
 
 
 def find_violations(metrics: dict[str, Any], constraints: dict[str, Any]) -> list[dict[str, str]]:
-    """Give the violations of a baseline's constraints; one whose metric cannot be compared is one, too."""
+    """The violations of the constraints of a baseline. If a metric cannot be compared, that is a violation too."""
     found = []
     for name, constraint in constraints.items():
         threshold, operator = constraint.get("threshold"), constraint.get("comparison_operator")
@@ -233,13 +234,13 @@ def _rate_accuracy(rows: Sequence[Row]) -> float:
 
 
 def _rank_auc(rows: Sequence[Row]) -> float:
-    """Give the chance that a positive row has the higher score than a negative one; equal scores count half."""
+    """The chance that a positive row has a higher score than a negative one; equal scores count half."""
     points = _count_above(rows)
     return math.fsum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in pairwise(points))
 
 
 def _count_above(rows: Sequence[Row]) -> list[tuple[float, float, float]]:
-    """False positive rate, true positive rate and precision for each threshold, the highest first."""
+    """The false positive rate, true positive rate and precision for each threshold, the highest first."""
     positives = sum(actual for actual, _, _ in rows)
     negatives = len(rows) - positives
     points, true, false = [(0.0, 0.0, 1.0)], 0, 0
@@ -276,7 +277,7 @@ def _count_confusion(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
 
 
 def _deviate(compute: Callable[[Sequence[Row]], dict[str, float]], rows: Sequence[Row]) -> dict[str, float]:
-    """Give the spread of each metric over five random samples of 80 %; nothing for few rows (documented)."""
+    """The spread of each metric over five random samples of 80 %; empty if there are few rows (documented)."""
     if len(rows) < _MIN_SAMPLES:
         return {}
     chance = random.Random(0)  # noqa: S311 - no secret
@@ -309,7 +310,7 @@ def _is_positive(text: str) -> bool:
 
 
 def _class_name(text: str) -> str:
-    """Give one spelling to a class: 1 and 1.0 are the same."""
+    """The name of a class in one spelling: 1 and 1.0 are the same."""
     try:
         number = float(text)
     except ValueError:

@@ -1,11 +1,12 @@
 """Runs a notebook as ``amazon_sagemaker_scheduler`` does in the image of NotebookJob steps.
 
-Run by path without arguments in a job's own process, in an environment with nbclient and ipykernel. Source: SDK v2,
-``NotebookJobStep`` (the variables and hyperparameters it sets); parameters go into a cell of their own after the one
-that is tagged ``parameters``, as Papermill does. The notebook with its outputs
-is in ``output.tar.gz`` when the job has succeeded; what its cells printed is in the log always.
+It is run by path, without arguments, in an environment with nbclient and ipykernel. Source: SDK v2, ``NotebookJobStep``
+(the variables and hyperparameters that it sets). As in Papermill, parameters go into a cell of their own after the cell
+with the tag ``parameters``. If the job succeeds, ``output.tar.gz`` has the notebook with its outputs. What the cells
+print is always in the log.
 
-Differs: the kernel is this environment's Python whatever ``SM_KERNEL_NAME`` says; no start-up script.
+What differs: the kernel is the Python of this environment, whatever ``SM_KERNEL_NAME`` says, and there is no start-up
+script.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _SETTINGS = ("default_s3_bucket", "initialization_script", "sagemaker_")
 
 
 def main() -> int:
-    """Run the notebook and give the exit code."""
+    """Run the notebook, and give the exit code."""
     import nbformat  # type: ignore[import-not-found]
     from nbclient import NotebookClient  # type: ignore[import-not-found]
     from nbclient.exceptions import CellExecutionError  # type: ignore[import-not-found]
@@ -49,14 +50,14 @@ def main() -> int:
 
 
 def read_parameters() -> dict[str, str]:
-    """Give the notebook's parameters: hyperparameters that are not the scheduler's own settings."""
+    """The parameters of the notebook: the hyperparameters that are not settings of the scheduler."""
     path = _BASE / "input" / "config" / "hyperparameters.json"
     given: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
     return {name: value for name, value in given.items() if not name.startswith(_SETTINGS)}
 
 
 def inject_parameters(notebook: Any, parameters: dict[str, str], new_cell: Any) -> None:
-    """Put a cell that sets the parameters after the tagged cell, or first."""
+    """Insert a cell that sets the parameters: after the tagged cell, or at the beginning."""
     if not parameters:
         return
     text = "# Parameters\n" + "".join(f"{name} = {value!r}\n" for name, value in sorted(parameters.items()))

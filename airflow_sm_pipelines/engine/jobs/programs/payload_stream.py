@@ -1,6 +1,6 @@
-"""Reads payloads from a file and writes the answers to another: per payload a line of JSON, then so many bytes.
+"""Reads payloads from a file and writes the answers to another one. A payload is a line of JSON, and then its bytes.
 
-Imported by the programs beside it; standard library only. The engine's side is ``jobs/payload_file.py``.
+The programs in this directory import it; standard library only. The engine's side is ``jobs/transform.py``.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ BASE = Path(os.environ.get("SAGEMAKER_BASE_DIR", "/")) / "opt" / "ml"
 
 
 class ServingError(Exception):
-    """The model cannot serve, for a reason its author can read; the text begins with the error's class."""
+    """The model cannot serve; the text tells its author why, and begins with the class of the error."""
 
 
 def serve_file(
     payloads: str, answers: str, invoke: Callable[[bytes, str | None, str | None], tuple[bytes, Any]]
 ) -> int:
-    """Answer every payload in order and give the exit code; what went wrong goes to ``/opt/ml/output/failure``.
+    """Answer every payload in order, and give the exit code. A failure is written to ``/opt/ml/output/failure``.
 
-    :param invoke: gets body, content type and accept; gives the answer's body and content type.
+    :param invoke: gets the body, the content type and the accepted type; gives the body and content type of the answer.
     """
     number = 0
     try:
@@ -40,7 +40,7 @@ def serve_file(
                 target.write(json.dumps(head).encode() + b"\n" + body)
     except ServingError as error:
         return fail(str(error))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever the model's code raises fails the job
         traceback.print_exc()
         return fail(f"AlgorithmError: payload {number}: {type(error).__name__}: {error}")
     print(f"Answered {number} payload(s)", flush=True)
@@ -48,7 +48,7 @@ def serve_file(
 
 
 def fail(text: str) -> int:
-    """Leave the reason of a failure where the engine reads it, and give the exit code."""
+    """Write the reason of a failure to where the engine reads it, and give the exit code."""
     print(text, file=sys.stderr, flush=True)
     path = BASE / "output" / "failure"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Takes the place of a model's inference code: answers each record with the same score."""
+"""Replaces the inference code of a model in a rehearsal: it answers each record with the same score."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ SCORE = 0.5
 
 
 def model_fn(model_dir: str) -> object:
-    """Anything will do for a model."""
+    """A model, which may be anything."""
     return object()
 
 
 def transform_fn(model: object, data: Any, content_type: str | None, accept: str | None) -> tuple[str, str]:
-    """One score for each line, or for a JSON document."""
+    """A score for each line, or for a JSON document."""
     text = data if isinstance(data, str) else data.decode("utf-8", "replace")
     records = [line for line in text.splitlines() if line.strip()]
     kind = (accept or content_type or "").partition(";")[0].strip().lower()

@@ -1,7 +1,8 @@
-"""Takes the place of a script that is not there: writes the files and lines that the rehearsal chose.
+"""Replaces a missing script in a rehearsal: it writes the files and log lines that the rehearsal chose.
 
-Placed where the script should be, or run in place of an image's own program. Needs nothing but Python. What to write is
-in the environment variable SM_PIPELINES_REHEARSAL, a JSON object with ``files`` (text by path) and ``lines``.
+The rehearsal puts it where the script should be, or runs it instead of the program of an image. Standard library only.
+The environment variable SM_PIPELINES_REHEARSAL says what to write: a JSON object with ``files`` (text by path) and
+``lines``.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Write everything and end well."""
+    """Write everything."""
     plan = json.loads(os.environ["SM_PIPELINES_REHEARSAL"])
     print("Rehearsal: a stand-in for", plan["for"], "with arguments", sys.argv[1:])
     for path, text in plan["files"].items():

@@ -1,6 +1,6 @@
-"""What the SageMaker serving toolkits do with payloads when a model's script does not: decode, predict, encode.
+"""Decodes payloads and encodes predictions as the SageMaker serving toolkits do if the script of a model does not.
 
-Imported by ``serving_program.py``, which stands beside it. Source: aws/sagemaker-inference-toolkit (decoder.py,
+The programs in this directory import it. Source: aws/sagemaker-inference-toolkit (decoder.py,
 encoder.py), aws/sagemaker-scikit-learn-container (serving.py), aws/sagemaker-xgboost-container (encoder.py),
 aws/sagemaker-pytorch-inference-toolkit (default_pytorch_inference_handler.py).
 """
@@ -12,14 +12,14 @@ import io
 import json
 from typing import Any
 
-from payload_stream import ServingError  # type: ignore[import-not-found]  # it stands beside this script
+from payload_stream import ServingError  # type: ignore[import-not-found]  # in the directory of this script
 
 CSV, JSON, JSON_LINES, NPY = "text/csv", "application/json", "application/jsonlines", "application/x-npy"
 TEXT_TYPES = (CSV, JSON)
 
 
 def decode(body: bytes | str, content_type: str) -> Any:
-    """Give a payload as a NumPy array.
+    """A payload as a NumPy array.
 
     :raises ServingError: there is no decoder for this content type.
     """
@@ -38,9 +38,9 @@ def decode(body: bytes | str, content_type: str) -> Any:
 
 
 def decode_matrix(body: bytes | str, content_type: str) -> Any:
-    """Give a payload as XGBoost's matrix: CSV without label, or libsvm.
+    """A payload, CSV without label or libsvm, as a matrix of XGBoost.
 
-    :raises ServingError: there is no decoder for this content type, or the payload is not what it says.
+    :raises ServingError: there is no decoder for this content type, or the payload is of another type.
     """
     import numpy
     import xgboost
@@ -78,7 +78,7 @@ def _read_libsvm(text: str) -> Any:
 
 
 def encode(prediction: Any, accept: str) -> bytes:
-    """Write a prediction as the client accepts it.
+    """A prediction as bytes of the type that the client accepts.
 
     :raises ServingError: there is no encoder for this type.
     """

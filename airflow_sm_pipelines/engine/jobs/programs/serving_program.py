@@ -1,8 +1,8 @@
 """Serves a model through its own script, as the SageMaker serving toolkits do.
 
-Run by path as ``serving_program.py FRAMEWORK PROGRAM PAYLOADS ANSWERS`` in the job's own process. The script's
-functions are ``model_fn``, ``input_fn``, ``predict_fn`` and ``output_fn``, or ``transform_fn`` in place of the last
-three. Sources of the contract: see ``serving_codecs.py``.
+It is run by path, as ``serving_program.py FRAMEWORK PROGRAM PAYLOADS ANSWERS``. The functions of the script are
+``model_fn``, ``input_fn``, ``predict_fn`` and ``output_fn``, or ``transform_fn`` instead of the last three. The sources
+of the contract are in ``serving_codecs.py``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from payload_stream import BASE, ServingError, fail, serve_file  # type: ignore[import-not-found]  # beside this script
+from payload_stream import BASE, ServingError, fail, serve_file  # type: ignore[import-not-found]  # in this directory
 from serving_codecs import TEXT_TYPES, decode, decode_matrix, encode  # type: ignore[import-not-found]
 
 if TYPE_CHECKING:
@@ -27,24 +27,24 @@ _MODEL = BASE / "model"
 
 
 def main(framework: str, program: str, payloads: str, answers: str) -> int:
-    """Serve all payloads and give the exit code."""
+    """Serve all payloads, and give the exit code."""
     code = _MODEL / "code"
     try:
         _install_requirements(code)
         sys.path.insert(0, str(code))
         os.chdir(code)
         module = importlib.import_module(program.removesuffix(".py").replace("/", "."))
-        handler = _Handler(module, framework)
+        handler = _ModelHandler(module, framework)
     except ServingError as error:
         return int(fail(str(error)))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever the model's code raises fails the job
         traceback.print_exc()
         return int(fail(f"AlgorithmError: the model could not be loaded: {type(error).__name__}: {error}"))
     return int(serve_file(payloads, answers, handler.invoke))
 
 
-class _Handler:
-    """The functions of a script, with the framework's defaults for those it does not have."""
+class _ModelHandler:
+    """The functions of a script, and the framework's defaults for those that it does not have."""
 
     def __init__(self, module: ModuleType, framework: str) -> None:
         self._framework = framework
@@ -107,7 +107,7 @@ class _Handler:
 
 
 def _call(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a handler; newer toolkits pass a context after the usual arguments to those that take one."""
+    """Call a handler. If it takes one more argument, that is the context of newer toolkits."""
     try:
         inspect.signature(function).bind(*arguments)
     except TypeError:

@@ -1,6 +1,6 @@
-"""Calls a stand-in: the handler of the function whose only code this file is.
+"""Calls a stand-in. This file is the whole code of a function, and its handler calls the function of the user.
 
-Standard library only; runs in the stand-in's own process.
+It runs in the stand-in's own process. Standard library only.
 """
 
 import importlib.util
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def handler(event: dict[str, Any], context: Any) -> Any:
-    """Load the user's file and call the function in it with the step."""
+    """Load the user's file, and call the function in it with the step."""
     sys.path.insert(0, str(Path(event["file"]).parent))
     spec = importlib.util.spec_from_file_location("stand_in", event["file"])
     if spec is None or spec.loader is None:

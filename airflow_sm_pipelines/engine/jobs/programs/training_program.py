@@ -1,7 +1,7 @@
 """Runs a user's training script as the SageMaker training toolkit does inside framework containers ("script mode").
 
-Run by path in a job's own process; standard library only. Source of the contract: aws/sagemaker-training-toolkit
-(environment.py, mapping.py, entry_point.py, errors.py) at 33839372. What is not here: MPI, parameter servers, debugger.
+It is run by path; standard library only. Source of the contract: aws/sagemaker-training-toolkit (environment.py,
+mapping.py, entry_point.py, errors.py) at 33839372. MPI, parameter servers and the debugger are not supported.
 """
 
 import json
@@ -25,7 +25,7 @@ _MESSAGE_CHARACTERS = 700
 
 
 class ScriptError(Exception):
-    """The script could not be run or failed; the text goes to ``/opt/ml/output/failure``."""
+    """The script failed or could not be run; the text is written to ``/opt/ml/output/failure``."""
 
     def __init__(self, message: str, exit_code: int = 1) -> None:
         super().__init__(message)
@@ -33,8 +33,8 @@ class ScriptError(Exception):
 
 
 def main() -> int:
-    """Run the script and give its exit code."""
-    # The whole process group gets SIGTERM; the script decides what it means, we stay to report.
+    """Run the script, and give its exit code."""
+    # The whole process group gets SIGTERM. The script decides what to do, and this program reports how it ends.
     signal.signal(signal.SIGTERM, lambda number, frame: None)
     try:
         parameters = _decode(_read_json("hyperparameters.json"))
@@ -42,7 +42,7 @@ def main() -> int:
         code = _BASE / "code"
         _check_program(code, program)
         arguments = to_arguments(_user_parameters(parameters))
-        environment = {**os.environ, **to_variables(describe_job(parameters, program, code, arguments))}
+        environment = {**os.environ, **to_environment(make_variables(parameters, program, code, arguments))}
         python_path = [str(code), environment.get("PYTHONPATH", "")]
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, python_path))
         _install_requirements(code, environment)
@@ -57,8 +57,8 @@ def main() -> int:
     return 0
 
 
-def describe_job(parameters: dict[str, Any], program: str, code: Path, arguments: list[str]) -> dict[str, Any]:
-    """Give the toolkit's variables by their names without ``SM_``."""
+def make_variables(parameters: dict[str, Any], program: str, code: Path, arguments: list[str]) -> dict[str, Any]:
+    """The variables of the toolkit by their names without ``SM_``."""
     resources, channels = _read_json("resourceconfig.json"), _read_json("inputdataconfig.json")
     user = _user_parameters(parameters)
     groups = resources.get("instance_groups", [])
@@ -107,7 +107,7 @@ def describe_job(parameters: dict[str, Any], program: str, code: Path, arguments
         "additional_framework_parameters": variables["framework_params"],
         "job_name": variables["job_name"],
     }
-    # Not variables of the toolkit, only parts of SM_TRAINING_ENV.
+    # These are not variables of the toolkit, only parts of SM_TRAINING_ENV.
     for name in ("job_name", "is_master", "master_hostname"):
         del variables[name]
     variables["user_args"] = arguments
@@ -115,8 +115,8 @@ def describe_job(parameters: dict[str, Any], program: str, code: Path, arguments
     return variables | {f"hp_{name}": value for name, value in user.items()}
 
 
-def to_variables(values: dict[str, Any]) -> dict[str, str]:
-    """Write values as the toolkit's environment variables (``mapping.to_env_vars``)."""
+def to_environment(values: dict[str, Any]) -> dict[str, str]:
+    """Values as environment variables of the toolkit (``mapping.to_env_vars``)."""
 
     def encode(value: Any) -> str:
         if value is None:
@@ -127,7 +127,7 @@ def to_variables(values: dict[str, Any]) -> dict[str, str]:
 
 
 def to_arguments(parameters: dict[str, Any]) -> list[str]:
-    """Write hyperparameters as the toolkit's command line (``mapping.to_cmd_args``)."""
+    """Hyperparameters as the command line of the toolkit (``mapping.to_cmd_args``)."""
     arguments = []
     for name in sorted(parameters):
         value = parameters[name]
@@ -191,7 +191,7 @@ def _run(command: list[str], code: Path, environment: dict[str, str], error_name
         reader = threading.Thread(target=_tee, args=(child.stderr, tail), daemon=True)
         reader.start()
         exit_code = child.wait()
-        # A process the script left behind may hold the pipe.
+        # A process that the script left behind may hold the pipe.
         reader.join(2)
     if exit_code:
         said = "".join(tail)

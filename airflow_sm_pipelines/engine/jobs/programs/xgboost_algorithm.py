@@ -1,11 +1,11 @@
 """Trains as SageMaker's built-in XGBoost algorithm does, with the same inputs, log lines, errors and model file.
 
-Run by path as ``python xgboost_algorithm.py pickle|save_model`` in a job's own process, in an environment with xgboost,
-pandas and pyarrow. Source: aws/sagemaker-xgboost-container at cb8df91c.
+It is run by path, as ``python xgboost_algorithm.py pickle|save_model``, in an environment with xgboost, pandas and
+pyarrow. Source: aws/sagemaker-xgboost-container at cb8df91c.
 
-Differs: one process on the data of all instances, no GPU, no cross validation (``_kfold``), no recordio-protobuf, no
-scikit-learn metrics (``f1``, ``accuracy``, ``r2`` and their kin); a CSV file with a header line is refused, where the
-container trains on nonsense.
+What differs: one process trains on the data of all instances. There is no GPU, no cross validation (``_kfold``), no
+recordio-protobuf, and there are no scikit-learn metrics (``f1``, ``accuracy``, ``r2`` and others). A CSV file with a
+header line is refused, where the container would train on nonsense.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from xgboost_hyperparameters import (  # type: ignore[import-not-found]  # it stands beside this script
+from xgboost_hyperparameters import (  # type: ignore[import-not-found]  # in the directory of this script
     MAXIMIZE_METRICS,
-    UserError,
+    CustomerError,
     parse_hyperparameters,
 )
 
@@ -39,7 +39,6 @@ _CONTENT_TYPES = {
 }
 _OWN_METRICS = {"accuracy", "balanced_accuracy", "f1", "f1_binary", "f1_macro", "mse", "precision", "precision_macro",
                 "precision_micro", "r2", "recall", "recall_macro", "recall_micro"}  # fmt: skip
-# Texts of xgboost that mean the user's data or settings (constants/xgb_constants.py).
 _CUSTOMER_ERRORS = (
     "Check failed: param.max_depth > 0",
     "Parameter num_class should be greater equal to 1",
@@ -55,19 +54,20 @@ _CUSTOMER_ERRORS = (
     "base_score must be in (0,1)",
     "Empty dataset",
 )
+"""Texts of xgboost that tell of wrong data or settings of the user (constants/xgb_constants.py)."""
 
 log = logging.getLogger("sagemaker-xgboost")
 
 
 def main(model_format: str) -> int:
-    """Train and give the exit code; a failure's text goes to ``/opt/ml/output/failure``."""
+    """Train, and give the exit code. A failure is written to ``/opt/ml/output/failure``."""
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="[%(asctime)s:%(levelname)s] %(message)s")
     log.info("Running XGBoost Sagemaker in algorithm mode")
     try:
         _train(model_format)
-    except UserError as error:
+    except CustomerError as error:
         return _fail(f"ClientError: {error}")
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the container reports every error of xgboost so
         traceback.print_exc()
         return _fail(f"AlgorithmError: XGB train call failed with exception:\n {_without_trace(error)}")
     return 0
@@ -84,11 +84,11 @@ def _train(model_format: str) -> None:
     channels = _read_json("inputdataconfig.json")
     for name in channels:
         if name not in ("train", "validation", "code"):
-            raise UserError(f"Extraneous channel found: {name}")
+            raise CustomerError(f"Extraneous channel found: {name}")
     if "train" not in channels:
-        raise UserError("Missing required channel: train")
+        raise CustomerError("Missing required channel: train")
     if "_kfold" in parameters:
-        raise UserError("Cross validation (_kfold) is not supported by the local XGBoost algorithm.")
+        raise CustomerError("Cross validation (_kfold) is not supported by the local XGBoost algorithm.")
     has_weights = parameters.pop("csv_weights", 0) == 1
     matrices: dict[str, Any] = {
         name: read_channel(_DATA / name, channels[name].get("ContentType"), has_weights=has_weights)
@@ -107,7 +107,7 @@ def _train(model_format: str) -> None:
         with path.open("wb") as file:
             pickle.dump(booster, file)
     else:
-        # Without a file ending xgboost warns that it chose this format.
+        # Without a suffix xgboost warns that it chose this format.
         booster.save_model(path.with_suffix(".ubj"))
         path.with_suffix(".ubj").rename(path)
 
@@ -120,7 +120,7 @@ def _boost(parameters: dict[str, Any], matrices: dict[str, Any]) -> Any:
         parameters.pop(name, None)
     metrics = parameters.get("eval_metric", [])
     if own := sorted(_OWN_METRICS.intersection(metrics)):
-        raise UserError(f"The local XGBoost algorithm does not have the evaluation metrics {own}.")
+        raise CustomerError(f"The local XGBoost algorithm does not have the evaluation metrics {own}.")
     objective_metric = parameters.pop("_tuning_objective_metric", None)
     if objective_metric:
         name = objective_metric.rpartition(":")[2]
@@ -148,7 +148,7 @@ def _boost(parameters: dict[str, Any], matrices: dict[str, Any]) -> Any:
         )
     except xgboost.core.XGBoostError as error:
         if any(text in str(error) for text in _CUSTOMER_ERRORS):
-            raise UserError(_without_trace(error)) from error
+            raise CustomerError(_without_trace(error)) from error
         raise
 
 
@@ -158,7 +158,7 @@ def _without_trace(error: Exception) -> str:
 
 def _metric_printer(base: type) -> Any:
     class MetricPrinter(base):  # type: ignore[misc]
-        """Prints a round's metrics; the container's log shows the tab between them as ``#011``."""
+        """Prints the metrics of a round. The log of the container shows the tab between them as ``#011``."""
 
         def after_iteration(self, model: Any, epoch: int, evals_log: dict[str, dict[str, list[Any]]]) -> bool:
             parts = [
@@ -173,16 +173,16 @@ def _metric_printer(base: type) -> Any:
 
 
 def read_channel(directory: Path, content_type: str | None, *, has_weights: bool) -> Any:
-    """Read all files of a channel, the label first; names that begin with ``.`` or ``_`` are no data.
+    """Read all files of a channel, except those whose names begin with ``.`` or ``_``. The label is the first column.
 
-    :raises UserError: there is no data, or it is not what the content type says.
+    :raises CustomerError: there is no data, or it is not what the content type says.
     """
     kind, _, options = (content_type or "text/libsvm").lower().partition(";")
     if kind.strip() not in _CONTENT_TYPES:
-        raise UserError(f"{content_type} is not an accepted ContentType: {', '.join(_CONTENT_TYPES)}.")
+        raise CustomerError(f"{content_type} is not an accepted ContentType: {', '.join(_CONTENT_TYPES)}.")
     kind = _CONTENT_TYPES[kind.strip()]
     if kind == "csv" and "label_size" in options and "label_size=1" not in options.replace(" ", ""):
-        raise UserError(
+        raise CustomerError(
             f"{content_type} is not an accepted csv ContentType. Optional parameter label_size must be equal to 1"
         )
     files = sorted(
@@ -190,7 +190,7 @@ def read_channel(directory: Path, content_type: str | None, *, has_weights: bool
     )
     if not files:
         name = "training" if directory.name == "train" else directory.name
-        raise UserError(f"No data in {name} channel path {directory}")
+        raise CustomerError(f"No data in {name} channel path {directory}")
     if kind == "libsvm":
         return _read_libsvm(directory, files)
     return _read_table(files, kind, has_weights=has_weights)
@@ -204,14 +204,14 @@ def _read_libsvm(directory: Path, files: list[Path]) -> Any:
             line = file.readline()
         words = line.split()
         if not words or not _is_number(words[0].partition(":")[0]) or any(":" not in word for word in words[1:]):
-            raise UserError(
+            raise CustomerError(
                 f"First line '{line[:50].rstrip()}...' of file '{path.name}' is not 'LIBSVM' format. Please ensure the "
                 "file is in 'LIBSVM' format."
             )
     try:
         return xgboost.DMatrix(f"{files[0] if len(files) == 1 else directory}?format=libsvm")
     except xgboost.core.XGBoostError as error:
-        raise UserError(f"Failed to load libsvm data with exception:\n{error}") from error
+        raise CustomerError(f"Failed to load libsvm data with exception:\n{error}") from error
 
 
 def _read_table(files: list[Path], kind: str, *, has_weights: bool) -> Any:
@@ -224,10 +224,10 @@ def _read_table(files: list[Path], kind: str, *, has_weights: bool) -> Any:
             dtype="float32"
         )
     except (ValueError, TypeError, OSError) as error:
-        raise UserError(f"Failed to load {kind} data with exception:\n{error}") from error
+        raise CustomerError(f"Failed to load {kind} data with exception:\n{error}") from error
     first = 2 if has_weights and kind == "csv" else 1
     if values.shape[1] <= first:
-        raise UserError(
+        raise CustomerError(
             f"Failed to load {kind} data: file '{files[0].name}' has {values.shape[1]} columns, so no features."
         )
     weights = values[:, 1] if first == 2 else None
@@ -242,10 +242,10 @@ def _read_csv(path: Path) -> Any:
     try:
         delimiter = csv.Sniffer().sniff(line).delimiter
     except csv.Error as error:
-        raise UserError(f"Could not determine delimiter on line {line[:50].rstrip()}:\n{error}") from error
+        raise CustomerError(f"Could not determine delimiter on line {line[:50].rstrip()}:\n{error}") from error
     words = [word.strip().strip('"') for word in line.rstrip().split(delimiter)]
     if not all(_is_number(word) or not word for word in words):
-        raise UserError(
+        raise CustomerError(
             f"First line '{line[:50].rstrip()}...' of file '{path.name}' is not 'CSV' format. SageMaker's XGBoost "
             "takes CSV without a header line, numbers only, the label first."
         )

@@ -1,6 +1,6 @@
-"""The hyperparameters of SageMaker's built-in XGBoost: what they may be, as the container checks them.
+"""Checks the hyperparameters of SageMaker's built-in XGBoost as the container does.
 
-Imported by ``xgboost_algorithm.py``, which stands beside it; standard library only. Source:
+``xgboost_algorithm.py`` imports it; standard library only. Source:
 aws/sagemaker-xgboost-container, algorithm_mode/hyperparameter_validation.py at cb8df91c.
 """
 
@@ -11,12 +11,11 @@ import math
 from typing import Any
 
 
-class UserError(Exception):
-    """Something the user can change; SageMaker writes it as ``ClientError``."""
+class CustomerError(Exception):
+    """Something wrong that the user can change; SageMaker writes it as ``ClientError``."""
 
 
 _INF = math.inf
-# name: (type, lowest, highest, which bounds are themselves excluded)
 _NUMBERS: dict[str, tuple[type, float, float, str]] = {
     "num_round": (int, 1, _INF, ""),
     "csv_weights": (int, 0, 1, ""),
@@ -53,6 +52,7 @@ _NUMBERS: dict[str, tuple[type, float, float, str]] = {
     "aft_loss_distribution_scale": (float, 0, _INF, ""),
     "prob_buffer_row": (int, 1, _INF, "low"),
 }
+"""By name: type, lowest value, highest value, and which of these two bounds are excluded."""
 _CHOICES: dict[str, tuple[str, ...]] = {
     "booster": ("gbtree", "gblinear", "dart"),
     "tree_method": ("auto", "exact", "approx", "hist", "gpu_hist"),
@@ -89,20 +89,22 @@ MINIMIZE_METRICS = (
 def parse_hyperparameters(given: dict[str, str]) -> dict[str, Any]:
     """Check and convert the strings of ``hyperparameters.json``.
 
-    :raises UserError: with the container's text for the first fault.
+    :raises CustomerError: one is wrong; the text is that of the container for the first fault.
     """
     named = {_ALIASES.get(name, name): value for name, value in given.items()}
     if "num_round" not in named:
-        raise UserError("Missing required hyperparameter: num_round")
+        raise CustomerError("Missing required hyperparameter: num_round")
     parsed = {name: _parse(name, value) for name, value in named.items()}
     objective = parsed.get("objective")
     if objective in ("multi:softmax", "multi:softprob") and "num_class" not in parsed:
-        raise UserError("Require input for parameter 'num_class' for multi-classification")
+        raise CustomerError("Require input for parameter 'num_class' for multi-classification")
     if objective is None and "num_class" in parsed:
-        raise UserError("Do not need to setup parameter 'num_class' for learning task other than multi-classification.")
+        raise CustomerError(
+            "Do not need to setup parameter 'num_class' for learning task other than multi-classification."
+        )
     metrics = parsed.get("eval_metric", [])
     if "auc" in metrics and not str(objective).startswith(("binary:", "rank:", "multi:")):
-        raise UserError("Metric 'auc' can only be applied for classification and ranking problems.")
+        raise CustomerError("Metric 'auc' can only be applied for classification and ranking problems.")
     return parsed
 
 
@@ -111,7 +113,7 @@ def _parse(name: str, value: str) -> Any:
         return _parse_number(name, value)
     if name in _CHOICES:
         if value not in _CHOICES[name]:
-            raise UserError(f"Hyperparameter {name}: {value} is not in {list(_CHOICES[name])}")
+            raise CustomerError(f"Hyperparameter {name}: {value} is not in {list(_CHOICES[name])}")
         return value
     if name == "eval_metric":
         metrics = [metric.strip() for metric in value.strip("[]").replace('"', "").replace("'", "").split(",")]
@@ -122,7 +124,7 @@ def _parse(name: str, value: str) -> Any:
         return json.loads(value)
     if name in _PASSED:
         return value
-    raise UserError(f"Extraneous hyperparameter found: {name}")
+    raise CustomerError(f"Extraneous hyperparameter found: {name}")
 
 
 def _parse_number(name: str, value: str) -> float:
@@ -130,14 +132,14 @@ def _parse_number(name: str, value: str) -> float:
     try:
         number = kind(value)
     except ValueError:
-        raise UserError(f"Hyperparameter {name}: could not parse value (caused by ValueError)") from None
+        raise CustomerError(f"Hyperparameter {name}: could not parse value (caused by ValueError)") from None
     is_low = number < low or ("low" in excluded and number == low)
     is_high = number > high or ("high" in excluded and number == high)
     if is_low or is_high or math.isnan(number):
         interval = (
             f"{'(' if 'low' in excluded else '['}{low:g}, {high:g}{')' if 'high' in excluded or high == _INF else ']'}"
         )
-        raise UserError(f"Hyperparameter {name}: {value} is not in {interval}")
+        raise CustomerError(f"Hyperparameter {name}: {value} is not in {interval}")
     return number  # type: ignore[no-any-return]
 
 
@@ -146,14 +148,14 @@ def _check_metric(metric: str) -> None:
     if not at:
         if metric not in (*MAXIMIZE_METRICS, *MINIMIZE_METRICS):
             known = sorted((*MAXIMIZE_METRICS, *MINIMIZE_METRICS))
-            raise UserError(f"Hyperparameter eval_metric: value {metric} not in range {known}")
+            raise CustomerError(f"Hyperparameter eval_metric: value {metric} not in range {known}")
         return
     if name.strip() not in ("error", "ndcg", "map"):
-        raise UserError(
+        raise CustomerError(
             f"Metric '{metric}' is not supported. Parameter 'eval_metric' with customized threshold should be one of "
             "these options: 'error', 'ndcg', 'map'."
         )
     try:
         float(threshold)
     except ValueError:
-        raise UserError(f"Threshold value 't' in '{name}@t' expects float input.") from None
+        raise CustomerError(f"Threshold value 't' in '{name}@t' expects float input.") from None

@@ -1,9 +1,10 @@
 """Scores as SageMaker's built-in XGBoost does in a batch transform: one prediction a line.
 
-Run by path as ``xgboost_scoring.py PAYLOADS ANSWERS`` in a job's own process, in an environment with xgboost. Source:
+It is run by path, as ``xgboost_scoring.py PAYLOADS ANSWERS``, in an environment with xgboost. Source:
 aws/sagemaker-xgboost-container, algorithm_mode/serve.py.
 
-Differs: no recordio-protobuf; no selectable inference (``SAGEMAKER_INFERENCE_OUTPUT``); k-fold models are averaged.
+What differs: there is no recordio-protobuf and no selectable inference (``SAGEMAKER_INFERENCE_OUTPUT``), and k-fold
+models are averaged.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ import pickle
 import sys
 from typing import Any
 
-from payload_stream import BASE, ServingError, fail, serve_file  # type: ignore[import-not-found]  # beside this script
+from payload_stream import BASE, ServingError, fail, serve_file  # type: ignore[import-not-found]  # in this directory
 from serving_codecs import decode_matrix  # type: ignore[import-not-found]
 
 
 def main(payloads: str, answers: str) -> int:
-    """Score all payloads and give the exit code."""
+    """Score all payloads, and give the exit code."""
     try:
         models = _load_models()
     except ServingError as error:
@@ -41,7 +42,7 @@ def _load_models() -> list[Any]:
         try:
             with path.open("rb") as file:
                 model = pickle.load(file)  # noqa: S301 - the container does so, and it is the job's own process
-        except Exception as not_pickled:
+        except Exception as not_pickled:  # noqa: BLE001 - pickle raises anything for a file that is not one
             model = xgboost.Booster()
             try:
                 model.load_model(path)

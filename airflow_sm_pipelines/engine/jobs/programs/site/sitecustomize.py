@@ -1,8 +1,8 @@
-"""Keeps a step's AWS calls on this machine: Python runs this file at start, because its directory is on ``PYTHONPATH``.
+"""Keeps the AWS calls of a step on this machine. Python runs this file when it starts, as it is on ``PYTHONPATH``.
 
 Both SageMaker SDKs make their STS client with an explicit ``https://sts.<region>.amazonaws.com``, which
-``AWS_ENDPOINT_URL`` does not change. So once botocore is imported, an explicit address of AWS is replaced by the local
-one. It costs nothing until then. Standard library only; delete it when the SDKs leave the address to botocore.
+``AWS_ENDPOINT_URL`` does not change. So when botocore is imported, explicit addresses of AWS are replaced by the local
+one. Until then this costs nothing. Standard library only. Delete it when the SDKs leave the address to botocore.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _TARGET = "botocore.session"
 
 
 class _BotocoreFinder:
-    """Waits for the import of botocore's session module and changes it once."""
+    """Waits for the import of botocore's session module, and changes it once."""
 
     @staticmethod
     def find_spec(name: str, path: Any = None, target: Any = None) -> Any:
-        """Answer for one module only, and only once."""
+        """Find only that one module, and only once."""
         if name != _TARGET:
             return None
         import importlib.util
@@ -56,22 +56,22 @@ def _redirect(session_class: Any) -> None:
 
 
 def _run_shadowed() -> None:
-    """Run the sitecustomize of the environment that this file stands before."""
-    # os.path and no pathlib or importlib, here and below: this runs at every start of Python in a job.
+    """Run the sitecustomize of the environment, which this file hides."""
+    # This runs at every start of Python in a job, so it uses os.path, not pathlib or importlib.
     here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
     entry = next((path for path in sys.path if os.path.abspath(path or ".") == here), None)  # noqa: PTH100
     if entry is None:
         return
-    place = sys.path.index(entry)
+    position = sys.path.index(entry)
     ours = sys.modules.pop("sitecustomize", None)
-    del sys.path[place]
+    del sys.path[position]
     try:
         __import__("sitecustomize")  # the next one on the path
     except ImportError as error:
         if error.name != "sitecustomize":
             raise
     finally:
-        sys.path.insert(place, entry)
+        sys.path.insert(position, entry)
         if ours is not None:
             sys.modules.setdefault("sitecustomize", ours)
 

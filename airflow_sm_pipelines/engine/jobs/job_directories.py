@@ -1,0 +1,58 @@
+"""The directories that jobs run in, below one root. What a job leaves there is removed in the background."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_TRASH = ".removed"
+"""No job has this name."""
+
+
+class JobDirectories:
+    """Gives jobs empty directories.
+
+    :param root: a directory for nothing else.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._trash = root / _TRASH
+        self._numbers = itertools.count()
+        # One thread, since a second would only wait for the same disk.
+        self._cleaner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sm-clean")
+
+    def start(self) -> None:
+        """Remove what the last engine had no time to remove."""
+        self._trash.mkdir(parents=True, exist_ok=True)
+        for path in self._trash.iterdir():
+            self._remove(path)
+
+    def claim(self, name: str) -> Path:
+        """The path of a directory for a job. Nothing is there, not even what an earlier run of the job left."""
+        directory = self._root / name
+        if directory.exists():
+            self.discard(directory)
+        return directory
+
+    def discard(self, directory: Path) -> None:
+        """Remove the directory of a job soon; its name is free at once."""
+        target = self._trash / f"{next(self._numbers)}-{directory.name}"
+        try:
+            directory.rename(target)
+        except OSError:
+            shutil.rmtree(directory, ignore_errors=True)
+        else:
+            self._remove(target)
+
+    def close(self) -> None:
+        """Stop removing. The next start continues."""
+        self._cleaner.shutdown(wait=True, cancel_futures=True)
+
+    def _remove(self, path: Path) -> None:
+        self._cleaner.submit(shutil.rmtree, path, ignore_errors=True)

@@ -1,0 +1,331 @@
+"""Runs jobs, keeps their records true while they run, and lets anybody stop them by name.
+
+A job runs in the thread of whoever asks for it, a step or a client. If the engine dies, its jobs die with it; they run
+again from the beginning under the same name, since outputs are written whole at the end.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow_sm_pipelines.engine.jobs.job_spec import JobSpec
+from airflow_sm_pipelines.engine.registry.experiments import add_job_component, end_job_component
+from airflow_sm_pipelines.engine.registry.models import find_containers
+from airflow_sm_pipelines.engine.rules.errors import Interrupted
+from airflow_sm_pipelines.engine.rules.job_documents import (
+    ACTIVE_STATUSES,
+    JOB_KINDS,
+    TRAINING,
+    TRANSFORM,
+    TUNING,
+    EndStatus,
+    JobKind,
+    ended_job_document,
+    new_job_document,
+    started_job_document,
+    stopping_job_document,
+)
+from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory
+from airflow_sm_pipelines.engine.store import ResourceRecord, Store
+from airflow_sm_pipelines.engine.store.documents import to_ms
+from airflow_sm_pipelines.engine.tuning.request import plan_tuning, prepare_tuning_request
+from airflow_sm_pipelines.engine.tuning.training_jobs import list_training_jobs
+from airflow_sm_pipelines.engine.tuning.tuning_run import TuningRun
+from airflow_sm_pipelines.engine.tuning.warm_start import read_parent_jobs, require_parents
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from datetime import datetime
+
+    from airflow_sm_pipelines.engine.jobs.job_directories import JobDirectories
+    from airflow_sm_pipelines.engine.jobs.job_spec import JobContext, JobOutcome
+    from airflow_sm_pipelines.engine.rules.training_metrics import LogListener
+
+
+class JobServices(Protocol):
+    """What the job host needs from outside; ``EngineServices`` has it."""
+
+    @property
+    def region(self) -> str:
+        """The region that ARNs name."""
+        ...
+
+    @property
+    def account_id(self) -> str:
+        """The account that ARNs name."""
+        ...
+
+    @property
+    def clock(self) -> Callable[[], datetime]:
+        """The present moment, aware UTC."""
+        ...
+
+    @property
+    def run_job(self) -> Callable[[JobSpec, JobContext, threading.Event], JobOutcome]:
+        """Runs one job to its end in the calling thread."""
+        ...
+
+    def job_context(self, log_group: str) -> JobContext:
+        """What a job needs to know of the outside, with its log going to this group."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnd:
+    """How a job ended, and why."""
+
+    status: EndStatus
+    failure_reason: str | None
+
+
+class JobHost:
+    """Creates, runs and stops processing, training, transform and tuning jobs."""
+
+    def __init__(self, store: Store, services: JobServices, *, directories: JobDirectories) -> None:
+        self._store = store
+        self._services = services
+        self._directories = directories
+        self._arns = ArnFactory(services.region, services.account_id)
+        self._stops: dict[tuple[str, str], threading.Event] = {}
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+
+    def create(
+        self,
+        kind: JobKind,
+        name: str,
+        request: Mapping[str, Any],
+        *,
+        family: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> ResourceRecord:
+        """Record a job that does not run yet; ``run`` starts it.
+
+        :param family: the tuning job that this training job belongs to, and that runs it.
+        :param extra: further members of its record.
+        :raises ServiceError: a transform job names a model that does not exist, the ``ExperimentConfig`` names a trial
+            that does not exist, or the local engine cannot run the tuning job.
+        """
+        if kind is TUNING:
+            request = prepare_tuning_request(request)
+            require_parents(self._store, plan_tuning(request).parents)
+        hidden: dict[str, Any] = {"$request": dict(request)}
+        if kind is TRANSFORM:
+            # The job keeps the model it was made for, even if that is deleted meanwhile.
+            hidden["$containers"] = find_containers(self._store, self._arns, str(request["ModelName"]))
+        now = self._services.clock()
+        arn = self._arns.make(kind.resource, name)
+        document = new_job_document(kind, name=name, arn=arn, request=request, now=now)
+        record = ResourceRecord(
+            kind=kind.table_kind,
+            name=name,
+            arn=arn,
+            status="InProgress",
+            family=family,
+            version=None,
+            document={**document, **hidden, **(extra or {})},
+            created_ms=to_ms(now),
+            modified_ms=to_ms(now),
+        )
+        with self._store.transaction():
+            self._store.resources.add(record)
+            self._store.tags.add(arn, request.get("Tags") or [])
+            if request.get("ExperimentConfig"):
+                add_job_component(self._store, self._arns, kind, record, request["ExperimentConfig"], now=now)
+        return record
+
+    def run(self, kind: JobKind, name: str, stop: threading.Event, *, on_log: LogListener | None = None) -> JobEnd:
+        """Run a recorded job to its end. A job that has ended already does not run again.
+
+        :param on_log: gets the lines of its log while it runs.
+        :raises Interrupted: the engine shuts down meanwhile; the record then stays active.
+        """
+        # The job is registered by name before its status is read. So a stop comes either before, and the status says
+        # so, or after, and sets the event.
+        with self._registered(kind, name, stop):
+            if self._closing.is_set():
+                raise Interrupted
+            with self._store.transaction():
+                record = self._require(kind, name)
+                if record.status not in ACTIVE_STATUSES:
+                    return _recorded_end(record)
+                if record.status == "Stopping":
+                    self._end_training_jobs(kind, name)
+                    return self._end(kind, name, status="Stopped")
+                self._save(record, started_job_document(kind, record.document, now=self._services.clock()))
+            if kind is TUNING:
+                return self._run_tuning(record, stop)
+            return self._run_containers(kind, record, stop, on_log)
+
+    @contextmanager
+    def stoppable(self, kind: JobKind, name: str, stop: threading.Event) -> Iterator[None]:
+        """While this context is open, let a job that somebody else performs be stopped by its name.
+
+        :param stop: set when the job is to stop, or the engine shuts down.
+        """
+        with self._registered(kind, name, stop):
+            if self._closing.is_set() or self._require(kind, name).status == "Stopping":
+                stop.set()
+            yield
+
+    def complete(self, kind: JobKind, name: str, details: Mapping[str, Any]) -> None:
+        """Record the success of a job that somebody else performs.
+
+        :param details: further members of its Describe answer.
+        """
+        self._end(kind, name, status="Completed", details=details)
+
+    def stop(self, kind: JobKind, name: str) -> bool:
+        """Ask a job to stop; False if it had ended already."""
+        with self._store.transaction():
+            record = self._require(kind, name)
+            if record.status not in ACTIVE_STATUSES:
+                return False
+            self._save(record, stopping_job_document(kind, record.document, now=self._services.clock()))
+        with self._lock:
+            event = self._stops.get((record.kind, name))
+        if event is not None:
+            event.set()
+        return True
+
+    def fail(self, kind: JobKind, name: str, reason: str) -> None:
+        """Record that an active job failed outside its own process."""
+        if self._require(kind, name).status in ACTIVE_STATUSES:
+            self._end(kind, name, status="Failed", failure_reason=reason)
+
+    def end_stopped(self, kind: JobKind, name: str) -> None:
+        """Record that an active job whose process is gone was stopped."""
+        if self._require(kind, name).status in ACTIVE_STATUSES:
+            self._end_training_jobs(kind, name)
+            self._end(kind, name, status="Stopped")
+
+    def close(self) -> None:
+        """Stop every running job without recording an end, so that the next start runs it again."""
+        self._closing.set()
+        with self._lock:
+            events = list(self._stops.values())
+        for event in events:
+            event.set()
+
+    @contextmanager
+    def _registered(self, kind: JobKind, name: str, stop: threading.Event) -> Iterator[None]:
+        with self._lock:
+            self._stops[kind.table_kind, name] = stop
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._stops.pop((kind.table_kind, name), None)
+
+    def _run_containers(
+        self, kind: JobKind, record: ResourceRecord, stop: threading.Event, on_log: LogListener | None
+    ) -> JobEnd:
+        # Files of a run before a crash must not be taken for this run's.
+        directory = self._directories.claim(record.name)
+        spec = JobSpec(
+            kind=kind.name,  # type: ignore[arg-type]
+            name=record.name,
+            arn=record.arn,
+            request=record.document["$request"],
+            directory=directory,
+            containers=tuple(record.document.get("$containers", ())),
+        )
+        context = _with_listener(self._services.job_context(kind.log_group), on_log)
+        outcome = self._services.run_job(spec, context, stop)
+        if self._closing.is_set() and outcome.status != "Completed":
+            raise Interrupted
+        self._directories.discard(directory)
+        return self._end(
+            kind,
+            record.name,
+            status=outcome.status,
+            failure_reason=outcome.failure_reason,
+            exit_message=outcome.exit_message,
+            details=outcome.details,
+        )
+
+    def _run_tuning(self, record: ResourceRecord, stop: threading.Event) -> JobEnd:
+        def save(members: dict[str, Any]) -> None:
+            with self._store.transaction():
+                current = self._require(TUNING, record.name)
+                self._save(current, {**current.document, **members})
+
+        jobs = _TrainingJobs(self._store, self, tuning_job=record.name, tuning_arn=record.arn)
+        plan = plan_tuning(record.document["$request"])
+        parent_jobs = read_parent_jobs(self._store, plan.parents)
+        end = TuningRun(record.name, plan, jobs, stop=stop, save=save, parent_jobs=parent_jobs).run()
+        if self._closing.is_set() and end.status != "Completed":
+            raise Interrupted
+        details = {**end.details, "$properties": end.properties}
+        return self._end(TUNING, record.name, status=end.status, failure_reason=end.failure_reason, details=details)
+
+    def _end_training_jobs(self, kind: JobKind, name: str) -> None:
+        """Record that the active training jobs of a tuning job, whose processes are gone, were stopped."""
+        if kind is TUNING:
+            for job in list_training_jobs(self._store, name):
+                if job.status in ACTIVE_STATUSES:
+                    self._end(TRAINING, job.name, status="Stopped")
+
+    def _end(self, kind: JobKind, name: str, *, status: EndStatus, **changes: Any) -> JobEnd:
+        with self._store.transaction():
+            record = self._require(kind, name)
+            document = ended_job_document(kind, record.document, status=status, now=self._services.clock(), **changes)
+            self._save(record, document)
+            if document.get("ExperimentConfig"):
+                end_job_component(self._store, kind, name, document, now=self._services.clock())
+        return JobEnd(status, document.get("FailureReason"))
+
+    def _save(self, record: ResourceRecord, document: dict[str, Any]) -> None:
+        status = document[JOB_KINDS[record.kind].status_key]
+        modified_ms = to_ms(self._services.clock())
+        self._store.resources.save(replace(record, document=document, status=status, modified_ms=modified_ms))
+
+    def _require(self, kind: JobKind, name: str) -> ResourceRecord:
+        record = self._store.resources.find(kind.table_kind, name)
+        if record is None:
+            raise LookupError(f"{kind.table_kind} '{name}' is gone.")
+        return record
+
+
+class _TrainingJobs:
+    """The training jobs of one tuning job, as a tuning run sees them (``TrainingJobs``)."""
+
+    def __init__(self, store: Store, jobs: JobHost, *, tuning_job: str, tuning_arn: str) -> None:
+        self._store, self._jobs = store, jobs
+        self._tuning_job, self._tuning_arn = tuning_job, tuning_arn
+
+    def create(self, name: str, request: Mapping[str, Any], notes: Mapping[str, Any]) -> None:
+        extra = {"TuningJobArn": self._tuning_arn, "$trial": dict(notes)}
+        self._jobs.create(TRAINING, name, request, family=self._tuning_job, extra=extra)
+
+    def run(self, name: str, stop: threading.Event, on_log: LogListener | None) -> None:
+        self._jobs.run(TRAINING, name, stop, on_log=on_log)
+
+    def stop(self, name: str) -> None:
+        self._jobs.stop(TRAINING, name)
+
+    def fail(self, name: str, reason: str) -> None:
+        self._jobs.fail(TRAINING, name, reason)
+
+    def documents(self) -> list[dict[str, Any]]:
+        return [record.document for record in list_training_jobs(self._store, self._tuning_job)]
+
+
+def _recorded_end(record: ResourceRecord) -> JobEnd:
+    status: Any = record.status or "Failed"
+    return JobEnd(status, record.document.get("FailureReason"))
+
+
+def _with_listener(context: JobContext, on_log: LogListener | None) -> JobContext:
+    if on_log is None:
+        return context
+    write = context.log
+
+    def log(stream: str, lines: list[tuple[int, str]]) -> None:
+        write(stream, lines)
+        on_log(lines)
+
+    return replace(context, log=log)

@@ -1,0 +1,274 @@
+"""The Describe answers of jobs, from their creation to their end.
+
+The property paths of a definition are looked up in these documents, so they hold the request and what the service adds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_sm_pipelines.engine.rules.errors import MAX_REASON_CHARACTERS
+from airflow_sm_pipelines.engine.rules.s3_address import join_s3_uri
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ACTIVE_STATUSES = ("InProgress", "Stopping")
+EndStatus = Literal["Completed", "Failed", "Stopped"]
+DEFAULT_MAX_RUNTIME_SECONDS = 86400
+"""How long a job may run if its request has no StoppingCondition."""
+_REQUEST_ONLY = ("Tags", "SessionChainingConfig")
+"""The members of a Create* request that its Describe answer does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobKind:
+    """How the API spells one kind of job.
+
+    :param name: such as ``Processing``; for jobs that run in containers it is also a ``ContainerJobKind``.
+    :param resource: the resource part of its ARN.
+    :param log_group: where its logs go; a tuning job has none of its own.
+    :param is_deletable: whether the API has a Delete operation for it.
+    :param omits: the members that its Describe answer does not have, though those of most jobs do.
+    :param step_name: its key in the ``Metadata`` of a step, if that is not ``<name>Job``.
+    :param end_time: the member for the time it ended, if that is not ``<name>EndTime``.
+    """
+
+    name: str
+    resource: str
+    log_group: str
+    is_deletable: bool = True
+    omits: frozenset[str] = frozenset()
+    step_name: str = ""
+    end_time: str = ""
+
+    @property
+    def table_kind(self) -> str:
+        """Its kind as a stored resource: ``ProcessingJob``."""
+        return f"{self.name}Job"
+
+    @property
+    def metadata_key(self) -> str:
+        """Its key in the metadata of a step: ``ProcessingJob``."""
+        return self.step_name or self.table_kind
+
+    @property
+    def name_key(self) -> str:
+        """``ProcessingJobName``."""
+        return f"{self.name}JobName"
+
+    @property
+    def status_key(self) -> str:
+        """``ProcessingJobStatus``."""
+        return f"{self.name}JobStatus"
+
+    @property
+    def end_time_key(self) -> str:
+        """``ProcessingEndTime``."""
+        return self.end_time or f"{self.name}EndTime"
+
+    @property
+    def create_operation(self) -> str:
+        """``CreateProcessingJob``."""
+        return f"Create{self.name}Job"
+
+
+PROCESSING = JobKind("Processing", "processing-job", "/aws/sagemaker/ProcessingJobs")
+TRAINING = JobKind("Training", "training-job", "/aws/sagemaker/TrainingJobs")
+TRANSFORM = JobKind(
+    "Transform",
+    "transform-job",
+    "/aws/sagemaker/TransformJobs",
+    is_deletable=False,
+    omits=frozenset({"LastModifiedTime", "StoppingCondition"}),
+)
+TUNING = JobKind(
+    "HyperParameterTuning",
+    "hyper-parameter-tuning-job",
+    "",
+    omits=frozenset({"StartTime", "StoppingCondition"}),
+    step_name="TuningJob",
+)
+AUTOML = JobKind(
+    "AutoML",
+    "automl-job",
+    "",
+    is_deletable=False,
+    omits=frozenset({"StartTime", "StoppingCondition"}),
+    end_time="EndTime",
+)
+"""Only a stand-in of the user performs these."""
+JOB_KINDS: Mapping[str, JobKind] = {kind.table_kind: kind for kind in (PROCESSING, TRAINING, TRANSFORM, TUNING, AUTOML)}
+_NO_TRAINING_JOBS = {
+    "TrainingJobStatusCounters": dict.fromkeys(
+        ("Completed", "InProgress", "RetryableError", "NonRetryableError", "Stopped"), 0
+    ),
+    "ObjectiveStatusCounters": dict.fromkeys(("Succeeded", "Pending", "Failed"), 0),
+}
+
+
+def with_text_values(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The request with numbers and booleans as text where the API takes only text.
+
+    These are environments, hyperparameters, ranges and arguments. Definitions put numeric pipeline parameters there,
+    and the service takes them.
+    """
+    changed = dict(request)
+    for key in ("Environment", "HyperParameters", "StaticHyperParameters"):
+        if isinstance(changed.get(key), dict):
+            changed[key] = {name: _as_text(value) for name, value in changed[key].items()}
+    for key in ("AppSpecification", "AlgorithmSpecification"):
+        if isinstance(changed.get(key), dict):
+            changed[key] = {
+                name: [_as_text(item) for item in value]
+                if name in ("ContainerEntrypoint", "ContainerArguments") and isinstance(value, list)
+                else value
+                for name, value in changed[key].items()
+            }
+    if isinstance(changed.get("TrainingJobDefinition"), dict):
+        changed["TrainingJobDefinition"] = with_text_values(changed["TrainingJobDefinition"])
+    if isinstance(changed.get("TrainingJobDefinitions"), list):
+        changed["TrainingJobDefinitions"] = [with_text_values(one) for one in changed["TrainingJobDefinitions"]]
+    for key, member in (("HyperParameterTuningJobConfig", "ParameterRanges"), ("HyperParameterRanges", "")):
+        if isinstance(changed.get(key), dict):
+            ranges = changed[key].get(member) if member else changed[key]
+            if isinstance(ranges, dict):
+                written = _with_text_ranges(ranges)
+                changed[key] = {**changed[key], member: written} if member else written
+    return changed
+
+
+def _with_text_ranges(ranges: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        kind: [
+            {
+                key: [_as_text(item) for item in value] if isinstance(value, list) else _as_text(value)
+                for key, value in entry.items()
+            }
+            for entry in entries
+        ]
+        for kind, entries in ranges.items()
+    }
+
+
+def without_nulls(value: Any) -> Any:
+    """The value without object members that are null: by these the SDKs mean absent members."""
+    if isinstance(value, dict):
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [without_nulls(item) for item in value]
+    return value
+
+
+def new_job_document(
+    kind: JobKind, *, name: str, arn: str, request: Mapping[str, Any], now: datetime
+) -> dict[str, Any]:
+    """The Describe answer of a new job."""
+    document: dict[str, Any] = {key: value for key, value in request.items() if key not in _REQUEST_ONLY}
+    document.update(
+        {
+            kind.name_key: name,
+            f"{kind.name}JobArn": arn,
+            kind.status_key: "InProgress",
+            "CreationTime": now,
+            **_modified(kind, now),
+        }
+    )
+    if "StoppingCondition" not in kind.omits:
+        document.setdefault("StoppingCondition", {"MaxRuntimeInSeconds": DEFAULT_MAX_RUNTIME_SECONDS})
+    if kind is TUNING:
+        document.update(_NO_TRAINING_JOBS)
+    if kind is TRAINING:
+        document["ModelArtifacts"] = {"S3ModelArtifacts": _model_artifacts_uri(name, request)}
+        document["SecondaryStatus"] = "Starting"
+    if kind is AUTOML:
+        document["AutoMLJobSecondaryStatus"] = "Starting"
+    return document
+
+
+def started_job_document(kind: JobKind, document: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
+    """The Describe answer of a job whose process starts now."""
+    changed = {**document, **_modified(kind, now), kind.status_key: "InProgress"}
+    if "StartTime" not in kind.omits:
+        changed[f"{kind.name}StartTime"] = now
+    for key in (kind.end_time_key, "FailureReason", "ExitMessage"):
+        changed.pop(key, None)
+    if kind is TRAINING:
+        changed["SecondaryStatus"] = "Training"
+    return changed
+
+
+def stopping_job_document(kind: JobKind, document: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
+    """The Describe answer of a job that was asked to stop."""
+    changed = {**document, kind.status_key: "Stopping", **_modified(kind, now)}
+    if kind is TRAINING:
+        changed["SecondaryStatus"] = "Stopping"
+    if kind is AUTOML:
+        changed["AutoMLJobSecondaryStatus"] = "Stopping"
+    return changed
+
+
+def ended_job_document(
+    kind: JobKind,
+    document: Mapping[str, Any],
+    *,
+    status: EndStatus,
+    now: datetime,
+    failure_reason: str | None = None,
+    exit_message: str | None = None,
+    details: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The Describe answer of a job that has ended.
+
+    :param details: members that only the run of the job knows; times are epoch seconds.
+    """
+    changed = {**document, **_with_times(dict(details or {})), kind.status_key: status, **_modified(kind, now)}
+    changed[kind.end_time_key] = now
+    if failure_reason:
+        changed["FailureReason"] = failure_reason[:MAX_REASON_CHARACTERS]
+    if kind is PROCESSING:
+        if exit_message:
+            changed["ExitMessage"] = exit_message[:MAX_REASON_CHARACTERS]
+        return changed
+    if kind is AUTOML:
+        changed["AutoMLJobSecondaryStatus"] = status
+    if kind is not TRAINING:
+        return changed
+    if not details or "SecondaryStatus" not in details:
+        changed["SecondaryStatus"] = status
+    started = document.get("TrainingStartTime", now)
+    seconds = max(1, round((now - started).total_seconds()))
+    changed.setdefault("TrainingTimeInSeconds", seconds)
+    changed.setdefault("BillableTimeInSeconds", seconds)
+    return changed
+
+
+def _modified(kind: JobKind, now: datetime) -> dict[str, Any]:
+    return {} if "LastModifiedTime" in kind.omits else {"LastModifiedTime": now}
+
+
+def _model_artifacts_uri(name: str, request: Mapping[str, Any]) -> str:
+    output = request.get("OutputDataConfig") or {}
+    return join_s3_uri(output.get("S3OutputPath", ""), name, "output/model.tar.gz")
+
+
+def _with_times(value: Any) -> Any:
+    """The details of a run with its times, which are epoch seconds, as datetimes."""
+    if isinstance(value, list):
+        return [_with_times(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: datetime.fromtimestamp(item, timezone.utc)
+        if key.endswith(("Time", "Timestamp")) and isinstance(item, (int, float))
+        else _with_times(item)
+        for key, item in value.items()
+    }
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, (int, float)) else value
