@@ -7,9 +7,9 @@ import os
 from typing import Any
 
 import pytest
-from airflow_sm_pipelines.hooks.reports import ExecutionReport, StepReport
 
 from airflow_sm_pipelines.client.outputs import OutputReader, parse_output_requests
+from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
 from airflow_sm_pipelines.definition.json_value import is_same_json
 from airflow_sm_pipelines.definition.property_path import (
     NAMING_MEMBERS,
