@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.service_model.model import Operation, Shape, load_service_model
-from airflow_sm_pipelines.service_model.walk import EACH, Path, Reading, read_value
+from airflow_sm_pipelines.service_model.walk import EACH, Judgement, Path, judge_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -77,15 +77,15 @@ _PARAMETER_TYPES = {
 }
 
 
-def read_arguments(call: StepCall, arguments: Mapping[str, Any], *, is_expression: Callable[[Any], bool]) -> Reading:
+def judge_arguments(call: StepCall, arguments: Mapping[str, Any], *, is_expression: Callable[[Any], bool]) -> Judgement:
     """Hold the arguments of a step against the request of its call; a call that the model does not know takes all.
 
     :param is_expression: tells a part whose value is not known before the step runs.
     """
     operation = call.find_operation()
     if operation is None or operation.input_shape is None:
-        return Reading(arguments, [])
-    return read_value(arguments, operation.input_shape, is_expression=is_expression, may_miss=call.may_miss)
+        return Judgement(arguments, [])
+    return judge_value(arguments, operation.input_shape, is_expression=is_expression, may_miss=call.may_miss)
 
 
 def find_shape(step_type: str, path: Path) -> Shape | None:

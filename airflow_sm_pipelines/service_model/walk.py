@@ -101,7 +101,7 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Judgement:
     """What a walk gives.
 
     :param value: the value without its null members and unknown ones, and with converted timestamps; where something is
@@ -137,14 +137,14 @@ def format_timestamp(value: Any) -> float:
     return round(value.timestamp(), 3)
 
 
-def read_value(
+def judge_value(
     value: Any,
     shape: Shape,
     *,
     is_expression: Callable[[Any], bool] | None = None,
     convert_timestamp: Callable[[Any], Any] = parse_timestamp,
     may_miss: frozenset[Path] = frozenset(),
-) -> Reading:
+) -> Judgement:
     """Hold a value against a shape.
 
     :param value: JSON values; for an answer of ours also datetimes and tuples.
@@ -154,9 +154,9 @@ def read_value(
     """
     walk = _Walk(is_expression, convert_timestamp, may_miss)
     try:
-        return Reading(walk.read(shape, value), walk.faults)
+        return Judgement(walk.read(shape, value), walk.faults)
     except RecursionError:
-        return Reading(None, [*walk.faults, Fault(FaultKind.TOO_DEEP, (), shape, value)])
+        return Judgement(None, [*walk.faults, Fault(FaultKind.TOO_DEEP, (), shape, value)])
 
 
 class _Walk:
