@@ -14,7 +14,7 @@ from airflow_sm_pipelines.service_model import FaultKind, format_timestamp, judg
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow_sm_pipelines.service_model import Fault, Path, ServiceModel, Shape
+    from airflow_sm_pipelines.service_model import Fault, ServiceModel, Shape, ValuePath
 
 _MAX_QUOTED = 300
 """A value is quoted in a message up to here; definitions run to a megabyte."""
@@ -168,12 +168,12 @@ def _quote(value: Any) -> str:
     return text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}..."
 
 
-def _at(shape: Shape, path: Path, *, is_key: bool = False) -> str:
+def _at(shape: Shape, path: ValuePath, *, is_key: bool = False) -> str:
     place = _spell_path(shape, path, is_key=is_key)
     return f" at '{place}'" if place else ""
 
 
-def _spell_path(shape: Shape, path: Path, *, is_key: bool = False) -> str:
+def _spell_path(shape: Shape, path: ValuePath, *, is_key: bool = False) -> str:
     """A path as the service spells it: ``tags.2.member.key``.
 
     :param shape: of the whole value.

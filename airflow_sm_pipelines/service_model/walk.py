@@ -1,8 +1,8 @@
 """The one walk that holds a value against a shape, finds every fault in it, and converts its timestamps.
 
-A request, an answer and the arguments of a step are judged by the same rules. They differ in two things that the caller
-says: whether a part may be an expression, whose value nobody knows yet, and which members may be missing. A fault says
-what is wrong and where, in no words: the endpoint words it as the service does, the policy for people.
+The same rules judge a request, an answer and the arguments of a step. The caller says what differs: whether a part may be
+an expression, whose value is not known yet, and which members may be missing. A fault has a kind and a place but no text:
+the endpoint words it as the service does, the policy words it for people.
 
 Decisions, where the service could do otherwise:
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.service_model.model import Shape
 
-Path: TypeAlias = "tuple[str | int, ...]"
+ValuePath: TypeAlias = "tuple[str | int, ...]"
 """A place in a value: member names, map keys and list indexes from its root."""
 
 EACH = "*"
@@ -94,7 +94,7 @@ class Fault:
     """
 
     kind: FaultKind
-    path: Path
+    path: ValuePath
     shape: Shape
     value: Any
     is_key: bool = False
@@ -143,7 +143,7 @@ def judge_value(
     *,
     is_expression: Callable[[Any], bool] | None = None,
     convert_timestamp: Callable[[Any], Any] = parse_timestamp,
-    may_miss: frozenset[Path] = frozenset(),
+    may_miss: frozenset[ValuePath] = frozenset(),
 ) -> Judgement:
     """Hold a value against a shape.
 
@@ -166,7 +166,7 @@ class _Walk:
         self,
         is_expression: Callable[[Any], bool] | None,
         convert_timestamp: Callable[[Any], Any],
-        may_miss: frozenset[Path],
+        may_miss: frozenset[ValuePath],
     ) -> None:
         self._is_expression = is_expression
         self._convert_timestamp = convert_timestamp
