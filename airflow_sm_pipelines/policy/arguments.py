@@ -12,7 +12,7 @@ from airflow_sm_pipelines.definition.expressions import is_expression
 from airflow_sm_pipelines.definition.step_places import iter_step_places
 from airflow_sm_pipelines.policy.fault_messages import describe_fault
 from airflow_sm_pipelines.policy.findings import Finding, Severity, find
-from airflow_sm_pipelines.service_model import LINEAGE_CALLS, STEP_CALLS, read_arguments
+from airflow_sm_pipelines.service_model import LINEAGE_CALLS, STEP_CALLS, judge_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +44,7 @@ def _check(
 
     :param is_certain: whether the step's arguments are known to be the call's request.
     """
-    for fault in read_arguments(call, request, is_expression=is_expression).faults:
+    for fault in judge_arguments(call, request, is_expression=is_expression).faults:
         where, message, fix = describe_fault(fault)
         severity = Severity.ERROR if fault.kind.is_wrong and is_certain else Severity.WARNING
         yield find(RULE, severity, (*place, *where), f"step {step_name!r}: {message}", fix)

@@ -10,7 +10,7 @@ from airflow_sm_pipelines.definition.problems import suggest
 from airflow_sm_pipelines.definition.step_places import iter_step_places
 from airflow_sm_pipelines.policy.fault_messages import describe_fault
 from airflow_sm_pipelines.policy.findings import Finding, Severity, find
-from airflow_sm_pipelines.service_model import load_service_model, read_value
+from airflow_sm_pipelines.service_model import judge_value, load_service_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,6 +105,6 @@ def _check_document(definition: PipelineDefinition) -> Iterator[Finding]:
 
 
 def _check_text(text: str, shape_name: str, place: JsonPath, what: str, fix: str = "") -> Iterator[Finding]:
-    for fault in read_value(text, load_service_model().get_shape(shape_name)).faults:
+    for fault in judge_value(text, load_service_model().get_shape(shape_name)).faults:
         _, message, own_fix = describe_fault(fault)
         yield find(RULE, Severity.ERROR, place, f"{what}: {message}", own_fix or fix)

@@ -9,12 +9,12 @@ import json
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.service_model import FaultKind, format_timestamp, load_service_model, read_value
+from airflow_sm_pipelines.service_model import FaultKind, format_timestamp, judge_value, load_service_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow_sm_pipelines.service_model import Fault, Path, ServiceModel, Shape
+    from airflow_sm_pipelines.service_model import Fault, ServiceModel, Shape, ValuePath
 
 _MAX_QUOTED = 300
 """A value is quoted in a message up to here; definitions run to a megabyte."""
@@ -64,11 +64,11 @@ class SageMakerCodec:
         shape = self._model.get_operation(operation).input_shape
         if shape is None:
             return {}
-        reading = read_value(document, shape)
-        refusal = find_refusal(reading.faults, shape)
+        judgement = judge_value(document, shape)
+        refusal = find_refusal(judgement.faults, shape)
         if refusal is not None:
             raise refusal
-        request: dict[str, Any] = reading.value
+        request: dict[str, Any] = judgement.value
         return request
 
     def find_violations(self, operation: str, request: Mapping[str, Any]) -> str | None:
@@ -79,7 +79,7 @@ class SageMakerCodec:
         :return: the service's text, or None when there is nothing to say.
         """
         shape = self._model.get_request_shape(operation)
-        refusal = find_refusal(read_value(dict(request), shape).faults, shape)
+        refusal = find_refusal(judge_value(dict(request), shape).faults, shape)
         return None if refusal is None else refusal.message
 
     def encode(self, operation: str, answer: Mapping[str, Any]) -> str:
@@ -95,11 +95,11 @@ class SageMakerCodec:
             if answer:
                 raise InvalidAnswerError(f"{operation} has no answer, but got members: {', '.join(answer)}")
             return "{}"
-        reading = read_value(dict(answer), shape, convert_timestamp=format_timestamp)
-        refusal = find_refusal(reading.faults, shape)
+        judgement = judge_value(dict(answer), shape, convert_timestamp=format_timestamp)
+        refusal = find_refusal(judgement.faults, shape)
         if refusal is not None:
             raise InvalidAnswerError(f"{operation}: {refusal.message}")
-        return json.dumps(reading.value)
+        return json.dumps(judgement.value)
 
 
 def find_refusal(faults: Sequence[Fault], shape: Shape) -> RequestRefusedError | None:
@@ -168,12 +168,12 @@ def _quote(value: Any) -> str:
     return text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}..."
 
 
-def _at(shape: Shape, path: Path, *, is_key: bool = False) -> str:
+def _at(shape: Shape, path: ValuePath, *, is_key: bool = False) -> str:
     place = _spell_path(shape, path, is_key=is_key)
     return f" at '{place}'" if place else ""
 
 
-def _spell_path(shape: Shape, path: Path, *, is_key: bool = False) -> str:
+def _spell_path(shape: Shape, path: ValuePath, *, is_key: bool = False) -> str:
     """A path as the service spells it: ``tags.2.member.key``.
 
     :param shape: of the whole value.

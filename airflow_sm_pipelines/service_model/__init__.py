@@ -14,17 +14,17 @@ from airflow_sm_pipelines.service_model.step_calls import (
     StepCall,
     find_parameter_type,
     find_shape,
-    read_arguments,
+    judge_arguments,
 )
 from airflow_sm_pipelines.service_model.walk import (
     EACH,
     Fault,
     FaultKind,
-    Path,
-    Reading,
+    Judgement,
+    ValuePath,
     format_timestamp,
+    judge_value,
     parse_timestamp,
-    read_value,
 )
 
 __all__ = [
@@ -33,17 +33,17 @@ __all__ = [
     "STEP_CALLS",
     "Fault",
     "FaultKind",
+    "Judgement",
     "Operation",
-    "Path",
-    "Reading",
     "ServiceModel",
     "Shape",
     "StepCall",
+    "ValuePath",
     "find_parameter_type",
     "find_shape",
     "format_timestamp",
+    "judge_arguments",
+    "judge_value",
     "load_service_model",
     "parse_timestamp",
-    "read_arguments",
-    "read_value",
 ]

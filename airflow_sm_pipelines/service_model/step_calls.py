@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.service_model.model import Operation, Shape, load_service_model
-from airflow_sm_pipelines.service_model.walk import EACH, Path, Reading, read_value
+from airflow_sm_pipelines.service_model.walk import EACH, Judgement, ValuePath, judge_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-_ROLE: frozenset[Path] = frozenset({("RoleArn",)})
-_TRIAL_ROLES: frozenset[Path] = frozenset(
+_ROLE: frozenset[ValuePath] = frozenset({("RoleArn",)})
+_TRIAL_ROLES: frozenset[ValuePath] = frozenset(
     {("TrainingJobDefinition", "RoleArn"), ("TrainingJobDefinitions", EACH, "RoleArn")}
 )
 
@@ -30,10 +30,10 @@ class StepCall:
 
     operation: str
     name_member: str = ""
-    roles: frozenset[Path] = frozenset()
+    roles: frozenset[ValuePath] = frozenset()
 
     @property
-    def may_miss(self) -> frozenset[Path]:
+    def may_miss(self) -> frozenset[ValuePath]:
         """The required members that the step need not give."""
         return self.roles | ({(self.name_member,)} if self.name_member else frozenset())
 
@@ -77,18 +77,18 @@ _PARAMETER_TYPES = {
 }
 
 
-def read_arguments(call: StepCall, arguments: Mapping[str, Any], *, is_expression: Callable[[Any], bool]) -> Reading:
+def judge_arguments(call: StepCall, arguments: Mapping[str, Any], *, is_expression: Callable[[Any], bool]) -> Judgement:
     """Hold the arguments of a step against the request of its call; a call that the model does not know takes all.
 
     :param is_expression: tells a part whose value is not known before the step runs.
     """
     operation = call.find_operation()
     if operation is None or operation.input_shape is None:
-        return Reading(arguments, [])
-    return read_value(arguments, operation.input_shape, is_expression=is_expression, may_miss=call.may_miss)
+        return Judgement(arguments, [])
+    return judge_value(arguments, operation.input_shape, is_expression=is_expression, may_miss=call.may_miss)
 
 
-def find_shape(step_type: str, path: Path) -> Shape | None:
+def find_shape(step_type: str, path: ValuePath) -> Shape | None:
     """The shape of the value at a path of a step's ``Arguments``; None where the call or the place is unknown.
 
     :param path: ``("ResourceConfig", "InstanceCount")``; an index for an entry of a list, a key for a map's value.
@@ -103,7 +103,7 @@ def find_shape(step_type: str, path: Path) -> Shape | None:
     return shape
 
 
-def find_parameter_type(step_type: str, path: Path) -> str | None:
+def find_parameter_type(step_type: str, path: ValuePath) -> str | None:
     """The pipeline parameter type that fits a place: ``String``, ``Integer``, ``Float``, ``Boolean``.
 
     :return: None where a structure, list or map stands, or nothing is known.

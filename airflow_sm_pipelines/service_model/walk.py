@@ -1,8 +1,8 @@
 """The one walk that holds a value against a shape, finds every fault in it, and converts its timestamps.
 
-A request, an answer and the arguments of a step are judged by the same rules. They differ in two things that the caller
-says: whether a part may be an expression, whose value nobody knows yet, and which members may be missing. A fault says
-what is wrong and where, in no words: the endpoint words it as the service does, the policy for people.
+The same rules judge a request, an answer and the arguments of a step. The caller says what differs: whether a part may be
+an expression, whose value is not known yet, and which members may be missing. A fault has a kind and a place but no text:
+the endpoint words it as the service does, the policy words it for people.
 
 Decisions, where the service could do otherwise:
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.service_model.model import Shape
 
-Path: TypeAlias = "tuple[str | int, ...]"
+ValuePath: TypeAlias = "tuple[str | int, ...]"
 """A place in a value: member names, map keys and list indexes from its root."""
 
 EACH = "*"
@@ -94,14 +94,14 @@ class Fault:
     """
 
     kind: FaultKind
-    path: Path
+    path: ValuePath
     shape: Shape
     value: Any
     is_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Judgement:
     """What a walk gives.
 
     :param value: the value without its null members and unknown ones, and with converted timestamps; where something is
@@ -137,14 +137,14 @@ def format_timestamp(value: Any) -> float:
     return round(value.timestamp(), 3)
 
 
-def read_value(
+def judge_value(
     value: Any,
     shape: Shape,
     *,
     is_expression: Callable[[Any], bool] | None = None,
     convert_timestamp: Callable[[Any], Any] = parse_timestamp,
-    may_miss: frozenset[Path] = frozenset(),
-) -> Reading:
+    may_miss: frozenset[ValuePath] = frozenset(),
+) -> Judgement:
     """Hold a value against a shape.
 
     :param value: JSON values; for an answer of ours also datetimes and tuples.
@@ -154,9 +154,9 @@ def read_value(
     """
     walk = _Walk(is_expression, convert_timestamp, may_miss)
     try:
-        return Reading(walk.read(shape, value), walk.faults)
+        return Judgement(walk.read(shape, value), walk.faults)
     except RecursionError:
-        return Reading(None, [*walk.faults, Fault(FaultKind.TOO_DEEP, (), shape, value)])
+        return Judgement(None, [*walk.faults, Fault(FaultKind.TOO_DEEP, (), shape, value)])
 
 
 class _Walk:
@@ -166,7 +166,7 @@ class _Walk:
         self,
         is_expression: Callable[[Any], bool] | None,
         convert_timestamp: Callable[[Any], Any],
-        may_miss: frozenset[Path],
+        may_miss: frozenset[ValuePath],
     ) -> None:
         self._is_expression = is_expression
         self._convert_timestamp = convert_timestamp

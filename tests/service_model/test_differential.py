@@ -28,7 +28,7 @@ from airflow_sm_pipelines.engine.rules.errors import ServiceError
 from airflow_sm_pipelines.exceptions import DefinitionError
 from airflow_sm_pipelines.policy import Severity, check_definition
 from airflow_sm_pipelines.server.sagemaker_codec import RequestRefusedError, SageMakerCodec
-from airflow_sm_pipelines.service_model import EACH, STEP_CALLS, FaultKind, load_service_model, read_arguments
+from airflow_sm_pipelines.service_model import EACH, STEP_CALLS, FaultKind, judge_arguments, load_service_model
 from tests.engine.fake_world import World
 from tests.service_model import independent_judge
 from tests.service_model.argument_maker import ArgumentMaker, Constraint, find_ways, iter_kinds
@@ -212,7 +212,7 @@ def test_arguments_get_one_verdict_from_every_judge(engine: Engine) -> None:
         assert independent_judge.is_wrong(call.operation, case.request) is case.is_wrong, f"independent, {story}"
         is_refused = is_wrong_to_create_pipeline(engine, f"p{number}", text)
         assert case.is_wrong or not is_refused, f"CreatePipeline, {story}"
-        for fault in read_arguments(call, case.arguments, is_expression=is_expression).faults:
+        for fault in judge_arguments(call, case.arguments, is_expression=is_expression).faults:
             member = str(fault.path[-1]) if fault.kind is FaultKind.MISSING_MEMBER else ""
             hit.add((call.operation, fault.shape.name, fault.kind.value, member))
         verdicts[case.is_wrong] += 1

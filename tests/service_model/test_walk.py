@@ -15,10 +15,10 @@ from airflow_sm_pipelines.service_model import (
     STEP_CALLS,
     FaultKind,
     format_timestamp,
+    judge_arguments,
+    judge_value,
     load_service_model,
     parse_timestamp,
-    read_arguments,
-    read_value,
 )
 
 MODEL = load_service_model()
@@ -35,8 +35,8 @@ TRAINING: dict[str, Any] = {
 
 
 def faults_of(arguments: Any, step_type: str = "Training") -> list[tuple[str, Any]]:
-    reading = read_arguments(STEP_CALLS[step_type], arguments, is_expression=is_expression)
-    return [(fault.kind.value, fault.path) for fault in reading.faults]
+    judgement = judge_arguments(STEP_CALLS[step_type], arguments, is_expression=is_expression)
+    return [(fault.kind.value, fault.path) for fault in judgement.faults]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_arguments_are_judged_by_their_call(change: dict[str, Any], faults: Any)
 
 def test_an_unlisted_instance_type_is_found_but_not_wrong() -> None:
     arguments = {**TRAINING, "ResourceConfig": {**TRAINING["ResourceConfig"], "InstanceType": "ml.m99.huge"}}
-    (fault,) = read_arguments(STEP_CALLS["Training"], arguments, is_expression=is_expression).faults
+    (fault,) = judge_arguments(STEP_CALLS["Training"], arguments, is_expression=is_expression).faults
     assert (fault.kind, fault.kind.is_wrong) == (FaultKind.UNLISTED_VALUE, False)
 
 
@@ -84,16 +84,16 @@ def test_every_training_job_of_a_tuning_step_may_leave_its_role_to_the_pipeline(
 
 
 def test_a_null_member_is_left_out_and_the_rest_comes_as_it_went_in() -> None:
-    reading = read_value(
+    judgement = judge_value(
         {**TRAINING, "VpcConfig": None, "HyperParameters": {"a": "1", "b": None}},
         MODEL.get_request_shape("CreateTrainingJob"),
     )
-    assert reading.value == {**TRAINING, "HyperParameters": {"a": "1"}}
+    assert judgement.value == {**TRAINING, "HyperParameters": {"a": "1"}}
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 10**400])
 def test_a_number_that_no_float_holds_is_found(value: float) -> None:
-    (fault,) = read_value(value, MODEL.get_shape("VariantWeight")).faults
+    (fault,) = judge_value(value, MODEL.get_shape("VariantWeight")).faults
     assert fault.kind is FaultKind.NOT_FINITE
 
 
@@ -101,16 +101,16 @@ def test_a_value_that_is_nested_too_deeply_is_found() -> None:
     value: dict[str, Any] = {}
     for _ in range(5000):
         value = {"SubExpressions": [value]}
-    reading = read_value(value, MODEL.get_shape("SearchExpression"))
-    assert reading.faults[-1].kind is FaultKind.TOO_DEEP
+    judgement = judge_value(value, MODEL.get_shape("SearchExpression"))
+    assert judgement.faults[-1].kind is FaultKind.TOO_DEEP
 
 
 def test_a_timestamp_is_converted_both_ways() -> None:
     moment = datetime(2025, 1, 1, 0, 0, 0, 500000, tzinfo=timezone.utc)
     shape = MODEL.get_shape("Timestamp")
-    assert read_value(1735689600.5, shape).value == moment
-    assert read_value(moment, shape, convert_timestamp=format_timestamp).value == 1735689600.5
-    assert read_value("2025-01-01", shape).faults[0].kind is FaultKind.WRONG_TYPE
+    assert judge_value(1735689600.5, shape).value == moment
+    assert judge_value(moment, shape, convert_timestamp=format_timestamp).value == 1735689600.5
+    assert judge_value("2025-01-01", shape).faults[0].kind is FaultKind.WRONG_TYPE
 
 
 def test_a_timestamp_keeps_its_moment_from_another_zone() -> None:
@@ -124,7 +124,7 @@ def test_a_union_has_one_member_and_botocore_agrees(name: str, count: int) -> No
     shape = MODEL.get_shape(name)
     value = dict.fromkeys(list(shape.members)[count:])
     chosen = {member: object() for member in list(shape.members)[:count]}
-    found = [fault.kind for fault in read_value({**value, **chosen}, shape).faults]
+    found = [fault.kind for fault in judge_value({**value, **chosen}, shape).faults]
     assert (FaultKind.NOT_ONE_MEMBER in found) is (len(chosen) != 1)
     errors = ParamValidator().validate(chosen, BOTOCORE.shape_for(name)).generate_report()
     assert ("one of the following keys" in errors or "must set one" in errors) is (len(chosen) != 1), errors
