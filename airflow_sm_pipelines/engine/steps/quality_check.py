@@ -170,7 +170,7 @@ class CheckExecutor:
 
 
 def _make_key(task: StepTask, check: Check) -> str:
-    """The key of the check's result. The baseline in use counts, though a group may have given it."""
+    """The cache key of a check. The baseline in use is part of it, even if a model package group gives it."""
     baseline: JsonObject = {**check.baseline}
     return make_cache_key(task.step.type, check.cache_fields, baseline)
 
