@@ -7,23 +7,42 @@ from __future__ import annotations
 
 
 class SageMakerPipelinesError(Exception):
-    """Anything this package refuses or fails at; catch this to catch all of it."""
+    """Anything this package refuses or fails at; catch this to catch all of it.
+
+    :cvar is_final: whether another try gives the same error; Airflow does not retry a task for such an error.
+    """
+
+    is_final: bool = False
+
+
+class ArgumentError(SageMakerPipelinesError, ValueError):
+    """A wrong or missing argument of an operator or a command: its message names the argument."""
+
+    is_final = True
 
 
 class DefinitionError(SageMakerPipelinesError, ValueError):
     """A pipeline definition that SageMaker could not accept: its message names the place in the document."""
 
+    is_final = True
+
 
 class ParameterError(SageMakerPipelinesError, ValueError):
     """Pipeline parameter values that do not fit the definition: its message lists every finding."""
+
+    is_final = True
 
 
 class PolicyError(SageMakerPipelinesError, ValueError):
     """A team's policy that cannot be read or holds what no policy has: its message lists every finding."""
 
+    is_final = True
+
 
 class PriceError(SageMakerPipelinesError, ValueError):
     """A table of prices that cannot be read: its message says what is wrong in it."""
+
+    is_final = True
 
 
 class MigrationError(SageMakerPipelinesError, ValueError):
@@ -53,13 +72,19 @@ class PipelineApiError(SageMakerPipelinesError):
 class PipelineNotFoundError(PipelineApiError):
     """The named pipeline, version, alias or execution does not exist in this account and region."""
 
+    is_final = True
+
 
 class PipelineAccessError(PipelineApiError):
     """The caller may not make the call, or has no usable credentials or region; a retry changes nothing."""
 
+    is_final = True
+
 
 class PipelineRequestError(PipelineApiError):
     """The service found the request itself wrong; the same request will be refused again."""
+
+    is_final = True
 
 
 class PipelineConflictError(PipelineApiError):
@@ -75,7 +100,14 @@ class OutputError(SageMakerPipelinesError):
 
 
 class PipelineExecutionFailedError(SageMakerPipelinesError):
-    """An execution that ended as its author counts for failure: the message names the failing steps and reasons."""
+    """An execution that ended as its author counts for failure: the message names the failing steps and reasons.
+
+    :param is_final: whether another try could do nothing about it.
+    """
+
+    def __init__(self, message: str, *, is_final: bool = False) -> None:
+        super().__init__(message)
+        self.is_final = is_final
 
 
 class LocalEndpointError(SageMakerPipelinesError):
@@ -127,3 +159,5 @@ class EndpointUnreachableError(CompileError, ConnectionError):
 
 class PromotionError(SageMakerPipelinesError):
     """A version that an alias may not point to: the message says why, and what would allow it."""
+
+    is_final = True

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from airflow_sm_pipelines.client.outputs import OutputReader, parse_output_requests
+from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
 from airflow_sm_pipelines.definition.json_value import is_same_json
 from airflow_sm_pipelines.definition.property_path import (
     NAMING_MEMBERS,
@@ -24,8 +26,6 @@ from airflow_sm_pipelines.definition.property_path import (
 from airflow_sm_pipelines.engine.rules.errors import ResolutionError
 from airflow_sm_pipelines.engine.rules.resolver import ResolutionScope, resolve
 from airflow_sm_pipelines.exceptions import DefinitionError, OutputError
-from airflow_sm_pipelines.hooks.outputs import OutputReader, parse_output_requests
-from airflow_sm_pipelines.hooks.reports import ExecutionReport, StepReport
 from tests.definition.property_path_cases import NAMING, Case, make_case, parse_slowly, walk_slowly
 
 CASES = int(os.environ.get("DIFFERENTIAL_CASES", "1000"))
