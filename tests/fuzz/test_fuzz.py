@@ -78,7 +78,7 @@ def test_any_definition_is_refused_or_runs_to_an_end_that_says_why(fuzz: ApiFuzz
         ),
         (
             '{"Version": "2020-12-01", "Steps": [{"Name": "A", "Type": "Fail", "Arguments": {"x": {"$time": 1}}}]}',
-            "call it otherwise",
+            "give it another name",
         ),
     ],
     ids=["step-name", "body-name", "parameter-name", "default", "surrogate", "time"],

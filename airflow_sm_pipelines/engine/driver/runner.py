@@ -28,6 +28,7 @@ from airflow_sm_pipelines.engine.steps.lambda_function import OVERRAN
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from airflow_sm_pipelines.definition import JsonObject
     from airflow_sm_pipelines.engine.driver.parsed_definitions import ParsedDefinitions
     from airflow_sm_pipelines.engine.rules.scheduler import Decision
     from airflow_sm_pipelines.engine.services import EngineServices
@@ -229,9 +230,7 @@ class Runner:
             parsed=self._definitions.load(version),
             selected=execution.selected_steps,
             outcomes={
-                record.name: record.properties.get("Outcome") is True
-                for record in records
-                if record.properties is not None and "Outcome" in record.properties
+                record.name: found for record in records if (found := _condition_outcome(record.properties)) is not None
             },
         )
         for record in records:
@@ -273,8 +272,9 @@ class Runner:
             opened.queued[name] = self._pool.submit(self._performer.perform, executor, task)
             return
         outcome = self._performer.perform(executor, task)
-        if outcome is not None and outcome.properties is not None and "Outcome" in outcome.properties:
-            opened.set_outcome(name, is_true=outcome.properties["Outcome"] is True)
+        is_true = _condition_outcome(outcome.properties) if outcome is not None else None
+        if is_true is not None:
+            opened.set_outcome(name, is_true=is_true)
         if isinstance(step, ForEachStep) and outcome is None:
             record = self._store.steps.find(execution.id, name)
             if record is not None and record.items is not None:
@@ -325,3 +325,8 @@ class Runner:
                 )
         except Exception:  # noqa: BLE001 - one execution must not end the driver of all others
             _LOG.exception("Execution %s cannot be ended either", execution_id)
+
+
+def _condition_outcome(properties: JsonObject | None) -> bool | None:
+    """What a Condition step found; None for another step, or if it has not been evaluated."""
+    return properties["Outcome"] is True if properties is not None and "Outcome" in properties else None

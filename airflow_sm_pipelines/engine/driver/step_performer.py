@@ -22,6 +22,7 @@ from airflow_sm_pipelines.engine.rules.resource_names import (
     JOB_SUFFIX_LENGTH,
     ArnFactory,
     step_resource_name,
+    trial_names,
 )
 from airflow_sm_pipelines.engine.rules.retry_policy import (
     EXCEPTION_REASONS,
@@ -168,13 +169,12 @@ class StepPerformer:
 
     def ensure_trial(self, execution: ExecutionRecord) -> None:
         """Make the experiment and trial of an execution. If that fails, the execution goes on without them."""
-        experiment = execution.experiment.get("ExperimentName") or execution.pipeline
-        trial = execution.experiment.get("TrialName") or execution.id
+        names = trial_names(execution.experiment, pipeline=execution.pipeline, execution_id=execution.id)
         try:
             with self._store.transaction():
-                ensure_trial(self._store, self._arns, str(experiment), str(trial), now=self._services.clock())
+                ensure_trial(self._store, self._arns, *names, now=self._services.clock())
         except Exception:  # noqa: BLE001 - an execution does not need its trial
-            _LOG.exception("The trial %s of experiment %s could not be made", trial, experiment)
+            _LOG.exception("The trial of experiment %s, %s, could not be made", *names)
 
     def announce_stop(self, execution: ExecutionRecord, step: StepRecord) -> None:
         """Tell the receiver of a Callback step's message that the step is to stop."""

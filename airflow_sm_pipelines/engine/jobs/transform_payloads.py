@@ -205,9 +205,8 @@ def _write_record(value: JsonValue, form: RecordFormat) -> bytes:
     """One record as bytes, without a line end."""
     if form == "json":
         return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
-    columns = value if isinstance(value, list) else [value]
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="").writerow(columns)
+    csv.writer(buffer, lineterminator="").writerow(_columns(value))
     return buffer.getvalue().encode()
 
 

@@ -18,7 +18,7 @@ from airflow_sm_pipelines.engine.operations.context import (
 from airflow_sm_pipelines.engine.operations.pipelines import parallelism_member
 from airflow_sm_pipelines.engine.operations.resource_lists import cut_page
 from airflow_sm_pipelines.engine.rules.errors import validation_error
-from airflow_sm_pipelines.engine.rules.fan_out import item_text
+from airflow_sm_pipelines.engine.rules.resolver import text_or_json
 from airflow_sm_pipelines.engine.store.documents import from_ms
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def _step_member(step: StepRecord, *, display_name: str | None, description: str
             {
                 "ParentStepName": step.parent,
                 "Index": step.iteration,
-                "Item": item_text(step.item)[:_MAX_ITEM_CHARACTERS],
+                "Item": text_or_json(step.item)[:_MAX_ITEM_CHARACTERS],
             }
             if step.parent is not None
             else None

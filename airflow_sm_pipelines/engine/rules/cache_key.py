@@ -1,6 +1,6 @@
-"""The key under which a cached result is found again. Pure.
+"""The key under which a cached result is found again.
 
-Which members of a step count is said by :mod:`~airflow_sm_pipelines.definition.cache_identity`.
+:mod:`~airflow_sm_pipelines.definition.cache_identity` says which members of a step are part of it.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def make_cache_key(step_type: str, fields: JsonObject, *more: JsonValue) -> str:
-    """The digest of what decides whether a cached result may take the place of a step.
+    """The digest of all that decides whether a step may take a cached result.
 
-    :param fields: the step's members that count, resolved.
-    :param more: what else decides on this machine, such as the code of a stand-in.
+    :param fields: the members of the step that count, resolved.
+    :param more: what else counts on this machine, such as the code of a stand-in.
     """
     text = json.dumps([step_type, fields, *more], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

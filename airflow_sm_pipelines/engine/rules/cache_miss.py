@@ -1,4 +1,4 @@
-"""Why a step with caching ran all the same: which field of its request differs from the last result's. Pure."""
+"""Why a step with caching did run: the fields in which its request differs from that of the last result."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.definition import JsonObject, JsonPath
 
 LOG_GROUP = "/aws/sagemaker/PipelineExecutions"
-"""The log group that says why cached results were not used; its streams are ``<execution id>/<step>``."""
+"""The log group that tells why no cached result was used. Its streams are ``<execution id>/<step>``."""
 
 _MAX_DIFFERENCES = 10
 _MAX_VALUE = 200
 
 
 def explain_changes(step_type: str, old: JsonObject, new: JsonObject, *, source: str) -> list[str]:
-    """A line for each field that decides about caching and differs.
+    """A line for each field that counts for caching and differs.
 
     :param old: the request of the last cached result.
     :param new: the request that is about to run.

@@ -96,11 +96,6 @@ def read_items(value: JsonValue, *, step: str) -> list[JsonValue]:
     return value
 
 
-def item_text(item: JsonValue) -> str:
-    """An item as text: a text as it is, everything else as JSON."""
-    return item if isinstance(item, str) else json.dumps(item, separators=(",", ":"), ensure_ascii=False)
-
-
 def _inner_dependencies(step: Step, siblings: Mapping[str, Step]) -> tuple[Dependency, ...]:
     explicit = {dependency.step for dependency in step.depends_on}
     found = {

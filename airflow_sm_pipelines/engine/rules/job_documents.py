@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from airflow_sm_pipelines.engine.rules.errors import MAX_REASON_CHARACTERS
 from airflow_sm_pipelines.engine.rules.s3_address import join_s3_uri
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 ACTIVE_STATUSES = ("InProgress", "Stopping")
 EndStatus = Literal["Completed", "Failed", "Stopped"]
+ENDED_STATUSES: tuple[EndStatus, ...] = get_args(EndStatus)
 DEFAULT_MAX_RUNTIME_SECONDS = 86400
 """How long a job may run if its request has no StoppingCondition."""
 _REQUEST_ONLY = ("Tags", "SessionChainingConfig")

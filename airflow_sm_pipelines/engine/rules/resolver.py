@@ -29,7 +29,6 @@ from airflow_sm_pipelines.definition.property_path import (
     walk_step_property,
 )
 from airflow_sm_pipelines.engine.rules.errors import ResolutionError
-from airflow_sm_pipelines.engine.rules.fan_out import item_text
 from airflow_sm_pipelines.exceptions import DefinitionError
 
 if TYPE_CHECKING:
@@ -111,6 +110,11 @@ def resolve_text(value: JsonValue, scope: ResolutionScope) -> str:
     return _text(resolve(value, scope))
 
 
+def text_or_json(value: JsonValue) -> str:
+    """A value as the API shows it: a text as it is, everything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
 def _lookup(values: Mapping[str, JsonValue], name: str, kind: str) -> JsonValue:
     if name not in values:
         known = ", ".join(sorted(values)) or "none"
@@ -157,14 +161,14 @@ def _locate(expression: StepReference, scope: ResolutionScope) -> tuple[str, Pro
 def _resolve_item(expression: ForEachReference, item: JsonValue) -> JsonValue:
     if not expression.path:
         # A whole item is a scalar: objects become JSON text, as in IterationContext.
-        return item_text(item) if isinstance(item, (dict, list)) else item
+        return text_or_json(item) if isinstance(item, (dict, list)) else item
     document = item
     if isinstance(item, str):
         try:
             document = json.loads(item)
         except ValueError as error:
             raise ResolutionError(f"'{expression}' looks into the item {item!r:.200}, which is not JSON.") from error
-    return _walk(walk_path, document, expression.path, where=f"The current item {item_text(item)!r:.200}")
+    return _walk(walk_path, document, expression.path, where=f"The current item {text_or_json(item)!r:.200}")
 
 
 def _resolve_json_get(expression: JsonGet, scope: ResolutionScope) -> JsonValue:
@@ -189,10 +193,6 @@ def _resolve_json_get(expression: JsonGet, scope: ResolutionScope) -> JsonValue:
 
 def _text(value: JsonValue) -> str:
     """A value as ``Std:Join`` writes it: booleans in lower case, numbers as they are, lists and objects as JSON."""
-    if isinstance(value, str):
-        return value
     if value is None:
         raise ResolutionError("Std:Join met a null value.")
-    if isinstance(value, (bool, list, dict)):
-        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    return str(value)
+    return text_or_json(value) if isinstance(value, (str, bool, list, dict)) else str(value)

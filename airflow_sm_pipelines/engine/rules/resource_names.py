@@ -7,6 +7,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_sm_pipelines.definition import JsonValue
 
 EXECUTION_ID_LENGTH = 12
 EXECUTION_ID_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -70,6 +76,14 @@ def resource_name_of(name_or_arn: str, resource: str) -> str:
     """The name of a resource of this kind (``model``, ``model-package-group``), from its name or ARN."""
     head, separator, tail = name_or_arn.partition(f":{resource}/")
     return tail if separator and is_arn(head) else name_or_arn
+
+
+def trial_names(experiment: Mapping[str, JsonValue], *, pipeline: str, execution_id: str) -> tuple[str, str]:
+    """The names of the experiment and the trial of an execution.
+
+    :param experiment: its resolved PipelineExperimentConfig. By default the pipeline and the execution give the names.
+    """
+    return str(experiment.get("ExperimentName") or pipeline), str(experiment.get("TrialName") or execution_id)
 
 
 def step_resource_name(step_type: str, execution_id: str, step_name: str, suffix: str) -> str:

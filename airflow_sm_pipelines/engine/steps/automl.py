@@ -35,9 +35,7 @@ class AutoMLStandInExecutor(StandInExecutor):
         """
         prepared = super().prepare(task)
         request: dict[str, Any] = without_nulls(prepared["arguments"])
-        fault = task.services.validate_request(AUTOML.create_operation, {**request, AUTOML.name_key: task.new_name})
-        if fault:
-            raise StepError(f"ClientError: {fault}")
+        task.check_request(AUTOML.create_operation, {**request, AUTOML.name_key: task.new_name})
         return prepared
 
     def run(self, task: StepTask, prepared: JsonObject) -> StepOutcome:

@@ -14,7 +14,7 @@ from airflow_sm_pipelines.engine.rules.cache_miss import LOG_GROUP, explain_chan
 from airflow_sm_pipelines.engine.rules.definition_limits import MAX_ENTITY_NAME, is_entity_name
 from airflow_sm_pipelines.engine.rules.errors import ServiceError, StepError
 from airflow_sm_pipelines.engine.rules.job_documents import TRANSFORM, TUNING, JobKind, with_text_values, without_nulls
-from airflow_sm_pipelines.engine.rules.resolver import resolve
+from airflow_sm_pipelines.engine.rules.resource_names import trial_names
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 from airflow_sm_pipelines.engine.store.documents import to_ms
 
@@ -51,18 +51,12 @@ class JobExecutor:
         if task.has_resource:
             return PreparedJob()
         scope = task.new_scope({self._kind.name_key: task.new_name})
-        resolved = resolve(task.step.arguments, scope)
-        if not isinstance(resolved, dict):
-            raise StepError(f"The arguments of step '{task.step.name}' are not an object.")
+        resolved = task.resolve_arguments(scope)
         request = with_default_role(task, self._kind, with_text_values(without_nulls(resolved)))
         request.pop(self._kind.name_key, None)
         if self._kind is not TUNING and not request.get("ExperimentConfig"):
             request |= _experiment_config(task, scope.experiment)
-        fault = task.services.validate_request(
-            self._kind.create_operation, {**request, self._kind.name_key: task.new_name}
-        )
-        if fault:
-            raise StepError(f"ClientError: {fault}")
+        task.check_request(self._kind.create_operation, {**request, self._kind.name_key: task.new_name})
         return PreparedJob(request, select_cache_fields(task.step.type, resolved, {}))
 
     def run(self, task: StepTask, prepared: PreparedJob) -> StepOutcome:
@@ -149,17 +143,9 @@ def outcome_of_job(end: JobEnd) -> StepOutcome:
     )
 
 
-def _trial_names(task: StepTask, experiment: Mapping[str, JsonValue]) -> tuple[str, str]:
-    """The experiment and trial of the execution; by default the names are those of the pipeline and the execution."""
-    return (
-        str(experiment.get("ExperimentName") or task.pipeline),
-        str(experiment.get("TrialName") or task.execution_id),
-    )
-
-
 def _experiment_config(task: StepTask, experiment: Mapping[str, JsonValue]) -> dict[str, Any]:
     """The member of the request that puts the job into the execution's trial."""
-    names = _trial_names(task, experiment)
+    names = trial_names(experiment, pipeline=task.pipeline, execution_id=task.execution_id)
     if not experiment or not all(is_entity_name(name) for name in names):
         return {}
     config = {"ExperimentName": names[0], "TrialName": names[1]}
@@ -170,7 +156,7 @@ def _experiment_config(task: StepTask, experiment: Mapping[str, JsonValue]) -> d
 def _ensure_own_trial(task: StepTask, config: Mapping[str, Any]) -> None:
     """Make the execution's own trial before its first job needs it. A trial that the step names must exist already."""
     own = task.scope.experiment
-    names = _trial_names(task, own)
+    names = trial_names(own, pipeline=task.pipeline, execution_id=task.execution_id)
     if own and (config.get("ExperimentName"), config.get("TrialName")) == names:
         ensure_trial(task.store, task.arns, *names, now=task.services.clock())
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition.status import StepStatus
 from airflow_sm_pipelines.engine.rules.errors import Interrupted, StepError
-from airflow_sm_pipelines.engine.rules.resolver import resolve, resolve_text
+from airflow_sm_pipelines.engine.rules.resolver import resolve, resolve_text, text_or_json
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ def read_outputs(result: JsonValue, declared: tuple[OutputParameter, ...]) -> tu
         if output.name not in result:
             raise StepError(f"ClientError: The function's result has no output '{output.name}'.")
         value = _typed(output, result[output.name])
-        text = _as_text(value)
+        text = text_or_json(value)
         if len(text) > _MAX_OUTPUT:
             raise StepError(
                 f"ClientError: Output '{output.name}' has {len(text)} characters; at most {_MAX_OUTPUT} are allowed."
@@ -108,8 +107,4 @@ def _typed(output: OutputParameter, value: JsonValue) -> JsonValue:
     # Recorded answers: 200 in a String output reads "200.0", an object is JSON text.
     if isinstance(value, int) and not isinstance(value, bool):
         return str(float(value))
-    return _as_text(value)
-
-
-def _as_text(value: JsonValue) -> str:
-    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return text_or_json(value)

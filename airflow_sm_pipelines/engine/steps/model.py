@@ -7,7 +7,6 @@ from typing import Any
 from airflow_sm_pipelines.engine.registry.models import add_model, add_model_package, ensure_group
 from airflow_sm_pipelines.engine.rules.errors import ServiceError, StepError
 from airflow_sm_pipelines.engine.rules.job_documents import without_nulls
-from airflow_sm_pipelines.engine.rules.resolver import resolve
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 
 
@@ -17,13 +16,8 @@ def resolve_request(task: StepTask, operation: str, name: dict[str, str]) -> dic
     :param name: the member that names what is made, if the arguments need not name it.
     :raises StepError: they cannot be resolved, or the service would refuse them.
     """
-    resolved = resolve(task.step.arguments, task.scope)
-    if not isinstance(resolved, dict):
-        raise StepError(f"The arguments of step '{task.step.name}' are not an object.")
-    request: dict[str, Any] = without_nulls(resolved)
-    fault = task.services.validate_request(operation, {**name, **request})
-    if fault:
-        raise StepError(f"ClientError: {fault}")
+    request: dict[str, Any] = without_nulls(task.resolve_arguments(task.scope))
+    task.check_request(operation, {**name, **request})
     return request
 
 

@@ -114,9 +114,9 @@ class CheckExecutor:
     def prepare(self, task: StepTask) -> Check:
         """The resolved check, with its baseline."""
         attributes = resolve(task.step.attributes, task.scope)
-        arguments = resolve(task.step.arguments, task.new_scope({"ProcessingJobName": task.new_name}))
-        if not isinstance(attributes, dict) or not isinstance(arguments, dict):
-            raise StepError(f"The arguments of step '{task.step.name}' are not an object.")
+        arguments = task.resolve_arguments(task.new_scope({"ProcessingJobName": task.new_name}))
+        if not isinstance(attributes, dict):
+            raise StepError(f"The attributes of step '{task.step.name}' are not an object.")
         kind = CHECK_KINDS.get((task.step.type, str(attributes.get("CheckType"))))
         if kind is None:
             computed = " and ".join(check for step_type, check in CHECK_KINDS if step_type == task.step.type)
@@ -128,11 +128,7 @@ class CheckExecutor:
         request = with_default_role(task, PROCESSING, with_text_values(without_nulls(arguments)))
         fields = select_cache_fields(task.step.type, arguments, attributes)
         check = replace(_plan_check(task, kind, attributes, request), cache_fields=fields)
-        fault = task.services.validate_request(
-            PROCESSING.create_operation, {**check.request, PROCESSING.name_key: task.new_name}
-        )
-        if fault:
-            raise StepError(f"ClientError: {fault}")
+        task.check_request(PROCESSING.create_operation, {**check.request, PROCESSING.name_key: task.new_name})
         return check
 
     def run(self, task: StepTask, prepared: Check) -> StepOutcome:
@@ -174,7 +170,7 @@ class CheckExecutor:
 
 
 def _make_key(task: StepTask, check: Check) -> str:
-    """The key of the check's result. The baseline in use counts, though a group may have given it."""
+    """The cache key of a check. The baseline in use is part of it, even if a model package group gives it."""
     baseline: JsonObject = {**check.baseline}
     return make_cache_key(task.step.type, check.cache_fields, baseline)
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_sm_pipelines.definition.status import StepStatus
+from airflow_sm_pipelines.engine.rules.errors import StepError
+from airflow_sm_pipelines.engine.rules.resolver import resolve
 
 if TYPE_CHECKING:
     import threading
@@ -50,6 +52,25 @@ class StepTask:
     def scope(self) -> ResolutionScope:
         """The scope without further variables."""
         return self.new_scope({})
+
+    def resolve_arguments(self, scope: ResolutionScope) -> JsonObject:
+        """The arguments of the step, resolved.
+
+        :raises StepError: they cannot be resolved, or are not an object.
+        """
+        resolved = resolve(self.step.arguments, scope)
+        if not isinstance(resolved, dict):
+            raise StepError(f"The arguments of step '{self.step.name}' are not an object.")
+        return resolved
+
+    def check_request(self, operation: str, request: Mapping[str, Any]) -> None:
+        """Check the request of an operation.
+
+        :raises StepError: the service would refuse it.
+        """
+        fault = self.services.validate_request(operation, request)
+        if fault:
+            raise StepError(f"ClientError: {fault}")
 
 
 @dataclass(frozen=True, slots=True)

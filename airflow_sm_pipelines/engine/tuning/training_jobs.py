@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from airflow_sm_pipelines.engine.rules.job_documents import TRAINING
+from airflow_sm_pipelines.engine.rules.job_documents import ENDED_STATUSES, TRAINING
 from airflow_sm_pipelines.engine.store.database import Page
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 TrainingJobSummary: TypeAlias = dict[str, Any]
 """A ``HyperParameterTrainingJobSummary`` of the API."""
-ENDED_STATUSES = ("Completed", "Failed", "Stopped")
 
 _MAX_TRAINING_JOBS = 10_000
 _COPIED = ("TrainingJobName", "TrainingJobArn", "CreationTime", "TrainingStartTime", "TrainingEndTime",

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_sm_pipelines.engine.rules.errors import Interrupted
+from airflow_sm_pipelines.engine.rules.job_documents import ENDED_STATUSES
 from airflow_sm_pipelines.engine.tuning.early_stopping import MedianRule, ObjectiveReader
 from airflow_sm_pipelines.engine.tuning.strategies import History, propose_point
 from airflow_sm_pipelines.engine.tuning.training_jobs import (
-    ENDED_STATUSES,
     TrainingJobSummary,
     count_statuses,
     objective_of,

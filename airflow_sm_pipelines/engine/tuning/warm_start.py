@@ -8,9 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.engine.rules.errors import validation_error
-from airflow_sm_pipelines.engine.rules.job_documents import TUNING
+from airflow_sm_pipelines.engine.rules.job_documents import ENDED_STATUSES, TUNING
 from airflow_sm_pipelines.engine.tuning.training_jobs import (
-    ENDED_STATUSES,
     TrainingJobSummary,
     list_training_jobs,
     objective_of,
