@@ -34,7 +34,7 @@ behind it.
     +-- LocalEndpointError
     |   +-- [ImageError]
     |   +-- [ArchiveError]
-    |   +-- [StandInError]
+    |   +-- [TomlFileError]
     +-- [UnreadableSourceError]
     +-- [ServiceError]
     +-- [StateError]

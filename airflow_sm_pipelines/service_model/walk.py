@@ -1,8 +1,8 @@
 """The one walk that holds a value against a shape, finds every fault in it, and converts its timestamps.
 
-The same rules judge a request, an answer and the arguments of a step. The caller says what differs: whether a part may be
-an expression, whose value is not known yet, and which members may be missing. A fault has a kind and a place but no text:
-the endpoint words it as the service does, the policy words it for people.
+The same rules judge a request, an answer and the arguments of a step. The caller says what differs: whether a part may
+be an expression, whose value is not known yet, and which members may be missing. A fault has a kind and a place but no
+text: the endpoint words it as the service does, the policy words it for people.
 
 Decisions, where the service could do otherwise:
 
