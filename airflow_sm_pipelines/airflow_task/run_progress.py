@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow.sdk.types import Logger
 
     from airflow_sm_pipelines.client.reports import ExecutionReport
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
 
 LOGS_KEY = "sagemaker_pipeline_logs"
 """The key in the task state store (Airflow 3.3) that says how far the logs were shown; a retry goes on there."""

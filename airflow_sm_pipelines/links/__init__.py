@@ -1,1 +1,1 @@
-"""Links from a task instance to the AWS console: see :mod:`airflow_sm_pipelines.links.console`."""
+"""Links from a task instance to the AWS console: see :mod:`airflow_sm_pipelines.links.buttons`."""

@@ -9,7 +9,7 @@ from airflow.sdk import BaseOperator
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
 
 AWS_TEMPLATE_FIELDS = ("aws_conn_id", "region_name")
 
@@ -52,7 +52,7 @@ class SageMakerPipelinesOperator(BaseOperator):
 
     def make_hook(self) -> SageMakerPipelinesHook:
         """A hook on this operator's connection."""
-        from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+        from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
 
         return SageMakerPipelinesHook(
             aws_conn_id=self.aws_conn_id or None,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
-from airflow_sm_pipelines.links.console import SageMakerPipelineLink
+from airflow_sm_pipelines.links.buttons import SageMakerPipelineLink
 from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
 
 if TYPE_CHECKING:
@@ -130,10 +130,10 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
     @failing_fast()
     def execute(self, context: Context) -> dict[str, Any]:
         """Load, check, compare, write what differs, move the aliases, publish."""
-        from airflow_sm_pipelines.airflow_task.link_addresses import resolve_pipeline_links
         from airflow_sm_pipelines.deployment.deployer import PipelineDeployer
         from airflow_sm_pipelines.deployment.provenance import read_provenance
         from airflow_sm_pipelines.deployment.source import resolve_code_path
+        from airflow_sm_pipelines.links.addresses import resolve_pipeline_links
 
         hook = self.make_hook()
         options = self._options()

@@ -11,24 +11,24 @@ from airflow.sdk import AssetAlias
 from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
 from airflow_sm_pipelines.airflow_task.run_progress import RunProgress
 from airflow_sm_pipelines.airflow_task.stop_on_kill import ExecutionStopper
-from airflow_sm_pipelines.airflow_task.task_result import (
+from airflow_sm_pipelines.client.execution_watch import ExecutionWatch, ended_event
+from airflow_sm_pipelines.client.outputs import OutputReader, OutputRequest, parse_output_requests
+from airflow_sm_pipelines.client.reports import ExecutionReport, parse_report
+from airflow_sm_pipelines.client.wait_policy import ProgressLog, Verdict, WaitPolicy, parse_event, render_failure
+from airflow_sm_pipelines.exceptions import ArgumentError, PipelineExecutionFailedError
+from airflow_sm_pipelines.links.buttons import (
+    SageMakerJobLogsLink,
+    SageMakerPipelineExecutionLink,
+    SageMakerPipelineLink,
+)
+from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
+from airflow_sm_pipelines.runs.results import (
     make_result,
     publish_assets,
     raise_failure,
     raise_timeout,
     raise_watch_error,
 )
-from airflow_sm_pipelines.client.execution_watch import ExecutionWatch, ended_event
-from airflow_sm_pipelines.client.outputs import OutputReader, OutputRequest, parse_output_requests
-from airflow_sm_pipelines.client.reports import ExecutionReport, parse_report
-from airflow_sm_pipelines.client.wait_policy import ProgressLog, Verdict, WaitPolicy, parse_event, render_failure
-from airflow_sm_pipelines.exceptions import ArgumentError, PipelineExecutionFailedError
-from airflow_sm_pipelines.links.console import (
-    SageMakerJobLogsLink,
-    SageMakerPipelineExecutionLink,
-    SageMakerPipelineLink,
-)
-from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
 from airflow_sm_pipelines.runs.start_request import StartOptions, plan_start_request
 from airflow_sm_pipelines.runs.submission import RETRY_CHOICES, SubmissionStore, TaskIdentity, parse_identity
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
 
 STREAM_DELAY_SECONDS = 30.0
 """Between two looks at a deferred execution's steps, where logs are streamed and the author names no other time."""
@@ -311,7 +311,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
     # --- while it runs ----------------------------------------------------------------------------------------------
 
     def _announce(self, context: Context, hook: SageMakerPipelinesHook, arn: str) -> None:
-        from airflow_sm_pipelines.airflow_task.link_addresses import resolve_pipeline_links
+        from airflow_sm_pipelines.links.addresses import resolve_pipeline_links
 
         self.log.info("Pipeline execution: %s", arn)
         if self.do_xcom_push:
@@ -407,7 +407,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         return result
 
     def _publish_all_links(self, context: Context, hook: SageMakerPipelinesHook, report: ExecutionReport) -> None:
-        from airflow_sm_pipelines.airflow_task.link_addresses import resolve_logs_link, resolve_pipeline_links
+        from airflow_sm_pipelines.links.addresses import resolve_logs_link, resolve_pipeline_links
 
         links = resolve_pipeline_links(
             hook, pipeline=report.pipeline_name, execution_arn=report.arn, studio_domain_id=self.studio_domain_id

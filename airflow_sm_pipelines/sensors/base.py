@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context, PokeReturnValue
 
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
     from airflow_sm_pipelines.triggers.execution import SageMakerPipelineExecutionTrigger
 
 

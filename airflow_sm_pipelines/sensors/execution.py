@@ -9,7 +9,7 @@ from airflow_sm_pipelines.client.wait_policy import Verdict, WaitPolicy, render_
 from airflow_sm_pipelines.sensors.base import SageMakerPipelinesSensor
 
 if TYPE_CHECKING:
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
     from airflow_sm_pipelines.triggers.execution import SageMakerPipelineExecutionTrigger
 
 

@@ -12,7 +12,7 @@ from airflow_sm_pipelines.sensors.base import SageMakerPipelinesSensor
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
     from airflow_sm_pipelines.triggers.execution import SageMakerPipelineExecutionTrigger
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_sm_pipelines.airflow_task.token_sealing import seal_token
 from airflow_sm_pipelines.client.callbacks import CallbackMessage, receive_callback
 from airflow_sm_pipelines.exceptions import PipelineApiError, PipelineUnavailableError
-from airflow_sm_pipelines.hooks.token_sealing import seal_token
 from airflow_sm_pipelines.triggers import execution
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class SageMakerPipelineCallbackTrigger(BaseTrigger):
             await asyncio.sleep(self.waiter_delay)
 
     def _hook(self) -> Any:
-        from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+        from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
 
         return SageMakerPipelinesHook(
             aws_conn_id=self.arguments["aws_conn_id"],

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from airflow_sm_pipelines.client.reports import ExecutionReport
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
 
 # The one state of this module: Airflow makes each trigger by itself, and gives them no place to meet.
 WATCHERS = WatcherRegistry()
@@ -255,7 +255,7 @@ class SageMakerPipelineExecutionTrigger(BaseTrigger):
 
     def _watching_hook(self) -> SageMakerPipelinesHook:
         """A hook whose refusals reach the watcher at once: it slows down all its calls, not only the refused one."""
-        from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+        from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
 
         return SageMakerPipelinesHook(
             aws_conn_id=self.aws_conn_id,
@@ -265,7 +265,7 @@ class SageMakerPipelineExecutionTrigger(BaseTrigger):
         )
 
     def _hook(self) -> SageMakerPipelinesHook:
-        from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+        from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
 
         return SageMakerPipelinesHook(
             aws_conn_id=self.aws_conn_id,

@@ -22,7 +22,7 @@ from airflow_sm_pipelines.exceptions import PipelineApiError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Hashable, Sequence
 
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
 
 HIDDEN_SECONDS = 300
 """How long a message is hidden from others: longer than its event may take to be stored."""
@@ -111,7 +111,7 @@ class SageMakerQueueEventTrigger(BaseEventTrigger):
 
     def make_hook(self) -> SageMakerPipelinesHook:
         """A hook on this trigger's connection; calls that are refused are made again by the reader, later."""
-        from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+        from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
 
         return SageMakerPipelinesHook(
             aws_conn_id=self.arguments["aws_conn_id"],

@@ -23,7 +23,7 @@ from airflow_sm_pipelines.exceptions import (
     PipelineRequestError,
     PipelineUnavailableError,
 )
-from airflow_sm_pipelines.triggers.event_trust import EventTrust
+from airflow_sm_pipelines.triggers.event_reliability import EventTrust
 from airflow_sm_pipelines.triggers.rate_limit import CallPace
 from airflow_sm_pipelines.triggers.status_event_feed import EXTRA
 from airflow_sm_pipelines.triggers.wait_schedule import Wait, WatchBoard, WatchedPipeline
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from airflow_sm_pipelines.client.status_events import StatusChange
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
     from airflow_sm_pipelines.triggers.status_event_feed import EventFeeds
 
 MAX_SILENT_SECONDS = 900.0

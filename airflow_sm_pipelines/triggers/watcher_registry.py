@@ -13,7 +13,7 @@ from airflow_sm_pipelines.triggers.watcher import PipelineWatcher
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
 
 
 class WatcherRegistry:

@@ -11,7 +11,7 @@ from tests.airflow_fakes import FakeSageMaker, aws_environment, open_fake
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
 
 
 @pytest.fixture
@@ -27,6 +27,6 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSageMaker]:
 @pytest.fixture
 def hook(fake: FakeSageMaker) -> SageMakerPipelinesHook:
     """A hook without a connection, on the fake, that does not retry."""
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
 
     return SageMakerPipelinesHook(aws_conn_id=None, config={"retries": {"max_attempts": 0}})

@@ -10,7 +10,7 @@ import pytest
 
 from airflow_sm_pipelines import exceptions
 from airflow_sm_pipelines.client.wait_policy import WaitPolicy
-from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
 from airflow_sm_pipelines.runs.submission import STATE_KEY, SubmissionStore, TaskIdentity
 from airflow_sm_pipelines.runs.submitter import ExecutionSubmitter
 from tests.airflow_fakes import FAILED_STEPS, Fault, aws_environment

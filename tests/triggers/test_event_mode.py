@@ -21,9 +21,9 @@ import pytest
 import yaml
 
 from airflow_sm_pipelines.client.calls import SageMakerCalls
-from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
 from airflow_sm_pipelines.server import serve
-from airflow_sm_pipelines.triggers import event_trust as trust_module
+from airflow_sm_pipelines.triggers import event_reliability as trust_module
 from airflow_sm_pipelines.triggers import status_event_feed as feed_module
 from airflow_sm_pipelines.triggers import wait_schedule as board_module
 from airflow_sm_pipelines.triggers.execution import SageMakerPipelineExecutionTrigger

@@ -40,7 +40,7 @@ def pushed(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[Any, ...], Any]:
 @pytest.fixture
 def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A hook on a fake whose training job has logged two lines."""
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
 
     fake = FakeSageMaker()
     fake.log_lines = ["epoch 1", "epoch 2"]

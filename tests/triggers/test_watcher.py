@@ -15,7 +15,7 @@ from airflow_sm_pipelines.client.status_events import StatusChange
 from airflow_sm_pipelines.triggers import execution as execution_module
 from airflow_sm_pipelines.triggers import wait_schedule as board_module
 from airflow_sm_pipelines.triggers import watcher as watcher_module
-from airflow_sm_pipelines.triggers.event_trust import EventTrust
+from airflow_sm_pipelines.triggers.event_reliability import EventTrust
 from airflow_sm_pipelines.triggers.execution import WATCHERS, SageMakerPipelineExecutionTrigger
 from airflow_sm_pipelines.triggers.rate_limit import CallPace
 from airflow_sm_pipelines.triggers.watcher import PipelineWatcher

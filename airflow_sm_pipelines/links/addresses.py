@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.client.job_logs import resolve_log_location
 from airflow_sm_pipelines.client.reports import parse_execution_arn
-from airflow_sm_pipelines.links.console import (
+from airflow_sm_pipelines.links.buttons import (
     CONSOLE_VARIABLE,
     EXECUTION_LINK_KEY,
     LOGS_LINK_KEY,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
 
 
 def resolve_pipeline_links(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow.sdk.types import Logger
 
     from airflow_sm_pipelines.client.reports import ExecutionReport
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
 
 
 def make_result(report: ExecutionReport) -> dict[str, Any]:
@@ -66,8 +66,8 @@ def raise_failure(
     :raises AirflowFailException: where a retry could do nothing about it.
     :raises PipelineExecutionFailedError: otherwise.
     """
-    from airflow_sm_pipelines.airflow_task.link_addresses import resolve_step_logs
     from airflow_sm_pipelines.client.job_logs import read_log_tails
+    from airflow_sm_pipelines.links.addresses import resolve_step_logs
 
     tails = read_log_tails(hook, report.failed_steps, max_lines=log_lines, warn=log.warning)
     message = render_failure(report, log_tails=tails)

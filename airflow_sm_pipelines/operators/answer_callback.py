@@ -51,8 +51,8 @@ class SageMakerAnswerCallbackOperator(SageMakerPipelinesOperator):
     @failing_fast()
     def execute(self, context: Context) -> str:
         """Send the answer."""
+        from airflow_sm_pipelines.airflow_task.token_sealing import open_token
         from airflow_sm_pipelines.client.callbacks import send_failure, send_success
-        from airflow_sm_pipelines.hooks.token_sealing import open_token
 
         is_success = _WORDS.get(str(self.success).strip().lower())
         if is_success is None:

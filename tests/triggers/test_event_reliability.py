@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_sm_pipelines.client.status_events import StatusChange, parse_change
-from airflow_sm_pipelines.triggers.event_trust import GRACE_SECONDS, MAX_PROOFS, EventTrust
+from airflow_sm_pipelines.triggers.event_reliability import GRACE_SECONDS, MAX_PROOFS, EventTrust
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/p/execution/e00000000001"
 
