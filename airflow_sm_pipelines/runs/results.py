@@ -1,14 +1,14 @@
-"""What comes of an execution that has ended, or of a wait that has: XComs, assets, and the errors that fail a task."""
+"""What a task gives when its execution has ended or its wait has: the XComs of every run, and the errors of the others.
+
+Pure. The run operator reads logs and addresses, and raises what is made here.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Asset, AssetAlias
-
-from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
+from airflow_sm_pipelines.client.api_errors import parse_error_class
 from airflow_sm_pipelines.client.outputs import to_json_value
-from airflow_sm_pipelines.client.request_tokens import make_stop_token
 from airflow_sm_pipelines.client.wait_policy import render_failure
 from airflow_sm_pipelines.exceptions import (
     PipelineApiError,
@@ -20,93 +20,72 @@ from airflow_sm_pipelines.runs.submission import is_resumable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow.sdk import Context
-    from airflow.sdk.types import Logger
-
     from airflow_sm_pipelines.client.reports import ExecutionReport
-    from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.runs.submission import RetryChoice
+
+
+def summarize_steps(report: ExecutionReport) -> list[Any]:
+    """The XCom ``steps``: name, type, status, seconds and job ARN of each step, as JSON."""
+    steps: list[Any] = to_json_value([step.summary() for step in report.steps])
+    return steps
 
 
 def make_result(report: ExecutionReport) -> dict[str, Any]:
     """The XComs that every run has, whatever its outputs."""
-    result: dict[str, Any] = to_json_value(
-        {
-            "pipeline_name": report.pipeline_name,
-            "pipeline_execution_arn": report.arn,
-            "pipeline_version_id": report.pipeline_version_id,
-            "status": report.status,
-            "failure_reason": report.failure_reason,
-            "steps": [step.summary() for step in report.steps],
-            "step_outputs": None,
-        }
-    )
-    return result
+    return {
+        "pipeline_name": report.pipeline_name,
+        "pipeline_execution_arn": report.arn,
+        "pipeline_version_id": report.pipeline_version_id,
+        "status": str(report.status),
+        "failure_reason": report.failure_reason,
+        "steps": summarize_steps(report),
+        "step_outputs": None,
+    }
 
 
-def publish_assets(context: Context, assets: Mapping[str, str], result: Mapping[str, Any], *, log: Logger) -> None:
-    """Add an event for each output that is an asset.
+def make_failure_error(
+    report: ExecutionReport,
+    *,
+    on_retry: RetryChoice,
+    log_tails: Mapping[str, tuple[str, list[str]]],
+    log_addresses: Mapping[str, str],
+) -> PipelineExecutionFailedError:
+    """The error of an execution that counts as failed; final where a retry could not help.
 
-    :param assets: the asset alias's name, by output.
+    :param log_tails: by step name, the log group and the last lines of the step's job.
+    :param log_addresses: by step name, the web page with all its lines.
     """
-    for output, alias in assets.items():
-        uri = result.get(output)
-        if not uri:
-            log.warning("Output '%s' is %r, so no asset comes of it.", output, uri)
-            continue
-        extra = {key: result[key] for key in ("pipeline_name", "pipeline_execution_arn", "pipeline_version_id")}
-        context["outlet_events"][AssetAlias(alias)].add(Asset(uri=str(uri), name=str(uri)), extra=extra)
-
-
-def raise_failure(
-    hook: SageMakerPipelinesHook, report: ExecutionReport, *, on_retry: str, log_lines: int, log: Logger
-) -> NoReturn:
-    """Fail the task for an execution that counts as failed, with the last lines of its jobs and where the
-    others are.
-
-    :raises AirflowFailException: where a retry could do nothing about it.
-    :raises PipelineExecutionFailedError: otherwise.
-    """
-    from airflow_sm_pipelines.client.job_logs import read_log_tails
-    from airflow_sm_pipelines.links.addresses import resolve_step_logs
-
-    tails = read_log_tails(hook, report.failed_steps, max_lines=log_lines, warn=log.warning)
-    message = render_failure(report, log_tails=tails)
-    for name, url in resolve_step_logs(hook, report.failed_steps).items():
-        message += f"\n  All lines of step '{name}': {url}"
+    message = render_failure(report, log_tails=log_tails)
+    for name, address in log_addresses.items():
+        message += f"\n  All lines of step '{name}': {address}"
     if on_retry == "fail":
-        raise PipelineExecutionFailedError(message, is_final=True)
+        return PipelineExecutionFailedError(message, is_final=True)
     if on_retry == "resume" and not is_resumable(report):
-        raise PipelineExecutionFailedError(
+        return PipelineExecutionFailedError(
             f"{message}\nNot retried: a Fail step ended it, and such an execution cannot be resumed.", is_final=True
         )
-    raise PipelineExecutionFailedError(message)
+    return PipelineExecutionFailedError(message)
 
 
-def raise_timeout(hook: SageMakerPipelinesHook, report: ExecutionReport, *, is_stopped: bool) -> NoReturn:
-    """Fail the task for an execution that outlasted the wait.
+def make_timeout_error(report: ExecutionReport, *, was_stopped: bool | None) -> PipelineExecutionFailedError:
+    """The error of an execution that was still running when the wait was over.
 
-    :param is_stopped: stop it first.
-    :raises PipelineExecutionFailedError: always.
+    :param was_stopped: whether it was told to stop then; False if it was stopping already, None if nobody told it.
     """
     running = ", ".join(step.name for step in report.steps if not step.is_terminal) or "no step"
     message = f"Pipeline execution {report.arn} is still {report.status} at the end of the wait; running: {running}."
-    if is_stopped:
-        stopped = hook.stop_execution(report.arn, token=make_stop_token(report.arn))
-        message += " It was told to stop." if stopped else " It was stopping already."
-    raise PipelineExecutionFailedError(message)
+    if was_stopped is not None:
+        message += " It was told to stop." if was_stopped else " It was stopping already."
+    return PipelineExecutionFailedError(message)
 
 
-def raise_watch_error(payload: Mapping[str, Any]) -> NoReturn:
-    """Fail the task for an execution that could not be watched to its end.
+def make_watch_error(payload: Mapping[str, Any]) -> PipelineApiError:
+    """The error of an execution that could not be watched to its end.
 
     :param payload: the watch's ``"error"`` event.
     """
-    from airflow_sm_pipelines.client.api_errors import parse_error_class
-
     code = str(payload["code"])
     error_class = parse_error_class(code)
     if error_class is PipelineApiError and code.endswith("Error"):
         error_class = PipelineUnavailableError
-    with failing_fast():
-        raise error_class(str(payload["message"]), code=code)
-    raise AssertionError("unreachable")  # failing_fast passes on or replaces what is raised in it
+    return error_class(str(payload["message"]), code=code)

@@ -1,6 +1,6 @@
-"""Triggers of ``AssetWatcher``: a Callback step that asks, or an execution that has ended, starts a DAG.
+"""Triggers of ``AssetWatcher``: they start a DAG when a Callback step asks, or when an execution has ended.
 
-:func:`pipeline_events` reads in a task what they fired.
+In a task of that DAG, :func:`pipeline_events` gives the events.
 """
 
 from __future__ import annotations
@@ -30,16 +30,12 @@ class SageMakerPipelineCallbackEventTrigger(SageMakerQueueEventTrigger):
     ``arguments``. The token is sealed (see :mod:`airflow_sm_pipelines.airflow_task.token_sealing`):
     :class:`SageMakerAnswerCallbackOperator` opens it. Other messages stay in the queue.
 
-    :param queue: the name or URL of the steps' queue. It has this trigger to itself: no sensor reads it.
+    :param queue: the name or URL of the steps' queue. No other trigger and no sensor may read it.
     :param kwargs: ``aws_conn_id``, ``region_name``, ``verify``, ``botocore_config``.
     """
 
-    def __init__(self, *, queue: str, **kwargs: Any) -> None:
-        """Hold what the trigger needs; nothing is called when a DAG file is parsed."""
-        super().__init__(queue=queue, **kwargs)
-
     def read(self, hook: SageMakerPipelinesHook, item: dict[str, Any]) -> dict[str, Any] | None:
-        """What a step asks; :data:`LEAVE` for other messages."""
+        """The event of a step's message; :data:`LEAVE` for other messages."""
         message = parse_message(item["Body"], item["ReceiptHandle"])
         if message is None:
             return LEAVE
@@ -56,12 +52,12 @@ class SageMakerPipelineCallbackEventTrigger(SageMakerQueueEventTrigger):
 class SageMakerPipelineExecutionEventTrigger(SageMakerQueueEventTrigger):
     """Fires an event for each execution that has ended, whoever started it.
 
-    EventBridge says where to look; the event tells what ``DescribePipelineExecution`` answers then: ``kind``
-    (``"ended"``), ``id``, ``execution_arn``, ``pipeline_name``, ``status`` and ``failure_reason``.
+    A message of EventBridge only names the execution. The event holds what ``DescribePipelineExecution`` then answers:
+    ``kind`` (``"ended"``), ``id``, ``execution_arn``, ``pipeline_name``, ``status`` and ``failure_reason``.
 
-    :param queue: the name or URL of the queue that a rule sends status changes to; it has this trigger to itself.
-    :param pipelines: names of the pipelines that count; None for all that the rule sends.
-    :param statuses: ends that count, such as ``["Succeeded"]``; None for all.
+    :param queue: the name or URL of the queue to which a rule sends status changes. No other trigger may read it.
+    :param pipelines: names of the pipelines whose executions fire; None for all that the rule sends.
+    :param statuses: statuses that fire, such as ``["Succeeded"]``; None for all.
     :param kwargs: ``aws_conn_id``, ``region_name``, ``verify``, ``botocore_config``.
     """
 
@@ -73,14 +69,16 @@ class SageMakerPipelineExecutionEventTrigger(SageMakerQueueEventTrigger):
         statuses: Sequence[str] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Hold what the trigger needs; nothing is called when a DAG file is parsed."""
         super().__init__(queue=queue, **kwargs)
         self.pipelines = None if pipelines is None else list(pipelines)
         self.statuses = None if statuses is None else list(statuses)
-        self.arguments |= {"pipelines": self.pipelines, "statuses": self.statuses}
+
+    def own_arguments(self) -> dict[str, Any]:
+        """The arguments that make this trigger again, without those of its connection."""
+        return {**super().own_arguments(), "pipelines": self.pipelines, "statuses": self.statuses}
 
     def read(self, hook: SageMakerPipelinesHook, item: dict[str, Any]) -> dict[str, Any] | None:
-        """An execution's end; None for other status changes, :data:`LEAVE` for what is none."""
+        """The event of an execution's end; None for other status changes, :data:`LEAVE` for other messages."""
         message = parse_queued(item)
         change = message.change
         if change is None:
@@ -93,7 +91,7 @@ class SageMakerPipelineExecutionEventTrigger(SageMakerQueueEventTrigger):
         except PipelineNotFoundError:
             return None
         if not report.is_terminal:
-            # The API may be behind its event; or somebody has resumed the execution, and another event will come.
+            # The API may lag behind the event; or somebody has resumed the execution, and another event will come.
             return LEAVE if message.receives < _MAX_RECEIVES else None
         if self.statuses is not None and report.status not in self.statuses:
             return None
@@ -108,7 +106,7 @@ class SageMakerPipelineExecutionEventTrigger(SageMakerQueueEventTrigger):
 
 
 def pipeline_events(triggering_asset_events: Mapping[Any, Sequence[Any]]) -> list[dict[str, Any]]:
-    """What the triggers of this module fired for this DAG run; often several, since Airflow gathers events.
+    """The events that the triggers of this module fired for this DAG run; often several, since Airflow gathers them.
 
     :param triggering_asset_events: Airflow's context variable of that name.
     :return: the events' payloads, each message once, in their order.

@@ -1,7 +1,7 @@
-"""Whether a queue's events can be relied on: the evidence for and against, and what follows.
+"""Whether a queue's events can be relied on, so that executions need to be checked only rarely.
 
-Pure: no call, no clock, no thread. Nothing is relied on before it has worked: until an event of an execution that is
-waited for has come, and after ends have come without theirs, executions are looked at as if there were no events.
+Events are relied on once one has come for an execution for which a task waits, and no longer once an execution has
+ended without its event. Pure: no call, no clock, no thread.
 """
 
 from __future__ import annotations
@@ -10,79 +10,80 @@ from collections import OrderedDict
 from math import inf
 
 GRACE_SECONDS = 60.0
-"""How much later than a look an event may say what the look saw; EventBridge takes a second or two."""
+"""How much later than a check the event may come that says the same; EventBridge takes a second or two."""
 
 MAX_PROOFS = 32
+"""The most events that must come before events are relied on again."""
+
 _MAX_REMEMBERED = 10_000
 
 
-class EventTrust:
-    """The trust in one queue's events.
+class EventReliability:
+    """The reliability of one queue's events.
 
-    :ivar is_trusted: whether looks may be rare.
+    :ivar is_proven: whether events are relied on now.
     """
 
     def __init__(self) -> None:
-        """Begin with none."""
-        self.is_trusted = False
+        self.is_proven = False
         self._needed = 1
         self._proofs = 0
         self._recent: OrderedDict[str, bool] = OrderedDict()
         self._unannounced: dict[str, float] = {}
 
-    def came(self, arn: str, *, is_end: bool, is_awaited: bool) -> bool:
+    def record_event(self, arn: str, *, is_end: bool, is_awaited: bool) -> bool:
         """Note an event.
 
         :param is_end: whether it says that the execution has ended.
-        :param is_awaited: whether somebody waits for that execution.
-        :return: whether events are trusted from now on, and were not before.
+        :param is_awaited: whether a task waits for that execution.
+        :return: whether events are relied on from now on, and were not before.
         """
         was_overtaken = is_end and self._unannounced.pop(arn, None) is not None
         self._recent[arn] = self._recent.pop(arn, False) or is_end
         if len(self._recent) > _MAX_REMEMBERED:
             self._recent.popitem(last=False)
-        return self._proved() if is_awaited or was_overtaken else False
+        return self._record_proof() if is_awaited or was_overtaken else False
 
-    def began(self, arn: str) -> bool:
+    def record_wait(self, arn: str) -> bool:
         """Note a wait; its execution's first events may have come before it.
 
-        :return: as for :meth:`came`.
+        :return: as for :meth:`record_event`.
         """
-        return self._proved() if arn in self._recent else False
+        return self._record_proof() if arn in self._recent else False
 
-    def ended(self, arn: str, *, now: float) -> None:
-        """Note that a look saw the end of an execution that an earlier look had seen running."""
+    def record_end(self, arn: str, *, now: float) -> None:
+        """Note that a check has found an execution ended which an earlier check had found running."""
         if not self._recent.get(arn, False):
             self._unannounced[arn] = now
 
-    def overdue(self, now: float) -> str | None:
-        """The execution whose event is missing, if trust is lost for that; None if nothing changes."""
+    def take_missing(self, now: float) -> str | None:
+        """An execution whose event has not come in time, if events are no longer relied on because of it; else None."""
         while self._unannounced:
             arn, seen = next(iter(self._unannounced.items()))
             if now < seen + GRACE_SECONDS:
                 return None
             del self._unannounced[arn]
-            if self.lost():
+            if self.record_failure():
                 return arn
         return None
 
-    def lost(self) -> bool:
-        """Trust no longer: each time, twice as many events must come before trust does.
+    def record_failure(self) -> bool:
+        """Rely on events no longer. Each time, twice as many events must come before they are relied on again.
 
-        :return: whether there was any.
+        :return: whether they were relied on until now.
         """
-        was_trusted, self.is_trusted, self._proofs = self.is_trusted, False, 0
-        if was_trusted:
+        was_proven, self.is_proven, self._proofs = self.is_proven, False, 0
+        if was_proven:
             self._needed = min(2 * self._needed, MAX_PROOFS)
-        return was_trusted
+        return was_proven
 
-    def next_overdue(self) -> float:
-        """When :meth:`overdue` may next say something; infinity for never."""
+    def next_missing(self) -> float:
+        """When :meth:`take_missing` may next give an execution; infinity for never."""
         return next(iter(self._unannounced.values())) + GRACE_SECONDS if self._unannounced else inf
 
-    def _proved(self) -> bool:
+    def _record_proof(self) -> bool:
         self._proofs += 1
-        if self.is_trusted or self._proofs < self._needed:
+        if self.is_proven or self._proofs < self._needed:
             return False
-        self.is_trusted = True
+        self.is_proven = True
         return True

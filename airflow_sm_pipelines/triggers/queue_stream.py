@@ -1,7 +1,7 @@
-"""What turns messages of an SQS queue into asset events: a base for the triggers of ``AssetWatcher``.
+"""Turns messages of an SQS queue into asset events: a base for the triggers of ``AssetWatcher``.
 
-A message is deleted when its asset event is in Airflow's database: on Airflow 3.3 when the triggerer says so, before
-that a while after the event was fired. So no message is lost; one whose triggerer dies in between comes twice.
+A message is deleted when its asset event is in Airflow's database. Airflow 3.3 tells the trigger when that is; for
+older releases the trigger waits a while. So no message is lost; one whose triggerer dies in between comes twice.
 """
 
 from __future__ import annotations
@@ -15,12 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
+try:
+    from airflow.triggers.shared_stream import SharedStreamProducer
+except ImportError:  # Airflow before 3.3, which never asks for a producer; delete when 3.3 is the oldest
+    SharedStreamProducer = object  # type: ignore[assignment, misc]
+
 from airflow_sm_pipelines.client.status_events import delete_messages, find_queue_url, receive_messages
 from airflow_sm_pipelines.client.wait_policy import plan_backoff
 from airflow_sm_pipelines.exceptions import PipelineApiError
+from airflow_sm_pipelines.triggers.base import SageMakerPipelinesTrigger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Hashable, Sequence
+
+    from airflow.triggers.shared_stream import AdvanceItem
 
     from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
 
@@ -34,45 +42,30 @@ WAIT_SECONDS = 5
 _MAX_REMEMBERED = 10_000
 
 LEAVE: dict[str, Any] = {}
-"""What a message is read as that stays in the queue."""
+"""The payload that stands for a message that stays in the queue."""
 
 
-class SageMakerQueueEventTrigger(BaseEventTrigger):
+class SageMakerQueueEventTrigger(SageMakerPipelinesTrigger, BaseEventTrigger):
     """Fires an event for each message of a queue; a base for the others.
 
-    :param queue: the queue's name or URL. It has this trigger to itself.
+    :param queue: the queue's name or URL. No other trigger and no sensor may read it.
+    :param kwargs: ``aws_conn_id``, ``region_name``, ``verify``, ``botocore_config``.
     """
 
-    def __init__(
-        self,
-        *,
-        queue: str,
-        aws_conn_id: str | None = "aws_default",
-        region_name: str | None = None,
-        verify: bool | str | None = None,
-        botocore_config: dict[str, Any] | None = None,
-    ) -> None:
-        """Hold what the trigger needs; nothing is called when a DAG file is parsed."""
-        super().__init__()  # type: ignore[no-untyped-call]
+    def __init__(self, *, queue: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.queue = queue
-        self.arguments: dict[str, Any] = {
-            "queue": queue,
-            "aws_conn_id": aws_conn_id,
-            "region_name": region_name,
-            "verify": verify,
-            "botocore_config": botocore_config,
-        }
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """The class path and arguments that make this trigger again."""
-        return f"{type(self).__module__}.{type(self).__qualname__}", dict(self.arguments)
+    def own_arguments(self) -> dict[str, Any]:
+        """The arguments that make this trigger again, without those of its connection."""
+        return {"queue": self.queue}
 
     def read(self, hook: SageMakerPipelinesHook, item: dict[str, Any]) -> dict[str, Any] | None:
-        """What a message of the queue is: the event's payload, with an ``id``; :data:`LEAVE`; or None to delete it."""
+        """The payload of a message's event, with an ``id``; :data:`LEAVE` leaves the message there, None deletes it."""
         raise NotImplementedError
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Fire, for ever."""
+        """Fire an event for each message, without an end."""
         reader = QueueReader(self)
         settling: set[asyncio.Task[None]] = set()
         try:
@@ -89,46 +82,29 @@ class SageMakerQueueEventTrigger(BaseEventTrigger):
     # --- Airflow 3.3: the triggerer says when an event is stored ------------------------------------------------------
 
     def shared_stream_key(self) -> Hashable:
-        """What tells this trigger's stream from others."""
+        """The key of this trigger's stream, which no trigger with other arguments shares."""
         path, arguments = self.serialize()
         return (path, json.dumps(arguments, sort_keys=True, default=str))
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Any]) -> AsyncIterator[TriggerEvent]:
-        """Fire what the stream gives."""
+        """Fire an event for each payload of the stream."""
         async for payload in shared_stream:
             yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
     @classmethod
     def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> Any:
-        """The stream, and what deletes a message once its event is stored."""
-        from airflow_sm_pipelines.triggers.queue_producer import QueueProducer
-
+        """The stream, and the means to delete a message once its event is stored."""
         return QueueProducer(QueueReader(cls(**kwargs)))
 
     async def _settle_later(self, reader: QueueReader, receipt: str) -> None:
         await asyncio.sleep(STORED_AFTER_SECONDS)
         await reader.settle([receipt])
 
-    def make_hook(self) -> SageMakerPipelinesHook:
-        """A hook on this trigger's connection; calls that are refused are made again by the reader, later."""
-        from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
-
-        return SageMakerPipelinesHook(
-            aws_conn_id=self.arguments["aws_conn_id"],
-            region_name=self.arguments["region_name"],
-            verify=self.arguments["verify"],
-            config={
-                "retries": {"mode": "standard", "total_max_attempts": 1},
-                **(self.arguments["botocore_config"] or {}),
-            },
-        )
-
 
 class QueueReader:
     """Reads a queue for a trigger, in a thread of its own: long calls must not fill the triggerer's few threads."""
 
     def __init__(self, trigger: SageMakerQueueEventTrigger) -> None:
-        """Call nothing yet."""
         self._trigger = trigger
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sm-pipelines-queue")
         self._hook: SageMakerPipelinesHook | None = None
@@ -136,14 +112,13 @@ class QueueReader:
         self._fired: OrderedDict[str, None] = OrderedDict()
 
     async def stream(self) -> AsyncIterator[tuple[dict[str, Any], str]]:
-        """The payload and receipt of each message, for ever; a queue that cannot be read is tried again."""
+        """The payload and receipt of each message, without an end; a queue that cannot be read is tried again."""
         failures = 0
         while True:
             try:
                 found = await self._in_thread(self._receive)
                 failures = 0
             except Exception as error:
-                # An asset watcher that ends is not started again.
                 text = str(error) if isinstance(error, PipelineApiError) else f"{type(error).__name__}: {error}"
                 if not failures:
                     self._trigger.log.warning("%s The queue is read again later.", text)
@@ -155,7 +130,7 @@ class QueueReader:
                 if payload["id"] in self._fired:
                     await self.settle([receipt])
                     continue
-                # Not before it is fired: a message that only seemed to be would be deleted when it comes again.
+                # Remembered only now: a message that was not fired must not be deleted when it comes again.
                 self._fired[payload["id"]] = None
                 if len(self._fired) > _MAX_REMEMBERED:
                     self._fired.popitem(last=False)
@@ -178,7 +153,7 @@ class QueueReader:
 
     def _receive(self) -> list[tuple[dict[str, Any], str]]:
         if self._hook is None:
-            hook = self._trigger.make_hook()
+            hook = self._trigger.hook_arguments.make_hook_without_retries()
             self._url = find_queue_url(hook, self._trigger.queue)
             self._hook = hook
         items = receive_messages(self._hook, self._url, wait_seconds=WAIT_SECONDS, hidden_seconds=HIDDEN_SECONDS)
@@ -199,3 +174,26 @@ class QueueReader:
     def _delete(self, receipts: Sequence[str]) -> None:
         if self._hook is not None:
             delete_messages(self._hook, self._url, receipts)
+
+
+class QueueProducer(SharedStreamProducer):
+    """Gives a queue's messages to the triggerer of Airflow 3.3, and deletes each when its event is in the database.
+
+    :param reader: reads the queue.
+    """
+
+    def __init__(self, reader: QueueReader) -> None:
+        self._reader = reader
+
+    async def open_stream(self) -> AsyncIterator[tuple[Any, Any]]:
+        """Each message's payload and receipt."""
+        async for payload, receipt in self._reader.stream():
+            yield payload, receipt
+
+    async def advance(self, batch: Sequence[AdvanceItem]) -> None:
+        """Delete the messages whose events are stored; the others come again."""
+        await self._reader.settle([item.broker_payload for item in batch if item.outcome.is_clean])
+
+    async def aclose(self) -> None:
+        """Let the reader's thread go."""
+        self._reader.close()
