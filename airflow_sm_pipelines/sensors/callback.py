@@ -66,7 +66,8 @@ class SageMakerPipelineCallbackSensor(SageMakerPipelinesSensor):
         found = super().poke(context)
         if found is None:
             return None
-        return PokeReturnValue(is_done=True, xcom_value=self._keep(context, CallbackMessage(**found.xcom_value)))
+        message = CallbackMessage(**found.xcom_value)  # type: ignore[arg-type]
+        return PokeReturnValue(is_done=True, xcom_value=self._keep(context, message))
 
     def make_trigger(self, deadline: str) -> SageMakerPipelineCallbackTrigger:
         """The trigger that waits for a message."""

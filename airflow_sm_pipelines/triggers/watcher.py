@@ -145,8 +145,8 @@ class PipelineWatcher:
     def _check_events(self, now: float) -> None:
         if self._reliability is not None and (arn := self._reliability.take_missing(now)) is not None:
             log.warning(
-                "Execution %s has ended, but its event has not come: executions are checked as often as without events, "
-                "until events come again.",
+                "Execution %s has ended, but its event has not come: executions are checked as often as without "
+                "events, until events come again.",
                 arn,
             )
             self._schedule.check_all_now(now)

@@ -9,51 +9,51 @@ from typing import Any
 import pytest
 
 from airflow_sm_pipelines.client.status_events import StatusChange, parse_change
-from airflow_sm_pipelines.triggers.event_reliability import GRACE_SECONDS, MAX_PROOFS, EventTrust
+from airflow_sm_pipelines.triggers.event_reliability import GRACE_SECONDS, MAX_PROOFS, EventReliability
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/p/execution/e00000000001"
 
 
 def test_trust_begins_with_an_event_of_an_execution_that_is_waited_for() -> None:
-    trust = EventTrust()
-    assert not trust.came("other", is_end=True, is_awaited=False)
-    assert trust.came(ARN, is_end=False, is_awaited=True)
-    assert trust.is_trusted
-    assert not trust.came(ARN, is_end=True, is_awaited=True)
+    events = EventReliability()
+    assert not events.record_event("other", is_end=True, is_awaited=False)
+    assert events.record_event(ARN, is_end=False, is_awaited=True)
+    assert events.is_proven
+    assert not events.record_event(ARN, is_end=True, is_awaited=True)
 
 
 def test_an_event_that_came_before_its_wait_counts() -> None:
-    trust = EventTrust()
-    trust.came(ARN, is_end=False, is_awaited=False)
-    assert not trust.began("other")
-    assert trust.began(ARN)
+    events = EventReliability()
+    events.record_event(ARN, is_end=False, is_awaited=False)
+    assert not events.record_wait("other")
+    assert events.record_wait(ARN)
 
 
 def test_an_end_without_its_event_ends_trust_once_and_makes_it_dearer() -> None:
-    trust = EventTrust()
-    trust.came(ARN, is_end=False, is_awaited=True)
-    trust.ended(ARN, now=10.0)
-    trust.ended("second", now=11.0)
-    assert trust.next_overdue() == 10.0 + GRACE_SECONDS
-    assert trust.overdue(10.0 + GRACE_SECONDS - 1) is None
-    assert trust.overdue(10.0 + GRACE_SECONDS) == ARN
-    assert trust.overdue(99.0 + GRACE_SECONDS) is None
-    assert trust.next_overdue() == inf
+    events = EventReliability()
+    events.record_event(ARN, is_end=False, is_awaited=True)
+    events.record_end(ARN, now=10.0)
+    events.record_end("second", now=11.0)
+    assert events.next_missing() == 10.0 + GRACE_SECONDS
+    assert events.take_missing(10.0 + GRACE_SECONDS - 1) is None
+    assert events.take_missing(10.0 + GRACE_SECONDS) == ARN
+    assert events.take_missing(99.0 + GRACE_SECONDS) is None
+    assert events.next_missing() == inf
     needed = [2, 4, 8, 16, 32, 32]
     assert max(needed) == MAX_PROOFS
     for count in needed:
-        proofs = [trust.came(ARN, is_end=False, is_awaited=True) for _ in range(count)]
+        proofs = [events.record_event(ARN, is_end=False, is_awaited=True) for _ in range(count)]
         assert proofs == [False] * (count - 1) + [True]
-        assert trust.lost()
+        assert events.record_failure()
 
 
 def test_an_event_that_a_look_overtook_is_not_missing() -> None:
-    trust = EventTrust()
-    trust.ended(ARN, now=10.0)
-    assert trust.came(ARN, is_end=True, is_awaited=False)
-    assert trust.overdue(1000.0) is None
-    trust.ended(ARN, now=20.0)
-    assert trust.overdue(1000.0) is None
+    events = EventReliability()
+    events.record_end(ARN, now=10.0)
+    assert events.record_event(ARN, is_end=True, is_awaited=False)
+    assert events.take_missing(1000.0) is None
+    events.record_end(ARN, now=20.0)
+    assert events.take_missing(1000.0) is None
 
 
 def event(**changes: Any) -> dict[str, Any]:
