@@ -38,13 +38,22 @@ CHOICES = {
 
 
 def texts_of(node: ast.expr) -> frozenset[str] | None:
-    """The texts of a tuple, list, set or dict that holds nothing else, as keys or as elements."""
+    """The texts of a tuple, list or set that holds nothing else; a dict that gives each word something is no copy."""
     if isinstance(node, ast.Call) and node.args:
         return texts_of(node.args[0])
-    elements = node.keys if isinstance(node, ast.Dict) else getattr(node, "elts", None)
+    elements = getattr(node, "elts", None)
     if not elements or not all(isinstance(one, ast.Constant) and isinstance(one.value, str) for one in elements):
         return None
     return frozenset(one.value for one in elements)
+
+
+def values_of(node: ast.AST) -> list[ast.expr]:
+    """What is assigned, compared with, or given to a command line's option as ``choices``."""
+    if isinstance(node, ast.Compare):
+        return node.comparators
+    if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
+        return [node.value]
+    return [node.value] if isinstance(node, ast.keyword) and node.arg == "choices" else []
 
 
 def literal_texts(node: ast.expr) -> frozenset[str] | None:
@@ -65,18 +74,11 @@ def test_no_set_of_choices_is_written_twice() -> None:
                 choices[texts].append(f"{path.relative_to(PACKAGE)}:{node.lineno}")
     assert {texts: places for texts, places in choices.items() if len(places) > 1} == {}
     copies = [
-        f"{path.relative_to(PACKAGE)}:{node.lineno}: {sorted(texts)}"
+        f"{path.relative_to(PACKAGE)}:{value.lineno}: {sorted(texts)}"
         for path, tree in trees.items()
         for node in ast.walk(tree)
-        if isinstance(node, (ast.Compare, ast.Assign, ast.AnnAssign))
-        for texts in [
-            texts_of(node.comparators[0])
-            if isinstance(node, ast.Compare)
-            else texts_of(node.value)
-            if node.value is not None
-            else None
-        ]
-        if texts in choices
+        for value in values_of(node)
+        if (texts := texts_of(value)) in choices and texts is not None
     ]
     assert copies == []
 
