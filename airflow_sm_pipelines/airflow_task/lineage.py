@@ -145,7 +145,7 @@ def make_run_facets(report: ExecutionReport, *, is_complete: bool, url: str | No
     return {RUN_FACET: facet}
 
 
-def make_execution_lineage(reader: OutputReader, report: ExecutionReport, *, url: str | None) -> OperatorLineage:
+def make_execution_lineage(reader: OutputReader, report: ExecutionReport, *, url: str | None) -> Any:
     """The ``OperatorLineage`` of an execution: datasets and run facet."""
     found = read_lineage(reader, report)
     return OperatorLineage(
@@ -155,7 +155,7 @@ def make_execution_lineage(reader: OutputReader, report: ExecutionReport, *, url
     )
 
 
-def make_deploy_lineage(deployment: Deployment, *, url: str | None) -> OperatorLineage:
+def make_deploy_lineage(deployment: Deployment, *, url: str | None) -> Any:
     """The ``OperatorLineage`` of a deployment: a run facet; it reads and writes no data."""
     facet = SageMakerPipelineDeploymentRunFacet(
         pipelineArn=deployment.pipeline_arn,

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.bases.decorator import DecoratedOperator, task_decorator_factory
 
 from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
-from airflow_sm_pipelines.airflow_task.task_identity import read_provenance
 from airflow_sm_pipelines.client.naming import make_pipeline_name
 from airflow_sm_pipelines.decorators.function_script import bind_config, keep_script, make_script, own_signature
 from airflow_sm_pipelines.exceptions import ArgumentError, ScriptFunctionError
@@ -92,6 +91,7 @@ class SageMakerPipelineFunctionOperator(DecoratedOperator, SageMakerRunPipelineO
     @failing_fast()
     def execute(self, context: Context) -> dict[str, Any]:
         """Compile the function, deploy what it returns, then run it as the run operator does."""
+        from airflow_sm_pipelines.airflow_task.task_identity import read_provenance
         from airflow_sm_pipelines.deployment.deployer import PipelineDeployer
 
         hook = self.make_hook()

@@ -1,4 +1,7 @@
-"""The operator that starts a pipeline execution exactly once, waits for it, and publishes its outputs."""
+"""The operator that starts a pipeline execution exactly once, waits for it, and publishes its outputs.
+
+Its methods import what only a running task needs, so that parsing a DAG file stays cheap.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset, AssetAlias
 
 from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
-from airflow_sm_pipelines.airflow_task.run_progress import RunProgress
-from airflow_sm_pipelines.airflow_task.stop_on_kill import ExecutionStopper
-from airflow_sm_pipelines.airflow_task.task_identity import parse_task_identity
-from airflow_sm_pipelines.airflow_task.task_state_store import TaskStateStore
 from airflow_sm_pipelines.client.choices import check_choice
-from airflow_sm_pipelines.client.execution_watch import ExecutionWatch, ended_event
-from airflow_sm_pipelines.client.outputs import OutputReader, OutputRequest, parse_output_requests
-from airflow_sm_pipelines.client.reports import ExecutionReport, parse_report
-from airflow_sm_pipelines.client.request_tokens import make_stop_token
-from airflow_sm_pipelines.client.wait_policy import ProgressLog, Verdict, WaitPolicy, parse_event, render_failure
 from airflow_sm_pipelines.exceptions import ArgumentError, PipelineExecutionFailedError
 from airflow_sm_pipelines.links.buttons import (
     SageMakerJobLogsLink,
@@ -26,17 +20,20 @@ from airflow_sm_pipelines.links.buttons import (
     SageMakerPipelineLink,
 )
 from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator, is_deferrable
-from airflow_sm_pipelines.runs.results import make_failure_error, make_result, make_timeout_error, make_watch_error
-from airflow_sm_pipelines.runs.start_request import StartOptions, plan_start_request
-from airflow_sm_pipelines.runs.submission import RetryChoice, TaskIdentity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow.sdk import Context
 
-    from airflow_sm_pipelines.client.wait_policy import Outcome
+    from airflow_sm_pipelines.airflow_task.run_progress import RunProgress
+    from airflow_sm_pipelines.airflow_task.stop_on_kill import ExecutionStopper
+    from airflow_sm_pipelines.client.outputs import OutputReader, OutputRequest
+    from airflow_sm_pipelines.client.reports import ExecutionReport
+    from airflow_sm_pipelines.client.wait_policy import Outcome, WaitPolicy
     from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.runs.start_request import StartOptions
+    from airflow_sm_pipelines.runs.submission import RetryChoice, TaskIdentity
 
 STREAM_DELAY_SECONDS = 30.0
 """Seconds between two checks of a deferred execution's steps, if logs are streamed and the author names no time."""
@@ -184,6 +181,9 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
     @failing_fast()
     def execute(self, context: Context) -> dict[str, Any]:
         """Start an execution, or go on with an earlier attempt's; wait for its end, or defer; publish its outputs."""
+        from airflow_sm_pipelines.client.execution_watch import ExecutionWatch
+        from airflow_sm_pipelines.runs.results import make_result
+
         policy, _ = self._check_arguments()
         hook = self.make_hook()
         arn = self._submit(context, hook, policy)
@@ -218,6 +218,8 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         :param event: the trigger's event; None where Airflow lost it, and then the execution is asked for again.
         :param execution_arn: the execution; ``airflow dags test`` drops it.
         """
+        from airflow_sm_pipelines.airflow_task.task_identity import parse_task_identity
+
         self._identity = parse_task_identity(context)
         hook = self.make_hook()
         if event is None:
@@ -231,10 +233,14 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
             (self._stopper or self._make_stopper()).stop(self._execution_arn)
 
     def _make_stopper(self) -> ExecutionStopper:
+        from airflow_sm_pipelines.airflow_task.stop_on_kill import ExecutionStopper
+
         return ExecutionStopper(self.make_hook, task=self._identity, log=self.log)
 
     def start_options(self) -> StartOptions:
         """The options of the start call that the author has set."""
+        from airflow_sm_pipelines.runs.start_request import StartOptions
+
         return StartOptions(
             pipeline_name=self.pipeline_name,
             version=self.version,
@@ -271,6 +277,10 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
 
         :raises ArgumentError: naming the argument that is wrong.
         """
+        from airflow_sm_pipelines.client.outputs import parse_output_requests
+        from airflow_sm_pipelines.client.wait_policy import WaitPolicy
+        from airflow_sm_pipelines.runs.submission import RetryChoice
+
         requests = parse_output_requests(self.outputs or {})
         check_choice("on_retry", self.on_retry, RetryChoice)
         unknown = set(self.assets or ()) - {request.name for request in requests}
@@ -283,6 +293,9 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
 
     def _submit(self, context: Context, hook: SageMakerPipelinesHook, policy: WaitPolicy) -> str:
         """The ARN of the execution that this task waits for, started if there is none yet."""
+        from airflow_sm_pipelines.airflow_task.task_identity import parse_task_identity
+        from airflow_sm_pipelines.airflow_task.task_state_store import TaskStateStore
+        from airflow_sm_pipelines.runs.start_request import plan_start_request
         from airflow_sm_pipelines.runs.submitter import ExecutionSubmitter
 
         identity = self._identity = parse_task_identity(context)
@@ -315,6 +328,8 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
     def _progress(
         self, context: Context, hook: SageMakerPipelinesHook, *, cursor: Mapping[str, Any] | None = None
     ) -> RunProgress:
+        from airflow_sm_pipelines.airflow_task.run_progress import RunProgress
+
         return RunProgress(
             context, hook, is_pushed=self.do_xcom_push, is_streamed=self.stream_logs, log=self.log, cursor=cursor
         )
@@ -345,6 +360,9 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         self, context: Context, hook: SageMakerPipelinesHook, execution_arn: str | None
     ) -> dict[str, Any]:
         """Ask the API for what a lost event would have said; defer again if the execution still runs."""
+        from airflow_sm_pipelines.airflow_task.task_state_store import TaskStateStore
+        from airflow_sm_pipelines.client.execution_watch import ended_event
+
         last = TaskStateStore(context).load_submission()
         arn = execution_arn or (last.execution_arn if last else None)
         if arn is None:
@@ -363,6 +381,10 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         self, context: Context, hook: SageMakerPipelinesHook, event: Mapping[str, Any], progress: RunProgress
     ) -> dict[str, Any]:
         """Publish what the execution has made, or fail or skip the task for its reason."""
+        from airflow_sm_pipelines.client.outputs import OutputReader
+        from airflow_sm_pipelines.client.wait_policy import Verdict, render_failure
+        from airflow_sm_pipelines.runs.results import make_timeout_error
+
         policy, requests = self._check_arguments()
         kind, report = self._read_end(hook, event, progress)
         progress.finish(report)
@@ -387,6 +409,10 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         self, hook: SageMakerPipelinesHook, event: Mapping[str, Any], progress: RunProgress
     ) -> tuple[str, ExecutionReport]:
         """The event's kind, ``"ended"`` or ``"timeout"``, and the execution with its steps."""
+        from airflow_sm_pipelines.client.reports import parse_report
+        from airflow_sm_pipelines.client.wait_policy import ProgressLog, parse_event
+        from airflow_sm_pipelines.runs.results import make_watch_error
+
         kind, payload = parse_event(event)
         if kind == "error":
             raise make_watch_error(payload)
@@ -404,6 +430,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
     def _publish_end(self, context: Context, hook: SageMakerPipelinesHook, report: ExecutionReport) -> dict[str, Any]:
         """Push the XComs and the links that also a failed task has; gives the XComs."""
         from airflow_sm_pipelines.links.addresses import resolve_logs_link
+        from airflow_sm_pipelines.runs.results import make_result
 
         result = make_result(report)
         if self.do_xcom_push:
@@ -422,12 +449,15 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
 
     def _stop_for_timeout(self, hook: SageMakerPipelinesHook, report: ExecutionReport) -> bool | None:
         """Tell an execution to stop whose wait is over, if the author wants it."""
+        from airflow_sm_pipelines.client.request_tokens import make_stop_token
+
         return hook.stop_execution(report.arn, token=make_stop_token(report.arn)) if self.stop_on_kill else None
 
     def _make_failure(self, hook: SageMakerPipelinesHook, report: ExecutionReport) -> PipelineExecutionFailedError:
         """The error of a failed execution, with the last lines of its failed jobs and the pages of their logs."""
         from airflow_sm_pipelines.client.job_logs import read_log_tails
         from airflow_sm_pipelines.links.addresses import resolve_step_logs
+        from airflow_sm_pipelines.runs.results import make_failure_error
 
         return make_failure_error(
             report,
