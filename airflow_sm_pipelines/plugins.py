@@ -1,7 +1,7 @@
-"""The Airflow plugin of this package; views of pipelines in the Airflow UI will stand here.
+"""The Airflow plugin of this package, for views of pipelines in the Airflow UI.
 
-Airflow reads it from the ``airflow.plugins`` entry point at every start; provider-declared plugins are skipped while
-``[core] lazy_discover_providers`` is on, its default.
+Airflow loads it from the ``airflow.plugins`` entry point at every start. It would skip a plugin that the provider
+declares, as long as ``[core] lazy_discover_providers`` is on, which is the default.
 """
 
 from __future__ import annotations

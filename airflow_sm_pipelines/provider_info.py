@@ -1,4 +1,4 @@
-"""What Airflow is told about this provider package; loaded at every start of Airflow, so it imports nothing."""
+"""Describes this provider package to Airflow, which loads this module at every start; so it imports nothing."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""A pipeline's parameters as the DAG's: the trigger form asks for what the pipeline takes, and refuses what it would
-refuse.
+"""A pipeline's parameters as params of the DAG: the trigger form asks for them, and refuses what the pipeline refuses.
 
-Cheap enough for every parse of a DAG file: it reads one JSON file, and calls nothing.
+Used while a DAG file is parsed, so it is cheap: it reads one JSON file, and makes no call.
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ def pipeline_params(
 
     :param definition: path of the definition's JSON file, relative to the file that calls this, or the definition
         itself.
-    :param only: the parameters wanted, in this order; all where not given.
+    :param only: only these parameters, in this order; all where not given.
     :param section: heading in the trigger form; a dict gives each parameter its own, by name.
-    :param details: more of the form, by parameter name, as ``{"Depth": {"minimum": 1, "maximum": 10}}``: any keyword of
-        JSON Schema, and ``title``, ``description``, ``examples``. The form and the API then refuse what is outside.
+    :param details: more about parameters, by name, as ``{"Depth": {"minimum": 1, "maximum": 10}}``: any keyword of JSON
+        Schema, and ``title``, ``description``, ``examples``. The form and the API refuse values that do not fit.
     :return: by parameter name, ready for ``DAG(params=...)``.
     :raises DefinitionError: if the definition cannot be read, or has no parameter that ``only`` names.
     """
@@ -45,7 +44,7 @@ def pipeline_params(
     else:
         path = Path(definition)
         if not path.is_absolute():
-            # The frame of the DAG file; Airflow gives no other way to know it while the file is parsed.
+            # The caller's frame is the DAG file's; while it is parsed, Airflow gives no other way to know the file.
             path = Path(sys._getframe(1).f_code.co_filename).parent / path
         try:
             parsed = parse_definition(path.read_text(encoding="utf-8"), name=str(path))
@@ -80,12 +79,12 @@ def _param(parameter: Parameter, section: str | None, details: Mapping[str, Any]
     if section:
         schema["section"] = section
     is_required = parameter.default is MISSING
-    schema["description"] = f"{parameter.type}, {_describe_default(parameter.default)}{_describe_bounds(details)}."
+    schema["description"] = f"{parameter.type}, {_render_default(parameter.default)}{_render_bounds(details)}."
     schema.update(details)
     return Param(**schema) if is_required else Param(parameter.default, **schema)
 
 
-def _describe_default(default: Any) -> str:
+def _render_default(default: Any) -> str:
     from airflow_sm_pipelines.definition import MISSING
 
     if default is MISSING:
@@ -95,7 +94,7 @@ def _describe_default(default: Any) -> str:
     return f"default {str(default).lower() if isinstance(default, bool) else default}"
 
 
-def _describe_bounds(details: Mapping[str, Any]) -> str:
+def _render_bounds(details: Mapping[str, Any]) -> str:
     # The number field keeps to them, but does not show them.
     low, high = details.get("minimum"), details.get("maximum")
     if low is not None and high is not None:
