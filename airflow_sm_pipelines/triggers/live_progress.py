@@ -92,7 +92,7 @@ class LiveProgress:
             (report, has_changed), self._next = self._next, None
             try:
                 await asyncio.to_thread(self.show_now, report, has_changed)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - a fault in showing progress must not end the wait
                 self._log.warning("Progress could not be shown: %s: %s", type(error).__name__, error)
 
     def _push(self, key: str, value: Any) -> None:
@@ -102,7 +102,7 @@ class LiveProgress:
 
         try:
             XCom.set(key=key, value=value, **self._identity())
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - Airflow before 3.3 refuses with errors of any class
             self._ti = None
             self._is_pushed = False
             self._log.warning(
@@ -120,7 +120,7 @@ class LiveProgress:
 
         try:
             return XCom.get_one(key=LOG_CURSOR_XCOM, **self._identity())
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - as in _push; without a cursor, lines may come twice
             self._log.debug("No earlier cursor: %s", error)
             return None
 

@@ -118,7 +118,7 @@ class QueueReader:
             try:
                 found = await self._in_thread(self._receive)
                 failures = 0
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - Airflow does not restart an asset watcher that has ended
                 text = str(error) if isinstance(error, PipelineApiError) else f"{type(error).__name__}: {error}"
                 if not failures:
                     self._trigger.log.warning("%s The queue is read again later.", text)

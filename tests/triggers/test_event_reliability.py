@@ -1,20 +1,15 @@
-"""Trust in events: nothing is relied on before it has worked, nor after it has failed."""
+"""The reliability of events: not before one has come, nor after one has failed to come."""
 
 from __future__ import annotations
 
-import json
 from math import inf
-from typing import Any
 
-import pytest
-
-from airflow_sm_pipelines.client.status_events import StatusChange, parse_change
 from airflow_sm_pipelines.triggers.event_reliability import GRACE_SECONDS, MAX_PROOFS, EventReliability
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/p/execution/e00000000001"
 
 
-def test_trust_begins_with_an_event_of_an_execution_that_is_waited_for() -> None:
+def test_events_are_relied_on_after_an_event_of_an_execution_that_is_waited_for() -> None:
     events = EventReliability()
     assert not events.record_event("other", is_end=True, is_awaited=False)
     assert events.record_event(ARN, is_end=False, is_awaited=True)
@@ -29,7 +24,7 @@ def test_an_event_that_came_before_its_wait_counts() -> None:
     assert events.record_wait(ARN)
 
 
-def test_an_end_without_its_event_ends_trust_once_and_makes_it_dearer() -> None:
+def test_an_end_without_its_event_ends_reliance_once_and_asks_for_more_events() -> None:
     events = EventReliability()
     events.record_event(ARN, is_end=False, is_awaited=True)
     events.record_end(ARN, now=10.0)
@@ -47,61 +42,10 @@ def test_an_end_without_its_event_ends_trust_once_and_makes_it_dearer() -> None:
         assert events.record_failure()
 
 
-def test_an_event_that_a_look_overtook_is_not_missing() -> None:
+def test_an_event_that_a_check_overtook_is_not_missing() -> None:
     events = EventReliability()
     events.record_end(ARN, now=10.0)
     assert events.record_event(ARN, is_end=True, is_awaited=False)
     assert events.take_missing(1000.0) is None
     events.record_end(ARN, now=20.0)
     assert events.take_missing(1000.0) is None
-
-
-def event(**changes: Any) -> dict[str, Any]:
-    detail = {"pipelineExecutionArn": ARN, "currentPipelineExecutionStatus": "Succeeded"}
-    kind = "SageMaker Model Building Pipeline Execution Status Change"
-    return {"source": "aws.sagemaker", "detail-type": kind, "detail": detail, **changes}
-
-
-@pytest.mark.parametrize(
-    ("body", "change"),
-    [
-        (event(), StatusChange(ARN, "Succeeded")),
-        ({"Type": "Notification", "Message": json.dumps(event())}, StatusChange(ARN, "Succeeded")),
-        (
-            event(
-                **{
-                    "detail-type": "SageMaker Model Building Pipeline Execution Step Status Change",
-                    "detail": {"pipelineExecutionArn": ARN, "stepName": "Train", "currentStepStatus": "Failed"},
-                }
-            ),
-            StatusChange(ARN, "Failed", "Train"),
-        ),
-        (event(source="my.app"), None),
-        (event(**{"detail-type": "SageMaker Training Job State Change"}), None),
-        (event(detail={"pipelineExecutionArn": 7, "currentPipelineExecutionStatus": "Failed"}), None),
-        (event(detail=None), None),
-        ({"token": "abcdefghij", "pipelineExecutionArn": ARN}, None),
-        ({"Type": "Notification"}, None),
-        ([1], None),
-        ("text", None),
-    ],
-)
-def test_a_message_is_a_status_change_or_nothing(body: Any, change: StatusChange | None) -> None:
-    assert parse_change(json.dumps(body)) == change
-    assert parse_change("no json") is None
-
-
-@pytest.mark.parametrize(
-    ("status", "step", "is_end"),
-    [
-        ("Executing", None, False),
-        ("Stopping", None, False),
-        ("Succeeded", None, True),
-        ("CompletedWithFailures", None, True),
-        ("Stopped", None, True),
-        ("Failed", "Train", False),
-        ("Paused", None, False),
-    ],
-)
-def test_only_an_execution_s_end_is_one(status: str, step: str | None, is_end: bool) -> None:
-    assert StatusChange(ARN, status, step).is_end is is_end

@@ -17,7 +17,6 @@ from airflow_sm_pipelines.triggers import wait_schedule as schedule_module
 from airflow_sm_pipelines.triggers import watcher as watcher_module
 from airflow_sm_pipelines.triggers.event_reliability import EventReliability
 from airflow_sm_pipelines.triggers.execution import WATCHERS, SageMakerPipelineExecutionTrigger
-from airflow_sm_pipelines.triggers.rate_limit import RateLimit
 from airflow_sm_pipelines.triggers.watcher import PipelineWatcher
 from tests.airflow_fakes import Fault
 
@@ -211,33 +210,3 @@ def test_steps_are_looked_at_only_when_asked(fake: FakeSageMaker, monkeypatch: p
     fire(make_trigger(quiet), trigger)
     assert {request["PipelineExecutionArn"] for request in fake.requests("ListPipelineExecutionSteps")} == {told}
     assert sum("Step 'Train'" in line for line in lines) == 1
-
-
-def test_the_rate_halves_when_throttled_and_recovers() -> None:
-    limit = RateLimit(now=0.0, max_rate=8.0)
-    limit.record_call(0.0)
-    assert limit.delay(0.0) == pytest.approx(1 / 8)
-    limit.record_throttling(1.0)
-    limit.record_throttling(1.0)
-    assert limit.delay(1.0) == pytest.approx(0.5)
-    assert limit.delay(1.5) == 0.0
-    for _ in range(1000):
-        limit.record_answer()
-    assert limit.rate == 8.0
-
-
-def test_a_pipeline_of_young_waits_is_looked_at_sooner_but_many_pipelines_are_not() -> None:
-    schedule = schedule_module.WaitSchedule()
-
-    def wait(name: str) -> schedule_module.ExecutionWait:
-        return schedule_module.ExecutionWait(f"arn:aws:sagemaker:r:1:pipeline/{name}/execution/e", 30, finish=print)
-
-    schedule.add(wait("p0"), now=0.0)
-    alone = schedule.next_pipeline()
-    assert alone is not None
-    schedule.plan_next_check(alone, now=1.0)
-    assert alone.due == 3.0
-    for number in range(1, 40):
-        schedule.add(wait(f"p{number}"), now=1.0)
-    schedule.plan_next_check(alone, now=2.0)
-    assert alone.due == 32.0
