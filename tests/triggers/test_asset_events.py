@@ -33,7 +33,7 @@ from tests.airflow_fakes import fernet_key_of_airflow
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from airflow_sm_pipelines.triggers.queue_stream import SageMakerQueueEventTrigger
+    from airflow_sm_pipelines.triggers.asset_events import SageMakerQueueEventTrigger
 
 ROLE = "arn:aws:iam::123456789012:role/SageMakerExecution"
 
