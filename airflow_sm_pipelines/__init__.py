@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.airflow_task.dag_params import pipeline_params
-    from airflow_sm_pipelines.decorators.pipeline import sagemaker_pipeline_task
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
-    from airflow_sm_pipelines.operators.callback import SageMakerAnswerCallbackOperator
+    from airflow_sm_pipelines.decorators.sagemaker_pipeline import sagemaker_pipeline_task
+    from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.operators.answer_callback import SageMakerAnswerCallbackOperator
     from airflow_sm_pipelines.operators.cost import SageMakerPipelineCostOperator
     from airflow_sm_pipelines.operators.deploy import SageMakerDeployPipelineOperator
     from airflow_sm_pipelines.operators.run import SageMakerRunPipelineOperator
@@ -57,7 +57,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "SageMakerAnswerCallbackOperator": "airflow_sm_pipelines.operators.callback",
+    "SageMakerAnswerCallbackOperator": "airflow_sm_pipelines.operators.answer_callback",
     "SageMakerPipelineCostOperator": "airflow_sm_pipelines.operators.cost",
     "SageMakerDeployPipelineOperator": "airflow_sm_pipelines.operators.deploy",
     "SageMakerPipelineCallbackSensor": "airflow_sm_pipelines.sensors.callback",
@@ -66,7 +66,7 @@ _HOMES = {
     "SageMakerPipelineExecutionEventTrigger": "airflow_sm_pipelines.triggers.asset_events",
     "SageMakerPipelineExecutionTrigger": "airflow_sm_pipelines.triggers.execution",
     "SageMakerPipelineStepSensor": "airflow_sm_pipelines.sensors.step",
-    "SageMakerPipelinesHook": "airflow_sm_pipelines.hooks.pipelines",
+    "SageMakerPipelinesHook": "airflow_sm_pipelines.hooks.sagemaker_pipelines",
     "SageMakerDeletePipelineOperator": "airflow_sm_pipelines.operators.versions",
     "SageMakerPromotePipelineOperator": "airflow_sm_pipelines.operators.versions",
     "SageMakerPrunePipelinesOperator": "airflow_sm_pipelines.operators.versions",
@@ -74,7 +74,7 @@ _HOMES = {
     "SageMakerRunPipelineOperator": "airflow_sm_pipelines.operators.run",
     "pipeline_events": "airflow_sm_pipelines.triggers.asset_events",
     "pipeline_params": "airflow_sm_pipelines.airflow_task.dag_params",
-    "sagemaker_pipeline_task": "airflow_sm_pipelines.decorators.pipeline",
+    "sagemaker_pipeline_task": "airflow_sm_pipelines.decorators.sagemaker_pipeline",
 }
 
 

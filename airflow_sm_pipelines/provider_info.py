@@ -24,7 +24,7 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [
             {
                 "integration-name": "Amazon SageMaker Pipelines",
-                "python-modules": ["airflow_sm_pipelines.hooks.pipelines"],
+                "python-modules": ["airflow_sm_pipelines.hooks.sagemaker_pipelines"],
             }
         ],
         "triggers": [
@@ -42,7 +42,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": "Amazon SageMaker Pipelines",
                 "python-modules": [
-                    "airflow_sm_pipelines.operators.callback",
+                    "airflow_sm_pipelines.operators.answer_callback",
                     "airflow_sm_pipelines.operators.cost",
                     "airflow_sm_pipelines.operators.deploy",
                     "airflow_sm_pipelines.operators.run",
@@ -63,12 +63,12 @@ def get_provider_info() -> dict[str, Any]:
         "task-decorators": [
             {
                 "name": "sagemaker_pipeline",
-                "class-name": "airflow_sm_pipelines.decorators.pipeline.sagemaker_pipeline_task",
+                "class-name": "airflow_sm_pipelines.decorators.sagemaker_pipeline.sagemaker_pipeline_task",
             }
         ],
         "extra-links": [
-            "airflow_sm_pipelines.links.console.SageMakerPipelineExecutionLink",
-            "airflow_sm_pipelines.links.console.SageMakerPipelineLink",
-            "airflow_sm_pipelines.links.console.SageMakerJobLogsLink",
+            "airflow_sm_pipelines.links.buttons.SageMakerPipelineExecutionLink",
+            "airflow_sm_pipelines.links.buttons.SageMakerPipelineLink",
+            "airflow_sm_pipelines.links.buttons.SageMakerJobLogsLink",
         ],
     }

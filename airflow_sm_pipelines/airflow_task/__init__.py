@@ -1,5 +1,6 @@
-"""What a running Airflow task needs beside its operator: identity, XComs, links, lineage, stopping on kill, errors.
+"""What takes or makes Airflow's objects, beside operators, sensors and triggers.
 
-These modules take Airflow's objects (context, task instance, state store). Rules that need none of them stand in
+Here stand the task's identity, its state and its state store, stopping on a kill, progress, lineage, sealed tokens,
+errors that are not retried, the arguments of hooks, and DAG params. Rules that need no object of Airflow stand in
 ``client``, ``deployment`` and ``runs``.
 """

@@ -1,8 +1,8 @@
-"""OpenLineage for pipeline executions: the datasets that the steps read and wrote, and a run facet.
+"""OpenLineage for pipeline executions and deployments: the datasets that steps have read and written, and run facets.
 
-Only called where the OpenLineage provider is installed and on; it asks when the task has ended, in a fork of the worker
-that has ten seconds. Naming: S3 as ``s3://bucket`` and key, a model package by its ARN as AWS Glue's tables are
-(OpenLineage, "Naming Conventions").
+Operators import this module only when the OpenLineage provider asks them, since it imports that provider. The provider
+asks when the task has ended, in a fork of the worker, and gives ten seconds. Datasets are named as OpenLineage's
+"Naming Conventions" have it: S3 as ``s3://bucket`` and key, a model package by its ARN as AWS Glue's tables are.
 """
 
 from __future__ import annotations
@@ -10,6 +10,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import attrs
+from airflow.providers.common.compat.openlineage.facet import Dataset
+from airflow.providers.openlineage.extractors import OperatorLineage
+from openlineage.client.facet_v2 import RunFacet
 
 from airflow_sm_pipelines.client.outputs import to_json_value
 from airflow_sm_pipelines.client.step_outputs import read_data
@@ -23,21 +28,59 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.deployment.deployer import Deployment
 
 RUN_FACET = "sageMakerPipelineExecution"
+"""The name of the run facet of an execution."""
+
 DEPLOY_FACET = "sageMakerPipelineDeployment"
+"""The name of the run facet of a deployment."""
 
 MAX_SECONDS = 6.0
-"""How long steps are asked for their data; OpenLineage ends the whole extraction after ten seconds by default."""
+"""Seconds to spend on reading the steps' data; OpenLineage ends the whole extraction after ten seconds by default."""
 
 _MAX_STEPS = 500
 
 
+@attrs.define(kw_only=True)
+class SageMakerPipelineExecutionRunFacet(RunFacet):  # type: ignore[misc, unused-ignore]
+    """One pipeline execution: what ran, how it ended, and each step.
+
+    :param url: the page of the execution.
+    :param steps: name, type, status, seconds, job ARN and, where there is one, the failure's reason.
+    :param isLineageComplete: False where the data of some step could not be read in time.
+    """
+
+    executionArn: str  # noqa: N815 - OpenLineage's spelling
+    pipelineArn: str  # noqa: N815
+    pipelineName: str  # noqa: N815
+    pipelineVersionId: int | None  # noqa: N815
+    status: str
+    failureReason: str | None = None  # noqa: N815
+    url: str | None = None
+    steps: list[dict[str, Any]] = attrs.field(factory=list)
+    isLineageComplete: bool = True  # noqa: N815
+
+
+@attrs.define(kw_only=True)
+class SageMakerPipelineDeploymentRunFacet(RunFacet):  # type: ignore[misc, unused-ignore]
+    """One deployment: the version that is deployed now, and whether it is new.
+
+    :param action: ``created``, ``updated`` or ``unchanged``.
+    """
+
+    pipelineArn: str  # noqa: N815 - OpenLineage's spelling
+    pipelineName: str  # noqa: N815
+    pipelineVersionId: int  # noqa: N815
+    action: str
+    definitionHash: str  # noqa: N815
+    url: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class ExecutionLineage:
-    """What one execution read and wrote.
+    """The data of one execution.
 
-    :param inputs: S3 URIs and ARNs that no step of the execution itself made.
+    :param inputs: S3 URIs and ARNs that steps have read and no step of the execution has made.
     :param outputs: S3 URIs and ARNs.
-    :param is_complete: False where some step could not be asked.
+    :param is_complete: False where the data of some step could not be read.
     """
 
     inputs: tuple[str, ...]
@@ -48,9 +91,9 @@ class ExecutionLineage:
 def read_lineage(
     reader: OutputReader, report: ExecutionReport, *, max_seconds: float = MAX_SECONDS
 ) -> ExecutionLineage:
-    """Ask every step that ended well for its data, as long as there is time.
+    """Read the data of every step that has succeeded, as long as there is time.
 
-    Steps taken from the cache count: their data is what the execution stands on.
+    Steps taken from the cache count, since the execution uses their data.
     """
     deadline = time.monotonic() + max_seconds
     inputs: dict[str, None] = {}
@@ -85,10 +128,8 @@ def name_dataset(place: str) -> tuple[str, str]:
 def make_run_facets(report: ExecutionReport, *, is_complete: bool, url: str | None) -> dict[str, Any]:
     """The run facet of an execution, by name.
 
-    :param url: where the execution is shown.
+    :param url: the page of the execution.
     """
-    from airflow_sm_pipelines.airflow_task.lineage_facets import SageMakerPipelineExecutionRunFacet
-
     steps: list[dict[str, Any]] = to_json_value([step.summary() for step in report.steps[:_MAX_STEPS]])
     facet = SageMakerPipelineExecutionRunFacet(
         executionArn=report.arn,
@@ -106,8 +147,6 @@ def make_run_facets(report: ExecutionReport, *, is_complete: bool, url: str | No
 
 def make_execution_lineage(reader: OutputReader, report: ExecutionReport, *, url: str | None) -> Any:
     """The ``OperatorLineage`` of an execution: datasets and run facet."""
-    from airflow.providers.openlineage.extractors import OperatorLineage
-
     found = read_lineage(reader, report)
     return OperatorLineage(
         inputs=_datasets(found.inputs),
@@ -118,10 +157,6 @@ def make_execution_lineage(reader: OutputReader, report: ExecutionReport, *, url
 
 def make_deploy_lineage(deployment: Deployment, *, url: str | None) -> Any:
     """The ``OperatorLineage`` of a deployment: a run facet; it reads and writes no data."""
-    from airflow.providers.openlineage.extractors import OperatorLineage
-
-    from airflow_sm_pipelines.airflow_task.lineage_facets import SageMakerPipelineDeploymentRunFacet
-
     facet = SageMakerPipelineDeploymentRunFacet(
         pipelineArn=deployment.pipeline_arn,
         pipelineName=deployment.pipeline_name,
@@ -134,8 +169,6 @@ def make_deploy_lineage(deployment: Deployment, *, url: str | None) -> Any:
 
 
 def _datasets(places: Iterable[str]) -> list[Any]:
-    from airflow.providers.common.compat.openlineage.facet import Dataset
-
     return [Dataset(*name_dataset(place)) for place in places]
 
 

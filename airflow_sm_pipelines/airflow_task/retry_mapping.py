@@ -1,6 +1,6 @@
-"""Which errors Airflow should retry, decided once for all operators and sensors.
+"""Which errors Airflow retries, decided here for all operators and sensors.
 
-Every error of this package says whether another try can help (``is_final``). :func:`failing_fast` turns the final ones
+Every error of this package says whether another try could help (``is_final``). :func:`failing_fast` turns final errors
 into ``AirflowFailException``, which Airflow does not retry.
 
 ==================================== ======== =========================================================================
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def failing_fast() -> Iterator[None]:
-    """Turn the errors that no retry can mend into ``AirflowFailException``; also a decorator, ``@failing_fast()``.
+    """Turn final errors into ``AirflowFailException``; also a decorator, ``@failing_fast()``.
 
-    :raises AirflowFailException: in place of an error whose ``is_final`` is true.
+    :raises AirflowFailException: instead of an error whose ``is_final`` is true.
     """
     try:
         yield

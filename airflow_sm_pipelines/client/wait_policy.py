@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_sm_pipelines.client.choices import check_choice
 from airflow_sm_pipelines.definition.status import ExecutionStatus
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
 
-OUTCOMES = ("fail", "succeed", "skip")
+Outcome = Literal["fail", "succeed", "skip"]
+"""What an end that can be read in more than one way means for the task that waits."""
 
 
 class Verdict(str, Enum):
@@ -37,17 +39,16 @@ class WaitPolicy:
         another step was declared to run after that failure.
     """
 
-    on_stopped: str = "fail"
-    on_completed_with_failures: str = "fail"
+    on_stopped: Outcome = "fail"
+    on_completed_with_failures: Outcome = "fail"
 
     def __post_init__(self) -> None:
         """Refuse an outcome that is not one of the three.
 
-        :raises ValueError: naming the argument and the outcomes there are.
+        :raises ArgumentError: naming the argument and the outcomes there are.
         """
-        for name in ("on_stopped", "on_completed_with_failures"):
-            if getattr(self, name) not in OUTCOMES:
-                raise ValueError(f"{name}={getattr(self, name)!r}: expected one of {', '.join(map(repr, OUTCOMES))}.")
+        check_choice("on_stopped", self.on_stopped, Outcome)
+        check_choice("on_completed_with_failures", self.on_completed_with_failures, Outcome)
 
     def verdict(self, status: str) -> Verdict:
         """What the status means; a status this release does not know means waiting on.

@@ -1,1 +1,1 @@
-"""Task decorators, which Airflow registers under ``@task``: see :mod:`airflow_sm_pipelines.decorators.pipeline`."""
+"""Task decorators, which Airflow registers under ``@task``: ``sagemaker_pipeline``."""

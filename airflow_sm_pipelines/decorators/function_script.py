@@ -1,6 +1,6 @@
-"""A function of a DAG file as a pipeline script of its own: its source from ``def`` on, and nothing around it.
+"""Makes a pipeline script of a function in a DAG file: its source from ``def`` on, and nothing around it.
 
-Needs neither Airflow nor the SDK. The script is kept by content, so that the compiler's cache knows it again.
+Needs neither Airflow nor the SDK. The same function gives the same file, so that the compiler's cache finds it again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FILLED_NAMES = frozenset(
         *("default_bucket", "pipeline_name"),
     }
 )
-"""Parameters that the compiler fills by name; a caller does not give them."""
+"""Parameters that the compiler fills by name; a DAG's author does not give them."""
 
 _MODULE_NAMES = frozenset({"__file__", "__name__", "__doc__", "__builtins__", *dir(builtins)})
 
@@ -46,8 +46,8 @@ def bind_config(
 ) -> dict[str, Any]:
     """The arguments of a call by name, as the compiler takes them.
 
-    :param context: Airflow's; gives what the function asks for by the name of a context key, such as ``params``.
-    :raises ScriptFunctionError: if the call does not fit, or has values that JSON cannot carry.
+    :param context: Airflow's; a parameter with the name of one of its keys, such as ``params``, gets that value.
+    :raises ScriptFunctionError: if the arguments do not fit the function, or JSON cannot carry them.
     """
     name = function.__name__
     signature = own_signature(function)
@@ -78,8 +78,8 @@ def bind_config(
 def make_script(function: Callable[..., Any], *, requirements: Sequence[str] | None) -> str:
     """The text of a pipeline script with this one function, without its decorators.
 
-    :param requirements: what it needs beside Python, such as ``["sagemaker>=2.257,<3"]``.
-    :raises ScriptFunctionError: if its source is not at hand, or uses names that are defined outside of it.
+    :param requirements: the packages that it imports, such as ``["sagemaker>=2.257,<3"]``.
+    :raises ScriptFunctionError: if its source cannot be read, or uses names that are defined outside of it.
     """
     name = function.__name__
     try:
@@ -104,9 +104,9 @@ def make_script(function: Callable[..., Any], *, requirements: Sequence[str] | N
 
 
 def keep_script(text: str, *, name: str, folder: Path) -> Path:
-    """Write a script where its content says, unless it is there already; a reader sees all of it or nothing.
+    """Write a script to a path made from its content, unless it is there already; a reader sees all of it or nothing.
 
-    :param folder: for all such scripts.
+    :param folder: the folder of all such scripts.
     """
     path = folder / hashlib.sha256(text.encode("utf-8")).hexdigest()[:20] / f"{name}.py"
     if path.is_file():
@@ -120,7 +120,7 @@ def keep_script(text: str, *, name: str, folder: Path) -> Path:
 
 
 def _check_names(node: ast.FunctionDef) -> None:
-    """Refuse names that the function takes from the DAG file: the script has none of them."""
+    """Refuse names that the function takes from the DAG file, since the script does not have them."""
     bare = _without_annotations(node)
     outside: dict[str, None] = {}
     tables = [symtable.symtable(ast.unparse(bare), "<pipeline>", "exec")]

@@ -13,9 +13,8 @@ from airflow_sm_pipelines.deployment.target import DeployOptions, load_target
 from airflow_sm_pipelines.exceptions import ArgumentError, PipelineApiError, PipelineNotFoundError
 
 if TYPE_CHECKING:
-    from airflow.sdk.types import Logger
-
     from airflow_sm_pipelines.client.calls import DeployedPipeline, SageMakerCalls
+    from airflow_sm_pipelines.client.logger import Logger
     from airflow_sm_pipelines.deployment.changes import PipelineTarget
     from airflow_sm_pipelines.deployment.provenance import Provenance
 

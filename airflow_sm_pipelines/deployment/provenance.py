@@ -1,18 +1,16 @@
-"""Where a deployed version comes from: DAG, run and task, and the revision of the code where that is known.
+"""Where a deployed version comes from: its DAG, run and task, and the revision of the code where that is known.
 
-A revision is read from Git's own files or from the DAG bundle; no process is started, and nothing is read while a DAG
-file is parsed.
+A revision is read from Git's own files; no process is started.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.client.naming import make_display_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
 MAX_VERSION_DESCRIPTION = 3072
@@ -21,7 +19,7 @@ MAX_VERSION_DESCRIPTION = 3072
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Who deploys.
+    """The task that deploys.
 
     :param revision: ``git 1a2b3c… (main)`` or ``bundle dags version 1a2b3c…``; None where neither is known.
     """
@@ -44,26 +42,6 @@ class Provenance:
         index = f"[{self.map_index}]" if self.map_index >= 0 else ""
         found = f"Deployed by Airflow: DAG {self.dag_id}, run {self.run_id}, task {self.task_id}{index}"
         return f"{found}; {self.revision}"[:MAX_VERSION_DESCRIPTION] if self.revision else found
-
-
-def read_provenance(context: Mapping[str, Any], *, code: Path) -> Provenance:
-    """Who deploys, in a running task.
-
-    :param code: the pipeline's script or definition, or the DAG file where it has none.
-    """
-    ti = context["ti"]
-    bundle = getattr(ti, "bundle_instance", None)
-    revision = read_git_revision(code)
-    version = getattr(bundle, "version", None)
-    if revision is None and version:
-        revision = f"bundle {getattr(bundle, 'name', '')} version {version}"
-    return Provenance(
-        dag_id=ti.dag_id,
-        run_id=ti.run_id,
-        task_id=ti.task_id,
-        map_index=-1 if ti.map_index is None else ti.map_index,
-        revision=revision,
-    )
 
 
 def read_git_revision(path: Path) -> str | None:

@@ -12,9 +12,8 @@ from airflow_sm_pipelines.exceptions import ArgumentError, DefinitionError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow.sdk.types import Logger
-
     from airflow_sm_pipelines.client.calls import SageMakerCalls
+    from airflow_sm_pipelines.client.logger import Logger
     from airflow_sm_pipelines.deployment.changes import PipelineTarget
     from airflow_sm_pipelines.deployment.source import LoadedDefinition
     from airflow_sm_pipelines.policy import Finding, TeamPolicy

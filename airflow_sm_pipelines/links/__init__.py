@@ -1,1 +1,4 @@
-"""Links from a task instance to the AWS console: see :mod:`airflow_sm_pipelines.links.console`."""
+"""Links from a task instance to the pages that show its pipeline, its execution and its logs.
+
+``buttons`` has what Airflow's UI shows, ``addresses`` finds where each leads to.
+"""

@@ -1,4 +1,4 @@
-"""The arguments that every operator of this package takes for its AWS connection, and the hook made of them."""
+"""The base of all operators and sensors: the arguments of the AWS connection, the hook, and the choice to defer."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from airflow_sm_pipelines.airflow_task.hook_arguments import HookArguments
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
 
 AWS_TEMPLATE_FIELDS = ("aws_conn_id", "region_name")
 
@@ -17,7 +19,7 @@ AWS_TEMPLATE_FIELDS = ("aws_conn_id", "region_name")
 class SageMakerPipelinesOperator(BaseOperator):
     """An operator that talks to SageMaker Pipelines; a base for the others.
 
-    It does not stand on the amazon provider's ``AwsBaseOperator``: importing that costs every parse of a DAG file a
+    It does not inherit from the amazon provider's ``AwsBaseOperator``: importing that costs every parse of a DAG file a
     second.
 
     :param aws_conn_id: the Airflow connection; None for boto3's own credential chain.
@@ -25,6 +27,8 @@ class SageMakerPipelinesOperator(BaseOperator):
     :param verify: whether, or with which bundle, to verify TLS certificates.
     :param botocore_config: botocore client settings, such as ``{"connect_timeout": 5}``.
     """
+
+    ui_color = "#e8f3ef"
 
     def __init__(
         self,
@@ -35,7 +39,6 @@ class SageMakerPipelinesOperator(BaseOperator):
         botocore_config: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Hold the arguments; nothing is checked or called before the task runs."""
         super().__init__(**kwargs)
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
@@ -50,13 +53,25 @@ class SageMakerPipelinesOperator(BaseOperator):
             for key, address in addresses.items():
                 ti.xcom_push(key=key, value=address)
 
-    def make_hook(self) -> SageMakerPipelinesHook:
-        """A hook on this operator's connection."""
-        from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
-
-        return SageMakerPipelinesHook(
+    @property
+    def hook_arguments(self) -> HookArguments:
+        """Where this operator's calls go; its triggers take the same."""
+        return HookArguments(
             aws_conn_id=self.aws_conn_id or None,
             region_name=self.region_name or None,
             verify=self.verify,
-            config=None if self.botocore_config is None else dict(self.botocore_config),
+            botocore_config=self.botocore_config,
         )
+
+    def make_hook(self) -> SageMakerPipelinesHook:
+        """A hook on this operator's connection."""
+        return self.hook_arguments.make_hook()
+
+
+def is_deferrable(choice: bool | None) -> bool:
+    """Whether a task waits in the triggerer: its ``deferrable`` argument, or else Airflow's configuration."""
+    if choice is not None:
+        return choice
+    from airflow.providers.common.compat.sdk import conf
+
+    return bool(conf.getboolean("operators", "default_deferrable", fallback=False))

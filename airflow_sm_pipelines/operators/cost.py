@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
+from airflow_sm_pipelines.client.choices import check_choice
 from airflow_sm_pipelines.exceptions import ArgumentError
 from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
 
@@ -17,8 +18,12 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.definition.json_value import JsonObject
 
 
+CostSource = Literal["estimate", "billed"]
+"""Where the costs come from."""
+
+
 class SageMakerPipelineCostOperator(SageMakerPipelinesOperator):
-    """Report what an execution cost, step by step: a table in the log, the numbers in XCom, a chart where you want it.
+    """Report what each step of an execution cost: a table in the log, the numbers in an XCom, and a chart in S3.
 
     XCom: ``{"source", "currency", "total", "steps": [{"step", "amount", ...}], ...}``; an estimate's steps also have
     ``kind``, ``instance_type``, ``instance_count``, ``seconds`` and ``hourly``, a bill has ``notes``.
@@ -28,27 +33,25 @@ class SageMakerPipelineCostOperator(SageMakerPipelinesOperator):
         execution's tag, which is complete a day after the end.
     :param prices: for an estimate: a TOML file of hourly prices, relative to the DAG file; None for AWS's public price
         list, which needs ``pricing:GetProducts``.
-    :param wait_for_bill: for a bill: defer until a day after the execution's end, rather than report what Cost
-        Explorer has by now.
+    :param wait_for_bill: for a bill: defer until a day after the execution's end, instead of reporting what Cost
+        Explorer has now.
     :param tag_key: for a bill: the tag that holds the execution's id; the default is what ``cost_tags`` puts there.
     :param chart_uri: also write a bar chart, SVG, to this S3 URI.
     """
 
     template_fields: Sequence[str] = ("execution_arn", "source", "prices", "tag_key", "chart_uri", *AWS_TEMPLATE_FIELDS)
-    ui_color = "#e8f3ef"
 
     def __init__(
         self,
         *,
         execution_arn: str,
-        source: Literal["estimate", "billed"] = "estimate",
+        source: CostSource = "estimate",
         prices: str | None = None,
         wait_for_bill: bool = False,
         tag_key: str = "sm-pipelines:execution",
         chart_uri: str | None = None,
         **kwargs: Any,
     ) -> None:
-        """Hold the arguments; they are checked when the task runs."""
         super().__init__(**kwargs)
         self.execution_arn = execution_arn
         self.source = source
@@ -59,9 +62,9 @@ class SageMakerPipelineCostOperator(SageMakerPipelinesOperator):
 
     @failing_fast()
     def execute(self, context: Context, event: Any = None) -> JsonObject:
-        """Ask, and report.
+        """Ask for the costs, and report them.
 
-        :param event: what the trigger that waited for the bill gave; it is not looked at.
+        :param event: of the trigger that has waited for the bill; it holds nothing of use.
         """
         from airflow_sm_pipelines.client.costs import CostCalls
 
@@ -69,14 +72,10 @@ class SageMakerPipelineCostOperator(SageMakerPipelinesOperator):
             raise ArgumentError(
                 f"execution_arn must be an execution's ARN, not {self.execution_arn!r}: is it the right XCom?"
             )
+        check_choice("source", self.source, CostSource)
         hook = self.make_hook()
         calls = CostCalls(hook)
-        if self.source == "estimate":
-            table, document = self._estimate(calls)
-        elif self.source == "billed":
-            table, document = self._bill(calls)
-        else:
-            raise ArgumentError(f"source must be 'estimate' or 'billed', not '{self.source}'.")
+        table, document = self._estimate(calls) if self.source == "estimate" else self._bill(calls)
         for line in table.splitlines():
             self.log.info("%s", line)
         if self.chart_uri:

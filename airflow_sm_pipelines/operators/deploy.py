@@ -1,4 +1,4 @@
-"""The operator that brings a pipeline definition to SageMaker, and makes a version only when something changed."""
+"""The operator that deploys a pipeline definition to SageMaker, and makes a new version only if something changed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
-from airflow_sm_pipelines.links.console import SageMakerPipelineLink
+from airflow_sm_pipelines.links.buttons import SageMakerPipelineLink
 from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
 
 if TYPE_CHECKING:
@@ -77,7 +77,6 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
     )
     template_fields_renderers = {"config": "json", "tags": "json", "cost_tags": "json"}
     operator_extra_links = (SageMakerPipelineLink(),)
-    ui_color = "#e8f3ef"
 
     def __init__(
         self,
@@ -103,7 +102,6 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         studio_domain_id: str | None = None,
         **kwargs: Any,
     ) -> None:
-        """Hold the arguments; they are checked when the task runs."""
         kwargs.setdefault("multiple_outputs", True)
         super().__init__(**kwargs)
         self.pipeline = pipeline
@@ -129,11 +127,11 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
 
     @failing_fast()
     def execute(self, context: Context) -> dict[str, Any]:
-        """Load, check, compare, write what differs, move the aliases, publish."""
-        from airflow_sm_pipelines.airflow_task.link_addresses import resolve_pipeline_links
+        """Load the definition, check it, deploy what differs, move the aliases, and give the XComs."""
+        from airflow_sm_pipelines.airflow_task.task_identity import read_provenance
         from airflow_sm_pipelines.deployment.deployer import PipelineDeployer
-        from airflow_sm_pipelines.deployment.provenance import read_provenance
         from airflow_sm_pipelines.deployment.source import resolve_code_path
+        from airflow_sm_pipelines.links.addresses import resolve_pipeline_links
 
         hook = self.make_hook()
         options = self._options()

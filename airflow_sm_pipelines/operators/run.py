@@ -1,4 +1,7 @@
-"""The operator that starts a pipeline execution exactly once, waits for it, and publishes its outputs."""
+"""The operator that starts a pipeline execution exactly once, waits for it, and publishes its outputs.
+
+Its methods import what only a running task needs, so that parsing a DAG file stays cheap.
+"""
 
 from __future__ import annotations
 
@@ -6,49 +9,42 @@ import time
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import AssetAlias
+from airflow.sdk import Asset, AssetAlias
 
 from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
-from airflow_sm_pipelines.airflow_task.run_progress import RunProgress
-from airflow_sm_pipelines.airflow_task.stop_on_kill import ExecutionStopper
-from airflow_sm_pipelines.airflow_task.task_result import (
-    make_result,
-    publish_assets,
-    raise_failure,
-    raise_timeout,
-    raise_watch_error,
-)
-from airflow_sm_pipelines.client.execution_watch import ExecutionWatch, ended_event
-from airflow_sm_pipelines.client.outputs import OutputReader, OutputRequest, parse_output_requests
-from airflow_sm_pipelines.client.reports import ExecutionReport, parse_report
-from airflow_sm_pipelines.client.wait_policy import ProgressLog, Verdict, WaitPolicy, parse_event, render_failure
+from airflow_sm_pipelines.client.choices import check_choice
 from airflow_sm_pipelines.exceptions import ArgumentError, PipelineExecutionFailedError
-from airflow_sm_pipelines.links.console import (
+from airflow_sm_pipelines.links.buttons import (
     SageMakerJobLogsLink,
     SageMakerPipelineExecutionLink,
     SageMakerPipelineLink,
 )
-from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
-from airflow_sm_pipelines.runs.start_request import StartOptions, plan_start_request
-from airflow_sm_pipelines.runs.submission import RETRY_CHOICES, SubmissionStore, TaskIdentity, parse_identity
+from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator, is_deferrable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow.sdk import Context
 
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.airflow_task.run_progress import RunProgress
+    from airflow_sm_pipelines.airflow_task.stop_on_kill import ExecutionStopper
+    from airflow_sm_pipelines.client.outputs import OutputReader, OutputRequest
+    from airflow_sm_pipelines.client.reports import ExecutionReport
+    from airflow_sm_pipelines.client.wait_policy import Outcome, WaitPolicy
+    from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.runs.start_request import StartOptions
+    from airflow_sm_pipelines.runs.submission import RetryChoice, TaskIdentity
 
 STREAM_DELAY_SECONDS = 30.0
-"""Between two looks at a deferred execution's steps, where logs are streamed and the author names no other time."""
+"""Seconds between two checks of a deferred execution's steps, if logs are streamed and the author names no time."""
 
 
 class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
-    """Run a SageMaker pipeline: start one execution, wait for it, publish what it made.
+    """Run a SageMaker pipeline: start one execution, wait for it, and publish its outputs.
 
-    **Exactly once.** The start call carries a token made from the task instance and a submission counter; token,
-    request and ARN go to Airflow's task state store (3.3) around the call. A retry goes on with the execution there
-    is; a clear stops it, if it still runs, and starts another.
+    **Exactly once.** The start call carries a token made from the task instance and a submission counter. The operator
+    writes token, request and ARN to Airflow's task state store (3.3) before and after the call. A retry goes on with
+    the execution of the attempt before; a clear stops that execution, if it still runs, and starts another.
 
     **XComs.** ``multiple_outputs`` is on: the return value is one dict, and each of its keys is an XCom of its own, so
     ``run.output["rmse"]`` and ``run.output`` both resolve. The keys: ``pipeline_name``, ``pipeline_execution_arn``,
@@ -56,42 +52,44 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
     ARN), ``step_outputs`` (what each step yields, by step name) and one for each of ``outputs``. All are pushed, None
     where there is no value. A task that fails pushes the default keys before it does.
 
-    **Retries.** See :mod:`airflow_sm_pipelines.airflow_task.retry_mapping` for the faults that are not retried.
+    **Retries.** :mod:`airflow_sm_pipelines.airflow_task.retry_mapping` lists the errors that are not retried.
 
     :param pipeline_name: name or ARN of the pipeline.
     :param version: version id or alias to run; None for the latest.
     :param parameters: pipeline parameters, typed or as text; checked against the deployed definition before the call.
-    :param outputs: what to read from the ended execution, by XCom key:
+    :param outputs: the values to read from the ended execution, by XCom key:
         ``"Steps.Train.ModelArtifacts.S3ModelArtifacts"``, or ``{"property_file":
         "Steps.Evaluate.PropertyFiles.Metrics", "path": "regression.rmse.value"}``. An output whose step did not run
         is None; ``{"property": "Steps.…", "required": True}`` makes its absence an error.
-    :param max_step_outputs: of how many steps at most ``step_outputs`` tells what they yield, whatever ``outputs``
-        asks: model and metrics, S3 addresses, package ARN, outcome, report... One call for each step that made a job.
+    :param max_step_outputs: the most steps in ``step_outputs``, which holds what each step yields (model and metrics,
+        S3 addresses, package ARN, outcome, report...) whether ``outputs`` names it or not. One call for each step that
+        made a job.
     :param display_name: of the execution; made from DAG and run where not given.
     :param description: of the execution; names DAG, run and task where not given.
     :param max_parallel_steps: steps of this execution that may run at once; the pipeline's own setting where not given.
     :param select_steps: run only these steps.
-    :param from_step: run only this step and all that depends on it.
-    :param source_execution_arn: the execution whose results selected steps take; the newest one that will do, where
-        not given.
+    :param from_step: run only this step and all steps that depend on it.
+    :param source_execution_arn: the execution whose results the selected steps use; where not given, the newest one
+        that has all of them.
     :param role_arn: the role of this execution; the pipeline's where not given.
     :param mlflow_experiment_name: the MLflow experiment of this execution; the definition's where not given.
     :param assets: outputs that become assets when the task succeeds: the name of an ``AssetAlias`` by output name,
         as ``{"model": "trained-models"}``; the output must be a URI. DAGs scheduled on the alias then run.
     :param wait_for_completion: wait for the end; False returns as soon as the execution has started, without outputs.
     :param deferrable: wait in the triggerer instead of in a worker; None for ``[operators] default_deferrable``.
-    :param waiter_delay: seconds between two looks at a long execution; a young one is looked at more often.
-    :param progress_delay: seconds between two looks at the steps of a deferred execution, whose transitions are then
-        in the task's log and its XCom ``steps`` while it waits; None leaves them for its end. A task that does not
-        defer shows them always.
-    :param stream_logs: write the log lines of the running jobs to the task's log, each once, whatever is retried or
-        deferred meanwhile. A deferred task then looks at its steps each 30 seconds where ``progress_delay`` is None.
-    :param max_wait_seconds: give up after so long; ``execution_timeout`` limits a deferred wait as well.
+    :param waiter_delay: seconds between two checks of a long execution; a new one is checked more often.
+    :param progress_delay: seconds between two checks of a deferred execution's steps. Their changes are then in the
+        task's log and its XCom ``steps`` while it waits; with None they are there at the end only. A task that does not
+        defer always shows them.
+    :param stream_logs: write the log lines of the running jobs to the task's log, each once, even if the task is
+        retried or deferred meanwhile. A deferred task then checks its steps every 30 seconds where ``progress_delay``
+        is None.
+    :param max_wait_seconds: give up after so many seconds; ``execution_timeout`` limits a deferred wait as well.
     :param on_stopped: ``"fail"``, ``"succeed"`` or ``"skip"`` when somebody stopped the execution.
     :param on_completed_with_failures: the same for an execution that ended although a step failed.
-    :param on_retry: what an Airflow retry does about a failed execution: ``"resume"`` it from its failed steps,
-        ``"restart"`` with a new one, or ``"fail"`` at once, without retries. One that a Fail step ended cannot be
-        resumed.
+    :param on_retry: what an Airflow retry does with a failed execution: ``"resume"`` it from its failed steps,
+        ``"restart"`` with a new one, or ``"fail"`` at once, without retries. An execution that a Fail step has ended
+        cannot be resumed.
     :param stop_on_kill: stop the execution when the task is marked, cleared or timed out while it waits.
     :param log_lines: last log lines of each failed job to put into the error; 0 for none.
     :param studio_domain_id: ``d-…``: lets the links lead to the execution itself instead of to Studio.
@@ -113,7 +111,6 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
     )
     template_fields_renderers = {"parameters": "json", "outputs": "json"}
     operator_extra_links = (SageMakerPipelineExecutionLink(), SageMakerPipelineLink(), SageMakerJobLogsLink())
-    ui_color = "#e8f3ef"
 
     def __init__(
         self,
@@ -138,15 +135,14 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         progress_delay: float | None = None,
         stream_logs: bool = False,
         max_wait_seconds: float | None = None,
-        on_stopped: str = "fail",
-        on_completed_with_failures: str = "fail",
-        on_retry: str = "resume",
+        on_stopped: Outcome = "fail",
+        on_completed_with_failures: Outcome = "fail",
+        on_retry: RetryChoice = "resume",
         stop_on_kill: bool = True,
         log_lines: int = 20,
         studio_domain_id: str | None = None,
         **kwargs: Any,
     ) -> None:
-        """Hold the arguments; they are checked when the task runs."""
         kwargs.setdefault("multiple_outputs", True)
         if assets:
             kwargs["outlets"] = [*_as_list(kwargs.get("outlets")), *map(AssetAlias, dict.fromkeys(assets.values()))]
@@ -184,28 +180,19 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
 
     @failing_fast()
     def execute(self, context: Context) -> dict[str, Any]:
-        """Start, or take up, the execution; wait for its end, or defer; publish."""
-        from airflow_sm_pipelines.runs.submitter import ExecutionSubmitter
+        """Start an execution, or go on with an earlier attempt's; wait for its end, or defer; publish its outputs."""
+        from airflow_sm_pipelines.client.execution_watch import ExecutionWatch
+        from airflow_sm_pipelines.runs.results import make_result
 
-        identity = self._identity = parse_identity(context)
-        policy, _ = self._checked()
+        policy, _ = self._check_arguments()
         hook = self.make_hook()
-        submitter = ExecutionSubmitter(
-            hook,
-            store=SubmissionStore(context.get("task_state_store")),
-            identity=identity,
-            policy=policy,
-            on_retry=self.on_retry,
-            log=self.log,
-        )
-        request = plan_start_request(hook, self.start_options(), identity=identity, log=self.log)
-        arn = self._execution_arn = submitter.submit(request)
-        self._announce(context, hook, arn)
+        arn = self._submit(context, hook, policy)
+        self._publish_start(context, hook, arn)
         if not self.wait_for_completion:
             return make_result(hook.describe_execution(arn))
         deadline = self._deadline()
         progress = self._progress(context, hook)
-        if self._is_deferrable():
+        if is_deferrable(self.deferrable):
             self._defer(arn, deadline, log_cursor=progress.cursor)
         if self.stop_on_kill:
             self._stopper = self._make_stopper()
@@ -216,7 +203,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
             deadline=deadline,
             log=self.log.info,
             warn=self.log.warning,
-            notice=progress.note,
+            notice=progress.show,
         )
         while (event := watch.look(hook)) is None:
             time.sleep(watch.delay_seconds)
@@ -226,38 +213,34 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
     def execute_complete(
         self, context: Context, event: dict[str, Any] | None = None, execution_arn: str | None = None
     ) -> dict[str, Any]:
-        """Go on after the deferral: publish, or fail with the reason.
+        """Go on after the deferral: publish the outputs, or fail with the reason.
 
-        :param event: the trigger's event; None where Airflow lost it, and then the execution is asked again.
-        :param execution_arn: what was waited for; ``airflow dags test`` drops it.
+        :param event: the trigger's event; None where Airflow lost it, and then the execution is asked for again.
+        :param execution_arn: the execution; ``airflow dags test`` drops it.
         """
-        self._identity = parse_identity(context)
+        from airflow_sm_pipelines.airflow_task.task_identity import parse_task_identity
+
+        self._identity = parse_task_identity(context)
         hook = self.make_hook()
         if event is None:
-            last = SubmissionStore(context.get("task_state_store")).load()
-            arn = execution_arn or (last.execution_arn if last else None)
-            if arn is None:
-                raise PipelineExecutionFailedError(
-                    "The deferred wait ended without an event, and its execution is unknown."
-                )
-            self._execution_arn = arn
-            report = hook.describe_report(arn)
-            if not report.is_terminal:
-                self._defer(arn, self._deadline())
-            event = ended_event(report)
+            event = self._replace_event(context, hook, execution_arn)
         self._execution_arn = event.get("execution_arn")
         return self._finish(context, hook, event, self._progress(context, hook, cursor=event.get("log_cursor")))
 
     def on_kill(self) -> None:
-        """Stop the execution, unless only the worker is going away and the next attempt will take it up."""
+        """Stop the execution, unless only the worker is going away and the next attempt will go on with it."""
         if self.stop_on_kill and self._execution_arn is not None:
             (self._stopper or self._make_stopper()).stop(self._execution_arn)
 
     def _make_stopper(self) -> ExecutionStopper:
-        return ExecutionStopper(self.make_hook, identity=self._identity, log=self.log)
+        from airflow_sm_pipelines.airflow_task.stop_on_kill import ExecutionStopper
+
+        return ExecutionStopper(self.make_hook, task=self._identity, log=self.log)
 
     def start_options(self) -> StartOptions:
-        """What this task says of its execution."""
+        """The options of the start call that the author has set."""
+        from airflow_sm_pipelines.runs.start_request import StartOptions
+
         return StartOptions(
             pipeline_name=self.pipeline_name,
             version=self.version,
@@ -275,7 +258,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """OpenLineage: the data that the steps read and wrote, and the execution as a run facet.
 
-        Called in the process in which the task ended, deferred or not; None where it ended without an execution.
+        OpenLineage calls this in the process in which the task has ended, deferred or not. None without an execution.
         """
         from airflow_sm_pipelines.airflow_task.lineage import make_execution_lineage
 
@@ -289,37 +272,52 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
 
     # --- before the execution ---------------------------------------------------------------------------------------
 
-    def _checked(self) -> tuple[WaitPolicy, tuple[OutputRequest, ...]]:
+    def _check_arguments(self) -> tuple[WaitPolicy, tuple[OutputRequest, ...]]:
         """The wait policy and the outputs, checked.
 
-        :raises AirflowFailException: naming the argument that is wrong.
+        :raises ArgumentError: naming the argument that is wrong.
         """
+        from airflow_sm_pipelines.client.outputs import parse_output_requests
+        from airflow_sm_pipelines.client.wait_policy import WaitPolicy
+        from airflow_sm_pipelines.runs.submission import RetryChoice
+
         requests = parse_output_requests(self.outputs or {})
-        if self.on_retry not in RETRY_CHOICES:
-            raise ArgumentError(f"on_retry={self.on_retry!r}: expected one of {', '.join(map(repr, RETRY_CHOICES))}.")
+        check_choice("on_retry", self.on_retry, RetryChoice)
         unknown = set(self.assets or ()) - {request.name for request in requests}
         if unknown:
             raise ArgumentError(f"assets names outputs that are not in outputs: {', '.join(sorted(unknown))}.")
         if requests and not self.wait_for_completion:
             raise ArgumentError("outputs need wait_for_completion=True: they exist only when the execution has ended.")
-        try:
-            policy = WaitPolicy(on_stopped=self.on_stopped, on_completed_with_failures=self.on_completed_with_failures)
-        except ValueError as error:
-            raise ArgumentError(str(error)) from error
+        policy = WaitPolicy(on_stopped=self.on_stopped, on_completed_with_failures=self.on_completed_with_failures)
         return policy, requests
+
+    def _submit(self, context: Context, hook: SageMakerPipelinesHook, policy: WaitPolicy) -> str:
+        """The ARN of the execution that this task waits for, started if there is none yet."""
+        from airflow_sm_pipelines.airflow_task.task_identity import parse_task_identity
+        from airflow_sm_pipelines.airflow_task.task_state_store import TaskStateStore
+        from airflow_sm_pipelines.runs.start_request import plan_start_request
+        from airflow_sm_pipelines.runs.submitter import ExecutionSubmitter
+
+        identity = self._identity = parse_task_identity(context)
+        submitter = ExecutionSubmitter(
+            hook,
+            store=TaskStateStore(context),
+            identity=identity,
+            policy=policy,
+            on_retry=self.on_retry,
+            log=self.log,
+        )
+        request = plan_start_request(hook, self.start_options(), identity=identity, log=self.log)
+        arn = self._execution_arn = submitter.submit(request)
+        return arn
 
     # --- while it runs ----------------------------------------------------------------------------------------------
 
-    def _announce(self, context: Context, hook: SageMakerPipelinesHook, arn: str) -> None:
-        from airflow_sm_pipelines.airflow_task.link_addresses import resolve_pipeline_links
-
+    def _publish_start(self, context: Context, hook: SageMakerPipelinesHook, arn: str) -> None:
         self.log.info("Pipeline execution: %s", arn)
         if self.do_xcom_push:
             context["ti"].xcom_push(key="pipeline_execution_arn", value=arn)
-        links = resolve_pipeline_links(
-            hook, pipeline=self.pipeline_name, execution_arn=arn, studio_domain_id=self.studio_domain_id
-        )
-        self.publish_links(context["ti"], links)
+        self.publish_links(context["ti"], self._resolve_links(hook, self.pipeline_name, arn))
 
     def _deadline(self) -> datetime | None:
         limits = [self.max_wait_seconds] if self.max_wait_seconds is not None else []
@@ -327,16 +325,11 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
             limits.append(self.execution_timeout.total_seconds())
         return datetime.now(timezone.utc) + timedelta(seconds=min(limits)) if limits else None
 
-    def _is_deferrable(self) -> bool:
-        if self.deferrable is not None:
-            return self.deferrable
-        from airflow.providers.common.compat.sdk import conf
-
-        return bool(conf.getboolean("operators", "default_deferrable", fallback=False))
-
     def _progress(
         self, context: Context, hook: SageMakerPipelinesHook, *, cursor: Mapping[str, Any] | None = None
     ) -> RunProgress:
+        from airflow_sm_pipelines.airflow_task.run_progress import RunProgress
+
         return RunProgress(
             context, hook, is_pushed=self.do_xcom_push, is_streamed=self.stream_logs, log=self.log, cursor=cursor
         )
@@ -357,62 +350,131 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
                 publish_steps=self.do_xcom_push,
                 stream_logs=self.stream_logs,
                 log_cursor=None if log_cursor is None else dict(log_cursor),
-                aws_conn_id=self.aws_conn_id,
-                region_name=self.region_name,
-                verify=self.verify,
-                botocore_config=None if self.botocore_config is None else dict(self.botocore_config),
+                **self.hook_arguments.to_json(),
             ),
             method_name="execute_complete",
             kwargs={"execution_arn": arn},
         )
+
+    def _replace_event(
+        self, context: Context, hook: SageMakerPipelinesHook, execution_arn: str | None
+    ) -> dict[str, Any]:
+        """Ask the API for what a lost event would have said; defer again if the execution still runs."""
+        from airflow_sm_pipelines.airflow_task.task_state_store import TaskStateStore
+        from airflow_sm_pipelines.client.execution_watch import ended_event
+
+        last = TaskStateStore(context).load_submission()
+        arn = execution_arn or (last.execution_arn if last else None)
+        if arn is None:
+            raise PipelineExecutionFailedError(
+                "The deferred wait ended without an event, and its execution is unknown."
+            )
+        self._execution_arn = arn
+        report = hook.describe_report(arn)
+        if not report.is_terminal:
+            self._defer(arn, self._deadline())
+        return ended_event(report)
 
     # --- at its end -------------------------------------------------------------------------------------------------
 
     def _finish(
         self, context: Context, hook: SageMakerPipelinesHook, event: Mapping[str, Any], progress: RunProgress
     ) -> dict[str, Any]:
-        policy, requests = self._checked()
-        kind, payload = parse_event(event)
-        if kind == "error":
-            raise_watch_error(payload)
-        report = parse_report(payload)
-        if "steps" not in payload:
-            report = hook.describe_report(report.arn)
-            if kind == "ended" and not report.is_terminal:
-                self.log.info("Somebody has resumed %s since it ended; waiting on.", report.arn)
-                self._defer(report.arn, self._deadline(), log_cursor=progress.cursor)
-            kind = "ended" if report.is_terminal else kind
-            for line in ProgressLog().lines(report):
-                self.log.info(line)
+        """Publish what the execution has made, or fail or skip the task for its reason."""
+        from airflow_sm_pipelines.client.outputs import OutputReader
+        from airflow_sm_pipelines.client.wait_policy import Verdict, render_failure
+        from airflow_sm_pipelines.runs.results import make_timeout_error
+
+        policy, requests = self._check_arguments()
+        kind, report = self._read_end(hook, event, progress)
         progress.finish(report)
         reader = OutputReader(hook, report, warn=self.log.warning)
         self._ended = (reader, report)
-        result = make_result(report)
-        if self.do_xcom_push:
-            for key, value in result.items():
-                context["ti"].xcom_push(key=key, value=value)
-        self._publish_all_links(context, hook, report)
+        result = self._publish_end(context, hook, report)
         if kind == "timeout":
-            raise_timeout(hook, report, is_stopped=self.stop_on_kill)
+            raise make_timeout_error(report, was_stopped=self._stop_for_timeout(hook, report))
         verdict = policy.verdict(report.status)
         if verdict is Verdict.SKIP:
             from airflow.providers.common.compat.sdk import AirflowSkipException
 
             raise AirflowSkipException(render_failure(report))
         if verdict is not Verdict.SUCCEED:
-            raise_failure(hook, report, on_retry=self.on_retry, log_lines=self.log_lines, log=self.log)
+            raise self._make_failure(hook, report)
         result |= reader.read(requests)
         result["step_outputs"] = reader.read_defaults(max_steps=self.max_step_outputs)
-        publish_assets(context, self.assets or {}, result, log=self.log)
+        self._publish_assets(context, result)
         return result
 
-    def _publish_all_links(self, context: Context, hook: SageMakerPipelinesHook, report: ExecutionReport) -> None:
-        from airflow_sm_pipelines.airflow_task.link_addresses import resolve_logs_link, resolve_pipeline_links
+    def _read_end(
+        self, hook: SageMakerPipelinesHook, event: Mapping[str, Any], progress: RunProgress
+    ) -> tuple[str, ExecutionReport]:
+        """The event's kind, ``"ended"`` or ``"timeout"``, and the execution with its steps."""
+        from airflow_sm_pipelines.client.reports import parse_report
+        from airflow_sm_pipelines.client.wait_policy import ProgressLog, parse_event
+        from airflow_sm_pipelines.runs.results import make_watch_error
 
-        links = resolve_pipeline_links(
-            hook, pipeline=report.pipeline_name, execution_arn=report.arn, studio_domain_id=self.studio_domain_id
-        )
+        kind, payload = parse_event(event)
+        if kind == "error":
+            raise make_watch_error(payload)
+        report = parse_report(payload)
+        if "steps" in payload:
+            return kind, report
+        report = hook.describe_report(report.arn)
+        if kind == "ended" and not report.is_terminal:
+            self.log.info("Somebody has resumed %s since it ended; waiting on.", report.arn)
+            self._defer(report.arn, self._deadline(), log_cursor=progress.cursor)
+        for line in ProgressLog().lines(report):
+            self.log.info(line)
+        return "ended" if report.is_terminal else kind, report
+
+    def _publish_end(self, context: Context, hook: SageMakerPipelinesHook, report: ExecutionReport) -> dict[str, Any]:
+        """Push the XComs and the links that also a failed task has; gives the XComs."""
+        from airflow_sm_pipelines.links.addresses import resolve_logs_link
+        from airflow_sm_pipelines.runs.results import make_result
+
+        result = make_result(report)
+        if self.do_xcom_push:
+            for key, value in result.items():
+                context["ti"].xcom_push(key=key, value=value)
+        links = self._resolve_links(hook, report.pipeline_name, report.arn)
         self.publish_links(context["ti"], {**links, **resolve_logs_link(hook, report)})
+        return result
+
+    def _resolve_links(self, hook: SageMakerPipelinesHook, pipeline: str, arn: str) -> dict[str, str]:
+        from airflow_sm_pipelines.links.addresses import resolve_pipeline_links
+
+        return resolve_pipeline_links(
+            hook, pipeline=pipeline, execution_arn=arn, studio_domain_id=self.studio_domain_id
+        )
+
+    def _stop_for_timeout(self, hook: SageMakerPipelinesHook, report: ExecutionReport) -> bool | None:
+        """Tell an execution to stop whose wait is over, if the author wants it."""
+        from airflow_sm_pipelines.client.request_tokens import make_stop_token
+
+        return hook.stop_execution(report.arn, token=make_stop_token(report.arn)) if self.stop_on_kill else None
+
+    def _make_failure(self, hook: SageMakerPipelinesHook, report: ExecutionReport) -> PipelineExecutionFailedError:
+        """The error of a failed execution, with the last lines of its failed jobs and the pages of their logs."""
+        from airflow_sm_pipelines.client.job_logs import read_log_tails
+        from airflow_sm_pipelines.links.addresses import resolve_step_logs
+        from airflow_sm_pipelines.runs.results import make_failure_error
+
+        return make_failure_error(
+            report,
+            on_retry=self.on_retry,
+            log_tails=read_log_tails(hook, report.failed_steps, max_lines=self.log_lines, warn=self.log.warning),
+            log_addresses=resolve_step_logs(hook, report.failed_steps),
+        )
+
+    def _publish_assets(self, context: Context, result: Mapping[str, Any]) -> None:
+        """Add an asset event for each output that is an asset."""
+        for output, alias in (self.assets or {}).items():
+            uri = result.get(output)
+            if not uri:
+                self.log.warning("Output '%s' is %r, so there is no asset event for it.", output, uri)
+                continue
+            extra = {key: result[key] for key in ("pipeline_name", "pipeline_execution_arn", "pipeline_version_id")}
+            context["outlet_events"][AssetAlias(alias)].add(Asset(uri=str(uri), name=str(uri)), extra=extra)
 
 
 def _as_list(outlets: Any) -> list[Any]:

@@ -20,15 +20,13 @@ if TYPE_CHECKING:
 class _AliasOperator(SageMakerPipelinesOperator):
     """An operator that moves one alias."""
 
-    ui_color = "#e8f3ef"
-
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("multiple_outputs", True)
         super().__init__(**kwargs)
 
     @failing_fast()
     def execute(self, context: Context) -> dict[str, Any]:
-        """Move the alias, and say from where to where."""
+        """Move the alias, and give the versions that it pointed to before and points to now."""
         return self.move().to_json()
 
     def move(self) -> Promotion:
@@ -39,8 +37,8 @@ class _AliasOperator(SageMakerPipelinesOperator):
 class SageMakerPromotePipelineOperator(_AliasOperator):
     """Point an alias to a version of a pipeline, if that version has proven itself.
 
-    The version that had the alias gets ``<alias>-previous``, for a rollback. If a call fails half-way, what was moved
-    is given back. XComs: ``pipeline_name``, ``alias``, ``pipeline_version_id``, ``previous_version_id``,
+    The version that had the alias gets ``<alias>-previous``, for a rollback. If a call fails half-way, every alias goes
+    back to where it was. XComs: ``pipeline_name``, ``alias``, ``pipeline_version_id``, ``previous_version_id``,
     ``is_moved``.
 
     :param pipeline_name: name or ARN of the pipeline.
@@ -54,7 +52,6 @@ class SageMakerPromotePipelineOperator(_AliasOperator):
     def __init__(
         self, *, pipeline_name: str, version: str | int, alias: str, require_success: bool = True, **kwargs: Any
     ) -> None:
-        """Hold the arguments; they are checked when the task runs."""
         super().__init__(**kwargs)
         self.pipeline_name = pipeline_name
         self.version = version
@@ -78,18 +75,17 @@ class SageMakerPromotePipelineOperator(_AliasOperator):
 class SageMakerRollBackPipelineOperator(_AliasOperator):
     """Point an alias back to the version that had it before the last promotion.
 
-    The alias and ``<alias>-previous`` change places, so that a second rollback undoes the first. XComs as the
-    promotion's.
+    The alias and ``<alias>-previous`` change places, so that a second rollback undoes the first. The XComs are those of
+    a promotion.
 
     :param pipeline_name: name or ARN of the pipeline.
     :param alias: the alias to move.
-    :param version: where to instead: a version id or an alias.
+    :param version: point the alias to this version id or alias instead.
     """
 
     template_fields: Sequence[str] = ("pipeline_name", "alias", "version", *AWS_TEMPLATE_FIELDS)
 
     def __init__(self, *, pipeline_name: str, alias: str, version: str | int | None = None, **kwargs: Any) -> None:
-        """Hold the arguments; they are checked when the task runs."""
         super().__init__(**kwargs)
         self.pipeline_name = pipeline_name
         self.alias = alias
@@ -105,18 +101,18 @@ class SageMakerRollBackPipelineOperator(_AliasOperator):
 
 
 class SageMakerPrunePipelinesOperator(SageMakerPipelinesOperator):
-    """Delete old pipelines of a team that names each deployment anew: ``<prefix>-<timestamp>``.
+    """Delete old pipelines of a team that gives each deployment a name of its own: ``<prefix>-<timestamp>``.
 
-    Pipelines of other names, and those with a running execution, stay. XCom: the names of the deleted ones.
+    Pipelines with other names, and those with a running execution, stay. XCom: the names of the deleted pipelines.
 
     :param prefix: the name without its timestamp.
-    :param keep: how many of the newest stay whatever their age.
-    :param older_than: only those not run for so long; their creation counts where they never ran.
-    :param dry_run: only say which.
+    :param keep: how many of the newest pipelines stay, whatever their age.
+    :param older_than: delete only pipelines that have not run for so long, or, if they never ran, were created so long
+        ago.
+    :param dry_run: only name the pipelines.
     """
 
     template_fields: Sequence[str] = ("prefix", *AWS_TEMPLATE_FIELDS)
-    ui_color = "#e8f3ef"
 
     def __init__(
         self,
@@ -127,7 +123,6 @@ class SageMakerPrunePipelinesOperator(SageMakerPipelinesOperator):
         dry_run: bool = False,
         **kwargs: Any,
     ) -> None:
-        """Hold the arguments; they are checked when the task runs."""
         super().__init__(**kwargs)
         self.prefix = prefix
         self.keep = keep
@@ -136,7 +131,7 @@ class SageMakerPrunePipelinesOperator(SageMakerPipelinesOperator):
 
     @failing_fast()
     def execute(self, context: Context) -> list[str]:
-        """Delete them, one after the other."""
+        """Delete the pipelines, one after the other."""
         from airflow_sm_pipelines.deployment.lifecycle import prune
 
         if not self.prefix:
@@ -152,24 +147,22 @@ class SageMakerPrunePipelinesOperator(SageMakerPipelinesOperator):
 
 
 class SageMakerDeletePipelineOperator(SageMakerPipelinesOperator):
-    """Delete a pipeline with all its versions; a pipeline that is not there is deleted already.
+    """Delete a pipeline with all its versions, if it exists.
 
-    XCom: whether there was one.
+    XCom: whether it existed.
 
     :param pipeline_name: name of the pipeline.
     """
 
     template_fields: Sequence[str] = ("pipeline_name", *AWS_TEMPLATE_FIELDS)
-    ui_color = "#e8f3ef"
 
     def __init__(self, *, pipeline_name: str, **kwargs: Any) -> None:
-        """Hold the arguments; they are checked when the task runs."""
         super().__init__(**kwargs)
         self.pipeline_name = pipeline_name
 
     @failing_fast()
     def execute(self, context: Context) -> bool:
-        """Delete it."""
+        """Delete the pipeline."""
         from airflow_sm_pipelines.deployment.lifecycle import delete
 
         was_there = delete(self.make_hook(), self.pipeline_name)

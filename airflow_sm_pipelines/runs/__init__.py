@@ -1,1 +1,1 @@
-"""Starts executions, exactly once per intention, and turns their ends into results. Imports no Airflow."""
+"""Executions that a task runs: what to start, exactly once, and what its end means. Imports no Airflow."""

@@ -11,9 +11,8 @@ from airflow_sm_pipelines.exceptions import DefinitionError, PipelineAccessError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow.sdk.types import Logger
-
     from airflow_sm_pipelines.client.calls import SageMakerCalls
+    from airflow_sm_pipelines.client.logger import Logger
     from airflow_sm_pipelines.runs.submission import TaskIdentity
 
 MAX_DESCRIPTION = 3072

@@ -1,15 +1,15 @@
-"""Exactly one execution per intention: what is remembered about a start, and what a new attempt does with it.
+"""Exactly one execution for each task instance: what a task remembers of its start call, and what a new attempt does.
 
-The record is written before the start call, with the token and the request, and again with the ARN. Whatever happens
-between the two, the next attempt repeats the same token with the same request, and SageMaker answers with the same
-execution. Pure, except for :class:`SubmissionStore`, which talks to Airflow's task state store.
+The record is written before the start call, with the token and the request, and again afterwards, with the ARN.
+Whatever happens between the two, the next attempt repeats the same request with the same token, and SageMaker answers
+with the same execution. Pure.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from airflow_sm_pipelines.client.request_tokens import make_token
 from airflow_sm_pipelines.client.wait_policy import Verdict
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.client.reports import ExecutionReport
     from airflow_sm_pipelines.client.wait_policy import WaitPolicy
 
-RETRY_CHOICES = ("resume", "restart", "fail")
-STATE_KEY = "sagemaker_pipeline_submission"
-"""The key in the task state store; the UI shows it under the task instance's *Storage* tab."""
+RetryChoice = Literal["resume", "restart", "fail"]
+"""What a retry of the task does about a failed execution."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskIdentity:
-    """What makes a task instance this one, across attempts.
+    """A task instance of Airflow, and how often it was tried and cleared.
 
-    :param run_start: when the DAG run began; tells a deleted and repeated run from the first.
+    :param map_index: of a mapped task; -1 for others.
+    :param run_start: when the DAG run began: a run that was deleted and repeated differs in it from the first.
     :param max_tries: raised by a clear, never by a retry.
     :param clear_number: raised by a clear of any task of the DAG run.
     :param try_number: this attempt, from 1.
@@ -48,14 +48,14 @@ class TaskIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One start of an execution, as it is remembered.
+    """One start of an execution, as a task remembers it.
 
     :param number: counts the starts of this task instance, from 1.
     :param token: the start call's ``ClientRequestToken``.
     :param request: the start call's other arguments, so that they can be repeated word for word.
     :param execution_arn: None until the service has answered.
     :param is_refused: whether the service refused the call, so that it started nothing.
-    :param resumes: how often ``RetryPipelineExecution`` was called for it.
+    :param resumes: how many ``RetryPipelineExecution`` calls were made for it.
     :param max_tries: of the task instance when it was started.
     :param clear_number: of the DAG run when it was started.
     """
@@ -96,7 +96,7 @@ class Submission:
 
 
 class Move(str, Enum):
-    """What a new attempt does about an earlier attempt's execution."""
+    """What a new attempt does with an earlier attempt's execution."""
 
     ATTACH = "attach"
     RESUME = "resume"
@@ -107,7 +107,7 @@ class Move(str, Enum):
 
 
 def make_submission(identity: TaskIdentity, *, number: int, request: Mapping[str, Any]) -> Submission:
-    """A submission that has not been sent: the token follows from the task instance and the number alone."""
+    """A submission that has not been sent; its token is made from the task instance and the number alone."""
     token = make_token(
         "start",
         identity.dag_id,
@@ -130,7 +130,7 @@ def make_submission(identity: TaskIdentity, *, number: int, request: Mapping[str
 
 
 def is_cleared(identity: TaskIdentity, last: Submission) -> bool:
-    """Whether somebody cleared this task instance since, as opposed to Airflow retrying it.
+    """Whether somebody has cleared this task instance since its last start; a retry is no clear.
 
     A clear sets ``max_tries`` anew, a retry does not (Airflow 3.3: ``clear_task_instances``).
     """
@@ -138,12 +138,12 @@ def is_cleared(identity: TaskIdentity, last: Submission) -> bool:
 
 
 def plan_move(
-    *, identity: TaskIdentity, last: Submission, report: ExecutionReport, policy: WaitPolicy, on_retry: str
+    *, identity: TaskIdentity, last: Submission, report: ExecutionReport, policy: WaitPolicy, on_retry: RetryChoice
 ) -> Move:
-    """What to do about the execution of an earlier attempt.
+    """Decide what to do with the execution of an earlier attempt.
 
-    Clearing a task that is running changes only the DAG run's clear number, as does clearing any other task; then a
-    live or successful execution is taken on, and only an unsuccessful one is started anew.
+    Clearing a running task changes only the DAG run's clear number, and so does clearing any other task of the run.
+    After such a change, a running or successful execution is kept, and an unsuccessful one is replaced by a new one.
     """
     if is_cleared(identity, last):
         return Move.RESTART if report.is_terminal else Move.STOP_AND_RESTART
@@ -161,47 +161,19 @@ def plan_move(
 
 
 def is_resumable(report: ExecutionReport) -> bool:
-    """Whether ``RetryPipelineExecution`` can take it up: not after a Fail step (developer guide, "Fail step")."""
+    """Whether ``RetryPipelineExecution`` can resume it: not after a Fail step (developer guide, "Fail step")."""
     return not any(step.type == "Fail" and step.is_failed for step in report.steps)
 
 
-class SubmissionStore:
-    """The task instance's last submission, in Airflow's task state store (3.3 and later).
-
-    :param accessor: ``context["task_state_store"]``; None where Airflow has none.
-    """
-
-    def __init__(self, accessor: Any) -> None:
-        """Wrap the accessor."""
-        self._accessor = accessor
+class SubmissionStore(Protocol):
+    """Remembers a task instance's last submission."""
 
     @property
     def is_durable(self) -> bool:
         """Whether anything survives this attempt."""
-        return self._accessor is not None
 
-    def load(self) -> Submission | None:
+    def load_submission(self) -> Submission | None:
         """The last submission of this task instance in this DAG run, whichever attempt made it."""
-        value = None if self._accessor is None else self._accessor.get(STATE_KEY)
-        return None if not isinstance(value, dict) else Submission(**value)
 
-    def save(self, submission: Submission) -> None:
-        """Remember a submission; returns once Airflow has it."""
-        if self._accessor is not None:
-            self._accessor.set(STATE_KEY, submission.to_json())
-
-
-def parse_identity(context: Mapping[str, Any]) -> TaskIdentity:
-    """The identity of the running task instance."""
-    ti, dag_run = context["ti"], context["dag_run"]
-    start = getattr(dag_run, "start_date", None) or getattr(dag_run, "run_after", None)
-    return TaskIdentity(
-        dag_id=ti.dag_id,
-        run_id=ti.run_id,
-        task_id=ti.task_id,
-        map_index=-1 if ti.map_index is None else ti.map_index,
-        run_start="" if start is None else start.isoformat(),
-        max_tries=getattr(ti, "max_tries", 0) or 0,
-        clear_number=getattr(dag_run, "clear_number", 0) or 0,
-        try_number=ti.try_number,
-    )
+    def save_submission(self, submission: Submission) -> None:
+        """Remember a submission; returns once it is safe."""

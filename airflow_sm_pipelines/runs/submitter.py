@@ -1,4 +1,7 @@
-"""Sends what :mod:`submission` plans: starts, re-attaches to, resumes or replaces a task instance's execution."""
+"""Gives a task instance its execution: starts one, waits for the one there is, resumes it, or replaces it.
+
+:mod:`airflow_sm_pipelines.runs.submission` holds the rules; here are the calls.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,6 @@ from airflow_sm_pipelines.exceptions import (
 from airflow_sm_pipelines.runs.submission import (
     Move,
     Submission,
-    SubmissionStore,
-    TaskIdentity,
     is_cleared,
     is_resumable,
     make_submission,
@@ -29,25 +30,25 @@ from airflow_sm_pipelines.runs.submission import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow.sdk.types import Logger
-
     from airflow_sm_pipelines.client.calls import SageMakerCalls
+    from airflow_sm_pipelines.client.logger import Logger
     from airflow_sm_pipelines.client.reports import ExecutionReport
     from airflow_sm_pipelines.client.wait_policy import WaitPolicy
+    from airflow_sm_pipelines.runs.submission import RetryChoice, SubmissionStore, TaskIdentity
 
 _STOP_PATIENCE_SECONDS = 900.0
 _RESUME_PATIENCE_SECONDS = 10.0
 
 
 class ExecutionSubmitter:
-    """Gives a task instance its execution, starting one only if there is none to go on with.
+    """Gives a task instance its execution; starts one only if no earlier attempt has left one to go on with.
 
     :param calls: the connection to call through.
     :param store: where the last submission is remembered.
     :param identity: the task instance.
     :param policy: what counts as failed.
     :param on_retry: ``"resume"``, ``"restart"`` or ``"fail"``: what a retry does about a failed execution.
-    :param log: told every decision.
+    :param log: receives every decision.
     """
 
     def __init__(
@@ -57,10 +58,9 @@ class ExecutionSubmitter:
         store: SubmissionStore,
         identity: TaskIdentity,
         policy: WaitPolicy,
-        on_retry: str,
+        on_retry: RetryChoice,
         log: Logger,
     ) -> None:
-        """Call nothing yet."""
         self._calls = calls
         self._store = store
         self._identity = identity
@@ -74,7 +74,7 @@ class ExecutionSubmitter:
         :param request: ``StartPipelineExecution``'s input without the token.
         :raises PipelineExecutionFailedError: final, if the earlier execution failed and is not to be taken up again.
         """
-        last = self._store.load()
+        last = self._store.load_submission()
         if last is None and not self._store.is_durable:
             self._log.info(
                 "This Airflow has no task state store (3.3 has): only the start call's token guards against a "
@@ -122,7 +122,7 @@ class ExecutionSubmitter:
         return self._start(self._next(last, request))
 
     def _settle(self, last: Submission, request: Mapping[str, Any]) -> Submission | None:
-        """Learn what came of a start call whose answer was lost, by repeating it; None if it started nothing."""
+        """Repeat a start call whose answer was lost, to learn its execution; None if it started nothing."""
         self._log.info("An earlier attempt ended during its start call; repeating the call with the same token.")
         try:
             arn = self._calls.start_execution(last.request, token=last.token)
@@ -134,21 +134,21 @@ class ExecutionSubmitter:
         answered = last.with_arn(arn)
         is_same = last.request == dict(request)
         if is_cleared(self._identity, last) and is_same and not self._calls.describe_execution(arn).is_terminal:
-            # The clear asked for a fresh start, and this is one nobody has waited for yet.
+            # The clear asked for a new execution, and nobody has waited for this one yet.
             answered = answered.with_generation(self._identity)
-        self._store.save(answered)
+        self._store.save_submission(answered)
         return answered
 
     def _start(self, submission: Submission) -> str:
-        self._store.save(submission)
+        self._store.save_submission(submission)
         try:
             arn = self._calls.start_execution(submission.request, token=submission.token)
         except PipelineUnavailableError:
             raise
         except PipelineApiError:
-            self._store.save(submission.with_refusal())
+            self._store.save_submission(submission.with_refusal())
             raise
-        self._store.save(submission.with_arn(arn))
+        self._store.save_submission(submission.with_arn(arn))
         return arn
 
     def _resume(self, last: Submission, report: ExecutionReport, request: Mapping[str, Any]) -> str:
@@ -163,7 +163,7 @@ class ExecutionSubmitter:
                 "Resuming keeps the first attempt's parameters; those of this attempt differ and are not used."
             )
         resumed = last.with_resume()
-        self._store.save(resumed)
+        self._store.save_submission(resumed)
         token = make_token(resumed.resume_token, 0 if self._store.is_durable else self._identity.try_number)
         try:
             self._calls.retry_execution(arn, token=token)
@@ -192,7 +192,7 @@ class ExecutionSubmitter:
         return report
 
     def _await_begin(self, arn: str) -> None:
-        """Give the service time to show the execution as running, lest its old failure be taken for the new outcome."""
+        """Wait until the service shows the execution as running: its old failure must not count as the new outcome."""
         deadline = time.monotonic() + _RESUME_PATIENCE_SECONDS
         while self._calls.describe_execution(arn).is_terminal and time.monotonic() < deadline:
             time.sleep(0.5)

@@ -1,70 +1,76 @@
-"""What the sensors share: the connection, the choice between poking and deferring, and what faults mean."""
+"""What all sensors share: the choice between poking and deferring, and the meaning of what a check finds."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseSensorOperator
 
 from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
 from airflow_sm_pipelines.client.wait_policy import Verdict, parse_event
-from airflow_sm_pipelines.exceptions import ArgumentError, PipelineExecutionFailedError, PipelineUnavailableError
-from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
+from airflow_sm_pipelines.exceptions import PipelineExecutionFailedError, PipelineUnavailableError
+from airflow_sm_pipelines.operators.base import SageMakerPipelinesOperator, is_deferrable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from airflow.sdk import Context, PokeReturnValue
 
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
-    from airflow_sm_pipelines.triggers.execution import SageMakerPipelineExecutionTrigger
+    from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.triggers.base import SageMakerDeferredTrigger
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one check has found.
+
+    :param verdict: what it means for the task.
+    :param xcom: the task's XCom, if the task ends now.
+    :param text: a line for the log; for a task that fails or skips, the reason.
+    """
+
+    verdict: Verdict
+    xcom: dict[str, Any] | None
+    text: str
 
 
 class SageMakerPipelinesSensor(SageMakerPipelinesOperator, BaseSensorOperator):
-    """A sensor on one execution; a base for the others.
+    """A sensor on SageMaker Pipelines; a base for the others.
 
-    :param execution_arn: the execution to look at.
-    :param deferrable: wait in the triggerer instead of in a worker; None for ``[operators] default_deferrable``. The
-        looks are then ``poke_interval`` apart, and one watcher makes them for all tasks.
+    :param deferrable: wait in the triggerer instead of in a worker; None for ``[operators] default_deferrable``. One
+        watcher then serves the sensors of all tasks, every ``poke_interval`` seconds.
     """
 
-    template_fields: Sequence[str] = ("execution_arn", *AWS_TEMPLATE_FIELDS)
-    ui_color = "#e8f3ef"
-
-    def __init__(self, *, execution_arn: str, deferrable: bool | None = None, **kwargs: Any) -> None:
-        """Hold the arguments; they are checked when the task runs."""
-        kwargs.setdefault("poke_interval", 30)
+    def __init__(self, *, deferrable: bool | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.execution_arn = execution_arn
         self.deferrable = deferrable
         self._hook: SageMakerPipelinesHook | None = None
-
-    def look(self, hook: SageMakerPipelinesHook) -> tuple[Verdict, dict[str, Any], str]:
-        """Look once: what to do, the XCom, and the text for a task that fails or skips."""
-        raise NotImplementedError
-
-    def make_trigger(self, deadline: str | None) -> SageMakerPipelineExecutionTrigger:
-        """The trigger that waits for the same as :meth:`look`."""
-        raise NotImplementedError
 
     def check_arguments(self) -> None:
         """Refuse arguments that can never be right.
 
-        :raises ValueError: naming the argument.
+        :raises ArgumentError: naming the argument.
         """
 
-    @failing_fast()
+    def observe(self, context: Context, hook: SageMakerPipelinesHook) -> Observation:
+        """Check once whether the wait is over."""
+        raise NotImplementedError
+
+    def make_trigger(self, deadline: str) -> SageMakerDeferredTrigger:
+        """The trigger that waits for the same.
+
+        :param deadline: ISO 8601 time at which the sensor's ``timeout`` is over.
+        """
+        raise NotImplementedError
+
     def execute(self, context: Context) -> Any:
-        """Look once; go on looking, or defer, until there is an end."""
+        """Check once; then go on checking, or defer, until the wait is over."""
+        with failing_fast():
+            self.check_arguments()
+        if not is_deferrable(self.deferrable):
+            return super().execute(context)
         from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
-        try:
-            self.check_arguments()
-        except ValueError as error:
-            raise ArgumentError(str(error)) from error
-        if not self._is_deferrable():
-            return super().execute(context)
         try:
             result = self.poke(context)
         except AirflowFailException as error:
@@ -72,42 +78,47 @@ class SageMakerPipelinesSensor(SageMakerPipelinesOperator, BaseSensorOperator):
             if self.soft_fail or self.never_fail:
                 raise AirflowSkipException(str(error)) from error
             raise
-        if result:
-            return result.xcom_value
-        self._defer((datetime.now(timezone.utc) + timedelta(seconds=self.timeout)).isoformat())
-        return None
+        return result.xcom_value if result else self.defer_until(self._deadline())
 
     @failing_fast()
     def poke(self, context: Context) -> PokeReturnValue | None:  # type: ignore[override]
-        """Look once; None means: not yet."""
+        """Check once; None means: not yet."""
         from airflow.sdk import PokeReturnValue
 
         if self._hook is None:
             self._hook = self.make_hook()
         try:
-            verdict, found, text = self.look(self._hook)
+            found = self.observe(context, self._hook)
         except PipelineUnavailableError as error:
             self._hook = None  # its credentials may have expired
-            self.log.warning("%s Looking again.", error)
+            self.log.warning("%s Checking again.", error)
             return None
-        if verdict is Verdict.WAIT:
-            self.log.info("%s", text)
+        if found.verdict is Verdict.WAIT:
+            self.log.info("%s", found.text)
             return None
-        if verdict is Verdict.SUCCEED:
-            return PokeReturnValue(is_done=True, xcom_value=found)
+        if found.verdict is Verdict.SUCCEED:
+            return PokeReturnValue(is_done=True, xcom_value=found.xcom)
         if self.do_xcom_push:
-            context["ti"].xcom_push(key="return_value", value=found)
-        if verdict is Verdict.SKIP or self.soft_fail:
+            context["ti"].xcom_push(key="return_value", value=found.xcom)
+        if found.verdict is Verdict.SKIP or self.soft_fail:
             # Airflow's own loop would skip as well, but not say why.
             from airflow.providers.common.compat.sdk import AirflowSkipException
 
-            raise AirflowSkipException(text)
-        raise PipelineExecutionFailedError(text, is_final=True)
+            raise AirflowSkipException(found.text)
+        raise PipelineExecutionFailedError(found.text, is_final=True)
+
+    def defer_until(self, deadline: str) -> NoReturn:
+        """Wait in the triggerer; the task goes on in ``execute_complete``."""
+        self.defer(trigger=self.make_trigger(deadline), method_name="execute_complete", kwargs={"deadline": deadline})
 
     def execute_complete(
         self, context: Context, event: dict[str, Any] | None = None, deadline: str | None = None
     ) -> Any:
-        """Go on after the deferral: look once more, since that alone tells the whole story."""
+        """Go on after the deferral: check once more, since an event does not hold all that the task needs.
+
+        :param event: the trigger's event; None where Airflow lost it.
+        :param deadline: of the deferral; ``airflow dags test`` drops it.
+        """
         from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
 
         kind, payload = parse_event(event) if event is not None else ("ended", {})
@@ -117,30 +128,38 @@ class SageMakerPipelinesSensor(SageMakerPipelinesOperator, BaseSensorOperator):
         if result:
             return result.xcom_value
         if kind == "timeout":
-            raise AirflowSensorTimeout(f"{self.execution_arn} was not there after {self.timeout:.0f} s.")
-        deadline = deadline or (datetime.now(timezone.utc) + timedelta(seconds=self.timeout)).isoformat()
-        self._defer(deadline)
-        return None
+            raise AirflowSensorTimeout(self.timeout_text())
+        return self.defer_until(deadline or self._deadline())
 
-    def _defer(self, deadline: str) -> None:
-        self.defer(trigger=self.make_trigger(deadline), method_name="execute_complete", kwargs={"deadline": deadline})
+    def timeout_text(self) -> str:
+        """The message of a task whose ``timeout`` is over."""
+        return f"The wait was not over after {self.timeout:.0f} s."
 
-    def trigger_arguments(self, deadline: str | None) -> dict[str, Any]:
-        """What every trigger of a sensor takes."""
+    def _deadline(self) -> str:
+        return (datetime.now(timezone.utc) + timedelta(seconds=self.timeout)).isoformat()
+
+
+class SageMakerExecutionBaseSensor(SageMakerPipelinesSensor):
+    """A sensor on one execution; a base for the others.
+
+    :param execution_arn: the execution.
+    """
+
+    def __init__(self, *, execution_arn: str, **kwargs: Any) -> None:
+        kwargs.setdefault("poke_interval", 30)
+        super().__init__(**kwargs)
+        self.execution_arn = execution_arn
+
+    def timeout_text(self) -> str:
+        """The message of a task whose ``timeout`` is over."""
+        return f"{self.execution_arn} was not there after {self.timeout:.0f} s."
+
+    def trigger_arguments(self, deadline: str) -> dict[str, Any]:
+        """The arguments that all triggers on an execution take."""
         return {
             "execution_arn": self.execution_arn,
             "waiter_delay": self.poke_interval,
             "deadline": deadline,
             "stop_on_kill": False,
-            "aws_conn_id": self.aws_conn_id,
-            "region_name": self.region_name,
-            "verify": self.verify,
-            "botocore_config": None if self.botocore_config is None else dict(self.botocore_config),
+            **self.hook_arguments.to_json(),
         }
-
-    def _is_deferrable(self) -> bool:
-        if self.deferrable is not None:
-            return self.deferrable
-        from airflow.providers.common.compat.sdk import conf
-
-        return bool(conf.getboolean("operators", "default_deferrable", fallback=False))

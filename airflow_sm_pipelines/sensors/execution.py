@@ -1,4 +1,4 @@
-"""The sensor that waits for the end of an execution that something else started."""
+"""The sensor that waits for the end of an execution, whoever started it."""
 
 from __future__ import annotations
 
@@ -6,19 +6,25 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.client.outputs import to_json_value
 from airflow_sm_pipelines.client.wait_policy import Verdict, WaitPolicy, render_failure
-from airflow_sm_pipelines.sensors.base import SageMakerPipelinesSensor
+from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS
+from airflow_sm_pipelines.sensors.base import Observation, SageMakerExecutionBaseSensor
 
 if TYPE_CHECKING:
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+    from collections.abc import Sequence
+
+    from airflow.sdk import Context
+
+    from airflow_sm_pipelines.client.wait_policy import Outcome
+    from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
     from airflow_sm_pipelines.triggers.execution import SageMakerPipelineExecutionTrigger
 
 
-class SageMakerPipelineExecutionSensor(SageMakerPipelinesSensor):
+class SageMakerPipelineExecutionSensor(SageMakerExecutionBaseSensor):
     """Wait until a pipeline execution has ended, whoever started it.
 
-    It judges the end as the run operator does: ``Failed`` fails the task at once, with the failing steps and their
-    reasons; a status this release does not know is waited on. ``soft_fail`` skips instead. XCom: a dict of
-    ``pipeline_execution_arn``, ``status``, ``failure_reason`` and ``pipeline_version_id``.
+    The end means the same as for the run operator: ``Failed`` fails the task at once, with the failing steps and their
+    reasons. The task goes on waiting on a status that this release does not know. ``soft_fail`` skips instead of
+    failing. XCom: a dict of ``pipeline_execution_arn``, ``status``, ``failure_reason`` and ``pipeline_version_id``.
 
     :param execution_arn: the execution.
     :param on_stopped: ``"fail"``, ``"succeed"`` or ``"skip"`` when somebody stopped it.
@@ -27,30 +33,31 @@ class SageMakerPipelineExecutionSensor(SageMakerPipelinesSensor):
     :param kwargs: ``deferrable``, and those of Airflow's sensors: ``mode``, ``poke_interval``, ``timeout``, ...
     """
 
+    template_fields: Sequence[str] = ("execution_arn", *AWS_TEMPLATE_FIELDS)
+
     def __init__(
         self,
         *,
         execution_arn: str,
-        on_stopped: str = "fail",
-        on_completed_with_failures: str = "fail",
+        on_stopped: Outcome = "fail",
+        on_completed_with_failures: Outcome = "fail",
         log_lines: int = 20,
         **kwargs: Any,
     ) -> None:
-        """Hold the arguments; they are checked when the task runs."""
         super().__init__(execution_arn=execution_arn, **kwargs)
         self.on_stopped = on_stopped
         self.on_completed_with_failures = on_completed_with_failures
         self.log_lines = log_lines
 
     def check_arguments(self) -> None:
-        """Refuse an outcome that is none.
+        """Refuse an outcome that does not exist.
 
-        :raises ValueError: naming the argument.
+        :raises ArgumentError: naming the argument.
         """
         self._policy()
 
-    def look(self, hook: SageMakerPipelinesHook) -> tuple[Verdict, dict[str, Any], str]:
-        """Look once: what to do, the XCom, and the text for a task that fails or skips."""
+    def observe(self, context: Context, hook: SageMakerPipelinesHook) -> Observation:
+        """Check once whether the execution has ended."""
         report = hook.describe_execution(self.execution_arn)
         verdict = self._policy().verdict(report.status)
         text = f"Execution {report.arn}: {report.status}"
@@ -66,9 +73,9 @@ class SageMakerPipelineExecutionSensor(SageMakerPipelinesSensor):
             "failure_reason": report.failure_reason,
             "pipeline_version_id": report.pipeline_version_id,
         }
-        return verdict, to_json_value(found), text
+        return Observation(verdict, to_json_value(found), text)
 
-    def make_trigger(self, deadline: str | None) -> SageMakerPipelineExecutionTrigger:
+    def make_trigger(self, deadline: str) -> SageMakerPipelineExecutionTrigger:
         """The trigger that waits for the execution's end."""
         from airflow_sm_pipelines.triggers.execution import SageMakerPipelineExecutionTrigger
 

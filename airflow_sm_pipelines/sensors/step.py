@@ -1,22 +1,25 @@
-"""The sensor that waits for one step of an execution, so that a DAG can go on before the whole has ended."""
+"""The sensor that waits for one step of an execution, so that a DAG can go on before the whole execution has ended."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.client.wait_policy import OUTCOMES, Verdict, render_step
+from airflow_sm_pipelines.client.choices import check_choice
+from airflow_sm_pipelines.client.wait_policy import Outcome, Verdict, render_step
 from airflow_sm_pipelines.definition.status import StepStatus
 from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS
-from airflow_sm_pipelines.sensors.base import SageMakerPipelinesSensor
+from airflow_sm_pipelines.sensors.base import Observation, SageMakerExecutionBaseSensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
-    from airflow_sm_pipelines.triggers.execution import SageMakerPipelineExecutionTrigger
+    from airflow.sdk import Context
+
+    from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.triggers.step import SageMakerPipelineStepTrigger
 
 
-class SageMakerPipelineStepSensor(SageMakerPipelinesSensor):
+class SageMakerPipelineStepSensor(SageMakerExecutionBaseSensor):
     """Wait until one step of a pipeline execution has ended.
 
     A failed step fails the task with its reason. XCom: a dict of the step's ``name``, ``type``, ``status``,
@@ -25,7 +28,7 @@ class SageMakerPipelineStepSensor(SageMakerPipelinesSensor):
     :param execution_arn: the execution.
     :param step_name: the step, as the definition names it; of a ForEach body's steps, the last to start counts.
     :param on_stopped: ``"fail"``, ``"succeed"`` or ``"skip"`` when the step was stopped.
-    :param on_not_run: the same when the execution ended and the step had not run: its branch was not taken, or an
+    :param on_not_run: the same when the execution has ended and the step did not run: its branch was not taken, or an
         earlier step failed.
     :param kwargs: ``deferrable``, and those of Airflow's sensors: ``mode``, ``poke_interval``, ``timeout``, ...
     """
@@ -37,43 +40,42 @@ class SageMakerPipelineStepSensor(SageMakerPipelinesSensor):
         *,
         execution_arn: str,
         step_name: str,
-        on_stopped: str = "fail",
-        on_not_run: str = "skip",
+        on_stopped: Outcome = "fail",
+        on_not_run: Outcome = "skip",
         **kwargs: Any,
     ) -> None:
-        """Hold the arguments; they are checked when the task runs."""
         super().__init__(execution_arn=execution_arn, **kwargs)
         self.step_name = step_name
         self.on_stopped = on_stopped
         self.on_not_run = on_not_run
 
     def check_arguments(self) -> None:
-        """Refuse an outcome that is none.
+        """Refuse an outcome that does not exist.
 
-        :raises ValueError: naming the argument.
+        :raises ArgumentError: naming the argument.
         """
-        for name in ("on_stopped", "on_not_run"):
-            if getattr(self, name) not in OUTCOMES:
-                raise ValueError(f"{name}={getattr(self, name)!r}: expected one of {', '.join(map(repr, OUTCOMES))}.")
+        check_choice("on_stopped", self.on_stopped, Outcome)
+        check_choice("on_not_run", self.on_not_run, Outcome)
 
-    def look(self, hook: SageMakerPipelinesHook) -> tuple[Verdict, dict[str, Any] | None, str]:  # type: ignore[override]
-        """Look once: what to do, the XCom, and the text for a task that fails or skips."""
+    def observe(self, context: Context, hook: SageMakerPipelinesHook) -> Observation:
+        """Check once whether the step has ended."""
         report = hook.describe_report(self.execution_arn)
         step = report.latest_step(self.step_name)
         if step is None or not step.is_terminal:
             if not report.is_terminal:
                 state = "has not started" if step is None else f"is {step.status}"
-                return Verdict.WAIT, None, f"Step '{self.step_name}' {state}; execution {report.arn}: {report.status}"
+                text = f"Step '{self.step_name}' {state}; execution {report.arn}: {report.status}"
+                return Observation(Verdict.WAIT, None, text)
             ran = ", ".join(one.name for one in report.steps) or "none"
             text = f"Execution {report.arn} ended {report.status} and did not run step '{self.step_name}'; ran: {ran}."
-            return Verdict(self.on_not_run), None, text
+            return Observation(Verdict(self.on_not_run), None, text)
         verdict = {
             StepStatus.SUCCEEDED.value: Verdict.SUCCEED,
             StepStatus.STOPPED.value: Verdict(self.on_stopped),
         }.get(str(step.status), Verdict.FAIL)
-        return verdict, step.summary(), f"{render_step(step)} (execution {report.arn})"
+        return Observation(verdict, step.summary(), f"{render_step(step)} (execution {report.arn})")
 
-    def make_trigger(self, deadline: str | None) -> SageMakerPipelineExecutionTrigger:
+    def make_trigger(self, deadline: str) -> SageMakerPipelineStepTrigger:
         """The trigger that waits for the step's end."""
         from airflow_sm_pipelines.triggers.step import SageMakerPipelineStepTrigger
 

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timezone
+from typing import Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
-
-from airflow_sm_pipelines.client.callbacks import CallbackMessage, receive_callback
+from airflow_sm_pipelines.airflow_task.token_sealing import seal_token
+from airflow_sm_pipelines.client.callbacks import receive_callback
 from airflow_sm_pipelines.exceptions import PipelineApiError, PipelineUnavailableError
-from airflow_sm_pipelines.hooks.token_sealing import seal_token
-from airflow_sm_pipelines.triggers import execution
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+from airflow_sm_pipelines.triggers.base import SageMakerDeferredTrigger
 
 
-class SageMakerPipelineCallbackTrigger(BaseTrigger):
+class SageMakerPipelineCallbackTrigger(SageMakerDeferredTrigger):
     """Fires one event with the message: ``kind`` is ``"message"``, ``"timeout"`` or ``"error"``.
 
-    The message is hidden in its queue for two minutes, not deleted: the task that goes on deletes it once it has it
-    safe.
+    The message is hidden in its queue for two minutes, not deleted. The task deletes it when it has stored it.
 
     :param queue_url: the step's queue.
-    :param execution_arn: only messages of this execution; None takes any.
-    :param waiter_delay: seconds between two looks.
-    :param timeout_seconds: how long to wait; None for ever.
+    :param execution_arn: take only messages of this execution; None takes any.
+    :param waiter_delay: seconds between two calls.
+    :param deadline: ISO 8601 time with offset at which to give up; None for never.
+    :param kwargs: ``aws_conn_id``, ``region_name``, ``verify``, ``botocore_config``.
     """
 
     def __init__(
@@ -35,52 +30,30 @@ class SageMakerPipelineCallbackTrigger(BaseTrigger):
         queue_url: str,
         execution_arn: str | None = None,
         waiter_delay: float = 10,
-        timeout_seconds: float | None = None,
-        aws_conn_id: str | None = "aws_default",
-        region_name: str | None = None,
-        verify: bool | str | None = None,
-        botocore_config: dict[str, Any] | None = None,
+        deadline: str | None = None,
+        **kwargs: Any,
     ) -> None:
-        """Hold what the wait needs; nothing is called yet."""
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.arguments = {
-            "queue_url": queue_url,
-            "execution_arn": execution_arn,
-            "waiter_delay": waiter_delay,
-            "timeout_seconds": timeout_seconds,
-            "aws_conn_id": aws_conn_id,
-            "region_name": region_name,
-            "verify": verify,
-            "botocore_config": botocore_config,
-        }
+        super().__init__(**kwargs)
         self.queue_url = queue_url
         self.execution_arn = execution_arn
         self.waiter_delay = waiter_delay
-        self.timeout_seconds = timeout_seconds
+        self.deadline = deadline
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """The class path and arguments that make this trigger again."""
-        return f"{type(self).__module__}.{type(self).__qualname__}", dict(self.arguments)
+    def own_arguments(self) -> dict[str, Any]:
+        """The arguments that make this trigger again, without those of its connection."""
+        return {
+            "queue_url": self.queue_url,
+            "execution_arn": self.execution_arn,
+            "waiter_delay": self.waiter_delay,
+            "deadline": self.deadline,
+        }
 
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, and yield the one event, but not while the worker that deferred may still be leaving."""
-        begun = time.monotonic()
-        try:
-            payload = await self._wait()
-        except Exception as error:
-            # Without an event the reason would stay in the triggerer's log.
-            self.log.exception("Waiting for a callback broke off")
-            payload = {"kind": "error", "message": f"Waiting broke off: {type(error).__name__}: {error}"}
-        if self.task_instance is not None:
-            await asyncio.sleep(begun + execution.WORKER_LEAVES_SECONDS - time.monotonic())
-        yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
-
-    async def _wait(self) -> dict[str, Any]:
-        began = time.monotonic()
-        hook = await asyncio.to_thread(self._hook)
+    async def wait(self) -> dict[str, Any]:
+        """Wait for a message, and give it sealed."""
+        hook = await asyncio.to_thread(self.hook_arguments.make_hook)
         while True:
             try:
-                message: CallbackMessage | None = await asyncio.to_thread(
+                message = await asyncio.to_thread(
                     receive_callback, hook, self.queue_url, execution_arn=self.execution_arn
                 )
             except PipelineUnavailableError as error:
@@ -90,16 +63,6 @@ class SageMakerPipelineCallbackTrigger(BaseTrigger):
                 return {"kind": "error", "message": str(error)}
             if message is not None:
                 return {"kind": "message", **message.to_json(), "token": seal_token(message.token)}
-            if self.timeout_seconds is not None and time.monotonic() - began > self.timeout_seconds:
+            if self.deadline and datetime.now(timezone.utc) >= datetime.fromisoformat(self.deadline):
                 return {"kind": "timeout"}
             await asyncio.sleep(self.waiter_delay)
-
-    def _hook(self) -> Any:
-        from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
-
-        return SageMakerPipelinesHook(
-            aws_conn_id=self.arguments["aws_conn_id"],
-            region_name=self.arguments["region_name"],
-            verify=self.arguments["verify"],
-            config=self.arguments["botocore_config"],
-        )

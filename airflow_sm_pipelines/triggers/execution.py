@@ -1,6 +1,6 @@
 """The trigger that waits for an execution while its task is deferred.
 
-In a triggerer one watcher looks for all the tasks on a connection; under ``airflow dags test`` the trigger looks for
+In a triggerer one watcher serves all the tasks on a connection. Under ``airflow dags test`` the trigger makes the calls
 itself. boto3 runs in a thread: aiobotocore pins botocore to a month-old release, and would take the newest API away
 from everything else in the environment.
 """
@@ -14,52 +14,39 @@ from contextlib import suppress
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
-
+from airflow_sm_pipelines.airflow_task.stop_on_kill import stop_if_ended_by_hand
 from airflow_sm_pipelines.client.execution_watch import ExecutionWatch, error_event
-from airflow_sm_pipelines.client.request_tokens import make_stop_token
 from airflow_sm_pipelines.client.wait_policy import ProgressLog
-from airflow_sm_pipelines.triggers.live_progress import LiveView
-from airflow_sm_pipelines.triggers.wait_schedule import Wait
+from airflow_sm_pipelines.triggers.base import SageMakerDeferredTrigger
+from airflow_sm_pipelines.triggers.live_progress import LiveProgress
+from airflow_sm_pipelines.triggers.wait_schedule import ExecutionWait
 from airflow_sm_pipelines.triggers.watcher import summary_event
-from airflow_sm_pipelines.triggers.watcher_registry import WatcherRegistry, make_watcher_key
+from airflow_sm_pipelines.triggers.watcher_registry import WatcherRegistry
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from airflow_sm_pipelines.client.reports import ExecutionReport
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
 
-# The one state of this module: Airflow makes each trigger by itself, and gives them no place to meet.
 WATCHERS = WatcherRegistry()
-
-WORKER_LEAVES_SECONDS = 10.0
-"""How long a deferred task's trigger holds back its event.
-
-The worker that deferred takes five seconds to leave (measured on Airflow 3.3.2). When the trigger fires while it does,
-the scheduler queues the task again, then takes the first worker's end for the second's, and marks the task failed.
-Delete this when the scheduler tells the two apart.
-"""
-
-_ENDED_BY_HAND = frozenset({"failed", "success", "skipped", "upstream_failed", "removed"})
+"""The one state of this module: Airflow makes each trigger by itself, and gives them no place to meet."""
 
 
-class SageMakerPipelineExecutionTrigger(BaseTrigger):
-    """Fires one event when an execution has ended, run out of time, or can no longer be watched.
+class SageMakerPipelineExecutionTrigger(SageMakerDeferredTrigger):
+    """Fires one event when an execution has ended, the time is over, or the execution can no longer be watched.
 
     The event is a dict: ``kind`` (``"ended"``, ``"timeout"``, ``"error"``), ``execution_arn``, ``status`` and
-    ``failure_reason``; ``airflow dags test`` loses the other arguments of a deferral. ``steps`` is there only under
-    ``airflow dags test``: reading the steps of thousands of executions is left to the tasks that go on.
+    ``failure_reason``; an error has ``code`` and ``message``. It has ``steps`` only under ``airflow dags test``: in a
+    triggerer, each task reads its steps when it goes on.
 
-    :param execution_arn: the execution to wait for.
-    :param waiter_delay: seconds between two looks, once the execution has run for a while.
-    :param progress_delay: seconds between two looks at its steps, whose transitions are then logged here; None for
-        no such looks. All waits together look five times a second at most.
+    :param execution_arn: the execution.
+    :param waiter_delay: seconds between two checks, once the execution has run for a while.
+    :param progress_delay: seconds between two checks of its steps, whose changes are then logged here; None for no
+        such checks. All waits together check steps five times a second at most.
     :param deadline: ISO 8601 time with offset at which to give up; None for never.
     :param stop_on_kill: stop the execution when somebody ends the deferred task by hand (Airflow 3.3).
-    :param publish_steps: push the steps as XCom ``steps`` whenever one of them is seen to have changed.
-    :param stream_logs: write the jobs' log lines here, at each look at the steps.
+    :param publish_steps: push the steps as XCom ``steps`` whenever one of them has changed.
+    :param stream_logs: write the jobs' log lines here, at each check of the steps.
     :param log_cursor: how far the logs were shown before. The event's ``log_cursor`` says how far they are now.
+    :param kwargs: ``aws_conn_id``, ``region_name``, ``verify``, ``botocore_config``.
     """
 
     def __init__(
@@ -73,13 +60,9 @@ class SageMakerPipelineExecutionTrigger(BaseTrigger):
         publish_steps: bool = False,
         stream_logs: bool = False,
         log_cursor: dict[str, Any] | None = None,
-        aws_conn_id: str | None = "aws_default",
-        region_name: str | None = None,
-        verify: bool | str | None = None,
-        botocore_config: dict[str, Any] | None = None,
+        **kwargs: Any,
     ) -> None:
-        """Hold what the wait needs; nothing is called yet."""
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__(**kwargs)
         self.execution_arn = execution_arn
         self.waiter_delay = waiter_delay
         self.progress_delay = progress_delay
@@ -88,93 +71,75 @@ class SageMakerPipelineExecutionTrigger(BaseTrigger):
         self.publish_steps = publish_steps
         self.stream_logs = stream_logs
         self.log_cursor = log_cursor
-        self.aws_conn_id = aws_conn_id
-        self.region_name = region_name
-        self.verify = verify
-        self.botocore_config = botocore_config
+        self._progress: LiveProgress | None = None
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """The class path and arguments that make this trigger again."""
-        return (
-            f"{type(self).__module__}.{type(self).__qualname__}",
-            {
-                "execution_arn": self.execution_arn,
-                "waiter_delay": self.waiter_delay,
-                "progress_delay": self.progress_delay,
-                "deadline": self.deadline,
-                "stop_on_kill": self.stop_on_kill,
-                "publish_steps": self.publish_steps,
-                "stream_logs": self.stream_logs,
-                "log_cursor": self.log_cursor,
-                "aws_conn_id": self.aws_conn_id,
-                "region_name": self.region_name,
-                "verify": self.verify,
-                "botocore_config": self.botocore_config,
-            },
-        )
+    def own_arguments(self) -> dict[str, Any]:
+        """The arguments that make this trigger again, without those of its connection."""
+        return {
+            "execution_arn": self.execution_arn,
+            "waiter_delay": self.waiter_delay,
+            "progress_delay": self.progress_delay,
+            "deadline": self.deadline,
+            "stop_on_kill": self.stop_on_kill,
+            "publish_steps": self.publish_steps,
+            "stream_logs": self.stream_logs,
+            "log_cursor": self.log_cursor,
+        }
 
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, logging each step's transitions, and yield the one event."""
-        begun = time.monotonic()
-        view = LiveView(
+    async def wait(self) -> dict[str, Any]:
+        """Wait for the end, and log each change of a step meanwhile."""
+        progress = self._progress = LiveProgress(
             self.task_instance,
-            self._hook,
+            self.hook_arguments.make_hook,
             log=self.log,
             is_pushed=self.publish_steps,
             is_streamed=self.stream_logs,
             cursor=self.log_cursor,
         )
-        try:
-            payload = await (self._wait_alone(view) if self.task_instance is None else self._wait_together(view))
-            await view.close()
-        except Exception as error:
-            # Without an event Airflow fails the task with 'the trigger exited', and the reason stays in the
-            # triggerer's log.
-            self.log.exception("Waiting for %s broke off", self.execution_arn)
-            message = f"Waiting for {self.execution_arn} broke off: {type(error).__name__}: {error}"
-            payload = error_event(self.execution_arn, code=type(error).__name__, message=message)
-        if view.cursor is not None:
-            payload["log_cursor"] = view.cursor
-        if self.task_instance is not None:
-            await asyncio.sleep(begun + WORKER_LEAVES_SECONDS - time.monotonic())
-        yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
+        event = await (self._wait_alone(progress) if self.task_instance is None else self._wait_together(progress))
+        await progress.close()
+        return self._with_log_cursor(event)
+
+    def make_error_event(self, error: Exception) -> dict[str, Any]:
+        """The payload of the event for a wait that broke off."""
+        message = f"Waiting for {self.execution_arn} broke off: {type(error).__name__}: {error}"
+        return self._with_log_cursor(error_event(self.execution_arn, code=type(error).__name__, message=message))
 
     def is_over(self, report: ExecutionReport) -> bool:
-        """Whether a look found what this trigger waits for."""
+        """Whether the execution is at the point that this trigger waits for."""
         return report.is_terminal
 
     async def on_kill(self) -> None:
-        """Stop the execution, if the task was really ended by hand.
+        """Stop the execution, if somebody has ended the task by hand.
 
-        Airflow also calls this when a stalled triggerer's work was given to another one, and for a cleared task
-        after its next attempt has begun (measured on 3.3.2): then the task is not in an end state, and the execution
-        is left alone.
+        Airflow also calls this when it has given a stalled triggerer's work to another one.
         """
         if not self.stop_on_kill:
             return
         # Airflow 3.3.2 cancels again, once a second, what it has cancelled and what has not ended yet.
-        self._stopping = asyncio.ensure_future(self._stop_if_ended_by_hand())
+        self._stopping = asyncio.ensure_future(
+            asyncio.to_thread(
+                stop_if_ended_by_hand,
+                self.task_instance,
+                self.execution_arn,
+                make_hook=self.hook_arguments.make_hook,
+                log=self.log,
+            )
+        )
         await asyncio.shield(self._stopping)
 
-    async def _stop_if_ended_by_hand(self) -> None:
-        state = await self._task_state()
-        if state not in _ENDED_BY_HAND:
-            self.log.info("The task is %s, not ended by hand: execution %s goes on.", state, self.execution_arn)
-            return
-        hook = await asyncio.to_thread(self._hook)
-        stopped = await asyncio.to_thread(
-            hook.stop_execution, self.execution_arn, token=make_stop_token(self.execution_arn)
-        )
-        self.log.info("The task was marked %s: %s.", state, "execution stopped" if stopped else "execution had ended")
+    def _with_log_cursor(self, event: dict[str, Any]) -> dict[str, Any]:
+        cursor = None if self._progress is None else self._progress.cursor
+        return event if cursor is None else {**event, "log_cursor": cursor}
 
-    async def _wait_together(self, view: LiveView) -> dict[str, Any]:
+    async def _wait_together(self, progress: LiveProgress) -> dict[str, Any]:
         """Wait with the watcher of this connection, which serves every task of the triggerer."""
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[dict[str, Any]] = loop.create_future()
         context = contextvars.copy_context()
-        progress = ProgressLog()
+        changes = ProgressLog()
 
-        def tell(*call: Any) -> None:
+        def call_in_loop(*call: Any) -> None:
             with suppress(RuntimeError):  # the loop is closed: the triggerer is going away
                 loop.call_soon_threadsafe(*call, context=context)
 
@@ -182,29 +147,23 @@ class SageMakerPipelineExecutionTrigger(BaseTrigger):
             if not ended.done():
                 ended.set_result(event)
 
-        def note_progress(report: ExecutionReport) -> None:
-            lines = progress.lines(report)
+        def show_steps(report: ExecutionReport) -> None:
+            lines = changes.lines(report)
             for line in lines:
                 self.log.info(line)
-            view.note(report, bool(lines))
+            progress.show_soon(report, bool(lines))
             if self.is_over(report):
                 end(summary_event(report))
 
-        wait = Wait(
+        wait = ExecutionWait(
             arn=self.execution_arn,
             waiter_delay=self.waiter_delay,
-            finish=lambda event: tell(end, event),
-            deadline=self._deadline_moment(),
+            finish=lambda event: call_in_loop(end, event),
+            deadline=self._monotonic_deadline(),
             progress_delay=self.progress_delay,
-            report_progress=lambda report: tell(note_progress, report),
+            report_progress=lambda report: call_in_loop(show_steps, report),
         )
-        key = make_watcher_key(
-            aws_conn_id=self.aws_conn_id,
-            region_name=self.region_name,
-            verify=self.verify,
-            botocore_config=self.botocore_config,
-        )
-        watcher, release = WATCHERS.acquire(key, self._watching_hook)
+        watcher, release = WATCHERS.acquire(self.hook_arguments)
         watcher.add(wait)
         try:
             return await ended
@@ -214,14 +173,14 @@ class SageMakerPipelineExecutionTrigger(BaseTrigger):
             if last is not None:
                 await asyncio.to_thread(last.close)
 
-    def _deadline_moment(self) -> float | None:
+    def _monotonic_deadline(self) -> float | None:
         """The deadline on the watcher's clock."""
         if not self.deadline:
             return None
         left = datetime.fromisoformat(self.deadline) - datetime.now(timezone.utc)
         return time.monotonic() + left.total_seconds()
 
-    async def _wait_alone(self, view: LiveView) -> dict[str, Any]:
+    async def _wait_alone(self, progress: LiveProgress) -> dict[str, Any]:
         watch = ExecutionWatch(
             self.execution_arn,
             waiter_delay=self.waiter_delay,
@@ -229,47 +188,9 @@ class SageMakerPipelineExecutionTrigger(BaseTrigger):
             log=self.log.info,
             warn=self.log.warning,
             is_over=self.is_over,
-            notice=view.show,
+            notice=progress.show_now,
         )
-        hook = await asyncio.to_thread(self._hook)
+        hook = await asyncio.to_thread(self.hook_arguments.make_hook)
         while (event := await asyncio.to_thread(watch.look, hook)) is None:
             await asyncio.sleep(watch.delay_seconds)
         return event
-
-    async def _task_state(self) -> str | None:
-        ti = self.task_instance
-        if ti is None:
-            return None
-        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
-
-        states = await asyncio.to_thread(
-            RuntimeTaskInstance.get_task_states,
-            dag_id=ti.dag_id,
-            task_ids=[ti.task_id],
-            run_ids=[ti.run_id],
-            map_index=ti.map_index,
-        )
-        found = states.get(ti.run_id, {})
-        state = found.get(ti.task_id, found.get(f"{ti.task_id}_{ti.map_index}"))
-        return None if state is None else str(getattr(state, "value", state))
-
-    def _watching_hook(self) -> SageMakerPipelinesHook:
-        """A hook whose refusals reach the watcher at once: it slows down all its calls, not only the refused one."""
-        from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
-
-        return SageMakerPipelinesHook(
-            aws_conn_id=self.aws_conn_id,
-            region_name=self.region_name,
-            verify=self.verify,
-            config={"retries": {"mode": "standard", "total_max_attempts": 1}, **(self.botocore_config or {})},
-        )
-
-    def _hook(self) -> SageMakerPipelinesHook:
-        from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
-
-        return SageMakerPipelinesHook(
-            aws_conn_id=self.aws_conn_id,
-            region_name=self.region_name,
-            verify=self.verify,
-            config=self.botocore_config,
-        )

@@ -1,7 +1,7 @@
-"""What a deferred task shows of its execution: its steps as an XCom, its jobs' log lines in the trigger's log.
+"""Shows an execution's progress while its task is deferred: the steps as an XCom, the jobs' logs in the trigger's log.
 
-The trigger sees the steps at each look at them (``progress_delay``); what follows from that is done in a thread, so
-that the event loop of the triggerer never waits for it.
+The trigger lists the steps every ``progress_delay`` seconds. Everything that follows happens in a thread, so that the
+triggerer's event loop never waits for it.
 """
 
 from __future__ import annotations
@@ -9,21 +9,22 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.airflow_task.run_progress import STEPS_KEY
 from airflow_sm_pipelines.client.job_log_stream import JobLogStream, merge_cursors
-from airflow_sm_pipelines.client.outputs import to_json_value
+from airflow_sm_pipelines.runs.results import summarize_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from airflow_sm_pipelines.client.calls import SageMakerCalls
+    from airflow_sm_pipelines.client.logger import Logger
     from airflow_sm_pipelines.client.reports import ExecutionReport
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
 
-STEPS_KEY = "steps"
-CURSOR_KEY = "sagemaker_logs_cursor"
+LOG_CURSOR_XCOM = "sagemaker_log_cursor"
 """The XCom that says how far the logs were shown: a trigger has no other store, and another triggerer may take over."""
 
 
-class LiveView:
+class LiveProgress:
     """Shows one deferred task's execution.
 
     :param ti: the task instance, as the triggerer knows it; None under ``airflow dags test``, where no XCom is pushed.
@@ -37,14 +38,13 @@ class LiveView:
     def __init__(
         self,
         ti: Any,
-        make_hook: Callable[[], SageMakerPipelinesHook],
+        make_hook: Callable[[], SageMakerCalls],
         *,
-        log: Any,
+        log: Logger,
         is_pushed: bool,
         is_streamed: bool,
         cursor: Mapping[str, Any] | None = None,
     ) -> None:
-        """Show nothing yet."""
         self._ti = ti
         self._make_hook = make_hook
         self._log = log
@@ -60,39 +60,39 @@ class LiveView:
         """How far the logs have been shown; None where nothing was read."""
         return None if self._stream is None else self._stream.cursor
 
-    def note(self, report: ExecutionReport, is_news: bool) -> None:
-        """Show what a look found, soon; called in the event loop, and returns at once."""
-        if not self._is_streamed and not (is_news and self._is_pushed):
+    def show_soon(self, report: ExecutionReport, has_changed: bool) -> None:
+        """Show the execution as it is now. Call this in the event loop; it returns at once."""
+        if not self._is_streamed and not (has_changed and self._is_pushed):
             return
-        was_news = self._next is not None and self._next[1]
-        self._next = (report, is_news or was_news)
+        had_changed = self._next is not None and self._next[1]
+        self._next = (report, has_changed or had_changed)
         if self._worker is None or self._worker.done():
             self._worker = asyncio.get_running_loop().create_task(self._work())
 
     async def close(self) -> None:
-        """Wait until everything noted is shown."""
+        """Wait until everything that is to be shown soon has been shown."""
         if self._worker is not None:
             await self._worker
 
-    def show(self, report: ExecutionReport, is_news: bool) -> None:
-        """Show what a look found, now; called in a thread."""
-        if is_news and self._is_pushed:
-            self._push(STEPS_KEY, to_json_value([step.summary() for step in report.steps]))
+    def show_now(self, report: ExecutionReport, has_changed: bool) -> None:
+        """Show the execution as it is now, and return when it is shown. Call this in a thread."""
+        if has_changed and self._is_pushed:
+            self._push(STEPS_KEY, summarize_steps(report))
         if self._is_streamed:
             if self._stream is None:
-                known = merge_cursors(self._pulled_cursor(), self._cursor)
+                known = merge_cursors(self._read_cursor(), self._cursor)
                 self._stream = JobLogStream(
                     self._make_hook(), write=self._log.info, warn=self._log.warning, cursor=known
                 )
             if self._stream.read(report):
-                self._push(CURSOR_KEY, self._stream.cursor)
+                self._push(LOG_CURSOR_XCOM, self._stream.cursor)
 
     async def _work(self) -> None:
         while self._next is not None:
-            (report, is_news), self._next = self._next, None
+            (report, has_changed), self._next = self._next, None
             try:
-                await asyncio.to_thread(self.show, report, is_news)
-            except Exception as error:  # what is shown is no reason to end the wait
+                await asyncio.to_thread(self.show_now, report, has_changed)
+            except Exception as error:  # noqa: BLE001 - a fault in showing progress must not end the wait
                 self._log.warning("Progress could not be shown: %s: %s", type(error).__name__, error)
 
     def _push(self, key: str, value: Any) -> None:
@@ -102,7 +102,7 @@ class LiveView:
 
         try:
             XCom.set(key=key, value=value, **self._identity())
-        except Exception as error:  # Airflow before 3.3 may answer in any way
+        except Exception as error:  # noqa: BLE001 - Airflow before 3.3 refuses with errors of any class
             self._ti = None
             self._is_pushed = False
             self._log.warning(
@@ -112,15 +112,15 @@ class LiveView:
                 error,
             )
 
-    def _pulled_cursor(self) -> Any:
-        """What a trigger before this one has shown, if its triggerer went away."""
+    def _read_cursor(self) -> Any:
+        """What another triggerer has shown before this one took over."""
         if self._ti is None:
             return None
         from airflow.sdk.execution_time.xcom import XCom
 
         try:
-            return XCom.get_one(key=CURSOR_KEY, **self._identity())
-        except Exception as error:  # as above; then lines may come twice
+            return XCom.get_one(key=LOG_CURSOR_XCOM, **self._identity())
+        except Exception as error:  # noqa: BLE001 - as in _push; without a cursor, lines may come twice
             self._log.debug("No earlier cursor: %s", error)
             return None
 

@@ -1,6 +1,6 @@
-"""One reader for each queue of status changes: a thread that takes messages out and tells every watcher of the process.
+"""Reads queues of status changes: one thread for each queue passes its messages on to every watcher of the process.
 
-A queue has one process to itself (see docs/waiting.md); within it all watchers hear everything.
+No other process reads the same queue (see docs/waiting.md).
 """
 
 from __future__ import annotations
@@ -27,32 +27,31 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_sm_pipelines.client.status_events import StatusChange
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
 
-EXTRA = "events_queue"
-"""The connection's extra that names the queue."""
+QUEUE_EXTRA = "events_queue"
+"""The extra of an Airflow connection that names the queue."""
 
 WAIT_SECONDS = 20
-"""How long one call waits for messages; a reader that nobody needs any more lives at most so long."""
+"""How long one call waits for messages, and how long a reader runs on at most after its last listener has gone."""
 
 log = logging.getLogger(__name__)
 
 
 class EventListener(Protocol):
-    """What is told of events; called in the reader's thread, so it only takes notes."""
+    """Receives events in the reader's thread, so its methods must return at once."""
 
-    def changed(self, change: StatusChange) -> None:
-        """Take note of one event, which is deleted from the queue afterwards."""
+    def record_change(self, change: StatusChange) -> None:
+        """Note one event, which is deleted from the queue afterwards."""
 
-    def events_failed(self, reason: str) -> None:
-        """Take note that the queue cannot be read."""
+    def record_failure(self, reason: str) -> None:
+        """Note that the queue cannot be read."""
 
 
 class EventFeeds:
-    """The readers of this process, by queue; each ends when nobody listens any more."""
+    """The readers of this process, by queue. Each ends when it has no listener any more."""
 
     def __init__(self) -> None:
-        """Begin with none."""
         self._lock = threading.Lock()
         self._listeners: dict[tuple[object, ...], list[EventListener]] = {}
 
@@ -63,10 +62,11 @@ class EventFeeds:
         make_hook: Callable[[], SageMakerPipelinesHook],
         listener: EventListener,
     ) -> Callable[[], None]:
-        """Tell the listener of each message from now on; gives what ends that.
+        """Pass each message on to the listener from now on.
 
-        :param key: what tells this queue from others.
-        :param queue: its name or URL, in which ``{hostname}`` stands for this machine's name.
+        :param key: the same for two listeners on the same connection.
+        :param queue: the queue's name or URL, in which ``{hostname}`` stands for this machine's name.
+        :return: a function that ends it.
         """
         key = (os.getpid(), *key, queue)
         with self._lock:
@@ -83,8 +83,8 @@ class EventFeeds:
         with self._lock:
             self._listeners[key].remove(listener)
 
-    def _current(self, key: tuple[object, ...]) -> list[EventListener]:
-        """Who listens; the reader's entry goes with the last one, and the reader must end then."""
+    def _listeners_of(self, key: tuple[object, ...]) -> list[EventListener]:
+        """The listeners of a queue. If there is none, the entry is deleted, and the reader must end."""
         with self._lock:
             found = list(self._listeners[key])
             if not found:
@@ -92,42 +92,68 @@ class EventFeeds:
         return found
 
     def _read(self, key: tuple[object, ...], queue: str, make_hook: Callable[[], SageMakerPipelinesHook]) -> None:
-        hook: SageMakerPipelinesHook | None = None
-        url, failures, is_warned = "", 0, False
+        reader = _FeedReader(queue, make_hook)
+        failures = 0
         while True:
-            items: list[dict[str, Any]] = []
-            problem = None
-            try:
-                if hook is None:
-                    hook = make_hook()
-                    url = find_queue_url(hook, queue)
-                items = receive_messages(hook, url, wait_seconds=WAIT_SECONDS)
-                failures = 0
-            except Exception as error:
-                # Whatever it is, executions are still looked at, and the queue may come back.
-                hook, failures = None, failures + 1
-                problem = str(error) if isinstance(error, PipelineApiError) else f"{type(error).__name__}: {error}"
-            listeners = self._current(key)
+            problem = reader.receive()
+            listeners = self._listeners_of(key)
             if not listeners:
-                if hook is not None:
-                    with suppress(PipelineApiError):  # they come again by themselves, later
-                        put_back(hook, url, [item["ReceiptHandle"] for item in items])
+                reader.put_back()
                 return
-            if hook is None:
-                for listener in listeners:
-                    listener.events_failed(str(problem))
-                time.sleep(plan_backoff(failures=min(failures, 5), waiter_delay=1))
+            if problem is None:
+                failures = 0
+                reader.pass_on(listeners)
                 continue
-            messages = [parse_queued(item) for item in items]
-            for message in messages:
-                if message.change is not None:
-                    for listener in listeners:
-                        listener.changed(message.change)
-            try:
-                # Notes in memory are enough: whoever waits after a crash begins with a look.
-                delete_messages(hook, url, [one.receipt for one in messages if one.change is not None])
-            except PipelineApiError as error:
-                log.info("Events that were read come again: %s", error)
-            if not is_warned and any(one.change is None for one in messages):
-                is_warned = True
-                log.warning("Queue %s holds messages that are no pipeline events; they are left in it.", url)
+            failures += 1
+            for listener in listeners:
+                listener.record_failure(problem)
+            time.sleep(plan_backoff(failures=min(failures, 5), waiter_delay=1))
+
+
+class _FeedReader:
+    """Takes messages from one queue; used by one thread."""
+
+    def __init__(self, queue: str, make_hook: Callable[[], SageMakerPipelinesHook]) -> None:
+        self._queue = queue
+        self._make_hook = make_hook
+        self._hook: SageMakerPipelinesHook | None = None
+        self._url = ""
+        self._items: list[dict[str, Any]] = []
+        self._is_warned = False
+
+    def receive(self) -> str | None:
+        """Take the next messages, if any come; gives the reason if the queue cannot be read."""
+        self._items = []
+        try:
+            if self._hook is None:
+                hook = self._make_hook()
+                self._url = find_queue_url(hook, self._queue)
+                self._hook = hook
+            self._items = receive_messages(self._hook, self._url, wait_seconds=WAIT_SECONDS)
+        except Exception as error:  # noqa: BLE001 - executions are checked all the same; the queue may come back
+            self._hook = None
+            return str(error) if isinstance(error, PipelineApiError) else f"{type(error).__name__}: {error}"
+        return None
+
+    def put_back(self) -> None:
+        """Let others have the messages that were taken last."""
+        if self._hook is not None:
+            with suppress(PipelineApiError):  # the messages come again by themselves, later
+                put_back(self._hook, self._url, [item["ReceiptHandle"] for item in self._items])
+
+    def pass_on(self, listeners: list[EventListener]) -> None:
+        """Pass on the messages that were taken last, and delete those that are status changes."""
+        messages = [parse_queued(item) for item in self._items]
+        changes = [(message.change, message.receipt) for message in messages if message.change is not None]
+        for change, _ in changes:
+            for listener in listeners:
+                listener.record_change(change)
+        try:
+            # Deleted before anything is done: after a crash, every wait begins with a check.
+            if self._hook is not None:
+                delete_messages(self._hook, self._url, [receipt for _, receipt in changes])
+        except PipelineApiError as error:
+            log.info("Events that were read come again: %s", error)
+        if not self._is_warned and len(changes) < len(messages):
+            self._is_warned = True
+            log.warning("Queue %s holds messages that are no pipeline events; they are left in it.", self._url)

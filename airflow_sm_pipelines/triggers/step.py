@@ -11,26 +11,24 @@ if TYPE_CHECKING:
 
 
 class SageMakerPipelineStepTrigger(SageMakerPipelineExecutionTrigger):
-    """Fires one event when a step has ended, or its execution has; who takes it up finds out which.
+    """Fires one event when a step has ended, or its execution has; the task then finds out which.
 
-    Tasks that wait for steps of the same execution share each look at its steps.
+    Tasks that wait for steps of the same execution share the calls that list its steps.
 
     :param step_name: the step, as the definition names it.
-    :param kwargs: those of :class:`SageMakerPipelineExecutionTrigger`; nothing is stopped on a kill.
+    :param kwargs: those of :class:`SageMakerPipelineExecutionTrigger`; a kill stops nothing.
     """
 
     def __init__(self, *, step_name: str, **kwargs: Any) -> None:
-        """Hold what the wait needs; nothing is called yet."""
         kwargs["stop_on_kill"] = False
         if kwargs.get("progress_delay") is None:
             kwargs["progress_delay"] = kwargs.get("waiter_delay", 30)
         super().__init__(**kwargs)
         self.step_name = step_name
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """The class path and arguments that make this trigger again."""
-        path, arguments = super().serialize()
-        return path, {**arguments, "step_name": self.step_name}
+    def own_arguments(self) -> dict[str, Any]:
+        """The arguments that make this trigger again, without those of its connection."""
+        return {**super().own_arguments(), "step_name": self.step_name}
 
     def is_over(self, report: ExecutionReport) -> bool:
         """Whether the step, or the whole execution, has ended."""

@@ -1,6 +1,6 @@
-"""Who waits for which execution, and which pipeline is to be looked at when: the books of a watcher.
+"""Which tasks wait for which executions, and when a watcher checks which pipeline next.
 
-Pure: no call, no clock, no thread. :mod:`airflow_sm_pipelines.triggers.watcher` acts on it.
+Pure: no call, no clock, no thread. :mod:`airflow_sm_pipelines.triggers.watcher` makes the calls.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 GATHER_SECONDS = 0.5
-"""A new wait is looked at this soon; waits that begin together share the look."""
+"""How soon an execution is checked after a wait for it begins; waits that begin together share the check."""
 
-SAFETY_LOOKS = 10
-"""How many of an author's intervals lie between two looks while events say when to look."""
+SAFETY_INTERVALS = 10
+"""How many of an author's intervals lie between two checks while events say when to check."""
 
 MAX_SAFETY_SECONDS = 600.0
-"""What lies between them at most, unless the author's interval is longer."""
+"""The most seconds between two such checks, unless the author's interval is longer."""
 
-QUICK_LOOKS_PER_SECOND = 0.5
-"""Looks that are sooner than an author's ``waiter_delay`` asks for, so that a short execution is noticed at once."""
+EARLY_CHECKS_PER_SECOND = 0.5
+"""New executions are checked earlier than their author's ``waiter_delay`` asks for, up to so many calls a second."""
 
 
 @dataclass(slots=True, eq=False)
-class Wait:
+class ExecutionWait:
     """One task's wait for one execution.
 
     :param arn: the execution.
-    :param waiter_delay: seconds between two looks at it.
-    :param finish: told the one event.
+    :param waiter_delay: seconds between two checks of it.
+    :param finish: called with the one event.
     :param deadline: when to give up, on the watcher's clock; None for never.
-    :param progress_delay: seconds between two looks at its steps; None for never.
-    :param report_progress: told what each look at its steps found.
+    :param progress_delay: seconds between two checks of its steps; None for never.
+    :param report_progress: called with a report after each check of its steps.
     """
 
     arn: str
@@ -53,20 +53,20 @@ class Wait:
 
 @dataclass(slots=True)
 class WatchedPipeline:
-    """The executions of one pipeline that somebody waits for.
+    """The executions of one pipeline for which tasks wait.
 
     :param waits: by execution ARN; several tasks may wait for one execution.
     :param started: when an execution started, once the service has said it.
-    :param told: executions that an event says have ended.
-    :param due: when to look next.
+    :param announced: executions that have ended according to an event.
+    :param due: when to check next.
     :param is_listable: False once the service has refused to list its executions.
-    :param failures: refused looks in a row.
+    :param failures: checks in a row that the service has refused.
     """
 
     arn: str
-    waits: dict[str, list[Wait]] = field(default_factory=dict)
+    waits: dict[str, list[ExecutionWait]] = field(default_factory=dict)
     started: dict[str, datetime] = field(default_factory=dict)
-    told: dict[str, None] = field(default_factory=dict)
+    announced: dict[str, None] = field(default_factory=dict)
     due: float = 0.0
     is_listable: bool = True
     failures: int = 0
@@ -76,19 +76,18 @@ class WatchedPipeline:
         return max(wait.began for waits in self.waits.values() for wait in waits)
 
     def waiter_delay(self) -> float:
-        """The shortest interval that anybody asks for."""
+        """The shortest interval that a wait asks for."""
         return min(wait.waiter_delay for waits in self.waits.values() for wait in waits)
 
 
-class WatchBoard:
-    """The waits of one watcher."""
+class WaitSchedule:
+    """The waits of one watcher, and when to check what they wait for."""
 
     def __init__(self) -> None:
-        """Begin with none."""
         self._pipelines: dict[str, WatchedPipeline] = {}
-        self._deadlines: list[tuple[float, int, Wait]] = []
+        self._deadlines: list[tuple[float, int, ExecutionWait]] = []
         self._count = 0
-        self._progress: dict[Wait, None] = {}
+        self._progress: dict[ExecutionWait, None] = {}
 
     def __len__(self) -> int:
         """How many tasks wait."""
@@ -96,11 +95,11 @@ class WatchBoard:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nobody waits."""
+        """Whether no task waits."""
         return not self._pipelines
 
-    def add(self, wait: Wait, *, now: float) -> bool:
-        """Begin a wait: its pipeline is looked at soon, since the execution may have ended already.
+    def add(self, wait: ExecutionWait, *, now: float) -> bool:
+        """Begin a wait; its pipeline is checked soon, since the execution may have ended already.
 
         :return: whether there is now something to do earlier than before.
         """
@@ -119,8 +118,8 @@ class WatchBoard:
             self._progress[wait] = None
         return self._next_moment() < before
 
-    def remove(self, wait: Wait) -> bool:
-        """End a wait; False if it had ended."""
+    def remove(self, wait: ExecutionWait) -> bool:
+        """End a wait; False if it has ended already."""
         pipeline = self._pipelines.get(parse_pipeline_arn(wait.arn))
         waits = pipeline.waits.get(wait.arn) if pipeline else None
         if pipeline is None or waits is None or wait not in waits:
@@ -130,12 +129,12 @@ class WatchBoard:
         if not waits:
             del pipeline.waits[wait.arn]
             pipeline.started.pop(wait.arn, None)
-            pipeline.told.pop(wait.arn, None)
+            pipeline.announced.pop(wait.arn, None)
         if not pipeline.waits:
             del self._pipelines[pipeline.arn]
         return True
 
-    def take(self, arn: str) -> list[Wait]:
+    def take(self, arn: str) -> list[ExecutionWait]:
         """End every wait for an execution, and give them."""
         pipeline = self._pipelines.get(parse_pipeline_arn(arn))
         found = list(pipeline.waits.get(arn, ())) if pipeline else []
@@ -143,7 +142,7 @@ class WatchBoard:
             self.remove(wait)
         return found
 
-    def take_expired(self, now: float) -> list[Wait]:
+    def take_expired(self, now: float) -> list[ExecutionWait]:
         """End the waits whose time is over, and give them."""
         found = []
         while self._deadlines and self._deadlines[0][0] <= now:
@@ -153,68 +152,68 @@ class WatchBoard:
         return found
 
     def arns(self) -> list[str]:
-        """Every execution that is waited for."""
+        """Every execution for which a task waits."""
         return [arn for pipeline in self._pipelines.values() for arn in pipeline.waits]
 
     def next_pipeline(self) -> WatchedPipeline | None:
-        """The pipeline that is to be looked at first."""
+        """The pipeline whose check is due first."""
         return min(self._pipelines.values(), key=lambda pipeline: pipeline.due, default=None)
 
     def is_awaited(self, arn: str) -> bool:
-        """Whether anybody waits for an execution."""
+        """Whether a task waits for an execution."""
         pipeline = self._pipelines.get(parse_pipeline_arn(arn))
         return pipeline is not None and arn in pipeline.waits
 
-    def tell(self, arn: str) -> None:
-        """Note that an event says that an execution has ended: it is to be looked at now."""
+    def announce_end(self, arn: str) -> None:
+        """Have an execution checked now, because an event says that it has ended."""
         pipeline = self._pipelines.get(parse_pipeline_arn(arn))
         if pipeline is not None and arn in pipeline.waits:
-            pipeline.told[arn] = None
+            pipeline.announced[arn] = None
 
     @property
-    def has_told(self) -> bool:
-        """Whether :meth:`take_told` has any."""
-        return any(pipeline.told and not pipeline.failures for pipeline in self._pipelines.values())
+    def has_announced(self) -> bool:
+        """Whether :meth:`take_announced` would give any."""
+        return any(pipeline.announced and not pipeline.failures for pipeline in self._pipelines.values())
 
-    def take_told(self) -> tuple[WatchedPipeline, list[str]] | None:
-        """Executions of one pipeline that are to be looked at now.
+    def take_announced(self) -> tuple[WatchedPipeline, list[str]] | None:
+        """Executions of one pipeline that are to be checked now, because events say that they have ended.
 
-        One whose last look was refused is looked at as a whole when it is due.
+        A pipeline whose last check was refused is left out; all its executions are checked when it is due.
         """
         for pipeline in self._pipelines.values():
-            if pipeline.told and not pipeline.failures:
-                arns = list(pipeline.told)
-                pipeline.told.clear()
+            if pipeline.announced and not pipeline.failures:
+                arns = list(pipeline.announced)
+                pipeline.announced.clear()
                 return pipeline, arns
         return None
 
-    def look_soon(self, now: float) -> None:
-        """Have every pipeline looked at now, except where looks are refused."""
+    def check_all_now(self, now: float) -> None:
+        """Have every pipeline checked now, except those whose last check was refused."""
         for pipeline in self._pipelines.values():
             if not pipeline.failures:
                 pipeline.due = min(pipeline.due, now)
 
-    def next_progress(self, now: float) -> Wait | None:
-        """The wait whose steps are most overdue for a look."""
+    def next_steps_wait(self, now: float) -> ExecutionWait | None:
+        """The wait whose steps have been due for a check for the longest time."""
         due = [wait for wait in self._progress if wait.progress_due <= now]
         return min(due, key=lambda wait: wait.progress_due, default=None)
 
-    def saw(self, pipeline: WatchedPipeline, arn: str, started: datetime | None) -> None:
-        """Note that an execution was seen running; it goes to the end of its queue."""
+    def record_running(self, pipeline: WatchedPipeline, arn: str, started: datetime | None) -> None:
+        """Note that a check has found an execution running; the pipeline's others are checked before it next time."""
         waits = pipeline.waits.pop(arn, None)
         if waits is not None:
             pipeline.waits[arn] = waits
             if started is not None:
                 pipeline.started[arn] = started
 
-    def curious(self, arn: str) -> list[Wait]:
-        """The waits that want to know an execution's steps."""
+    def waits_for_steps(self, arn: str) -> list[ExecutionWait]:
+        """The waits for an execution that are told of its steps."""
         pipeline = self._pipelines.get(parse_pipeline_arn(arn))
         waits = pipeline.waits.get(arn, ()) if pipeline else ()
         return [wait for wait in waits if wait.progress_delay is not None]
 
-    def next_progress_due(self) -> float:
-        """When the next look at steps is due; infinity for never."""
+    def next_steps_due(self) -> float:
+        """When the next check of steps is due; infinity for never."""
         return min((wait.progress_due for wait in self._progress), default=inf)
 
     def next_deadline(self) -> float:
@@ -223,40 +222,42 @@ class WatchBoard:
 
     def _next_moment(self) -> float:
         due = min((pipeline.due for pipeline in self._pipelines.values()), default=inf)
-        return min(due, self.next_progress_due(), self.next_deadline())
+        return min(due, self.next_steps_due(), self.next_deadline())
 
-    def looked(self, pipeline: WatchedPipeline, *, now: float, has_events: bool = False) -> None:
-        """Plan the next look, after an answered one at all its executions.
+    def plan_next_check(self, pipeline: WatchedPipeline, *, now: float, has_events: bool = False) -> None:
+        """Plan the next check of a pipeline, after one of all its executions.
 
-        A young execution is looked at sooner than its author's interval, but all such looks together stay under
-        :data:`QUICK_LOOKS_PER_SECOND`. Where events say when to look, looks are only for what they might miss.
+        A new execution is checked earlier than its author's interval, but all such checks together stay under
+        :data:`EARLY_CHECKS_PER_SECOND`. Where events say when to check, the other checks only make up for lost events.
+
+        :param has_events: whether events can be relied on.
         """
         pipeline.failures = 0
         if not pipeline.waits:
             return
         delay = pipeline.waiter_delay()
         if has_events:
-            pipeline.due = now + max(min(SAFETY_LOOKS * delay, MAX_SAFETY_SECONDS), delay)
+            pipeline.due = now + max(min(SAFETY_INTERVALS * delay, MAX_SAFETY_SECONDS), delay)
             return
-        quick = plan_delay(elapsed_seconds=now - pipeline.youngest(), waiter_delay=delay)
-        share = len(self._pipelines) / QUICK_LOOKS_PER_SECOND
-        pipeline.due = now + min(delay, max(quick, share))
+        early = plan_delay(elapsed_seconds=now - pipeline.youngest(), waiter_delay=delay)
+        share = len(self._pipelines) / EARLY_CHECKS_PER_SECOND
+        pipeline.due = now + min(delay, max(early, share))
 
-    def looked_at_told(self, pipeline: WatchedPipeline, arns: list[str], *, now: float) -> None:
-        """Plan the next look, after one at executions of which events said that they had ended.
+    def plan_after_announced(self, pipeline: WatchedPipeline, arns: list[str], *, now: float) -> None:
+        """Plan the next check, after one of executions that had ended according to events.
 
-        Those that had not, in the API's eyes, are looked at again after the author's interval.
+        If the API says that some are still running, the pipeline is checked again after the author's interval.
         """
         if any(arn in pipeline.waits for arn in arns):
             pipeline.due = min(pipeline.due, now + pipeline.waiter_delay())
 
-    def hasten_progress(self, arn: str, *, now: float) -> None:
-        """Have an execution's steps looked at now, if anybody wants to know them."""
-        for wait in self.curious(arn):
+    def check_steps_now(self, arn: str, *, now: float) -> None:
+        """Have an execution's steps checked now, if a wait is told of them."""
+        for wait in self.waits_for_steps(arn):
             wait.progress_due = min(wait.progress_due, now)
 
-    def refused(self, pipeline: WatchedPipeline, *, delay_seconds: float, now: float) -> None:
-        """Plan the next look, after one that got no answer."""
+    def plan_after_refusal(self, pipeline: WatchedPipeline, *, delay_seconds: float, now: float) -> None:
+        """Plan the next check, after one that the service has refused."""
         pipeline.failures += 1
         pipeline.due = now + delay_seconds
 

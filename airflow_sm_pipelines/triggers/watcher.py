@@ -1,7 +1,7 @@
-"""One watcher for all the waiting tasks of a triggerer on one connection: a thread, a few list calls, many waits.
+"""Watches the executions of all waiting tasks of a triggerer on one connection, in one thread.
 
-A trigger of its own for each execution needs two calls and a client each; here ``ListPipelineExecutions`` answers for a
-hundred executions of a pipeline at once. What a list does not show is described one by one, so no end is missed.
+``ListPipelineExecutions`` answers for a hundred executions of a pipeline at once. Executions that a list does not show
+are described one by one, so no end is missed.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from airflow_sm_pipelines.exceptions import (
     PipelineRequestError,
     PipelineUnavailableError,
 )
-from airflow_sm_pipelines.triggers.event_trust import EventTrust
-from airflow_sm_pipelines.triggers.rate_limit import CallPace
-from airflow_sm_pipelines.triggers.status_event_feed import EXTRA
-from airflow_sm_pipelines.triggers.wait_schedule import Wait, WatchBoard, WatchedPipeline
+from airflow_sm_pipelines.triggers.event_reliability import EventReliability
+from airflow_sm_pipelines.triggers.rate_limit import RateLimit
+from airflow_sm_pipelines.triggers.status_event_feed import QUEUE_EXTRA
+from airflow_sm_pipelines.triggers.wait_schedule import ExecutionWait, WaitSchedule, WatchedPipeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from airflow_sm_pipelines.client.status_events import StatusChange
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
     from airflow_sm_pipelines.triggers.status_event_feed import EventFeeds
 
 MAX_SILENT_SECONDS = 900.0
@@ -46,22 +46,21 @@ log = logging.getLogger(__name__)
 
 
 class PipelineWatcher:
-    """Watches executions through one hook, in a thread that lives as long as somebody waits.
+    """Watches executions through one hook, in a thread that runs while tasks wait.
 
-    :param make_hook: makes the hook; called in the watcher's thread, and again when credentials were refused.
+    :param make_hook: makes the hook; called in the watcher's thread, and again when the service refuses credentials.
     :param feeds: the readers of event queues, for a connection that names one.
     """
 
     def __init__(self, make_hook: Callable[[], SageMakerPipelinesHook], *, feeds: EventFeeds | None = None) -> None:
-        """Call nothing; the thread starts with the first wait."""
         self._make_hook = make_hook
         self._hook: SageMakerPipelinesHook | None = None
         self._hook_made = 0.0
         self._changed = threading.Condition()
-        self._board = WatchBoard()
-        self._pace = CallPace(now=time.monotonic())
+        self._schedule = WaitSchedule()
+        self._rate_limit = RateLimit(now=time.monotonic())
         self._feeds = feeds
-        self._trust: EventTrust | None = None
+        self._reliability: EventReliability | None = None
         self._unsubscribe: Callable[[], None] | None = None
         self._silent_since: float | None = None
         self._progress_at = 0.0
@@ -81,76 +80,76 @@ class PipelineWatcher:
         if self._unsubscribe is not None:
             self._unsubscribe()
 
-    def add(self, wait: Wait) -> None:
+    def add(self, wait: ExecutionWait) -> None:
         """Begin a wait."""
         with self._changed:
-            if self._board.add(wait, now=time.monotonic()):
+            if self._schedule.add(wait, now=time.monotonic()):
                 self._changed.notify_all()
-            if self._trust is not None and self._trust.began(wait.arn):
-                self._say_trusted()
+            if self._reliability is not None and self._reliability.record_wait(wait.arn):
+                self._log_reliable()
 
-    def remove(self, wait: Wait) -> None:
-        """End a wait that nobody needs any more."""
+    def remove(self, wait: ExecutionWait) -> None:
+        """End a wait that no task needs any more."""
         with self._changed:
-            self._board.remove(wait)
+            self._schedule.remove(wait)
 
     @property
     def is_empty(self) -> bool:
-        """Whether nobody waits."""
+        """Whether no task waits."""
         with self._changed:
-            return self._board.is_empty
+            return self._schedule.is_empty
 
-    # --- what the reader of events says, in its thread ---------------------------------------------------------------
+    # --- called by the reader of events, in its thread ---------------------------------------------------------------
 
-    def changed(self, change: StatusChange) -> None:
-        """Take note of an event: it says where to look, never what there is."""
+    def record_change(self, change: StatusChange) -> None:
+        """Have the execution of an event checked. The event says where to look; only the API says what happened."""
         arn = change.execution_arn
         with self._changed:
-            if self._trust is None:
+            if self._reliability is None:
                 return
-            is_awaited = self._board.is_awaited(arn)
-            if self._trust.came(arn, is_end=change.is_end, is_awaited=is_awaited):
-                self._say_trusted()
+            is_awaited = self._schedule.is_awaited(arn)
+            if self._reliability.record_event(arn, is_end=change.is_end, is_awaited=is_awaited):
+                self._log_reliable()
             if not is_awaited:
                 return
             if change.step is not None:
-                self._board.hasten_progress(arn, now=time.monotonic())
+                self._schedule.check_steps_now(arn, now=time.monotonic())
             elif change.is_end:
-                self._board.tell(arn)
+                self._schedule.announce_end(arn)
             self._changed.notify_all()
 
-    def events_failed(self, reason: str) -> None:
-        """Look as often as without events, until they come again."""
+    def record_failure(self, reason: str) -> None:
+        """Check executions as often as without events, until events come again."""
         with self._changed:
-            if self._trust is None:
+            if self._reliability is None:
                 return
             is_first, self._is_warned = not self._is_warned, True
-            if self._trust.lost() or is_first:
-                log.warning("No events: %s Executions are looked at as if there were none.", reason)
-                self._board.look_soon(time.monotonic())
+            if self._reliability.record_failure() or is_first:
+                log.warning("No events: %s Executions are checked as often as without events.", reason)
+                self._schedule.check_all_now(time.monotonic())
                 self._changed.notify_all()
 
-    def _say_trusted(self) -> None:
+    def _log_reliable(self) -> None:
         self._is_warned = False
-        log.info("Events of executions come: looks are rare from now on.")
+        log.info("Events of executions come: executions are checked rarely from now on.")
 
     def _listen(self, hook: SageMakerPipelinesHook) -> None:
-        queue = hook.conn_config.extra_config.get(EXTRA)
+        queue = hook.conn_config.extra_config.get(QUEUE_EXTRA)
         if not queue or self._feeds is None or self._unsubscribe is not None:
             return
         with self._changed:
-            self._trust = EventTrust()
+            self._reliability = EventReliability()
         key = (hook.aws_conn_id, hook.conn_region_name)
         self._unsubscribe = self._feeds.subscribe(key, str(queue), self._make_hook, self)
 
     def _check_events(self, now: float) -> None:
-        if self._trust is not None and (arn := self._trust.overdue(now)) is not None:
+        if self._reliability is not None and (arn := self._reliability.take_missing(now)) is not None:
             log.warning(
-                "Execution %s has ended, but its event has not come: executions are looked at as often as without "
-                "events, until these come again.",
+                "Execution %s has ended, but its event has not come: executions are checked as often as without "
+                "events, until events come again.",
                 arn,
             )
-            self._board.look_soon(now)
+            self._schedule.check_all_now(now)
 
     # --- the thread -------------------------------------------------------------------------------------------------
 
@@ -159,74 +158,83 @@ class PipelineWatcher:
             try:
                 work()
             except Exception as error:
-                # A fault of our own must not leave the tasks waiting for a thread that is gone.
+                # After a fault of our own, no task must wait for a thread that has ended.
                 log.exception("The watcher broke off")
                 self._end_all(type(error).__name__, f"The watcher broke off: {type(error).__name__}: {error}")
 
     def _await_work(self) -> Callable[[], None] | None:
-        """What to do next, once it is due; None when the watcher closes."""
+        """Sleep until something is due, and give it; None when the watcher closes."""
         with self._changed:
             while not self._is_closing:
                 now = time.monotonic()
                 self._expire(now)
                 self._check_events(now)
-                pipeline = self._board.next_pipeline()
-                delay: float | None = None
-                if pipeline is not None:
-                    pause = self._pace.delay(now)
-                    told = self._board.take_told() if pause <= 0 else None
-                    if told is not None:
-                        return lambda: self._look_at_told(*told)
-                    if pipeline.due <= now and pause <= 0:
-                        arns = list(pipeline.waits)
-                        pipeline.told.clear()
-                        return lambda: self._look(pipeline, arns)
-                    wait = self._board.next_progress(now) if self._progress_at <= now and pause <= 0 else None
-                    if wait is not None:
-                        return lambda: self._look_at_steps(wait)
-                    calls = min(pipeline.due, max(self._board.next_progress_due(), self._progress_at))
-                    moments = [max(calls, now + pause), self._board.next_deadline()]
-                    if self._board.has_told:
-                        moments.append(now + pause)
-                    if self._trust is not None:
-                        moments.append(self._trust.next_overdue())
-                    delay = max(min(moments) - now, 0.001)
-                self._changed.wait(delay)
+                pipeline = self._schedule.next_pipeline()
+                if pipeline is None:
+                    self._changed.wait()
+                    continue
+                pause = self._rate_limit.delay(now)
+                work = self._take_work(pipeline, now) if pause <= 0 else None
+                if work is not None:
+                    return work
+                self._changed.wait(max(self._next_moment(pipeline, now, pause) - now, 0.001))
         return None
 
+    def _take_work(self, pipeline: WatchedPipeline, now: float) -> Callable[[], None] | None:
+        """What is due now, the most urgent first; None if nothing is."""
+        announced = self._schedule.take_announced()
+        if announced is not None:
+            return lambda: self._check_announced(*announced)
+        if pipeline.due <= now:
+            arns = list(pipeline.waits)
+            pipeline.announced.clear()
+            return lambda: self._check_pipeline(pipeline, arns)
+        wait = self._schedule.next_steps_wait(now) if self._progress_at <= now else None
+        return None if wait is None else lambda: self._check_steps(wait)
+
+    def _next_moment(self, pipeline: WatchedPipeline, now: float, pause: float) -> float:
+        """When something is due next."""
+        calls = min(pipeline.due, max(self._schedule.next_steps_due(), self._progress_at))
+        moments = [max(calls, now + pause), self._schedule.next_deadline()]
+        if self._schedule.has_announced:
+            moments.append(now + pause)
+        if self._reliability is not None:
+            moments.append(self._reliability.next_missing())
+        return min(moments)
+
     def _expire(self, now: float) -> None:
-        for wait in self._board.take_expired(now):
+        for wait in self._schedule.take_expired(now):
             wait.finish({"kind": "timeout", "execution_arn": wait.arn, "status": "Executing", "failure_reason": None})
 
-    def _look(self, pipeline: WatchedPipeline, arns: list[str]) -> None:
-        """Look at every execution of a pipeline that is waited for."""
-        if self._look_at(pipeline, arns):
+    def _check_pipeline(self, pipeline: WatchedPipeline, arns: list[str]) -> None:
+        """Check every execution of a pipeline for which a task waits."""
+        if self._check_executions(pipeline, arns):
             with self._changed:
-                has_events = self._trust is not None and self._trust.is_trusted
-                self._board.looked(pipeline, now=time.monotonic(), has_events=has_events)
+                has_events = self._reliability is not None and self._reliability.is_proven
+                self._schedule.plan_next_check(pipeline, now=time.monotonic(), has_events=has_events)
 
-    def _look_at_told(self, pipeline: WatchedPipeline, arns: list[str]) -> None:
-        """Look at the executions of which an event says that they have ended."""
-        if self._look_at(pipeline, arns):
+    def _check_announced(self, pipeline: WatchedPipeline, arns: list[str]) -> None:
+        """Check the executions that have ended according to events."""
+        if self._check_executions(pipeline, arns):
             with self._changed:
-                self._board.looked_at_told(pipeline, arns, now=time.monotonic())
+                self._schedule.plan_after_announced(pipeline, arns, now=time.monotonic())
 
-    def _look_at(self, pipeline: WatchedPipeline, arns: list[str]) -> bool:
-        """Look at executions of a pipeline, in lists while these pay, else one by one; whether there were answers."""
+    def _check_executions(self, pipeline: WatchedPipeline, arns: list[str]) -> bool:
+        """Check executions of a pipeline, in lists while these save calls, else one by one; False without an answer."""
         missing = dict.fromkeys(arns)
         try:
             if len(missing) > 1 and pipeline.is_listable:
-                self._look_at_lists(pipeline, missing)
+                self._check_by_list(pipeline, missing)
             for arn in list(missing):
                 if self._is_closing:
                     return False
-                self._look_at_one(pipeline, arn)
+                self._check_one(pipeline, arn)
         except PipelineUnavailableError as error:
             self._unavailable(pipeline, error)
             return False
         return True
 
-    def _look_at_lists(self, pipeline: WatchedPipeline, missing: dict[str, None]) -> None:
+    def _check_by_list(self, pipeline: WatchedPipeline, missing: dict[str, None]) -> None:
         request: dict[str, Any] = {"PipelineName": pipeline.arn}
         with self._changed:
             started = [pipeline.started[arn] for arn in missing if arn in pipeline.started]
@@ -239,7 +247,7 @@ class PipelineWatcher:
                 with self._call() as hook:
                     items, token = hook.list_executions_page(token=token, **request)
             except (PipelineAccessError, PipelineNotFoundError, PipelineRequestError) as error:
-                log.warning("Executions are looked at one by one, since they cannot be listed: %s", error)
+                log.warning("Executions are checked one by one, since they cannot be listed: %s", error)
                 pipeline.is_listable = isinstance(error, PipelineNotFoundError)
                 return
             found = 0
@@ -248,11 +256,11 @@ class PipelineWatcher:
                 if arn in missing:
                     found += 1
                     del missing[arn]
-                    self._saw(pipeline, parse_execution_summary(item), item.get("StartTime"))
+                    self._record(pipeline, parse_execution_summary(item), item.get("StartTime"))
             if token is None or len(missing) <= 1 or found < 2 or self._is_closing:
                 return
 
-    def _look_at_one(self, pipeline: WatchedPipeline, arn: str) -> None:
+    def _check_one(self, pipeline: WatchedPipeline, arn: str) -> None:
         try:
             with self._call() as hook:
                 report, started = hook.describe_execution_start(arn)
@@ -266,9 +274,9 @@ class PipelineWatcher:
         except PipelineApiError as error:
             self._end(arn, error_event(arn, code=error.code, message=str(error)))
         else:
-            self._saw(pipeline, report, started)
+            self._record(pipeline, report, started)
 
-    def _look_at_steps(self, wait: Wait) -> None:
+    def _check_steps(self, wait: ExecutionWait) -> None:
         self._progress_at = time.monotonic() + 1 / _PROGRESS_CALLS_PER_SECOND
         wait.progress_due = time.monotonic() + (wait.progress_delay or 0)
         try:
@@ -278,41 +286,41 @@ class PipelineWatcher:
             log.info("The steps of %s could not be seen: %s", wait.arn, error)
             return
         with self._changed:
-            curious = self._board.curious(wait.arn)
-        for one in curious:
+            waits = self._schedule.waits_for_steps(wait.arn)
+        for one in waits:
             one.progress_due = time.monotonic() + (one.progress_delay or 0)
             if one.report_progress is not None:
                 one.report_progress(ExecutionReport(wait.arn, "Executing", steps=steps))
 
-    def _saw(self, pipeline: WatchedPipeline, report: ExecutionReport, started: Any) -> None:
+    def _record(self, pipeline: WatchedPipeline, report: ExecutionReport, started: Any) -> None:
         if report.is_terminal:
             with self._changed:
-                if self._trust is not None and report.arn in pipeline.started:
-                    self._trust.ended(report.arn, now=time.monotonic())
+                if self._reliability is not None and report.arn in pipeline.started:
+                    self._reliability.record_end(report.arn, now=time.monotonic())
             self._end(report.arn, summary_event(report))
         else:
             with self._changed:
-                self._board.saw(pipeline, report.arn, started)
+                self._schedule.record_running(pipeline, report.arn, started)
 
     def _end(self, arn: str, event: dict[str, Any]) -> None:
         with self._changed:
-            ended = self._board.take(arn)
+            ended = self._schedule.take(arn)
         for wait in ended:
             wait.finish(event)
 
     def _end_all(self, code: str, message: str) -> None:
         with self._changed:
-            arns = self._board.arns()
+            arns = self._schedule.arns()
         for arn in arns:
             self._end(arn, error_event(arn, code=code, message=message))
 
     @contextmanager
     def _call(self) -> Iterator[SageMakerPipelinesHook]:
-        """One paced call; its outcome sets the pace of the next."""
+        """Make one call when the rate limit allows it; its outcome changes the rate."""
         with self._changed:
-            while (delay := self._pace.delay(time.monotonic())) > 0 and not self._is_closing:
+            while (delay := self._rate_limit.delay(time.monotonic())) > 0 and not self._is_closing:
                 self._changed.wait(delay)
-            self._pace.take(time.monotonic())
+            self._rate_limit.record_call(time.monotonic())
         if self._hook is None:
             self._hook, self._hook_made = self._make_hook(), time.monotonic()
             self._listen(self._hook)
@@ -320,9 +328,9 @@ class PipelineWatcher:
             yield self._hook
         except PipelineUnavailableError as error:
             if error.code not in UNREACHABLE_CODES:
-                self._pace.throttled(time.monotonic())
+                self._rate_limit.record_throttling(time.monotonic())
             raise
-        self._pace.answered()
+        self._rate_limit.record_answer()
         self._silent_since = None
 
     def _unavailable(self, pipeline: WatchedPipeline, error: PipelineUnavailableError) -> None:
@@ -338,12 +346,14 @@ class PipelineWatcher:
             self._silent_since = None
         with self._changed:
             delay = plan_backoff(failures=min(pipeline.failures, 4), waiter_delay=1)
-            self._board.refused(pipeline, delay_seconds=delay, now=now)
-        log.warning("%s Looking again in %.0f s, at most %.1f calls a second.", error, delay, self._pace.rate)
+            self._schedule.plan_after_refusal(pipeline, delay_seconds=delay, now=now)
+        log.warning(
+            "%s Checking again in %.0f s, with at most %.1f calls a second.", error, delay, self._rate_limit.rate
+        )
 
 
 def summary_event(report: ExecutionReport) -> dict[str, Any]:
-    """The event of an execution that has ended, without its steps: who takes it up reads them, once."""
+    """The event of an execution that has ended, without its steps: the task reads them when it goes on."""
     event = {"kind": "ended", **report.to_json()}
     del event["steps"]
     return event

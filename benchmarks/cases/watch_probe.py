@@ -63,7 +63,7 @@ async def main(kind, delay, arns):
     """All of them together."""
     make_trigger(kind, arns[0], delay)  # imports
     if kind == "ours":
-        from airflow_sm_pipelines.hooks import pipelines  # noqa: F401
+        from airflow_sm_pipelines.hooks import sagemaker_pipelines  # noqa: F401
     else:
         import aiobotocore.session  # noqa: F401
     memory, cpu = resident_bytes(), time.process_time()

@@ -12,7 +12,7 @@ from airflow_sm_pipelines.client.outputs import OutputReader, parse_output_reque
 from airflow_sm_pipelines.exceptions import DefinitionError, OutputError
 
 if TYPE_CHECKING:
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
     from tests.airflow_fakes import FakeSageMaker
 
 METRICS = "Steps.Evaluate.PropertyFiles.Metrics"

@@ -23,7 +23,7 @@ from airflow_sm_pipelines.deployment.provenance import Provenance
 from airflow_sm_pipelines.deployment.source import SourceKind, parse_source, resolve_path
 from airflow_sm_pipelines.deployment.target import DeployOptions
 from airflow_sm_pipelines.exceptions import DefinitionError, PipelineApiError
-from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
 from tests.airflow_fakes import DEFINITION, Fault, Refusal, aws_environment
 
 if TYPE_CHECKING:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_sm_pipelines.deployment.provenance import Provenance, read_git_revision, read_provenance
+from airflow_sm_pipelines.deployment.provenance import Provenance, read_git_revision
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,14 +54,8 @@ def test_a_worktree_and_a_bare_commit_are_read(repository_of_dags: Path, tmp_pat
     assert read_git_revision(repository_of_dags / "dag.py") == f"git {commit}"
 
 
-def test_a_file_outside_of_a_repository_has_the_bundles_version(tmp_path: Path) -> None:
+def test_a_file_outside_of_a_repository_has_no_revision(tmp_path: Path) -> None:
     assert read_git_revision(tmp_path / "dag.py") is None
-    ti = SimpleNamespace(dag_id="d", run_id="manual__1", task_id="deploy", map_index=-1)
-    assert read_provenance({"ti": ti}, code=tmp_path / "dag.py").revision is None
-    ti.bundle_instance = SimpleNamespace(name="dags", version="1a2b")
-    found = read_provenance({"ti": ti}, code=tmp_path / "dag.py")
-    assert found.text == "Deployed by Airflow: DAG d, run manual__1, task deploy; bundle dags version 1a2b"
-    assert found.version_name == "d-deploy-manual-1"
 
 
 def test_a_mapped_task_names_its_index() -> None:

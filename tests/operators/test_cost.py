@@ -71,7 +71,7 @@ def test_the_chart_goes_to_s3(monkeypatch: pytest.MonkeyPatch) -> None:
     ("arguments", "reason"),
     [
         ({"execution_arn": "None"}, "not 'None': is it the right XCom"),
-        ({"source": "guess"}, "must be 'estimate' or 'billed'"),
+        ({"source": "guess"}, "source='guess': expected one of 'estimate', 'billed'"),
         ({"prices": "no-such-file.toml"}, "cannot be read"),
     ],
 )

@@ -59,7 +59,7 @@ A scheduler that is slow, on a busy machine, must not take itself for dead: it w
 WARM_UP = """
 import boto3
 import airflow.providers.amazon.aws.hooks.base_aws
-import airflow_sm_pipelines.hooks.pipelines
+import airflow_sm_pipelines.hooks.sagemaker_pipelines
 import airflow_sm_pipelines.operators.run
 import airflow_sm_pipelines.runs.submitter
 import airflow_sm_pipelines.triggers.execution

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_sm_pipelines import exceptions
+from airflow_sm_pipelines.airflow_task.task_state_store import SUBMISSION_KEY, TaskStateStore
 from airflow_sm_pipelines.client.wait_policy import WaitPolicy
-from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
-from airflow_sm_pipelines.runs.submission import STATE_KEY, SubmissionStore, TaskIdentity
+from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
+from airflow_sm_pipelines.runs.submission import TaskIdentity
 from airflow_sm_pipelines.runs.submitter import ExecutionSubmitter
-from tests.airflow_fakes import FAILED_STEPS, Fault, aws_environment
+from tests.airflow_fakes import FAILED_STEPS, Fault
 
 if TYPE_CHECKING:
     from tests.airflow_fakes import FakeSageMaker
@@ -49,10 +50,8 @@ class State:
 
 
 @pytest.fixture
-def ready(fake: FakeSageMaker, endpoint: tuple[FakeSageMaker, str], monkeypatch: pytest.MonkeyPatch) -> FakeSageMaker:
+def ready(fake: FakeSageMaker, fake_is_aws: None) -> FakeSageMaker:
     """A fake with pipeline ``p`` that this process's boto3 talks to."""
-    for name, value in aws_environment(endpoint[1]).items():
-        monkeypatch.setenv(name, value)
     fake.add_pipeline("p")
     fake.statuses = ["Executing"]
     return fake
@@ -63,11 +62,11 @@ def submit(
 ) -> str:
     submitter = ExecutionSubmitter(
         SageMakerPipelinesHook(aws_conn_id=None, config={"retries": {"max_attempts": 0}}),
-        store=SubmissionStore(state),
+        store=TaskStateStore({"task_state_store": state}),
         identity=identity,
         policy=WaitPolicy(),
         on_retry=on_retry,
-        log=logging.getLogger("test"),  # type: ignore[arg-type]
+        log=logging.getLogger("test"),
     )
     return submitter.submit(request or REQUEST)
 
@@ -90,7 +89,7 @@ def test_a_worker_that_dies_after_the_start_call_finds_its_execution_again(ready
     (arn,) = ready.executions
     assert submit(state, RETRY) == arn
     assert len(ready.executions) == 1
-    assert state.values[STATE_KEY]["execution_arn"] == arn
+    assert state.values[SUBMISSION_KEY]["execution_arn"] == arn
 
 
 def test_the_lost_call_is_repeated_word_for_word_when_templates_have_changed_since(ready: FakeSageMaker) -> None:
@@ -195,7 +194,7 @@ def test_an_execution_that_is_gone_is_replaced(ready: FakeSageMaker) -> None:
     submit(state, FIRST)
     ready.executions.clear()
     submit(state, RETRY)
-    assert state.values[STATE_KEY]["number"] == 2
+    assert state.values[SUBMISSION_KEY]["number"] == 2
     assert len(ready.executions) == 1
     assert len(ready.tokens) == 2
 

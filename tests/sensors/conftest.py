@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_sm_pipelines.client import execution_watch as watch
-from tests.airflow_fakes import FakeSageMaker, aws_environment, open_fake
+from tests.airflow_fixtures import endpoint, fake_is_aws  # noqa: F401
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.airflow_fakes import FakeSageMaker
 
 
 @pytest.fixture(autouse=True)
@@ -20,12 +20,9 @@ def short_looks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSageMaker]:
+def fake(endpoint: tuple[FakeSageMaker, str], fake_is_aws: None) -> FakeSageMaker:  # noqa: F811
     """The fake; its only execution is of pipeline ``p``."""
-    one = FakeSageMaker()
+    one = endpoint[0]
     one.add_pipeline("p")
-    with open_fake(one) as url:
-        for name, value in aws_environment(url).items():
-            monkeypatch.setenv(name, value)
-        one.op_StartPipelineExecution({"PipelineName": "p", "ClientRequestToken": "t" * 40})
-        yield one
+    one.op_StartPipelineExecution({"PipelineName": "p", "ClientRequestToken": "t" * 40})
+    return one

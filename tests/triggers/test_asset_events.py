@@ -24,8 +24,8 @@ from airflow_sm_pipelines import (
     SageMakerPipelineExecutionEventTrigger,
     pipeline_events,
 )
+from airflow_sm_pipelines.airflow_task.token_sealing import open_token, seal_token
 from airflow_sm_pipelines.client.session_calls import SessionCalls
-from airflow_sm_pipelines.hooks.token_sealing import open_token, seal_token
 from airflow_sm_pipelines.server import serve
 from airflow_sm_pipelines.triggers import queue_stream as queue_module
 from tests.airflow_fakes import fernet_key_of_airflow
@@ -33,7 +33,7 @@ from tests.airflow_fakes import fernet_key_of_airflow
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from airflow_sm_pipelines.triggers.queue_stream import SageMakerQueueEventTrigger
+    from airflow_sm_pipelines.triggers.asset_events import SageMakerQueueEventTrigger
 
 ROLE = "arn:aws:iam::123456789012:role/SageMakerExecution"
 

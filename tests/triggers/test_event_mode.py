@@ -21,11 +21,11 @@ import pytest
 import yaml
 
 from airflow_sm_pipelines.client.calls import SageMakerCalls
-from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
 from airflow_sm_pipelines.server import serve
-from airflow_sm_pipelines.triggers import event_trust as trust_module
+from airflow_sm_pipelines.triggers import event_reliability as reliability_module
 from airflow_sm_pipelines.triggers import status_event_feed as feed_module
-from airflow_sm_pipelines.triggers import wait_schedule as board_module
+from airflow_sm_pipelines.triggers import wait_schedule as schedule_module
 from airflow_sm_pipelines.triggers.execution import SageMakerPipelineExecutionTrigger
 from airflow_sm_pipelines.triggers.step import SageMakerPipelineStepTrigger
 
@@ -64,8 +64,8 @@ def name(url: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReque
         "AIRFLOW_CONN_WITH_EVENTS", json.dumps({"conn_type": "aws", "extra": {"events_queue": f"{short}-events"}})
     )
     monkeypatch.setattr(feed_module, "WAIT_SECONDS", 1)
-    monkeypatch.setattr(board_module, "GATHER_SECONDS", 0.05)
-    monkeypatch.setattr(board_module, "plan_delay", lambda *, elapsed_seconds, waiter_delay: waiter_delay)
+    monkeypatch.setattr(schedule_module, "GATHER_SECONDS", 0.05)
+    monkeypatch.setattr(schedule_module, "plan_delay", lambda *, elapsed_seconds, waiter_delay: waiter_delay)
     sqs, events = boto3.client("sqs"), boto3.client("events")
     events_queue = sqs.create_queue(QueueName=f"{short}-events")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=events_queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -265,8 +265,8 @@ def test_when_events_stop_looks_are_as_frequent_as_without(
     name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(board_module, "SAFETY_LOOKS", 4)
-    monkeypatch.setattr(trust_module, "GRACE_SECONDS", 0.5)
+    monkeypatch.setattr(schedule_module, "SAFETY_INTERVALS", 4)
+    monkeypatch.setattr(reliability_module, "GRACE_SECONDS", 0.5)
     first, second, third = start(name), start(name), start(name)
     with waiting(first, second, third, waiter_delay=0.5) as found:
         wait_until(lambda: lines(caplog, "Events of executions come"))

@@ -11,11 +11,12 @@ import pytest
 from airflow.sdk.execution_time.xcom import XCom
 
 from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
-from airflow_sm_pipelines.triggers.live_progress import CURSOR_KEY, LiveView
-from tests.airflow_fakes import TRAIN_ARN, FakeSageMaker, aws_environment, open_fake
+from airflow_sm_pipelines.triggers.live_progress import LOG_CURSOR_XCOM, LiveProgress
+from tests.airflow_fakes import TRAIN_ARN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
+    from tests.airflow_fakes import FakeSageMaker
 
 TI: Any = SimpleNamespace(dag_id="d", task_id="t", run_id="r", map_index=2)
 REPORT = ExecutionReport("arn", "Executing", steps=(StepReport("Train", "Training", "Executing", job_arn=TRAIN_ARN),))
@@ -38,27 +39,23 @@ def pushed(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[Any, ...], Any]:
 
 
 @pytest.fixture
-def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def hook(endpoint: tuple[FakeSageMaker, str], fake_is_aws: None) -> SageMakerPipelinesHook:
     """A hook on a fake whose training job has logged two lines."""
-    from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
 
-    fake = FakeSageMaker()
-    fake.log_lines = ["epoch 1", "epoch 2"]
-    with open_fake(fake) as url:
-        for name, value in aws_environment(url).items():
-            monkeypatch.setenv(name, value)
-        yield SageMakerPipelinesHook(aws_conn_id=None)
+    endpoint[0].log_lines = ["epoch 1", "epoch 2"]
+    return SageMakerPipelinesHook(aws_conn_id=None)
 
 
-def view(hook: Any = None, **kwargs: Any) -> LiveView:
+def view(hook: Any = None, **kwargs: Any) -> LiveProgress:
     options: dict[str, Any] = {"is_pushed": True, "is_streamed": False, **kwargs}
-    return LiveView(options.pop("ti", TI), lambda: hook, log=logging.getLogger("live"), **options)
+    return LiveProgress(options.pop("ti", TI), lambda: hook, log=logging.getLogger("live"), **options)
 
 
-def note(one: LiveView, *news: bool) -> None:
+def note(one: LiveProgress, *news: bool) -> None:
     async def all_of_them() -> None:
         for is_news in news:
-            one.note(REPORT, is_news)
+            one.show_soon(REPORT, is_news)
         await one.close()
 
     asyncio.run(all_of_them())
@@ -77,7 +74,7 @@ def test_another_trigger_reads_on(
     caplog.set_level(logging.INFO, logger="live")
     first = view(hook, is_streamed=True)
     note(first, True)
-    assert pushed["d", "r", "t", 2, CURSOR_KEY] == first.cursor
+    assert pushed["d", "r", "t", 2, LOG_CURSOR_XCOM] == first.cursor
     note(view(hook, is_streamed=True), True)  # in another triggerer
     note(view(hook, is_streamed=True, ti=None, cursor=first.cursor), True)  # after the next deferral of `dags test`
     assert [line for line in caplog.messages if line.startswith("[Train")] == [

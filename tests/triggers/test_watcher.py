@@ -1,4 +1,4 @@
-"""The watcher: few calls for many waits, no end missed, no thread left, and a pace the service can bear."""
+"""The watcher: few calls for many waits, no end missed, no thread left, and a limit the service can bear."""
 
 from __future__ import annotations
 
@@ -13,29 +13,25 @@ import pytest
 
 from airflow_sm_pipelines.client.status_events import StatusChange
 from airflow_sm_pipelines.triggers import execution as execution_module
-from airflow_sm_pipelines.triggers import wait_schedule as board_module
+from airflow_sm_pipelines.triggers import wait_schedule as schedule_module
 from airflow_sm_pipelines.triggers import watcher as watcher_module
-from airflow_sm_pipelines.triggers.event_trust import EventTrust
+from airflow_sm_pipelines.triggers.event_reliability import EventReliability
 from airflow_sm_pipelines.triggers.execution import WATCHERS, SageMakerPipelineExecutionTrigger
-from airflow_sm_pipelines.triggers.rate_limit import CallPace
 from airflow_sm_pipelines.triggers.watcher import PipelineWatcher
-from tests.airflow_fakes import FakeSageMaker, Fault, aws_environment, open_fake
+from tests.airflow_fakes import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.airflow_fakes import FakeSageMaker
 
 
 @pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSageMaker]:
+def fake(endpoint: tuple[FakeSageMaker, str], fake_is_aws: None, monkeypatch: pytest.MonkeyPatch) -> FakeSageMaker:
     """A fake SageMaker with pipelines ``p`` and ``q`` that this process's boto3 talks to."""
-    one = FakeSageMaker()
+    one = endpoint[0]
     one.add_pipeline("p")
     one.add_pipeline("q")
-    monkeypatch.setattr(board_module, "GATHER_SECONDS", 0.05)
-    with open_fake(one) as url:
-        for name, value in aws_environment(url).items():
-            monkeypatch.setenv(name, value)
-        yield one
+    monkeypatch.setattr(schedule_module, "GATHER_SECONDS", 0.05)
+    return one
 
 
 def start(fake: FakeSageMaker, pipeline: str, count: int, statuses: list[str]) -> list[str]:
@@ -139,21 +135,23 @@ def test_many_ends_that_events_announce_take_a_list_call_and_wait_while_calls_ar
     arns = start(fake, "p", 30, ["Executing", "Succeeded"])
     fake.fail_next("ListPipelineExecutions", Fault("InternalFailure"))
     found: dict[str, str] = {}
-    watcher = PipelineWatcher(make_trigger(arns[0])._watching_hook)
-    watcher._trust = EventTrust()
+    watcher = PipelineWatcher(make_trigger(arns[0]).hook_arguments.make_hook_without_retries)
+    watcher._reliability = EventReliability()
     for arn in arns:
         watcher.add(
-            board_module.Wait(arn, 3600, finish=lambda event: found.update({event["execution_arn"]: event["status"]}))
+            schedule_module.ExecutionWait(
+                arn, 3600, finish=lambda event: found.update({event["execution_arn"]: event["status"]})
+            )
         )
     for arn in arns:
-        watcher.changed(StatusChange(arn, "Succeeded"))
+        watcher.record_change(StatusChange(arn, "Succeeded"))
     watcher.start()
     deadline = time.monotonic() + 20
     while len(found) < len(arns):
         assert time.monotonic() < deadline
         if fake.count("ListPipelineExecutions") == 2:
             for arn in arns:
-                watcher.changed(StatusChange(arn, "Succeeded"))
+                watcher.record_change(StatusChange(arn, "Succeeded"))
         time.sleep(0.01)
     watcher.close()
     assert set(found.values()) == {"Succeeded"}
@@ -212,33 +210,3 @@ def test_steps_are_looked_at_only_when_asked(fake: FakeSageMaker, monkeypatch: p
     fire(make_trigger(quiet), trigger)
     assert {request["PipelineExecutionArn"] for request in fake.requests("ListPipelineExecutionSteps")} == {told}
     assert sum("Step 'Train'" in line for line in lines) == 1
-
-
-def test_the_pace_halves_when_throttled_and_recovers() -> None:
-    pace = CallPace(now=0.0, max_rate=8.0)
-    pace.take(0.0)
-    assert pace.delay(0.0) == pytest.approx(1 / 8)
-    pace.throttled(1.0)
-    pace.throttled(1.0)
-    assert pace.delay(1.0) == pytest.approx(0.5)
-    assert pace.delay(1.5) == 0.0
-    for _ in range(1000):
-        pace.answered()
-    assert pace.rate == 8.0
-
-
-def test_a_pipeline_of_young_waits_is_looked_at_sooner_but_many_pipelines_are_not() -> None:
-    board = board_module.WatchBoard()
-
-    def wait(name: str) -> board_module.Wait:
-        return board_module.Wait(f"arn:aws:sagemaker:r:1:pipeline/{name}/execution/e", 30, finish=print)
-
-    board.add(wait("p0"), now=0.0)
-    alone = board.next_pipeline()
-    assert alone is not None
-    board.looked(alone, now=1.0)
-    assert alone.due == 3.0
-    for number in range(1, 40):
-        board.add(wait(f"p{number}"), now=1.0)
-    board.looked(alone, now=2.0)
-    assert alone.due == 32.0

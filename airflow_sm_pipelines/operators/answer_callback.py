@@ -17,20 +17,19 @@ _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0"
 
 
 class SageMakerAnswerCallbackOperator(SageMakerPipelinesOperator):
-    """End a Callback step, once: a retry repeats the same answer, which SageMaker takes for the first.
+    """End a Callback step. A retry sends the same answer again, which SageMaker takes for the first one.
 
     XCom: the execution's ARN.
 
-    :param token: the step's token, as :class:`SageMakerPipelineCallbackSensor` gives it; or the whole request that
-        holds it, as :func:`pipeline_events` gives it. It is opened here, and masked in the log.
+    :param token: the step's token, as :class:`SageMakerPipelineCallbackSensor` gives it; or the whole event that holds
+        it, as :func:`pipeline_events` gives it. It is opened here, and masked in the log.
     :param outputs: the step's declared outputs.
     :param success: whether the step succeeds; may be a template that gives ``True`` or ``False``.
-    :param failure_reason: why not; at most 256 characters are sent.
+    :param failure_reason: why the step fails; at most 256 characters are sent.
     """
 
     template_fields: Sequence[str] = ("token", "outputs", "success", "failure_reason", *AWS_TEMPLATE_FIELDS)
     template_fields_renderers = {"outputs": "json"}
-    ui_color = "#e8f3ef"
 
     def __init__(
         self,
@@ -41,7 +40,6 @@ class SageMakerAnswerCallbackOperator(SageMakerPipelinesOperator):
         failure_reason: str = "Refused in Airflow",
         **kwargs: Any,
     ) -> None:
-        """Hold the arguments; they are checked when the task runs."""
         super().__init__(**kwargs)
         self.token = token
         self.outputs = outputs
@@ -51,8 +49,8 @@ class SageMakerAnswerCallbackOperator(SageMakerPipelinesOperator):
     @failing_fast()
     def execute(self, context: Context) -> str:
         """Send the answer."""
+        from airflow_sm_pipelines.airflow_task.token_sealing import open_token
         from airflow_sm_pipelines.client.callbacks import send_failure, send_success
-        from airflow_sm_pipelines.hooks.token_sealing import open_token
 
         is_success = _WORDS.get(str(self.success).strip().lower())
         if is_success is None:

@@ -1,7 +1,7 @@
-"""SageMaker Pipelines through an Airflow AWS connection: typed calls, every page, our errors.
+"""The hook: the calls of :mod:`airflow_sm_pipelines.client.calls` through an Airflow AWS connection.
 
-Everything about credentials, assumed roles, endpoints and proxies comes from the amazon provider's ``AwsBaseHook``.
-Importing this module imports boto3, so operators and triggers import it where they use it.
+Credentials, assumed roles, endpoints and proxies are those of the amazon provider's ``AwsBaseHook``. Importing this
+module imports boto3, so operators and triggers import it where they use it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,6 @@ class SageMakerPipelinesHook(AwsBaseHook, SageMakerCalls):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Bind the hook to the SageMaker client."""
         kwargs["client_type"] = "sagemaker"
         super().__init__(*args, **kwargs)
 
@@ -57,7 +56,7 @@ class SageMakerPipelinesHook(AwsBaseHook, SageMakerCalls):
 
     @property
     def is_aws_endpoint(self) -> bool:
-        """Whether calls go to AWS itself, so that its console knows what they make."""
+        """Whether calls go to AWS itself, so that its console shows what they create."""
         host = urlsplit(self.conn_client_meta.endpoint_url).hostname or ""
         return host.endswith(_AWS_DNS_SUFFIXES)
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.sdk.execution_time import task_runner
 
-from airflow_sm_pipelines.airflow_task import stop_on_kill as killing
+from airflow_sm_pipelines.airflow_task import stop_on_kill
+from airflow_sm_pipelines.airflow_task.hook_arguments import HookArguments
 from airflow_sm_pipelines.runs.submission import TaskIdentity
 from airflow_sm_pipelines.triggers.execution import SageMakerPipelineExecutionTrigger
 
@@ -30,8 +32,8 @@ def kill(monkeypatch: pytest.MonkeyPatch, state: str | None) -> list[str]:
     stopped: list[str] = []
     hook = SimpleNamespace(stop_execution=lambda arn, *, token: stopped.append(arn) or True)
     monkeypatch.setattr(task_runner.RuntimeTaskInstance, "get_task_states", staticmethod(get_task_states))
-    monkeypatch.setattr(killing, "_DEATH_PATIENCE_SECONDS", 0.0)
-    stopper = killing.ExecutionStopper(lambda: hook, identity=IDENTITY, log=logging.getLogger("test"))  # type: ignore[arg-type, return-value]
+    monkeypatch.setattr(stop_on_kill, "_SIGKILL_TIMEOUT_SECONDS", 0.0)
+    stopper = stop_on_kill.ExecutionStopper(lambda: hook, task=IDENTITY, log=logging.getLogger("test"))  # type: ignore[arg-type, return-value]
     stopper.stop(ARN)
     return stopped
 
@@ -55,21 +57,27 @@ def test_where_nobody_else_has_the_task_a_kill_stops_its_execution(monkeypatch: 
     assert kill(monkeypatch, "running") == [ARN]
 
 
-def test_a_trigger_that_is_cancelled_again_while_it_stops_the_execution_stops_it_all_the_same() -> None:
+def test_a_trigger_that_is_cancelled_again_while_it_stops_the_execution_stops_it_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     stopped: list[str] = []
+    asked, answered = threading.Event(), threading.Event()
 
-    class Trigger(SageMakerPipelineExecutionTrigger):
-        async def _task_state(self) -> str:
-            asked.set()
-            await answered.wait()
-            return "failed"
+    def answer_late(_: Any) -> str:
+        asked.set()
+        assert answered.wait(20)
+        return "failed"
 
-        def _hook(self) -> Any:
-            return SimpleNamespace(stop_execution=lambda arn, *, token: stopped.append(arn) or True)
+    hook = SimpleNamespace(stop_execution=lambda arn, *, token: stopped.append(arn) or True)
+    monkeypatch.setattr(HookArguments, "make_hook", lambda _: hook)
+    monkeypatch.setattr(stop_on_kill, "request_task_state", answer_late)
 
     async def cancel_twice() -> None:
-        killing_it = asyncio.ensure_future(Trigger(execution_arn=ARN).on_kill())
-        await asked.wait()
+        trigger = SageMakerPipelineExecutionTrigger(execution_arn=ARN)
+        trigger.task_instance = SimpleNamespace(task_id="t")  # type: ignore[assignment]
+        killing_it = asyncio.ensure_future(trigger.on_kill())
+        while not asked.is_set():
+            await asyncio.sleep(0.01)
         killing_it.cancel()
         with pytest.raises(asyncio.CancelledError):
             await killing_it
@@ -77,6 +85,5 @@ def test_a_trigger_that_is_cancelled_again_while_it_stops_the_execution_stops_it
         while not stopped:
             await asyncio.sleep(0.01)
 
-    asked, answered = asyncio.Event(), asyncio.Event()
     asyncio.run(asyncio.wait_for(cancel_twice(), 30))
     assert stopped == [ARN]

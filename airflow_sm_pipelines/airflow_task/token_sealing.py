@@ -1,7 +1,7 @@
-"""Callback tokens on their way through Airflow: sealed with Airflow's Fernet key, opened only by the task that answers.
+"""Seals callback tokens with Airflow's Fernet key, and opens them in the task that answers.
 
-Whoever has a token may end its step, and XComs, asset events and rendered arguments are shown to whoever may read the
-DAG. The key is ``[core] fernet_key``, with which Airflow keeps connections; worker and triggerer must have the same.
+Whoever has a token can end its step, and everybody who may read a DAG can see its XComs, asset events and rendered
+arguments. The key is ``[core] fernet_key``, which also encrypts connections; workers and triggerer need the same one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def seal_token(token: str) -> str:
-    """The token, sealed, also if it is already; as it is, with a warning, where Airflow has no Fernet key."""
+    """The token, sealed; a sealed one as it is. Without a Fernet key it stays readable, and the log has a warning."""
     if token.startswith(_PREFIX):
         return token
     fernet = _fernet()
@@ -28,11 +28,11 @@ def seal_token(token: str) -> str:
 
 
 def open_token(text: str) -> str:
-    """The token that :func:`seal_token` sealed, from now on masked in logs; a token that is not sealed as it is.
+    """The token that :func:`seal_token` has sealed; a token that is not sealed as it is. Airflow masks it in logs.
 
-    For tasks that answer by themselves; :class:`SageMakerAnswerCallbackOperator` opens what it is given.
+    For tasks that answer without :class:`SageMakerAnswerCallbackOperator`, which opens tokens by itself.
 
-    :raises PipelineRequestError: if it was sealed with a key that this process does not have.
+    :raises PipelineRequestError: if the token was sealed with a key that this process does not have.
     """
     from airflow.sdk.log import mask_secret
 
@@ -55,7 +55,7 @@ def open_token(text: str) -> str:
 
 
 def _fernet() -> Any:
-    # Not airflow.sdk.crypto: where a home has no airflow.cfg yet it takes the template's '{FERNET_KEY}' for a key.
+    # Not airflow.sdk.crypto: in a home without airflow.cfg it takes the template's '{FERNET_KEY}' for a key.
     from airflow.models.crypto import get_fernet
 
     return get_fernet()

@@ -12,27 +12,24 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_sm_pipelines.client import execution_watch as watch_module
-from airflow_sm_pipelines.triggers import execution as execution_module
+from airflow_sm_pipelines.triggers import base as base_module
 from airflow_sm_pipelines.triggers.execution import SageMakerPipelineExecutionTrigger
-from tests.airflow_fakes import FAILED_STEPS, SUCCEEDED_STEPS, FakeSageMaker, Fault, aws_environment, open_fake
+from tests.airflow_fakes import FAILED_STEPS, SUCCEEDED_STEPS, Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.airflow_fakes import FakeSageMaker
 
 TOKEN = "t" * 40
 NO_RETRIES = {"retries": {"max_attempts": 0}}
 
 
 @pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSageMaker]:
+def fake(endpoint: tuple[FakeSageMaker, str], fake_is_aws: None) -> FakeSageMaker:
     """A fake SageMaker with pipeline ``p`` and one execution, that this process's boto3 talks to."""
-    one = FakeSageMaker()
+    one = endpoint[0]
     one.add_pipeline("p")
-    with open_fake(one) as url:
-        for name, value in aws_environment(url).items():
-            monkeypatch.setenv(name, value)
-        one.op_StartPipelineExecution({"PipelineName": "p", "ClientRequestToken": TOKEN})
-        yield one
+    one.op_StartPipelineExecution({"PipelineName": "p", "ClientRequestToken": TOKEN})
+    return one
 
 
 def make_trigger(fake: FakeSageMaker, **kwargs: Any) -> SageMakerPipelineExecutionTrigger:
@@ -115,7 +112,7 @@ def test_a_deadline_ends_the_wait(fake: FakeSageMaker) -> None:
 def test_a_deferred_task_is_not_woken_before_its_worker_has_left(
     fake: FakeSageMaker, monkeypatch: pytest.MonkeyPatch, is_deferred: bool, least: float
 ) -> None:
-    monkeypatch.setattr(execution_module, "WORKER_LEAVES_SECONDS", 0.8)
+    monkeypatch.setattr(base_module, "WORKER_LEAVES_SECONDS", 0.8)
     script(fake, ["Succeeded"])
     trigger = make_trigger(fake)
     if is_deferred:

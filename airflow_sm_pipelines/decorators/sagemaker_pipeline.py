@@ -1,4 +1,4 @@
-"""``@task.sagemaker_pipeline``: a function whose body is the pipeline script, deployed and run by one task."""
+"""``@task.sagemaker_pipeline``: one task deploys and runs the pipeline that a function of the DAG file returns."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _RUN_FIELDS = tuple(field for field in SageMakerRunPipelineOperator.template_fie
 
 
 class SageMakerPipelineFunctionOperator(DecoratedOperator, SageMakerRunPipelineOperator):
-    """What :func:`sagemaker_pipeline_task` makes; its options are described there."""
+    """The operator that :func:`sagemaker_pipeline_task` makes; that function describes the options."""
 
     custom_operator_name = "@task.sagemaker_pipeline"
     template_fields: Sequence[str] = (
@@ -73,7 +73,6 @@ class SageMakerPipelineFunctionOperator(DecoratedOperator, SageMakerRunPipelineO
         compile_timeout_seconds: float = 600,
         **kwargs: Any,
     ) -> None:
-        """Hold the arguments; they are checked when the task runs."""
         super().__init__(pipeline_name=pipeline_name or "", **kwargs)
         self.requirements = requirements
         self.interpreter = interpreter
@@ -92,8 +91,8 @@ class SageMakerPipelineFunctionOperator(DecoratedOperator, SageMakerRunPipelineO
     @failing_fast()
     def execute(self, context: Context) -> dict[str, Any]:
         """Compile the function, deploy what it returns, then run it as the run operator does."""
+        from airflow_sm_pipelines.airflow_task.task_identity import read_provenance
         from airflow_sm_pipelines.deployment.deployer import PipelineDeployer
-        from airflow_sm_pipelines.deployment.provenance import read_provenance
 
         hook = self.make_hook()
         provenance = read_provenance(context, code=Path(self.dag.fileloc))
@@ -107,7 +106,7 @@ class SageMakerPipelineFunctionOperator(DecoratedOperator, SageMakerRunPipelineO
         return result
 
     def start_options(self) -> StartOptions:
-        """What the run says of its execution: role and description are the pipeline's here."""
+        """The options of the start call; here ``role_arn`` and ``description`` are the pipeline's."""
         return replace(super().start_options(), role_arn=None, description=None)
 
     def _deploy_options(self, context: Context) -> DeployOptions:
@@ -135,7 +134,7 @@ class SageMakerPipelineFunctionOperator(DecoratedOperator, SageMakerRunPipelineO
         )
 
     def _name(self, context: Context) -> str:
-        """The pipeline's name; mapped tasks have pipelines of their own, since their arguments differ."""
+        """The pipeline's name. Each mapped task has a pipeline of its own, since its arguments differ."""
         index = context["ti"].map_index
         name = self.pipeline_name or f"{self.dag_id}-{self.task_id}"
         return make_pipeline_name(f"{name}-{index}" if index is not None and index >= 0 else name)
@@ -145,19 +144,20 @@ def sagemaker_pipeline_task(python_callable: Callable[..., Any] | None = None, *
     """Make a task of a function that returns a SageMaker SDK ``Pipeline``: it is compiled, deployed and run.
 
     The function's source, from ``def`` on, becomes a pipeline script. It runs in an interpreter of its own, in the DAG
-    file's folder, never in Airflow's: so it imports what it needs inside, and takes everything else as arguments, which
-    go there as JSON and may be XComs. The parameters ``sagemaker_session``, ``role``, ``region``, ``default_bucket``
-    and ``pipeline_name`` are filled, if the function has them, and are not given in the call. Names of Airflow's
-    context that JSON can carry, such as ``params``, are filled as well.
+    file's folder. So the function imports what it needs inside its body, and takes everything else as arguments, which
+    are passed on as JSON and may be XComs. The parameters ``sagemaker_session``, ``role``, ``region``,
+    ``default_bucket`` and ``pipeline_name`` are filled, if the function has them; do not give them in the call. Names
+    of Airflow's context that JSON can carry, such as ``params``, are filled as well.
 
     The XComs are those of :class:`~airflow_sm_pipelines.operators.run.SageMakerRunPipelineOperator`, with ``action``
     and ``pipeline_arn``; ``.expand()`` makes a pipeline for each set of arguments.
 
-    :param requirements: what the function imports, as ``["sagemaker>=2.257,<3"]``; uv makes that environment once.
-    :param interpreter: a Python that has it, instead.
+    :param requirements: the packages that the function imports, as ``["sagemaker>=2.257,<3"]``; uv makes that
+        environment once.
+    :param interpreter: the path of a Python that has these packages, instead.
     :param pipeline_name: made from DAG and task where not given; a mapped task adds its index.
     :param role_arn: the role of the pipeline.
-    :param description: of the pipeline.
+    :param description: the description of the pipeline.
     :param kwargs: every other option of
         :class:`~airflow_sm_pipelines.operators.deploy.SageMakerDeployPipelineOperator` and of the run operator, such as
         ``parameters``, ``outputs`` and ``deferrable``.
@@ -175,7 +175,7 @@ def sagemaker_pipeline_task(python_callable: Callable[..., Any] | None = None, *
 
 
 def _with_own_signature(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as Airflow is to see it: with the parameters only that a DAG's author gives."""
+    """The function as Airflow sees it: with only those parameters that a DAG's author gives."""
 
     @functools.wraps(function)
     def seen(*args: Any, **kwargs: Any) -> Any:

@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 
-from airflow_sm_pipelines.airflow_task.link_addresses import (
+from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
+from airflow_sm_pipelines.links.addresses import (
+    CONSOLE_VARIABLE,
+    make_logs_url,
+    make_pipeline_url,
     resolve_logs_link,
     resolve_pipeline_links,
     resolve_step_logs,
 )
-from airflow_sm_pipelines.client.naming import make_display_name
-from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
-from airflow_sm_pipelines.links.console import SageMakerPipelineExecutionLink, make_logs_url, make_pipeline_url
+from airflow_sm_pipelines.server.child_environment import CONSOLE_VARIABLE as ENDPOINT_CONSOLE_VARIABLE
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/train/execution/abc"
 
@@ -101,29 +103,5 @@ def test_an_endpoint_with_pages_of_its_own_is_linked(monkeypatch: pytest.MonkeyP
     }
 
 
-def test_the_button_shows_what_the_operator_published() -> None:
-    link = SageMakerPipelineExecutionLink()
-    operator: Any = SimpleNamespace(link_addresses={link.xcom_key: "https://somewhere"})
-    nothing: Any = SimpleNamespace()
-    key: Any = None
-    assert link.get_link(operator, ti_key=key) == "https://somewhere"
-    assert link.get_link(nothing, ti_key=key) == ""
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("train-manual__2026-11-23T02:46:16.511488+00:00", "train-manual-2026-11-23T02-46-16-511488-00-00"),
-        ("__a__", "a"),
-        ("", "airflow"),
-        ("äöü", "airflow"),
-    ],
-)
-def test_display_names_are_what_the_service_takes(text: str, expected: str) -> None:
-    assert make_display_name(text) == expected
-
-
-def test_long_display_names_stay_apart() -> None:
-    names = {make_display_name("x" * 100 + str(number)) for number in range(3)}
-    assert len(names) == 3
-    assert all(len(name) <= 82 for name in names)
+def test_the_endpoint_names_its_pages_by_the_same_variable() -> None:
+    assert ENDPOINT_CONSOLE_VARIABLE == CONSOLE_VARIABLE

@@ -22,7 +22,7 @@ from airflow.providers.common.compat.sdk import (
 from airflow_sm_pipelines import SageMakerAnswerCallbackOperator, SageMakerPipelineCallbackSensor
 from airflow_sm_pipelines.client.session_calls import SessionCalls
 from airflow_sm_pipelines.server import serve
-from airflow_sm_pipelines.triggers import execution as execution_module
+from airflow_sm_pipelines.triggers import base as base_module
 from airflow_sm_pipelines.triggers.callback import SageMakerPipelineCallbackTrigger
 from tests.airflow_fakes import fernet_key_of_airflow
 
@@ -161,7 +161,7 @@ def test_other_messages_are_left_in_the_queue(queue: str) -> None:
 
 
 def test_a_deferred_task_is_not_woken_before_its_worker_has_left(queue: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execution_module, "WORKER_LEAVES_SECONDS", 1.5)
+    monkeypatch.setattr(base_module, "WORKER_LEAVES_SECONDS", 1.5)
     arn = start(queue)
     trigger = SageMakerPipelineCallbackTrigger(queue_url=queue, waiter_delay=0.1, aws_conn_id=None)
     trigger.task_instance = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1)

@@ -1,0 +1,71 @@
+"""What a task instance remembers from one attempt to the next, in Airflow's task state store (3.3 and later).
+
+The store keeps its values until the DAG run is deleted; the UI shows them under the task instance's *Storage* tab.
+Triggers cannot reach it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_pipelines.runs.submission import Submission
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SUBMISSION_KEY = "sagemaker_pipeline_submission"
+"""The key of the last start of an execution."""
+
+LOG_CURSOR_KEY = "sagemaker_log_cursor"
+"""The key of the place up to which the jobs' logs were shown."""
+
+CALLBACK_KEY = "sagemaker_callback_message"
+"""The key of a Callback step's message that was taken from its queue."""
+
+
+class TaskStateStore:
+    """The memory of one task instance; before Airflow 3.3 it is always empty and keeps nothing.
+
+    :param context: Airflow's context of the running task.
+    """
+
+    def __init__(self, context: Mapping[str, Any]) -> None:
+        self._accessor: Any = context.get("task_state_store")
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether anything survives this attempt."""
+        return self._accessor is not None
+
+    def load_submission(self) -> Submission | None:
+        """The last submission of this task instance in this DAG run, whichever attempt made it."""
+        value = self._load(SUBMISSION_KEY)
+        return None if value is None else Submission(**value)
+
+    def save_submission(self, submission: Submission) -> None:
+        """Remember a submission; returns once Airflow has it."""
+        self._save(SUBMISSION_KEY, submission.to_json())
+
+    def load_log_cursor(self) -> dict[str, Any] | None:
+        """How far an earlier attempt has shown the jobs' logs."""
+        return self._load(LOG_CURSOR_KEY)
+
+    def save_log_cursor(self, cursor: dict[str, Any]) -> None:
+        """Remember how far the jobs' logs were shown."""
+        self._save(LOG_CURSOR_KEY, cursor)
+
+    def load_callback(self) -> dict[str, Any] | None:
+        """The message of a Callback step that an earlier attempt has received."""
+        return self._load(CALLBACK_KEY)
+
+    def save_callback(self, message: dict[str, Any]) -> None:
+        """Remember the message of a Callback step, before it is deleted from its queue."""
+        self._save(CALLBACK_KEY, message)
+
+    def _load(self, key: str) -> dict[str, Any] | None:
+        value = None if self._accessor is None else self._accessor.get(key)
+        return value if isinstance(value, dict) else None
+
+    def _save(self, key: str, value: dict[str, Any]) -> None:
+        if self._accessor is not None:
+            self._accessor.set(key, value)

@@ -1,0 +1,59 @@
+"""The fixtures of rooms whose tests talk to a fake SageMaker; their conftests import what they need."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.airflow_fakes import FakeSageMaker, aws_environment, open_fake
+from tests.airflow_runs import DagRunner, migrate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
+
+
+@pytest.fixture
+def endpoint() -> Iterator[tuple[FakeSageMaker, str]]:
+    """A fake SageMaker and its URL."""
+    fake = FakeSageMaker()
+    with open_fake(fake) as url:
+        yield fake, url
+
+
+@pytest.fixture
+def fake(endpoint: tuple[FakeSageMaker, str]) -> FakeSageMaker:
+    """The fake SageMaker of this test."""
+    return endpoint[0]
+
+
+@pytest.fixture
+def fake_is_aws(endpoint: tuple[FakeSageMaker, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the boto3 of the test's own process talk to the fake."""
+    for name, value in aws_environment(endpoint[1]).items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def hook(fake_is_aws: None) -> SageMakerPipelinesHook:
+    """A hook without a connection, on the fake, that does not retry."""
+    from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
+
+    return SageMakerPipelinesHook(aws_conn_id=None, config={"retries": {"max_attempts": 0}})
+
+
+@pytest.fixture(scope="session")
+def airflow_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An Airflow home with a migrated database, to copy from."""
+    home: Path = tmp_path_factory.mktemp("airflow-template")
+    migrate(home)
+    return home
+
+
+@pytest.fixture
+def dag_runner(endpoint: tuple[FakeSageMaker, str], airflow_template: Path, tmp_path: Path) -> DagRunner:
+    """An Airflow of its own whose AWS is the fake."""
+    return DagRunner(tmp_path / "airflow", template=airflow_template, environment=aws_environment(endpoint[1]))

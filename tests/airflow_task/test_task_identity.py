@@ -1,0 +1,44 @@
+"""Who a task instance is, read from Airflow's context."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_pipelines.airflow_task.task_identity import parse_task_identity, read_provenance
+from airflow_sm_pipelines.runs.submission import TaskIdentity
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_an_identity_has_the_counters_of_retries_and_clears() -> None:
+    ti = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=3, max_tries=4, try_number=2)
+    start = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    context: dict[str, Any] = {"ti": ti, "dag_run": SimpleNamespace(start_date=start, clear_number=1)}
+    assert parse_task_identity(context) == TaskIdentity(
+        dag_id="d",
+        run_id="r",
+        task_id="t",
+        map_index=3,
+        run_start="2026-01-01T00:00:00+00:00",
+        max_tries=4,
+        clear_number=1,
+        try_number=2,
+    )
+
+
+def test_an_older_airflow_has_fewer_of_them() -> None:
+    ti = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=None, try_number=1)
+    found = parse_task_identity({"ti": ti, "dag_run": SimpleNamespace()})
+    assert (found.map_index, found.run_start, found.max_tries, found.clear_number) == (-1, "", 0, 0)
+
+
+def test_a_file_outside_of_a_repository_has_the_bundles_version(tmp_path: Path) -> None:
+    ti = SimpleNamespace(dag_id="d", run_id="manual__1", task_id="deploy", map_index=-1)
+    assert read_provenance({"ti": ti}, code=tmp_path / "dag.py").revision is None
+    ti.bundle_instance = SimpleNamespace(name="dags", version="1a2b")
+    found = read_provenance({"ti": ti}, code=tmp_path / "dag.py")
+    assert found.text == "Deployed by Airflow: DAG d, run manual__1, task deploy; bundle dags version 1a2b"
+    assert found.version_name == "d-deploy-manual-1"
