@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow_sm_pipelines.server.child_environment import CONSOLE_VARIABLE as ENDPOINT_CONSOLE_VARIABLE
 
 from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
 from airflow_sm_pipelines.links.addresses import (
@@ -16,7 +17,6 @@ from airflow_sm_pipelines.links.addresses import (
     resolve_pipeline_links,
     resolve_step_logs,
 )
-from airflow_sm_pipelines.server.child_environment import CONSOLE_VARIABLE as ENDPOINT_CONSOLE_VARIABLE
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/train/execution/abc"
 

@@ -61,7 +61,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
         return _make_failure(error.kind, str(error))
     except SystemExit as error:
         return _make_failure("script_error", f"The script ended the process (sys.exit({error.code!r})).", error, script)
-    except BaseException as error:  # a script may raise anything, and each error is an answer
+    except BaseException as error:  # noqa: BLE001 - a script may raise anything, and each error is an answer
         return _explain(error, script)
 
 
