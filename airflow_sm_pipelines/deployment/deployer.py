@@ -1,7 +1,7 @@
 """Deploys a pipeline: compares, writes what differs, tags, names the version and moves the aliases.
 
-The rules stand in :mod:`~airflow_sm_pipelines.deployment.changes`, what is to be deployed comes from
-:mod:`~airflow_sm_pipelines.deployment.target`; here they are put to work, for whichever operator.
+What changes is decided in :mod:`~airflow_sm_pipelines.deployment.changes`, what to deploy is loaded by
+:mod:`~airflow_sm_pipelines.deployment.target`; this module makes the calls.
 """
 
 from __future__ import annotations
@@ -9,15 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.deployment.target import DeployOptions, load_target
+from airflow_sm_pipelines.deployment.target import load_target
 from airflow_sm_pipelines.exceptions import ArgumentError, PipelineApiError, PipelineNotFoundError
 
 if TYPE_CHECKING:
-    from airflow.sdk.types import Logger
+    from collections.abc import Callable
 
     from airflow_sm_pipelines.client.calls import DeployedPipeline, SageMakerCalls
+    from airflow_sm_pipelines.client.log import Log
+    from airflow_sm_pipelines.definition import PipelineDefinition
     from airflow_sm_pipelines.deployment.changes import PipelineTarget
-    from airflow_sm_pipelines.deployment.provenance import Provenance
+    from airflow_sm_pipelines.deployment.options import DeployOptions
+    from airflow_sm_pipelines.deployment.provenance import CommandProvenance, Provenance
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,25 +56,37 @@ class PipelineDeployer:
     :param options: what the author says.
     :param provenance: who deploys; goes into the description of a new version.
     :param log: told what changes.
+    :param script_log: told what a pipeline script prints; ``log`` where not given.
     """
 
-    def __init__(self, calls: SageMakerCalls, options: DeployOptions, *, provenance: Provenance, log: Logger) -> None:
-        """Call nothing yet."""
+    def __init__(
+        self,
+        calls: SageMakerCalls,
+        options: DeployOptions,
+        *,
+        provenance: Provenance | CommandProvenance,
+        log: Log,
+        script_log: Callable[[str], None] | None = None,
+    ) -> None:
         self._calls = calls
         self._options = options
         self._provenance = provenance
         self._log = log
+        self._script_log = script_log
 
-    def deploy(self) -> Deployment:
+    def deploy(self, *, check: Callable[[PipelineDefinition], None] | None = None) -> Deployment:
         """Bring the pipeline to what its author wants.
 
+        :param check: told the definition before anything is written; what it raises ends the deployment.
         :raises DefinitionError: naming everything that SageMaker or the team would refuse.
-        :raises ArgumentError: if an argument is wrong or missing.
+        :raises ArgumentError: if an option is wrong or missing.
         """
         from airflow_sm_pipelines.definition import definition_hash
 
         options = self._options
-        target = load_target(self._calls, options, log=self._log)
+        target = load_target(self._calls, options, log=self._log, script_log=self._script_log)
+        if check is not None:
+            check(target.definition)
         arn, version_id, action, is_new_version = self._write(target)
         self._tag(arn, target, is_new=action == "created")
         if is_new_version:
@@ -117,7 +132,10 @@ class PipelineDeployer:
 
     def _create(self, target: PipelineTarget) -> tuple[str, int, str, bool]:
         if target.role_arn is None:
-            raise ArgumentError(f"role_arn is needed to create pipeline '{target.name}': executions assume that role.")
+            raise ArgumentError(
+                f"role_arn is needed to create pipeline '{target.name}': executions assume that role. On a local "
+                "endpoint any role's ARN will do."
+            )
         request: dict[str, Any] = self._definition_arguments(target)
         request |= {
             "RoleArn": target.role_arn,

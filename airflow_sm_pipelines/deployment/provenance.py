@@ -46,6 +46,26 @@ class Provenance:
         return f"{found}; {self.revision}"[:MAX_VERSION_DESCRIPTION] if self.revision else found
 
 
+@dataclass(frozen=True, slots=True)
+class CommandProvenance:
+    """A deployment by ``sm-pipelines``; such versions get no name.
+
+    :param revision: as in :class:`Provenance`.
+    """
+
+    revision: str | None = None
+
+    @property
+    def version_name(self) -> None:
+        """No name: a command has no run to name a version after."""
+
+    @property
+    def text(self) -> str:
+        """A description for the version."""
+        found = "Deployed by sm-pipelines"
+        return f"{found}; {self.revision}"[:MAX_VERSION_DESCRIPTION] if self.revision else found
+
+
 def read_provenance(context: Mapping[str, Any], *, code: Path) -> Provenance:
     """Who deploys, in a running task.
 

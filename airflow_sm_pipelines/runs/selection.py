@@ -6,9 +6,9 @@ Source: developer guide, "Selective execution of pipeline steps".
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.definition.problems import list_names, suggest
 from airflow_sm_pipelines.definition.status import StepStatus
 from airflow_sm_pipelines.exceptions import ParameterError
 
@@ -50,8 +50,7 @@ def plan_selection(
     problems = []
     for name in dict.fromkeys(wanted):
         if name not in graph.nodes:
-            near = get_close_matches(name, graph.nodes, n=1)
-            hint = f" Did you mean '{near[0]}'?" if near else f" It has {', '.join(graph.nodes)}."
+            hint = suggest(name, graph.nodes) or f" It has {list_names(graph.nodes)}."
             problems.append(f"The pipeline has no step '{name}'.{hint}")
     if problems:
         raise ParameterError("\n".join(problems))

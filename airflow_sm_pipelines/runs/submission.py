@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from airflow_sm_pipelines.client.request_tokens import make_token
 from airflow_sm_pipelines.client.wait_policy import Verdict
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.client.reports import ExecutionReport
     from airflow_sm_pipelines.client.wait_policy import WaitPolicy
 
-RETRY_CHOICES = ("resume", "restart", "fail")
+RetryMode = Literal["resume", "restart", "fail"]
+"""What a retry of the task does about a failed execution."""
+
+RETRY_CHOICES = get_args(RetryMode)
 STATE_KEY = "sagemaker_pipeline_submission"
 """The key in the task state store; the UI shows it under the task instance's *Storage* tab."""
 
@@ -44,6 +47,20 @@ class TaskIdentity:
     max_tries: int
     clear_number: int
     try_number: int
+
+    @property
+    def display_name(self) -> str:
+        """What an execution of this task instance is called, as far as SageMaker takes the name."""
+        return f"{self.dag_id}-{self.task_id}{self._index}-{self.run_id}"
+
+    @property
+    def description(self) -> str:
+        """Who started an execution of this task instance."""
+        return f"Started by Airflow: DAG {self.dag_id}, run {self.run_id}, task {self.task_id}{self._index}"
+
+    @property
+    def _index(self) -> str:
+        return f"-{self.map_index}" if self.map_index >= 0 else ""
 
 
 @dataclass(frozen=True, slots=True)

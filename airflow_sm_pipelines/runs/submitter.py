@@ -29,9 +29,8 @@ from airflow_sm_pipelines.runs.submission import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow.sdk.types import Logger
-
     from airflow_sm_pipelines.client.calls import SageMakerCalls
+    from airflow_sm_pipelines.client.log import Log
     from airflow_sm_pipelines.client.reports import ExecutionReport
     from airflow_sm_pipelines.client.wait_policy import WaitPolicy
 
@@ -58,7 +57,7 @@ class ExecutionSubmitter:
         identity: TaskIdentity,
         policy: WaitPolicy,
         on_retry: str,
-        log: Logger,
+        log: Log,
     ) -> None:
         """Call nothing yet."""
         self._calls = calls

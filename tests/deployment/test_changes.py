@@ -19,9 +19,9 @@ from airflow_sm_pipelines.deployment.changes import (
     plan_update,
 )
 from airflow_sm_pipelines.deployment.deployer import PipelineDeployer
+from airflow_sm_pipelines.deployment.options import DeployOptions, resolve_path
 from airflow_sm_pipelines.deployment.provenance import Provenance
-from airflow_sm_pipelines.deployment.source import SourceKind, parse_source, resolve_path
-from airflow_sm_pipelines.deployment.target import DeployOptions
+from airflow_sm_pipelines.deployment.source import SourceKind, parse_source
 from airflow_sm_pipelines.exceptions import DefinitionError, PipelineApiError
 from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
 from tests.airflow_fakes import DEFINITION, Fault, Refusal, aws_environment
