@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.client.job_logs import resolve_log_location
-from airflow_sm_pipelines.client.reports import parse_execution_arn
+from airflow_sm_pipelines.definition.arns import parse_execution_arn
 from airflow_sm_pipelines.links.console import (
     CONSOLE_VARIABLE,
     EXECUTION_LINK_KEY,

@@ -1,14 +1,14 @@
-"""Executions as they go on, read again and again: their steps, and the last lines of their jobs' logs."""
+"""What an execution looks like at one moment: its state, its steps, and the last lines of their jobs' logs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from airflow_sm_pipelines.client.job_logs import read_stream_tail, resolve_log_location
 from airflow_sm_pipelines.exceptions import PipelineApiError
+from airflow_sm_pipelines.loopback import is_loopback_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +55,7 @@ class ExecutionReader:
     @property
     def is_local(self) -> bool:
         """Whether the endpoint is on this machine, where asking often costs nothing."""
-        return urlsplit(self._calls.conn.meta.endpoint_url).hostname in ("127.0.0.1", "localhost", "::1")
+        return is_loopback_url(self._calls.conn.meta.endpoint_url)
 
     def read(self, arn: str) -> ExecutionView:
         """The execution now.

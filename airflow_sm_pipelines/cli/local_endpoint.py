@@ -1,19 +1,16 @@
-"""The commands about the local endpoint: ``local exec`` and ``local serve``."""
+"""A local endpoint for a command, and a child process that is pointed to it; shared by the ``local`` commands."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.cli.terminal_log import show_log_lines
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 
 if TYPE_CHECKING:
@@ -27,23 +24,9 @@ _NOT_EXECUTABLE = 126
 _NOT_FOUND = 127
 _GRACE_SECONDS = 10.0
 
-_EXPORTED = (
-    "AWS_ENDPOINT_URL",
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_REGION",
-    "AWS_DEFAULT_REGION",
-    "AWS_EC2_METADATA_DISABLED",
-    "AWS_CONFIG_FILE",
-    "AWS_SHARED_CREDENTIALS_FILE",
-    "AIRFLOW_CONN_AWS_DEFAULT",
-    "SM_PIPELINES_ENDPOINT",
-    "SM_PIPELINES_CONSOLE_URL",
-)
-
 
 def default_state_dir(env: Mapping[str, str]) -> Path:
-    """Where a local endpoint keeps its state unless told otherwise: one place for all directories of a user."""
+    """Where a local endpoint keeps its state by default: one folder for all projects of a user."""
     if given := env.get("SM_PIPELINES_STATE_DIR"):
         return Path(given)
     base = env.get("XDG_STATE_HOME") or ""
@@ -52,53 +35,10 @@ def default_state_dir(env: Mapping[str, str]) -> Path:
     return root / "airflow-sm-pipelines" / "local"
 
 
-def run_exec(arguments: argparse.Namespace) -> int:
-    """Run a command against an endpoint of its own, and give the command's exit code."""
-    command = list(arguments.command)
-    if command[:1] == ["--"]:
-        command = command[1:]
-    if not command:
-        raise LocalEndpointError(
-            "No command to run. Write it after two dashes: sm-pipelines local exec -- airflow dags test train_model"
-        )
-    if shutil.which(command[0]) is None:
-        return _refuse(command[0])
-    with announced_endpoint(arguments) as server:
-        if not arguments.progress:
-            return run_command(command, server.environment())
-        from airflow_sm_pipelines.cli.local_progress import shown_progress
-
-        with shown_progress(server) as streams:
-            return run_command(command, server.environment(), **streams)
-
-
-def run_serve(arguments: argparse.Namespace) -> int:
-    """Keep an endpoint running until a signal ends it."""
-    show_log_lines()
-    stop = threading.Event()
-    with _endpoint(arguments) as server, _handled(lambda _: stop.set(), signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        environment = server.environment()
-        exports = [f"  export {name}={environment[name]}" for name in _EXPORTED if name in environment]
-        print(
-            f"Local SageMaker endpoint: {server.endpoint_url} (region {server.region}, account {server.account_id})",
-            f"Pages: {server.console_url}",
-            f"State: {server.state_dir}",
-            server.isolation,
-            "Point a shell to it:",
-            *exports,
-            "Stop it with Ctrl-C.",
-            sep="\n",
-            flush=True,
-        )
-        stop.wait()
-        print("Stopping; what is running goes on at the next start.", flush=True)
-    return 0
-
-
 @contextlib.contextmanager
 def announced_endpoint(arguments: argparse.Namespace) -> Iterator[RunningServer]:
-    """An endpoint for one command, with a line on standard error that says where it is, unless that is unwanted."""
-    with _endpoint(arguments) as server:
+    """An endpoint for one command. A line on standard error says where it is, unless ``--quiet`` is given."""
+    with open_endpoint(arguments) as server:
         if not arguments.quiet:
             print(
                 f"sm-pipelines: local endpoint {server.endpoint_url}, pages at {server.console_url}, "
@@ -110,7 +50,11 @@ def announced_endpoint(arguments: argparse.Namespace) -> Iterator[RunningServer]
 
 
 @contextlib.contextmanager
-def _endpoint(arguments: argparse.Namespace) -> Iterator[RunningServer]:
+def open_endpoint(arguments: argparse.Namespace) -> Iterator[RunningServer]:
+    """An endpoint that answers inside the block.
+
+    :raises LocalEndpointError: if it cannot start, or its packages are not installed.
+    """
     try:
         from airflow_sm_pipelines.server import serve
     except ImportError as error:
@@ -137,7 +81,7 @@ def _missing_extra(error: ImportError) -> LocalEndpointError:
 
 
 def run_command(command: list[str], environment: dict[str, str], **streams: Any) -> int:
-    """Run the command in this terminal and process group, so that it may ask its user questions.
+    """Run the command in this terminal and process group, so that it may ask its user questions; give its exit code.
 
     :param streams: of ``subprocess.Popen``; this process's where not given.
     """
@@ -151,11 +95,11 @@ def run_command(command: list[str], environment: dict[str, str], **streams: Any)
             with contextlib.suppress(ProcessLookupError):
                 child.send_signal(number)
 
-    with _handled(forward, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+    with handled_signals(forward, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         try:
             child = subprocess.Popen(command, env=environment, **streams)
         except OSError:
-            return _refuse(command[0])
+            return explain_not_runnable(command[0])
         for number in pending:
             child.send_signal(number)
         try:
@@ -171,7 +115,7 @@ def run_command(command: list[str], environment: dict[str, str], **streams: Any)
 
 
 def _comes_from_terminal() -> bool:
-    """Whether Ctrl-C reaches the command without us: the terminal sends it to the whole foreground group."""
+    """Whether Ctrl-C reaches the command without us: a terminal sends it to the whole foreground group."""
     try:
         terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
     except OSError:
@@ -185,7 +129,9 @@ def _comes_from_terminal() -> bool:
 
 
 @contextlib.contextmanager
-def _handled(handle: Callable[[int], None], *numbers: signal.Signals) -> Iterator[None]:
+def handled_signals(handle: Callable[[int], None], *numbers: signal.Signals) -> Iterator[None]:
+    """Call ``handle`` with a signal's number instead of ending, inside the block."""
+
     def handler(number: int, frame: FrameType | None) -> None:
         handle(number)
 
@@ -197,8 +143,8 @@ def _handled(handle: Callable[[int], None], *numbers: signal.Signals) -> Iterato
             signal.signal(number, previous)
 
 
-def _refuse(name: str) -> int:
-    """Say why a command cannot run; the exit codes are those of a shell."""
+def explain_not_runnable(name: str) -> int:
+    """Say why a command cannot run, and give the exit code that a shell would give."""
     path = Path(name)
     if os.sep in name and path.exists():
         reason = "is a directory" if path.is_dir() else "cannot be executed: is it marked as executable?"

@@ -10,7 +10,7 @@ import threading
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.cli.following import ExecutionReader, ExecutionView
+from airflow_sm_pipelines.cli.execution_view import ExecutionReader, ExecutionView
 from airflow_sm_pipelines.cli.progress import LiveProgress, Progress, open_progress
 
 if TYPE_CHECKING:
@@ -45,13 +45,9 @@ def shown_progress(server: RunningServer) -> Iterator[dict[str, Any]]:
 
 
 def _watch(server: RunningServer, progress: Progress, is_live: bool, stop: threading.Event) -> None:
-    import boto3
-
     from airflow_sm_pipelines.client.session_calls import SessionCalls
 
-    names = server.environment()
-    session = boto3.Session(names["AWS_ACCESS_KEY_ID"], names["AWS_SECRET_ACCESS_KEY"], region_name=server.region)
-    calls = SessionCalls(session, endpoint_url=server.endpoint_url)
+    calls = SessionCalls.at_endpoint(server.environment())
     reader = ExecutionReader(calls, log_lines=_LOG_LINES, is_live=is_live)
     # The service's clock counts milliseconds.
     since = datetime.now(timezone.utc).replace(microsecond=0)

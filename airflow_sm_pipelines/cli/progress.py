@@ -1,24 +1,38 @@
-"""Executions on a terminal, live; and as plain lines where there is no terminal."""
+"""Shows executions until they end: live on a terminal, as plain lines elsewhere."""
 
 from __future__ import annotations
 
+import json
 import os
+import sys
+import threading
+import time
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_sm_pipelines.cli.following import step_key
-from airflow_sm_pipelines.client.reports import parse_execution_arn
+from airflow_sm_pipelines.cli.execution_view import ExecutionReader, step_key
+from airflow_sm_pipelines.definition.arns import parse_execution_arn
+from airflow_sm_pipelines.definition.status import ExecutionStatus
+from airflow_sm_pipelines.exceptions import PipelineUnavailableError
 from airflow_sm_pipelines.render.labels import format_seconds
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
     from typing import TextIO
 
     from rich.console import Console, RenderableType
     from rich.text import Text
 
-    from airflow_sm_pipelines.cli.following import ExecutionView
+    from airflow_sm_pipelines.cli.execution_view import ExecutionView
+    from airflow_sm_pipelines.client.calls import SageMakerCalls
     from airflow_sm_pipelines.client.reports import StepReport
+
+NOT_SUCCEEDED = 1
+"""The exit code for an execution that ended otherwise."""
+
+_LOCAL_INTERVAL_SECONDS = 0.3
+_INTERVAL_SECONDS = 5.0
 
 _MARKS = {
     "Succeeded": ("✓", "green"),
@@ -30,8 +44,8 @@ _MARKS = {
     "Starting": ("○", "blue"),
 }
 
-
 _MAX_LIVE_STEPS = 8
+"""Steps shown of each execution where several are on the terminal at once."""
 
 
 class Progress(Protocol):
@@ -42,7 +56,7 @@ class Progress(Protocol):
     def __exit__(self, *exception: object) -> None: ...
 
     def show(self, views: Sequence[ExecutionView]) -> None:
-        """Show how they are now."""
+        """Show their state now."""
 
 
 def open_progress(stream: TextIO) -> tuple[Progress, bool]:
@@ -52,6 +66,44 @@ def open_progress(stream: TextIO) -> tuple[Progress, bool]:
 
         return LiveProgress(Console(file=stream, highlight=False)), True
     return PlainProgress(stream), False
+
+
+def follow_execution(calls: SageMakerCalls, arn: str, arguments: argparse.Namespace) -> int:
+    """Show an execution until it ends, and give the exit code of its end.
+
+    :param arguments: of :func:`~airflow_sm_pipelines.cli.options.add_progress_options`.
+    """
+    if not arguments.as_json:
+        print(arn, flush=True)
+    # With --json, standard output is for programs; people look at standard error.
+    progress, is_live = open_progress(sys.stderr if arguments.as_json else sys.stdout)
+    reader = ExecutionReader(calls, log_lines=arguments.log_lines, is_live=is_live)
+    interval = arguments.interval or (_LOCAL_INTERVAL_SECONDS if reader.is_local else _INTERVAL_SECONDS)
+    try:
+        with progress:
+            while True:
+                began = time.monotonic()
+                view = _try_to_read(reader, arn)
+                if view is not None:
+                    progress.show([view])
+                    if view.report.is_terminal:
+                        break
+                threading.Event().wait(max(0.05, interval - (time.monotonic() - began)))
+    except KeyboardInterrupt:
+        print(f"\nNo longer watching; the execution goes on. Look again: sm-pipelines watch {arn}", file=sys.stderr)
+        raise
+    if arguments.as_json:
+        print(json.dumps(view.report.to_json(), indent=2))
+    return 0 if view.report.status == ExecutionStatus.SUCCEEDED else NOT_SUCCEEDED
+
+
+def _try_to_read(reader: ExecutionReader, arn: str) -> ExecutionView | None:
+    """The execution; ``None`` when the service cannot be reached just now."""
+    try:
+        return reader.read(arn)
+    except PipelineUnavailableError as error:
+        print(f"sm-pipelines: {error}; trying again.", file=sys.stderr)
+        return None
 
 
 class PlainProgress:
@@ -66,10 +118,10 @@ class PlainProgress:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Nothing is left to say."""
+        """Close nothing: each line is already written."""
 
     def show(self, views: Sequence[ExecutionView]) -> None:
-        """Say what has changed since the last time."""
+        """Write a line for each change since the last call."""
         for view in views:
             pipeline, execution = parse_execution_arn(view.report.arn)
             for step in view.report.steps:
@@ -120,7 +172,7 @@ class LiveProgress:
             self.console.print(draw_executions(self._views, now=datetime.now(timezone.utc)))
 
     def show(self, views: Sequence[ExecutionView]) -> None:
-        """Take over how they are now; the clock of running steps goes on by itself."""
+        """Take over their state now; the clocks of running steps go on without another call."""
         self._views = tuple(views)
 
     def _draw(self) -> RenderableType:
@@ -141,7 +193,7 @@ class LiveProgress:
 
 
 def describe_step(step: StepReport) -> str:
-    """A step and how it is, in a line: ``Train  Succeeded in 4.1 s``."""
+    """A step and its status, in a line: ``Train  Succeeded in 4.1 s``."""
     words = [_label(step), str(step.status)]
     if step.cached_from:
         words.append("from the cache")

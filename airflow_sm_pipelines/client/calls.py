@@ -16,6 +16,7 @@ from airflow_sm_pipelines.client.reports import (
     parse_execution_summary,
     parse_step,
 )
+from airflow_sm_pipelines.definition.s3_uri import split_s3_uri
 from airflow_sm_pipelines.exceptions import PipelineApiError, PipelineConflictError, PipelineRequestError
 
 if TYPE_CHECKING:
@@ -227,14 +228,17 @@ class SageMakerCalls:
 
     def describe_execution_steps(self, arn: str) -> tuple[StepReport, ...]:
         """Every scheduled step of an execution, in the order they started."""
-        items = self._pages(
+        return tuple(parse_step(item) for item in self.iter_step_answers(arn))
+
+    def iter_step_answers(self, arn: str) -> Iterator[dict[str, Any]]:
+        """The same as ``ListPipelineExecutionSteps`` gives them; pages are read as they are needed."""
+        return self._pages(
             "list_pipeline_execution_steps",
             "PipelineExecutionSteps",
             arn,
             PipelineExecutionArn=arn,
             SortOrder="Ascending",
         )
-        return tuple(parse_step(item) for item in items)
 
     # --- executions -------------------------------------------------------------------------------------------------
 
@@ -305,7 +309,7 @@ class SageMakerCalls:
         :param argument: its one argument.
         :param value: the argument's value.
         """
-        with mapped_errors(operation, value):
+        with mapped_errors(self.conn.meta.method_to_api_mapping[operation], value):
             answer = getattr(self.conn, operation)(**{argument: value})
         return {key: item for key, item in answer.items() if key != "ResponseMetadata"}
 
@@ -316,16 +320,16 @@ class SageMakerCalls:
 
         :param uri: ``s3://bucket/key``.
         """
-        bucket, key = parse_s3_uri(uri)
+        place = _locate_object(uri)
         with mapped_errors("GetObject", uri):
-            body: bytes = self.client_of("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+            body: bytes = self.client_of("s3").get_object(**place)["Body"].read()
         return body.decode("utf-8")
 
     def write_s3_text(self, uri: str, text: str) -> None:
         """Put a text into an S3 object."""
-        bucket, key = parse_s3_uri(uri)
+        place = _locate_object(uri)
         with mapped_errors("PutObject", uri):
-            self.client_of("s3").put_object(Bucket=bucket, Key=key, Body=text.encode("utf-8"))
+            self.client_of("s3").put_object(**place, Body=text.encode("utf-8"))
 
     def read_log_tail(self, group: str, stream_prefix: str, *, max_lines: int) -> list[str]:
         """The last lines of the newest CloudWatch log stream with this prefix; empty when there is none."""
@@ -334,7 +338,7 @@ class SageMakerCalls:
         return read_stream_tail(self.client_of("logs"), group, stream_prefix, max_lines=max_lines)
 
     def _pages(self, operation: str, member: str, target: str, **request: Any) -> Iterator[dict[str, Any]]:
-        with mapped_errors(operation, target):
+        with mapped_errors(self.conn.meta.method_to_api_mapping[operation], target):
             for page in self.conn.get_paginator(operation).paginate(**request):
                 yield from page.get(member) or ()
 
@@ -357,13 +361,12 @@ def _target(name: str, version: str | int | None) -> str:
     return f"{name} version {next(iter(arguments.values()))}" if arguments else name
 
 
-def parse_s3_uri(uri: str) -> tuple[str, str]:
-    """The bucket and key of ``s3://bucket/key``.
+def _locate_object(uri: str) -> dict[str, str]:
+    """The arguments of S3 calls that name an object.
 
-    :raises PipelineApiError: if it is something else.
+    :raises PipelineApiError: if it is not the address of an object.
     """
-    scheme, _, rest = uri.partition("://")
-    bucket, _, key = rest.partition("/")
-    if scheme != "s3" or not bucket or not key:
+    found = split_s3_uri(uri)
+    if found is None or not found[1]:
         raise PipelineApiError(f"'{uri}' is not an S3 object: expected s3://bucket/key.", code="InvalidS3Uri")
-    return bucket, key
+    return {"Bucket": found[0], "Key": found[1]}

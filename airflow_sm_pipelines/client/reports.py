@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.definition.arns import parse_execution_arn
 from airflow_sm_pipelines.definition.status import ExecutionStatus, StepStatus
 
 if TYPE_CHECKING:
@@ -194,12 +195,6 @@ def parse_step(item: Mapping[str, Any]) -> StepReport:
         iteration=iteration.get("Index"),
         metadata={key: dict(details)} if key is not None else None,
     )
-
-
-def parse_execution_arn(arn: str) -> tuple[str, str]:
-    """The pipeline's name and the execution's id in ``arn:…:pipeline/<name>/execution/<id>``."""
-    parts = arn.split(":", 5)[-1].split("/")
-    return (parts[1] if len(parts) > 1 else "", parts[3] if len(parts) > 3 else "")
 
 
 def _isoformat(moment: datetime | None) -> str | None:

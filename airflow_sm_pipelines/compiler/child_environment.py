@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.loopback import is_loopback_url
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -12,12 +14,6 @@ if TYPE_CHECKING:
 _WITHHELD_PREFIXES = ("AWS_", "AIRFLOW_", "_AIRFLOW_")
 # They would change what the child's interpreter imports.
 _WITHHELD = frozenset({"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "CONDA_PREFIX"})
-_LOOPBACK_MARKS = ("://127.0.0.1", "://localhost", "://[::1]")
-
-
-def is_loopback_endpoint(url: str | None) -> bool:
-    """Say whether an endpoint URL points to this machine."""
-    return url is not None and any(mark in url for mark in _LOOPBACK_MARKS)
 
 
 def plan_child_environment(
@@ -38,7 +34,7 @@ def plan_child_environment(
     env |= {name: value for name, value in aws_environment.items() if name.startswith("AWS_")}
     if region:
         env |= {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
-    if is_loopback_endpoint(env.get("AWS_ENDPOINT_URL")):
+    if is_loopback_url(env.get("AWS_ENDPOINT_URL")):
         # A proxy cannot reach this machine's loopback.
         for name in ("NO_PROXY", "no_proxy"):
             env[name] = ",".join(filter(None, [env.get(name), "127.0.0.1,localhost"]))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.compiler.cache import DefinitionCache, are_uploads_present
-from airflow_sm_pipelines.compiler.child_environment import is_loopback_endpoint, plan_child_environment
+from airflow_sm_pipelines.compiler.child_environment import plan_child_environment
 from airflow_sm_pipelines.compiler.fingerprint import file_digest, folder_digest, json_digest
 from airflow_sm_pipelines.compiler.interpreter import find_interpreter
 from airflow_sm_pipelines.compiler.metadata import parse_metadata
@@ -25,6 +25,7 @@ from airflow_sm_pipelines.exceptions import (
     ScriptFailedError,
     ScriptFunctionError,
 )
+from airflow_sm_pipelines.loopback import is_loopback_url
 from airflow_sm_pipelines.processes import run_child
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def _account(role_arn: str | None, aws_environment: Mapping[str, str]) -> JsonOb
     endpoint = aws_environment.get("AWS_ENDPOINT_URL")
     return {
         # A local endpoint has another port each time; whether it still has the uploads is asked anyway.
-        "endpoint": "loopback" if is_loopback_endpoint(endpoint) else endpoint,
+        "endpoint": "loopback" if is_loopback_url(endpoint) else endpoint,
         "principal": role_arn or aws_environment.get("AWS_ACCESS_KEY_ID"),
     }
 

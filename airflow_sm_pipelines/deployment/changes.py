@@ -14,9 +14,9 @@ from airflow_sm_pipelines.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping
 
-    from airflow_sm_pipelines.client.calls import DeployedPipeline, PipelineVersion, SageMakerCalls
+    from airflow_sm_pipelines.client.calls import DeployedPipeline, SageMakerCalls
     from airflow_sm_pipelines.definition import PipelineDefinition
 
 MAX_INLINE_BYTES = 100 * 1024
@@ -68,17 +68,6 @@ class UpdatePlan:
         return not self.lines
 
 
-@dataclass(frozen=True, slots=True)
-class AliasMove:
-    """An alias that has to point to another version.
-
-    :param holder: the version it points to now; None if it does not exist.
-    """
-
-    alias: str
-    holder: int | None
-
-
 def plan_update(target: PipelineTarget, deployed: DeployedPipeline) -> UpdatePlan:
     """Compare by canonical form, so that key order, white space and number spelling make no version.
 
@@ -112,51 +101,6 @@ def plan_update(target: PipelineTarget, deployed: DeployedPipeline) -> UpdatePla
     if lines and deployed.parallelism and "ParallelismConfiguration" not in request:
         request["ParallelismConfiguration"] = deployed.parallelism
     return UpdatePlan(has_definition=has_definition, request=request, lines=tuple(lines))
-
-
-def plan_alias_moves(
-    aliases: Iterable[str], *, version_id: int, versions: Sequence[PipelineVersion]
-) -> tuple[AliasMove, ...]:
-    """The aliases that do not point to the version yet."""
-    holders = {alias: version.id for version in versions for alias in version.aliases}
-    return tuple(
-        AliasMove(alias, holders.get(alias)) for alias in dict.fromkeys(aliases) if holders.get(alias) != version_id
-    )
-
-
-def move_aliases(
-    calls: SageMakerCalls, *, pipeline_arn: str, version_id: int, moves: Sequence[AliasMove], log: Any
-) -> None:
-    """Point aliases to a version: taken from their holders, then added, and given back if adding fails.
-
-    Between the two calls an alias points nowhere: the API has no atomic move.
-
-    :raises PipelineApiError: the first refusal, after everything was put back.
-    """
-    removed: list[AliasMove] = []
-    try:
-        for move in moves:
-            if move.holder is not None:
-                calls.update_version_aliases(pipeline_arn, move.holder, remove=[move.alias])
-                removed.append(move)
-        if moves:
-            calls.update_version_aliases(pipeline_arn, version_id, add=[move.alias for move in moves])
-    except PipelineApiError as error:
-        for move in removed:
-            try:
-                calls.update_version_aliases(pipeline_arn, int(move.holder or 0), add=[move.alias])
-            except PipelineApiError as undo_error:
-                log.error(
-                    "Alias '%s' was taken from version %s and could not be given back: %s",
-                    move.alias,
-                    move.holder,
-                    undo_error,
-                )
-        if removed:
-            log.error("Aliases were not moved to version %s: %s", version_id, error)
-        raise
-    for move in moves:
-        log.info("Alias '%s': version %s -> version %s", move.alias, move.holder or "none", version_id)
 
 
 def make_definition_arguments(

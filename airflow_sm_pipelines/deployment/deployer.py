@@ -199,7 +199,7 @@ class PipelineDeployer:
             self._log.warning("Version %s has no name and description of who made it: %s", version_id, error)
 
     def _point_aliases(self, arn: str, version_id: int) -> None:
-        from airflow_sm_pipelines.deployment.changes import move_aliases, plan_alias_moves
+        from airflow_sm_pipelines.deployment.aliases import move_aliases, plan_alias_moves
 
         if not self._options.aliases:
             return

@@ -9,12 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from airflow_sm_pipelines.loopback import LOOPBACK_NAMES
+
 if TYPE_CHECKING:
     from collections.abc import Collection
-
-#: Names that always mean this machine. A subdomain of ``localhost`` is also one (RFC 6761), and is how S3 clients
-#: address a bucket when the endpoint is called by name.
-LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def parse_host(header: str) -> str:
@@ -31,6 +29,8 @@ def parse_host(header: str) -> str:
 
 def is_allowed_host(header: str, extra_names: Collection[str] = ()) -> bool:
     """Whether a request with this Host header was meant for the local endpoint.
+
+    A subdomain of a known name is as good as the name (RFC 6761 for ``localhost``): S3 clients address buckets so.
 
     :param header: the Host header.
     :param extra_names: further names the endpoint is known by, such as a container's.

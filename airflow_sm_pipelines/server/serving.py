@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.exceptions import LocalEndpointError
+from airflow_sm_pipelines.loopback import LOOPBACK_NAMES
 from airflow_sm_pipelines.server.child_environment import child_environment
 from airflow_sm_pipelines.server.console import CONSOLE_PATH
-from airflow_sm_pipelines.server.hosts import LOOPBACK_NAMES
 from airflow_sm_pipelines.server.local_account import ACCOUNT_ID, resolve_region
 from airflow_sm_pipelines.server.state_directory import StateDirectory
 

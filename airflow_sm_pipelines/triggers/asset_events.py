@@ -9,8 +9,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.client.callbacks import parse_message
-from airflow_sm_pipelines.client.reports import parse_execution_arn
 from airflow_sm_pipelines.client.status_events import parse_queued
+from airflow_sm_pipelines.definition.arns import parse_execution_arn
 from airflow_sm_pipelines.exceptions import PipelineNotFoundError
 from airflow_sm_pipelines.hooks.token_sealing import seal_token
 from airflow_sm_pipelines.triggers.queue_stream import LEAVE, SageMakerQueueEventTrigger

@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_sm_pipelines.cli.local import default_state_dir
+from airflow_sm_pipelines.cli.local_endpoint import default_state_dir
 from airflow_sm_pipelines.environments import ensure_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-DATA = Path(__file__).parent / "data" / "definitions"
+TESTS = Path(__file__).parent.parent
+DATA = TESTS / "data" / "definitions"
 TRAIN = DATA / "train_and_evaluate.json"
 COMMAND = [sys.executable, "-m", "airflow_sm_pipelines.cli"]
 
@@ -176,7 +177,7 @@ def test_a_wrong_option_is_a_usage_error(tmp_path: Path) -> None:
 
 def test_asking_for_help_imports_nothing_heavy() -> None:
     code = (
-        "import sys\nfrom airflow_sm_pipelines.cli.command import make_parser\nmake_parser().format_help()\n"
+        "import sys\nfrom airflow_sm_pipelines.cli.entry_point import make_parser\nmake_parser().format_help()\n"
         "print([name for name in ('airflow', 'boto3', 'botocore', 'moto', 'sagemaker') if name in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
@@ -202,7 +203,7 @@ def stub_python(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A Python of its own whose SDK is the compiler tests' stand-in, beside the real boto3."""
     python = ensure_environment([], cache_dir=tmp_path_factory.mktemp("stub"))
     packages = next(python.parent.parent.glob("lib/python*/site-packages"))
-    shutil.copytree(Path(__file__).parent / "compiler" / "stub_sdk" / "sagemaker", packages / "sagemaker")
+    shutil.copytree(TESTS / "compiler" / "stub_sdk" / "sagemaker", packages / "sagemaker")
     record = packages / "sagemaker-2.999.dist-info"
     record.mkdir()
     (record / "METADATA").write_text("Metadata-Version: 2.1\nName: sagemaker\nVersion: 2.999\n")

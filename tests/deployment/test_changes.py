@@ -10,14 +10,8 @@ import pytest
 
 from airflow_sm_pipelines.client.calls import DeployedPipeline, PipelineVersion
 from airflow_sm_pipelines.definition import parse_definition
-from airflow_sm_pipelines.deployment.changes import (
-    AliasMove,
-    PipelineTarget,
-    make_definition_arguments,
-    move_aliases,
-    plan_alias_moves,
-    plan_update,
-)
+from airflow_sm_pipelines.deployment.aliases import AliasMove, move_aliases, plan_alias_moves
+from airflow_sm_pipelines.deployment.changes import PipelineTarget, make_definition_arguments, plan_update
 from airflow_sm_pipelines.deployment.deployer import PipelineDeployer
 from airflow_sm_pipelines.deployment.options import DeployOptions, resolve_path
 from airflow_sm_pipelines.deployment.provenance import Provenance

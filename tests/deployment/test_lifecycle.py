@@ -21,10 +21,11 @@ from airflow_sm_pipelines import (
     SageMakerPrunePipelinesOperator,
     SageMakerRollBackPipelineOperator,
 )
-from airflow_sm_pipelines.cli.command import main
+from airflow_sm_pipelines.cli.entry_point import main
 from airflow_sm_pipelines.client.calls import PipelineSummary
 from airflow_sm_pipelines.client.session_calls import SessionCalls
-from airflow_sm_pipelines.deployment.lifecycle import diff_versions, plan_prune, promote, roll_back
+from airflow_sm_pipelines.deployment.aliases import promote, roll_back
+from airflow_sm_pipelines.deployment.lifecycle import diff_versions, plan_prune
 from airflow_sm_pipelines.exceptions import PipelineConflictError, PipelineNotFoundError, PromotionError
 from airflow_sm_pipelines.server import serve
 
@@ -186,7 +187,7 @@ def test_age_counts_from_the_last_execution() -> None:
 
 
 def test_the_commands_need_no_airflow() -> None:
-    code = "import sys; import airflow_sm_pipelines.cli.versions, airflow_sm_pipelines.deployment.lifecycle, "
+    code = "import sys; import airflow_sm_pipelines.cli.commands.promote, airflow_sm_pipelines.deployment.lifecycle, "
     code += "airflow_sm_pipelines.client.calls; print('airflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -1,32 +1,48 @@
-"""The command ``iam``: the policies that a pipeline's roles need."""
+"""``iam``: the policies that a pipeline's roles need."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.sources import UnreadableSourceError, read_source
-from airflow_sm_pipelines.definition import parse_definition
+from airflow_sm_pipelines.cli.options import SOURCE_HELP, add_script_options
 
 if TYPE_CHECKING:
     import argparse
 
+    from airflow_sm_pipelines.cli.options import Commands
     from airflow_sm_pipelines.definition import JsonObject
     from airflow_sm_pipelines.policy.iam_guards import Account
 
-_ROLE = re.compile(r"arn:(?P<partition>aws[a-z-]*):iam::(?P<account>\d{12}):role/.+")
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "iam",
+        help="write the IAM policies that a pipeline's roles need",
+        description="Write an IAM policy as JSON. 'execution': the least that the executions' role needs, read from "
+        "the definition. 'airflow': what Airflow's role calls for one pipeline. 'require-vpc' and 'require-isolation': "
+        "the guards of AWS's guide, which deny jobs without a network or isolation. Nothing is asked of AWS.",
+        epilog="Example: sm-pipelines iam execution pipeline.json --role-arn arn:aws:iam::123456789012:role/Sage "
+        "--region us-east-1",
+    )
+    parser.add_argument("role", choices=("execution", "airflow", "require-vpc", "require-isolation"))
+    parser.add_argument("source", metavar="SOURCE", nargs="?", help=f"for 'execution': {SOURCE_HELP}")
+    add_script_options(parser)
+    parser.set_defaults(run=run)
 
 
-def run_iam(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Write one policy as JSON; what could not be put in it goes to standard error."""
     print(json.dumps(_make(arguments), indent=2))
     return 0
 
 
 def _make(arguments: argparse.Namespace) -> JsonObject:
+    from airflow_sm_pipelines.cli.sources import UnreadableSourceError, read_source
+    from airflow_sm_pipelines.definition import parse_definition
     from airflow_sm_pipelines.policy import iam_guards
     from airflow_sm_pipelines.policy.iam_execution_role import make_execution_role_policy
 
@@ -57,12 +73,14 @@ def _make(arguments: argparse.Namespace) -> JsonObject:
 
 def _find_account(arguments: argparse.Namespace) -> Account:
     """The account and partition of the role's ARN, and the region; AWS is not asked."""
+    from airflow_sm_pipelines.cli.sources import UnreadableSourceError
+    from airflow_sm_pipelines.definition.arns import parse_arn
     from airflow_sm_pipelines.policy.iam_guards import Account
 
-    match = _ROLE.fullmatch(arguments.role_arn or "")
-    if match is None:
+    role = parse_arn(arguments.role_arn or "")
+    if role is None or (role.service, role.kind) != ("iam", "role") or len(role.account) != 12 or not role.name:
         raise UnreadableSourceError("Name the execution role with --role-arn arn:aws:iam::ACCOUNT:role/NAME.")
     region = arguments.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if not region:
         raise UnreadableSourceError("Name the region with --region, or set AWS_REGION.")
-    return Account(match["account"], region, match["partition"])
+    return Account(role.account, region, role.partition)

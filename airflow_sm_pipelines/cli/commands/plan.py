@@ -1,4 +1,4 @@
-"""The command ``plan``: what deploying would do."""
+"""``plan``: what deploying would do."""
 
 from __future__ import annotations
 
@@ -6,29 +6,70 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.sources import (
-    Source,
-    UnreadableSourceError,
-    compile_source,
-    is_script,
-    read_policy,
-    read_source,
+from airflow_sm_pipelines.cli.options import (
+    SOURCE_HELP,
+    add_json_option,
+    add_policy_options,
+    add_script_options,
+    open_calls,
 )
-from airflow_sm_pipelines.cli.terminal import paint
-from airflow_sm_pipelines.definition import parse_definition
+from airflow_sm_pipelines.exceptions import PipelineNotFoundError
 
 if TYPE_CHECKING:
     import argparse
 
+    from airflow_sm_pipelines.cli.options import Commands
+    from airflow_sm_pipelines.cli.sources import Source
     from airflow_sm_pipelines.definition import PipelineDefinition
 
 REFUSED = 1
 CHANGED = 3
 """The exit codes of a plan that cannot be carried out, and, where it is asked for, of one that changes something."""
 
+_COLOURS = (
+    ("+ ", "green"),
+    ("- ", "red"),
+    ("~ ", "yellow"),
+    ("error: ", "red"),
+    ("warning: ", "yellow"),
+    ("The deployment would be refused", "red"),
+)
 
-def run_plan(arguments: argparse.Namespace) -> int:
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "plan",
+        help="say what deploying a definition would do",
+        description="Compare a definition with the deployed one, hold it against SageMaker's limits and the team's "
+        "policy, and forecast which steps would take a cached result, and which field keeps the others from it. "
+        "Nothing is written.",
+        epilog="Exit codes: 0 can be deployed; 1 would be refused; 2 a definition could not be read; with --exit-code, "
+        "3 can be deployed and would change something.",
+    )
+    parser.add_argument("source", metavar="SOURCE", help=SOURCE_HELP)
+    deployed = parser.add_mutually_exclusive_group()
+    deployed.add_argument(
+        "--deployed",
+        metavar="SOURCE",
+        help="the deployed definition, so that AWS is not asked; by default DescribePipeline's of --pipeline-name, or "
+        "of the script's own name",
+    )
+    deployed.add_argument("--new", action="store_true", help="plan as if the pipeline did not exist")
+    shape = parser.add_mutually_exclusive_group()
+    add_json_option(shape, "the plan")
+    shape.add_argument("--markdown", action="store_true", help="write it as a comment for a pull request")
+    parser.add_argument("--exit-code", action="store_true", help="end with 3 when something would change")
+    add_policy_options(parser)
+    add_script_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
     """Show the plan; say by the exit code whether it can be carried out."""
+    from airflow_sm_pipelines.cli.sources import read_policy
+    from airflow_sm_pipelines.cli.terminal import paint
+    from airflow_sm_pipelines.definition import parse_definition
     from airflow_sm_pipelines.planning import plan_deployment, render_plan, render_plan_markdown, write_plan
 
     policy = read_policy(arguments)
@@ -38,7 +79,7 @@ def run_plan(arguments: argparse.Namespace) -> int:
         deployed=_read_deployed(arguments, name),
         name=name or Path(source.name).stem,
         policy=policy,
-        is_filled_in=arguments.apply_defaults,
+        is_filled_in=arguments.policy == "apply",
     )
     if arguments.as_json:
         print(json.dumps(write_plan(plan), indent=2, ensure_ascii=False))
@@ -46,7 +87,7 @@ def run_plan(arguments: argparse.Namespace) -> int:
         print(render_plan_markdown(plan), end="")
     else:
         for line in render_plan(plan).splitlines():
-            print(_paint(line))
+            print(paint(line, _find_colour(line)))
     if plan.errors:
         return REFUSED
     return CHANGED if arguments.exit_code and plan.action != "none" else 0
@@ -54,6 +95,8 @@ def run_plan(arguments: argparse.Namespace) -> int:
 
 def _read_new(arguments: argparse.Namespace) -> tuple[Source, str | None]:
     """The definition to deploy, and the pipeline's name where it is known."""
+    from airflow_sm_pipelines.cli.sources import Source, compile_source, is_script, read_source
+
     if not is_script(arguments.source):
         return read_source(arguments.source, arguments), arguments.pipeline_name
     compiled = compile_source(arguments.source, arguments)
@@ -61,6 +104,9 @@ def _read_new(arguments: argparse.Namespace) -> tuple[Source, str | None]:
 
 
 def _read_deployed(arguments: argparse.Namespace, name: str | None) -> PipelineDefinition | None:
+    from airflow_sm_pipelines.cli.sources import UnreadableSourceError, read_source
+    from airflow_sm_pipelines.definition import parse_definition
+
     if arguments.new:
         return None
     if arguments.deployed is not None:
@@ -73,22 +119,13 @@ def _read_deployed(arguments: argparse.Namespace, name: str | None) -> PipelineD
             "What is deployed? Name the pipeline with --pipeline-name, give its definition with --deployed FILE, or "
             "say with --new that there is none."
         )
-    from airflow_sm_pipelines.cli.service import describe_deployed_definition
+    try:
+        deployed = open_calls(arguments).describe_pipeline(name)
+    except PipelineNotFoundError:
+        return None
+    return parse_definition(deployed.definition_text, name=f"deployed {name}")
 
-    text = describe_deployed_definition(name, arguments)
-    return None if text is None else parse_definition(text, name=f"deployed {name}")
 
-
-def _paint(line: str) -> str:
+def _find_colour(line: str) -> str:
     text = line.lstrip()
-    for start, colour in (
-        ("+ ", "green"),
-        ("- ", "red"),
-        ("~ ", "yellow"),
-        ("error: ", "red"),
-        ("warning: ", "yellow"),
-        ("The deployment would be refused", "red"),
-    ):
-        if text.startswith(start):
-            return paint(line, colour)
-    return line
+    return next((colour for start, colour in _COLOURS if text.startswith(start)), "")

@@ -1,157 +1,209 @@
-"""The commands ``run`` and ``watch``: start an execution, and see it to its end."""
+"""``run``: an execution, started and shown until its end; a definition or a script is deployed first."""
 
 from __future__ import annotations
 
 import json
+import re
 import sys
-import threading
-import time
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.service import open_calls, open_reader
-from airflow_sm_pipelines.cli.sources import (
-    UnreadableSourceError,
-    compile_source,
-    is_script,
-    read_parameters,
-    read_source,
+from airflow_sm_pipelines.cli.options import (
+    SOURCE_HELP,
+    add_parameter_option,
+    add_policy_options,
+    add_progress_options,
+    add_script_options,
+    open_calls,
 )
-from airflow_sm_pipelines.exceptions import CompileError, PipelineNotFoundError, PipelineUnavailableError
 
 if TYPE_CHECKING:
     import argparse
+    import logging
 
-    from airflow_sm_pipelines.cli.following import ExecutionReader, ExecutionView
+    from airflow_sm_pipelines.cli.options import Commands
     from airflow_sm_pipelines.client.calls import SageMakerCalls
-    from airflow_sm_pipelines.compiler import CompiledPipeline
-    from airflow_sm_pipelines.definition import JsonObject
+    from airflow_sm_pipelines.deployment.deployer import Deployment
+    from airflow_sm_pipelines.deployment.options import DeployOptions
+    from airflow_sm_pipelines.runs.start_request import StartOptions
 
-NOT_SUCCEEDED = 1
-"""The exit code for an execution that ended otherwise."""
+_NAME_OR_ARN = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*|arn:.*")
+"""What names a deployed pipeline; a file of that name goes before it."""
 
-_LOCAL_INTERVAL = 0.3
-_INTERVAL = 5.0
+_DEPLOY_ONLY = {
+    "aliases": "--alias",
+    "tags": "--tag",
+    "cost_tags": "--cost-tag",
+    "version_name": "--version-name",
+    "version_description": "--version-description",
+    "pipeline_display_name": "--pipeline-display-name",
+    "definition_bucket": "--definition-bucket",
+    "policy_file": "--policy-file",
+    "pipeline_name": "--pipeline-name",
+    "default_bucket": "--default-bucket",
+    "config": "--config",
+    "settings": "--set",
+    "interpreter": "--interpreter",
+}
+"""Options that mean nothing for a pipeline that is deployed already, by the names of their attributes."""
 
 
-def run_run(arguments: argparse.Namespace) -> int:
-    """Deploy the pipeline if it is a source, start an execution, follow it."""
-    from airflow_sm_pipelines.client.api_errors import mapped_errors
-    from airflow_sm_pipelines.client.calls import plan_version_arguments
-    from airflow_sm_pipelines.definition import encode_parameters, parse_definition
+def add(commands: Commands) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "run",
+        help="start an execution, and show it until its end",
+        description="Start one execution of a deployed pipeline, or deploy a definition or a pipeline script first; "
+        "then show its steps until it ends: live on a terminal, as plain lines elsewhere.",
+        epilog="Exit codes: 0 the execution succeeded; 1 it ended otherwise; 2 it was not started. Ctrl-C stops "
+        "watching, not the execution. Example: sm-pipelines local exec -- sm-pipelines run "
+        "pipelines/train.py:get_pipeline --role-arn arn:aws:iam::123456789012:role/Sage -p MaxDepth=4",
+    )
+    parser.add_argument("pipeline", metavar="PIPELINE", help=f"a deployed pipeline's name or ARN; or {SOURCE_HELP}")
+    _add_start_options(parser)
+    _add_deploy_options(parser)
+    add_policy_options(parser, modes=("enforce", "apply", "warn", "off"))
+    add_script_options(parser)
+    parser.set_defaults(run=run)
 
-    calls = open_calls(arguments)
-    name = arguments.pipeline
-    if arguments.pipeline == "-" or is_script(arguments.pipeline) or Path(arguments.pipeline).is_file():
-        if arguments.version is not None:
-            raise UnreadableSourceError("--version runs what is deployed: name the pipeline instead of a file.")
-        name = _deploy(calls, arguments)
-    deployed = calls.describe_pipeline(name, version=arguments.version)
-    given = read_parameters(arguments.parameters, option="-p")
-    encoded = encode_parameters(parse_definition(deployed.definition_text, name=f"pipeline {name}"), given)
-    with mapped_errors("StartPipelineExecution", name):
-        arn: str = calls.conn.start_pipeline_execution(
-            PipelineName=name,
-            PipelineParameters=encoded,
-            ClientRequestToken=str(uuid.uuid4()),
-            **plan_version_arguments(arguments.version),
-        )["PipelineExecutionArn"]
+
+def run(arguments: argparse.Namespace) -> int:
+    """Deploy the pipeline if it is a source, start an execution, show it until its end."""
+    import uuid
+    from dataclasses import replace
+
+    from airflow_sm_pipelines.cli.progress import follow_execution
+    from airflow_sm_pipelines.cli.sources import read_pairs
+    from airflow_sm_pipelines.cli.terminal import open_log
+    from airflow_sm_pipelines.runs.start_request import StartOptions, plan_start_request
+
+    calls, log = open_calls(arguments), open_log()
+    options = StartOptions.of(
+        arguments,
+        pipeline_name=arguments.pipeline,
+        parameters=read_pairs(arguments.parameters, option="--parameter"),
+    )
+    if _is_source(arguments.pipeline):
+        # The role and the description are the pipeline's here.
+        options = replace(options, role_arn=None, description=None)
+        deployment = _deploy(calls, arguments, options, log=log)
+        options = replace(options, pipeline_name=deployment.pipeline_name, version=deployment.version_id)
+    else:
+        _refuse_deploy_options(arguments)
+    arn = calls.start_execution(plan_start_request(calls, options, identity=None, log=log), token=str(uuid.uuid4()))
     if arguments.no_follow:
         print(json.dumps({"execution_arn": arn}, indent=2) if arguments.as_json else arn)
         return 0
-    return _follow(arn, arguments)
+    return follow_execution(calls, arn, arguments)
 
 
-def run_watch(arguments: argparse.Namespace) -> int:
-    """Follow an execution that was started elsewhere."""
-    return _follow(arguments.execution, arguments)
+def _add_start_options(parser: argparse.ArgumentParser) -> None:
+    add_parameter_option(parser, help_text="a pipeline parameter")
+    parser.add_argument("--version", metavar="VERSION", help="a version id or alias of a deployed pipeline")
+    parser.add_argument("--display-name", metavar="NAME", help="of the execution")
+    parser.add_argument("--description", metavar="TEXT", help="of the pipeline when deploying, else of the execution")
+    parser.add_argument("--max-parallel-steps", metavar="N", help="steps that may run at once")
+    parser.add_argument(
+        "--select-step", action="append", metavar="STEP", dest="select_steps", help="run only these steps"
+    )
+    parser.add_argument("--from-step", metavar="STEP", help="run only this step and all that depends on it")
+    parser.add_argument(
+        "--source-execution",
+        metavar="ARN",
+        dest="source_execution_arn",
+        help="the execution whose results selected steps take; the newest one that has them by default",
+    )
+    parser.add_argument(
+        "--mlflow-experiment", metavar="NAME", dest="mlflow_experiment_name", help="the execution's MLflow experiment"
+    )
+    parser.add_argument("--no-follow", action="store_true", help="start it, print its ARN, and leave")
+    add_progress_options(parser)
 
 
-def _follow(arn: str, arguments: argparse.Namespace) -> int:
-    from airflow_sm_pipelines.cli.progress import open_progress
-
-    if not arguments.as_json:
-        print(arn, flush=True)
-    # With --json, standard output is for programs; people look at standard error.
-    progress, is_live = open_progress(sys.stderr if arguments.as_json else sys.stdout)
-    reader = open_reader(arguments, log_lines=arguments.log_lines, is_live=is_live)
-    interval = arguments.interval or (_LOCAL_INTERVAL if reader.is_local else _INTERVAL)
-    try:
-        with progress:
-            while True:
-                began = time.monotonic()
-                view = _read(reader, arn)
-                if view is not None:
-                    progress.show([view])
-                    if view.report.is_terminal:
-                        break
-                threading.Event().wait(max(0.05, interval - (time.monotonic() - began)))
-    except KeyboardInterrupt:
-        print(f"\nNo longer watching; the execution goes on. Look again: sm-pipelines watch {arn}", file=sys.stderr)
-        raise
-    if arguments.as_json:
-        print(json.dumps(view.report.to_json(), indent=2))
-    return 0 if view.report.status == "Succeeded" else NOT_SUCCEEDED
+def _add_deploy_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("for deploying")
+    group.add_argument(
+        "--alias", action="append", metavar="NAME", dest="aliases", help="an alias to point to this version"
+    )
+    group.add_argument("--tag", action="append", metavar="KEY=VALUE", dest="tags", help="a tag for the pipeline")
+    group.add_argument(
+        "--cost-tag",
+        action="append",
+        metavar="KEY=VALUE",
+        dest="cost_tags",
+        help="a tag for every job that the steps start; adds the pipeline, the execution and the step",
+    )
+    group.add_argument("--version-name", metavar="NAME", help="the display name of a new version")
+    group.add_argument("--version-description", metavar="TEXT", help="the description of a new version")
+    group.add_argument("--pipeline-display-name", metavar="NAME", help="shown in Studio")
+    group.add_argument("--definition-bucket", metavar="BUCKET", help="where a definition of 100 KB and more goes")
 
 
-def _read(reader: ExecutionReader, arn: str) -> ExecutionView | None:
-    """The execution; ``None`` when the service cannot be reached just now, which passes."""
-    try:
-        return reader.read(arn)
-    except PipelineUnavailableError as error:
-        print(f"sm-pipelines: {error}; trying again.", file=sys.stderr)
-        return None
+def _is_source(pipeline: str) -> bool:
+    """Whether the pipeline is something to deploy, not the name or ARN of one that is deployed."""
+    return Path(pipeline).is_file() or _NAME_OR_ARN.fullmatch(pipeline) is None
 
 
-def _deploy(calls: SageMakerCalls, arguments: argparse.Namespace) -> str:
-    """Write the definition where it differs from what is deployed; the pipeline's name."""
-    from airflow_sm_pipelines.definition import definition_hash, parse_definition
-    from airflow_sm_pipelines.policy import check_definition, render_findings
+def _refuse_deploy_options(arguments: argparse.Namespace) -> None:
+    from airflow_sm_pipelines.exceptions import ArgumentError
 
-    more: JsonObject = {}
-    name = arguments.pipeline_name
-    if is_script(arguments.pipeline):
-        compiled = _compile(arguments)
-        text, name = compiled.definition_text, name or compiled.name
-        if compiled.parallelism:
-            more["ParallelismConfiguration"] = compiled.parallelism
-    else:
-        text = read_source(arguments.pipeline, arguments).text.decode("utf-8", "replace")
-        name = name or ("" if arguments.pipeline == "-" else Path(arguments.pipeline).stem.replace("_", "-"))
-    if not name:
-        raise UnreadableSourceError("A definition on standard input has no name: give --pipeline-name.")
-    definition = parse_definition(text, name=arguments.pipeline)
-    findings = check_definition(definition)
-    if findings:
-        print(render_findings(findings), file=sys.stderr)
-    try:
-        deployed = calls.describe_pipeline(name)
-    except PipelineNotFoundError:
-        deployed = None
-    role = arguments.role_arn or (deployed.role_arn if deployed else None)
-    if role is None:
-        raise UnreadableSourceError(
-            "A new pipeline needs the role that its steps run under: give --role-arn. "
-            "On the local endpoint any role's ARN will do."
+    given = [flag for name, flag in _DEPLOY_ONLY.items() if getattr(arguments, name)]
+    if given:
+        raise ArgumentError(
+            f"{', '.join(given)}: only for deploying, but there is no file '{arguments.pipeline}', so the pipeline of "
+            "that name is run as it is deployed."
         )
-    if deployed is None:
-        calls.create_pipeline(name, PipelineDefinition=text, RoleArn=role, ClientRequestToken=str(uuid.uuid4()), **more)
-        print(f"Pipeline '{name}' created.", file=sys.stderr)
-    elif definition_hash(parse_definition(deployed.definition_text)) != definition_hash(definition):
-        _, version = calls.update_pipeline(name, PipelineDefinition=text, RoleArn=role, **more)
-        print(f"Pipeline '{name}' updated: version {version}.", file=sys.stderr)
-    else:
-        print(f"Pipeline '{name}' unchanged.", file=sys.stderr)
-    return str(name)
 
 
-def _compile(arguments: argparse.Namespace) -> CompiledPipeline:
-    """The script's pipeline; what the SDK says on the way is shown only where it failed."""
-    said: list[str] = []
-    print(f"Building {arguments.pipeline} ...", file=sys.stderr)
+def _deploy(
+    calls: SageMakerCalls, arguments: argparse.Namespace, start: StartOptions, *, log: logging.Logger
+) -> Deployment:
+    """Deploy the source; what the SDK prints meanwhile is shown only where the script fails."""
+    from airflow_sm_pipelines.cli.sources import UnreadableSourceError, is_script
+    from airflow_sm_pipelines.deployment.deployer import PipelineDeployer
+    from airflow_sm_pipelines.deployment.provenance import CommandProvenance, read_git_revision
+    from airflow_sm_pipelines.deployment.source import resolve_code_path
+    from airflow_sm_pipelines.exceptions import CompileError
+
+    if arguments.version is not None:
+        raise UnreadableSourceError("--version runs what is deployed: name the pipeline instead of a file.")
+    options = _read_deploy_options(arguments)
+    code = resolve_code_path(options.pipeline, folder=options.folder)
+    printed: list[str] = []
+    if is_script(arguments.pipeline):
+        log.info("Building %s ...", arguments.pipeline)
+    deployer = PipelineDeployer(
+        calls,
+        options,
+        provenance=CommandProvenance(None if code is None else read_git_revision(code)),
+        log=log,
+        script_log=printed.append,
+    )
     try:
-        return compile_source(arguments.pipeline, arguments, log=said.append)
+        return deployer.deploy(check=start.check)
     except CompileError:
-        print(*said, sep="\n", file=sys.stderr)
+        print(*printed, sep="\n", file=sys.stderr)
         raise
+
+
+def _read_deploy_options(arguments: argparse.Namespace) -> DeployOptions:
+    from airflow_sm_pipelines.cli.sources import is_script, read_config, read_pairs, read_source
+    from airflow_sm_pipelines.client.naming import make_pipeline_name
+    from airflow_sm_pipelines.deployment.options import DeployOptions
+
+    pipeline, name = arguments.pipeline, arguments.pipeline_name
+    if pipeline == "-":
+        pipeline = read_source("-", arguments).text.decode("utf-8", "replace")
+    elif name is None and not is_script(pipeline):
+        name = make_pipeline_name(Path(pipeline).stem)
+    return DeployOptions.of(
+        arguments,
+        pipeline=pipeline,
+        pipeline_name=name,
+        folder=str(Path.cwd()),
+        config=read_config(arguments),
+        tags=read_pairs(arguments.tags or (), option="--tag", what="a key"),
+        cost_tags=(
+            None if arguments.cost_tags is None else read_pairs(arguments.cost_tags, option="--cost-tag", what="a key")
+        ),
+    )

@@ -1,49 +1,46 @@
-"""The commands about definitions: ``compile``, ``validate`` and ``diff``."""
+"""``validate``: what SageMaker would refuse in a definition."""
 
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.sources import Source, UnreadableSourceError, compile_source, read_policy, read_source
-from airflow_sm_pipelines.cli.terminal import paint
-from airflow_sm_pipelines.definition import diff_definitions, inspect_definition, parse_definition, render_changes
-from airflow_sm_pipelines.definition.json_text import JsonText
+from airflow_sm_pipelines.cli.options import SOURCE_HELP, add_json_option, add_policy_options, add_script_options
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from airflow_sm_pipelines.cli.options import Commands
+    from airflow_sm_pipelines.cli.sources import Source
     from airflow_sm_pipelines.definition import JsonObject, JsonValue, PipelineDefinition
     from airflow_sm_pipelines.policy import TeamPolicy
 
 
-def run_compile(arguments: argparse.Namespace) -> int:
-    """Write the definition that a pipeline script makes."""
-    policy = read_policy(arguments)
-    compiled = compile_source(arguments.reference, arguments)
-    document: JsonValue = json.loads(compiled.definition_text)
-    if policy is not None and arguments.apply_defaults:
-        document = _fill_in(parse_definition(compiled.definition_text, name=arguments.reference), policy)
-    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-    if arguments.output is None:
-        sys.stdout.write(text)
-        return 0
-    try:
-        arguments.output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UnreadableSourceError(f"Cannot write {arguments.output}: {error.strerror}.") from None
-    origin = "cached" if compiled.from_cache else compiled.sdk_version
-    print(f"{arguments.output}: pipeline {compiled.name!r} ({origin})", file=sys.stderr)
-    return 0
+def add(commands: Commands) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "validate",
+        help="say what SageMaker would refuse in a definition",
+        description="Check definitions as SageMaker would, and more: structure, references, cycles, the limits of the "
+        "service, and the arguments of steps against the API. Nothing is sent anywhere.",
+        epilog="Exit codes: 0 valid, warnings allowed; 1 at least one error; 2 a definition could not be read.",
+    )
+    parser.add_argument("sources", nargs="+", metavar="SOURCE", help=SOURCE_HELP)
+    add_json_option(parser, "the findings")
+    parser.add_argument("--strict", action="store_true", help="let warnings count as errors")
+    add_policy_options(parser)
+    add_script_options(parser)
+    parser.set_defaults(run=run)
 
 
-def run_validate(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Say what is wrong with definitions; 1 when SageMaker would refuse one."""
+    from airflow_sm_pipelines.cli.sources import read_policy, read_source
+
     policy = read_policy(arguments)
     reports = [
-        _inspect(read_source(source, arguments), policy, is_filled_in=arguments.apply_defaults)
+        _inspect(read_source(source, arguments), policy, is_filled_in=arguments.policy == "apply")
         for source in arguments.sources
     ]
     if arguments.as_json:
@@ -55,38 +52,10 @@ def run_validate(arguments: argparse.Namespace) -> int:
     return int(any(finding["severity"] in failing for report in reports for finding in _findings(report)))
 
 
-def run_diff(arguments: argparse.Namespace) -> int:
-    """Say what changed from one definition to another."""
-    old, new = (
-        parse_definition(source.text, name=source.name)
-        for source in (read_source(name, arguments) for name in (arguments.old, arguments.new))
-    )
-    changes = diff_definitions(old, new)
-    if arguments.as_json:
-        document: list[JsonValue] = [
-            {"kind": change.kind, "path": change.path, "before": change.before, "after": change.after}
-            for change in changes
-        ]
-        print(json.dumps(document, indent=2, ensure_ascii=False))
-    else:
-        for line in render_changes(changes).splitlines():
-            print(_paint_change(line))
-    return int(bool(changes) and arguments.exit_code)
-
-
-def _fill_in(definition: PipelineDefinition, policy: TeamPolicy) -> JsonObject:
-    """The definition with the team's defaults; what was filled in is told on standard error."""
-    from airflow_sm_pipelines.policy import with_team_defaults
-
-    filled = with_team_defaults(definition, policy)
-    changes = diff_definitions(definition, filled)
-    if changes:
-        print(f"Filled in from {policy.name}:\n{render_changes(changes)}", file=sys.stderr)
-    return filled.to_json()
-
-
 def _inspect(source: Source, policy: TeamPolicy | None, *, is_filled_in: bool) -> JsonObject:
     """The report on one definition, as ``--json`` shows it."""
+    from airflow_sm_pipelines.definition import inspect_definition
+
     definition, problems = inspect_definition(source.text)
     findings: list[JsonValue] = [
         {
@@ -112,6 +81,7 @@ def _inspect(source: Source, policy: TeamPolicy | None, *, is_filled_in: bool) -
 def _check(
     definition: PipelineDefinition, text: bytes, policy: TeamPolicy | None, *, is_filled_in: bool
 ) -> list[JsonValue]:
+    from airflow_sm_pipelines.definition.json_text import JsonText
     from airflow_sm_pipelines.policy import DEFAULT_RULES, check_definition, make_team_rule, with_team_defaults
 
     rules = DEFAULT_RULES
@@ -143,6 +113,8 @@ def _findings(report: JsonObject) -> list[JsonObject]:
 
 
 def _render(report: JsonObject) -> str:
+    from airflow_sm_pipelines.cli.terminal import paint
+
     name, findings = report["source"], _findings(report)
     lines = []
     for finding in findings:
@@ -167,8 +139,3 @@ def _counts(severities: Sequence[str]) -> str:
 
 def _plural(count: JsonValue, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def _paint_change(line: str) -> str:
-    colours = {"+": "green", "-": "red", "~": "yellow"}
-    return paint(line, colours.get(line.lstrip()[:1], ""))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.server import RunningServer
 
-DEMO = Path(__file__).parent / "data" / "definitions" / "diabetes_v2.json"
+DEMO = Path(__file__).parents[2] / "data" / "definitions" / "diabetes_v2.json"
 SMALL = {
     "Parameters": [{"Name": "Limit", "Type": "Integer", "DefaultValue": 5}],
     "Steps": [
@@ -66,10 +66,10 @@ def test_a_plan_needs_nothing_but_two_files(tmp_path: Path) -> None:
 
 def test_a_plan_that_would_be_refused_says_so_by_its_exit_code(repository: Path) -> None:
     policy = str(repository / "dags" / "policies" / "team.toml")
-    refused = run("plan", str(DEMO), "--new", "--policy", policy, "--json")
+    refused = run("plan", str(DEMO), "--new", "--policy-file", policy, "--json")
     assert refused.returncode == 1
     assert json.loads(refused.stdout)["is_refused"]
-    filled = run("plan", str(DEMO), "--new", "--policy", policy, "--apply-defaults", "--markdown")
+    filled = run("plan", str(DEMO), "--new", "--policy-file", policy, "--policy", "apply", "--markdown")
     assert filled.returncode == 0
     assert filled.stdout.startswith("<!-- sm-pipelines plan -->")
 
@@ -167,5 +167,6 @@ def test_an_execution_that_is_not_there_is_told(server: RunningServer) -> None:
     arn = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/small/execution/abcdefghijkl"
     result = run("graph", "--execution", arn, env=dict(server.environment()))
     assert (result.returncode, result.stdout) == (2, "")
-    assert "SageMaker refused" in result.stderr
+    assert "ListPipelineExecutionSteps on" in result.stderr
+    assert "was refused: ResourceNotFound" in result.stderr
     assert "Traceback" not in result.stderr

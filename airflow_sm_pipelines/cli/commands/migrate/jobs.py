@@ -1,22 +1,49 @@
-"""``migrate``: reading what was run without pipelines, and writing what it becomes."""
+"""``migrate jobs``: single SageMaker jobs as pipelines and a DAG."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.sources import read_object
+from airflow_sm_pipelines.cli.options import add_json_option
 from airflow_sm_pipelines.exceptions import MigrationError
-from airflow_sm_pipelines.migrate import MigrationPackage, make_package, render_totals
-from airflow_sm_pipelines.policy import Severity
 
 if TYPE_CHECKING:
     import argparse
-    from pathlib import Path
+
+    from airflow_sm_pipelines.cli.options import Commands
+    from airflow_sm_pipelines.migrate import MigrationPackage
+
+EXIT_CODES = (
+    "Exit codes: 0 everything became something that works; 1 something is left to do, and the report says what "
+    "(--allow-partial makes this 0); 2 the source could not be read, and nothing was written."
+)
 
 
-def run_migrate_jobs(arguments: argparse.Namespace) -> int:
-    """Read the jobs, write the files, and say what became of it."""
+def add(sources: Commands) -> None:
+    """Add the command."""
+    parser = sources.add_parser(
+        "jobs",
+        help="single SageMaker jobs, from what describes them",
+        description="Read the answers of Describe calls, as 'aws sagemaker describe-training-job ... > train.json' "
+        "writes them, and find out from names, S3 addresses and times what followed what.",
+        epilog=EXIT_CODES,
+    )
+    parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="the answer of a Describe call, JSON")
+    parser.add_argument("--name", required=True, help="of the DAG")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="the folder to write to")
+    parser.add_argument("--force", action="store_true", help="write over files that are there")
+    parser.add_argument("--allow-partial", action="store_true", help="end with 0 although something is left to do")
+    add_json_option(parser, "the report")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read the jobs, write the files, and say what became of them."""
+    from airflow_sm_pipelines.cli.sources import read_object
+    from airflow_sm_pipelines.migrate import make_package
     from airflow_sm_pipelines.migrate.jobs import read_jobs
+    from airflow_sm_pipelines.policy import Severity
 
     documents = [(file.name, read_object(file, name=str(file))) for file in arguments.files]
     names = ", ".join(name for name, _ in documents[:3]) + (" and others" if len(documents) > 3 else "")
@@ -44,7 +71,9 @@ def _write(package: MigrationPackage, folder: Path, *, is_forced: bool) -> list[
 
 
 def _summarise(package: MigrationPackage, written: list[Path]) -> str:
-    """What a person wants to know at once: totals, what is to be done, where the rest stands."""
+    """The totals, what is left to do, and which files were written."""
+    from airflow_sm_pipelines.migrate import render_totals
+
     migration = package.migration
     lines = [render_totals(migration.records)]
     lines += [f"To do, {record.source}: {record.action}" for record in migration.records if record.action]

@@ -10,7 +10,7 @@ import pytest
 from airflow_sm_pipelines.cli import main
 from airflow_sm_pipelines.definition import parse_definition
 
-JOBS = Path(__file__).parent / "data" / "migrate" / "jobs"
+JOBS = Path(__file__).parents[3] / "data" / "migrate" / "jobs"
 TRAINING = JOBS / "2-train.json"
 NAMES = ["churn.py", "churn.definition.json", "churn.report.md", "churn.report.json"]
 
