@@ -251,7 +251,7 @@ def test_what_keeps_a_script_from_compiling_is_one_error(tmp_path: Path, stub_py
     assert "NAME=VALUE" in refused(run("compile", f"{script}:get_pipeline", *options, "--set", "depth"))
     assert "is not JSON" in refused(run("compile", f"{script}:get_pipeline", *options, "--config", str(script)))
     assert "no AWS profile 'nobody'" in refused(run("compile", f"{script}:get_pipeline", "--profile", "nobody"))
-    assert "needs a region" in refused(run("compile", f"{script}:get_pipeline"))
+    assert "No region is known" in refused(run("compile", f"{script}:get_pipeline"))
 
 
 # local exec

@@ -79,7 +79,7 @@ def test_the_isolation_guard_denies_what_is_off_and_what_is_not_said() -> None:
 
 def test_airflows_role_may_make_every_call_that_the_hook_makes(repository: Path) -> None:
     document = make_airflow_role_policy(ACCOUNT, pipeline_name="Diabetes", execution_role_arn=ROLE, bucket="b")
-    code = "".join(path.read_text() for path in (repository / "airflow_sm_pipelines" / "hooks").glob("*.py"))
+    code = "".join(path.read_text() for path in (repository / "airflow_sm_pipelines" / "client").glob("*.py"))
     calls = set(re.findall(r"\.conn\.((?:add|create|delete|describe|list|retry|start|stop|update)_[a-z_]+)", code))
     calls |= {call for call in re.findall(r'"((?:describe|list)_[a-z_]+)"', code) if "log_" not in call}
     model = (

@@ -103,7 +103,7 @@ def test_a_definition_is_deployed_run_and_told_line_by_line(server: RunningServe
     source = write(tmp_path / "two_steps.json", job("First", "print(1)"), job("Second", "print(2)", "First"))
     done = run(server, "run", source, "--role-arn", ROLE, "-p", "Word=bye", "-p", "Count=3")
     assert done.returncode == 0, done.stderr
-    assert "Pipeline 'two-steps' created." in done.stderr
+    assert "Pipeline 'two-steps' created: version 1" in done.stderr
     arn, *lines = done.stdout.splitlines()
     told = [re.sub(r"^\d\d:\d\d:\d\d  two-steps \w+  ", "", line) for line in lines]
     # A step may be over before it is seen to run.
@@ -130,7 +130,7 @@ def test_a_failure_shows_the_reason_and_the_log_and_has_its_exit_code(server: Ru
     ("arguments", "reason"),
     [
         (("run", "no-such-pipeline"), "no-such-pipeline"),
-        (("run", "{source}"), "give --role-arn"),
+        (("run", "{source}"), "role_arn is needed to create pipeline 'refused'"),
         (("run", "{source}", "--role-arn", ROLE, "-p", "Wrd=x", "-p", "Count=many"), "Did you mean 'Word'"),
         (("run", "{source}", "--role-arn", ROLE, "-p", "Word"), "NAME=VALUE"),
         (("run", "{source}", "--version", "1"), "name the pipeline instead"),
