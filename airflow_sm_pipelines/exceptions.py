@@ -1,6 +1,35 @@
 """The one tree of errors this package raises: what went wrong, where, and what to do next.
 
-Each layer adds its own classes here, so that a caller can catch by cause without importing the layer that raised it.
+Each layer adds its own classes here, so that a caller can catch by cause without importing the layer that raised it::
+
+    SageMakerPipelinesError
+        ArgumentError
+        DefinitionError
+        ParameterError
+        PolicyError
+        PriceError
+        MigrationError
+        CompileError
+            ScriptNotFoundError
+            ScriptMetadataError
+            ScriptEnvironmentError
+            ScriptFunctionError
+            ScriptFailedError
+            CompileTimeoutError
+            EndpointUnreachableError
+        EnvironmentBuildError
+        PipelineApiError
+            PipelineNotFoundError
+            PipelineAccessError
+            PipelineRequestError
+            PipelineConflictError
+            PipelineUnavailableError
+        OutputError
+        PipelineExecutionFailedError
+        LocalEndpointError
+        PromotionError
+
+A wrong argument, definition, parameter, policy, price table or script reference is also a ``ValueError``.
 """
 
 from __future__ import annotations
