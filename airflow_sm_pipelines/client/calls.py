@@ -159,7 +159,7 @@ class SageMakerCalls:
                 PipelineArn=pipeline_arn, PipelineVersionId=version_id, PipelineVersionAliasOperations=operations
             )
 
-    def describe_version_as(
+    def update_version_labels(
         self, pipeline_arn: str, version_id: int, *, display_name: str | None, description: str | None
     ) -> None:
         """Give a version a display name and a description; None leaves what it has."""

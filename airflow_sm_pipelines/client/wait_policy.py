@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from airflow_sm_pipelines.definition.status import ExecutionStatus
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
 
-OUTCOMES = ("fail", "succeed", "skip")
+Outcome = Literal["fail", "succeed", "skip"]
+"""What an end of an execution that is not clear may mean for the task."""
+
+OUTCOMES = get_args(Outcome)
 
 
 class Verdict(str, Enum):

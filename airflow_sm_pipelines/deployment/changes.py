@@ -14,10 +14,9 @@ from airflow_sm_pipelines.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
 
     from airflow_sm_pipelines.client.calls import DeployedPipeline, SageMakerCalls
-    from airflow_sm_pipelines.definition import PipelineDefinition
+    from airflow_sm_pipelines.deployment.target import PipelineTarget
 
 MAX_INLINE_BYTES = 100 * 1024
 """From this size on a definition goes through S3, as the SageMaker SDK does it."""
@@ -29,24 +28,6 @@ class DeployAction(str, Enum):
     CREATED = "created"
     UPDATED = "updated"
     UNCHANGED = "unchanged"
-
-
-@dataclass(frozen=True, slots=True)
-class PipelineTarget:
-    """The pipeline as its author wants it; None means: leave as it is.
-
-    :param parallelism: ``{"MaxParallelExecutionSteps": n}``.
-    :param tags: added or changed; others on the pipeline stay.
-    """
-
-    name: str
-    text: str
-    definition: PipelineDefinition
-    role_arn: str | None
-    description: str | None
-    display_name: str | None
-    parallelism: Mapping[str, Any] | None
-    tags: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.deployment.target import load_target
+from airflow_sm_pipelines.deployment.target import PipelineTarget, load_target
 from airflow_sm_pipelines.exceptions import ArgumentError, PipelineApiError, PipelineNotFoundError
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.client.calls import DeployedPipeline, SageMakerCalls
     from airflow_sm_pipelines.client.log import Log
     from airflow_sm_pipelines.definition import PipelineDefinition
-    from airflow_sm_pipelines.deployment.changes import PipelineTarget
     from airflow_sm_pipelines.deployment.options import DeployOptions
     from airflow_sm_pipelines.deployment.provenance import CommandProvenance, Provenance
 
@@ -90,7 +89,7 @@ class PipelineDeployer:
         arn, version_id, action, is_new_version = self._write(target)
         self._tag(arn, target, is_new=action == "created")
         if is_new_version:
-            self._describe_version(arn, version_id)
+            self._label_version(arn, version_id)
         self._point_aliases(arn, version_id)
         self._log.info("Pipeline '%s' %s: version %s, %s", target.name, action, version_id, arn)
         return Deployment(
@@ -186,10 +185,10 @@ class PipelineDeployer:
             self._calls.add_tags(arn, missing)
             self._log.info("Tags: %s", ", ".join(f"{key}={value}" for key, value in missing.items()))
 
-    def _describe_version(self, arn: str, version_id: int) -> None:
+    def _label_version(self, arn: str, version_id: int) -> None:
         """Write who made a version on it; a role that may not is no reason to fail a deployment that is done."""
         try:
-            self._calls.describe_version_as(
+            self._calls.update_version_labels(
                 arn,
                 version_id,
                 display_name=self._options.version_name or self._provenance.version_name,

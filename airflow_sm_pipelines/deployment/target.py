@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.exceptions import ArgumentError, DefinitionError
 
@@ -13,10 +13,29 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.client.calls import SageMakerCalls
     from airflow_sm_pipelines.client.log import Log
-    from airflow_sm_pipelines.deployment.changes import PipelineTarget
+    from airflow_sm_pipelines.definition import PipelineDefinition
     from airflow_sm_pipelines.deployment.options import DeployOptions
     from airflow_sm_pipelines.deployment.source import LoadedDefinition
     from airflow_sm_pipelines.policy import Finding, TeamPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineTarget:
+    """The pipeline as its author wants it. What is None stays as it is deployed.
+
+    :param text: the definition, JSON text.
+    :param parallelism: ``{"MaxParallelExecutionSteps": n}``.
+    :param tags: added or changed; the pipeline's other tags stay.
+    """
+
+    name: str
+    text: str
+    definition: PipelineDefinition
+    role_arn: str | None
+    description: str | None
+    display_name: str | None
+    parallelism: Mapping[str, Any] | None
+    tags: Mapping[str, str]
 
 
 def load_target(
@@ -38,7 +57,6 @@ def load_target(
 
 def _target(loaded: LoadedDefinition, options: DeployOptions) -> PipelineTarget:
     from airflow_sm_pipelines.definition import parse_definition
-    from airflow_sm_pipelines.deployment.changes import PipelineTarget
 
     name = options.pipeline_name or loaded.name
     if not name:

@@ -11,11 +11,12 @@ import pytest
 from airflow_sm_pipelines.client.calls import DeployedPipeline, PipelineVersion
 from airflow_sm_pipelines.definition import parse_definition
 from airflow_sm_pipelines.deployment.aliases import AliasMove, move_aliases, plan_alias_moves
-from airflow_sm_pipelines.deployment.changes import PipelineTarget, make_definition_arguments, plan_update
+from airflow_sm_pipelines.deployment.changes import make_definition_arguments, plan_update
 from airflow_sm_pipelines.deployment.deployer import PipelineDeployer
 from airflow_sm_pipelines.deployment.options import DeployOptions, resolve_path
 from airflow_sm_pipelines.deployment.provenance import Provenance
 from airflow_sm_pipelines.deployment.source import SourceKind, parse_source
+from airflow_sm_pipelines.deployment.target import PipelineTarget
 from airflow_sm_pipelines.exceptions import DefinitionError, PipelineApiError
 from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
 from tests.airflow_fakes import DEFINITION, Fault, Refusal, aws_environment
