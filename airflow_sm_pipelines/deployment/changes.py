@@ -14,7 +14,6 @@ from airflow_sm_pipelines.exceptions import (
 )
 
 if TYPE_CHECKING:
-
     from airflow_sm_pipelines.client.calls import DeployedPipeline, SageMakerCalls
     from airflow_sm_pipelines.deployment.target import PipelineTarget
 
