@@ -24,25 +24,25 @@ class ExecutionView:
     :param report: its state and steps.
     :param started: aware.
     :param ended: aware; None while it runs.
-    :param tails: the last log lines of jobs, by :func:`step_key`.
+    :param log_tails: the last log lines of jobs, by :func:`step_key`.
     """
 
     report: ExecutionReport
     started: datetime
     ended: datetime | None
-    tails: Mapping[tuple[str, int | None], tuple[str, ...]] = field(default_factory=dict)
+    log_tails: Mapping[tuple[str, int | None], tuple[str, ...]] = field(default_factory=dict)
 
 
 def step_key(step: StepReport) -> tuple[str, int | None]:
-    """What tells a step of one execution from the others: its name, and its iteration in a ForEach step."""
+    """What identifies a step of one execution: its name, and its iteration in a ForEach step."""
     return step.name, step.iteration
 
 
 class ExecutionReader:
-    """Reads executions.
+    """Reads executions with the last log lines of their jobs.
 
     :param calls: the connection to read through.
-    :param log_lines: how many last lines to read of a job that failed.
+    :param log_lines: how many lines to read of a job that failed.
     :param is_live: whether to read the last line of running jobs too.
     """
 
@@ -54,7 +54,7 @@ class ExecutionReader:
 
     @property
     def is_local(self) -> bool:
-        """Whether the endpoint is on this machine, where asking often costs nothing."""
+        """Whether the endpoint is on this machine, where frequent calls cost nothing."""
         return is_loopback_url(self._calls.conn.meta.endpoint_url)
 
     def read(self, arn: str) -> ExecutionView:
@@ -68,11 +68,11 @@ class ExecutionReader:
             report=report.with_steps(steps),
             started=started or datetime.now(timezone.utc),
             ended=changed if report.is_terminal else None,
-            tails={step_key(step): tail for step in steps if (tail := self._tail(arn, step))},
+            log_tails={step_key(step): tail for step in steps if (tail := self._tail(arn, step))},
         )
 
-    def running_since(self, moment: datetime) -> list[str]:
-        """The executions of all pipelines that were started since, oldest first."""
+    def list_started_since(self, moment: datetime) -> list[str]:
+        """The ARNs of all pipelines' executions that started since a moment, oldest first."""
         found = []
         for pipeline in self._calls.list_pipelines():
             if pipeline.last_execution is None or pipeline.last_execution < moment:
@@ -101,5 +101,5 @@ class ExecutionReader:
         try:
             return tuple(read_stream_tail(self._calls.client_of("logs"), group, prefix, max_lines=lines))
         except PipelineApiError:
-            # A log that cannot be read, or is not there yet, hides nothing that the step itself says.
+            # The log may not be there yet, or the caller may not read it. The step's own reason still shows.
             return ()

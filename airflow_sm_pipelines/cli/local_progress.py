@@ -1,4 +1,4 @@
-"""The executions on a local endpoint, shown while a command runs that starts them."""
+"""Shows the executions on a local endpoint while a command runs that starts them."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _LOG_LINES = 20
 
 @contextlib.contextmanager
 def shown_progress(server: RunningServer) -> Iterator[dict[str, Any]]:
-    """Show every execution that starts meanwhile: below the command's output on a terminal, else as plain lines.
+    """Show every execution that starts inside the block: below the command's output on a terminal, else as plain lines.
 
-    :return: arguments for the command's process. On a terminal its output goes through one of our own, so that it
+    :return: arguments for the command's process. On a terminal, its output goes through a terminal of ours, so that it
         scrolls above the display.
     """
     progress, is_live = open_progress(sys.stderr)
@@ -49,14 +49,14 @@ def _watch(server: RunningServer, progress: Progress, is_live: bool, stop: threa
 
     calls = SessionCalls.at_endpoint(server.environment())
     reader = ExecutionReader(calls, log_lines=_LOG_LINES, is_live=is_live)
-    # The service's clock counts milliseconds.
+    # The service's times have milliseconds, ours microseconds.
     since = datetime.now(timezone.utc).replace(microsecond=0)
     views: dict[str, ExecutionView] = {}
     is_last = False
     while not is_last:
-        # One look more after the command has ended: what it saw to its end shows as ended.
+        # Look once more after the command has ended, so that executions it waited for show as ended.
         is_last = stop.wait(_INTERVAL if views or not is_live else _INTERVAL / 2)
-        for arn in reader.running_since(since):
+        for arn in reader.list_started_since(since):
             known = views.get(arn)
             if known is None or not known.report.is_terminal:
                 views[arn] = reader.read(arn)
@@ -91,7 +91,7 @@ def _print_lines(descriptor: int, progress: LiveProgress) -> None:
         try:
             read = os.read(descriptor, 65536)
         except OSError:
-            # Linux's answer once the last writer has closed the other end.
+            # On Linux, reading fails once the last writer has closed the other end.
             read = b""
         *lines, pending = (pending + read).split(b"\n")
         if not read and pending:

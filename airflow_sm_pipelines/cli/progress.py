@@ -49,7 +49,7 @@ _MAX_LIVE_STEPS = 8
 
 
 class Progress(Protocol):
-    """Shows executions; entered for as long as they go on."""
+    """Shows executions inside its block."""
 
     def __enter__(self) -> Progress: ...
 
@@ -133,7 +133,7 @@ class PlainProgress:
                 moment = step.end_time if step.is_terminal else step.start_time
                 self._say(moment, f"{pipeline} {execution}  {describe_step(step)}")
                 if step.is_failed:
-                    for line in view.tails.get(step_key(step), ()):
+                    for line in view.log_tails.get(step_key(step), ()):
                         self._say(None, f"  | {line}")
             if view.report.is_terminal and view.report.arn not in self._ended:
                 self._ended.add(view.report.arn)
@@ -147,7 +147,7 @@ class PlainProgress:
 
 
 class LiveProgress:
-    """A table that stays where it is and changes; what stands there at the end remains.
+    """A table that changes in place; its last state stays on the terminal.
 
     :param console: a rich console on a terminal.
     """
@@ -168,7 +168,7 @@ class LiveProgress:
     def __exit__(self, *exception: object) -> None:
         self._live.__exit__(None, None, None)
         if self._views:
-            # What was cropped to the height of the terminal, in full.
+            # While it was live, the table was cropped to the terminal's height. Now show all of it.
             self.console.print(draw_executions(self._views, now=datetime.now(timezone.utc)))
 
     def show(self, views: Sequence[ExecutionView]) -> None:
@@ -176,7 +176,7 @@ class LiveProgress:
         self._views = tuple(views)
 
     def _draw(self) -> RenderableType:
-        """What fits on the terminal: executions that run before those that have ended, late steps before early ones."""
+        """What fits on the terminal: running executions before ended ones, late steps before early ones."""
         height = max(6, self.console.size.height - 3)
         chosen: list[ExecutionView] = []
         rows = 0
@@ -216,11 +216,11 @@ def describe_end(view: ExecutionView) -> str:
 def draw_executions(
     views: Sequence[ExecutionView], *, now: datetime, max_steps: int | None = None, hidden: int = 0
 ) -> RenderableType:
-    """The executions, each a heading and a row for each step.
+    """The executions: for each, a heading and a row for each step.
 
-    :param max_steps: leave out the first steps of an execution where there are more; None for all, and for the last
-        log lines of those that failed.
-    :param hidden: how many executions are left out.
+    :param max_steps: of an execution with more steps, show only the last ones. None shows all steps, and the last log
+        lines of those that failed.
+    :param hidden: how many further executions to mention.
     """
     from rich.console import Group
     from rich.text import Text
@@ -246,7 +246,7 @@ def _draw_execution(view: ExecutionView, now: datetime, max_steps: int | None) -
         (f"{spent}  {execution}", "dim"),
     )
     table = Table.grid(padding=(0, 2))
-    # What is long is the remark: the columns before it keep their widths.
+    # Only the remarks are long, so the columns before them keep their widths.
     labels = max((len(_label(step)) for step in view.report.steps), default=0)
     table.add_column(no_wrap=True, overflow="ellipsis", min_width=min(labels, 40) + 4)
     table.add_column(no_wrap=True, min_width=max((len(step.type or "") for step in view.report.steps), default=0))
@@ -266,7 +266,7 @@ def _draw_execution(view: ExecutionView, now: datetime, max_steps: int | None) -
         parts.append(Text(f"  … {hidden} steps above", "dim"))
     parts.append(table)
     for step in steps:
-        tail = view.tails.get(step_key(step), ()) if step.is_failed else ()
+        tail = view.log_tails.get(step_key(step), ()) if step.is_failed else ()
         if tail and max_steps is None:
             parts.append(Text(f"  The last lines of {_label(step)}:", "bold"))
             parts += [Text.assemble(("  │ ", "red"), line) for line in tail]
@@ -287,7 +287,7 @@ def _remark(step: StepReport, view: ExecutionView) -> Text:
         return Text(f"is {outcome.lower()}", "dim")
     if (step.attempts or 1) > 1 and not step.is_terminal:
         return Text(f"attempt {step.attempts}", "yellow")
-    tail = view.tails.get(step_key(step), ())
+    tail = view.log_tails.get(step_key(step), ())
     return Text(tail[-1].strip() if tail and not step.is_terminal else "", "dim")
 
 

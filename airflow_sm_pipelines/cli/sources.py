@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class UnreadableSourceError(SageMakerPipelinesError):
-    """A source that gives no definition text at all; its message says what to do."""
+    """Something a command was told to read or write, but cannot; its message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ _CODES = {"red": "31", "green": "32", "yellow": "33"}
 
 
 def paint(text: str, colour: str) -> str:
-    """The text in a colour when standard output is a terminal; ``NO_COLOR`` and dumb terminals get it plain."""
+    """The text in a colour if standard output is a terminal. ``NO_COLOR`` and dumb terminals get it plain."""
     code = _CODES.get(colour)
     if code is None or not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return text

@@ -1,4 +1,4 @@
-"""Names that SageMaker accepts, made from names that Airflow uses."""
+"""Names that SageMaker accepts, made from other names: of DAGs, of tasks, of files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 
 MAX_DISPLAY_NAME = 82
 """Characters of an execution's display name; source: the API's ``PipelineExecutionName`` shape."""
-
 
 MAX_PIPELINE_NAME = 256
 """Characters of a pipeline's name; source: the API's ``PipelineName`` shape."""
@@ -24,7 +23,7 @@ def make_pipeline_name(text: str, *, fallback: str = "airflow") -> str:
 
 
 def _make_name(text: str, *, max_length: int, fallback: str) -> str:
-    """A text that is too long is cut, and ends in a digest of the whole, so that two long names stay apart."""
+    """A long text is cut and ends in a digest of the whole, so that two long names stay different."""
     name = re.sub(r"[^a-zA-Z0-9]+", "-", text).strip("-")
     if not name:
         return fallback

@@ -33,12 +33,12 @@ RESERVED_NAMES = frozenset(
         "step_outputs",
     }
 )
-"""XCom keys the run operator pushes itself."""
+"""XCom keys that the run operator pushes itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutputRequest:
-    """One output an author asks for.
+    """One output that an author asks for.
 
     :param name: the XCom key.
     :param step: the step that yields it.
@@ -55,12 +55,12 @@ class OutputRequest:
 
 
 def parse_output_requests(outputs: Mapping[str, Any]) -> tuple[OutputRequest, ...]:
-    """The outputs an author asks for, in either form, all findings at once.
+    """The outputs that an author asks for, in either form.
 
     :param outputs: by XCom key, ``"Steps.Train.ModelArtifacts.S3ModelArtifacts"``, or ``{"property": "Steps.…"}``, or
         ``{"property_file": "Steps.Evaluate.PropertyFiles.Metrics", "path": "regression.rmse.value"}``; the dict forms
         take ``"required": True``.
-    :raises DefinitionError: naming every output that is none of these, and every key the operator uses itself.
+    :raises DefinitionError: naming every output that is none of these, and every name that the operator uses itself.
     """
     found: list[OutputRequest] = []
     problems: list[str] = []
@@ -132,7 +132,7 @@ _DESCRIBE: dict[str, tuple[str, str, Callable[[str], str]]] = {
 # properties".
 _NAMING_KEYS = ("OutputName", "InputName", "MetricName", "ChannelName", "Name", "StepName")
 MAX_OUTPUT_CHARACTERS = 1_000_000
-"""What one output may have as JSON: XComs lie in Airflow's database, and go through its API with each pull."""
+"""Characters that one output may have as JSON: Airflow keeps XComs in its database, and each pull sends them."""
 
 
 def walk_path(root: Any, path: tuple[str | int, ...]) -> Any:
@@ -172,7 +172,6 @@ class OutputReader:
     """
 
     def __init__(self, calls: SageMakerCalls, report: ExecutionReport, *, warn: Callable[[str], None]) -> None:
-        """Read nothing yet."""
         self._calls = calls
         self._report = report
         self._warn = warn
@@ -203,9 +202,9 @@ class OutputReader:
         return found
 
     def read_defaults(self, *, max_steps: int) -> dict[str, dict[str, Any]]:
-        """The default outputs of each step that succeeded, by step name, as JSON; what cannot be read is left out.
+        """The default outputs of each step that succeeded, by step name, as JSON. Unreadable ones are left out.
 
-        :param max_steps: of so many steps at most, the last ones to start.
+        :param max_steps: of at most so many steps, the last ones to start.
         """
         succeeded = [step for step in self._report.steps if step.status == "Succeeded" and step.metadata]
         if len(succeeded) > max_steps:
@@ -223,9 +222,11 @@ class OutputReader:
         return found
 
     def describe(self, step: StepReport) -> tuple[str, Mapping[str, Any]]:
-        """The kind of what a step made, and what its Describe call, or its metadata, says of it; asked once.
+        """The kind of what a step made, and its description: the Describe call's answer, or the step's metadata.
 
-        :raises LookupError: if it made nothing.
+        Each step's call is made once.
+
+        :raises LookupError: if the step made nothing.
         """
         root = self._root(step)
         return next(iter(step.metadata or ())), root
@@ -238,7 +239,7 @@ class OutputReader:
         return walk_path(self._root(step), path)
 
     def _locate(self, request: OutputRequest) -> tuple[str, tuple[str | int, ...]]:
-        """The step that is meant, and where in it: of a ForEach step's iterations, the step made for the item."""
+        """The step, and the path in it. In a ForEach step it is the step that was made for the item."""
         path = request.path
         if request.property_file is None and path[:1] == ("IterationOutputs",) and len(path) > 2:
             return f"{path[2]}-{path[1]}", path[3:]
@@ -296,7 +297,7 @@ class OutputReader:
         return self._files[step.name, name]
 
     def _raw_step(self, step: StepReport) -> dict[str, Any]:
-        """The step as the executed definition spells it; looked up leniently, since the service has accepted it."""
+        """The step in the executed definition, as raw JSON: the service has accepted it already."""
         if self._definition is None:
             self._definition = json.loads(self._calls.describe_execution_definition(self._report.arn))
         # A ForEach step calls what it makes of its body "<body step>-<index>".
@@ -305,7 +306,7 @@ class OutputReader:
 
 
 def _checked_size(value: Any) -> Any:
-    """The value, if an XCom should hold it.
+    """The value, if it is small enough for an XCom.
 
     :raises LookupError: saying how large it is.
     """
@@ -319,7 +320,7 @@ def _checked_size(value: Any) -> Any:
 
 
 def to_json_value(value: Any) -> Any:
-    """The same value as JSON: times as ISO 8601 texts, anything unknown as its text."""
+    """The value as JSON: times become ISO 8601 texts, anything unknown becomes its text."""
     if isinstance(value, Mapping):
         return {str(key): to_json_value(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -349,7 +350,7 @@ def _named_element(elements: list[Any], name: str | int, where: str) -> Any:
 
 
 def _iter_raw_steps(steps: Any) -> Any:
-    """Every step in the raw definition: Condition branches are inside ``Arguments``."""
+    """Every step in the raw definition, with those in Condition branches and ForEach bodies."""
     for step in steps if isinstance(steps, list) else ():
         if not isinstance(step, Mapping):
             continue

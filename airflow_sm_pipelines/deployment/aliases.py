@@ -40,10 +40,10 @@ class AliasMove:
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """Where an alias points now.
+    """Where an alias points after a promotion or a rollback.
 
     :param previous_version_id: where it pointed before; None if it did not exist.
-    :param is_moved: False where it pointed there already.
+    :param is_moved: False if it pointed there already.
     """
 
     pipeline_name: str
@@ -74,9 +74,9 @@ def promote(
 ) -> Promotion:
     """Point an alias to a version, and ``<alias>-previous`` to the one that had it.
 
-    :param version: a version id, or another alias, such as the one the version was tested under.
+    :param version: a version id, or another alias, such as the one that the version was tested under.
     :param is_success_required: refuse a version whose last execution did not succeed, or that was never run.
-    :param log: a logger.
+    :param log: told what moves.
     :raises PromotionError: if the version's last execution does not allow it.
     :raises PipelineNotFoundError: if there is no such pipeline or version.
     """
@@ -88,9 +88,9 @@ def promote(
 
 
 def roll_back(calls: SageMakerCalls, name: str, *, alias: str, version: str | int | None = None, log: Log) -> Promotion:
-    """Point an alias back to the version that had it before, or to another one; nothing is asked of executions.
+    """Point an alias back to the version that had it before, or to another one, whatever its executions did.
 
-    :param version: where to; ``<alias>-previous`` where not given, which then changes places with the alias.
+    :param version: where to; where not given, ``<alias>-previous``, which then changes places with the alias.
     :raises PromotionError: if it is not known where the alias pointed before.
     """
     versions = calls.list_versions(name)
@@ -128,7 +128,7 @@ def find_version(name: str, versions: Sequence[PipelineVersion], version: str | 
 def plan_alias_moves(
     aliases: Iterable[str], *, version_id: int, versions: Sequence[PipelineVersion]
 ) -> tuple[AliasMove, ...]:
-    """The aliases that do not point to the version yet."""
+    """The moves of those aliases that do not point to the version yet."""
     holders = {alias: version.id for version in versions for alias in version.aliases}
     return tuple(
         AliasMove(alias, holders.get(alias)) for alias in dict.fromkeys(aliases) if holders.get(alias) != version_id
@@ -138,11 +138,11 @@ def plan_alias_moves(
 def move_aliases(
     calls: SageMakerCalls, *, pipeline_arn: str, version_id: int, moves: Sequence[AliasMove], log: Log
 ) -> None:
-    """Point aliases to a version: taken from their holders, then added, and given back if adding fails.
+    """Point aliases to a version: remove them from where they are, then add them; put them back if adding fails.
 
-    Between the two calls an alias points nowhere: the API has no atomic move.
+    Between the two calls an alias points nowhere, because the API has no atomic move.
 
-    :raises PipelineApiError: the first refusal, after everything was put back.
+    :raises PipelineApiError: the first refusal, once everything is put back.
     """
     removed: list[AliasMove] = []
     try:
@@ -222,7 +222,7 @@ def _point(
 
 
 def _check_is_unmoved(calls: SageMakerCalls, name: str, alias: str, holder: PipelineVersion | None) -> None:
-    """Refuse to overrun somebody else who moved the alias since it was looked up."""
+    """Refuse the move if somebody else has moved the alias since it was looked up."""
     now = next((one for one in calls.list_versions(name) if alias in one.aliases), None)
     if (now.id if now else None) != (holder.id if holder else None):
         raise PipelineConflictError(

@@ -1,4 +1,4 @@
-"""What deploying a definition changes: compared with what is deployed (pure), then done."""
+"""What deploying a definition changes: the comparison with what is deployed, and the arguments of the calls."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.deployment.target import PipelineTarget
 
 MAX_INLINE_BYTES = 100 * 1024
-"""From this size on a definition goes through S3, as the SageMaker SDK does it."""
+"""From this size on, a definition goes through S3, as in the SageMaker SDK."""
 
 
 class DeployAction(str, Enum):
@@ -33,7 +33,7 @@ class DeployAction(str, Enum):
 class UpdatePlan:
     """What an update would change.
 
-    :param has_definition: whether the definition differs, so that a new version comes of it.
+    :param has_definition: whether the definition differs, so that the update makes a new version.
     :param request: ``UpdatePipeline``'s other arguments.
     :param lines: the changes, for people.
     """
@@ -51,8 +51,8 @@ class UpdatePlan:
 def plan_update(target: PipelineTarget, deployed: DeployedPipeline) -> UpdatePlan:
     """Compare by canonical form, so that key order, white space and number spelling make no version.
 
-    Settings the author left open are kept. UpdatePipeline drops a parallelism setting it is not given (boto3 #4384), so
-    the deployed one is sent along.
+    Settings that the author left open are kept. UpdatePipeline drops a parallelism setting that it is not given
+    (boto3 #4384), so the deployed one is sent along.
     """
     from airflow_sm_pipelines.definition import definition_hash, diff_definitions, parse_definition, render_changes
 
@@ -86,7 +86,7 @@ def plan_update(target: PipelineTarget, deployed: DeployedPipeline) -> UpdatePla
 def make_definition_arguments(
     calls: SageMakerCalls, target: PipelineTarget, *, bucket: str | None, digest: str
 ) -> dict[str, Any]:
-    """The definition as an API argument: inline, or through S3 when it is large.
+    """The definition as an argument of the API: inline, or written to S3 when it is large.
 
     :param bucket: where large definitions go; None for SageMaker's default bucket of the account and region.
     """
@@ -101,8 +101,8 @@ def make_definition_arguments(
 def is_already_there(error: PipelineApiError) -> bool:
     """Whether a create call lost a race against another one.
 
-    CreatePipeline answers a taken name with ValidationException or ConflictException; the API has only text to tell
-    this from other validation errors (recorded: "Pipeline names must be unique within an AWS account and region").
+    CreatePipeline answers a taken name with ConflictException, or with ValidationException, which only its text tells
+    from other validation errors (recorded: "Pipeline names must be unique within an AWS account and region").
     """
     return isinstance(error, PipelineConflictError) or (
         isinstance(error, PipelineRequestError) and "must be unique" in str(error)

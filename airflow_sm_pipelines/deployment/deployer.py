@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What is deployed now.
+    """The result of a deployment.
 
     :param action: ``"created"``, ``"updated"`` or ``"unchanged"``.
     """
@@ -37,7 +37,7 @@ class Deployment:
     aliases: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """The deployment as JSON, for XCom."""
+        """The deployment as JSON."""
         return {
             "pipeline_name": self.pipeline_name,
             "pipeline_arn": self.pipeline_arn,
@@ -49,11 +49,11 @@ class Deployment:
 
 
 class PipelineDeployer:
-    """One deployment.
+    """Carries out one deployment.
 
     :param calls: the connection to call through.
-    :param options: what the author says.
-    :param provenance: who deploys; goes into the description of a new version.
+    :param options: what to deploy, and how.
+    :param provenance: who deploys; a new version's description says it.
     :param log: told what changes.
     :param script_log: told what a pipeline script prints; ``log`` where not given.
     """
@@ -74,9 +74,9 @@ class PipelineDeployer:
         self._script_log = script_log
 
     def deploy(self, *, check: Callable[[PipelineDefinition], None] | None = None) -> Deployment:
-        """Bring the pipeline to what its author wants.
+        """Create or update the pipeline where it differs from the options, and move the aliases.
 
-        :param check: told the definition before anything is written; what it raises ends the deployment.
+        :param check: called with the definition before anything is written; what it raises ends the deployment.
         :raises DefinitionError: naming everything that SageMaker or the team would refuse.
         :raises ArgumentError: if an option is wrong or missing.
         """
@@ -104,7 +104,7 @@ class PipelineDeployer:
     # --- the calls --------------------------------------------------------------------------------------------------
 
     def _describe(self, name: str) -> tuple[DeployedPipeline, int] | None:
-        """The newest version and its id, as one: what somebody else deploys meanwhile has another id."""
+        """The newest version with its id, so that a version that somebody else deploys meanwhile is not mixed in."""
         try:
             versions = self._calls.list_versions(name)
             version_id = versions[0].id if versions else None
@@ -113,7 +113,7 @@ class PipelineDeployer:
             return None
 
     def _write(self, target: PipelineTarget) -> tuple[str, int, str, bool]:
-        """ARN, version, action, and whether the version is new."""
+        """Create or update; the ARN, the version, the action, and whether the version is new."""
         from airflow_sm_pipelines.deployment.changes import is_already_there
 
         found = self._describe(target.name)
@@ -186,7 +186,7 @@ class PipelineDeployer:
             self._log.info("Tags: %s", ", ".join(f"{key}={value}" for key, value in missing.items()))
 
     def _label_version(self, arn: str, version_id: int) -> None:
-        """Write who made a version on it; a role that may not is no reason to fail a deployment that is done."""
+        """Write on a version who made it. Where the role may not, the deployment is done all the same."""
         try:
             self._calls.update_version_labels(
                 arn,

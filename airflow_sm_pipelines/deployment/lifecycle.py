@@ -40,13 +40,13 @@ def diff_versions(
 def plan_prune(
     pipelines: Iterable[PipelineSummary], *, prefix: str, keep: int, older_than: timedelta | None, now: datetime
 ) -> list[PipelineSummary]:
-    """The pipelines to delete of those named ``<prefix>-<timestamp>``: all but the newest, if they are old enough.
+    """Which pipelines named ``<prefix>-<timestamp>`` to delete: all but the newest, if they are old enough.
 
-    Age counts from the last execution, or from the creation of one that never ran. Pure.
+    The age counts from the last execution, or from the creation of a pipeline that never ran. Pure.
 
     :param prefix: the name without its timestamp (``20261123T041500``, ``2026-11-23-04-15-00``, ...).
-    :param keep: how many of the newest to leave alone whatever their age.
-    :param older_than: leave younger ones alone as well.
+    :param keep: how many of the newest to keep, whatever their age.
+    :param older_than: keep younger ones as well; None for any age.
     """
     stamped = [one for one in pipelines if is_stamped(one.name, prefix)]
     stamped.sort(key=lambda one: one.name, reverse=True)
@@ -72,7 +72,7 @@ def prune(
     is_dry_run: bool,
     log: Callable[[str], None],
 ) -> list[str]:
-    """Delete old pipelines named ``<prefix>-<timestamp>``; one with a running execution is left alone.
+    """Delete old pipelines named ``<prefix>-<timestamp>``, but none with a running execution.
 
     :return: the names, deleted or, in a dry run, to be deleted.
     """

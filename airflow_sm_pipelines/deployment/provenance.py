@@ -1,7 +1,7 @@
-"""Where a deployed version comes from: DAG, run and task, and the revision of the code where that is known.
+"""Where a deployed version comes from: the DAG run and task or the command, and the revision of the code.
 
-A revision is read from Git's own files or from the DAG bundle; no process is started, and nothing is read while a DAG
-file is parsed.
+The revision is read from Git's own files or from the DAG bundle, without starting a process, and never while a DAG file
+is parsed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_VERSION_DESCRIPTION = 3072
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Who deploys.
+    """A deployment by an Airflow task.
 
     :param revision: ``git 1a2b3c… (main)`` or ``bundle dags version 1a2b3c…``; None where neither is known.
     """
@@ -34,7 +34,7 @@ class Provenance:
 
     @property
     def version_name(self) -> str:
-        """A name for the version: the DAG's and the run's, as the API takes names."""
+        """A name for the version, made from DAG, task and run."""
         index = f"-{self.map_index}" if self.map_index >= 0 else ""
         return make_display_name(f"{self.dag_id}-{self.task_id}{index}-{self.run_id}")
 
@@ -87,9 +87,9 @@ def read_provenance(context: Mapping[str, Any], *, code: Path) -> Provenance:
 
 
 def read_git_revision(path: Path) -> str | None:
-    """``git <commit> (<branch>)`` of the repository that a file lies in; None outside of one.
+    """``git <commit> (<branch>)`` of the repository that a file lies in; None outside a repository.
 
-    What is not committed does not show: that would take Git itself.
+    Changes that are not committed do not show: only Git itself could tell.
     """
     for folder in path.absolute().parents:
         marker = folder / ".git"

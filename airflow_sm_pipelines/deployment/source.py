@@ -1,4 +1,4 @@
-"""Where a pipeline definition comes from: a script, a file, an S3 object, JSON text or a dict; and how it is loaded."""
+"""Loads a pipeline definition from what an author gives: a script, a file, an S3 object, JSON text or a dict."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class SourceKind(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class LoadedDefinition:
-    """A definition's text, with what its script says beside it.
+    """A definition's text, with the settings that a script gives beside it.
 
-    :param name: the pipeline's name, as the script has it; None for other sources.
+    :param name: the pipeline's name in the script; None for other sources.
     :param tags: by key.
     :param origin: where it came from, for messages.
     """
@@ -48,9 +48,9 @@ class LoadedDefinition:
 
 
 def parse_source(pipeline: Any) -> SourceKind:
-    """Which form it is.
+    """The form in which a pipeline is given.
 
-    :raises DefinitionError: if it is none of them.
+    :raises DefinitionError: if it is none of the known ones.
     """
     if isinstance(pipeline, Mapping):
         return SourceKind.DOCUMENT
@@ -73,7 +73,7 @@ def parse_source(pipeline: Any) -> SourceKind:
 
 
 def resolve_code_path(pipeline: Any, *, folder: str) -> Path | None:
-    """The file that a pipeline comes from; None for what is not a file of this machine.
+    """The file that a pipeline comes from; None if it is no file of this machine.
 
     :raises DefinitionError: if the source has no known form.
     """
@@ -84,7 +84,7 @@ def resolve_code_path(pipeline: Any, *, folder: str) -> Path | None:
 
 
 def load_definition(calls: SageMakerCalls, options: DeployOptions, *, log: Callable[[str], None]) -> LoadedDefinition:
-    """The definition's text, from wherever it is.
+    """The definition's text.
 
     :param log: told what a script prints.
     :raises DefinitionError: if a file is missing or the source has no known form.

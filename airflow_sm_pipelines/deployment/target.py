@@ -1,4 +1,4 @@
-"""The pipeline that an author wants deployed: loaded, tagged, filled in and checked, before any call that writes."""
+"""The pipeline as it is to be deployed: loaded, tagged, filled in and checked, before anything is written."""
 
 from __future__ import annotations
 
@@ -77,11 +77,11 @@ def _target(loaded: LoadedDefinition, options: DeployOptions) -> PipelineTarget:
 
 
 def _apply_policy(target: PipelineTarget, options: DeployOptions, log: Log) -> PipelineTarget:
-    """Fill in the team's defaults if that is asked for; log what the rules find; refuse what must not be deployed.
+    """Fill in the team's defaults if the options ask for it, log what the rules find, and refuse errors.
 
     :return: the pipeline to deploy.
     :raises DefinitionError: naming every error that was found.
-    :raises PolicyError: when the policy file is none.
+    :raises PolicyError: when the policy file is no policy.
     """
     if options.policy == "off":
         return target

@@ -1,4 +1,4 @@
-"""What ``StartPipelineExecution`` is sent: named after the task instance, checked against the deployed definition."""
+"""The input of ``StartPipelineExecution``: what the author says, checked against the deployed definition."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_DESCRIPTION = 3072
 
 @dataclass(frozen=True, slots=True)
 class StartOptions:
-    """What an author says about an execution; the run operator describes each."""
+    """What to run, and how. The run operator describes each option for authors."""
 
     pipeline_name: str
     version: str | int | None = None
@@ -75,7 +75,7 @@ def plan_start_request(
     :param identity: the task that starts, which names and describes the execution where the options do not; None for
         a command.
     :raises ArgumentError: if an option is wrong.
-    :raises ParameterError: naming every parameter and step that the deployed definition does not have, or not so.
+    :raises ParameterError: naming every parameter and step that does not fit the deployed definition.
     """
     from airflow_sm_pipelines.client.calls import plan_version_arguments
 
@@ -103,14 +103,14 @@ def plan_start_request(
 
 def _plan_selection(calls: SageMakerCalls, options: StartOptions, *, log: Log) -> dict[str, Any]:
     from airflow_sm_pipelines.definition import parse_definition
-    from airflow_sm_pipelines.runs.selection import find_source, plan_selection, write_selection
+    from airflow_sm_pipelines.runs.selection import encode_selection, find_source, plan_selection
 
     deployed = calls.describe_pipeline(options.pipeline_name, version=options.version)
     definition = parse_definition(deployed.definition_text, name=deployed.name)
     selection = plan_selection(definition, steps=options.select_steps or (), from_step=options.from_step or None)
     source = options.source_execution_arn or find_source(calls, options.pipeline_name, selection)
     log.info("Selected steps: %s; source execution: %s", ", ".join(selection.steps), source or "none needed")
-    return write_selection(selection, source)
+    return encode_selection(selection, source)
 
 
 def _encode_parameters(calls: SageMakerCalls, options: StartOptions, *, log: Log) -> list[dict[str, str]]:

@@ -1,7 +1,7 @@
-"""Exactly one execution per intention: what is remembered about a start, and what a new attempt does with it.
+"""Starts each execution exactly once: what is remembered about a start, and what a new attempt does with it.
 
-The record is written before the start call, with the token and the request, and again with the ARN. Whatever happens
-between the two, the next attempt repeats the same token with the same request, and SageMaker answers with the same
+The record is written before the start call, with the token and the request, and again with the ARN. If an attempt dies
+between the two, the next one repeats the same token with the same request, and SageMaker answers with the same
 execution. Pure, except for :class:`SubmissionStore`, which talks to Airflow's task state store.
 """
 
@@ -31,7 +31,7 @@ STATE_KEY = "sagemaker_pipeline_submission"
 
 @dataclass(frozen=True, slots=True)
 class TaskIdentity:
-    """What makes a task instance this one, across attempts.
+    """What identifies a task instance across attempts.
 
     :param run_start: when the DAG run began; tells a deleted and repeated run from the first.
     :param max_tries: raised by a clear, never by a retry.
@@ -65,11 +65,11 @@ class TaskIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One start of an execution, as it is remembered.
+    """The record of one start of an execution.
 
     :param number: counts the starts of this task instance, from 1.
     :param token: the start call's ``ClientRequestToken``.
-    :param request: the start call's other arguments, so that they can be repeated word for word.
+    :param request: the start call's other arguments, so that the call can be repeated.
     :param execution_arn: None until the service has answered.
     :param is_refused: whether the service refused the call, so that it started nothing.
     :param resumes: how often ``RetryPipelineExecution`` was called for it.
@@ -92,7 +92,7 @@ class Submission:
         return make_token("resume", self.token, self.resumes)
 
     def with_arn(self, arn: str) -> Submission:
-        """The same submission, answered."""
+        """The same submission with the ARN that the service answered."""
         return replace(self, execution_arn=arn)
 
     def with_refusal(self) -> Submission:
@@ -124,7 +124,7 @@ class Move(str, Enum):
 
 
 def make_submission(identity: TaskIdentity, *, number: int, request: Mapping[str, Any]) -> Submission:
-    """A submission that has not been sent: the token follows from the task instance and the number alone."""
+    """A submission that has not been sent. Its token depends on the task instance and the number alone."""
     token = make_token(
         "start",
         identity.dag_id,
@@ -147,7 +147,7 @@ def make_submission(identity: TaskIdentity, *, number: int, request: Mapping[str
 
 
 def is_cleared(identity: TaskIdentity, last: Submission) -> bool:
-    """Whether somebody cleared this task instance since, as opposed to Airflow retrying it.
+    """Whether somebody has cleared this task instance since the submission, rather than Airflow retrying it.
 
     A clear sets ``max_tries`` anew, a retry does not (Airflow 3.3: ``clear_task_instances``).
     """
@@ -159,8 +159,8 @@ def plan_move(
 ) -> Move:
     """What to do about the execution of an earlier attempt.
 
-    Clearing a task that is running changes only the DAG run's clear number, as does clearing any other task; then a
-    live or successful execution is taken on, and only an unsuccessful one is started anew.
+    Clearing a running task changes only the DAG run's clear number, and so does clearing any other task of the run. So
+    when only that number has changed, a running or successful execution is kept, and an unsuccessful one is replaced.
     """
     if is_cleared(identity, last):
         return Move.RESTART if report.is_terminal else Move.STOP_AND_RESTART
@@ -178,7 +178,7 @@ def plan_move(
 
 
 def is_resumable(report: ExecutionReport) -> bool:
-    """Whether ``RetryPipelineExecution`` can take it up: not after a Fail step (developer guide, "Fail step")."""
+    """Whether ``RetryPipelineExecution`` can resume it: not after a Fail step (developer guide, "Fail step")."""
     return not any(step.type == "Fail" and step.is_failed for step in report.steps)
 
 
@@ -189,21 +189,20 @@ class SubmissionStore:
     """
 
     def __init__(self, accessor: Any) -> None:
-        """Wrap the accessor."""
         self._accessor = accessor
 
     @property
     def is_durable(self) -> bool:
-        """Whether anything survives this attempt."""
+        """Whether a submission is still known in the next attempt."""
         return self._accessor is not None
 
     def load(self) -> Submission | None:
-        """The last submission of this task instance in this DAG run, whichever attempt made it."""
+        """The last submission of this task instance in this DAG run, made by any attempt."""
         value = None if self._accessor is None else self._accessor.get(STATE_KEY)
         return None if not isinstance(value, dict) else Submission(**value)
 
     def save(self, submission: Submission) -> None:
-        """Remember a submission; returns once Airflow has it."""
+        """Keep a submission; returns once Airflow has it."""
         if self._accessor is not None:
             self._accessor.set(STATE_KEY, submission.to_json())
 

@@ -1,4 +1,4 @@
-"""Sends what :mod:`submission` plans: starts, re-attaches to, resumes or replaces a task instance's execution."""
+"""Starts, re-attaches to, resumes or replaces a task instance's execution, as :mod:`submission` decides."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.client.reports import ExecutionReport
     from airflow_sm_pipelines.client.wait_policy import WaitPolicy
 
-_STOP_PATIENCE_SECONDS = 900.0
-_RESUME_PATIENCE_SECONDS = 10.0
+_STOP_TIMEOUT_SECONDS = 900.0
+_RESUME_TIMEOUT_SECONDS = 10.0
 
 
 class ExecutionSubmitter:
-    """Gives a task instance its execution, starting one only if there is none to go on with.
+    """Gives a task instance its execution. It starts one only if there is none to go on with.
 
     :param calls: the connection to call through.
     :param store: where the last submission is remembered.
@@ -59,7 +59,6 @@ class ExecutionSubmitter:
         on_retry: str,
         log: Log,
     ) -> None:
-        """Call nothing yet."""
         self._calls = calls
         self._store = store
         self._identity = identity
@@ -121,7 +120,7 @@ class ExecutionSubmitter:
         return self._start(self._next(last, request))
 
     def _settle(self, last: Submission, request: Mapping[str, Any]) -> Submission | None:
-        """Learn what came of a start call whose answer was lost, by repeating it; None if it started nothing."""
+        """Repeat a start call whose answer was lost, to learn what it started; None if it started nothing."""
         self._log.info("An earlier attempt ended during its start call; repeating the call with the same token.")
         try:
             arn = self._calls.start_execution(last.request, token=last.token)
@@ -133,7 +132,7 @@ class ExecutionSubmitter:
         answered = last.with_arn(arn)
         is_same = last.request == dict(request)
         if is_cleared(self._identity, last) and is_same and not self._calls.describe_execution(arn).is_terminal:
-            # The clear asked for a fresh start, and this is one nobody has waited for yet.
+            # The clear asked for a fresh start. This execution is one: nobody has waited for it yet.
             answered = answered.with_generation(self._identity)
         self._store.save(answered)
         return answered
@@ -184,15 +183,15 @@ class ExecutionSubmitter:
             self._log.warning("The task was cleared, but its earlier execution could not be stopped: %s", error)
 
     def _await_end(self, report: ExecutionReport) -> ExecutionReport:
-        deadline = time.monotonic() + _STOP_PATIENCE_SECONDS
+        deadline = time.monotonic() + _STOP_TIMEOUT_SECONDS
         while not report.is_terminal and time.monotonic() < deadline:
             time.sleep(2)
             report = self._calls.describe_report(report.arn)
         return report
 
     def _await_begin(self, arn: str) -> None:
-        """Give the service time to show the execution as running, lest its old failure be taken for the new outcome."""
-        deadline = time.monotonic() + _RESUME_PATIENCE_SECONDS
+        """Wait until the service shows the execution as running, so that its old failure is not read as the new end."""
+        deadline = time.monotonic() + _RESUME_TIMEOUT_SECONDS
         while self._calls.describe_execution(arn).is_terminal and time.monotonic() < deadline:
             time.sleep(0.5)
 
