@@ -84,8 +84,8 @@ def find_source(calls: SageMakerCalls, pipeline: str, selection: StepSelection) 
                 return report.arn
     raise ParameterError(
         f"The selected steps need results of {', '.join(selection.needs)}, but in none of the newest {MAX_SOURCES} "
-        f"executions of '{pipeline}' that have ended did all of these succeed. Run the whole pipeline, select these steps too, or give "
-        "source_execution_arn."
+        f"executions of '{pipeline}' that have ended did all of these succeed. Run the whole pipeline, select these "
+        "steps too, or give source_execution_arn."
     )
 
 
