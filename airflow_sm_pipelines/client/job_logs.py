@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.client.api_errors import mapped_errors
+from airflow_sm_pipelines.definition.arns import parse_arn
 from airflow_sm_pipelines.exceptions import PipelineApiError
 
 if TYPE_CHECKING:
@@ -29,14 +30,13 @@ def resolve_log_location(job_arn: str | None) -> tuple[str, str] | None:
 
     :param job_arn: ``arn:…:training-job/<name>``, or a Lambda function's ARN.
     """
-    if not job_arn:
+    arn = parse_arn(job_arn or "")
+    if arn is None:
         return None
-    resource = job_arn.split(":", 5)[-1]
-    kind, _, name = resource.partition("/")
-    if kind in _GROUPS and name:
-        return _GROUPS[kind], name
-    if resource.startswith("function:"):
-        return f"/aws/lambda/{resource.split(':')[1]}", ""
+    if arn.kind in _GROUPS and arn.name:
+        return _GROUPS[arn.kind], arn.name
+    if arn.resource.startswith("function:"):
+        return f"/aws/lambda/{arn.resource.split(':')[1]}", ""
     return None
 
 

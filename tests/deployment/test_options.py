@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
-from airflow_sm_pipelines.cli.entry_point import make_parser
+from airflow_sm_pipelines.cli.entry_point import main, make_parser
 from airflow_sm_pipelines.definition import parse_definition
 from airflow_sm_pipelines.deployment.options import DeployOptions, PolicyMode
 from airflow_sm_pipelines.exceptions import ArgumentError, ParameterError
@@ -69,6 +69,18 @@ with DAG("refused", schedule=None, default_args={"retries": 3}):
 """
 
 
+def run_command(arguments: list[str], url: str, dag_runner: DagRunner) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "airflow_sm_pipelines.cli", *arguments],
+        env={**dag_runner.environment, **aws_environment(url)},
+        cwd=dag_runner.dags,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
 @pytest.mark.slow
 def test_the_operator_the_decorator_and_the_command_refuse_the_same_in_the_same_words(
     fake: FakeSageMaker, endpoint: tuple[FakeSageMaker, str], dag_runner: DagRunner
@@ -85,19 +97,18 @@ def test_the_operator_the_decorator_and_the_command_refuse_the_same_in_the_same_
     for name, (_, flags, words) in {**OPTIONS, **DEFINITIONS}.items():
         told = result.output.count(words)
         assert told >= (2 if name in OPTIONS else 1), f"{name}: {result.output[-4000:]}"
-        command = ["run", "train.json", "--role-arn", ROLE, *flags]
-        done = subprocess.run(
-            [sys.executable, "-m", "airflow_sm_pipelines.cli", *command],
-            env={**dag_runner.environment, **aws_environment(endpoint[1]), "AWS_REGION": "us-east-1"},
-            cwd=dag_runner.dags,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = run_command(["run", "train.json", "--role-arn", ROLE, *flags], endpoint[1], dag_runner)
         assert (done.returncode, done.stdout) == (2, ""), done.stderr
         assert words in done.stderr
         assert "Traceback" not in done.stderr
+    for flags, words in (
+        (["-p", "MaxDept=1"], "Did you mean 'MaxDepth'"),
+        (["--from-step", "Trian"], "Did you mean 'Train'"),
+        (["--tag", "team"], "--tag 'team' is not NAME=VALUE"),
+    ):
+        done = run_command(["run", "train.json", "--role-arn", ROLE, *flags], endpoint[1], dag_runner)
+        assert (done.returncode, done.stdout) == (2, ""), done.stderr
+        assert words in done.stderr
     assert fake.pipelines == {}, "nothing was created"
 
 
@@ -128,6 +139,14 @@ def test_start_options_are_held_against_the_definition() -> None:
         StartOptions("train", select_steps=["Trian"]).check(definition)
     with pytest.raises(ArgumentError, match="select_steps='Train': expected a list of names"):
         StartOptions("train", select_steps="Train").check(definition)
+
+
+def test_options_for_deploying_are_refused_where_nothing_is_deployed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    assert main(["run", "train", "--alias", "prod", "--policy-file", "team.toml"]) == 2
+    assert "--alias, --policy-file: only for deploying, but there is no file 'train'" in capsys.readouterr().err
 
 
 def test_the_command_takes_every_option() -> None:

@@ -95,8 +95,9 @@ def _title(arguments: argparse.Namespace) -> str:
     if arguments.title is not None:
         return str(arguments.title)
     if arguments.execution is not None:
-        _, _, names = arguments.execution.partition(":pipeline/")
-        return names.replace("/execution/", " · ") or str(arguments.execution)
+        from airflow_sm_pipelines.definition.arns import parse_execution_arn
+
+        return " · ".join(filter(None, parse_execution_arn(arguments.execution))) or str(arguments.execution)
     if arguments.pipeline_name:
         return str(arguments.pipeline_name)
     path, _, function = str(arguments.source or "").rpartition(":")

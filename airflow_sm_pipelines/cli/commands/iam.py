@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.options import SOURCE_HELP, add_script_options
+from airflow_sm_pipelines.cli.options import SOURCE_HELP, add_script_options, open_calls
 
 if TYPE_CHECKING:
     import argparse
@@ -80,7 +79,4 @@ def _find_account(arguments: argparse.Namespace) -> Account:
     role = parse_arn(arguments.role_arn or "")
     if role is None or (role.service, role.kind) != ("iam", "role") or len(role.account) != 12 or not role.name:
         raise UnreadableSourceError("Name the execution role with --role-arn arn:aws:iam::ACCOUNT:role/NAME.")
-    region = arguments.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-    if not region:
-        raise UnreadableSourceError("Name the region with --region, or set AWS_REGION.")
-    return Account(role.account, region, role.partition)
+    return Account(role.account, open_calls(arguments).conn_region_name, role.partition)
