@@ -71,7 +71,7 @@ def open_progress(stream: TextIO) -> tuple[Progress, bool]:
 def follow_execution(calls: SageMakerCalls, arn: str, arguments: argparse.Namespace) -> int:
     """Show an execution until it ends, and give the exit code of its end.
 
-    :param arguments: of :func:`~airflow_sm_pipelines.cli.options.add_progress_options`.
+    :param arguments: of :func:`~airflow_sm_pipelines.cli.shared_options.add_progress_options`.
     """
     if not arguments.as_json:
         print(arn, flush=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.options import open_calls
+from airflow_sm_pipelines.cli.shared_options import open_calls
 from airflow_sm_pipelines.exceptions import SageMakerPipelinesError
 
 if TYPE_CHECKING:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-# Keys of PipelineExecutionStepMetadata whose name is not the step's type in the definition.
 _TYPES = {
     "TrainingJob": "Training",
     "ProcessingJob": "Processing",
@@ -23,6 +22,7 @@ _TYPES = {
     "TuningJob": "Tuning",
     "AutoMLJob": "AutoML",
 }
+"""The step's type in the definition, for keys of ``PipelineExecutionStepMetadata`` that are called otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.bases.decorator import DecoratedOperator, task_decorator_factory
 
 from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
-from airflow_sm_pipelines.client.naming import make_pipeline_name
+from airflow_sm_pipelines.client.valid_names import make_pipeline_name
 from airflow_sm_pipelines.decorators.function_script import bind_config, keep_script, make_script, own_signature
 from airflow_sm_pipelines.exceptions import ArgumentError, ScriptFunctionError
 from airflow_sm_pipelines.operators.deploy import SageMakerDeployPipelineOperator

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.client.naming import make_display_name
+from airflow_sm_pipelines.client.valid_names import make_display_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -83,9 +83,9 @@ def find_source(calls: SageMakerCalls, pipeline: str, selection: StepSelection) 
             if succeeded.issuperset(selection.needs):
                 return report.arn
     raise ParameterError(
-        f"The selected steps need results of {', '.join(selection.needs)}, but in none of the newest {MAX_SOURCES} "
-        f"executions of '{pipeline}' that have ended did all of these succeed. Run the whole pipeline, select these "
-        "steps too, or give source_execution_arn."
+        f"The selected steps need results of {', '.join(selection.needs)}, and none of the newest {MAX_SOURCES} "
+        f"executions of '{pipeline}' has them. Run the whole pipeline, select these steps too, or give "
+        "source_execution_arn."
     )
 
 

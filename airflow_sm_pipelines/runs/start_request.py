@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.client.naming import make_display_name
+from airflow_sm_pipelines.client.valid_names import make_display_name
 from airflow_sm_pipelines.exceptions import ArgumentError, DefinitionError, PipelineAccessError
 from airflow_sm_pipelines.option_reader import find_count_problems, find_list_problems, read_options
 

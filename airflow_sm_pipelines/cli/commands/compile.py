@@ -6,12 +6,12 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.options import add_output_option, add_policy_options, add_script_options
+from airflow_sm_pipelines.cli.shared_options import add_output_option, add_policy_options, add_script_options
 
 if TYPE_CHECKING:
     import argparse
 
-    from airflow_sm_pipelines.cli.options import Commands
+    from airflow_sm_pipelines.cli.shared_options import Commands
     from airflow_sm_pipelines.definition import JsonObject, JsonValue, PipelineDefinition
     from airflow_sm_pipelines.policy import TeamPolicy
 

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.cli.options import add_connection_options, add_json_option, open_calls
+from airflow_sm_pipelines.cli.shared_options import add_connection_options, add_json_option, open_calls
 
 if TYPE_CHECKING:
     import argparse
 
-    from airflow_sm_pipelines.cli.options import Commands
+    from airflow_sm_pipelines.cli.shared_options import Commands
 
 
 def add(commands: Commands) -> None:

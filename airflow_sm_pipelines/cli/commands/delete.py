@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.options import add_command, add_connection_options, open_calls
+from airflow_sm_pipelines.cli.shared_options import add_command, add_connection_options, open_calls
 
 if TYPE_CHECKING:
     import argparse
 
-    from airflow_sm_pipelines.cli.options import Commands
+    from airflow_sm_pipelines.cli.shared_options import Commands
 
 NOT_CONFIRMED = 1
 """The exit code without ``--yes``."""

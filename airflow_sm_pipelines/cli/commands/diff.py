@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.options import SOURCE_HELP, add_json_option, add_script_options
+from airflow_sm_pipelines.cli.shared_options import SOURCE_HELP, add_json_option, add_script_options
 
 if TYPE_CHECKING:
     import argparse
 
-    from airflow_sm_pipelines.cli.options import Commands
+    from airflow_sm_pipelines.cli.shared_options import Commands
     from airflow_sm_pipelines.definition import JsonValue
 
 _COLOURS = {"+": "green", "-": "red", "~": "yellow"}

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.options import SOURCE_HELP, add_output_option, add_script_options, open_calls
+from airflow_sm_pipelines.cli.shared_options import SOURCE_HELP, add_output_option, add_script_options, open_calls
 
 if TYPE_CHECKING:
     import argparse
 
-    from airflow_sm_pipelines.cli.options import Commands
+    from airflow_sm_pipelines.cli.shared_options import Commands
     from airflow_sm_pipelines.definition import PipelineDefinition
     from airflow_sm_pipelines.render import StepRun
 

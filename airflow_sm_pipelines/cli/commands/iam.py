@@ -6,12 +6,12 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.options import SOURCE_HELP, add_script_options, open_calls
+from airflow_sm_pipelines.cli.shared_options import SOURCE_HELP, add_script_options, open_calls
 
 if TYPE_CHECKING:
     import argparse
 
-    from airflow_sm_pipelines.cli.options import Commands
+    from airflow_sm_pipelines.cli.shared_options import Commands
     from airflow_sm_pipelines.definition import JsonObject
     from airflow_sm_pipelines.policy.iam_guards import Account
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.options import (
+from airflow_sm_pipelines.cli.shared_options import (
     SOURCE_HELP,
     add_json_option,
     add_policy_options,
@@ -18,7 +18,7 @@ from airflow_sm_pipelines.exceptions import PipelineNotFoundError
 if TYPE_CHECKING:
     import argparse
 
-    from airflow_sm_pipelines.cli.options import Commands
+    from airflow_sm_pipelines.cli.shared_options import Commands
     from airflow_sm_pipelines.cli.sources import Source
     from airflow_sm_pipelines.definition import PipelineDefinition
 

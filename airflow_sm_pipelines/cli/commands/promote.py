@@ -6,7 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.options import (
+from airflow_sm_pipelines.cli.shared_options import (
     PIPELINE_HELP,
     add_command,
     add_connection_options,
@@ -18,7 +18,7 @@ from airflow_sm_pipelines.exceptions import PromotionError
 if TYPE_CHECKING:
     import argparse
 
-    from airflow_sm_pipelines.cli.options import Commands
+    from airflow_sm_pipelines.cli.shared_options import Commands
 
 REFUSED = 1
 """The exit code where the version's last execution does not allow the promotion."""

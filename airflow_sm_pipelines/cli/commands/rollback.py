@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.options import (
+from airflow_sm_pipelines.cli.shared_options import (
     PIPELINE_HELP,
     add_command,
     add_connection_options,
@@ -16,7 +16,7 @@ from airflow_sm_pipelines.cli.options import (
 if TYPE_CHECKING:
     import argparse
 
-    from airflow_sm_pipelines.cli.options import Commands
+    from airflow_sm_pipelines.cli.shared_options import Commands
 
 
 def add(commands: Commands) -> None:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.options import (
+from airflow_sm_pipelines.cli.shared_options import (
     SOURCE_HELP,
     add_parameter_option,
     add_policy_options,
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import argparse
     import logging
 
-    from airflow_sm_pipelines.cli.options import Commands
+    from airflow_sm_pipelines.cli.shared_options import Commands
     from airflow_sm_pipelines.client.calls import SageMakerCalls
     from airflow_sm_pipelines.deployment.deployer import Deployment
     from airflow_sm_pipelines.deployment.options import DeployOptions
@@ -188,7 +188,7 @@ def _deploy(
 
 def _read_deploy_options(arguments: argparse.Namespace) -> DeployOptions:
     from airflow_sm_pipelines.cli.sources import is_script, read_config, read_pairs, read_source
-    from airflow_sm_pipelines.client.naming import make_pipeline_name
+    from airflow_sm_pipelines.client.valid_names import make_pipeline_name
     from airflow_sm_pipelines.deployment.options import DeployOptions
 
     pipeline, name = arguments.pipeline, arguments.pipeline_name

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.options import SOURCE_HELP, add_json_option, add_policy_options, add_script_options
+from airflow_sm_pipelines.cli.shared_options import SOURCE_HELP, add_json_option, add_policy_options, add_script_options
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from airflow_sm_pipelines.cli.options import Commands
+    from airflow_sm_pipelines.cli.shared_options import Commands
     from airflow_sm_pipelines.cli.sources import Source
     from airflow_sm_pipelines.definition import JsonObject, JsonValue, PipelineDefinition
     from airflow_sm_pipelines.policy import TeamPolicy

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.options import add_connection_options, add_progress_options, open_calls
+from airflow_sm_pipelines.cli.shared_options import add_connection_options, add_progress_options, open_calls
 
 if TYPE_CHECKING:
     import argparse
 
-    from airflow_sm_pipelines.cli.options import Commands
+    from airflow_sm_pipelines.cli.shared_options import Commands
 
 
 def add(commands: Commands) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from airflow_sm_pipelines.cli.commands.local import exec, rehearse, run, serve
 
 if TYPE_CHECKING:
-    from airflow_sm_pipelines.cli.options import Commands
+    from airflow_sm_pipelines.cli.shared_options import Commands
 
 
 def add(commands: Commands) -> None:

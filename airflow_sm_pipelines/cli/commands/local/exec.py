@@ -6,11 +6,11 @@ import argparse
 import shutil
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.options import add_endpoint_options
+from airflow_sm_pipelines.cli.shared_options import add_endpoint_options
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 
 if TYPE_CHECKING:
-    from airflow_sm_pipelines.cli.options import Commands
+    from airflow_sm_pipelines.cli.shared_options import Commands
 
 
 def add(commands: Commands) -> None:

@@ -7,13 +7,18 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.cli.options import SOURCE_HELP, add_json_option, add_parameter_option, add_script_options
+from airflow_sm_pipelines.cli.shared_options import (
+    SOURCE_HELP,
+    add_json_option,
+    add_parameter_option,
+    add_script_options,
+)
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from airflow_sm_pipelines.cli.options import Commands
+    from airflow_sm_pipelines.cli.shared_options import Commands
     from airflow_sm_pipelines.rehearsal import Rehearsal, RehearsalReport, StepReport
 
 NOT_SUCCEEDED = 1
@@ -24,7 +29,7 @@ def add(commands: Commands) -> None:
     """Add the command."""
     parser = commands.add_parser(
         "rehearse",
-        help="run a pipeline with what is missing stood in for",
+        help="run a pipeline with stand-ins for what is missing",
         description="Run a pipeline to its end on an endpoint of its own. Scripts, data, Lambda functions, models and "
         "programs of closed images that are not there are made up, and callbacks are answered; what is there is "
         "used as it is. Parameters, references, conditions, dependencies and the jobs' contract are the real ones.",
@@ -66,7 +71,7 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Rehearse a pipeline, say how its steps fared and what was stood in for, and answer 0 if it succeeded."""
+    """Rehearse a pipeline, say how its steps ended and what was made up for them; 0 if it succeeded."""
     from airflow_sm_pipelines.cli.sources import UnreadableSourceError, read_pairs
 
     try:

@@ -7,10 +7,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.options import add_endpoint_options
+from airflow_sm_pipelines.cli.shared_options import add_endpoint_options
 
 if TYPE_CHECKING:
-    from airflow_sm_pipelines.cli.options import Commands
+    from airflow_sm_pipelines.cli.shared_options import Commands
 
 
 def add(commands: Commands) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.options import DEFAULT_PORT, add_endpoint_options
+from airflow_sm_pipelines.cli.shared_options import DEFAULT_PORT, add_endpoint_options
 
 if TYPE_CHECKING:
     import argparse
 
-    from airflow_sm_pipelines.cli.options import Commands
+    from airflow_sm_pipelines.cli.shared_options import Commands
 
 _EXPORTED = (
     "AWS_ENDPOINT_URL",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.options import add_json_option
+from airflow_sm_pipelines.cli.shared_options import add_json_option
 from airflow_sm_pipelines.exceptions import MigrationError
 
 if TYPE_CHECKING:
     import argparse
 
-    from airflow_sm_pipelines.cli.options import Commands
+    from airflow_sm_pipelines.cli.shared_options import Commands
     from airflow_sm_pipelines.migrate import MigrationPackage
 
 EXIT_CODES = (
