@@ -14,7 +14,7 @@ import pytest
 
 from airflow_sm_pipelines.cli.entry_point import main, make_parser
 from airflow_sm_pipelines.definition import parse_definition
-from airflow_sm_pipelines.deployment.options import DeployOptions, PolicyMode
+from airflow_sm_pipelines.deployment.options import DeployOptions, PolicyMode, resolve_path
 from airflow_sm_pipelines.exceptions import ArgumentError, ParameterError
 from airflow_sm_pipelines.runs.start_request import StartOptions
 from tests.airflow_fakes import DEFINITION, ROLE, aws_environment
@@ -173,3 +173,8 @@ def test_the_operator_takes_every_option() -> None:
 def test_the_help_of_run_names_every_policy_mode() -> None:
     (commands,) = (action for action in make_parser()._actions if isinstance(action, argparse._SubParsersAction))
     assert f"{{{','.join(get_args(PolicyMode))}}}" in commands.choices["run"].format_help().replace("\n", "")
+
+
+def test_relative_paths_start_at_the_dag_files_folder() -> None:
+    assert str(resolve_path("p/x.json", folder="/dags")) == "/dags/p/x.json"
+    assert str(resolve_path("/abs/x.json", folder="/dags")) == "/abs/x.json"
