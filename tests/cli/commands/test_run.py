@@ -117,6 +117,38 @@ def test_a_definition_is_deployed_run_and_told_line_by_line(server: RunningServe
     assert (watched.returncode, watched.stdout.splitlines()[0]) == (0, arn)
 
 
+def test_a_run_deploys_as_the_operator_does(server: RunningServer, tmp_path: Path) -> None:
+    source = write(tmp_path / "governed.json", job("First", "print(1)"), job("Second", "print(2)", "First"))
+    options = ["--role-arn", ROLE, "--alias", "prod", "--tag", "team=forecasting", "--description", "For the test"]
+    options += ["--version-description", "first", "--max-parallel-steps", "3"]
+    done = run(server, "run", source, *options, "--display-name", "one run")
+    assert done.returncode == 0, done.stderr
+    session = boto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=server.region)
+    client = session.client("sagemaker", endpoint_url=server.endpoint_url)
+    pipeline = client.describe_pipeline(PipelineName="governed", PipelineVersionAlias="prod")
+    assert pipeline["PipelineDescription"] == "For the test"
+    assert pipeline["ParallelismConfiguration"] == {"MaxParallelExecutionSteps": 3}
+    tags = client.list_tags(ResourceArn=pipeline["PipelineArn"])["Tags"]
+    assert tags == [{"Key": "team", "Value": "forecasting"}]
+    (version,) = client.list_pipeline_versions(PipelineName="governed")["PipelineVersionSummaries"]
+    assert version["PipelineVersionDescription"] == "first"
+    arn = done.stdout.splitlines()[0]
+    execution = client.describe_pipeline_execution(PipelineExecutionArn=arn)
+    assert execution["PipelineExecutionDisplayName"] == "one-run"
+    assert "PipelineExecutionDescription" not in execution, "the description is the pipeline's"
+
+    selected = run(
+        server, "run", "governed", "--from-step", "Second", "--description", "Again", "--no-follow", "--json"
+    )
+    assert selected.returncode == 0, selected.stderr
+    again = client.describe_pipeline_execution(PipelineExecutionArn=json.loads(selected.stdout)["execution_arn"])
+    assert again["SelectiveExecutionConfig"] == {
+        "SourcePipelineExecutionArn": arn,
+        "SelectedSteps": [{"StepName": "Second"}],
+    }
+    assert again["PipelineExecutionDescription"] == "Again"
+
+
 def test_a_failure_shows_the_reason_and_the_log_and_has_its_exit_code(server: RunningServer, tmp_path: Path) -> None:
     source = write(tmp_path / "failing.json", job("Break", "raise SystemExit('no rows were read')"))
     done = run(server, "run", source, "--role-arn", ROLE)
