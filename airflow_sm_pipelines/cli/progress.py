@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -18,7 +19,7 @@ from airflow_sm_pipelines.render.labels import format_seconds
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import TextIO
 
     from rich.console import Console, RenderableType
@@ -27,12 +28,18 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.cli.execution_view import ExecutionView
     from airflow_sm_pipelines.client.calls import SageMakerCalls
     from airflow_sm_pipelines.client.reports import StepReport
+    from airflow_sm_pipelines.server import RunningServer
 
 NOT_SUCCEEDED = 1
 """The exit code for an execution that ended otherwise."""
 
-_LOCAL_INTERVAL_SECONDS = 0.3
 _INTERVAL_SECONDS = 5.0
+_LOCAL_INTERVAL_SECONDS = 0.3
+"""Between two looks at an execution: on AWS, and on an endpoint of this machine."""
+
+_COMMAND_INTERVAL_SECONDS = 0.5
+_COMMAND_LOG_LINES = 20
+"""The same, and the last log lines of a failed step, while a command runs that starts executions."""
 
 _MARKS = {
     "Succeeded": ("✓", "green"),
@@ -104,6 +111,88 @@ def _try_to_read(reader: ExecutionReader, arn: str) -> ExecutionView | None:
     except PipelineUnavailableError as error:
         print(f"sm-pipelines: {error}; trying again.", file=sys.stderr)
         return None
+
+
+@contextlib.contextmanager
+def show_started_executions(server: RunningServer) -> Iterator[dict[str, Any]]:
+    """Show every execution that starts inside the block: below the command's output on a terminal, else as plain lines.
+
+    :return: arguments for the command's process. On a terminal, its output goes through a terminal of ours, so that it
+        scrolls above the display.
+    """
+    progress, is_live = open_progress(sys.stderr)
+    stop = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(server, progress, is_live, stop), name="progress")
+    with progress, contextlib.ExitStack() as closing:
+        streams: dict[str, Any] = {}
+        if isinstance(progress, LiveProgress) and sys.stdout.isatty():
+            streams = closing.enter_context(_output_above(progress))
+        watcher.start()
+        try:
+            yield streams
+        finally:
+            stop.set()
+            watcher.join()
+
+
+def _watch(server: RunningServer, progress: Progress, is_live: bool, stop: threading.Event) -> None:
+    from airflow_sm_pipelines.client.session_calls import SessionCalls
+
+    calls = SessionCalls.at_endpoint(server.environment())
+    reader = ExecutionReader(calls, log_lines=_COMMAND_LOG_LINES, is_live=is_live)
+    # The service's times have fewer digits than ours: whole seconds lose no execution.
+    since = datetime.now(timezone.utc).replace(microsecond=0)
+    views: dict[str, ExecutionView] = {}
+    is_last = False
+    while not is_last:
+        # Look once more after the command has ended, so that executions it waited for show as ended.
+        is_last = stop.wait(_COMMAND_INTERVAL_SECONDS if views or not is_live else _COMMAND_INTERVAL_SECONDS / 2)
+        for arn in reader.list_started_since(since):
+            known = views.get(arn)
+            if known is None or not known.report.is_terminal:
+                views[arn] = reader.read(arn)
+        progress.show(list(views.values()))
+
+
+@contextlib.contextmanager
+def _output_above(progress: LiveProgress) -> Iterator[dict[str, Any]]:
+    """A terminal for the command, whose lines are printed above the display."""
+    import pty
+
+    ours, theirs = pty.openpty()
+    with contextlib.suppress(OSError):
+        import fcntl
+        import termios
+
+        size = fcntl.ioctl(sys.stderr.fileno(), termios.TIOCGWINSZ, b"\0" * 8)
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, size)
+    printer = threading.Thread(target=_print_lines, args=(ours, progress), name="command-output")
+    printer.start()
+    try:
+        yield {"stdout": theirs, "stderr": theirs}
+    finally:
+        os.close(theirs)
+        printer.join()
+        os.close(ours)
+
+
+def _print_lines(descriptor: int, progress: LiveProgress) -> None:
+    from rich.text import Text
+
+    pending = b""
+    while True:
+        try:
+            read = os.read(descriptor, 65536)
+        except OSError:
+            # On Linux, reading fails once the last writer has closed the other end.
+            read = b""
+        *lines, pending = (pending + read).split(b"\n")
+        if not read and pending:
+            lines.append(pending)
+        for line in lines:
+            progress.console.print(Text.from_ansi(line.rstrip(b"\r").decode("utf-8", "replace")), soft_wrap=True)
+        if not read:
+            return
 
 
 class PlainProgress:

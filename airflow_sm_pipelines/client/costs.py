@@ -25,6 +25,7 @@ from airflow_sm_pipelines.cost import (
     price_list_region,
     sum_costs,
 )
+from airflow_sm_pipelines.definition.arns import parse_execution_arn
 from airflow_sm_pipelines.exceptions import PipelineApiError, PriceError
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class CostCalls:
         started, ended = self._span(arn, now)
         request = make_cost_request(
             tag_key=tag_key,
-            tag_value=arn.rpartition("/")[2],
+            tag_value=parse_execution_arn(arn)[1],
             started=started,
             ended=ended,
         )

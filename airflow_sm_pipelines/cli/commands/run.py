@@ -148,6 +148,8 @@ def _refuse_deploy_options(arguments: argparse.Namespace) -> None:
     from airflow_sm_pipelines.exceptions import ArgumentError
 
     given = [flag for name, flag in _DEPLOY_ONLY.items() if getattr(arguments, name)]
+    if arguments.policy != "enforce":
+        given.append("--policy")
     if given:
         raise ArgumentError(
             f"{', '.join(given)}: only for deploying, but there is no file '{arguments.pipeline}', so the pipeline of "

@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     with announced_endpoint(arguments) as server:
         if not arguments.progress:
             return run_command(command, server.environment())
-        from airflow_sm_pipelines.cli.local_progress import shown_progress
+        from airflow_sm_pipelines.cli.progress import show_started_executions
 
-        with shown_progress(server) as streams:
+        with show_started_executions(server) as streams:
             return run_command(command, server.environment(), **streams)
