@@ -220,13 +220,13 @@ class PlainProgress:
                     continue
                 self._said[key] = state
                 moment = step.end_time if step.is_terminal else step.start_time
-                self._say(moment, f"{pipeline} {execution}  {describe_step(step)}")
+                self._say(moment, f"{pipeline} {execution}  {render_step(step)}")
                 if step.is_failed:
                     for line in view.log_tails.get(step_key(step), ()):
                         self._say(None, f"  | {line}")
             if view.report.is_terminal and view.report.arn not in self._ended:
                 self._ended.add(view.report.arn)
-                self._say(view.ended, f"{pipeline} {execution}  {describe_end(view)}")
+                self._say(view.ended, f"{pipeline} {execution}  {render_end(view)}")
 
     def _say(self, moment: datetime | str | None, text: str) -> None:
         if isinstance(moment, str):
@@ -281,7 +281,7 @@ class LiveProgress:
         )
 
 
-def describe_step(step: StepReport) -> str:
+def render_step(step: StepReport) -> str:
     """A step and its status, in a line: ``Train  Succeeded in 4.1 s``."""
     words = [_label(step), str(step.status)]
     if step.cached_from:
@@ -295,7 +295,7 @@ def describe_step(step: StepReport) -> str:
     return "  ".join(words)
 
 
-def describe_end(view: ExecutionView) -> str:
+def render_end(view: ExecutionView) -> str:
     """How an execution ended: ``Failed in 41 s: Step failure: ...``."""
     spent = ((view.ended or datetime.now(timezone.utc)) - view.started).total_seconds()
     reason = f": {view.report.failure_reason}" if view.report.failure_reason else ""

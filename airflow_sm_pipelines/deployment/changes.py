@@ -1,4 +1,4 @@
-"""What deploying a definition changes: the comparison with what is deployed, and the arguments of the calls."""
+"""What deploying a definition changes: the comparison with what is deployed, and what the calls need for it."""
 
 from __future__ import annotations
 
@@ -83,10 +83,10 @@ def plan_update(target: PipelineTarget, deployed: DeployedPipeline) -> UpdatePla
     return UpdatePlan(has_definition=has_definition, request=request, lines=tuple(lines))
 
 
-def make_definition_arguments(
+def write_definition(
     calls: SageMakerCalls, target: PipelineTarget, *, bucket: str | None, digest: str
 ) -> dict[str, Any]:
-    """The definition as an argument of the API: inline, or written to S3 when it is large.
+    """Write the definition to S3 if it is large, and give the arguments that name it, or hold it inline.
 
     :param bucket: where large definitions go; None for SageMaker's default bucket of the account and region.
     """

@@ -171,10 +171,10 @@ class PipelineDeployer:
 
     def _definition_arguments(self, target: PipelineTarget) -> dict[str, Any]:
         from airflow_sm_pipelines.definition import definition_hash
-        from airflow_sm_pipelines.deployment.changes import make_definition_arguments
+        from airflow_sm_pipelines.deployment.changes import write_definition
 
         bucket = self._options.definition_bucket or self._options.default_bucket
-        return make_definition_arguments(self._calls, target, bucket=bucket, digest=definition_hash(target.definition))
+        return write_definition(self._calls, target, bucket=bucket, digest=definition_hash(target.definition))
 
     def _tag(self, arn: str, target: PipelineTarget, *, is_new: bool) -> None:
         if is_new or not target.tags:

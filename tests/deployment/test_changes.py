@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.client.calls import DeployedPipeline
 from airflow_sm_pipelines.definition import parse_definition
-from airflow_sm_pipelines.deployment.changes import make_definition_arguments, plan_update
+from airflow_sm_pipelines.deployment.changes import plan_update, write_definition
 from airflow_sm_pipelines.deployment.target import PipelineTarget
 from tests.airflow_fakes import DEFINITION
 
@@ -84,10 +84,10 @@ def test_a_deployed_definition_that_cannot_be_read_is_replaced() -> None:
 
 
 def test_a_large_definition_goes_through_s3(fake: FakeSageMaker, hook: SageMakerPipelinesHook) -> None:
-    assert make_definition_arguments(hook, target(), bucket=None, digest="d" * 64) == {
+    assert write_definition(hook, target(), bucket=None, digest="d" * 64) == {
         "PipelineDefinition": json.dumps(DEFINITION)
     }
     large = target(text=json.dumps({**DEFINITION, "Metadata": {"note": "x" * 110_000}}))
-    arguments = make_definition_arguments(hook, large, bucket="mine", digest="d" * 64)
+    arguments = write_definition(hook, large, bucket="mine", digest="d" * 64)
     place = arguments["PipelineDefinitionS3Location"]
     assert fake.objects[f"{place['Bucket']}/{place['ObjectKey']}"].decode() == large.text
