@@ -91,9 +91,11 @@ def add_policy_options(parser: argparse.ArgumentParser, *, modes: Sequence[str] 
 def add_script_options(parser: argparse.ArgumentParser) -> None:
     """Add what a pipeline script is compiled with; the names are those of the deploy options."""
     group = parser.add_argument_group("for pipeline scripts")
-    group.add_argument("--role-arn", metavar="ARN", help="the execution role that the function gets")
-    group.add_argument("--pipeline-name", metavar="NAME", help="the name that the function gets")
-    group.add_argument("--default-bucket", metavar="BUCKET", help="the bucket that the session and the function get")
+    group.add_argument("--role-arn", metavar="ARN", help="the execution role; the function gets it too")
+    group.add_argument("--pipeline-name", metavar="NAME", help="the pipeline's name; the function gets it too")
+    group.add_argument(
+        "--default-bucket", metavar="BUCKET", help="the bucket that the SDK's session and the function get"
+    )
     group.add_argument("--config", type=Path, metavar="FILE", help="a JSON object: arguments of the function by name")
     group.add_argument(
         "--set",

@@ -189,13 +189,21 @@ def _deploy(
 
 
 def _read_deploy_options(arguments: argparse.Namespace) -> DeployOptions:
-    from airflow_sm_pipelines.cli.sources import is_script, read_config, read_pairs, read_source
+    from airflow_sm_pipelines.cli.sources import (
+        UnreadableSourceError,
+        is_script,
+        read_config,
+        read_pairs,
+        read_source,
+    )
     from airflow_sm_pipelines.client.valid_names import make_pipeline_name
     from airflow_sm_pipelines.deployment.options import DeployOptions
 
     pipeline, name = arguments.pipeline, arguments.pipeline_name
     if pipeline == "-":
         pipeline = read_source("-", arguments).text.decode("utf-8", "replace")
+        if not pipeline.lstrip().startswith("{"):
+            raise UnreadableSourceError("Standard input holds no definition: expected a JSON object.")
     elif name is None and not is_script(pipeline):
         name = make_pipeline_name(Path(pipeline).stem)
     return DeployOptions.of(
