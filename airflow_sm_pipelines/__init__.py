@@ -6,88 +6,121 @@ file pays only for what the file names.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from airflow_sm_pipelines.airflow_task.dag_params import pipeline_params
-    from airflow_sm_pipelines.decorators.sagemaker_pipeline import sagemaker_pipeline_task
-    from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
-    from airflow_sm_pipelines.operators.answer_callback import SageMakerAnswerCallbackOperator
-    from airflow_sm_pipelines.operators.cost import SageMakerPipelineCostOperator
-    from airflow_sm_pipelines.operators.deploy import SageMakerDeployPipelineOperator
-    from airflow_sm_pipelines.operators.run import SageMakerRunPipelineOperator
-    from airflow_sm_pipelines.operators.versions import (
-        SageMakerDeletePipelineOperator,
-        SageMakerPromotePipelineOperator,
-        SageMakerPrunePipelinesOperator,
-        SageMakerRollBackPipelineOperator,
-    )
-    from airflow_sm_pipelines.sensors.callback import SageMakerPipelineCallbackSensor
-    from airflow_sm_pipelines.sensors.execution import SageMakerPipelineExecutionSensor
-    from airflow_sm_pipelines.sensors.step import SageMakerPipelineStepSensor
-    from airflow_sm_pipelines.triggers.asset_events import (
-        SageMakerPipelineCallbackEventTrigger,
-        SageMakerPipelineExecutionEventTrigger,
-        pipeline_events,
-    )
-    from airflow_sm_pipelines.triggers.execution import SageMakerPipelineExecutionTrigger
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "SageMakerAnswerCallbackOperator",
-    "SageMakerDeletePipelineOperator",
-    "SageMakerDeployPipelineOperator",
-    "SageMakerPipelineCallbackEventTrigger",
-    "SageMakerPipelineCallbackSensor",
-    "SageMakerPipelineCostOperator",
-    "SageMakerPipelineExecutionEventTrigger",
-    "SageMakerPipelineExecutionSensor",
-    "SageMakerPipelineExecutionTrigger",
-    "SageMakerPipelineStepSensor",
-    "SageMakerPipelinesHook",
-    "SageMakerPromotePipelineOperator",
-    "SageMakerPrunePipelinesOperator",
-    "SageMakerRollBackPipelineOperator",
-    "SageMakerRunPipelineOperator",
-    "pipeline_events",
-    "pipeline_params",
-    "sagemaker_pipeline_task",
-]
-
-_HOMES = {
-    "SageMakerAnswerCallbackOperator": "airflow_sm_pipelines.operators.answer_callback",
-    "SageMakerPipelineCostOperator": "airflow_sm_pipelines.operators.cost",
-    "SageMakerDeployPipelineOperator": "airflow_sm_pipelines.operators.deploy",
-    "SageMakerPipelineCallbackSensor": "airflow_sm_pipelines.sensors.callback",
-    "SageMakerPipelineExecutionSensor": "airflow_sm_pipelines.sensors.execution",
-    "SageMakerPipelineCallbackEventTrigger": "airflow_sm_pipelines.triggers.asset_events",
-    "SageMakerPipelineExecutionEventTrigger": "airflow_sm_pipelines.triggers.asset_events",
-    "SageMakerPipelineExecutionTrigger": "airflow_sm_pipelines.triggers.execution",
-    "SageMakerPipelineStepSensor": "airflow_sm_pipelines.sensors.step",
-    "SageMakerPipelinesHook": "airflow_sm_pipelines.hooks.sagemaker_pipelines",
-    "SageMakerDeletePipelineOperator": "airflow_sm_pipelines.operators.versions",
-    "SageMakerPromotePipelineOperator": "airflow_sm_pipelines.operators.versions",
-    "SageMakerPrunePipelinesOperator": "airflow_sm_pipelines.operators.versions",
-    "SageMakerRollBackPipelineOperator": "airflow_sm_pipelines.operators.versions",
-    "SageMakerRunPipelineOperator": "airflow_sm_pipelines.operators.run",
-    "pipeline_events": "airflow_sm_pipelines.triggers.asset_events",
-    "pipeline_params": "airflow_sm_pipelines.airflow_task.dag_params",
-    "sagemaker_pipeline_task": "airflow_sm_pipelines.decorators.sagemaker_pipeline",
+_NAMES = {
+    "cost.cost_tags": ("COST_PARAMETERS",),
+    "decorators.sagemaker_pipeline": ("sagemaker_pipeline_task",),
+    "exceptions": (
+        "ArgumentError",
+        "CompileError",
+        "CompileTimeoutError",
+        "DefinitionError",
+        "EndpointUnreachableError",
+        "EnvironmentBuildError",
+        "LocalEndpointError",
+        "MigrationError",
+        "OutputError",
+        "ParameterError",
+        "PipelineAccessError",
+        "PipelineApiError",
+        "PipelineConflictError",
+        "PipelineExecutionFailedError",
+        "PipelineNotFoundError",
+        "PipelineRequestError",
+        "PipelineUnavailableError",
+        "PolicyError",
+        "PriceError",
+        "PromotionError",
+        "SageMakerPipelinesError",
+        "ScriptEnvironmentError",
+        "ScriptFailedError",
+        "ScriptFunctionError",
+        "ScriptMetadataError",
+        "ScriptNotFoundError",
+    ),
+    "hooks.sagemaker_pipelines": ("SageMakerPipelinesHook",),
+    "airflow_task.token_sealing": ("open_token",),
+    "operators.answer_callback": ("SageMakerAnswerCallbackOperator",),
+    "operators.cost": ("SageMakerPipelineCostOperator",),
+    "operators.deploy": ("SageMakerDeployPipelineOperator",),
+    "operators.run": ("SageMakerRunPipelineOperator",),
+    "operators.versions": (
+        "SageMakerDeletePipelineOperator",
+        "SageMakerPromotePipelineOperator",
+        "SageMakerPrunePipelinesOperator",
+        "SageMakerRollBackPipelineOperator",
+    ),
+    "airflow_task.dag_params": ("pipeline_params",),
+    "sensors.callback": ("SageMakerPipelineCallbackSensor",),
+    "sensors.execution": ("SageMakerPipelineExecutionSensor",),
+    "sensors.step": ("SageMakerPipelineStepSensor",),
+    "triggers.asset_events": (
+        "SageMakerPipelineCallbackEventTrigger",
+        "SageMakerPipelineExecutionEventTrigger",
+        "pipeline_events",
+    ),
+    "triggers.execution": ("SageMakerPipelineExecutionTrigger",),
 }
+"""The public names, by the module that defines them."""
 
+if TYPE_CHECKING:
+    # For type checkers and editors, which do not run `__getattr__`. A test compares these with `_NAMES`.
+    from airflow_sm_pipelines.airflow_task.dag_params import pipeline_params as pipeline_params
+    from airflow_sm_pipelines.airflow_task.token_sealing import open_token as open_token
+    from airflow_sm_pipelines.cost.cost_tags import COST_PARAMETERS as COST_PARAMETERS
+    from airflow_sm_pipelines.decorators.sagemaker_pipeline import sagemaker_pipeline_task as sagemaker_pipeline_task
+    from airflow_sm_pipelines.exceptions import *  # noqa: F403 - every error is public
+    from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook as SageMakerPipelinesHook
+    from airflow_sm_pipelines.operators.answer_callback import (
+        SageMakerAnswerCallbackOperator as SageMakerAnswerCallbackOperator,
+    )
+    from airflow_sm_pipelines.operators.cost import SageMakerPipelineCostOperator as SageMakerPipelineCostOperator
+    from airflow_sm_pipelines.operators.deploy import SageMakerDeployPipelineOperator as SageMakerDeployPipelineOperator
+    from airflow_sm_pipelines.operators.run import SageMakerRunPipelineOperator as SageMakerRunPipelineOperator
+    from airflow_sm_pipelines.operators.versions import (
+        SageMakerDeletePipelineOperator as SageMakerDeletePipelineOperator,
+    )
+    from airflow_sm_pipelines.operators.versions import (
+        SageMakerPromotePipelineOperator as SageMakerPromotePipelineOperator,
+    )
+    from airflow_sm_pipelines.operators.versions import (
+        SageMakerPrunePipelinesOperator as SageMakerPrunePipelinesOperator,
+    )
+    from airflow_sm_pipelines.operators.versions import (
+        SageMakerRollBackPipelineOperator as SageMakerRollBackPipelineOperator,
+    )
+    from airflow_sm_pipelines.sensors.callback import SageMakerPipelineCallbackSensor as SageMakerPipelineCallbackSensor
+    from airflow_sm_pipelines.sensors.execution import (
+        SageMakerPipelineExecutionSensor as SageMakerPipelineExecutionSensor,
+    )
+    from airflow_sm_pipelines.sensors.step import SageMakerPipelineStepSensor as SageMakerPipelineStepSensor
+    from airflow_sm_pipelines.triggers.asset_events import (
+        SageMakerPipelineCallbackEventTrigger as SageMakerPipelineCallbackEventTrigger,
+    )
+    from airflow_sm_pipelines.triggers.asset_events import (
+        SageMakerPipelineExecutionEventTrigger as SageMakerPipelineExecutionEventTrigger,
+    )
+    from airflow_sm_pipelines.triggers.asset_events import pipeline_events as pipeline_events
+    from airflow_sm_pipelines.triggers.execution import (
+        SageMakerPipelineExecutionTrigger as SageMakerPipelineExecutionTrigger,
+    )
+else:
+    _MODULES = {name: module for module, names in _NAMES.items() for name in names}
+    __all__ = sorted(_MODULES)
 
-def __getattr__(name: str) -> object:
-    """Load a public name from the module that defines it (PEP 562)."""
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(home), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> object:
+        """Load a public name from the module that defines it (PEP 562)."""
+        from importlib import import_module
 
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value: object = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+        globals()[name] = value
+        return value
 
-def __dir__() -> list[str]:
-    """Every public name, whether it is loaded yet or not."""
-    return sorted({*globals(), *__all__})
+    def __dir__() -> list[str]:
+        """Every public name, whether it is loaded yet or not."""
+        return sorted({*globals(), *__all__})

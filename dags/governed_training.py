@@ -6,11 +6,11 @@ On a laptop: ``sm-pipelines local exec -- airflow dags test governed_training``.
 from airflow.sdk import DAG, chain
 
 from airflow_sm_pipelines import (
+    COST_PARAMETERS,
     SageMakerDeployPipelineOperator,
     SageMakerPipelineCostOperator,
     SageMakerRunPipelineOperator,
 )
-from airflow_sm_pipelines.cost import COST_PARAMETERS
 
 with DAG("governed_training", schedule=None, doc_md=__doc__, tags=["sagemaker"]):
     deploy = SageMakerDeployPipelineOperator(

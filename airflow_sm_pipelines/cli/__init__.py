@@ -1,10 +1,11 @@
-"""The command ``sm-pipelines``: a thin face of the package for terminals, Makefiles and CI.
+"""The command ``sm-pipelines``, for terminals, Makefiles and CI.
 
-Reading arguments and writing answers is here; what the commands do is in the layers below, imported when one runs.
+Each command is a module of :mod:`airflow_sm_pipelines.cli.commands`. The modules beside that folder hold what several
+commands share. The work itself is done in the rooms below, which are imported when a command runs.
 """
 
 from __future__ import annotations
 
-from airflow_sm_pipelines.cli.command import main
+from airflow_sm_pipelines.cli.entry_point import main
 
 __all__ = ["main"]

@@ -1,24 +1,45 @@
-"""Executions on a terminal, live; and as plain lines where there is no terminal."""
+"""Shows executions until they end: live on a terminal, as plain lines elsewhere."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import sys
+import threading
+import time
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_sm_pipelines.cli.following import step_key
-from airflow_sm_pipelines.client.reports import parse_execution_arn
+from airflow_sm_pipelines.cli.execution_view import ExecutionReader, step_key
+from airflow_sm_pipelines.definition.arns import parse_execution_arn
+from airflow_sm_pipelines.definition.status import ExecutionStatus
+from airflow_sm_pipelines.exceptions import PipelineUnavailableError
 from airflow_sm_pipelines.render.labels import format_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import argparse
+    from collections.abc import Iterator, Sequence
     from typing import TextIO
 
     from rich.console import Console, RenderableType
     from rich.text import Text
 
-    from airflow_sm_pipelines.cli.following import ExecutionView
+    from airflow_sm_pipelines.cli.execution_view import ExecutionView
+    from airflow_sm_pipelines.client.calls import SageMakerCalls
     from airflow_sm_pipelines.client.reports import StepReport
+    from airflow_sm_pipelines.server import RunningServer
+
+NOT_SUCCEEDED = 1
+"""The exit code for an execution that ended otherwise."""
+
+_INTERVAL_SECONDS = 5.0
+_LOCAL_INTERVAL_SECONDS = 0.3
+"""Between two looks at an execution: on AWS, and on an endpoint of this machine."""
+
+_COMMAND_INTERVAL_SECONDS = 0.5
+_COMMAND_LOG_LINES = 20
+"""The same, and the last log lines of a failed step, while a command runs that starts executions."""
 
 _MARKS = {
     "Succeeded": ("✓", "green"),
@@ -30,19 +51,19 @@ _MARKS = {
     "Starting": ("○", "blue"),
 }
 
-
 _MAX_LIVE_STEPS = 8
+"""Steps shown of each execution where several are on the terminal at once."""
 
 
 class Progress(Protocol):
-    """Shows executions; entered for as long as they go on."""
+    """Shows executions inside its block."""
 
     def __enter__(self) -> Progress: ...
 
     def __exit__(self, *exception: object) -> None: ...
 
     def show(self, views: Sequence[ExecutionView]) -> None:
-        """Show how they are now."""
+        """Show their state now."""
 
 
 def open_progress(stream: TextIO) -> tuple[Progress, bool]:
@@ -52,6 +73,126 @@ def open_progress(stream: TextIO) -> tuple[Progress, bool]:
 
         return LiveProgress(Console(file=stream, highlight=False)), True
     return PlainProgress(stream), False
+
+
+def follow_execution(calls: SageMakerCalls, arn: str, arguments: argparse.Namespace) -> int:
+    """Show an execution until it ends, and give the exit code of its end.
+
+    :param arguments: of :func:`~airflow_sm_pipelines.cli.shared_options.add_progress_options`.
+    """
+    if not arguments.as_json:
+        print(arn, flush=True)
+    # With --json, standard output is for programs; people look at standard error.
+    progress, is_live = open_progress(sys.stderr if arguments.as_json else sys.stdout)
+    reader = ExecutionReader(calls, log_lines=arguments.log_lines, is_live=is_live)
+    interval = arguments.interval or (_LOCAL_INTERVAL_SECONDS if reader.is_local else _INTERVAL_SECONDS)
+    try:
+        with progress:
+            while True:
+                began = time.monotonic()
+                view = _try_to_read(reader, arn)
+                if view is not None:
+                    progress.show([view])
+                    if view.report.is_terminal:
+                        break
+                threading.Event().wait(max(0.05, interval - (time.monotonic() - began)))
+    except KeyboardInterrupt:
+        print(f"\nNo longer watching; the execution goes on. Look again: sm-pipelines watch {arn}", file=sys.stderr)
+        raise
+    if arguments.as_json:
+        print(json.dumps(view.report.to_json(), indent=2))
+    return 0 if view.report.status == ExecutionStatus.SUCCEEDED else NOT_SUCCEEDED
+
+
+def _try_to_read(reader: ExecutionReader, arn: str) -> ExecutionView | None:
+    """The execution; ``None`` when the service cannot be reached just now."""
+    try:
+        return reader.read(arn)
+    except PipelineUnavailableError as error:
+        print(f"sm-pipelines: {error}; trying again.", file=sys.stderr)
+        return None
+
+
+@contextlib.contextmanager
+def show_started_executions(server: RunningServer) -> Iterator[dict[str, Any]]:
+    """Show every execution that starts inside the block: below the command's output on a terminal, else as plain lines.
+
+    :return: arguments for the command's process. On a terminal, its output goes through a terminal of ours, so that it
+        scrolls above the display.
+    """
+    progress, is_live = open_progress(sys.stderr)
+    stop = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(server, progress, is_live, stop), name="progress")
+    with progress, contextlib.ExitStack() as closing:
+        streams: dict[str, Any] = {}
+        if isinstance(progress, LiveProgress) and sys.stdout.isatty():
+            streams = closing.enter_context(_output_above(progress))
+        watcher.start()
+        try:
+            yield streams
+        finally:
+            stop.set()
+            watcher.join()
+
+
+def _watch(server: RunningServer, progress: Progress, is_live: bool, stop: threading.Event) -> None:
+    from airflow_sm_pipelines.client.session_calls import SessionCalls
+
+    calls = SessionCalls.at_endpoint(server.environment())
+    reader = ExecutionReader(calls, log_lines=_COMMAND_LOG_LINES, is_live=is_live)
+    # The service's times have fewer digits than ours: whole seconds lose no execution.
+    since = datetime.now(timezone.utc).replace(microsecond=0)
+    views: dict[str, ExecutionView] = {}
+    is_last = False
+    while not is_last:
+        # Look once more after the command has ended, so that executions it waited for show as ended.
+        is_last = stop.wait(_COMMAND_INTERVAL_SECONDS if views or not is_live else _COMMAND_INTERVAL_SECONDS / 2)
+        for arn in reader.list_started_since(since):
+            known = views.get(arn)
+            if known is None or not known.report.is_terminal:
+                views[arn] = reader.read(arn)
+        progress.show(list(views.values()))
+
+
+@contextlib.contextmanager
+def _output_above(progress: LiveProgress) -> Iterator[dict[str, Any]]:
+    """A terminal for the command, whose lines are printed above the display."""
+    import pty
+
+    ours, theirs = pty.openpty()
+    with contextlib.suppress(OSError):
+        import fcntl
+        import termios
+
+        size = fcntl.ioctl(sys.stderr.fileno(), termios.TIOCGWINSZ, b"\0" * 8)
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, size)
+    printer = threading.Thread(target=_print_lines, args=(ours, progress), name="command-output")
+    printer.start()
+    try:
+        yield {"stdout": theirs, "stderr": theirs}
+    finally:
+        os.close(theirs)
+        printer.join()
+        os.close(ours)
+
+
+def _print_lines(descriptor: int, progress: LiveProgress) -> None:
+    from rich.text import Text
+
+    pending = b""
+    while True:
+        try:
+            read = os.read(descriptor, 65536)
+        except OSError:
+            # On Linux, reading fails once the last writer has closed the other end.
+            read = b""
+        *lines, pending = (pending + read).split(b"\n")
+        if not read and pending:
+            lines.append(pending)
+        for line in lines:
+            progress.console.print(Text.from_ansi(line.rstrip(b"\r").decode("utf-8", "replace")), soft_wrap=True)
+        if not read:
+            return
 
 
 class PlainProgress:
@@ -66,10 +207,10 @@ class PlainProgress:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Nothing is left to say."""
+        """Close nothing: each line is already written."""
 
     def show(self, views: Sequence[ExecutionView]) -> None:
-        """Say what has changed since the last time."""
+        """Write a line for each change since the last call."""
         for view in views:
             pipeline, execution = parse_execution_arn(view.report.arn)
             for step in view.report.steps:
@@ -79,13 +220,13 @@ class PlainProgress:
                     continue
                 self._said[key] = state
                 moment = step.end_time if step.is_terminal else step.start_time
-                self._say(moment, f"{pipeline} {execution}  {describe_step(step)}")
+                self._say(moment, f"{pipeline} {execution}  {render_step(step)}")
                 if step.is_failed:
-                    for line in view.tails.get(step_key(step), ()):
+                    for line in view.log_tails.get(step_key(step), ()):
                         self._say(None, f"  | {line}")
             if view.report.is_terminal and view.report.arn not in self._ended:
                 self._ended.add(view.report.arn)
-                self._say(view.ended, f"{pipeline} {execution}  {describe_end(view)}")
+                self._say(view.ended, f"{pipeline} {execution}  {render_end(view)}")
 
     def _say(self, moment: datetime | str | None, text: str) -> None:
         if isinstance(moment, str):
@@ -95,7 +236,7 @@ class PlainProgress:
 
 
 class LiveProgress:
-    """A table that stays where it is and changes; what stands there at the end remains.
+    """A table that changes in place; its last state stays on the terminal.
 
     :param console: a rich console on a terminal.
     """
@@ -116,15 +257,15 @@ class LiveProgress:
     def __exit__(self, *exception: object) -> None:
         self._live.__exit__(None, None, None)
         if self._views:
-            # What was cropped to the height of the terminal, in full.
+            # While it was live, the table was cropped to the terminal's height. Now show all of it.
             self.console.print(draw_executions(self._views, now=datetime.now(timezone.utc)))
 
     def show(self, views: Sequence[ExecutionView]) -> None:
-        """Take over how they are now; the clock of running steps goes on by itself."""
+        """Take over their state now; the clocks of running steps go on without another call."""
         self._views = tuple(views)
 
     def _draw(self) -> RenderableType:
-        """What fits on the terminal: executions that run before those that have ended, late steps before early ones."""
+        """What fits on the terminal: running executions before ended ones, late steps before early ones."""
         height = max(6, self.console.size.height - 3)
         chosen: list[ExecutionView] = []
         rows = 0
@@ -140,8 +281,8 @@ class LiveProgress:
         )
 
 
-def describe_step(step: StepReport) -> str:
-    """A step and how it is, in a line: ``Train  Succeeded in 4.1 s``."""
+def render_step(step: StepReport) -> str:
+    """A step and its status, in a line: ``Train  Succeeded in 4.1 s``."""
     words = [_label(step), str(step.status)]
     if step.cached_from:
         words.append("from the cache")
@@ -154,7 +295,7 @@ def describe_step(step: StepReport) -> str:
     return "  ".join(words)
 
 
-def describe_end(view: ExecutionView) -> str:
+def render_end(view: ExecutionView) -> str:
     """How an execution ended: ``Failed in 41 s: Step failure: ...``."""
     spent = ((view.ended or datetime.now(timezone.utc)) - view.started).total_seconds()
     reason = f": {view.report.failure_reason}" if view.report.failure_reason else ""
@@ -164,11 +305,11 @@ def describe_end(view: ExecutionView) -> str:
 def draw_executions(
     views: Sequence[ExecutionView], *, now: datetime, max_steps: int | None = None, hidden: int = 0
 ) -> RenderableType:
-    """The executions, each a heading and a row for each step.
+    """The executions: for each, a heading and a row for each step.
 
-    :param max_steps: leave out the first steps of an execution where there are more; None for all, and for the last
-        log lines of those that failed.
-    :param hidden: how many executions are left out.
+    :param max_steps: of an execution with more steps, show only the last ones. None shows all steps, and the last log
+        lines of those that failed.
+    :param hidden: how many further executions to mention.
     """
     from rich.console import Group
     from rich.text import Text
@@ -194,7 +335,7 @@ def _draw_execution(view: ExecutionView, now: datetime, max_steps: int | None) -
         (f"{spent}  {execution}", "dim"),
     )
     table = Table.grid(padding=(0, 2))
-    # What is long is the remark: the columns before it keep their widths.
+    # Only the remarks are long, so the columns before them keep their widths.
     labels = max((len(_label(step)) for step in view.report.steps), default=0)
     table.add_column(no_wrap=True, overflow="ellipsis", min_width=min(labels, 40) + 4)
     table.add_column(no_wrap=True, min_width=max((len(step.type or "") for step in view.report.steps), default=0))
@@ -214,7 +355,7 @@ def _draw_execution(view: ExecutionView, now: datetime, max_steps: int | None) -
         parts.append(Text(f"  … {hidden} steps above", "dim"))
     parts.append(table)
     for step in steps:
-        tail = view.tails.get(step_key(step), ()) if step.is_failed else ()
+        tail = view.log_tails.get(step_key(step), ()) if step.is_failed else ()
         if tail and max_steps is None:
             parts.append(Text(f"  The last lines of {_label(step)}:", "bold"))
             parts += [Text.assemble(("  │ ", "red"), line) for line in tail]
@@ -235,7 +376,7 @@ def _remark(step: StepReport, view: ExecutionView) -> Text:
         return Text(f"is {outcome.lower()}", "dim")
     if (step.attempts or 1) > 1 and not step.is_terminal:
         return Text(f"attempt {step.attempts}", "yellow")
-    tail = view.tails.get(step_key(step), ())
+    tail = view.log_tails.get(step_key(step), ())
     return Text(tail[-1].strip() if tail and not step.is_terminal else "", "dim")
 
 

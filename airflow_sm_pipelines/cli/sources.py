@@ -1,27 +1,28 @@
-"""Where the commands take definitions from: files, pipeline scripts, standard input."""
+"""Where the commands take definitions from (files, pipeline scripts, standard input), and where they write."""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.cli.shared_options import open_calls
 from airflow_sm_pipelines.exceptions import SageMakerPipelinesError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from airflow_sm_pipelines.client.calls import SageMakerCalls
     from airflow_sm_pipelines.compiler import CompiledPipeline
     from airflow_sm_pipelines.definition import JsonObject, JsonValue
     from airflow_sm_pipelines.policy import TeamPolicy
 
 
 class UnreadableSourceError(SageMakerPipelinesError):
-    """A source that gives no definition text at all; its message says what to do."""
+    """Something a command was told to read or write, but cannot; its message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +33,18 @@ class Source:
     text: bytes
 
 
-def read_source(source: str, options: argparse.Namespace) -> Source:
+def read_source(source: str, arguments: argparse.Namespace) -> Source:
     """The text of a definition.
 
     :param source: a file, ``script.py:function``, or ``-``.
-    :param options: the options for pipeline scripts.
+    :param arguments: has the options for pipeline scripts.
     :raises UnreadableSourceError: when there is nothing to read.
     :raises CompileError: when a script gives no pipeline.
     """
     if source == "-":
         return Source("standard input", sys.stdin.buffer.read())
     if is_script(source):
-        return Source(source, compile_source(source, options).definition_text.encode())
+        return Source(source, compile_source(source, arguments).definition_text.encode())
     try:
         return Source(source, Path(source).read_bytes())
     except IsADirectoryError:
@@ -62,59 +63,57 @@ def is_script(source: str) -> bool:
 
 
 def compile_source(
-    reference: str, options: argparse.Namespace, *, log: Callable[[str], None] | None = None
+    reference: str,
+    arguments: argparse.Namespace,
+    *,
+    calls: SageMakerCalls | None = None,
+    log: Callable[[str], None] | None = None,
 ) -> CompiledPipeline:
     """The pipeline that a script's function returns.
 
+    :param calls: gives the script its credentials and its region; those of ``--profile`` and ``--region`` by default.
     :param log: takes what the script and the SDK print; standard error where not given.
-
     :raises CompileError: one of its subclasses, by cause.
     """
-    from airflow_sm_pipelines.compiler import compile_pipeline
+    from airflow_sm_pipelines.deployment.options import DeployOptions
+    from airflow_sm_pipelines.deployment.source import compile_script
 
-    environment, region = _aws_environment(options.profile, options.region)
-    return compile_pipeline(
-        reference,
-        config=_read_config(options.config, options.settings),
-        role_arn=options.role_arn,
-        region=region,
-        pipeline_name=options.pipeline_name,
-        default_bucket=options.default_bucket,
-        interpreter=options.interpreter,
-        aws_environment=environment,
-        cache_dir=None,
-        timeout_seconds=options.timeout,
-        log=log or (lambda line: print(line, file=sys.stderr)),
-    )
+    options = DeployOptions.of(arguments, pipeline=reference, config=read_config(arguments))
+    return compile_script(calls or open_calls(arguments), options, log=log or print_error)
 
 
-def read_policy(options: argparse.Namespace) -> TeamPolicy | None:
-    """The policy that ``--policy`` names, if it names one.
+def read_policy(arguments: argparse.Namespace) -> TeamPolicy | None:
+    """The policy that ``--policy-file`` names, if it names one.
 
+    :raises ArgumentError: when ``--policy`` is wrong, or needs a file.
     :raises PolicyError: when the file is no policy.
     """
-    if options.policy is None:
-        if options.apply_defaults:
-            raise UnreadableSourceError("--apply-defaults fills in what a policy says: name one with --policy FILE.")
+    from airflow_sm_pipelines.deployment.options import DeployOptions
+
+    DeployOptions.of(arguments, pipeline="").check()
+    if arguments.policy not in ("enforce", "apply"):
+        raise UnreadableSourceError(f"--policy {arguments.policy}: this command deploys nothing: enforce or apply.")
+    if arguments.policy_file is None:
         return None
     from airflow_sm_pipelines.policy import load_policy
 
-    return load_policy(options.policy)
+    return load_policy(Path(arguments.policy_file))
 
 
-def read_parameters(settings: list[str], *, option: str) -> dict[str, JsonValue]:
-    """The pipeline parameters that are given as ``NAME=VALUE``; the values stay text.
+def read_pairs(
+    settings: Sequence[str], *, option: str, what: str = "the name of a pipeline parameter"
+) -> dict[str, str]:
+    """Options that are given as ``NAME=VALUE``, by name; the values stay text.
 
     :param option: what the message calls the option.
+    :param what: what the name is.
     :raises UnreadableSourceError: when one is something else.
     """
-    given: dict[str, JsonValue] = {}
+    given: dict[str, str] = {}
     for setting in settings:
         name, separator, value = setting.partition("=")
         if not separator or not name:
-            raise UnreadableSourceError(
-                f"{option} {setting!r} is not NAME=VALUE with the name of a pipeline parameter."
-            )
+            raise UnreadableSourceError(f"{option} {setting!r} is not NAME=VALUE with {what}.")
         given[name] = value
     return given
 
@@ -137,44 +136,42 @@ def read_object(file: Path, *, name: str, what: str = "") -> JsonObject:
     return content
 
 
-def _read_config(file: Path | None, settings: list[str]) -> dict[str, JsonValue]:
+def write_output(path: Path | None, text: str) -> None:
+    """Write what a command makes to its ``--output`` file, or to standard output for None.
+
+    :raises UnreadableSourceError: when the file cannot be written.
+    """
+    if path is None:
+        sys.stdout.write(text)
+        return
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UnreadableSourceError(f"Cannot write {path}: {error.strerror}.") from None
+
+
+def print_error(line: str) -> None:
+    """Write a line to standard error."""
+    print(line, file=sys.stderr)
+
+
+def read_config(arguments: argparse.Namespace) -> dict[str, JsonValue]:
+    """The arguments of a script's function: those of ``--config``'s file, and of each ``--set``.
+
+    :raises UnreadableSourceError: when one cannot be read.
+    """
     config: dict[str, JsonValue] = {}
-    if file is not None:
-        config.update(read_object(file, name=f"--config {file}", what=": arguments of the function by name"))
-    for setting in settings:
-        name, separator, value = setting.partition("=")
-        if not separator or not name.isidentifier():
-            raise UnreadableSourceError(f"--set {setting!r} is not NAME=VALUE with the name of an argument.")
+    if arguments.config is not None:
+        config.update(
+            read_object(
+                arguments.config, name=f"--config {arguments.config}", what=": arguments of the function by name"
+            )
+        )
+    for name, value in read_pairs(arguments.settings, option="--set", what="the name of an argument").items():
+        if not name.isidentifier():
+            raise UnreadableSourceError(f"--set '{name}={value}' is not NAME=VALUE with the name of an argument.")
         try:
             config[name] = json.loads(value)
         except ValueError:
             config[name] = value
     return config
-
-
-def _aws_environment(profile: str | None, region: str | None) -> tuple[dict[str, str], str]:
-    """The credentials and the endpoint that a script's interpreter gets, and its region."""
-    import boto3
-    from botocore.exceptions import BotoCoreError, ProfileNotFound
-
-    try:
-        session = boto3.Session(profile_name=profile, region_name=region)
-        credentials = session.get_credentials()
-        frozen = credentials.get_frozen_credentials() if credentials else None
-    except ProfileNotFound:
-        known = ", ".join(boto3.Session().available_profiles) or "none"
-        raise UnreadableSourceError(f"There is no AWS profile {profile!r}. Configured: {known}.") from None
-    except BotoCoreError as error:
-        raise UnreadableSourceError(f"AWS credentials cannot be had: {error}.") from None
-    if session.region_name is None:
-        raise UnreadableSourceError(
-            "The SageMaker SDK needs a region: give --region, set AWS_REGION, or run this under "
-            "'sm-pipelines local exec --', which needs no AWS account."
-        )
-    environment = {name: value for name, value in os.environ.items() if name.startswith("AWS_ENDPOINT_URL")}
-    if frozen is not None:
-        environment["AWS_ACCESS_KEY_ID"] = frozen.access_key
-        environment["AWS_SECRET_ACCESS_KEY"] = frozen.secret_key
-        if frozen.token:
-            environment["AWS_SESSION_TOKEN"] = frozen.token
-    return environment, session.region_name

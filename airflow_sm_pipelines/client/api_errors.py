@@ -1,8 +1,7 @@
-"""botocore's errors as ours: one mapping, by error code, never by message text.
+"""Turns botocore's errors into ours, by error code and never by message text.
 
-A retry decision needs four answers: does it exist, may I, is the request right, is the service there. Each is a
-class in
-:mod:`airflow_sm_pipelines.exceptions`.
+A retry depends on four questions: does the thing exist, may the caller use it, is the request right, does the service
+answer? Each has a class in :mod:`airflow_sm_pipelines.exceptions`.
 """
 
 from __future__ import annotations
@@ -100,9 +99,9 @@ def parse_error_class(code: str, *, http_status: int | None = None) -> type[Pipe
 
 @contextmanager
 def mapped_errors(call: str, target: str) -> Iterator[None]:
-    """Turn any botocore error inside the block into one of ours that says what was called on what.
+    """Turn any botocore error inside the block into one of ours, which says what was called on what.
 
-    An answer without what was asked for, a ``KeyError`` inside the block, counts as no answer of the service.
+    A ``KeyError`` inside the block means that the answer lacks what was asked for, so it did not come from the service.
 
     :param call: the API operation, such as ``StartPipelineExecution``.
     :param target: what it was called on: a pipeline's name, an execution's ARN, an S3 URI.
@@ -127,7 +126,7 @@ def mapped_errors(call: str, target: str) -> Iterator[None]:
         code = type(error).__name__
         raise parse_error_class(code)(f"{call} on '{target}' was not sent: {code}: {error}", code=code) from error
     except (ResponseParserError, KeyError) as error:
-        # A log-in page of a proxy in between, for instance, with status 200: botocore takes it for an empty answer.
+        # For instance, the log-in page of a proxy in between, with status 200: botocore takes it for an empty answer.
         reason = f"{type(error).__name__}: {error}"
         message = f"{call} on '{target}' was answered by something that is not SageMaker: {reason}"
         raise PipelineUnavailableError(message, code="UnreadableAnswer") from error

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CallbackMessage:
-    """What a Callback step asks.
+    """The message of one Callback step that waits for an answer.
 
-    :param token: what ends the step; whoever has it may.
+    :param token: ends the step; anybody who has it can.
     :param arguments: the step's arguments, resolved.
-    :param receipt: what deletes the message from its queue, for as long as nobody else receives it.
+    :param receipt: deletes the message from its queue, as long as nobody else receives it.
     """
 
     token: str
@@ -38,9 +38,9 @@ class CallbackMessage:
 
 
 def parse_message(body: str, receipt: str | None) -> CallbackMessage | None:
-    """The message in a queue's text; None for one that is not of a Callback step that waits.
+    """The message in a queue's text; None for any text that is not from a waiting Callback step.
 
-    SageMaker also sends a message with the status ``Stopping``, for a step that is to stop.
+    SageMaker also sends a message with the status ``Stopping`` when a step is to stop.
     """
     try:
         found = json.loads(body)
@@ -57,11 +57,11 @@ def parse_message(body: str, receipt: str | None) -> CallbackMessage | None:
 def receive_callback(
     calls: SageMakerCalls, queue_url: str, *, execution_arn: str | None, visibility_seconds: int = 120
 ) -> CallbackMessage | None:
-    """The next callback message, hidden from others for a while but not deleted; None if there is none.
+    """The next callback message, hidden from other readers for a while but not deleted; None if there is none.
 
-    Messages that are not meant are put back at once.
+    Messages of other executions are put back at once.
 
-    :param execution_arn: only of this execution; None takes any.
+    :param execution_arn: take only this execution's messages; None takes any.
     """
     sqs = calls.client_of("sqs")
     with mapped_errors("ReceiveMessage", queue_url):
@@ -80,16 +80,17 @@ def receive_callback(
 
 
 def delete_callback(calls: SageMakerCalls, queue_url: str, message: CallbackMessage) -> None:
-    """Take a message from its queue for good."""
+    """Delete a message from its queue."""
     if message.receipt is not None:
         with mapped_errors("DeleteMessage", queue_url):
             calls.client_of("sqs").delete_message(QueueUrl=queue_url, ReceiptHandle=message.receipt)
 
 
 def send_success(calls: SageMakerCalls, token: str, outputs: Mapping[str, Any]) -> str:
-    """End a Callback step well; the same answer again changes nothing. Gives the execution's ARN.
+    """End a Callback step as succeeded. Sending the same answer again changes nothing.
 
-    :param outputs: its declared outputs; numbers and truth values as the API writes them, objects as JSON.
+    :param outputs: the step's declared outputs; what is not text is sent as JSON.
+    :return: the execution's ARN.
     """
     listed = [{"Name": name, "Value": _text(value)} for name, value in outputs.items()]
     request: dict[str, Any] = {"CallbackToken": token, "ClientRequestToken": make_token("success", token)}
@@ -100,7 +101,7 @@ def send_success(calls: SageMakerCalls, token: str, outputs: Mapping[str, Any]) 
 
 
 def send_failure(calls: SageMakerCalls, token: str, reason: str) -> str:
-    """End a Callback step as failed; the same answer again changes nothing. Gives the execution's ARN."""
+    """End a Callback step as failed, and give the execution's ARN. Sending the same answer again changes nothing."""
     with mapped_errors("SendPipelineExecutionStepFailure", "the step of a callback token"):
         answer = calls.conn.send_pipeline_execution_step_failure(
             CallbackToken=token, FailureReason=reason[:256], ClientRequestToken=make_token("failure", token)

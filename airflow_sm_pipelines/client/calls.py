@@ -1,6 +1,7 @@
-"""Calls on pipelines and versions through any boto3 client: every page, our errors, no Airflow.
+"""The calls on pipelines, versions and executions: they read every page, and raise our errors.
 
-The hook makes them through an Airflow connection, ``sm-pipelines`` through boto3's own credentials.
+:class:`SageMakerCalls` needs a boto3 client and nothing of Airflow. The hook makes the client from an Airflow
+connection, :class:`~airflow_sm_pipelines.client.session_calls.SessionCalls` from boto3's own credentials.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from airflow_sm_pipelines.client.reports import (
     parse_execution_summary,
     parse_step,
 )
+from airflow_sm_pipelines.definition.s3_uri import split_s3_uri
 from airflow_sm_pipelines.exceptions import PipelineApiError, PipelineConflictError, PipelineRequestError
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DeployedPipeline:
-    """A pipeline version as ``DescribePipeline`` tells it.
+    """A pipeline version, from ``DescribePipeline``.
 
     :param definition_text: the pipeline definition, JSON text.
     :param parallelism: ``{"MaxParallelExecutionSteps": n}`` or None.
@@ -46,7 +48,7 @@ class DeployedPipeline:
 class PipelineVersion:
     """One version of a pipeline, with the aliases that point to it.
 
-    :param last_execution_arn: the execution that last ran it; None if none did.
+    :param last_execution_arn: the newest execution of this version; None if there is none.
     """
 
     id: int
@@ -59,7 +61,7 @@ class PipelineVersion:
 
 @dataclass(frozen=True, slots=True)
 class PipelineSummary:
-    """A pipeline as ``ListPipelines`` tells it."""
+    """A pipeline, from ``ListPipelines``."""
 
     name: str
     arn: str
@@ -68,7 +70,7 @@ class PipelineSummary:
 
 
 class SageMakerCalls:
-    """Calls to SageMaker and to the services that its pipelines use; a base for whatever has credentials.
+    """Calls to SageMaker and to the services that its pipelines use. Subclasses bring the credentials.
 
     :ivar conn: a boto3 SageMaker client.
     """
@@ -137,12 +139,19 @@ class SageMakerCalls:
         return sorted(versions, key=lambda version: version.id, reverse=True)
 
     def create_pipeline(self, name: str, **request: Any) -> str:
-        """Create a pipeline and give its ARN; ``request`` is ``CreatePipeline``'s without the name."""
+        """Create a pipeline, and give its ARN.
+
+        :param request: ``CreatePipeline``'s input without the name.
+        """
         with mapped_errors("CreatePipeline", name):
             return str(self.conn.create_pipeline(PipelineName=name, **request)["PipelineArn"])
 
     def update_pipeline(self, name: str, **request: Any) -> tuple[str, int | None]:
-        """Update a pipeline: its ARN and the id of the version it made, if it made one."""
+        """Update a pipeline.
+
+        :param request: ``UpdatePipeline``'s input without the name.
+        :return: the pipeline's ARN, and the id of the new version; None where the update made none.
+        """
         with mapped_errors("UpdatePipeline", name):
             answer = self.conn.update_pipeline(PipelineName=name, **request)
         version = answer.get("PipelineVersionId")
@@ -158,7 +167,7 @@ class SageMakerCalls:
                 PipelineArn=pipeline_arn, PipelineVersionId=version_id, PipelineVersionAliasOperations=operations
             )
 
-    def describe_version_as(
+    def update_version_labels(
         self, pipeline_arn: str, version_id: int, *, display_name: str | None, description: str | None
     ) -> None:
         """Give a version a display name and a description; None leaves what it has."""
@@ -168,7 +177,10 @@ class SageMakerCalls:
             self.conn.update_pipeline_version(PipelineArn=pipeline_arn, PipelineVersionId=version_id, **request)
 
     def list_pipelines(self, *, prefix: str = "") -> list[PipelineSummary]:
-        """Every pipeline of the account and region whose name begins so, newest first."""
+        """Every pipeline of the account and region, newest first.
+
+        :param prefix: only those whose name begins so.
+        """
         request = {"PipelineNamePrefix": prefix} if prefix else {}
         items = self._pages(
             "list_pipelines",
@@ -189,7 +201,7 @@ class SageMakerCalls:
         ]
 
     def list_executions(self, pipeline: str) -> Iterator[ExecutionReport]:
-        """The executions of a pipeline, newest first, without their steps; pages are read as they are needed."""
+        """The executions of a pipeline, newest first, without their steps. Pages are read as they are needed."""
         items = self._pages(
             "list_pipeline_executions",
             "PipelineExecutionSummaries",
@@ -201,7 +213,7 @@ class SageMakerCalls:
         return (parse_execution_summary(item) for item in items)
 
     def delete_pipeline(self, name: str, *, token: str) -> None:
-        """Delete a pipeline with all its versions; SageMaker refuses while an execution runs."""
+        """Delete a pipeline with all its versions. SageMaker refuses this while an execution runs."""
         with mapped_errors("DeletePipeline", name):
             self.conn.delete_pipeline(PipelineName=name, ClientRequestToken=token)
 
@@ -210,7 +222,7 @@ class SageMakerCalls:
         return {item["Key"]: item["Value"] for item in self._pages("list_tags", "Tags", arn, ResourceArn=arn)}
 
     def add_tags(self, arn: str, tags: Mapping[str, str]) -> None:
-        """Add tags to a pipeline, or change their values; no tag is removed."""
+        """Add tags to a pipeline, or change their values. No tag is removed."""
         with mapped_errors("AddTags", arn):
             self.conn.add_tags(ResourceArn=arn, Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
 
@@ -220,26 +232,29 @@ class SageMakerCalls:
             return parse_execution(self.conn.describe_pipeline_execution(PipelineExecutionArn=arn))
 
     def describe_execution_times(self, arn: str) -> tuple[ExecutionReport, datetime | None, datetime | None]:
-        """An execution's state, without its steps; when it was created, and when it last changed."""
+        """An execution's state without its steps, when it was created, and when it last changed; both aware."""
         with mapped_errors("DescribePipelineExecution", arn):
             answer = self.conn.describe_pipeline_execution(PipelineExecutionArn=arn)
             return parse_execution(answer), answer.get("CreationTime"), answer.get("LastModifiedTime")
 
     def describe_execution_steps(self, arn: str) -> tuple[StepReport, ...]:
         """Every scheduled step of an execution, in the order they started."""
-        items = self._pages(
+        return tuple(parse_step(item) for item in self.iter_step_answers(arn))
+
+    def iter_step_answers(self, arn: str) -> Iterator[dict[str, Any]]:
+        """The same steps as ``ListPipelineExecutionSteps`` answers them. Pages are read as they are needed."""
+        return self._pages(
             "list_pipeline_execution_steps",
             "PipelineExecutionSteps",
             arn,
             PipelineExecutionArn=arn,
             SortOrder="Ascending",
         )
-        return tuple(parse_step(item) for item in items)
 
     # --- executions -------------------------------------------------------------------------------------------------
 
     def start_execution(self, request: Mapping[str, Any], *, token: str) -> str:
-        """Start an execution and give its ARN; the same token and request give the same execution again.
+        """Start an execution, and give its ARN. The same token and request give the same execution again.
 
         :param request: ``StartPipelineExecution``'s input without ``ClientRequestToken``.
         :param token: 32 to 128 characters.
@@ -256,12 +271,12 @@ class SageMakerCalls:
             self.conn.retry_pipeline_execution(**request)
 
     def stop_execution(self, arn: str, *, token: str) -> bool:
-        """Ask for an execution to stop; False if it had already ended or was stopping."""
+        """Ask SageMaker to stop an execution; False if it had already ended or was stopping."""
         try:
             with mapped_errors("StopPipelineExecution", arn):
                 self.conn.stop_pipeline_execution(PipelineExecutionArn=arn, ClientRequestToken=token)
         except (PipelineConflictError, PipelineRequestError):
-            # The service has one code for 'already ended' and for a wrong ARN; the state tells them apart.
+            # The service has one code for 'already ended' and for a wrong ARN. The execution's state tells which.
             if self.describe_execution(arn).status != "Executing":
                 return False
             raise
@@ -275,7 +290,7 @@ class SageMakerCalls:
     def list_executions_page(self, *, token: str | None = None, **request: Any) -> tuple[list[JsonObject], str | None]:
         """One page of executions of a pipeline, newest first, and the token of the next page.
 
-        :param token: what the page before gave; None for the first.
+        :param token: the token that came with the page before; None for the first page.
         :param request: ``ListPipelineExecutions``' arguments.
         """
         request |= {"SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": 100}
@@ -288,12 +303,12 @@ class SageMakerCalls:
     def describe_report(self, arn: str) -> ExecutionReport:
         """An execution's state with all its steps: two calls, and one more for each further hundred steps.
 
-        The state is read first, so that a terminal state never comes with steps that are still running.
+        The state is read before the steps, so that the steps of an ended execution have ended too.
         """
         return self.describe_execution(arn).with_steps(self.describe_execution_steps(arn))
 
     def describe_execution_definition(self, arn: str) -> str:
-        """The definition an execution runs, JSON text."""
+        """The definition that an execution runs, JSON text."""
         with mapped_errors("DescribePipelineDefinitionForExecution", arn):
             answer = self.conn.describe_pipeline_definition_for_execution(PipelineExecutionArn=arn)
         return str(answer["PipelineDefinition"])
@@ -305,7 +320,7 @@ class SageMakerCalls:
         :param argument: its one argument.
         :param value: the argument's value.
         """
-        with mapped_errors(operation, value):
+        with mapped_errors(self.conn.meta.method_to_api_mapping[operation], value):
             answer = getattr(self.conn, operation)(**{argument: value})
         return {key: item for key, item in answer.items() if key != "ResponseMetadata"}
 
@@ -316,16 +331,16 @@ class SageMakerCalls:
 
         :param uri: ``s3://bucket/key``.
         """
-        bucket, key = parse_s3_uri(uri)
+        place = _locate_object(uri)
         with mapped_errors("GetObject", uri):
-            body: bytes = self.client_of("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+            body: bytes = self.client_of("s3").get_object(**place)["Body"].read()
         return body.decode("utf-8")
 
     def write_s3_text(self, uri: str, text: str) -> None:
         """Put a text into an S3 object."""
-        bucket, key = parse_s3_uri(uri)
+        place = _locate_object(uri)
         with mapped_errors("PutObject", uri):
-            self.client_of("s3").put_object(Bucket=bucket, Key=key, Body=text.encode("utf-8"))
+            self.client_of("s3").put_object(**place, Body=text.encode("utf-8"))
 
     def read_log_tail(self, group: str, stream_prefix: str, *, max_lines: int) -> list[str]:
         """The last lines of the newest CloudWatch log stream with this prefix; empty when there is none."""
@@ -334,7 +349,7 @@ class SageMakerCalls:
         return read_stream_tail(self.client_of("logs"), group, stream_prefix, max_lines=max_lines)
 
     def _pages(self, operation: str, member: str, target: str, **request: Any) -> Iterator[dict[str, Any]]:
-        with mapped_errors(operation, target):
+        with mapped_errors(self.conn.meta.method_to_api_mapping[operation], target):
             for page in self.conn.get_paginator(operation).paginate(**request):
                 yield from page.get(member) or ()
 
@@ -357,13 +372,12 @@ def _target(name: str, version: str | int | None) -> str:
     return f"{name} version {next(iter(arguments.values()))}" if arguments else name
 
 
-def parse_s3_uri(uri: str) -> tuple[str, str]:
-    """The bucket and key of ``s3://bucket/key``.
+def _locate_object(uri: str) -> dict[str, str]:
+    """The arguments of S3 calls that name an object.
 
-    :raises PipelineApiError: if it is something else.
+    :raises PipelineApiError: if it is not the address of an object.
     """
-    scheme, _, rest = uri.partition("://")
-    bucket, _, key = rest.partition("/")
-    if scheme != "s3" or not bucket or not key:
+    found = split_s3_uri(uri)
+    if found is None or not found[1]:
         raise PipelineApiError(f"'{uri}' is not an S3 object: expected s3://bucket/key.", code="InvalidS3Uri")
-    return bucket, key
+    return {"Bucket": found[0], "Key": found[1]}

@@ -1,4 +1,4 @@
-"""The environment variables through which a child process, such as a pipeline script's interpreter, reaches AWS."""
+"""The environment variables that let a child process, such as a pipeline script's interpreter, reach AWS."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def make_child_environment(
 ) -> dict[str, str]:
     """Credentials, region and endpoints as environment variables.
 
-    :param credentials: has ``access_key``, ``secret_key`` and ``token``; None leaves the child without credentials.
-    :param environment: this process's variables; endpoints and TLS settings are taken over from them.
+    :param credentials: an object with ``access_key``, ``secret_key`` and ``token``; None gives the child none.
+    :param environment: this process's variables; the child gets their endpoints and TLS settings.
     :param endpoint_urls: further endpoints by service, as ``{"s3": "http://127.0.0.1:4566"}``.
     """
     found = {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}

@@ -1,4 +1,7 @@
-"""What an execution cost, asked of SageMaker, the price list and Cost Explorer; for the operator and the command."""
+"""Asks SageMaker, the price list and Cost Explorer what an execution cost.
+
+The rules of the estimate and of the bill are in :mod:`airflow_sm_pipelines.cost`.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,7 @@ from airflow_sm_pipelines.cost import (
     parse_price_list,
     sum_costs,
 )
+from airflow_sm_pipelines.definition.arns import parse_execution_arn
 from airflow_sm_pipelines.exceptions import PipelineApiError, PriceError
 
 if TYPE_CHECKING:
@@ -44,10 +48,10 @@ _RUNNING = ("Executing", "Stopping")
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """What Cost Explorer says of an execution.
+    """The costs of an execution, from Cost Explorer.
 
-    :param notes: what to know about the number; sentences.
-    :param final_from: when the number no longer is too early; aware.
+    :param notes: sentences on how far to trust the number.
+    :param final_from: from when on Cost Explorer has everything; aware.
     """
 
     cost: BilledCost
@@ -56,9 +60,9 @@ class Bill:
 
 
 class CostCalls:
-    """The calls that costs are made of.
+    """Finds out what executions cost.
 
-    :param calls: the connection to call through; its region is the one that the execution ran in.
+    :param calls: the connection, in the region that the execution ran in.
     """
 
     def __init__(self, calls: SageMakerCalls) -> None:
@@ -98,7 +102,7 @@ class CostCalls:
         return parse_price_list(products)
 
     def bill(self, arn: str, *, tag_key: str) -> Bill:
-        """What Cost Explorer says that the executions' tag cost: a cent for each page asked.
+        """What Cost Explorer has for an execution's tag. AWS charges a cent for each page of the answer.
 
         :param tag_key: the tag that holds the execution's id.
         :raises PipelineApiError: if SageMaker or Cost Explorer cannot be asked.
@@ -107,7 +111,7 @@ class CostCalls:
         started, ended = self._span(arn, now)
         request = make_cost_request(
             tag_key=tag_key,
-            tag_value=arn.rpartition("/")[2],
+            tag_value=parse_execution_arn(arn)[1],
             started=started,
             ended=ended,
         )
@@ -116,11 +120,11 @@ class CostCalls:
         return Bill(cost, notes, ended + LAG)
 
     def bill_is_final_from(self, arn: str) -> datetime:
-        """When Cost Explorer has everything of an execution: a day after its end; of a running one, after now."""
+        """When Cost Explorer has everything: a day after the execution's end, or after now while it runs."""
         return self._span(arn, datetime.now(timezone.utc))[1] + LAG
 
     def _span(self, arn: str, now: datetime) -> tuple[datetime, datetime]:
-        """When an execution started and ended; one that runs ends now."""
+        """When an execution started and ended; now for the end of a running one."""
         report, created, changed = self._calls.describe_execution_times(arn)
         is_running = report.status in _RUNNING
         return created or now, now if is_running else changed or now
@@ -138,7 +142,7 @@ class CostCalls:
             token = {"NextPageToken": page["NextPageToken"]}
 
     def _list_uses(self, step: StepReport, *, now: datetime) -> Iterator[JobUse]:
-        """What the jobs that a step started used. A tuning job is its training jobs; a cached result started none."""
+        """What a step's jobs used. A tuning job stands for its training jobs; a cached result has none."""
         if step.cached_from:
             return
         for kind, job in self._job_names(step.metadata or {}):

@@ -1,6 +1,6 @@
-"""One wait on one execution: look, log what is new, and say when to look again. Sleeping is the caller's business.
+"""Waits for one execution: looks at it, logs what is new, and says when to look again. The caller sleeps.
 
-The synchronous operator sleeps in its thread, the trigger of ``airflow dags test`` in the event loop. In a triggerer
+The synchronous operator sleeps in its thread, the trigger of ``airflow dags test`` in the event loop. In a triggerer,
 :mod:`airflow_sm_pipelines.triggers.watcher` looks for many tasks at once.
 """
 
@@ -26,7 +26,7 @@ Throttling is an answer, and never ends the wait.
 """
 
 UNREACHABLE_CODES = ("EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "ConnectionClosedError")
-"""Codes of errors that came from no service at all."""
+"""Codes of errors where no service answered."""
 
 
 class ExecutionWatch:
@@ -37,8 +37,8 @@ class ExecutionWatch:
     :param deadline: when to give up, aware; None for never.
     :param log: told each progress line.
     :param warn: told each look that was refused.
-    :param is_over: whether a look found what was waited for; the execution's end, where not given.
-    :param notice: told what each look found, and whether that is news.
+    :param is_over: whether the wait is over after a look; when the execution has ended, where not given.
+    :param notice: told what each look found, and whether anything is new.
     """
 
     def __init__(
@@ -52,7 +52,6 @@ class ExecutionWatch:
         is_over: Callable[[ExecutionReport], bool] | None = None,
         notice: Callable[[ExecutionReport, bool], None] | None = None,
     ) -> None:
-        """Begin the wait now."""
         self._is_over = is_over
         self._notice = notice
         self.arn = arn
@@ -67,7 +66,7 @@ class ExecutionWatch:
         self._silences = 0
 
     def look(self, calls: SageMakerCalls) -> dict[str, Any] | None:
-        """Look once; None means: sleep ``delay_seconds`` and look again.
+        """Look once. On None, sleep ``delay_seconds`` and look again.
 
         :return: a JSON-safe event: ``kind`` is ``"ended"`` or ``"timeout"``, with the report's keys; or ``"error"``,
             with ``execution_arn``, ``code`` and ``message``.
@@ -116,5 +115,5 @@ def ended_event(report: ExecutionReport) -> dict[str, Any]:
 
 
 def error_event(arn: str, *, code: str, message: str) -> dict[str, Any]:
-    """The event of a wait that cannot go on."""
+    """The event of a wait that has to give up."""
     return {"kind": "error", "execution_arn": arn, "status": "Unknown", "code": code, "message": message}

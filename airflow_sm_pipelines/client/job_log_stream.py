@@ -1,7 +1,7 @@
-"""The log lines of an execution's jobs as they are written: each once, however often one looks again.
+"""Reads the log lines of an execution's jobs while they are written, each line once.
 
-What was read is a cursor of plain JSON. Whoever goes on (a trigger in another triggerer, the task after its deferral,
-the next attempt) takes it over, and goes on where the last one ended.
+A cursor of plain JSON says what was read. Another reader (a trigger in another triggerer, the task after its deferral,
+the next attempt) takes the cursor and goes on from there.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
 
 MAX_PAGES_PER_LOOK = 20
-"""Pages of events, each up to 10,000 events or 1 MB, that one look reads; the rest comes with the next."""
+"""Pages of events, each up to 10,000 events or 1 MB, that one look reads; the next look reads on."""
 
-SETTLING = timedelta(seconds=60)
-"""How long after a job's end its last events may still come: CloudWatch takes seconds to show what was written."""
+SETTLE_TIME = timedelta(seconds=60)
+"""How long after a job's end its last events may still appear: CloudWatch needs seconds to show them."""
 
 
 class JobLogStream:
@@ -33,8 +33,8 @@ class JobLogStream:
 
     :param calls: the connection to read through.
     :param write: told each line, as ``[Train algo-1-1700000000] epoch 3 ...``.
-    :param warn: told why a log cannot be read; said once.
-    :param cursor: what was read before: another stream's :attr:`cursor`.
+    :param warn: told once why a log cannot be read.
+    :param cursor: another stream's :attr:`cursor`, to go on from.
     """
 
     def __init__(
@@ -45,7 +45,6 @@ class JobLogStream:
         warn: Callable[[str], None],
         cursor: Mapping[str, Any] | None = None,
     ) -> None:
-        """Read nothing yet."""
         self._calls = calls
         self._write = write
         self._warn = warn
@@ -59,15 +58,16 @@ class JobLogStream:
 
     @property
     def cursor(self) -> dict[str, Any]:
-        """What has been read, as JSON."""
+        """What has been read so far, as JSON."""
         return {"places": dict(self._places), "finished": sorted(self._finished)}
 
     def read(self, report: ExecutionReport, *, is_last: bool = False) -> bool:
-        """Write what is new in the logs of the jobs that run, or have ended since the last look.
+        """Write what is new in the logs of jobs that run, or have ended since the last look.
 
-        A refusal ends no wait: throttling puts the next look off, anything else ends the reading.
+        A log that cannot be read never ends the wait. After throttling the next look comes later; after any other
+        refusal no more is read.
 
-        :param is_last: read to the end, whatever refused before.
+        :param is_last: read to the end, even after a refusal.
         :return: whether anything was new.
         """
         if self._is_refused or (time.monotonic() < self._not_before and not is_last):
@@ -128,7 +128,7 @@ class JobLogStream:
 
 
 def merge_cursors(*cursors: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What any of several readers has read."""
+    """One cursor for what several readers have read."""
     places: dict[str, list[int]] = {}
     finished: set[str] = set()
     for cursor in cursors:
@@ -156,7 +156,7 @@ def read_log_events(
 
     :param logs: a boto3 client of CloudWatch Logs.
     :param start_ms: no events before.
-    :param token: what the page before gave; the end gives the same token again.
+    :param token: the token that came with the page before; the last page gives the same one again.
     """
     request: dict[str, Any] = {"logGroupName": group, "logStreamName": stream, "startFromHead": True}
     request |= {"startTime": start_ms} if start_ms else {}
@@ -169,4 +169,4 @@ def read_log_events(
 
 def _has_settled(step: StepReport) -> bool:
     ended = step.end_time if step.is_terminal else None
-    return ended is not None and datetime.now(timezone.utc) - datetime.fromisoformat(ended) > SETTLING
+    return ended is not None and datetime.now(timezone.utc) - datetime.fromisoformat(ended) > SETTLE_TIME

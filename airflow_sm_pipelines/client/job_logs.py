@@ -1,4 +1,4 @@
-"""Where a step's job writes its logs: CloudWatch Logs group and stream prefix, and their last lines.
+"""Where a step's job writes its logs in CloudWatch, and the last lines of them.
 
 Source of the group names: the developer guide, "Log groups and streams that Amazon SageMaker AI sends to CloudWatch
 Logs".
@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.client.api_errors import mapped_errors
+from airflow_sm_pipelines.definition.arns import parse_arn
 from airflow_sm_pipelines.exceptions import PipelineApiError
 
 if TYPE_CHECKING:
@@ -25,18 +26,17 @@ _GROUPS = {
 
 
 def resolve_log_location(job_arn: str | None) -> tuple[str, str] | None:
-    """The log group, and the prefix of the log streams, of a job; None for what has no logs of its own.
+    """The log group of a job and the prefix of its log streams; None for anything without logs of its own.
 
     :param job_arn: ``arn:…:training-job/<name>``, or a Lambda function's ARN.
     """
-    if not job_arn:
+    arn = parse_arn(job_arn or "")
+    if arn is None:
         return None
-    resource = job_arn.split(":", 5)[-1]
-    kind, _, name = resource.partition("/")
-    if kind in _GROUPS and name:
-        return _GROUPS[kind], name
-    if resource.startswith("function:"):
-        return f"/aws/lambda/{resource.split(':')[1]}", ""
+    if arn.kind in _GROUPS and arn.name:
+        return _GROUPS[arn.kind], arn.name
+    if arn.resource.startswith("function:"):
+        return f"/aws/lambda/{arn.resource.split(':')[1]}", ""
     return None
 
 
@@ -61,11 +61,11 @@ def read_stream_tail(logs: Any, group: str, stream_prefix: str, *, max_lines: in
 def read_log_tails(
     calls: SageMakerCalls, steps: Iterable[StepReport], *, max_lines: int, warn: Callable[[str], None]
 ) -> dict[str, tuple[str, list[str]]]:
-    """The log group and last log lines of each step's job, by step name; a job without readable logs is left out.
+    """The log group and the last log lines of each step's job, by step name.
 
-    Lambda functions are left out too: their log streams are shared by all invocations.
+    Jobs without readable logs are left out. So are Lambda functions, since all invocations share their log streams.
 
-    :param warn: told which logs could not be read, and why; a missing log never hides the step's own reason.
+    :param warn: told which logs could not be read, and why. A missing log never hides the step's own reason.
     """
     found: dict[str, tuple[str, list[str]]] = {}
     for step in steps:

@@ -19,3 +19,6 @@ class Logger(Protocol):
 
     def warning(self, message: str, /, *args: Any) -> Any:
         """Write a message that somebody should read."""
+
+    def error(self, message: str, /, *args: Any) -> Any:
+        """Write that something went wrong although the work goes on."""

@@ -1,24 +1,27 @@
 """Outputs of an execution, read from the steps, their jobs and property files.
 
-What may be asked for stands in :mod:`~airflow_sm_pipelines.client.output_requests`, what steps yield unasked in
-:mod:`~airflow_sm_pipelines.client.step_outputs`; :class:`OutputReader` makes the calls, each at most once per step.
+:func:`parse_output_requests` checks what an author asks for before anything runs; :class:`OutputReader` makes the calls
+when the execution has ended, each at most once per step. What steps yield unasked is in
+:mod:`~airflow_sm_pipelines.client.step_outputs`.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.client.output_requests import OutputRequest, parse_output_requests
 from airflow_sm_pipelines.client.step_outputs import default_outputs, named_values
 from airflow_sm_pipelines.definition import PipelineDefinition, inspect_definition
+from airflow_sm_pipelines.definition.expressions import parse_property_path
 from airflow_sm_pipelines.definition.problems import list_names
 from airflow_sm_pipelines.definition.property_path import (
     PropertyNotFoundError,
     PropertyPath,
     locate_property_file,
+    parse_document_path,
     split_iteration,
     walk_path,
     walk_step_property,
@@ -27,12 +30,94 @@ from airflow_sm_pipelines.definition.step_places import iter_step_places
 from airflow_sm_pipelines.definition.steps import name_iteration
 from airflow_sm_pipelines.exceptions import DefinitionError, OutputError, PipelineApiError
 
-__all__ = ["OutputReader", "OutputRequest", "parse_output_requests", "to_json_value"]
-
 if TYPE_CHECKING:
     from airflow_sm_pipelines.client.calls import SageMakerCalls
     from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
     from airflow_sm_pipelines.definition import Step
+
+RESERVED_NAMES = frozenset(
+    {
+        "return_value",
+        "pipeline_execution_arn",
+        "pipeline_name",
+        "pipeline_version_id",
+        "status",
+        "failure_reason",
+        "steps",
+        "step_outputs",
+    }
+)
+"""XCom keys that the run operator pushes itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputRequest:
+    """One output that an author asks for.
+
+    :param name: the XCom key.
+    :param step: the step that yields it.
+    :param path: a property path in the step's job, or the JSON path in the property file.
+    :param property_file: the property file's name; None for a property of the job.
+    :param is_required: whether its absence fails the task instead of giving None.
+    """
+
+    name: str
+    step: str
+    path: PropertyPath
+    property_file: str | None = None
+    is_required: bool = False
+
+
+def parse_output_requests(outputs: Mapping[str, Any]) -> tuple[OutputRequest, ...]:
+    """The outputs that an author asks for, in either form.
+
+    :param outputs: by XCom key, ``"Steps.Train.ModelArtifacts.S3ModelArtifacts"``, or ``{"property": "Steps.…"}``, or
+        ``{"property_file": "Steps.Evaluate.PropertyFiles.Metrics", "path": "regression.rmse.value"}``; the dict forms
+        take ``"required": True``.
+    :raises DefinitionError: naming every output that is none of these, and every name that the operator uses itself.
+    """
+    found: list[OutputRequest] = []
+    problems: list[str] = []
+    for name, value in outputs.items():
+        if name in RESERVED_NAMES:
+            problems.append(f"Output '{name}' takes a name the operator uses itself; choose another.")
+            continue
+        try:
+            found.append(_parse_output_request(name, value))
+        except DefinitionError as error:
+            problems.append(f"Output '{name}': {error}")
+    if problems:
+        raise DefinitionError("\n".join(problems))
+    return tuple(found)
+
+
+def _parse_output_request(name: str, value: Any) -> OutputRequest:
+    if isinstance(value, str):
+        value = {"property": value}
+    if not isinstance(value, Mapping):
+        raise DefinitionError(
+            f"expected a property path such as 'Steps.Train.TrainingJobName', or a dict, found {value!r}."
+        )
+    unknown = set(value) - {"property", "property_file", "path", "required"}
+    if unknown or ("property" in value) == ("property_file" in value):
+        raise DefinitionError(
+            "expected 'property', or 'property_file' with 'path'; 'required' may stand beside them; "
+            f"found {', '.join(map(repr, value)) or 'nothing'}."
+        )
+    required = bool(value.get("required", False))
+    reference = parse_property_path(str(value.get("property", value.get("property_file"))))
+    is_file = reference.path[0] == "PropertyFiles"
+    if "property" in value:
+        if is_file:
+            raise DefinitionError(
+                "that is a property file: give it as 'property_file', with the 'path' of the value in it."
+            )
+        return OutputRequest(name, reference.step, reference.path, is_required=required)
+    if not is_file:
+        raise DefinitionError(f"'{reference}' is not a property file: expected 'Steps.<step>.PropertyFiles.<name>'.")
+    path = parse_document_path(str(value.get("path", "")))
+    return OutputRequest(name, reference.step, path, property_file=str(reference.path[1]), is_required=required)
+
 
 # Metadata key -> (boto3 method, its argument, what of the ARN it takes). Source: PipelineExecutionStepMetadata,
 # Describe* shapes.
@@ -57,7 +142,7 @@ _DESCRIBE: dict[str, tuple[str, str, Callable[[str], str]]] = {
     ),
 }
 MAX_OUTPUT_CHARACTERS = 1_000_000
-"""What one output may have as JSON: XComs lie in Airflow's database, and go through its API with each pull."""
+"""Characters that one output may have as JSON: Airflow keeps XComs in its database, and each pull sends them."""
 
 
 class OutputReader:
@@ -69,7 +154,6 @@ class OutputReader:
     """
 
     def __init__(self, calls: SageMakerCalls, report: ExecutionReport, *, warn: Callable[[str], None]) -> None:
-        """Read nothing yet."""
         self._calls = calls
         self._report = report
         self._warn = warn
@@ -101,9 +185,9 @@ class OutputReader:
         return found
 
     def read_defaults(self, *, max_steps: int) -> dict[str, dict[str, Any]]:
-        """The default outputs of each step that succeeded, by step name, as JSON; what cannot be read is left out.
+        """The default outputs of each step that succeeded, by step name, as JSON. Unreadable ones are left out.
 
-        :param max_steps: of so many steps at most, the last ones to start.
+        :param max_steps: of at most so many steps, the last ones to start.
         """
         succeeded = [step for step in self._report.steps if step.status == "Succeeded" and step.metadata]
         if len(succeeded) > max_steps:
@@ -121,9 +205,11 @@ class OutputReader:
         return found
 
     def describe(self, step: StepReport) -> tuple[str, Mapping[str, Any]]:
-        """The kind of what a step made, and what its Describe call, or its metadata, says of it; asked once.
+        """The kind of what a step made, and its description: the Describe call's answer, or the step's metadata.
 
-        :raises LookupError: if it made nothing.
+        Each step's call is made once.
+
+        :raises LookupError: if the step made nothing.
         """
         root = self._root(step)
         return next(iter(step.metadata or ())), root
@@ -202,7 +288,7 @@ class OutputReader:
 
 
 def _checked_size(value: Any) -> Any:
-    """The value, if an XCom should hold it.
+    """The value, if it is small enough for an XCom.
 
     :raises LookupError: saying how large it is.
     """
@@ -216,7 +302,7 @@ def _checked_size(value: Any) -> Any:
 
 
 def to_json_value(value: Any) -> Any:
-    """The same value as JSON: times as ISO 8601 texts, anything unknown as its text."""
+    """The value as JSON: times become ISO 8601 texts, anything unknown becomes its text."""
     if isinstance(value, Mapping):
         return {str(key): to_json_value(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

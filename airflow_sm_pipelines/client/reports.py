@@ -1,6 +1,6 @@
-"""What an execution and its steps look like at one moment: plain data, read from API answers, safe as JSON.
+"""An execution and its steps at one moment: plain data, read from API answers, safe as JSON.
 
-Pure: no call is made here. The trigger's event, the XComs and the error messages are all made of these.
+Pure. The trigger's event, the XComs and the error messages are all made from these.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.definition.arns import parse_execution_arn
 from airflow_sm_pipelines.definition.status import ExecutionStatus, StepStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-# Keys of PipelineExecutionStepMetadata whose name is not the step's type in the definition.
 _TYPES = {
     "TrainingJob": "Training",
     "ProcessingJob": "Processing",
@@ -22,21 +22,22 @@ _TYPES = {
     "TuningJob": "Tuning",
     "AutoMLJob": "AutoML",
 }
+"""The step's type in the definition, for keys of ``PipelineExecutionStepMetadata`` that are called otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """One step of an execution, as ``ListPipelineExecutionSteps`` last told it.
+    """One step of an execution, from ``ListPipelineExecutionSteps``.
 
     :param name: the step's name in the definition.
-    :param type: the step's type in the definition's words, or None while the service has not said.
+    :param type: the step's type in the definition's words; None until the service says it.
     :param status: one of :class:`StepStatus`, or a word AWS has added since.
     :param failure_reason: the service's reason; None unless the step failed.
     :param start_time: ISO 8601 with offset.
     :param end_time: ISO 8601 with offset; None while the step runs.
     :param seconds: from start to end; None while the step runs.
     :param job_arn: the job, model, package or function the step made or called.
-    :param attempts: how often it was tried.
+    :param attempts: how often the step was tried.
     :param cached_from: the execution whose result was reused; None unless the cache was hit.
     :param iteration: the index in a ForEach step; None outside one.
     :param metadata: the step's metadata as the service gave it: ``{"Condition": {"Outcome": "True"}}``.
@@ -89,7 +90,7 @@ class StepReport:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionReport:
-    """An execution as ``DescribePipelineExecution`` last told it, with its steps.
+    """An execution with its steps, from ``DescribePipelineExecution``.
 
     :param arn: the execution's ARN.
     :param status: one of :class:`ExecutionStatus`, or a word AWS has added since.
@@ -194,12 +195,6 @@ def parse_step(item: Mapping[str, Any]) -> StepReport:
         iteration=iteration.get("Index"),
         metadata={key: dict(details)} if key is not None else None,
     )
-
-
-def parse_execution_arn(arn: str) -> tuple[str, str]:
-    """The pipeline's name and the execution's id in ``arn:…:pipeline/<name>/execution/<id>``."""
-    parts = arn.split(":", 5)[-1].split("/")
-    return (parts[1] if len(parts) > 1 else "", parts[3] if len(parts) > 3 else "")
 
 
 def _isoformat(moment: datetime | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Calls with boto3's own credentials: what the command line uses where the Airflow side has its calls."""
+"""Calls with boto3's own credentials: what the command line uses where the Airflow side has its connection."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 from airflow_sm_pipelines.client.api_errors import mapped_errors
 from airflow_sm_pipelines.client.calls import SageMakerCalls
 from airflow_sm_pipelines.client.child_credentials import make_child_environment
+from airflow_sm_pipelines.exceptions import PipelineAccessError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import boto3
 
 
@@ -19,23 +22,76 @@ class SessionCalls(SageMakerCalls):
 
     :param session: has the credentials and the region; boto3's default session where not given.
     :param endpoint_url: where every service answers; boto3's own choice where not given.
-    :raises PipelineAccessError: if there is no region.
+    :param environment: the variables whose endpoints a child process gets; this process's where not given.
     """
 
-    def __init__(self, session: boto3.Session | None = None, *, endpoint_url: str | None = None) -> None:
+    def __init__(
+        self,
+        session: boto3.Session | None = None,
+        *,
+        endpoint_url: str | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         if session is None:
             import boto3
 
             session = boto3.Session()
         self._session = session
         self._endpoint_url = endpoint_url
+        self._environment = environment
         self._clients: dict[tuple[str, str | None], Any] = {}
-        self.conn: Any = self.client_of("sagemaker")
+
+    @classmethod
+    def open(cls, *, profile: str | None = None, region: str | None = None) -> SessionCalls:
+        """Calls with the credentials of a profile, or of boto3's own chain.
+
+        :param profile: the AWS profile; that of ``AWS_PROFILE``, or the default one, where not given.
+        :param region: ``AWS_REGION``, ``AWS_DEFAULT_REGION`` or the profile's where not given. boto3 itself does not
+            look at ``AWS_REGION``.
+        :raises PipelineAccessError: if there is no such profile, or no region.
+        """
+        import boto3
+        from botocore.exceptions import ProfileNotFound
+
+        try:
+            session = boto3.Session(profile_name=profile, region_name=region or os.environ.get("AWS_REGION") or None)
+        except ProfileNotFound:
+            known = ", ".join(boto3.Session().available_profiles) or "none"
+            raise PipelineAccessError(
+                f"There is no AWS profile {profile!r}. Configured: {known}.", code="ProfileNotFound"
+            ) from None
+        if session.region_name is None:
+            raise PipelineAccessError(
+                "No region is known: give --region, set AWS_REGION, or run this under 'sm-pipelines local exec --', "
+                "which needs no AWS account.",
+                code="NoRegionError",
+            )
+        return cls(session)
+
+    @classmethod
+    def at_endpoint(cls, environment: Mapping[str, str]) -> SessionCalls:
+        """Calls to a local endpoint.
+
+        :param environment: what a child of the endpoint gets, with its URL, region and credentials.
+        """
+        import boto3
+
+        session = boto3.Session(
+            environment["AWS_ACCESS_KEY_ID"],
+            environment["AWS_SECRET_ACCESS_KEY"],
+            region_name=environment["AWS_REGION"],
+        )
+        return cls(session, endpoint_url=environment["AWS_ENDPOINT_URL"], environment=environment)
+
+    @cached_property
+    def conn(self) -> Any:
+        """A boto3 client of SageMaker."""
+        return self.client_of("sagemaker")
 
     @property
     def conn_region_name(self) -> str:
         """The region that calls go to."""
-        return str(self.conn.meta.region_name)
+        return str(self._session.region_name)
 
     @cached_property
     def account_id(self) -> str:
@@ -59,9 +115,12 @@ class SessionCalls(SageMakerCalls):
     def child_environment(self) -> dict[str, str]:
         """Credentials, region and endpoints as environment variables, for a child process that uses boto3.
 
-        :raises PipelineAccessError: if there are no credentials.
+        A child without credentials gets none: a script that calls nothing needs none.
+
+        :raises PipelineAccessError: if the credentials cannot be had, such as an expired single sign-on.
         """
         with mapped_errors("GetCredentials", self._session.profile_name):
             found = self._session.get_credentials()
             credentials = None if found is None else found.get_frozen_credentials()
-        return make_child_environment(credentials, region=self.conn_region_name, environment=os.environ)
+        environment = os.environ if self._environment is None else self._environment
+        return make_child_environment(credentials, region=self.conn_region_name, environment=environment)

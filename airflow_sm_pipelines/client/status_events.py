@@ -1,7 +1,8 @@
-"""SageMaker's status changes as EventBridge puts them into an SQS queue: what a message says, and how to take it out.
+"""SageMaker's status changes that EventBridge puts into an SQS queue: reading and deleting the messages.
 
 Source: developer guide, "Amazon SageMaker AI events in EventBridge" (events of pipeline executions and their steps). An
-event may come late, twice, out of order, or not at all, so it only says where to look; the API says what is.
+event may come late, twice, out of order, or not at all. So it only says which execution to look at; the status itself
+is read from the API.
 """
 
 from __future__ import annotations
@@ -47,10 +48,10 @@ class StatusChange:
 
 @dataclass(frozen=True, slots=True)
 class QueuedMessage:
-    """A message that was received, and is hidden from others.
+    """A message that was received, and is hidden from other readers for a while.
 
-    :param change: what it says; None for a message that is no status change of a pipeline.
-    :param receipt: what deletes it.
+    :param change: the status change; None for any other message.
+    :param receipt: deletes the message.
     :param receives: how often it has been received, this time included.
     """
 
@@ -60,7 +61,7 @@ class QueuedMessage:
 
 
 def parse_change(body: str) -> StatusChange | None:
-    """The status change in a queue's message, as EventBridge sends it, directly or through SNS; None for others."""
+    """The status change in a message that EventBridge sent, directly or through SNS; None for other messages."""
     try:
         found = json.loads(body)
         if isinstance(found, dict) and found.get("Type") == "Notification":
@@ -95,15 +96,19 @@ def find_queue_url(calls: SageMakerCalls, queue: str) -> str:
 def receive_messages(
     calls: SageMakerCalls, queue_url: str, *, wait_seconds: int, hidden_seconds: int = 60
 ) -> list[dict[str, Any]]:
-    """Up to ten messages as SQS gives them, hidden from others for a while; waits for the first one."""
+    """Up to ten messages as SQS gives them.
+
+    :param wait_seconds: how long to wait for the first one.
+    :param hidden_seconds: how long other readers do not see them.
+    """
     sqs = calls.client_of("sqs")
-    # A call must end before the client gives up on it.
-    patience = int(sqs.meta.config.read_timeout or 60) - 5
+    # The answer must come before the client's own timeout.
+    longest = int(sqs.meta.config.read_timeout or 60) - 5
     with mapped_errors("ReceiveMessage", queue_url):
         answer = sqs.receive_message(
             QueueUrl=queue_url,
             MaxNumberOfMessages=10,
-            WaitTimeSeconds=max(min(wait_seconds, _MAX_WAIT_SECONDS, patience), 0),
+            WaitTimeSeconds=max(min(wait_seconds, _MAX_WAIT_SECONDS, longest), 0),
             VisibilityTimeout=hidden_seconds,
             MessageSystemAttributeNames=["ApproximateReceiveCount"],
         )
@@ -117,7 +122,7 @@ def parse_queued(item: dict[str, Any]) -> QueuedMessage:
 
 
 def delete_messages(calls: SageMakerCalls, queue_url: str, receipts: Sequence[str]) -> None:
-    """Take up to ten messages from their queue for good; one that is not deleted comes again."""
+    """Delete up to ten messages from their queue. A message that is not deleted comes again."""
     if receipts:
         entries = [{"Id": str(number), "ReceiptHandle": receipt} for number, receipt in enumerate(receipts)]
         with mapped_errors("DeleteMessageBatch", queue_url):
@@ -125,7 +130,7 @@ def delete_messages(calls: SageMakerCalls, queue_url: str, receipts: Sequence[st
 
 
 def put_back(calls: SageMakerCalls, queue_url: str, receipts: Sequence[str]) -> None:
-    """Let others have up to ten messages at once."""
+    """Show up to ten messages to other readers again, at once."""
     if receipts:
         entries = [
             {"Id": str(number), "ReceiptHandle": receipt, "VisibilityTimeout": 0}

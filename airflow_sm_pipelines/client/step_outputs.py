@@ -1,6 +1,6 @@
-"""What a step of each type yields, whether or not an author asked: its default outputs, and the data it read and wrote.
+"""What a step of each type yields unasked: its default outputs, and the data that it read and wrote.
 
-Pure: taken from the answer of the job's Describe call, or from the step's metadata where it made no job. Sources: the
+Pure. The input is the answer of the job's Describe call, or the step's metadata where it made no job. Sources: the
 ``Describe*`` shapes and ``PipelineExecutionStepMetadata`` of the API model.
 """
 
@@ -20,7 +20,7 @@ class StepData:
     """The data of one step.
 
     :param inputs: S3 URIs, and ARNs of model packages, that it read.
-    :param outputs: the same that it wrote.
+    :param outputs: the same, that it wrote.
     """
 
     inputs: tuple[str, ...] = ()
@@ -28,7 +28,7 @@ class StepData:
 
 
 def default_outputs(kind: str, details: Details) -> dict[str, Any]:
-    """A step's default outputs; what the service did not say is left out.
+    """A step's default outputs, without those that the service did not give.
 
     :param kind: the key of the step's metadata, as ``TrainingJob``.
     :param details: the Describe call's answer, or the metadata.

@@ -1,7 +1,6 @@
-"""The one wait policy: what each execution status means for the Airflow task, what to log meanwhile, and when to
-look again.
+"""The one wait policy: what each execution status means for the task, what to log, and when to look again.
 
-Pure, and shared by the synchronous operator, the trigger and the sensors; they differ only in who sleeps.
+Pure. The synchronous operator, the trigger and the sensors share it; they differ only in who sleeps.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
 
 Outcome = Literal["fail", "succeed", "skip"]
-"""What an end that can be read in more than one way means for the task that waits."""
+"""What the task does after an execution that was stopped, or that ended although a step failed."""
 
 
 class Verdict(str, Enum):
@@ -32,7 +31,7 @@ class Verdict(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class WaitPolicy:
-    """What the two ambiguous ends of an execution mean; the other four statuses leave no choice.
+    """What the task does after the two kinds of end that authors judge differently.
 
     :param on_stopped: ``"fail"``, ``"succeed"`` or ``"skip"`` when somebody stopped the execution.
     :param on_completed_with_failures: the same for an execution that ended although some step failed, because
@@ -51,7 +50,7 @@ class WaitPolicy:
         check_choice("on_completed_with_failures", self.on_completed_with_failures, Outcome)
 
     def verdict(self, status: str) -> Verdict:
-        """What the status means; a status this release does not know means waiting on.
+        """What the status means for the task. On a status that this release does not know, the task waits on.
 
         ==================== =========================================
         Executing, Stopping  wait
@@ -73,17 +72,16 @@ class WaitPolicy:
 
 
 class ProgressLog:
-    """The lines that successive looks at one execution are worth: each transition of a step once."""
+    """Turns successive looks at one execution into log lines: each transition of a step once."""
 
     def __init__(self) -> None:
-        """Start with nothing seen."""
         self._seen: dict[tuple[str, int | None], tuple[str, int | None]] | None = None
         self._status: str | None = None
 
     def lines(self, report: ExecutionReport) -> list[str]:
         """What is new since the last look.
 
-        The first look sums up what had already ended in one line, so that a resumed watch does not repeat the story.
+        The first look puts the steps that had already ended into one line, so that a resumed wait repeats little.
         """
         found: list[str] = []
         first = self._seen is None
@@ -147,7 +145,10 @@ def plan_delay(*, elapsed_seconds: float, waiter_delay: float) -> float:
 
 
 def plan_backoff(*, failures: int, waiter_delay: float) -> float:
-    """Seconds to wait after so many refused looks in a row: doubling, up to a minute or twice ``waiter_delay``."""
+    """Seconds to wait after refused looks in a row: doubling, up to a minute or twice ``waiter_delay``.
+
+    :param failures: how many looks in a row were refused.
+    """
     return float(min(2.0 ** min(failures, 10), max(60.0, 2 * waiter_delay)))
 
 

@@ -12,81 +12,59 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.bases.decorator import DecoratedOperator, task_decorator_factory
 
 from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
-from airflow_sm_pipelines.client.naming import make_pipeline_name
+from airflow_sm_pipelines.client.valid_names import make_pipeline_name
 from airflow_sm_pipelines.decorators.function_script import bind_config, keep_script, make_script, own_signature
 from airflow_sm_pipelines.exceptions import ArgumentError, ScriptFunctionError
+from airflow_sm_pipelines.operators.deploy import SageMakerDeployPipelineOperator
 from airflow_sm_pipelines.operators.run import SageMakerRunPipelineOperator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from airflow.sdk import Context
     from airflow.sdk.bases.decorator import TaskDecorator
 
-    from airflow_sm_pipelines.deployment.target import DeployOptions
+    from airflow_sm_pipelines.deployment.options import DeployOptions
     from airflow_sm_pipelines.runs.start_request import StartOptions
 
-_RUN_FIELDS = tuple(field for field in SageMakerRunPipelineOperator.template_fields if field != "version")
+_FILLED_BY_FUNCTION = ("pipeline", "config", "version")
+"""Arguments of the deploy and the run operator that the function and its deployment give."""
 
 
-class SageMakerPipelineFunctionOperator(DecoratedOperator, SageMakerRunPipelineOperator):
-    """The operator that :func:`sagemaker_pipeline_task` makes; that function describes the options."""
+class SageMakerPipelineFunctionOperator(
+    DecoratedOperator, SageMakerRunPipelineOperator, SageMakerDeployPipelineOperator
+):
+    """The operator that :func:`sagemaker_pipeline_task` makes; that function describes the options.
+
+    It takes the arguments of both operators. Where both have one, such as ``role_arn``, it is the pipeline's.
+    """
 
     custom_operator_name = "@task.sagemaker_pipeline"
+    pipeline_name: str
     template_fields: Sequence[str] = (
         "op_args",
         "op_kwargs",
-        "interpreter",
-        "aliases",
-        "tags",
-        "version_name",
-        "version_description",
-        "default_bucket",
-        "definition_bucket",
-        "policy_file",
-        "cost_tags",
-        *_RUN_FIELDS,
+        *dict.fromkeys(
+            field
+            for field in (
+                *SageMakerDeployPipelineOperator.template_fields,
+                *SageMakerRunPipelineOperator.template_fields,
+            )
+            if field not in _FILLED_BY_FUNCTION
+        ),
     )
     template_fields_renderers = {
         **DecoratedOperator.template_fields_renderers,
+        **SageMakerDeployPipelineOperator.template_fields_renderers,
         **SageMakerRunPipelineOperator.template_fields_renderers,
-        "tags": "json",
-        "cost_tags": "json",
     }
+    operator_extra_links = SageMakerRunPipelineOperator.operator_extra_links
 
     def __init__(
-        self,
-        *,
-        requirements: Sequence[str] | None = None,
-        interpreter: str | None = None,
-        pipeline_name: str | None = None,
-        aliases: Sequence[str] | None = None,
-        tags: Mapping[str, str] | None = None,
-        version_name: str | None = None,
-        version_description: str | None = None,
-        pipeline_display_name: str | None = None,
-        default_bucket: str | None = None,
-        definition_bucket: str | None = None,
-        policy_file: str | None = None,
-        policy: str = "enforce",
-        cost_tags: Mapping[str, str] | None = None,
-        compile_timeout_seconds: float = 600,
-        **kwargs: Any,
+        self, *, requirements: Sequence[str] | None = None, pipeline_name: str | None = None, **kwargs: Any
     ) -> None:
-        super().__init__(pipeline_name=pipeline_name or "", **kwargs)
+        super().__init__(pipeline_name=pipeline_name or "", pipeline="", config=None, **kwargs)
         self.requirements = requirements
-        self.interpreter = interpreter
-        self.aliases = aliases
-        self.tags = tags
-        self.version_name = version_name
-        self.version_description = version_description
-        self.pipeline_display_name = pipeline_display_name
-        self.default_bucket = default_bucket
-        self.definition_bucket = definition_bucket
-        self.policy_file = policy_file
-        self.policy = policy
-        self.cost_tags = cost_tags
-        self.compile_timeout_seconds = compile_timeout_seconds
 
     @failing_fast()
     def execute(self, context: Context) -> dict[str, Any]:
@@ -97,7 +75,8 @@ class SageMakerPipelineFunctionOperator(DecoratedOperator, SageMakerRunPipelineO
         hook = self.make_hook()
         provenance = read_provenance(context, code=Path(self.dag.fileloc))
         options = self._deploy_options(context)
-        deployment = PipelineDeployer(hook, options, provenance=provenance, log=self.log).deploy()
+        deployer = PipelineDeployer(hook, options, provenance=provenance, log=self.log)
+        deployment = deployer.deploy(check=self.start_options().check)
         self.pipeline_name, self.version = deployment.pipeline_name, deployment.version_id
         if self.do_xcom_push:
             context["ti"].xcom_push(key="pipeline_arn", value=deployment.pipeline_arn)
@@ -110,7 +89,7 @@ class SageMakerPipelineFunctionOperator(DecoratedOperator, SageMakerRunPipelineO
         return replace(super().start_options(), role_arn=None, description=None)
 
     def _deploy_options(self, context: Context) -> DeployOptions:
-        from airflow_sm_pipelines.deployment.target import read_deploy_options
+        from airflow_sm_pipelines.deployment.options import DeployOptions
         from airflow_sm_pipelines.environments import default_cache_dir
 
         if not self.requirements and not self.interpreter:
@@ -125,9 +104,10 @@ class SageMakerPipelineFunctionOperator(DecoratedOperator, SageMakerRunPipelineO
         except ScriptFunctionError as error:
             raise ArgumentError(str(error)) from error
         script = keep_script(text, name=function.__name__, folder=default_cache_dir(os.environ) / "functions")
-        return read_deploy_options(
+        return DeployOptions.of(
             self,
             pipeline=f"{script}:{function.__name__}",
+            folder=str(Path(self.dag.fileloc).parent),
             is_run_in_folder=True,
             pipeline_name=self._name(context),
             config=config,

@@ -1,4 +1,4 @@
-"""What deploying a definition changes: compared with what is deployed (pure), then done."""
+"""What deploying a definition changes: the comparison with what is deployed, and what the calls need for it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,11 @@ from airflow_sm_pipelines.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from airflow_sm_pipelines.client.calls import DeployedPipeline, PipelineVersion, SageMakerCalls
-    from airflow_sm_pipelines.definition import PipelineDefinition
+    from airflow_sm_pipelines.client.calls import DeployedPipeline, SageMakerCalls
+    from airflow_sm_pipelines.deployment.target import PipelineTarget
 
 MAX_INLINE_BYTES = 100 * 1024
-"""From this size on a definition goes through S3, as the SageMaker SDK does it."""
+"""From this size on, a definition goes through S3, as in the SageMaker SDK."""
 
 
 class DeployAction(str, Enum):
@@ -32,28 +30,10 @@ class DeployAction(str, Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class PipelineTarget:
-    """The pipeline as its author wants it; None means: leave as it is.
-
-    :param parallelism: ``{"MaxParallelExecutionSteps": n}``.
-    :param tags: added or changed; others on the pipeline stay.
-    """
-
-    name: str
-    text: str
-    definition: PipelineDefinition
-    role_arn: str | None
-    description: str | None
-    display_name: str | None
-    parallelism: Mapping[str, Any] | None
-    tags: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
 class UpdatePlan:
     """What an update would change.
 
-    :param has_definition: whether the definition differs, so that a new version comes of it.
+    :param has_definition: whether the definition differs, so that the update makes a new version.
     :param request: ``UpdatePipeline``'s other arguments.
     :param lines: the changes, for people.
     """
@@ -68,22 +48,11 @@ class UpdatePlan:
         return not self.lines
 
 
-@dataclass(frozen=True, slots=True)
-class AliasMove:
-    """An alias that has to point to another version.
-
-    :param holder: the version it points to now; None if it does not exist.
-    """
-
-    alias: str
-    holder: int | None
-
-
 def plan_update(target: PipelineTarget, deployed: DeployedPipeline) -> UpdatePlan:
     """Compare by canonical form, so that key order, white space and number spelling make no version.
 
-    Settings the author left open are kept. UpdatePipeline drops a parallelism setting it is not given (boto3 #4384), so
-    the deployed one is sent along.
+    Settings that the author left open are kept. UpdatePipeline drops a parallelism setting that it is not given
+    (boto3 #4384), so the deployed one is sent along.
     """
     from airflow_sm_pipelines.definition import definition_hash, diff_definitions, parse_definition, render_changes
 
@@ -114,55 +83,10 @@ def plan_update(target: PipelineTarget, deployed: DeployedPipeline) -> UpdatePla
     return UpdatePlan(has_definition=has_definition, request=request, lines=tuple(lines))
 
 
-def plan_alias_moves(
-    aliases: Iterable[str], *, version_id: int, versions: Sequence[PipelineVersion]
-) -> tuple[AliasMove, ...]:
-    """The aliases that do not point to the version yet."""
-    holders = {alias: version.id for version in versions for alias in version.aliases}
-    return tuple(
-        AliasMove(alias, holders.get(alias)) for alias in dict.fromkeys(aliases) if holders.get(alias) != version_id
-    )
-
-
-def move_aliases(
-    calls: SageMakerCalls, *, pipeline_arn: str, version_id: int, moves: Sequence[AliasMove], log: Any
-) -> None:
-    """Point aliases to a version: taken from their holders, then added, and given back if adding fails.
-
-    Between the two calls an alias points nowhere: the API has no atomic move.
-
-    :raises PipelineApiError: the first refusal, after everything was put back.
-    """
-    removed: list[AliasMove] = []
-    try:
-        for move in moves:
-            if move.holder is not None:
-                calls.update_version_aliases(pipeline_arn, move.holder, remove=[move.alias])
-                removed.append(move)
-        if moves:
-            calls.update_version_aliases(pipeline_arn, version_id, add=[move.alias for move in moves])
-    except PipelineApiError as error:
-        for move in removed:
-            try:
-                calls.update_version_aliases(pipeline_arn, int(move.holder or 0), add=[move.alias])
-            except PipelineApiError as undo_error:
-                log.error(
-                    "Alias '%s' was taken from version %s and could not be given back: %s",
-                    move.alias,
-                    move.holder,
-                    undo_error,
-                )
-        if removed:
-            log.error("Aliases were not moved to version %s: %s", version_id, error)
-        raise
-    for move in moves:
-        log.info("Alias '%s': version %s -> version %s", move.alias, move.holder or "none", version_id)
-
-
-def make_definition_arguments(
+def write_definition(
     calls: SageMakerCalls, target: PipelineTarget, *, bucket: str | None, digest: str
 ) -> dict[str, Any]:
-    """The definition as an API argument: inline, or through S3 when it is large.
+    """Write the definition to S3 if it is large, and give the arguments that name it, or hold it inline.
 
     :param bucket: where large definitions go; None for SageMaker's default bucket of the account and region.
     """
@@ -177,8 +101,8 @@ def make_definition_arguments(
 def is_already_there(error: PipelineApiError) -> bool:
     """Whether a create call lost a race against another one.
 
-    CreatePipeline answers a taken name with ValidationException or ConflictException; the API has only text to tell
-    this from other validation errors (recorded: "Pipeline names must be unique within an AWS account and region").
+    CreatePipeline answers a taken name with ConflictException, or with ValidationException, which only its text tells
+    from other validation errors (recorded: "Pipeline names must be unique within an AWS account and region").
     """
     return isinstance(error, PipelineConflictError) or (
         isinstance(error, PipelineRequestError) and "must be unique" in str(error)

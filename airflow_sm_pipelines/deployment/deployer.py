@@ -1,7 +1,7 @@
 """Deploys a pipeline: compares, writes what differs, tags, names the version and moves the aliases.
 
-The rules stand in :mod:`~airflow_sm_pipelines.deployment.changes`, what is to be deployed comes from
-:mod:`~airflow_sm_pipelines.deployment.target`; here they are put to work, for whichever operator.
+What changes is decided in :mod:`~airflow_sm_pipelines.deployment.changes`, what to deploy is loaded by
+:mod:`~airflow_sm_pipelines.deployment.target`; this module makes the calls.
 """
 
 from __future__ import annotations
@@ -9,19 +9,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.deployment.target import DeployOptions, load_target
+from airflow_sm_pipelines.deployment.target import PipelineTarget, load_target
 from airflow_sm_pipelines.exceptions import ArgumentError, PipelineApiError, PipelineNotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_sm_pipelines.client.calls import DeployedPipeline, SageMakerCalls
     from airflow_sm_pipelines.client.logger import Logger
-    from airflow_sm_pipelines.deployment.changes import PipelineTarget
-    from airflow_sm_pipelines.deployment.provenance import Provenance
+    from airflow_sm_pipelines.definition import PipelineDefinition
+    from airflow_sm_pipelines.deployment.options import DeployOptions
+    from airflow_sm_pipelines.deployment.provenance import CommandProvenance, Provenance
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What is deployed now.
+    """The result of a deployment.
 
     :param action: ``"created"``, ``"updated"`` or ``"unchanged"``.
     """
@@ -34,7 +37,7 @@ class Deployment:
     aliases: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """The deployment as JSON, for XCom."""
+        """The deployment as JSON."""
         return {
             "pipeline_name": self.pipeline_name,
             "pipeline_arn": self.pipeline_arn,
@@ -46,35 +49,47 @@ class Deployment:
 
 
 class PipelineDeployer:
-    """One deployment.
+    """Carries out one deployment.
 
     :param calls: the connection to call through.
-    :param options: what the author says.
-    :param provenance: who deploys; goes into the description of a new version.
+    :param options: what to deploy, and how.
+    :param provenance: who deploys; a new version's description says it.
     :param log: told what changes.
+    :param script_log: told what a pipeline script prints; ``log`` where not given.
     """
 
-    def __init__(self, calls: SageMakerCalls, options: DeployOptions, *, provenance: Provenance, log: Logger) -> None:
-        """Call nothing yet."""
+    def __init__(
+        self,
+        calls: SageMakerCalls,
+        options: DeployOptions,
+        *,
+        provenance: Provenance | CommandProvenance,
+        log: Logger,
+        script_log: Callable[[str], None] | None = None,
+    ) -> None:
         self._calls = calls
         self._options = options
         self._provenance = provenance
         self._log = log
+        self._script_log = script_log
 
-    def deploy(self) -> Deployment:
-        """Bring the pipeline to what its author wants.
+    def deploy(self, *, check: Callable[[PipelineDefinition], None] | None = None) -> Deployment:
+        """Create or update the pipeline where it differs from the options, and move the aliases.
 
+        :param check: called with the definition before anything is written; what it raises ends the deployment.
         :raises DefinitionError: naming everything that SageMaker or the team would refuse.
-        :raises ArgumentError: if an argument is wrong or missing.
+        :raises ArgumentError: if an option is wrong or missing.
         """
         from airflow_sm_pipelines.definition import definition_hash
 
         options = self._options
-        target = load_target(self._calls, options, log=self._log)
+        target = load_target(self._calls, options, log=self._log, script_log=self._script_log)
+        if check is not None:
+            check(target.definition)
         arn, version_id, action, is_new_version = self._write(target)
         self._tag(arn, target, is_new=action == "created")
         if is_new_version:
-            self._describe_version(arn, version_id)
+            self._label_version(arn, version_id)
         self._point_aliases(arn, version_id)
         self._log.info("Pipeline '%s' %s: version %s, %s", target.name, action, version_id, arn)
         return Deployment(
@@ -89,7 +104,7 @@ class PipelineDeployer:
     # --- the calls --------------------------------------------------------------------------------------------------
 
     def _describe(self, name: str) -> tuple[DeployedPipeline, int] | None:
-        """The newest version and its id, as one: what somebody else deploys meanwhile has another id."""
+        """The newest version with its id, so that a version that somebody else deploys meanwhile is not mixed in."""
         try:
             versions = self._calls.list_versions(name)
             version_id = versions[0].id if versions else None
@@ -98,7 +113,7 @@ class PipelineDeployer:
             return None
 
     def _write(self, target: PipelineTarget) -> tuple[str, int, str, bool]:
-        """ARN, version, action, and whether the version is new."""
+        """Create or update; the ARN, the version, the action, and whether the version is new."""
         from airflow_sm_pipelines.deployment.changes import is_already_there
 
         found = self._describe(target.name)
@@ -116,7 +131,10 @@ class PipelineDeployer:
 
     def _create(self, target: PipelineTarget) -> tuple[str, int, str, bool]:
         if target.role_arn is None:
-            raise ArgumentError(f"role_arn is needed to create pipeline '{target.name}': executions assume that role.")
+            raise ArgumentError(
+                f"role_arn is needed to create pipeline '{target.name}': executions assume that role. On a local "
+                "endpoint any role's ARN will do."
+            )
         request: dict[str, Any] = self._definition_arguments(target)
         request |= {
             "RoleArn": target.role_arn,
@@ -153,10 +171,10 @@ class PipelineDeployer:
 
     def _definition_arguments(self, target: PipelineTarget) -> dict[str, Any]:
         from airflow_sm_pipelines.definition import definition_hash
-        from airflow_sm_pipelines.deployment.changes import make_definition_arguments
+        from airflow_sm_pipelines.deployment.changes import write_definition
 
         bucket = self._options.definition_bucket or self._options.default_bucket
-        return make_definition_arguments(self._calls, target, bucket=bucket, digest=definition_hash(target.definition))
+        return write_definition(self._calls, target, bucket=bucket, digest=definition_hash(target.definition))
 
     def _tag(self, arn: str, target: PipelineTarget, *, is_new: bool) -> None:
         if is_new or not target.tags:
@@ -167,10 +185,10 @@ class PipelineDeployer:
             self._calls.add_tags(arn, missing)
             self._log.info("Tags: %s", ", ".join(f"{key}={value}" for key, value in missing.items()))
 
-    def _describe_version(self, arn: str, version_id: int) -> None:
-        """Write who made a version on it; a role that may not is no reason to fail a deployment that is done."""
+    def _label_version(self, arn: str, version_id: int) -> None:
+        """Write on a version who made it. Where the role may not, the deployment is done all the same."""
         try:
-            self._calls.describe_version_as(
+            self._calls.update_version_labels(
                 arn,
                 version_id,
                 display_name=self._options.version_name or self._provenance.version_name,
@@ -180,7 +198,7 @@ class PipelineDeployer:
             self._log.warning("Version %s has no name and description of who made it: %s", version_id, error)
 
     def _point_aliases(self, arn: str, version_id: int) -> None:
-        from airflow_sm_pipelines.deployment.changes import move_aliases, plan_alias_moves
+        from airflow_sm_pipelines.deployment.aliases import move_aliases, plan_alias_moves
 
         if not self._options.aliases:
             return

@@ -1,6 +1,6 @@
-"""Where a deployed version comes from: its DAG, run and task, and the revision of the code where that is known.
+"""Where a deployed version comes from: the DAG run and task or the command, and the revision of the code.
 
-A revision is read from Git's own files; no process is started.
+The revision is read from Git's own files, without starting a process.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.client.naming import make_display_name
+from airflow_sm_pipelines.client.valid_names import make_display_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ MAX_VERSION_DESCRIPTION = 3072
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """The task that deploys.
+    """A deployment by an Airflow task.
 
     :param revision: ``git 1a2b3c… (main)`` or ``bundle dags version 1a2b3c…``; None where neither is known.
     """
@@ -32,7 +32,7 @@ class Provenance:
 
     @property
     def version_name(self) -> str:
-        """A name for the version: the DAG's and the run's, as the API takes names."""
+        """A name for the version, made from DAG, task and run."""
         index = f"-{self.map_index}" if self.map_index >= 0 else ""
         return make_display_name(f"{self.dag_id}-{self.task_id}{index}-{self.run_id}")
 
@@ -44,10 +44,30 @@ class Provenance:
         return f"{found}; {self.revision}"[:MAX_VERSION_DESCRIPTION] if self.revision else found
 
 
-def read_git_revision(path: Path) -> str | None:
-    """``git <commit> (<branch>)`` of the repository that a file lies in; None outside of one.
+@dataclass(frozen=True, slots=True)
+class CommandProvenance:
+    """A deployment by ``sm-pipelines``; such versions get no name.
 
-    What is not committed does not show: that would take Git itself.
+    :param revision: as in :class:`Provenance`.
+    """
+
+    revision: str | None = None
+
+    @property
+    def version_name(self) -> None:
+        """No name: a command has no run to name a version after."""
+
+    @property
+    def text(self) -> str:
+        """A description for the version."""
+        found = "Deployed by sm-pipelines"
+        return f"{found}; {self.revision}"[:MAX_VERSION_DESCRIPTION] if self.revision else found
+
+
+def read_git_revision(path: Path) -> str | None:
+    """``git <commit> (<branch>)`` of the repository that a file lies in; None outside a repository.
+
+    Changes that are not committed do not show: only Git itself could tell.
     """
     for folder in path.absolute().parents:
         marker = folder / ".git"

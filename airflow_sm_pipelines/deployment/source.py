@@ -1,4 +1,4 @@
-"""Where a pipeline definition comes from: a script, a file, an S3 object, JSON text or a dict; and how it is loaded."""
+"""Loads a pipeline definition from what an author gives: a script, a file, an S3 object, JSON text or a dict."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.deployment.options import resolve_path
 from airflow_sm_pipelines.exceptions import DefinitionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_sm_pipelines.client.calls import SageMakerCalls
+    from airflow_sm_pipelines.compiler import CompiledPipeline
+    from airflow_sm_pipelines.deployment.options import DeployOptions
 
 
 class SourceKind(str, Enum):
@@ -29,9 +32,9 @@ class SourceKind(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class LoadedDefinition:
-    """A definition's text, with what its script says beside it.
+    """A definition's text, with the settings that a script gives beside it.
 
-    :param name: the pipeline's name, as the script has it; None for other sources.
+    :param name: the pipeline's name in the script; None for other sources.
     :param tags: by key.
     :param origin: where it came from, for messages.
     """
@@ -45,9 +48,9 @@ class LoadedDefinition:
 
 
 def parse_source(pipeline: Any) -> SourceKind:
-    """Which form it is.
+    """The form in which a pipeline is given.
 
-    :raises DefinitionError: if it is none of them.
+    :raises DefinitionError: if it is none of the known ones.
     """
     if isinstance(pipeline, Mapping):
         return SourceKind.DOCUMENT
@@ -69,14 +72,8 @@ def parse_source(pipeline: Any) -> SourceKind:
     )
 
 
-def resolve_path(text: str, *, folder: str) -> Path:
-    """The absolute path of a file, relative ones taken from the DAG file's folder."""
-    path = Path(text).expanduser()
-    return path if path.is_absolute() else Path(folder) / path
-
-
 def resolve_code_path(pipeline: Any, *, folder: str) -> Path | None:
-    """The file that a pipeline comes from; None for what is not a file of this machine.
+    """The file that a pipeline comes from; None if it is no file of this machine.
 
     :raises DefinitionError: if the source has no known form.
     """
@@ -86,79 +83,68 @@ def resolve_code_path(pipeline: Any, *, folder: str) -> Path | None:
     return resolve_path(str(pipeline).strip(), folder=folder) if kind is SourceKind.FILE else None
 
 
-@dataclass(frozen=True, slots=True)
-class ScriptSettings:
-    """What a pipeline script is compiled with.
+def load_definition(calls: SageMakerCalls, options: DeployOptions, *, log: Callable[[str], None]) -> LoadedDefinition:
+    """The definition's text.
 
-    :param working_folder: where it runs; its own folder where not given.
-    """
-
-    config: Mapping[str, Any] | None
-    role_arn: str | None
-    pipeline_name: str | None
-    default_bucket: str | None
-    interpreter: str | None
-    timeout_seconds: float
-    working_folder: str | None = None
-
-
-def load_definition(
-    pipeline: Any, *, folder: str, calls: SageMakerCalls, settings: ScriptSettings, log: Callable[[str], None]
-) -> LoadedDefinition:
-    """The definition's text, from wherever it is.
-
-    :param folder: the DAG file's folder.
     :param log: told what a script prints.
     :raises DefinitionError: if a file is missing or the source has no known form.
     :raises CompileError: if a script gives no pipeline.
     """
-    kind = parse_source(pipeline)
+    kind = parse_source(options.pipeline)
     if kind is SourceKind.DOCUMENT:
-        return LoadedDefinition(text=json.dumps(pipeline), origin="the dict given as pipeline")
-    text = str(pipeline).strip()
+        return LoadedDefinition(text=json.dumps(options.pipeline), origin="the dict given as pipeline")
+    text = str(options.pipeline).strip()
     if kind is SourceKind.TEXT:
         return LoadedDefinition(text=text, origin="the JSON text given as pipeline")
     if kind is SourceKind.S3:
         return LoadedDefinition(text=calls.read_s3_text(text), origin=text)
     if kind is SourceKind.FILE:
-        path = resolve_path(text, folder=folder)
+        path = options.resolve_path(text)
         try:
             return LoadedDefinition(text=path.read_text(encoding="utf-8"), origin=str(path))
         except OSError as error:
             raise DefinitionError(f"The definition file {path} cannot be read: {error.strerror or error}.") from error
-    return _compile(text, folder=folder, calls=calls, settings=settings, log=log)
+    return _load_script(calls, options, log=log)
 
 
-def _compile(
-    reference: str, *, folder: str, calls: SageMakerCalls, settings: ScriptSettings, log: Callable[[str], None]
-) -> LoadedDefinition:
+def compile_script(calls: SageMakerCalls, options: DeployOptions, *, log: Callable[[str], None]) -> CompiledPipeline:
+    """The pipeline that a script's function returns, compiled in an interpreter of its own.
+
+    :param options: ``pipeline`` is ``script.py:function``.
+    :param log: told what the script and the SDK print.
+    :raises CompileError: one of its subclasses, by cause.
+    """
     from airflow_sm_pipelines.compiler import compile_pipeline
 
-    script, _, function = reference.rpartition(":")
-    path = resolve_path(script, folder=folder)
-    interpreter = settings.interpreter
-    compiled = compile_pipeline(
-        f"{path}:{function}",
-        config=settings.config,
-        role_arn=settings.role_arn,
+    script, _, function = str(options.pipeline).strip().rpartition(":")
+    return compile_pipeline(
+        f"{options.resolve_path(script)}:{function}",
+        config=options.config,
+        role_arn=options.role_arn,
         region=calls.conn_region_name,
-        pipeline_name=settings.pipeline_name,
-        default_bucket=settings.default_bucket,
-        interpreter=None if interpreter is None else str(resolve_path(interpreter, folder=folder)),
+        pipeline_name=options.pipeline_name,
+        default_bucket=options.default_bucket,
+        interpreter=None if options.interpreter is None else str(options.resolve_path(options.interpreter)),
         aws_environment=calls.child_environment(),
         cache_dir=None,
-        timeout_seconds=settings.timeout_seconds,
-        working_folder=None if settings.working_folder is None else Path(settings.working_folder),
+        timeout_seconds=options.compile_timeout_seconds,
+        working_folder=Path(options.folder) if options.is_run_in_folder else None,
         log=log,
     )
+
+
+def _load_script(calls: SageMakerCalls, options: DeployOptions, *, log: Callable[[str], None]) -> LoadedDefinition:
+    compiled = compile_script(calls, options, log=log)
+    script, _, function = str(options.pipeline).strip().rpartition(":")
+    origin = f"{options.resolve_path(script)}:{function}"
     log(
-        f"Compiled {path}:{function} with SageMaker SDK {compiled.sdk_version}"
+        f"Compiled {origin} with SageMaker SDK {compiled.sdk_version}"
         + (", from the cache" if compiled.from_cache else "")
         + (f"; uploaded {', '.join(compiled.uploads)}" if compiled.uploads else "")
     )
     return LoadedDefinition(
         text=compiled.definition_text,
-        origin=f"{path}:{function}",
+        origin=origin,
         name=compiled.name,
         description=compiled.description,
         tags={item["Key"]: item["Value"] for item in compiled.tags},

@@ -10,21 +10,19 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from airflow_sm_pipelines.client.job_logs import resolve_log_location
-from airflow_sm_pipelines.client.reports import parse_execution_arn
+from airflow_sm_pipelines.definition.arns import parse_execution_arn
 from airflow_sm_pipelines.links.buttons import (
     SageMakerJobLogsLink,
     SageMakerPipelineExecutionLink,
     SageMakerPipelineLink,
 )
+from airflow_sm_pipelines.local_endpoint import CONSOLE_VARIABLE, make_log_page_url, make_pipeline_page_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
     from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
-
-CONSOLE_VARIABLE = "SM_PIPELINES_CONSOLE_URL"
-"""Environment variable: the address of pages that show pipelines of an endpoint that is not AWS."""
 
 _CONSOLES = {
     "aws": "console.aws.amazon.com",
@@ -87,15 +85,6 @@ def make_pipeline_url(
     return f"https://{region}.{_CONSOLES[partition]}/sagemaker/home?region={region}#/studio-landing"
 
 
-def make_endpoint_url(console_url: str, pipeline_name: str, *, execution_id: str | None = None) -> str:
-    """The page of a pipeline, or of one of its executions, on an endpoint that is not AWS.
-
-    :param console_url: the value of :data:`CONSOLE_VARIABLE`.
-    """
-    address = f"{console_url.rstrip('/')}/pipelines/{quote(pipeline_name)}"
-    return f"{address}/executions/{quote(execution_id)}" if execution_id else address
-
-
 def make_logs_url(group: str, stream_prefix: str, *, region: str, partition: str) -> str | None:
     """The page of a job's log streams; None for a partition whose console is not known here."""
     if partition not in _CONSOLES:
@@ -105,15 +94,6 @@ def make_logs_url(group: str, stream_prefix: str, *, region: str, partition: str
     return f"{address}$3FlogStreamNameFilter$3D{_console_quote(stream_prefix)}" if stream_prefix else address
 
 
-def make_endpoint_logs_url(console_url: str, job_arn: str) -> str:
-    """The page of a job's log on an endpoint that is not AWS.
-
-    :param console_url: the value of :data:`CONSOLE_VARIABLE`.
-    :param job_arn: ``arn:…:training-job/<name>``.
-    """
-    return f"{console_url.rstrip('/')}/logs/{quote(job_arn.rpartition(':')[2])}"
-
-
 def _resolve_logs(hook: SageMakerPipelinesHook, step: StepReport) -> str | None:
     location = resolve_log_location(step.job_arn)
     if step.job_arn is None or location is None:
@@ -121,7 +101,7 @@ def _resolve_logs(hook: SageMakerPipelinesHook, step: StepReport) -> str | None:
     if hook.is_aws_endpoint:
         return make_logs_url(*location, region=hook.conn_region_name, partition=hook.conn_partition)
     console = os.environ.get(CONSOLE_VARIABLE)
-    return make_endpoint_logs_url(console, step.job_arn) if console and location[1] else None
+    return make_log_page_url(console, step.job_arn) if console and location[1] else None
 
 
 def _resolve_pipeline(
@@ -136,7 +116,7 @@ def _resolve_pipeline(
             execution_id=execution_id,
         )
     console = os.environ.get(CONSOLE_VARIABLE)
-    return make_endpoint_url(console, name, execution_id=execution_id) if console else None
+    return make_pipeline_page_url(console, name, execution_id=execution_id) if console else None
 
 
 def _console_quote(text: str) -> str:

@@ -85,7 +85,7 @@ class SageMakerPipelineCostOperator(SageMakerPipelinesOperator):
 
     def _estimate(self, calls: CostCalls) -> tuple[str, JsonObject]:
         from airflow_sm_pipelines.cost import estimate_to_json, load_prices, render_estimate
-        from airflow_sm_pipelines.deployment.source import resolve_path
+        from airflow_sm_pipelines.deployment.options import resolve_path
 
         prices = None
         if self.prices:

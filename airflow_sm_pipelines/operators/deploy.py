@@ -12,10 +12,10 @@ from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPi
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow.sdk import Context
+    from airflow.sdk import BaseOperatorLink, Context
 
     from airflow_sm_pipelines.deployment.deployer import Deployment
-    from airflow_sm_pipelines.deployment.target import DeployOptions
+    from airflow_sm_pipelines.deployment.options import PolicyMode
 
 
 class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
@@ -76,7 +76,7 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         *AWS_TEMPLATE_FIELDS,
     )
     template_fields_renderers = {"config": "json", "tags": "json", "cost_tags": "json"}
-    operator_extra_links = (SageMakerPipelineLink(),)
+    operator_extra_links: tuple[BaseOperatorLink, ...] = (SageMakerPipelineLink(),)
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         default_bucket: str | None = None,
         definition_bucket: str | None = None,
         policy_file: str | None = None,
-        policy: str = "enforce",
+        policy: PolicyMode = "enforce",
         cost_tags: Mapping[str, str] | None = None,
         compile_timeout_seconds: float = 600,
         studio_domain_id: str | None = None,
@@ -130,11 +130,12 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         """Load the definition, check it, deploy what differs, move the aliases, and give the XComs."""
         from airflow_sm_pipelines.airflow_task.task_identity import read_provenance
         from airflow_sm_pipelines.deployment.deployer import PipelineDeployer
+        from airflow_sm_pipelines.deployment.options import DeployOptions
         from airflow_sm_pipelines.deployment.source import resolve_code_path
         from airflow_sm_pipelines.links.addresses import resolve_pipeline_links
 
         hook = self.make_hook()
-        options = self._options()
+        options = DeployOptions.of(self, folder=str(Path(self.dag.fileloc).parent))
         code = resolve_code_path(self.pipeline, folder=options.folder) or Path(self.dag.fileloc)
         deployment = PipelineDeployer(
             hook, options, provenance=read_provenance(context, code=code), log=self.log
@@ -153,13 +154,3 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         if self._deployment is None:
             return None
         return make_deploy_lineage(self._deployment, url=self.link_addresses.get(SageMakerPipelineLink.key))
-
-    def _options(self) -> DeployOptions:
-        from airflow_sm_pipelines.deployment.target import read_deploy_options
-
-        return read_deploy_options(
-            self,
-            pipeline=self.pipeline,
-            pipeline_name=self.pipeline_name or None,
-            config=self.config,
-        )

@@ -241,19 +241,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         """The options of the start call that the author has set."""
         from airflow_sm_pipelines.runs.start_request import StartOptions
 
-        return StartOptions(
-            pipeline_name=self.pipeline_name,
-            version=self.version,
-            parameters=self.parameters,
-            display_name=self.display_name,
-            description=self.description,
-            max_parallel_steps=self.max_parallel_steps,
-            select_steps=self.select_steps,
-            from_step=self.from_step,
-            source_execution_arn=self.source_execution_arn,
-            role_arn=self.role_arn,
-            mlflow_experiment_name=self.mlflow_experiment_name,
-        )
+        return StartOptions.of(self)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """OpenLineage: the data that the steps read and wrote, and the execution as a run facet.

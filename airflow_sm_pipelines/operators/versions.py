@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from airflow_sm_pipelines.deployment.lifecycle import Promotion
+    from airflow_sm_pipelines.deployment.aliases import Promotion
 
 
 class _AliasOperator(SageMakerPipelinesOperator):
@@ -60,7 +60,7 @@ class SageMakerPromotePipelineOperator(_AliasOperator):
 
     def move(self) -> Promotion:
         """Move the alias, if the version may have it."""
-        from airflow_sm_pipelines.deployment.lifecycle import promote
+        from airflow_sm_pipelines.deployment.aliases import promote
 
         return promote(
             self.make_hook(),
@@ -93,7 +93,7 @@ class SageMakerRollBackPipelineOperator(_AliasOperator):
 
     def move(self) -> Promotion:
         """Move the alias back."""
-        from airflow_sm_pipelines.deployment.lifecycle import roll_back
+        from airflow_sm_pipelines.deployment.aliases import roll_back
 
         return roll_back(
             self.make_hook(), self.pipeline_name, alias=self.alias, version=self.version or None, log=self.log

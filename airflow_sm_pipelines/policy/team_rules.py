@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     _Check: TypeAlias = Callable[[str, JsonPath, Field, JsonValue], Iterator[Finding]]
 
-_APPLY = "or let the deployment fill it in: policy='apply', --apply-defaults."
+_APPLY = "or let the deployment fill it in: policy='apply', --policy apply."
 
 _VPC_HINTS = {
     "Processing": "In the SDK: network_config=NetworkConfig(subnets=[...], security_group_ids=[...]) of the processor",

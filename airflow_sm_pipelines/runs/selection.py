@@ -1,4 +1,4 @@
-"""Running some steps of a pipeline: which ones, and on which earlier execution they stand.
+"""Running only some steps of a pipeline: which ones, and which earlier execution gives the results they need.
 
 Source: developer guide, "Selective execution of pipeline steps".
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.definition import PipelineDefinition
 
 MAX_SOURCES = 50
-"""How many of the newest executions are asked whether the selected steps can stand on them."""
+"""How many of the newest executions are asked for results that the selected steps need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,11 @@ class StepSelection:
     """Steps to run.
 
     :param steps: their names, in an order in which they may run.
-    :param stands_on: the steps outside that they take results of, which must have succeeded in the source execution.
+    :param needs: the other steps whose results they take; these must have succeeded in the source execution.
     """
 
     steps: tuple[str, ...]
-    stands_on: tuple[str, ...]
+    needs: tuple[str, ...]
 
 
 def plan_selection(
@@ -40,7 +40,7 @@ def plan_selection(
     """The steps to run. Pure.
 
     :param steps: names of steps.
-    :param from_step: this step, and all that depends on it, directly or not.
+    :param from_step: run this step, and all that depends on it, directly or not.
     :raises ParameterError: naming each step that the pipeline does not have.
     """
     from airflow_sm_pipelines.definition import build_graph
@@ -68,11 +68,11 @@ def plan_selection(
 
 
 def find_source(calls: SageMakerCalls, pipeline: str, selection: StepSelection) -> str | None:
-    """The newest ended execution in which all succeeded that the selection stands on; None if it needs none.
+    """The newest ended execution that has all results which the selection needs; None if it needs none.
 
-    :raises ParameterError: if none of the newest fifty will do.
+    :raises ParameterError: if none of the newest fifty has them.
     """
-    if not selection.stands_on:
+    if not selection.needs:
         return None
     for number, report in enumerate(calls.list_executions(pipeline)):
         if number >= MAX_SOURCES:
@@ -80,16 +80,16 @@ def find_source(calls: SageMakerCalls, pipeline: str, selection: StepSelection) 
         if report.is_terminal:
             steps = calls.describe_execution_steps(report.arn)
             succeeded = {step.name for step in steps if step.status == StepStatus.SUCCEEDED}
-            if succeeded.issuperset(selection.stands_on):
+            if succeeded.issuperset(selection.needs):
                 return report.arn
     raise ParameterError(
-        f"No execution of '{pipeline}' can be stood on: none of the newest {MAX_SOURCES} has ended with "
-        f"{', '.join(selection.stands_on)} succeeded. Run the whole pipeline, select these steps too, or give "
+        f"The selected steps need results of {', '.join(selection.needs)}, and none of the newest {MAX_SOURCES} "
+        f"executions of '{pipeline}' has them. Run the whole pipeline, select these steps too, or give "
         "source_execution_arn."
     )
 
 
-def write_selection(selection: StepSelection, source_arn: str | None) -> dict[str, Any]:
+def encode_selection(selection: StepSelection, source_arn: str | None) -> dict[str, Any]:
     """The selection as ``StartPipelineExecution`` takes it."""
     found: dict[str, Any] = {"SelectedSteps": [{"StepName": name} for name in selection.steps]}
     if source_arn is not None:

@@ -1,18 +1,20 @@
-"""What ``StartPipelineExecution`` is sent: named after the task instance, checked against the deployed definition."""
+"""The input of ``StartPipelineExecution``: what the author says, checked against the deployed definition."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.client.naming import make_display_name
-from airflow_sm_pipelines.exceptions import DefinitionError, PipelineAccessError
+from airflow_sm_pipelines.client.valid_names import make_display_name
+from airflow_sm_pipelines.exceptions import ArgumentError, DefinitionError, PipelineAccessError
+from airflow_sm_pipelines.option_reader import find_count_problems, find_list_problems, read_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow_sm_pipelines.client.calls import SageMakerCalls
     from airflow_sm_pipelines.client.logger import Logger
+    from airflow_sm_pipelines.definition import PipelineDefinition
     from airflow_sm_pipelines.runs.submission import TaskIdentity
 
 MAX_DESCRIPTION = 3072
@@ -21,7 +23,7 @@ MAX_DESCRIPTION = 3072
 
 @dataclass(frozen=True, slots=True)
 class StartOptions:
-    """What an author says about an execution; the run operator describes each."""
+    """What to run, and how. The run operator describes each option for authors."""
 
     pipeline_name: str
     version: str | int | None = None
@@ -35,27 +37,58 @@ class StartOptions:
     role_arn: str | None = None
     mlflow_experiment_name: str | None = None
 
+    @classmethod
+    def of(cls, source: object, **given: Any) -> StartOptions:
+        """Read the options from an operator or from parsed arguments.
+
+        :param source: has attributes of the options' names; see :func:`read_options`.
+        :param given: options to take instead of the source's.
+        """
+        return read_options(cls, source, **given)
+
+    def check(self, definition: PipelineDefinition | None = None) -> None:
+        """Refuse options that cannot be meant, before any call.
+
+        :param definition: what will be run; None where only SageMaker has it.
+        :raises ArgumentError: naming each wrong option, and what was expected.
+        :raises ParameterError: naming every parameter and step that the definition does not have.
+        """
+        problems = find_count_problems("max_parallel_steps", self.max_parallel_steps)
+        problems += find_list_problems("select_steps", self.select_steps)
+        if problems:
+            raise ArgumentError("\n".join(problems))
+        if definition is None:
+            return
+        from airflow_sm_pipelines.definition import resolve_parameters
+        from airflow_sm_pipelines.runs.selection import plan_selection
+
+        resolve_parameters(definition, {str(name): value for name, value in (self.parameters or {}).items()})
+        if self.select_steps or self.from_step:
+            plan_selection(definition, steps=self.select_steps or (), from_step=self.from_step)
+
 
 def plan_start_request(
-    calls: SageMakerCalls, options: StartOptions, *, identity: TaskIdentity, log: Logger
+    calls: SageMakerCalls, options: StartOptions, *, identity: TaskIdentity | None, log: Logger
 ) -> dict[str, Any]:
     """The start call's input without its token.
 
-    :raises ParameterError: naming every parameter and step that the deployed definition does not have, or not so.
+    :param identity: the task that starts, which names and describes the execution where the options do not; None for
+        a command.
+    :raises ArgumentError: if an option is wrong.
+    :raises ParameterError: naming every parameter and step that does not fit the deployed definition.
     """
     from airflow_sm_pipelines.client.calls import plan_version_arguments
 
-    index = f"-{identity.map_index}" if identity.map_index >= 0 else ""
-    display_name = options.display_name or f"{identity.dag_id}-{identity.task_id}{index}-{identity.run_id}"
-    description = options.description or (
-        f"Started by Airflow: DAG {identity.dag_id}, run {identity.run_id}, task {identity.task_id}{index}"
-    )
-    request: dict[str, Any] = {
-        "PipelineName": options.pipeline_name,
-        "PipelineExecutionDisplayName": make_display_name(display_name),
-        "PipelineExecutionDescription": description[:MAX_DESCRIPTION],
-        **plan_version_arguments(options.version),
-    }
+    options.check()
+    request: dict[str, Any] = {"PipelineName": options.pipeline_name, **plan_version_arguments(options.version)}
+    display_name, description = options.display_name, options.description
+    if identity is not None:
+        display_name = display_name or identity.display_name
+        description = description or identity.description
+    if display_name:
+        request["PipelineExecutionDisplayName"] = make_display_name(display_name)
+    if description:
+        request["PipelineExecutionDescription"] = description[:MAX_DESCRIPTION]
     if options.parameters:
         request["PipelineParameters"] = _encode_parameters(calls, options, log=log)
     if options.select_steps or options.from_step:
@@ -70,14 +103,14 @@ def plan_start_request(
 
 def _plan_selection(calls: SageMakerCalls, options: StartOptions, *, log: Logger) -> dict[str, Any]:
     from airflow_sm_pipelines.definition import parse_definition
-    from airflow_sm_pipelines.runs.selection import find_source, plan_selection, write_selection
+    from airflow_sm_pipelines.runs.selection import encode_selection, find_source, plan_selection
 
     deployed = calls.describe_pipeline(options.pipeline_name, version=options.version)
     definition = parse_definition(deployed.definition_text, name=deployed.name)
     selection = plan_selection(definition, steps=options.select_steps or (), from_step=options.from_step or None)
     source = options.source_execution_arn or find_source(calls, options.pipeline_name, selection)
     log.info("Selected steps: %s; source execution: %s", ", ".join(selection.steps), source or "none needed")
-    return write_selection(selection, source)
+    return encode_selection(selection, source)
 
 
 def _encode_parameters(calls: SageMakerCalls, options: StartOptions, *, log: Logger) -> list[dict[str, str]]:

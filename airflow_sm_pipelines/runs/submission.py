@@ -45,6 +45,20 @@ class TaskIdentity:
     clear_number: int
     try_number: int
 
+    @property
+    def display_name(self) -> str:
+        """What an execution of this task instance is called, as far as SageMaker takes the name."""
+        return f"{self.dag_id}-{self.task_id}{self._index}-{self.run_id}"
+
+    @property
+    def description(self) -> str:
+        """Who started an execution of this task instance."""
+        return f"Started by Airflow: DAG {self.dag_id}, run {self.run_id}, task {self.task_id}{self._index}"
+
+    @property
+    def _index(self) -> str:
+        return f"-{self.map_index}" if self.map_index >= 0 else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Submission:
@@ -52,7 +66,7 @@ class Submission:
 
     :param number: counts the starts of this task instance, from 1.
     :param token: the start call's ``ClientRequestToken``.
-    :param request: the start call's other arguments, so that they can be repeated word for word.
+    :param request: the start call's other arguments, so that the call can be repeated.
     :param execution_arn: None until the service has answered.
     :param is_refused: whether the service refused the call, so that it started nothing.
     :param resumes: how many ``RetryPipelineExecution`` calls were made for it.
@@ -75,7 +89,7 @@ class Submission:
         return make_token("resume", self.token, self.resumes)
 
     def with_arn(self, arn: str) -> Submission:
-        """The same submission, answered."""
+        """The same submission with the ARN that the service answered."""
         return replace(self, execution_arn=arn)
 
     def with_refusal(self) -> Submission:

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.client.wait_policy import WaitPolicy
     from airflow_sm_pipelines.runs.submission import RetryChoice, SubmissionStore, TaskIdentity
 
-_STOP_PATIENCE_SECONDS = 900.0
-_RESUME_PATIENCE_SECONDS = 10.0
+_STOP_TIMEOUT_SECONDS = 900.0
+_RESUME_TIMEOUT_SECONDS = 10.0
 
 
 class ExecutionSubmitter:
@@ -185,7 +185,7 @@ class ExecutionSubmitter:
             self._log.warning("The task was cleared, but its earlier execution could not be stopped: %s", error)
 
     def _await_end(self, report: ExecutionReport) -> ExecutionReport:
-        deadline = time.monotonic() + _STOP_PATIENCE_SECONDS
+        deadline = time.monotonic() + _STOP_TIMEOUT_SECONDS
         while not report.is_terminal and time.monotonic() < deadline:
             time.sleep(2)
             report = self._calls.describe_report(report.arn)
@@ -193,7 +193,7 @@ class ExecutionSubmitter:
 
     def _await_begin(self, arn: str) -> None:
         """Wait until the service shows the execution as running: its old failure must not count as the new outcome."""
-        deadline = time.monotonic() + _RESUME_PATIENCE_SECONDS
+        deadline = time.monotonic() + _RESUME_TIMEOUT_SECONDS
         while self._calls.describe_execution(arn).is_terminal and time.monotonic() < deadline:
             time.sleep(0.5)
 

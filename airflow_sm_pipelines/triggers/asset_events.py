@@ -107,7 +107,7 @@ class SageMakerPipelineCallbackEventTrigger(SageMakerQueueEventTrigger):
         """The event of a step's message; :data:`LEAVE` for other messages."""
         from airflow_sm_pipelines.airflow_task.token_sealing import seal_token
         from airflow_sm_pipelines.client.callbacks import parse_message
-        from airflow_sm_pipelines.client.reports import parse_execution_arn
+        from airflow_sm_pipelines.definition.arns import parse_execution_arn
 
         message = parse_message(item["Body"], item["ReceiptHandle"])
         if message is None:
@@ -152,8 +152,8 @@ class SageMakerPipelineExecutionEventTrigger(SageMakerQueueEventTrigger):
 
     def read(self, hook: SageMakerPipelinesHook, item: dict[str, Any]) -> dict[str, Any] | None:
         """The event of an execution's end; None for other status changes, :data:`LEAVE` for other messages."""
-        from airflow_sm_pipelines.client.reports import parse_execution_arn
         from airflow_sm_pipelines.client.status_events import parse_queued
+        from airflow_sm_pipelines.definition.arns import parse_execution_arn
         from airflow_sm_pipelines.exceptions import PipelineNotFoundError
 
         message = parse_queued(item)

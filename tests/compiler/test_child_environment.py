@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 
-from airflow_sm_pipelines.server.child_environment import CREDENTIAL_VARIABLES
-
 from airflow_sm_pipelines.compiler.compile import plan_child_environment
+from airflow_sm_pipelines.local_endpoint import CREDENTIAL_VARIABLES
 
 PARENT = {
     "PATH": "/bin",

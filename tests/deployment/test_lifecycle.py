@@ -1,17 +1,13 @@
-"""Versions on the real local endpoint: promoted when proven, taken back, compared, pruned, deleted."""
+"""Old versions and pipelines: compared, pruned, deleted, by operators and commands alike."""
 
 from __future__ import annotations
 
 import json
-import logging
 import subprocess
 import sys
-import threading
-import time
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
@@ -21,109 +17,18 @@ from airflow_sm_pipelines import (
     SageMakerPrunePipelinesOperator,
     SageMakerRollBackPipelineOperator,
 )
-from airflow_sm_pipelines.cli.command import main
+from airflow_sm_pipelines.cli.entry_point import main
 from airflow_sm_pipelines.client.calls import PipelineSummary
-from airflow_sm_pipelines.client.session_calls import SessionCalls
-from airflow_sm_pipelines.deployment.lifecycle import diff_versions, plan_prune, promote, roll_back
-from airflow_sm_pipelines.exceptions import PipelineConflictError, PipelineNotFoundError, PromotionError
-from airflow_sm_pipelines.server import serve
+from airflow_sm_pipelines.deployment.lifecycle import diff_versions, plan_prune
+from tests.deployment.gate_pipeline import ROLE, definition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-ROLE = "arn:aws:iam::123456789012:role/SageMakerExecution"
-LOG = logging.getLogger(__name__)
+    from airflow_sm_pipelines.client.session_calls import SessionCalls
+
+
 NOW = datetime(2026, 11, 23, tzinfo=timezone.utc)
-
-
-def definition(repository: Path, score: float) -> str:
-    found: dict[str, Any] = json.loads((repository / "dags/pipelines/gate/definition.json").read_text())
-    found["Parameters"][0]["DefaultValue"] = score
-    return json.dumps(found)
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The endpoint's URL."""
-    with serve(tmp_path_factory.mktemp("state")) as server:
-        yield server.endpoint_url
-
-
-@pytest.fixture
-def calls(url: str, monkeypatch: pytest.MonkeyPatch) -> SessionCalls:
-    """Calls on the endpoint; this process's boto3 talks to it too."""
-    variables = {
-        "ENDPOINT_URL": url,
-        "ACCESS_KEY_ID": "local",
-        "SECRET_ACCESS_KEY": "local",
-        "DEFAULT_REGION": "us-east-1",
-    }
-    for name, value in variables.items():
-        monkeypatch.setenv(f"AWS_{name}", value)
-    return SessionCalls(boto3.Session())
-
-
-@pytest.fixture
-def gate(calls: SessionCalls, repository: Path, request: pytest.FixtureRequest) -> str:
-    """A pipeline of two versions that succeeded and a third that failed; version 1 has the alias ``prod``."""
-    name = request.node.name.replace("_", "-").split("[")[0][:60]
-    calls.create_pipeline(name, RoleArn=ROLE, PipelineDefinition=definition(repository, 0.9))
-    calls.update_pipeline(name, PipelineDefinition=definition(repository, 0.8))
-    calls.update_pipeline(name, PipelineDefinition=definition(repository, 0.1))
-    for version in (1, 2, 3):
-        arn = calls.conn.start_pipeline_execution(PipelineName=name, PipelineVersionId=version)["PipelineExecutionArn"]
-        deadline = time.monotonic() + 30
-        while not calls.describe_execution(arn).is_terminal:
-            assert time.monotonic() < deadline
-            threading.Event().wait(0.02)
-    promote(calls, name, version=1, alias="prod", log=LOG)
-    return name
-
-
-def aliases(calls: SessionCalls, name: str) -> dict[str, int]:
-    return {alias: version.id for version in calls.list_versions(name) for alias in version.aliases}
-
-
-def test_a_promotion_remembers_where_the_alias_was_and_a_rollback_goes_there(calls: SessionCalls, gate: str) -> None:
-    assert aliases(calls, gate) == {"prod": 1}
-    moved = promote(calls, gate, version=2, alias="prod", log=LOG)
-    assert (moved.previous_version_id, moved.version_id, moved.is_moved) == (1, 2, True)
-    assert aliases(calls, gate) == {"prod": 2, "prod-previous": 1}
-    assert not promote(calls, gate, version="2", alias="prod", log=LOG).is_moved
-    roll_back(calls, gate, alias="prod", log=LOG)
-    assert aliases(calls, gate) == {"prod": 1, "prod-previous": 2}
-    roll_back(calls, gate, alias="prod", log=LOG)
-    assert aliases(calls, gate) == {"prod": 2, "prod-previous": 1}
-    assert promote(calls, gate, version="prod", alias="live", log=LOG).version_id == 2
-
-
-def test_a_version_that_has_not_proven_itself_is_not_promoted(calls: SessionCalls, gate: str, repository: Path) -> None:
-    with pytest.raises(PromotionError, match=r"last execution .* is Failed"):
-        promote(calls, gate, version=3, alias="prod", log=LOG)
-    calls.update_pipeline(gate, PipelineDefinition=definition(repository, 0.7))
-    with pytest.raises(PromotionError, match="never run"):
-        promote(calls, gate, version=4, alias="prod", log=LOG)
-    with pytest.raises(PipelineNotFoundError, match="versions 4, 3, 2, 1, aliases prod"):
-        promote(calls, gate, version="prud", alias="live", log=LOG)
-    with pytest.raises(PromotionError, match="no alias 'live-previous'"):
-        roll_back(calls, gate, alias="live", log=LOG)
-    assert aliases(calls, gate) == {"prod": 1}
-    assert promote(calls, gate, version=4, alias="prod", is_success_required=False, log=LOG).is_moved
-
-
-def test_a_promotion_that_breaks_off_is_undone(calls: SessionCalls, gate: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    update = calls.update_version_aliases
-
-    def refuse(arn: str, version: int, *, add: Any = (), remove: Any = ()) -> None:
-        if version == 2:
-            raise PipelineConflictError("refused by the test", code="ConflictException")
-        update(arn, version, add=add, remove=remove)
-
-    monkeypatch.setattr(calls, "update_version_aliases", refuse)
-    with pytest.raises(PipelineConflictError, match="refused by the test"):
-        promote(calls, gate, version=2, alias="prod", log=LOG)
-    assert aliases(calls, gate) == {"prod": 1}
 
 
 def test_the_operators_and_the_command_do_the_same(
@@ -186,7 +91,7 @@ def test_age_counts_from_the_last_execution() -> None:
 
 
 def test_the_commands_need_no_airflow() -> None:
-    code = "import sys; import airflow_sm_pipelines.cli.versions, airflow_sm_pipelines.deployment.lifecycle, "
+    code = "import sys; import airflow_sm_pipelines.cli.commands.promote, airflow_sm_pipelines.deployment.lifecycle, "
     code += "airflow_sm_pipelines.client.calls; print('airflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

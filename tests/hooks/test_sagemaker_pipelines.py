@@ -8,7 +8,7 @@ import botocore.session
 import pytest
 
 from airflow_sm_pipelines import exceptions
-from airflow_sm_pipelines.client.calls import parse_s3_uri, plan_version_arguments
+from airflow_sm_pipelines.client.calls import plan_version_arguments
 from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
 from tests.airflow_fakes import DEFINITION, FAILED_STEPS, SUCCEEDED_STEPS, Fault
 
@@ -144,10 +144,12 @@ def test_digits_are_a_version_and_words_an_alias(version: str | int | None, expe
     assert plan_version_arguments(version) == expected
 
 
-def test_what_is_no_s3_object_is_refused() -> None:
-    assert parse_s3_uri("s3://b/a/c.json") == ("b", "a/c.json")
+@pytest.mark.parametrize("uri", ["s3://bucket", "s3://bucket/", "https://bucket/key", "bucket/key"])
+def test_what_is_no_s3_object_is_refused(hook: SageMakerPipelinesHook, uri: str) -> None:
     with pytest.raises(exceptions.PipelineApiError, match="expected s3://bucket/key"):
-        parse_s3_uri("s3://bucket")
+        hook.read_s3_text(uri)
+    with pytest.raises(exceptions.PipelineApiError, match="expected s3://bucket/key"):
+        hook.write_s3_text(uri, "text")
 
 
 def test_text_survives_s3(fake: FakeSageMaker, hook: SageMakerPipelinesHook) -> None:

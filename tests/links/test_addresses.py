@@ -6,11 +6,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow_sm_pipelines.server.child_environment import CONSOLE_VARIABLE as ENDPOINT_CONSOLE_VARIABLE
 
 from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
 from airflow_sm_pipelines.links.addresses import (
-    CONSOLE_VARIABLE,
     make_logs_url,
     make_pipeline_url,
     resolve_logs_link,
@@ -101,7 +99,3 @@ def test_an_endpoint_with_pages_of_its_own_is_linked(monkeypatch: pytest.MonkeyP
     assert resolve_logs_link(hook(is_aws=False), report) == {
         "sagemaker_logs_link": "http://127.0.0.1:4566/console/logs/training-job/t-1"
     }
-
-
-def test_the_endpoint_names_its_pages_by_the_same_variable() -> None:
-    assert ENDPOINT_CONSOLE_VARIABLE == CONSOLE_VARIABLE

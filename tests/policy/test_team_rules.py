@@ -83,7 +83,7 @@ def test_the_sample_policy_refuses_the_demo_for_more_than_five_reasons_and_passe
             {},
             "error Steps[0].Arguments.VpcConfig: the Training step 'S' has no VPC: it would run outside of the team's "
             "VPC. In the SDK: subnets=[...], security_group_ids=[...] of the estimator, or let the deployment fill it "
-            "in: policy='apply', --apply-defaults.",
+            "in: policy='apply', --policy apply.",
             id="no network",
         ),
         pytest.param(
@@ -124,7 +124,7 @@ def test_the_sample_policy_refuses_the_demo_for_more_than_five_reasons_and_passe
             {},
             "error Steps[0].Arguments.EnableManagedSpotTraining: the Training step 'S' does not ask for spot "
             "instances. In the SDK: use_spot_instances=True, or let the deployment fill it in: policy='apply', "
-            "--apply-defaults.",
+            "--policy apply.",
             id="no spot",
         ),
         pytest.param(
@@ -132,7 +132,7 @@ def test_the_sample_policy_refuses_the_demo_for_more_than_five_reasons_and_passe
             "Endpoint",
             {"Tags": [{"Key": "team", "Value": "a"}]},
             "error Steps[0].Arguments.Tags: the Endpoint step 'S' lacks the tag 'cost'. In the SDK: tags=[...], or let "
-            "the deployment fill it in: policy='apply', --apply-defaults.",
+            "the deployment fill it in: policy='apply', --policy apply.",
             id="a tag is missing",
         ),
         pytest.param(

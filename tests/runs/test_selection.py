@@ -63,7 +63,7 @@ def start(fake: FakeSageMaker, token: str, status: str, steps: list[dict[str, An
 
 
 @pytest.mark.parametrize(
-    ("arguments", "steps", "stands_on"),
+    ("arguments", "steps", "needs"),
     [
         ({"steps": ["Evaluate"]}, ("Evaluate",), ("Train",)),
         ({"steps": ["Evaluate", "Train"]}, ("Train", "Evaluate"), ()),
@@ -72,9 +72,9 @@ def start(fake: FakeSageMaker, token: str, status: str, steps: list[dict[str, An
     ],
 )
 def test_the_steps_and_what_they_stand_on(
-    arguments: dict[str, Any], steps: tuple[str, ...], stands_on: tuple[str, ...]
+    arguments: dict[str, Any], steps: tuple[str, ...], needs: tuple[str, ...]
 ) -> None:
-    assert plan_selection(parse_definition(CHAIN), **arguments) == StepSelection(steps, stands_on)
+    assert plan_selection(parse_definition(CHAIN), **arguments) == StepSelection(steps, needs)
 
 
 def test_unknown_steps_are_named_together() -> None:
@@ -99,7 +99,7 @@ def test_the_newest_execution_that_will_do_is_the_source(fake: FakeSageMaker) ->
 def test_without_a_source_nothing_is_started(fake: FakeSageMaker) -> None:
     from airflow.providers.common.compat.sdk import AirflowFailException
 
-    with pytest.raises(AirflowFailException, match="Train succeeded"):
+    with pytest.raises(AirflowFailException, match="need results of Train, and none"):
         run(select_steps=["Evaluate"])
     assert fake.count("StartPipelineExecution") == 0
 

@@ -1,0 +1,55 @@
+"""``diff``: what changed between two definitions."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from airflow_sm_pipelines.cli.shared_options import SOURCE_HELP, add_json_option, add_script_options
+
+if TYPE_CHECKING:
+    import argparse
+
+    from airflow_sm_pipelines.cli.shared_options import Commands
+    from airflow_sm_pipelines.definition import JsonValue
+
+_COLOURS = {"+": "green", "-": "red", "~": "yellow"}
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "diff",
+        help="say what changed between two definitions",
+        description="Compare two definitions by what they mean: parameters, steps and their arguments by name. "
+        "Key order, white space and other spellings of the same are no change.",
+    )
+    parser.add_argument("old", metavar="OLD", help=SOURCE_HELP)
+    parser.add_argument("new", metavar="NEW", help="the same")
+    parser.add_argument("--exit-code", action="store_true", help="end with 1 when there are changes")
+    add_json_option(parser, "the changes")
+    add_script_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Say what changed from one definition to another."""
+    from airflow_sm_pipelines.cli.sources import read_source
+    from airflow_sm_pipelines.cli.terminal import paint
+    from airflow_sm_pipelines.definition import diff_definitions, parse_definition, render_changes
+
+    old, new = (
+        parse_definition(source.text, name=source.name)
+        for source in (read_source(name, arguments) for name in (arguments.old, arguments.new))
+    )
+    changes = diff_definitions(old, new)
+    if arguments.as_json:
+        document: list[JsonValue] = [
+            {"kind": change.kind, "path": change.path, "before": change.before, "after": change.after}
+            for change in changes
+        ]
+        print(json.dumps(document, indent=2, ensure_ascii=False))
+    else:
+        for line in render_changes(changes).splitlines():
+            print(paint(line, _COLOURS.get(line.lstrip()[:1], "")))
+    return int(bool(changes) and arguments.exit_code)

@@ -1,0 +1,104 @@
+"""``graph``: a pipeline as text, Mermaid or SVG, and an execution's steps over time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_sm_pipelines.cli.shared_options import SOURCE_HELP, add_output_option, add_script_options, open_calls
+
+if TYPE_CHECKING:
+    import argparse
+
+    from airflow_sm_pipelines.cli.shared_options import Commands
+    from airflow_sm_pipelines.definition import PipelineDefinition
+    from airflow_sm_pipelines.render import StepRun
+
+_ENDINGS = {".svg": "svg", ".mmd": "mermaid", ".mermaid": "mermaid", ".txt": "text"}
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "graph",
+        help="draw a pipeline, or an execution of one",
+        description="Draw a pipeline as text, Mermaid or SVG. With --execution, its steps show their status and how "
+        "long they took, and there is a Gantt chart.",
+    )
+    parser.add_argument(
+        "source", metavar="SOURCE", nargs="?", help=f"{SOURCE_HELP}; the execution's own definition by default"
+    )
+    parser.add_argument("--execution", metavar="ARN", help="an execution, whose steps are asked of AWS")
+    parser.add_argument(
+        "--format",
+        choices=("text", "mermaid", "svg", "gantt"),
+        help="what to write; by the ending of --output by default (.svg, .mmd), else text",
+    )
+    parser.add_argument("--title", help="what stands at the top of the picture; the pipeline's name by default")
+    add_output_option(parser)
+    add_script_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Draw the pipeline, or the execution."""
+    from airflow_sm_pipelines.cli.sources import UnreadableSourceError, write_output
+
+    form = arguments.format or _ENDINGS.get(arguments.output.suffix if arguments.output else "", "text")
+    if form == "gantt" and arguments.execution is None:
+        raise UnreadableSourceError("A Gantt chart shows an execution: name one with --execution ARN.")
+    text = _draw(form, arguments, _read_runs(arguments))
+    write_output(arguments.output, text if text.endswith("\n") else text + "\n")
+    return 0
+
+
+def _draw(form: str, arguments: argparse.Namespace, runs: tuple[StepRun, ...]) -> str:
+    from datetime import datetime, timezone
+
+    from airflow_sm_pipelines.render import render_gantt_svg, render_graph_svg, render_mermaid, render_outline
+
+    now = datetime.now(timezone.utc)
+    title = _title(arguments)
+    if form == "gantt":
+        return render_gantt_svg(runs, now=now, title=title)
+    definition = _read_definition(arguments)
+    if form == "svg":
+        return render_graph_svg(definition, title=title, runs=runs, now=now)
+    if form == "mermaid":
+        return render_mermaid(definition, runs=runs, now=now)
+    return render_outline(definition, runs=runs, now=now)
+
+
+def _read_runs(arguments: argparse.Namespace) -> tuple[StepRun, ...]:
+    if arguments.execution is None:
+        return ()
+    from airflow_sm_pipelines.render import parse_step_runs
+
+    return parse_step_runs(open_calls(arguments).iter_step_answers(arguments.execution))
+
+
+def _read_definition(arguments: argparse.Namespace) -> PipelineDefinition:
+    from airflow_sm_pipelines.cli.sources import UnreadableSourceError, read_source
+    from airflow_sm_pipelines.definition import parse_definition
+
+    if arguments.source is not None:
+        source = read_source(arguments.source, arguments)
+        return parse_definition(source.text, name=source.name)
+    if arguments.execution is None:
+        raise UnreadableSourceError("Name a definition to draw, or an execution with --execution ARN.")
+    text = open_calls(arguments).describe_execution_definition(arguments.execution)
+    return parse_definition(text, name=arguments.execution)
+
+
+def _title(arguments: argparse.Namespace) -> str:
+    """The given title; else the pipeline and the execution by the ARN, or the source's own name."""
+    if arguments.title is not None:
+        return str(arguments.title)
+    if arguments.execution is not None:
+        from airflow_sm_pipelines.definition.arns import parse_execution_arn
+
+        return " · ".join(filter(None, parse_execution_arn(arguments.execution))) or str(arguments.execution)
+    if arguments.pipeline_name:
+        return str(arguments.pipeline_name)
+    path, _, function = str(arguments.source or "").rpartition(":")
+    return Path(path or function).stem if arguments.source != "-" else ""

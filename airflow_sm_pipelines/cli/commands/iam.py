@@ -1,0 +1,81 @@
+"""``iam``: the policies that a pipeline's roles need."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from airflow_sm_pipelines.cli.shared_options import SOURCE_HELP, add_script_options, open_calls
+
+if TYPE_CHECKING:
+    import argparse
+
+    from airflow_sm_pipelines.cli.shared_options import Commands
+    from airflow_sm_pipelines.definition import JsonObject
+    from airflow_sm_pipelines.policy.iam_policies import Account
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "iam",
+        help="write the IAM policies that a pipeline's roles need",
+        description="Write an IAM policy as JSON. 'execution': the least that the executions' role needs, read from "
+        "the definition. 'airflow': what Airflow's role calls for one pipeline. 'require-vpc' and 'require-isolation': "
+        "the guards of AWS's guide, which deny jobs without a network or isolation. Nothing is asked of AWS.",
+        epilog="Example: sm-pipelines iam execution pipeline.json --role-arn arn:aws:iam::123456789012:role/Sage "
+        "--region us-east-1",
+    )
+    parser.add_argument("role", choices=("execution", "airflow", "require-vpc", "require-isolation"))
+    parser.add_argument("source", metavar="SOURCE", nargs="?", help=f"for 'execution': {SOURCE_HELP}")
+    add_script_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write one policy as JSON; what could not be put in it goes to standard error."""
+    print(json.dumps(_make(arguments), indent=2))
+    return 0
+
+
+def _make(arguments: argparse.Namespace) -> JsonObject:
+    from airflow_sm_pipelines.cli.sources import UnreadableSourceError, read_source
+    from airflow_sm_pipelines.definition import parse_definition
+    from airflow_sm_pipelines.policy import iam_policies
+
+    if arguments.role == "require-vpc":
+        return iam_policies.make_vpc_guard()
+    if arguments.role == "require-isolation":
+        return iam_policies.make_isolation_guard()
+    account = _find_account(arguments)
+    if arguments.role == "airflow":
+        if not arguments.pipeline_name:
+            raise UnreadableSourceError("The Airflow role is for one pipeline: name it with --pipeline-name.")
+        return iam_policies.make_airflow_role_policy(
+            account,
+            pipeline_name=arguments.pipeline_name,
+            execution_role_arn=arguments.role_arn,
+            bucket=arguments.default_bucket,
+        )
+    if arguments.source is None:
+        raise UnreadableSourceError("The execution role's policy is read from a definition: name it after 'execution'.")
+    source = read_source(arguments.source, arguments)
+    made = iam_policies.make_execution_role_policy(
+        parse_definition(source.text, name=source.name), account, role_arn=arguments.role_arn
+    )
+    for sentence in made.unknown:
+        print(f"note: {sentence}", file=sys.stderr)
+    return made.document
+
+
+def _find_account(arguments: argparse.Namespace) -> Account:
+    """The account and partition of the role's ARN, and the region; AWS is not asked."""
+    from airflow_sm_pipelines.cli.sources import UnreadableSourceError
+    from airflow_sm_pipelines.definition.arns import parse_arn
+    from airflow_sm_pipelines.policy.iam_policies import Account
+
+    role = parse_arn(arguments.role_arn or "")
+    if role is None or (role.service, role.kind) != ("iam", "role") or len(role.account) != 12 or not role.name:
+        raise UnreadableSourceError("Name the execution role with --role-arn arn:aws:iam::ACCOUNT:role/NAME.")
+    return Account(role.account, open_calls(arguments).conn_region_name, role.partition)

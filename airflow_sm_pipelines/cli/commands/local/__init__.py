@@ -1,0 +1,23 @@
+"""``local``: pipelines on this machine. A module for each subcommand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_sm_pipelines.cli.commands.local import exec, rehearse, run, serve
+
+if TYPE_CHECKING:
+    from airflow_sm_pipelines.cli.shared_options import Commands
+
+
+def add(commands: Commands) -> None:
+    """Add the command with its subcommands."""
+    parser = commands.add_parser(
+        "local",
+        help="run pipelines on this machine",
+        description="SageMaker on loopback: an endpoint that runs pipelines with real processes on this machine. "
+        "Nothing reaches AWS.",
+    )
+    subcommands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in (exec, run, rehearse, serve):
+        command.add(subcommands)

@@ -1,0 +1,56 @@
+"""``local run``: a script of the SDK's local mode, without Docker or with it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_sm_pipelines.cli.shared_options import add_endpoint_options
+
+if TYPE_CHECKING:
+    from airflow_sm_pipelines.cli.shared_options import Commands
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "run",
+        help="run a script of the SDK's local mode, without Docker or with it",
+        usage="%(prog)s [options] SCRIPT [ARGUMENT ...]",
+        description="Run a script that builds and starts pipelines with the SDK's LocalPipelineSession, unchanged. "
+        "Its pipelines run on the local endpoint; with --docker, the SDK runs them in containers.",
+        epilog="Example: sm-pipelines local run pipelines/train.py",
+    )
+    add_endpoint_options(parser, port=0, port_help="the endpoint's port (a free one)")
+    parser.add_argument("--quiet", action="store_true", help="do not say where the endpoint is")
+    parser.add_argument("--docker", action="store_true", help="let the SDK start containers, with your own AWS account")
+    parser.add_argument("--interpreter", metavar="PYTHON", help="a Python that has the SDK; uv makes one by default")
+    parser.add_argument("script", type=Path, metavar="SCRIPT", help="a Python file")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT", help="the script's own arguments")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the script against a local endpoint, or unchanged with ``--docker``; give its exit code.
+
+    :raises CompileError: if there is no interpreter for the script, or no Docker.
+    """
+    from airflow_sm_pipelines.cli.local_endpoint import announced_endpoint, run_command
+    from airflow_sm_pipelines.cli.sources import print_error
+    from airflow_sm_pipelines.compiler.local_scripts import make_local_command
+
+    command = make_local_command(
+        arguments.script,
+        arguments.arguments,
+        interpreter=arguments.interpreter,
+        in_docker=arguments.docker,
+        log=print_error,
+    )
+    environment = {**os.environ, "SAGEMAKER_SUPPRESS_V2_WARNING": "1"}
+    # With Docker the SDK reaches AWS itself; inside `local exec` there is an endpoint already.
+    if arguments.docker or "SM_PIPELINES_ENDPOINT" in os.environ:
+        return run_command(command, environment)
+    with announced_endpoint(arguments) as server:
+        return run_command(command, {**server.environment(), "SAGEMAKER_SUPPRESS_V2_WARNING": "1"})

@@ -1,0 +1,219 @@
+"""``run``: an execution, started and shown until its end; a definition or a script is deployed first."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_sm_pipelines.cli.shared_options import (
+    SOURCE_HELP,
+    add_parameter_option,
+    add_policy_options,
+    add_progress_options,
+    add_script_options,
+    open_calls,
+)
+
+if TYPE_CHECKING:
+    import argparse
+    import logging
+
+    from airflow_sm_pipelines.cli.shared_options import Commands
+    from airflow_sm_pipelines.client.calls import SageMakerCalls
+    from airflow_sm_pipelines.deployment.deployer import Deployment
+    from airflow_sm_pipelines.deployment.options import DeployOptions
+    from airflow_sm_pipelines.runs.start_request import StartOptions
+
+_NAME_OR_ARN = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*|arn:.*")
+"""What names a deployed pipeline; a file of that name goes before it."""
+
+_DEPLOY_ONLY = {
+    "aliases": "--alias",
+    "tags": "--tag",
+    "cost_tags": "--cost-tag",
+    "version_name": "--version-name",
+    "version_description": "--version-description",
+    "pipeline_display_name": "--pipeline-display-name",
+    "definition_bucket": "--definition-bucket",
+    "policy_file": "--policy-file",
+    "pipeline_name": "--pipeline-name",
+    "default_bucket": "--default-bucket",
+    "config": "--config",
+    "settings": "--set",
+    "interpreter": "--interpreter",
+}
+"""Options that mean nothing for a pipeline that is deployed already, by the names of their attributes."""
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "run",
+        help="start an execution, and show it until its end",
+        description="Start one execution of a deployed pipeline, or deploy a definition or a pipeline script first; "
+        "then show its steps until it ends: live on a terminal, as plain lines elsewhere.",
+        epilog="Exit codes: 0 the execution succeeded; 1 it ended otherwise; 2 it was not started. Ctrl-C stops "
+        "watching, not the execution. Example: sm-pipelines local exec -- sm-pipelines run "
+        "pipelines/train.py:get_pipeline --role-arn arn:aws:iam::123456789012:role/Sage -p MaxDepth=4",
+    )
+    parser.add_argument("pipeline", metavar="PIPELINE", help=f"a deployed pipeline's name or ARN; or {SOURCE_HELP}")
+    _add_start_options(parser)
+    _add_deploy_options(parser)
+    add_policy_options(parser, modes=("enforce", "apply", "warn", "off"))
+    add_script_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Deploy the pipeline if it is a source, start an execution, show it until its end."""
+    import uuid
+    from dataclasses import replace
+
+    from airflow_sm_pipelines.cli.progress import follow_execution
+    from airflow_sm_pipelines.cli.sources import read_pairs
+    from airflow_sm_pipelines.cli.terminal import open_log
+    from airflow_sm_pipelines.runs.start_request import StartOptions, plan_start_request
+
+    calls, log = open_calls(arguments), open_log()
+    options = StartOptions.of(
+        arguments,
+        pipeline_name=arguments.pipeline,
+        parameters=read_pairs(arguments.parameters, option="--parameter"),
+    )
+    if _is_source(arguments.pipeline):
+        # The role and the description are the pipeline's here.
+        options = replace(options, role_arn=None, description=None)
+        deployment = _deploy(calls, arguments, options, log=log)
+        options = replace(options, pipeline_name=deployment.pipeline_name, version=deployment.version_id)
+    else:
+        _refuse_deploy_options(arguments)
+    arn = calls.start_execution(plan_start_request(calls, options, identity=None, log=log), token=str(uuid.uuid4()))
+    if arguments.no_follow:
+        print(json.dumps({"execution_arn": arn}, indent=2) if arguments.as_json else arn)
+        return 0
+    return follow_execution(calls, arn, arguments)
+
+
+def _add_start_options(parser: argparse.ArgumentParser) -> None:
+    add_parameter_option(parser, help_text="a pipeline parameter")
+    parser.add_argument("--version", metavar="VERSION", help="a version id or alias of a deployed pipeline")
+    parser.add_argument("--display-name", metavar="NAME", help="of the execution")
+    parser.add_argument("--description", metavar="TEXT", help="of the pipeline when deploying, else of the execution")
+    parser.add_argument("--max-parallel-steps", metavar="N", help="steps that may run at once")
+    parser.add_argument(
+        "--select-step", action="append", metavar="STEP", dest="select_steps", help="run only these steps"
+    )
+    parser.add_argument("--from-step", metavar="STEP", help="run only this step and all that depends on it")
+    parser.add_argument(
+        "--source-execution",
+        metavar="ARN",
+        dest="source_execution_arn",
+        help="the execution whose results selected steps take; the newest one that has them by default",
+    )
+    parser.add_argument(
+        "--mlflow-experiment", metavar="NAME", dest="mlflow_experiment_name", help="the execution's MLflow experiment"
+    )
+    parser.add_argument("--no-follow", action="store_true", help="start it, print its ARN, and leave")
+    add_progress_options(parser)
+
+
+def _add_deploy_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("for deploying")
+    group.add_argument(
+        "--alias", action="append", metavar="NAME", dest="aliases", help="an alias to point to this version"
+    )
+    group.add_argument("--tag", action="append", metavar="KEY=VALUE", dest="tags", help="a tag for the pipeline")
+    group.add_argument(
+        "--cost-tag",
+        action="append",
+        metavar="KEY=VALUE",
+        dest="cost_tags",
+        help="a tag for every job that the steps start; adds the pipeline, the execution and the step",
+    )
+    group.add_argument("--version-name", metavar="NAME", help="the display name of a new version")
+    group.add_argument("--version-description", metavar="TEXT", help="the description of a new version")
+    group.add_argument("--pipeline-display-name", metavar="NAME", help="shown in Studio")
+    group.add_argument("--definition-bucket", metavar="BUCKET", help="where a definition of 100 KB and more goes")
+
+
+def _is_source(pipeline: str) -> bool:
+    """Whether the pipeline is something to deploy, not the name or ARN of one that is deployed."""
+    return Path(pipeline).is_file() or _NAME_OR_ARN.fullmatch(pipeline) is None
+
+
+def _refuse_deploy_options(arguments: argparse.Namespace) -> None:
+    from airflow_sm_pipelines.exceptions import ArgumentError
+
+    given = [flag for name, flag in _DEPLOY_ONLY.items() if getattr(arguments, name)]
+    if arguments.policy != "enforce":
+        given.append("--policy")
+    if given:
+        raise ArgumentError(
+            f"{', '.join(given)}: only for deploying, but there is no file '{arguments.pipeline}', so the pipeline of "
+            "that name is run as it is deployed."
+        )
+
+
+def _deploy(
+    calls: SageMakerCalls, arguments: argparse.Namespace, start: StartOptions, *, log: logging.Logger
+) -> Deployment:
+    """Deploy the source; what the SDK prints meanwhile is shown only where the script fails."""
+    from airflow_sm_pipelines.cli.sources import UnreadableSourceError, is_script
+    from airflow_sm_pipelines.deployment.deployer import PipelineDeployer
+    from airflow_sm_pipelines.deployment.provenance import CommandProvenance, read_git_revision
+    from airflow_sm_pipelines.deployment.source import resolve_code_path
+    from airflow_sm_pipelines.exceptions import CompileError
+
+    if arguments.version is not None:
+        raise UnreadableSourceError("--version runs what is deployed: name the pipeline instead of a file.")
+    options = _read_deploy_options(arguments)
+    code = resolve_code_path(options.pipeline, folder=options.folder)
+    printed: list[str] = []
+    if is_script(arguments.pipeline):
+        log.info("Building %s ...", arguments.pipeline)
+    deployer = PipelineDeployer(
+        calls,
+        options,
+        provenance=CommandProvenance(None if code is None else read_git_revision(code)),
+        log=log,
+        script_log=printed.append,
+    )
+    try:
+        return deployer.deploy(check=start.check)
+    except CompileError:
+        print(*printed, sep="\n", file=sys.stderr)
+        raise
+
+
+def _read_deploy_options(arguments: argparse.Namespace) -> DeployOptions:
+    from airflow_sm_pipelines.cli.sources import (
+        UnreadableSourceError,
+        is_script,
+        read_config,
+        read_pairs,
+        read_source,
+    )
+    from airflow_sm_pipelines.client.valid_names import make_pipeline_name
+    from airflow_sm_pipelines.deployment.options import DeployOptions
+
+    pipeline, name = arguments.pipeline, arguments.pipeline_name
+    if pipeline == "-":
+        pipeline = read_source("-", arguments).text.decode("utf-8", "replace")
+        if not pipeline.lstrip().startswith("{"):
+            raise UnreadableSourceError("Standard input holds no definition: expected a JSON object.")
+    elif name is None and not is_script(pipeline):
+        name = make_pipeline_name(Path(pipeline).stem)
+    return DeployOptions.of(
+        arguments,
+        pipeline=pipeline,
+        pipeline_name=name,
+        folder=str(Path.cwd()),
+        config=read_config(arguments),
+        tags=read_pairs(arguments.tags or (), option="--tag", what="a key"),
+        cost_tags=(
+            None if arguments.cost_tags is None else read_pairs(arguments.cost_tags, option="--cost-tag", what="a key")
+        ),
+    )

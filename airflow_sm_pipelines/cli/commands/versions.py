@@ -1,0 +1,72 @@
+"""``versions``: a pipeline's versions and aliases."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from airflow_sm_pipelines.cli.shared_options import (
+    PIPELINE_HELP,
+    add_command,
+    add_connection_options,
+    add_json_option,
+    open_calls,
+)
+
+if TYPE_CHECKING:
+    import argparse
+
+    from airflow_sm_pipelines.cli.shared_options import Commands
+    from airflow_sm_pipelines.client.calls import PipelineVersion
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    parser = add_command(commands, "versions", "list a pipeline's versions and aliases, or compare two of them")
+    parser.add_argument("pipeline", metavar="PIPELINE", help=PIPELINE_HELP)
+    parser.add_argument("--diff", nargs=2, metavar=("OLD", "NEW"), help="say what changed; ids or aliases")
+    add_json_option(parser, "the versions")
+    add_connection_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """List a pipeline's versions, or say what changed between two of them."""
+    calls = open_calls(arguments)
+    if arguments.diff:
+        from airflow_sm_pipelines.definition import render_changes
+        from airflow_sm_pipelines.deployment.lifecycle import diff_versions
+
+        old, new = arguments.diff
+        print(render_changes(diff_versions(calls, arguments.pipeline, old=old, new=new)) or "No change.")
+        return 0
+    versions = calls.list_versions(arguments.pipeline)
+    if arguments.as_json:
+        print(json.dumps([_to_json(version) for version in versions], indent=2))
+        return 0
+    for version in versions:
+        print(_render(version))
+    return 0
+
+
+def _render(version: PipelineVersion) -> str:
+    created = version.created.strftime("%Y-%m-%d %H:%M") if version.created else ""
+    words = (
+        f"{version.id:>5}",
+        f"{created:<16}",
+        ", ".join(version.aliases),
+        version.display_name or "",
+        version.description or "",
+    )
+    return "  ".join(words).rstrip()
+
+
+def _to_json(version: PipelineVersion) -> dict[str, object]:
+    return {
+        "pipeline_version_id": version.id,
+        "aliases": list(version.aliases),
+        "display_name": version.display_name,
+        "description": version.description,
+        "created": version.created.isoformat() if version.created else None,
+        "last_execution_arn": version.last_execution_arn,
+    }

@@ -1,0 +1,73 @@
+"""The command itself: it parses the arguments, runs one command, and ends every error with a block on stderr.
+
+Exit codes: 0 is success, 1 an answer that says no (invalid, different), 2 a command that could not do its work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, cast
+
+from airflow_sm_pipelines.cli.commands import COMMANDS
+from airflow_sm_pipelines.exceptions import SageMakerPipelinesError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+USAGE_ERROR = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    :param argv: the arguments; those of the process by default.
+    :return: the exit code.
+    """
+    arguments = make_parser().parse_args(argv)
+    try:
+        code = cast("Callable[[argparse.Namespace], int]", arguments.run)(arguments)
+        sys.stdout.flush()
+    except SageMakerPipelinesError as error:
+        print(f"sm-pipelines: {error}", file=sys.stderr)
+        return USAGE_ERROR
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # The reader, such as 'head', has closed the pipe; the interpreter must not try to flush again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    return code
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands; ``run`` in what it gives is the function to call."""
+    parser = argparse.ArgumentParser(
+        prog="sm-pipelines",
+        description="Build, check and compare SageMaker pipelines, and run them on this machine.",
+        epilog="Exit codes: 0 success; 1 an invalid or different definition; 2 the command could not do its work.",
+    )
+    parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version, and exit")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add(commands)
+    return parser
+
+
+class _ShowVersion(argparse.Action):
+    """Looks the version up only when it is asked for: that takes as long as all the rest of ``--help``."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(f"{parser.prog} {_find_version()}")
+        parser.exit()
+
+
+def _find_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("airflow-sm-pipelines")
+    except PackageNotFoundError:
+        return "(not installed)"

@@ -1,0 +1,155 @@
+"""A local endpoint for a command, and a child process that is pointed to it; shared by the ``local`` commands."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_pipelines.exceptions import LocalEndpointError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterator, Mapping
+    from types import FrameType
+
+    from airflow_sm_pipelines.server import RunningServer
+
+_NOT_EXECUTABLE = 126
+_NOT_FOUND = 127
+_GRACE_SECONDS = 10.0
+
+
+def default_state_dir(env: Mapping[str, str]) -> Path:
+    """Where a local endpoint keeps its state by default: one folder for all projects of a user."""
+    if given := env.get("SM_PIPELINES_STATE_DIR"):
+        return Path(given)
+    base = env.get("XDG_STATE_HOME") or ""
+    # The XDG specification: a relative path is to be ignored.
+    root = Path(base) if base.startswith("/") else Path.home() / ".local" / "state"
+    return root / "airflow-sm-pipelines" / "local"
+
+
+@contextlib.contextmanager
+def announced_endpoint(arguments: argparse.Namespace) -> Iterator[RunningServer]:
+    """An endpoint for one command. A line on standard error says where it is, unless ``--quiet`` is given."""
+    with open_endpoint(arguments) as server:
+        if not arguments.quiet:
+            print(
+                f"sm-pipelines: local endpoint {server.endpoint_url}, pages at {server.console_url}, "
+                f"state in {server.state_dir}",
+                file=sys.stderr,
+                flush=True,
+            )
+        yield server
+
+
+@contextlib.contextmanager
+def open_endpoint(arguments: argparse.Namespace) -> Iterator[RunningServer]:
+    """An endpoint that answers inside the block.
+
+    :raises LocalEndpointError: if it cannot start, or its packages are not installed.
+    """
+    try:
+        from airflow_sm_pipelines.server import serve
+    except ImportError as error:
+        raise _missing_extra(error) from None
+    with contextlib.ExitStack() as closing:
+        if arguments.ephemeral:
+            directory = closing.enter_context(tempfile.TemporaryDirectory(prefix="sm-pipelines-"))
+            state_dir = Path(directory) / "state"
+        else:
+            state_dir = arguments.state_dir or default_state_dir(os.environ)
+        try:
+            server = serve(state_dir, port=arguments.port, region=arguments.region)
+        except ImportError as error:
+            raise _missing_extra(error) from None
+        closing.callback(server.close)
+        yield server
+
+
+def _missing_extra(error: ImportError) -> LocalEndpointError:
+    return LocalEndpointError(
+        f"The local endpoint needs packages that are not installed ({error}). "
+        "Install them: pip install 'airflow-sm-pipelines[local]'"
+    )
+
+
+def run_command(command: list[str], environment: dict[str, str], **streams: Any) -> int:
+    """Run the command in this terminal and process group, so that it may ask its user questions; give its exit code.
+
+    :param streams: of ``subprocess.Popen``; this process's where not given.
+    """
+    child: subprocess.Popen[bytes] | None = None
+    pending: list[int] = []
+
+    def forward(number: int) -> None:
+        if child is None:
+            pending.append(number)
+        elif number not in (signal.SIGINT, signal.SIGQUIT) or not _comes_from_terminal():
+            with contextlib.suppress(ProcessLookupError):
+                child.send_signal(number)
+
+    with handled_signals(forward, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        try:
+            child = subprocess.Popen(command, env=environment, **streams)
+        except OSError:
+            return explain_not_runnable(command[0])
+        for number in pending:
+            child.send_signal(number)
+        try:
+            code = child.wait()
+        finally:
+            if child.poll() is None:
+                child.terminate()
+                try:
+                    child.wait(_GRACE_SECONDS)
+                except subprocess.TimeoutExpired:
+                    child.kill()
+    return code if code >= 0 else 128 - code
+
+
+def _comes_from_terminal() -> bool:
+    """Whether Ctrl-C reaches the command without us: a terminal sends it to the whole foreground group."""
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)
+
+
+@contextlib.contextmanager
+def handled_signals(handle: Callable[[int], None], *numbers: signal.Signals) -> Iterator[None]:
+    """Call ``handle`` with a signal's number instead of ending, inside the block."""
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        handle(number)
+
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
+
+
+def explain_not_runnable(name: str) -> int:
+    """Say why a command cannot run, and give the exit code that a shell would give."""
+    path = Path(name)
+    if os.sep in name and path.exists():
+        reason = "is a directory" if path.is_dir() else "cannot be executed: is it marked as executable?"
+        print(f"sm-pipelines: {name} {reason}", file=sys.stderr)
+        return _NOT_EXECUTABLE
+    where = "" if os.sep in name else " on the PATH; is its virtual environment active?"
+    print(f"sm-pipelines: command not found: {name}{where and f' ({name} is not{where})'}", file=sys.stderr)
+    return _NOT_FOUND

@@ -1,0 +1,153 @@
+"""Options that several commands share, each declared once, and the connection that ``--profile`` and ``--region`` name.
+
+An option that only one command has stands in that command's module.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from airflow_sm_pipelines.client.session_calls import SessionCalls
+
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+SOURCE_HELP = "a definition file, 'script.py:function', or - for a definition on standard input"
+PIPELINE_HELP = "the pipeline's name or ARN"
+
+DEFAULT_PORT = 4610
+"""Where ``local serve`` answers: fixed, so that what points to it may be written down."""
+
+
+def add_command(commands: Commands, name: str, summary: str) -> argparse.ArgumentParser:
+    """Add a command whose description is its summary."""
+    return commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+
+
+def add_json_option(parser: argparse.ArgumentParser | argparse._MutuallyExclusiveGroup, what: str) -> None:
+    """Add ``--json``.
+
+    :param what: what is written as JSON.
+    """
+    parser.add_argument("--json", action="store_true", dest="as_json", help=f"write {what} as JSON")
+
+
+def add_output_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--output``."""
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write there instead of to standard output")
+
+
+def add_connection_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """Add ``--profile`` and ``--region``; :func:`open_calls` reads them."""
+    parser.add_argument("--profile", help="the AWS profile")
+    parser.add_argument("--region", help="the region; AWS_REGION, AWS_DEFAULT_REGION or the profile's by default")
+
+
+def open_calls(arguments: argparse.Namespace) -> SessionCalls:
+    """The calls to AWS, or to the local endpoint that AWS_ENDPOINT_URL names, with the profile and region given.
+
+    :raises PipelineAccessError: if there is no such profile, or no region.
+    """
+    from airflow_sm_pipelines.client.session_calls import SessionCalls
+
+    return SessionCalls.open(profile=arguments.profile, region=arguments.region)
+
+
+def add_parameter_option(parser: argparse.ArgumentParser, *, help_text: str) -> None:
+    """Add ``--parameter``, which may be given again and again."""
+    parser.add_argument(
+        "-p",
+        "--parameter",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="parameters",
+        help=help_text,
+    )
+
+
+def add_policy_options(parser: argparse.ArgumentParser, *, modes: Sequence[str] = ("enforce", "apply")) -> None:
+    """Add ``--policy-file`` and ``--policy``.
+
+    :param modes: what a command knows to do with a policy; the deploy options check it.
+    """
+    group = parser.add_argument_group("for a team's policy")
+    group.add_argument(
+        "--policy-file", metavar="FILE", help="a TOML file with the team's rules: networks, keys, tags, limits"
+    )
+    group.add_argument(
+        "--policy",
+        default="enforce",
+        metavar=f"{{{','.join(modes)}}}",
+        help="enforce (the default) refuses errors; apply first fills the policy's network, keys, limits and tags into "
+        "every job that has none" + ("; warn only shows findings; off does not look" if "warn" in modes else ""),
+    )
+
+
+def add_script_options(parser: argparse.ArgumentParser) -> None:
+    """Add what a pipeline script is compiled with; the names are those of the deploy options."""
+    group = parser.add_argument_group("for pipeline scripts")
+    group.add_argument("--role-arn", metavar="ARN", help="the execution role; the function gets it too")
+    group.add_argument("--pipeline-name", metavar="NAME", help="the pipeline's name; the function gets it too")
+    group.add_argument(
+        "--default-bucket", metavar="BUCKET", help="the bucket that the SDK's session and the function get"
+    )
+    group.add_argument("--config", type=Path, metavar="FILE", help="a JSON object: arguments of the function by name")
+    group.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="settings",
+        help="one argument of the function, JSON or text; beats --config",
+    )
+    group.add_argument("--interpreter", metavar="PYTHON", help="a Python that has the SDK; uv makes one by default")
+    group.add_argument(
+        "--timeout",
+        type=float,
+        default=600,
+        metavar="SECONDS",
+        dest="compile_timeout_seconds",
+        help="for the script (600)",
+    )
+    add_connection_options(group)
+
+
+def add_progress_options(parser: argparse.ArgumentParser) -> None:
+    """Add how an execution is shown while it runs."""
+    parser.add_argument("--interval", type=float, metavar="SECONDS", help="between two looks (5; 0.3 on this machine)")
+    parser.add_argument(
+        "--log-lines", type=int, default=20, metavar="N", help="last log lines to show of a failed step's job (20)"
+    )
+    add_json_option(parser, "the execution, at its end,")
+
+
+def add_endpoint_options(parser: argparse.ArgumentParser, *, port: int, port_help: str) -> None:
+    """Add where a local endpoint answers and keeps its state."""
+    state = parser.add_mutually_exclusive_group()
+    state.add_argument(
+        "--state-dir",
+        type=Path,
+        metavar="DIR",
+        help="where the endpoint keeps buckets, pipelines, executions and logs; SM_PIPELINES_STATE_DIR or "
+        "~/.local/state/airflow-sm-pipelines by default",
+    )
+    state.add_argument("--ephemeral", action="store_true", help="keep nothing: a fresh directory, removed at the end")
+    parser.add_argument("--port", type=parse_port, default=port, metavar="N", help=port_help)
+    parser.add_argument("--region", help="the endpoint's region; AWS_REGION or us-east-1 by default")
+
+
+def parse_port(text: str) -> int:
+    """The number of a port.
+
+    :raises ArgumentTypeError: if it is none.
+    """
+    import argparse
+
+    if text.isdecimal() and int(text) < 65536:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a port: expected a number from 0 to 65535")

@@ -1,0 +1,33 @@
+"""Names that SageMaker accepts, made from other names: of DAGs, of tasks, of files."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+MAX_DISPLAY_NAME = 82
+"""Characters of an execution's display name; source: the API's ``PipelineExecutionName`` shape."""
+
+MAX_PIPELINE_NAME = 256
+"""Characters of a pipeline's name; source: the API's ``PipelineName`` shape."""
+
+
+def make_display_name(text: str, *, fallback: str = "airflow") -> str:
+    """The text as an execution's or a version's display name: ``[a-zA-Z0-9](-*[a-zA-Z0-9]){0,81}``."""
+    return _make_name(text, max_length=MAX_DISPLAY_NAME, fallback=fallback)
+
+
+def make_pipeline_name(text: str, *, fallback: str = "airflow") -> str:
+    """The text as a pipeline's name: ``[a-zA-Z0-9](-*[a-zA-Z0-9]){0,255}``."""
+    return _make_name(text, max_length=MAX_PIPELINE_NAME, fallback=fallback)
+
+
+def _make_name(text: str, *, max_length: int, fallback: str) -> str:
+    """A long text is cut and ends in a digest of the whole, so that two long names stay different."""
+    name = re.sub(r"[^a-zA-Z0-9]+", "-", text).strip("-")
+    if not name:
+        return fallback
+    if len(name) <= max_length:
+        return name
+    digest = hashlib.sha256(text.encode("utf-8")).hexdigest()[:8]
+    return f"{name[: max_length - 9].rstrip('-')}-{digest}"

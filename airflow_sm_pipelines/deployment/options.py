@@ -1,0 +1,99 @@
+"""What an author says about a deployment: one class for the deploy operator, the decorator and ``sm-pipelines run``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from airflow_sm_pipelines.exceptions import ArgumentError
+from airflow_sm_pipelines.option_reader import find_count_problems, find_list_problems, read_options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PolicyMode = Literal["enforce", "apply", "warn", "off"]
+"""What to do with findings: refuse errors, fill in the team's defaults first, only log them, or do not look."""
+
+_ALIAS = re.compile(r"[a-zA-Z0-9._\-]{1,128}")
+"""Source: the API's ``PipelineVersionAlias`` shape; digits only would be a version's id."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeployOptions:
+    """What to deploy, and how. The deploy operator describes each option for authors.
+
+    :param pipeline: a script, a file, an S3 object, JSON text or a dict, as
+        :func:`~airflow_sm_pipelines.deployment.source.parse_source` tells them apart.
+    :param folder: where relative paths start.
+    :param is_run_in_folder: whether a script runs in ``folder`` instead of in its own.
+    """
+
+    pipeline: Any
+    folder: str = "."
+    role_arn: str | None = None
+    pipeline_name: str | None = None
+    config: Mapping[str, Any] | None = None
+    interpreter: str | None = None
+    aliases: Sequence[str] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    description: str | None = None
+    version_name: str | None = None
+    version_description: str | None = None
+    pipeline_display_name: str | None = None
+    max_parallel_steps: int | None = None
+    default_bucket: str | None = None
+    definition_bucket: str | None = None
+    policy_file: str | None = None
+    policy: PolicyMode = "enforce"
+    cost_tags: Mapping[str, str] | None = None
+    compile_timeout_seconds: float = 600
+    is_run_in_folder: bool = False
+
+    @classmethod
+    def of(cls, source: object, **given: Any) -> DeployOptions:
+        """Read the options from an operator or from parsed arguments.
+
+        :param source: has attributes of the options' names; see :func:`read_options`.
+        :param given: options to take instead of the source's.
+        """
+        return read_options(cls, source, **given)
+
+    def check(self) -> None:
+        """Refuse options that cannot be meant, before any call.
+
+        :raises ArgumentError: naming each of them, and what was expected.
+        """
+        problems = find_count_problems("max_parallel_steps", self.max_parallel_steps)
+        if self.policy not in get_args(PolicyMode):
+            expected = ", ".join(map(repr, get_args(PolicyMode)))
+            problems.append(f"policy={self.policy!r}: expected one of {expected}.")
+        if self.policy == "apply" and not self.policy_file:
+            problems.append("policy='apply' fills in what a team's policy says: name its file with policy_file.")
+        problems += find_list_problems("aliases", self.aliases) or self._find_alias_problems()
+        problems += [
+            f"{name}={value!r}: expected values by key, such as {{'team': 'forecasting'}}."
+            for name, value in (("tags", self.tags), ("cost_tags", self.cost_tags))
+            if value is not None and not isinstance(value, Mapping)
+        ]
+        if problems:
+            raise ArgumentError("\n".join(problems))
+
+    def resolve_path(self, text: str) -> Path:
+        """The absolute path of a file; relative ones start at :attr:`folder`."""
+        return resolve_path(text, folder=self.folder)
+
+    def _find_alias_problems(self) -> list[str]:
+        return [
+            f"aliases: {alias!r} is no alias: expected letters, digits, '.', '_' and '-', and not digits alone."
+            for alias in self.aliases
+            if _ALIAS.fullmatch(str(alias)) is None or str(alias).isdigit()
+        ]
+
+
+def resolve_path(text: str, *, folder: str) -> Path:
+    """The absolute path of a file, relative ones taken from the DAG file's folder."""
+    path = Path(text).expanduser()
+    return path if path.is_absolute() else Path(folder) / path

@@ -1,0 +1,53 @@
+"""``local serve``: an endpoint that keeps running."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_sm_pipelines.cli.local_endpoint import default_state_dir
+from tests.cli.command_runs import RunningCommand, execute, read_line, refused
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def test_an_endpoint_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
+    with RunningCommand("local", "serve", "--state-dir", str(tmp_path), "--port", "0") as process:
+        first = read_line(process)
+        assert first.startswith("Local SageMaker endpoint: http://127.0.0.1:")
+        exports = {}
+        while not (line := read_line(process)).startswith("Stop"):
+            if line.startswith("  export "):
+                name, _, value = line.removeprefix("  export ").rstrip("\n").partition("=")
+                exports[name] = value
+        listing = subprocess.run(
+            [
+                sys.executable,
+                "-c",
+                "import boto3; print(boto3.client('sagemaker').list_pipelines()['PipelineSummaries'])",
+            ],
+            env={**os.environ, **exports},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert listing.stdout == "[]\n", listing.stderr
+        in_use = refused(execute("true", state=tmp_path))
+        assert f"in use by another local endpoint at {exports['AWS_ENDPOINT_URL']}" in in_use
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+    assert execute("true", state=tmp_path).returncode == 0
+
+
+def test_the_state_has_a_home_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert default_state_dir({}) == Path("/home/someone/.local/state/airflow-sm-pipelines/local")
+    assert default_state_dir({"XDG_STATE_HOME": "/state"}) == Path("/state/airflow-sm-pipelines/local")
+    assert default_state_dir({"XDG_STATE_HOME": "relative"}).is_relative_to("/home/someone")
+    assert default_state_dir({"SM_PIPELINES_STATE_DIR": "here", "XDG_STATE_HOME": "/state"}) == Path("here")
