@@ -41,12 +41,12 @@ def test_findings_of_the_policy_have_lines_too() -> None:
     text = '{"Steps": [{"Name": "A", "Type": "Model",\n "Arguments": {\n  "Containers": 5, "Odd": 1}}]}'
     result = run("validate", "-", input=text)
     assert result.stdout.splitlines() == [
-        "standard input:3:17: error: Steps[0].Arguments.Containers: step 'A': expected an array, found the number 5.",
         (
-            "standard input:3:27: warning: Steps[0].Arguments.Odd: step 'A': CreateModelInput has no member 'Odd' that "
-            "this botocore knows. Check the spelling, or update boto3."
+            "standard input:3:27: error: Steps[0].Arguments.Odd: step 'A': CreateModelInput has no member 'Odd' that "
+            "is known here. Check the spelling, or update boto3."
         ),
-        "standard input: invalid (1 error, 1 warning)",
+        "standard input:3:17: error: Steps[0].Arguments.Containers: step 'A': expected an array, found the number 5.",
+        "standard input: invalid (2 errors)",
     ]
     assert result.returncode == 1
 
