@@ -104,7 +104,7 @@ def test_an_operator_keeps_its_module(path: str) -> None:
 
 
 def test_these_are_all_operators() -> None:
-    public = {getattr(airflow_sm_pipelines, name) for name in airflow_sm_pipelines.__all__}
+    public = [getattr(airflow_sm_pipelines, name) for name in airflow_sm_pipelines.__all__]
     tasks = {
         f"{value.__module__}.{value.__name__}"
         for value in public

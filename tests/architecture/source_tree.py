@@ -1,0 +1,121 @@
+"""The package's source as data: modules, who imports whom, functions and classes with their sizes. For the tests beside it."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+
+PACKAGE = "airflow_sm_pipelines"
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Function:
+    """One function or method.
+
+    :param statements: how many statements its body has, docstring included.
+    """
+
+    module: str
+    name: str
+    lines: int
+    statements: int
+
+
+@dataclass(frozen=True)
+class Module:
+    """One file of the package.
+
+    :param name: dotted, below the package: ``engine.rules.state``; a folder's own name for its ``__init__``.
+    :param imports: names of the modules of this package that it imports, lazily or not; ``TYPE_CHECKING`` counts.
+    :param external: top-level names of other packages that it imports, lazily or not, but not only for type checking.
+    """
+
+    name: str
+    path: Path
+    lines: int
+    is_package: bool
+    imports: frozenset[str]
+    external: frozenset[str]
+    functions: tuple[Function, ...]
+    classes: tuple[str, ...]
+    tree: ast.Module
+
+    @property
+    def folder(self) -> str:
+        """The package that it stands in, dotted; empty for the root."""
+        return self.name if self.is_package else self.name.rpartition(".")[0]
+
+    @property
+    def stem(self) -> str:
+        """The file's name without its ending."""
+        return self.path.stem
+
+
+def read_modules() -> dict[str, Module]:
+    """Every module of the package by its name."""
+    paths = {}
+    for path in sorted((ROOT / PACKAGE).rglob("*.py")):
+        parts = path.relative_to(ROOT / PACKAGE).with_suffix("").parts
+        paths[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return {name: _read(name, path, paths) for name, path in paths.items()}
+
+
+def find_importers(modules: dict[str, Module]) -> dict[str, set[str]]:
+    """By module: the modules that import it."""
+    found: dict[str, set[str]] = {name: set() for name in modules}
+    for module in modules.values():
+        for other in module.imports:
+            found[other].add(module.name)
+    return found
+
+
+def _read(name: str, path: Path, paths: dict[str, Path]) -> Module:
+    text = path.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for statement in node.body
+        for inner in ast.walk(statement)
+    }
+    imports: set[str] = set()
+    external: set[str] = set()
+    functions: list[Function] = []
+    classes: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            targets = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            targets = [f"{base}.{alias.name}" for alias in node.names]
+        else:
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                lines = (node.end_lineno or node.lineno) - node.lineno + 1
+                statements = sum(isinstance(inner, ast.stmt) for inner in ast.walk(node)) - 1
+                functions.append(Function(name, node.name, lines, statements))
+            elif isinstance(node, ast.ClassDef):
+                classes.append(node.name)
+            continue
+        for target in targets:
+            if target == PACKAGE or target.startswith(f"{PACKAGE}."):
+                inner = target.removeprefix(PACKAGE).removeprefix(".")
+                while inner not in paths:
+                    inner = inner.rpartition(".")[0]
+                if inner != name:
+                    imports.add(inner)
+            elif id(node) not in typing_only:
+                external.add(target.partition(".")[0])
+    return Module(
+        name=name,
+        path=path,
+        lines=text.count("\n"),
+        is_package=path.name == "__init__.py",
+        imports=frozenset(imports),
+        external=frozenset(external),
+        functions=tuple(functions),
+        classes=tuple(classes),
+        tree=tree,
+    )

@@ -1,0 +1,166 @@
+"""The package's structure, measured: what docs/architecture.md promises of its rooms."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import pytest
+
+from tests.architecture.source_tree import ROOT, Module, find_importers, read_modules
+
+MODULES = read_modules()
+IMPORTERS = find_importers(MODULES)
+
+REGISTRIES = {"cli.parser", "provider_info", "policy.check", "engine.jobs.job_runner"}
+"""Modules that list others, one line each: being named there alone makes no module a fragment."""
+
+MAX_LINES = 600
+MAX_FUNCTION_LINES = 60
+MAX_SHARE_OF_FRAGMENTS = 0.12
+
+
+def is_fragment(module: Module) -> bool:
+    """Whether exactly one other module imports it, and that one is no folder's ``__init__`` and no registry."""
+    importers = IMPORTERS[module.name]
+    if module.is_package or len(importers) != 1:
+        return False
+    (importer,) = importers
+    return not MODULES[importer].is_package and importer not in REGISTRIES
+
+
+def test_few_modules_are_fragments_of_another() -> None:
+    modules = [module for module in MODULES.values() if not module.is_package]
+    fragments = sorted(module.name for module in modules if is_fragment(module))
+    share = len(fragments) / len(modules)
+    assert share <= MAX_SHARE_OF_FRAGMENTS, f"{len(fragments)} of {len(modules)} ({share:.1%}): {', '.join(fragments)}"
+
+
+def test_no_module_is_too_long() -> None:
+    assert not {module.name: module.lines for module in MODULES.values() if module.lines > MAX_LINES}
+
+
+def test_no_function_is_too_long() -> None:
+    """An operator's ``__init__`` may be: it names each argument twice. So may one that only holds data.
+
+    One that holds data has few statements for its lines.
+    """
+    long = {
+        f"{function.module}.{function.name}": function.lines
+        for module in MODULES.values()
+        for function in module.functions
+        if function.lines > MAX_FUNCTION_LINES and function.statements > function.lines / 6
+        if not (function.name == "__init__" and module.name.split(".")[0] in ("operators", "sensors", "decorators"))
+    }
+    assert not long
+
+
+def test_packages_form_no_circle() -> None:
+    """Neither the rooms nor the folders inside one import each other in a circle.
+
+    A folder inside a room counts as one, with all that is below it. A module that stands beside such folders, as
+    ``engine.services`` does, counts by itself.
+    """
+    rooms_with_folders = {module.folder.split(".")[0] for module in MODULES.values() if "." in module.folder}
+
+    def node_of(module: Module) -> str:
+        room = module.name.split(".")[0]
+        return ".".join(module.name.split(".")[:2]) if room in rooms_with_folders else room
+
+    arrows: dict[str, set[str]] = defaultdict(set)
+    for module in MODULES.values():
+        for other in module.imports:
+            mine, theirs = node_of(module), node_of(MODULES[other])
+            if mine != theirs:
+                arrows[mine].add(theirs)
+    assert not find_circle(arrows)
+
+
+def find_circle(arrows: dict[str, set[str]]) -> list[str]:
+    """The folders of one circle, in order; empty where there is none."""
+    done: set[str] = set()
+
+    def visit(node: str, path: list[str]) -> list[str]:
+        if node in path:
+            return path[path.index(node) :]
+        if node in done:
+            return []
+        for other in sorted(arrows.get(node, ())):
+            circle = visit(other, [*path, node])
+            if circle:
+                return circle
+        done.add(node)
+        return []
+
+    for start in sorted(arrows):
+        circle = visit(start, [])
+        if circle:
+            return circle
+    return []
+
+
+SAME_MEANING = {
+    "callback": "a Callback step: its operator, sensor, trigger and the engine's step",
+    "execution": "one execution: its sensor and its trigger",
+}
+"""File names that occur in several folders, and the one thing they mean there."""
+
+
+def test_equal_file_names_mean_the_same() -> None:
+    places = defaultdict(list)
+    for module in MODULES.values():
+        if not module.is_package and not module.name.startswith("cli.commands."):
+            places[module.stem].append(module.name)
+    several = {stem: names for stem, names in places.items() if len(names) > 1}
+    assert not {stem: names for stem, names in several.items() if stem not in SAME_MEANING}
+    assert not SAME_MEANING.keys() - several.keys(), "no longer needed"
+
+
+def test_a_class_name_has_one_meaning() -> None:
+    places = defaultdict(list)
+    for module in MODULES.values():
+        for name in module.classes:
+            places[name].append(module.name)
+    assert not {name: where for name, where in places.items() if len(where) > 1 and not name.startswith("_")}
+
+
+AIRFLOW_ROOMS = (
+    "hooks",
+    "operators",
+    "sensors",
+    "triggers",
+    "decorators",
+    "links",
+    "plugins",
+    "airflow_task",
+)
+
+
+def test_only_the_airflow_side_imports_airflow() -> None:
+    found = {module.name for module in MODULES.values() if "airflow" in module.external}
+    assert not {name for name in found if name.split(".")[0] not in AIRFLOW_ROOMS}
+
+
+MIRROR_EXCEPTIONS: set[str] = set()
+"""Folders of tests that mirror no folder of the package. This list may only shrink."""
+
+CAMPAIGNS = {"architecture", "contract", "dags", "data", "durability", "fuzz", "reliability", "system"}
+"""Folders of tests that hold the whole to something, rather than one room."""
+
+
+def test_tests_mirror_the_package() -> None:
+    rooms = {module.folder for module in MODULES.values()}
+    folders = {
+        ".".join(path.parent.relative_to(ROOT / "tests").parts)
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if path.parent != ROOT / "tests"
+    }
+    strange = {folder for folder in folders if folder not in rooms and folder.split(".")[0] not in CAMPAIGNS}
+    assert strange == MIRROR_EXCEPTIONS
+
+
+@pytest.mark.parametrize("room", sorted({m.name.split(".")[0] for m in MODULES.values() if "." in m.name}))
+def test_each_room_says_what_belongs_there(room: str) -> None:
+    import ast
+
+    docstring = ast.get_docstring(MODULES[room].tree) or ""
+    assert len(docstring) > 40, f"{room}/__init__.py says too little"
