@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     :raises CompileError: if there is no interpreter for the script, or no Docker.
     """
-    from airflow_sm_pipelines.cli.local_endpoint import announced_endpoint, run_command
+    from airflow_sm_pipelines.cli.local_session import announced_endpoint, run_command
     from airflow_sm_pipelines.cli.sources import print_error
     from airflow_sm_pipelines.compiler.local_scripts import make_local_command
 

@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     import signal
     import threading
 
-    from airflow_sm_pipelines.cli.local_endpoint import handled_signals, open_endpoint
+    from airflow_sm_pipelines.cli.local_session import handled_signals, open_endpoint
     from airflow_sm_pipelines.cli.terminal import show_log_lines
 
     show_log_lines()

@@ -1,12 +1,10 @@
-"""ARNs and S3 addresses, taken apart."""
+"""ARNs, taken apart."""
 
 from __future__ import annotations
 
 import pytest
 
 from airflow_sm_pipelines.definition.arns import parse_arn, parse_execution_arn
-from airflow_sm_pipelines.definition.s3_uri import split_s3_uri
-from airflow_sm_pipelines.loopback import is_loopback_url
 
 
 @pytest.mark.parametrize(
@@ -31,34 +29,3 @@ def test_an_arn_has_parts_even_where_some_are_empty() -> None:
     assert function is not None
     assert function.resource == "function:predict"
     assert parse_arn("arn:aws:s3") is None
-
-
-@pytest.mark.parametrize(
-    ("uri", "expected"),
-    [
-        ("s3://bucket/a/b.json", ("bucket", "a/b.json")),
-        ("s3://bucket/a/", ("bucket", "a/")),
-        ("s3://bucket", ("bucket", "")),
-        ("s3:///a", None),
-        ("https://bucket/a", None),
-        ("", None),
-    ],
-)
-def test_an_s3_address_is_a_bucket_and_a_key(uri: str, expected: tuple[str, str] | None) -> None:
-    assert split_s3_uri(uri) == expected
-
-
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("http://127.0.0.1:4566", True),
-        ("http://localhost", True),
-        ("http://[::1]:80/x", True),
-        ("http://localhost.example.com", False),
-        ("https://api.sagemaker.us-east-1.amazonaws.com", False),
-        ("http://[::1", False),
-        (None, False),
-    ],
-)
-def test_a_loopback_address_is_this_machine(url: str | None, expected: bool) -> None:
-    assert is_loopback_url(url) is expected
