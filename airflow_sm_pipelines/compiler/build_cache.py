@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.definition.s3_uri import split_s3_uri
 from airflow_sm_pipelines.exceptions import CompileError
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def are_uploads_present(
         ),
     )
     for upload in uploads:
-        bucket, _, key = upload["uri"].removeprefix("s3://").partition("/")
+        bucket, key = split_s3_uri(upload["uri"]) or ("", "")
         try:
             found = client.head_object(Bucket=bucket, Key=key)
         except (BotoCoreError, ClientError):

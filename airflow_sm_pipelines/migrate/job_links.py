@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition.json_value import JsonObject, JsonPath, JsonValue, copy_object, format_path
+from airflow_sm_pipelines.definition.s3_uri import split_s3_uri
 from airflow_sm_pipelines.migrate.job_requests import REQUEST_KINDS, RequestKind
 from airflow_sm_pipelines.policy.job_fields import Field, iter_field
 
@@ -396,7 +397,8 @@ def _format_property(request: JsonObject, path: JsonPath) -> str:
 
 
 def _has_key(uri: str) -> bool:
-    return uri.startswith("s3://") and bool(uri.removeprefix("s3://").rstrip("/").partition("/")[2])
+    parts = split_s3_uri(uri.rstrip("/"))
+    return parts is not None and bool(parts[1])
 
 
 def put_value(root: JsonObject, path: JsonPath, value: JsonValue) -> None:

@@ -144,6 +144,21 @@ def test_the_sample_policy_refuses_the_demo_for_more_than_five_reasons_and_passe
             id="a foreign bucket in a join",
         ),
         pytest.param(
+            '[s3]\nbuckets = "team-*"',
+            "Processing",
+            {
+                "A": {
+                    "Std:Join": {
+                        "On": "",
+                        "Values": ["https://other.s3.eu-west-1.amazonaws.com/", {"Get": "Execution.PipelineName"}],
+                    }
+                }
+            },
+            "error Steps[0].Arguments.A: step 'S' names the bucket 'other', which is not one of the team's. Allowed "
+            "are 'team-*'.",
+            id="a foreign bucket in a URL of S3",
+        ),
+        pytest.param(
             "[s3]\npublic = false",
             "Training",
             {"A": [{"S3Uri": "s3://sagemaker-sample-files/x"}]},
@@ -168,6 +183,11 @@ def test_a_finding_says_where_what_and_how_to_mend_it(policy: str, kind: str, ar
         ('[roles]\nallowed = "x"', "Training", {}),
         ("[network]\nisolation = true", "Training", {"EnableNetworkIsolation": True}),
         ('[s3]\nbuckets = "team-*"', "Training", {"A": {"Get": "Execution.PipelineName"}, "B": "s3://team-a/x"}),
+        (
+            '[s3]\nbuckets = "team-*"',
+            "Training",
+            {"A": {"Std:Join": {"On": "", "Values": ["s3://team", {"Get": "Execution.PipelineName"}]}}},
+        ),
     ],
 )
 def test_what_a_rule_does_not_reach_passes(policy: str, kind: str, arguments: Any) -> None:

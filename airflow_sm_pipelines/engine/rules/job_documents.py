@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from airflow_sm_pipelines.definition.s3_uri import join_s3_uri
 from airflow_sm_pipelines.engine.rules.errors import MAX_REASON_CHARACTERS
-from airflow_sm_pipelines.engine.rules.s3_address import join_s3_uri
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
