@@ -18,6 +18,7 @@ from openlineage.client.facet_v2 import RunFacet
 
 from airflow_sm_pipelines.client.outputs import to_json_value
 from airflow_sm_pipelines.client.step_outputs import read_data
+from airflow_sm_pipelines.definition.arns import pipeline_arn_of
 from airflow_sm_pipelines.definition.s3_uri import split_s3_uri
 from airflow_sm_pipelines.exceptions import PipelineApiError
 
@@ -133,7 +134,7 @@ def make_run_facets(report: ExecutionReport, *, is_complete: bool, url: str | No
     steps: list[dict[str, Any]] = to_json_value([step.summary() for step in report.steps[:_MAX_STEPS]])
     facet = SageMakerPipelineExecutionRunFacet(
         executionArn=report.arn,
-        pipelineArn=report.arn.partition("/execution/")[0],
+        pipelineArn=pipeline_arn_of(report.arn),
         pipelineName=report.pipeline_name,
         pipelineVersionId=report.pipeline_version_id,
         status=str(report.status),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from airflow_sm_pipelines.definition.partitions import DNS_SUFFIX_PATTERN
+
 _SCHEME = "s3://"
 
 _S3_URL = re.compile(
-    r"https://(?:(?P<bucket>[^/]+?)\.)?s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?/"
+    rf"https://(?:(?P<bucket>[^/]+?)\.)?s3(?:[.-][a-z0-9-]+)?{DNS_SUFFIX_PATTERN}/"
     r"(?P<key>(?P<first>[^/]+)/?(?P<rest>.*))",
     re.DOTALL,
 )

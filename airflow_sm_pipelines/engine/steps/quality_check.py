@@ -13,6 +13,7 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.definition.arns import resource_name_of
 from airflow_sm_pipelines.definition.cache_identity import select_cache_fields
 from airflow_sm_pipelines.definition.s3_uri import join_s3_uri, parse_s3_uri
 from airflow_sm_pipelines.definition.status import StepStatus
@@ -22,7 +23,6 @@ from airflow_sm_pipelines.engine.rules.cache_key import make_cache_key
 from airflow_sm_pipelines.engine.rules.errors import ResolutionError, StepError
 from airflow_sm_pipelines.engine.rules.job_documents import PROCESSING, with_text_values, without_nulls
 from airflow_sm_pipelines.engine.rules.resolver import resolve
-from airflow_sm_pipelines.engine.rules.resource_names import resource_name_of
 from airflow_sm_pipelines.engine.steps.job import find_cached, may_use_cache, outcome_of_job, with_default_role
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 from airflow_sm_pipelines.engine.store.database import Page
