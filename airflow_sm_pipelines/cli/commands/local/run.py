@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.cli.shared_options import add_endpoint_options
+from airflow_sm_pipelines.local_endpoint import ENDPOINT_VARIABLE
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.cli.shared_options import Commands
@@ -50,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     environment = {**os.environ, "SAGEMAKER_SUPPRESS_V2_WARNING": "1"}
     # With Docker the SDK reaches AWS itself; inside `local exec` there is an endpoint already.
-    if arguments.docker or "SM_PIPELINES_ENDPOINT" in os.environ:
+    if arguments.docker or ENDPOINT_VARIABLE in os.environ:
         return run_command(command, environment)
     with announced_endpoint(arguments) as server:
         return run_command(command, {**server.environment(), "SAGEMAKER_SUPPRESS_V2_WARNING": "1"})
