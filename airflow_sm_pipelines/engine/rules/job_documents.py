@@ -164,7 +164,7 @@ def _is_text_place(place: JsonPath) -> bool:
 
 
 def with_role(kind: JobKind, request: dict[str, Any], role: str | None) -> dict[str, Any]:
-    """The request of a job, with the role of the execution if it names none.
+    """The request of a job, with the role of the execution if it names none; null names none.
 
     A transform job has no role. A tuning job has none of its own, but the definitions of its training jobs have one.
     Source: developer guide, "IAM access management": by default each step takes on the pipeline execution role.
@@ -172,15 +172,18 @@ def with_role(kind: JobKind, request: dict[str, Any], role: str | None) -> dict[
     if role is None or kind is TRANSFORM:
         return request
     if kind is not TUNING:
-        return {"RoleArn": role, **request}
+        return _with_role(request, role)
     changed = dict(request)
-    if isinstance(request.get("TrainingJobDefinition"), dict):
-        changed["TrainingJobDefinition"] = {"RoleArn": role, **request["TrainingJobDefinition"]}
+    if "TrainingJobDefinition" in request:
+        changed["TrainingJobDefinition"] = _with_role(request["TrainingJobDefinition"], role)
     if isinstance(request.get("TrainingJobDefinitions"), list):
-        changed["TrainingJobDefinitions"] = [
-            {"RoleArn": role, **one} if isinstance(one, dict) else one for one in request["TrainingJobDefinitions"]
-        ]
+        changed["TrainingJobDefinitions"] = [_with_role(one, role) for one in request["TrainingJobDefinitions"]]
     return changed
+
+
+def _with_role(request: Any, role: str) -> Any:
+    is_without = isinstance(request, dict) and request.get("RoleArn") is None
+    return {**request, "RoleArn": role} if is_without else request
 
 
 def without_nulls(value: Any) -> Any:

@@ -49,7 +49,7 @@ class AutoMLStandInExecutor(StandInExecutor):
                 return cached
             try:
                 with task.store.transaction():
-                    record = task.jobs.create(AUTOML, task.new_name, _make_request(task, prepared))
+                    record = task.jobs.create(AUTOML, task.new_name, without_nulls(_make_request(task, prepared)))
                     task.mark_executing(
                         metadata={AUTOML.metadata_key: {"Arn": record.arn}},
                         resource=(record.kind, record.name),
@@ -72,7 +72,9 @@ class AutoMLStandInExecutor(StandInExecutor):
 
 
 def _make_request(task: StepTask, prepared: JsonObject) -> dict[str, Any]:
-    return with_default_role(task, AUTOML, without_nulls(prepared["arguments"]))
+    """The request as the definition has it, nulls included."""
+    arguments = prepared["arguments"]
+    return with_default_role(task, AUTOML, arguments if isinstance(arguments, dict) else {})
 
 
 def _described_outputs(task: StepTask, outcome: StepOutcome) -> dict[str, Any]:

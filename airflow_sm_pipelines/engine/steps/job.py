@@ -52,12 +52,13 @@ class JobExecutor:
             return PreparedJob()
         scope = task.new_scope({self._kind.name_key: task.new_name})
         resolved = task.resolve_arguments(scope)
-        request = with_default_role(task, self._kind, with_text_values(without_nulls(resolved), task.step.arguments))
+        request = with_default_role(task, self._kind, with_text_values(resolved, task.step.arguments))
         request.pop(self._kind.name_key, None)
         if self._kind is not TUNING and not request.get("ExperimentConfig"):
             request |= _experiment_config(task, scope.experiment)
+        # The service checks members that are null, too: it must know them.
         task.check_request(self._kind.create_operation, {**request, self._kind.name_key: task.new_name})
-        return PreparedJob(request, select_cache_fields(task.step.type, resolved, {}))
+        return PreparedJob(without_nulls(request), select_cache_fields(task.step.type, resolved, {}))
 
     def run(self, task: StepTask, prepared: PreparedJob) -> StepOutcome:
         """Run the job to its end."""

@@ -125,9 +125,10 @@ class CheckExecutor:
                 "is computed here. "
                 + explain_registration(task.services.stand_ins, step=task.step.name, type=task.step.type)
             )
-        request = with_default_role(task, PROCESSING, with_text_values(without_nulls(arguments), task.step.arguments))
+        request = with_default_role(task, PROCESSING, with_text_values(arguments, task.step.arguments))
+        task.check_request(PROCESSING.create_operation, {**request, PROCESSING.name_key: task.new_name})
         fields = select_cache_fields(task.step.type, arguments, attributes)
-        check = replace(_plan_check(task, kind, attributes, request), cache_fields=fields)
+        check = replace(_plan_check(task, kind, attributes, without_nulls(request)), cache_fields=fields)
         task.check_request(PROCESSING.create_operation, {**check.request, PROCESSING.name_key: task.new_name})
         return check
 
