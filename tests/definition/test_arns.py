@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 
+import airflow_sm_pipelines
 from airflow_sm_pipelines.definition.arns import (
     execution_id_of,
     parse_arn,
@@ -12,6 +16,9 @@ from airflow_sm_pipelines.definition.arns import (
     pipeline_name_of,
     resource_name_of,
 )
+from airflow_sm_pipelines.local_endpoint import make_log_page_url
+
+JOBS = "arn:aws:sagemaker:us-east-1:123456789012"
 
 
 @pytest.mark.parametrize(
@@ -65,3 +72,25 @@ def test_a_pipeline_and_an_execution_are_known_by_their_arns() -> None:
     assert (execution_id_of(execution), execution_id_of("abc123")) == ("abc123", "abc123")
     assert pipeline_arn_of(execution) == pipeline
     assert str(parse_arn(execution)) == execution
+
+
+@pytest.mark.parametrize(
+    "value", ["train", f"{JOBS}:training-job/train", f"{JOBS}:processing-job/pipelines-a1-Prepare-b2"]
+)
+def test_the_copy_beside_the_sdk_reads_the_same_names(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It describes jobs for scripts in local mode, and can import nothing of ours."""
+    monkeypatch.syspath_prepend(str(Path(airflow_sm_pipelines.__file__).parent / "compiler"))
+    try:
+        from sdk_side import local_mode  # type: ignore[import-not-found]
+
+        assert local_mode.name_for_arn({"JobName": value, "N": 1}) == {"JobName": resource_name_of(value), "N": 1}
+    finally:
+        for name in [name for name in sys.modules if name.split(".")[0] == "sdk_side"]:
+            del sys.modules[name]
+
+
+def test_the_page_of_a_log_is_named_by_what_the_arn_names() -> None:
+    """``local_endpoint`` stands below this room, so it has the rule a second time."""
+    arn = parse_arn(f"{JOBS}:training-job/train")
+    assert arn is not None
+    assert make_log_page_url("http://here/_console", str(arn)) == f"http://here/_console/logs/{arn.resource}"

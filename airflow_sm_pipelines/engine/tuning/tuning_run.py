@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_sm_pipelines.engine.rules.errors import Interrupted
+from airflow_sm_pipelines.engine.rules.errors import MAX_REASON_CHARACTERS, Interrupted
 from airflow_sm_pipelines.engine.rules.job_documents import ENDED_STATUSES
 from airflow_sm_pipelines.engine.rules.training_metrics import (
     XGBOOST_METRIC_DEFINITIONS,
@@ -331,4 +331,4 @@ def _describe_failure(summaries: list[TrainingJobSummary], *, is_timed_out: bool
     return (
         f"ClientError: No training job succeeded after {len(summaries)} attempts. Please take a look at the training "
         f"job failures to get more details.{cause}"
-    )[:1024]
+    )[:MAX_REASON_CHARACTERS]
