@@ -71,7 +71,11 @@ def test_log_groups_are_quoted_as_the_cloudwatch_console_wants_them() -> None:
 def test_no_link_leads_to_a_console_that_does_not_know_the_execution(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SM_PIPELINES_CONSOLE_URL", raising=False)
     report = ExecutionReport(
-        ARN, "Failed", steps=(StepReport("T", "Training", "Failed", job_arn="a:b:c:d:e:training-job/t"),)
+        ARN,
+        "Failed",
+        steps=(
+            StepReport("T", "Training", "Failed", job_arn="arn:aws:sagemaker:us-east-1:123456789012:training-job/t"),
+        ),
     )
     assert resolve_pipeline_links(hook(is_aws=False), pipeline="p", execution_arn=ARN, studio_domain_id="d-1") == {}
     assert resolve_logs_link(hook(is_aws=False), report) == {}
