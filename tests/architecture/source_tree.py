@@ -1,4 +1,4 @@
-"""The package's source as data: modules, who imports whom, functions and classes with their sizes. For the tests beside it."""
+"""The package's source as data: modules, who imports whom, functions and classes with their sizes."""
 
 from __future__ import annotations
 
