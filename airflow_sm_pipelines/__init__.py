@@ -109,7 +109,7 @@ if TYPE_CHECKING:
     )
 else:
     _MODULES = {name: module for module, names in _NAMES.items() for name in names}
-    __all__ = sorted(_MODULES)
+    __all__ = sorted(_MODULES)  # noqa: PLE0605 - a list, made from the table
 
     def __getattr__(name: str) -> object:
         """Load a public name from the module that defines it (PEP 562)."""

@@ -8,15 +8,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 import airflow_sm_pipelines
 from airflow_sm_pipelines import exceptions
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ROOT = Path(__file__).parent.parent
 
@@ -78,17 +74,6 @@ def test_a_strict_type_checker_takes_the_names_from_the_root(tmp_path: Path) -> 
 def test_every_error_can_be_caught_by_a_name_of_the_root() -> None:
     defined = {name for name, value in vars(exceptions).items() if inspect.isclass(value)}
     assert defined <= set(airflow_sm_pipelines.__all__)
-
-
-def test_the_tree_of_errors_is_drawn_where_it_is_defined() -> None:
-    def draw(error: type[Exception], depth: int = 0) -> Iterator[str]:
-        yield "    " * depth + error.__name__
-        for child in vars(exceptions).values():
-            if inspect.isclass(child) and child.__bases__[0] is error:
-                yield from draw(child, depth + 1)
-
-    drawn = re.findall(r"^    ( *\w+Error)\b", str(exceptions.__doc__), re.MULTILINE)
-    assert drawn == list(draw(exceptions.SageMakerPipelinesError))
 
 
 def test_docs_and_dags_take_public_names_from_the_root() -> None:

@@ -63,7 +63,12 @@ def check_docker() -> None:
     ):
         try:
             done = subprocess.run(
-                command, capture_output=True, text=True, timeout=_DOCKER_TIMEOUT_SECONDS, stdin=subprocess.DEVNULL
+                command,
+                capture_output=True,
+                text=True,
+                timeout=_DOCKER_TIMEOUT_SECONDS,
+                stdin=subprocess.DEVNULL,
+                check=False,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise ScriptEnvironmentError(f"{what} ({error}). {instead}") from error

@@ -45,8 +45,10 @@ def render_billed(cost: BilledCost, notes: Sequence[str] = ()) -> str:
 
 
 def estimate_to_json(estimate: CostEstimate) -> JsonObject:
-    """The estimate as JSON: ``{"source": "estimate", "currency", "total", "steps": [...], "free": [...],
-    "unpriced": [...]}``."""
+    """The estimate as JSON.
+
+    :return: ``{"source": "estimate", "currency", "total", "steps": [...], "free": [...], "unpriced": [...]}``.
+    """
     steps: list[JsonValue] = [
         {
             "step": step.use.step,

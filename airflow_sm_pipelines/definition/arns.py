@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 _ARN = re.compile(
-    r"arn:(?P<partition>aws[a-z-]*):(?P<service>[^:]+):(?P<region>[^:]*):(?P<account>[^:]*):(?P<resource>.+)", re.DOTALL
+    r"arn:(?P<partition>[^:]+):(?P<service>[^:]+):(?P<region>[^:]*):(?P<account>[^:]*):(?P<resource>.+)", re.DOTALL
 )
 
 _SEPARATOR = re.compile("[/:]")

@@ -120,7 +120,7 @@ def select_cache_fields(step_type: str, arguments: JsonObject, attributes: JsonO
 
 def _put(selected: JsonObject, path: tuple[str, ...], value: JsonValue) -> None:
     normal = _normalize(value)
-    if normal is None or normal == {} or normal == []:
+    if normal in (None, {}, []):
         return
     here = selected
     for key in path[:-1]:

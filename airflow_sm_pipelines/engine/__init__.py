@@ -1,4 +1,6 @@
-"""SageMaker Pipelines on one machine. Each package imports only those after it:
+"""SageMaker Pipelines on one machine.
+
+Each package imports only those after it:
 
 * ``operations``: the API operations.
 * ``driver``: the threads that make executions go on.

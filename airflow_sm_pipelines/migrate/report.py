@@ -101,7 +101,7 @@ class Migration:
 
 
 def render_totals(records: Sequence[Record]) -> str:
-    """The number of records by outcome, as a sentence: ``7 nodes: 5 translated, 2 approximated.``"""
+    """The number of records by outcome, as in ``7 nodes: 5 translated, 2 approximated``."""
     totals = ", ".join(f"{count} {outcome}" for outcome, count in count_outcomes(records).items())
     return f"{len(records)} nodes: {totals}."
 

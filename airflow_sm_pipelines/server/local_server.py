@@ -80,7 +80,7 @@ class RunningServer:
         return f"{self.endpoint_url}{CONSOLE_PATH}"
 
     def environment(self) -> dict[str, str]:
-        """This process's environment for a child: AWS is the endpoint, and there are no real credentials."""
+        """The environment of this process for a child: AWS is the endpoint, and there are no real credentials."""
         return child_environment(os.environ, self.endpoint_url, self.region)
 
     def close(self) -> None:
@@ -196,7 +196,7 @@ def open_moto_endpoint(
     address: tuple[str, int],
     host_names: Collection[str] = (),
 ) -> tuple[DurableMoto, RequestRouter, Listener]:
-    """moto with the state of a directory, a router to it, and a listener that is bound and not yet started.
+    """The state of a directory in moto, a router to it, and a listener that is bound and not yet started.
 
     :param closing: is told how to close them.
     :param directory: the state directory.

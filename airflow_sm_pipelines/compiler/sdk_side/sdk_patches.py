@@ -74,8 +74,10 @@ class SdkPatches:
     def _mkstemp(
         suffix: str | None = None, prefix: str | None = None, dir: str | None = None, text: bool = False
     ) -> tuple[int, str]:
-        """Make a temporary file. Version 2 writes the name of an @step's requirements file into the definition, so that
-        file always has the same name."""
+        """Make a temporary file; an ``@step``'s requirements file always gets the same name.
+
+        Version 2 writes that name into the definition.
+        """
         if prefix != "sagemaker_requirements_":
             made: tuple[int, str] = _mkstemp(suffix, prefix, dir, text)
             return made

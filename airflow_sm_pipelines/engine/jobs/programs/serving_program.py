@@ -132,7 +132,7 @@ def _install_requirements(code: Path) -> None:
     if not (code / "requirements.txt").is_file():
         return
     command = [sys.executable, "-m", "pip", "install", "-r", "requirements.txt"]
-    if subprocess.run(command, cwd=code).returncode:
+    if subprocess.run(command, cwd=code, check=False).returncode:
         raise ServingError("AlgorithmError: the requirements.txt beside the inference code could not be installed.")
 
 
