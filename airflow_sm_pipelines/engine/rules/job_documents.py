@@ -172,7 +172,7 @@ def with_role(kind: JobKind, request: dict[str, Any], role: str | None) -> dict[
     if role is None or kind is TRANSFORM:
         return request
     if kind is not TUNING:
-        return _with_role(request, role)
+        return dict(_with_role(request, role))
     changed = dict(request)
     if "TrainingJobDefinition" in request:
         changed["TrainingJobDefinition"] = _with_role(request["TrainingJobDefinition"], role)
