@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
 import pytest
 
@@ -40,3 +41,21 @@ def test_a_limit_is_that_of_the_shape(constant: str, shape: str) -> None:
     assert (
         getattr(importlib.import_module(f"{PACKAGE}.{module}"), name) == load_service_model().get_shape(shape).maximum
     )
+
+
+PATTERNS = [
+    ("client.valid_names._PIPELINE_NAME", "PipelineName"),
+    ("engine.operations.versions._ALIAS", "PipelineVersionAlias"),
+    ("engine.rules.definition_limits._ENTITY_NAME", "ExperimentEntityName"),
+    ("engine.rules.definition_limits._MLFLOW_ARN", "MLflowArn"),
+]
+
+
+@pytest.mark.parametrize(("constant", "shape"), PATTERNS)
+def test_a_pattern_is_that_of_the_shape(constant: str, shape: str) -> None:
+    assert find(constant).pattern == load_service_model().get_shape(shape).spelled_pattern
+
+
+def find(constant: str) -> Any:
+    module, _, name = constant.rpartition(".")
+    return getattr(importlib.import_module(f"{PACKAGE}.{module}"), name)

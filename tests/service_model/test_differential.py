@@ -25,7 +25,7 @@ import pytest
 from airflow_sm_pipelines.definition import parse_definition
 from airflow_sm_pipelines.definition.expressions import is_expression
 from airflow_sm_pipelines.engine.rules.errors import ServiceError
-from airflow_sm_pipelines.engine.rules.job_documents import JOB_KINDS, with_role, with_text_values
+from airflow_sm_pipelines.engine.rules.job_documents import JOB_KINDS, with_name, with_role, with_text_values
 from airflow_sm_pipelines.exceptions import DefinitionError
 from airflow_sm_pipelines.policy import Severity, check_definition
 from airflow_sm_pipelines.server.sagemaker_codec import RequestRefusedError, SageMakerCodec
@@ -204,7 +204,7 @@ def is_wrong_to_the_step(step_type: str, case: Case) -> bool:
     kind = next((kind for kind in JOB_KINDS.values() if kind.create_operation == call.operation), None)
     if kind is not None and isinstance(request, dict):
         request = with_role(kind, with_text_values(request, case.arguments), ROLE)
-        request = {**request, kind.name_key: "job-1"} if not request.get(kind.name_key) else request
+        request = with_name(kind, request, "job-1")
     return is_wrong_to_the_call(call.operation, request if kind is not None else case.request)
 
 

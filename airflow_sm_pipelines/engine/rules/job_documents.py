@@ -163,6 +163,12 @@ def _is_text_place(place: JsonPath) -> bool:
     return place[:1] == ("HyperParameterRanges",) or place[:2] == ("HyperParameterTuningJobConfig", "ParameterRanges")
 
 
+def with_name(kind: JobKind, request: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The request of a job, with this name if it gives none; null gives none."""
+    given = request.get(kind.name_key)
+    return {**request, kind.name_key: name if given is None else given}
+
+
 def with_role(kind: JobKind, request: dict[str, Any], role: str | None) -> dict[str, Any]:
     """The request of a job, with the role of the execution if it names none; null names none.
 

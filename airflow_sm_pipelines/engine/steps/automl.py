@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition.status import StepStatus
 from airflow_sm_pipelines.engine.rules.errors import ServiceError, StepError
-from airflow_sm_pipelines.engine.rules.job_documents import AUTOML, without_nulls
+from airflow_sm_pipelines.engine.rules.job_documents import AUTOML, with_name, without_nulls
 from airflow_sm_pipelines.engine.steps.job import find_cached, with_default_role
 from airflow_sm_pipelines.engine.steps.stand_in import StandInExecutor
 from airflow_sm_pipelines.engine.steps.task import StepOutcome
@@ -35,7 +35,7 @@ class AutoMLStandInExecutor(StandInExecutor):
         """
         prepared = super().prepare(task)
         request = _make_request(task, prepared)
-        task.check_request(AUTOML.create_operation, {**request, AUTOML.name_key: task.new_name})
+        task.check_request(AUTOML.create_operation, with_name(AUTOML, request, task.new_name))
         return prepared
 
     def run(self, task: StepTask, prepared: JsonObject) -> StepOutcome:

@@ -13,7 +13,14 @@ from airflow_sm_pipelines.engine.rules.cache_key import make_cache_key
 from airflow_sm_pipelines.engine.rules.cache_miss import LOG_GROUP, explain_changes
 from airflow_sm_pipelines.engine.rules.definition_limits import MAX_ENTITY_NAME, is_entity_name
 from airflow_sm_pipelines.engine.rules.errors import ServiceError, StepError
-from airflow_sm_pipelines.engine.rules.job_documents import TUNING, JobKind, with_role, with_text_values, without_nulls
+from airflow_sm_pipelines.engine.rules.job_documents import (
+    TUNING,
+    JobKind,
+    with_name,
+    with_role,
+    with_text_values,
+    without_nulls,
+)
 from airflow_sm_pipelines.engine.rules.resource_names import trial_names
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 from airflow_sm_pipelines.engine.store.documents import to_ms
@@ -53,11 +60,11 @@ class JobExecutor:
         scope = task.new_scope({self._kind.name_key: task.new_name})
         resolved = task.resolve_arguments(scope)
         request = with_default_role(task, self._kind, with_text_values(resolved, task.step.arguments))
-        request.pop(self._kind.name_key, None)
         if self._kind is not TUNING and not request.get("ExperimentConfig"):
             request |= _experiment_config(task, scope.experiment)
-        # The service checks members that are null, too: it must know them.
-        task.check_request(self._kind.create_operation, {**request, self._kind.name_key: task.new_name})
+        # The service checks members that are null, too, and a name that it will not use.
+        task.check_request(self._kind.create_operation, with_name(self._kind, request, task.new_name))
+        request.pop(self._kind.name_key, None)
         return PreparedJob(without_nulls(request), select_cache_fields(task.step.type, resolved, {}))
 
     def run(self, task: StepTask, prepared: PreparedJob) -> StepOutcome:

@@ -21,7 +21,7 @@ from airflow_sm_pipelines.engine.jobs.stand_in_table import explain_registration
 from airflow_sm_pipelines.engine.registry.models import PACKAGE
 from airflow_sm_pipelines.engine.rules.cache_key import make_cache_key
 from airflow_sm_pipelines.engine.rules.errors import ResolutionError, StepError
-from airflow_sm_pipelines.engine.rules.job_documents import PROCESSING, with_text_values, without_nulls
+from airflow_sm_pipelines.engine.rules.job_documents import PROCESSING, with_name, with_text_values, without_nulls
 from airflow_sm_pipelines.engine.rules.resolver import resolve
 from airflow_sm_pipelines.engine.steps.job import find_cached, may_use_cache, outcome_of_job, with_default_role
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
@@ -126,7 +126,7 @@ class CheckExecutor:
                 + explain_registration(task.services.stand_ins, step=task.step.name, type=task.step.type)
             )
         request = with_default_role(task, PROCESSING, with_text_values(arguments, task.step.arguments))
-        task.check_request(PROCESSING.create_operation, {**request, PROCESSING.name_key: task.new_name})
+        task.check_request(PROCESSING.create_operation, with_name(PROCESSING, request, task.new_name))
         fields = select_cache_fields(task.step.type, arguments, attributes)
         check = replace(_plan_check(task, kind, attributes, without_nulls(request)), cache_fields=fields)
         task.check_request(PROCESSING.create_operation, {**check.request, PROCESSING.name_key: task.new_name})

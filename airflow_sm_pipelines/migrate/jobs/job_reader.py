@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition import Dependency
+from airflow_sm_pipelines.definition.arns import resource_name_of
 from airflow_sm_pipelines.definition.json_value import JsonObject, JsonPath, format_path
 from airflow_sm_pipelines.definition.problems import list_names
 from airflow_sm_pipelines.exceptions import MigrationError
@@ -260,7 +261,7 @@ def _select_own_jobs(described: list[DescribedJob], records: dict[int, Record]) 
         words, arn = starter
         if arn:
             text, action = (
-                f"{words[0].upper()}{words[1:]} {arn.rpartition('/')[2]!r} started it, and will start it again.",
+                f"{words[0].upper()}{words[1:]} {resource_name_of(arn)!r} started it, and will start it again.",
                 "",
             )
         else:
@@ -284,7 +285,7 @@ def _name_starters(described: list[DescribedJob], drafts: list[_Draft], records:
         if starter is None or not starter[1] or record.reasons[0].code != "JOB-STARTED-001":
             continue
         node = nodes.get(starter[1], "")
-        action = "" if node else f"Describe {starter[1].rpartition('/')[2]!r} too, so that it becomes a step."
+        action = "" if node else f"Describe {resource_name_of(starter[1])!r} too, so that it becomes a step."
         records[job.index] = replace(record, target=node, action=action)
 
 
