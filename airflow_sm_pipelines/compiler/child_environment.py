@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # AWS_*: the caller's own account is not the script's. AIRFLOW_*: connections and keys of the deployment.
-_WITHHELD_PREFIXES = ("AWS_", "AIRFLOW_", "_AIRFLOW_")
-# They would change what the child's interpreter imports.
-_WITHHELD = frozenset({"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "CONDA_PREFIX"})
+# PYTHON*: they would change what the child's interpreter imports.
+_WITHHELD_PREFIXES = ("AWS_", "AIRFLOW_", "_AIRFLOW_", "PYTHON")
+_WITHHELD = frozenset({"VIRTUAL_ENV", "CONDA_PREFIX"})
 _LOOPBACK_MARKS = ("://127.0.0.1", "://localhost", "://[::1]")
 
 
@@ -42,6 +42,8 @@ def plan_child_environment(
         # A proxy cannot reach this machine's loopback.
         for name in ("NO_PROXY", "no_proxy"):
             env[name] = ",".join(filter(None, [env.get(name), "127.0.0.1,localhost"]))
+    # Sets of strings have one order, so that what is made from them is the same each time.
+    env["PYTHONHASHSEED"] = "0"
     # The script chose its SDK: advice to choose another is noise in a task log.
     env.setdefault("SAGEMAKER_SUPPRESS_V2_WARNING", "1")
     return env

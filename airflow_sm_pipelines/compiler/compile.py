@@ -133,7 +133,7 @@ def compile_pipeline(
         **content,
         "script": str(script),
         "project_root": str(project_root) if project_root else None,
-        "name_seed": json_digest(content),
+        "keys_folder": str(cache_dir / "keys"),
     }
     folder = working_folder or script.parent
     answer = _run_worker(str(target), python.path, request, env, folder, timeout_seconds, log)
@@ -176,9 +176,9 @@ def _run_worker(
     """Run the worker and give its answer, which comes by a file: what the script prints cannot spoil it."""
     with tempfile.TemporaryDirectory(prefix="sm-pipelines-", ignore_cleanup_errors=True) as scratch:
         asked, answered = Path(scratch, "request.json"), Path(scratch, "answer.json")
-        asked.write_text(json.dumps(request), encoding="utf-8")
-        # `-I`: the script's folder is put on the path by the worker, ours is not on it.
-        command = [str(python), "-I", "-u", str(_WORKER), str(asked), str(answered)]
+        asked.write_text(json.dumps({**request, "scratch": scratch}), encoding="utf-8")
+        # `-s`, and no PYTHON variable but the hash seed: `-I` would ignore that one, too.
+        command = [str(python), "-s", "-u", str(_WORKER), str(asked), str(answered)]
         try:
             outcome = run_child(command, env=env, cwd=folder, timeout_seconds=timeout_seconds, log=log)
         except OSError as error:

@@ -17,24 +17,37 @@ from typing import TYPE_CHECKING, Any
 from .aws_calls import is_loopback
 from .errors import BuildError
 from .local_mode import INSTANCE_TYPES, LocalMode, refuse_docker
+from .finishing import Finishing
+from .held_uploads import HeldUploads
 from .sdk_patches import SdkPatches
+from .step_payloads import LocalSecret, StepPayloads
 
 if TYPE_CHECKING:
     from .aws_calls import AwsCalls
+    from .project import Project
     from .sdk import Sdk
+    from .stamps import Stamps
 
 _SESSION_NAMES = ("sagemaker_session", "pipeline_session", "session")
 _ROLE_NAMES = ("role", "role_arn", "execution_role")
 _REGION_NAMES = ("region", "region_name", "aws_region")
 
 
-def build(request: dict[str, Any], sdk: Sdk, aws: AwsCalls) -> dict[str, Any]:
-    """Give what the answer says of a pipeline that was built.
+def build(request: dict[str, Any], sdk: Sdk, aws: AwsCalls, stamps: Stamps, project: Project) -> dict[str, Any]:
+    """Give what the answer says of a pipeline that was built, when its uploads are in S3.
 
     :raises BuildError: the script has no such function, or the function gives no pipeline.
     """
-    patches = SdkPatches(request["name_seed"])
+    secret = LocalSecret(Path(request["keys_folder"]))
+    payloads = StepPayloads(project)
+    patches = SdkPatches(stamps=stamps, project=project, secret=secret)
+    patches.install_once()
     patches.install()
+    payloads.install()
+    folder = project.scratch.with_name("held")
+    folder.mkdir()
+    held = HeldUploads(folder, started=stamps.real_time(), is_key_chosen=functools.partial(_is_key_chosen, project))
+    aws.hold(held, account=_account_of(request["role_arn"]))
     if sdk.local_session_class is not None:
         refuse_docker(sdk)
         LocalMode(sdk).install()
@@ -50,23 +63,58 @@ def build(request: dict[str, Any], sdk: Sdk, aws: AwsCalls) -> dict[str, Any]:
             f"{request['function']}() returned {_describe(result)}, not a SageMaker SDK Pipeline "
             f"({sdk.pipeline_class.__module__}.{sdk.pipeline_class.__name__}).",
         )
+    patches.install()  # and for what the function imported
     definition = result.definition()
+    assert aws.answers is not None  # noqa: S101 - set by hold
+    for uri in aws.answers.definition_uris:  # of a definition that was to be sent by way of S3
+        held.drop(uri)
+    finishing = Finishing(stamps=stamps, held=held, payloads=payloads, secret=secret, project=project, call=aws.call)
+    finished = finishing.finish(result.name, definition, result)
+    aws.look_up()
     return {
-        "name": result.name,
-        "definition_text": definition,
-        **_extras(result),
+        "name": finished.name,
+        "definition_text": finished.definition_text,
+        **_extras(result, finishing),
         "sdk_version": sdk.version,
-        "uploads": aws.uploads,
+        "uploads": finished.uploads,
+        "sent": finished.sent,
+        "writes": aws.writes,
+        "answered": aws.answers.calls,
+        "questions": [*aws.questions, *finished.asked],
+        "unrepeatable": aws.unrepeatable,
     }
 
 
-def _extras(pipeline: Any) -> dict[str, Any]:
+def _account_of(role_arn: str | None) -> str:
+    parts = (role_arn or "").split(":")
+    return parts[4] if len(parts) > 4 and parts[4] else "000000000000"
+
+
+# Functions of the SDK that take the key from their caller.
+_TAKES_KEY = frozenset(
+    {"upload_data", "upload", "upload_file", "upload_bytes", "upload_string_as_file_body", "upload_fileobj"}
+)
+
+
+def _is_key_chosen(project: Project) -> bool:
+    """Say whether the user's own code named the key of the upload that is running."""
+    below, frame = None, sys._getframe(1)
+    while frame is not None and not project.holds(frame.f_code.co_filename):
+        below, frame = frame, frame.f_back  # type: ignore[assignment]
+    if frame is None or below is None:
+        return False
+    is_sdk = str(below.f_globals.get("__name__", "")).split(".")[0] == "sagemaker"
+    return not is_sdk or below.f_code.co_name in _TAKES_KEY
+
+
+def _extras(pipeline: Any, finishing: Finishing) -> dict[str, Any]:
     """Give what a deployment takes beside the definition, where the script has set it on the pipeline."""
+    description = getattr(pipeline, "description", None)
     parallelism = getattr(pipeline, "parallelism_config", None)
     if parallelism is not None and not isinstance(parallelism, dict):  # the SDK's ParallelismConfiguration
         parallelism = {"MaxParallelExecutionSteps": parallelism.max_parallel_execution_steps}
     return {
-        "description": getattr(pipeline, "description", None),
+        "description": None if description is None else finishing.written(description),
         "tags": list(getattr(pipeline, "tags", None) or ()),
         "parallelism": parallelism,
     }
@@ -190,14 +238,22 @@ class _Arguments:
             raise BuildError("arguments", f"{call} cannot be called. {' '.join(findings)}")
 
 
-def keep_folder_clean(folder: Path) -> None:
-    """Write no bytecode into the user's folder: the SDK would pack it, and digest it, with the step code."""
+def read_sources_only(project: Project) -> None:
+    """Compile the user's modules from source, and write no bytecode beside them.
+
+    The SDK would pack and digest the bytecode with the step code; and a function from bytecode may pickle otherwise.
+    """
     loader: Any = importlib.machinery.SourceFileLoader
-    write, prefix = loader.set_data, str(folder) + os.sep
+    write, get_code = loader.set_data, loader.get_code
 
     @functools.wraps(write)
     def write_elsewhere(self: Any, path: str, data: bytes, **options: Any) -> None:
-        if not path.startswith(prefix):
+        if not project.holds(path):
             write(self, path, data, **options)
 
-    loader.set_data = write_elsewhere
+    @functools.wraps(get_code)
+    def compile_source(self: Any, name: str) -> Any:
+        path = self.get_filename(name)
+        return self.source_to_code(self.get_data(path), path) if project.holds(path) else get_code(self, name)
+
+    loader.set_data, loader.get_code = write_elsewhere, compile_source

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from .aws_calls import AwsCalls, guard_network
-from .build import build, keep_folder_clean
+from .build import build, read_sources_only
 from .errors import BuildError, StartedJobError
 from .input_recorder import FileRecorder, record_variables
+from .project import Project
 from .sdk import load_sdk
+from .stamps import Stamps
 
 PROTOCOL = 1
 
@@ -47,13 +49,18 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
         if root := request["project_root"]:
             sys.path.insert(1, root)
             own_folders.append(Path(root))
-        keep_folder_clean(script.parent)
+        scratch = Path(request["scratch"], "tmp")
+        scratch.mkdir()
+        project = Project(script, root=Path(root) if root else None, scratch=scratch)
+        read_sources_only(project)
         files = FileRecorder(script.parent)
         variables = record_variables(own_folders)
         guard_network()
+        stamps = Stamps()
+        stamps.install()
         sdk = load_sdk()
         aws = AwsCalls()
-        built = build(request, sdk, aws)
+        built = build(request, sdk, aws, stamps, project)
         return {"ok": True, **built, "files_read": files.digests(), "variables_read": variables}
     except StartedJobError as error:
         return _failure(error.kind, str(error), error, script)
