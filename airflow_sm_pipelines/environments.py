@@ -1,7 +1,7 @@
-"""Makes and keeps Python environments for code that must not share ours: SDK scripts, step images.
+"""Makes and keeps Python environments for code that must not run in ours: SDK scripts, the programs of step images.
 
-An environment is named by what it was made from, built aside and renamed into place, so that a path that exists is a
-complete environment. Belongs here: finding uv, building, reusing. Does not belong here: who needs which requirements.
+An environment is named after what it was made from. It is built in another folder and then renamed, so a path that
+exists is a complete environment. Who needs which requirements is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _FORMAT = 1
-# Settings of uv that change which packages a requirement resolves to.
 _RESOLUTION_VARIABLES = ("UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE_NEWER", "UV_RESOLUTION", "UV_PRERELEASE")
+"""The settings of uv that change which packages a requirement resolves to."""
 _COMPLETE_MARK = "sm-pipelines-environment.json"
 _LOCK_POLL_SECONDS = 0.2
 _CLAUSE = re.compile(r"(?P<operator>>=|<=|==|!=|~=|>|<)?\s*(?P<version>\d+(?:\.\d+)*)(?P<wildcard>\.\*)?")
 
 
 def default_cache_dir(env: Mapping[str, str]) -> Path:
-    """Give the directory for what can be made again: ``$SM_PIPELINES_CACHE_DIR``, else the user's cache directory.
+    """The directory for files that can be made again: ``$SM_PIPELINES_CACHE_DIR``, or the user's cache directory.
 
-    :param env: the environment variables to go by, usually ``os.environ``.
+    :param env: environment variables, usually ``os.environ``.
     """
     if explicit := env.get("SM_PIPELINES_CACHE_DIR"):
         return Path(explicit).expanduser()
@@ -48,7 +48,7 @@ def default_cache_dir(env: Mapping[str, str]) -> Path:
 
 
 def find_uv() -> str:
-    """Find the ``uv`` binary: the one of the PyPI package ``uv``, else the one on PATH.
+    """Find the ``uv`` binary: that of the PyPI package ``uv``, or the one on PATH.
 
     :raises EnvironmentBuildError: there is none.
     """
@@ -61,21 +61,21 @@ def find_uv() -> str:
     if found := shutil.which("uv"):
         return found
     raise EnvironmentBuildError(
-        "Python environments are made by uv, and there is no uv here. Install it with "
-        "`pip install 'airflow-sm-pipelines[compiler]'`, or name a ready interpreter with interpreter=."
+        "Python environments are made with uv, which is not installed here. Install it with "
+        "`pip install 'airflow-sm-pipelines[compiler]'`, or name an existing interpreter with interpreter=."
     )
 
 
 def is_python_accepted(requirement: str, version: tuple[int, ...]) -> bool:
-    """Say whether a Python version satisfies a ``requires-python`` such as ``>=3.10,<3.13``, or is the bare ``3.11``.
+    """Whether a Python version satisfies a ``requires-python`` such as ``>=3.10,<3.13``, or is a plain ``3.11``.
 
-    Only releases are compared. A clause that is none of PEP 440's ordinary ones counts as not satisfied.
+    Only release numbers are compared. A clause with an operator that is not PEP 440's is not satisfied.
     """
     return all(_is_clause_met(clause.strip(), version) for clause in requirement.split(",") if clause.strip())
 
 
 def environment_key(requirements: Sequence[str], *, python: str | None = None, env: Mapping[str, str]) -> str:
-    """Name the environment that these requirements make on this machine; equal keys mean it can be reused."""
+    """The name of the environment that requirements make on this machine. An environment with an equal name fits."""
     described = {
         "format": _FORMAT,
         "requirements": sorted(requirement.strip() for requirement in requirements),
@@ -94,22 +94,23 @@ def ensure_environment(
     timeout_seconds: float = 900,
     log: Callable[[str], None] | None = None,
 ) -> Path:
-    """Give the interpreter of an environment that holds these requirements, making the environment where it is missing.
+    """Make an environment with these requirements if there is none yet.
 
     uv reads its own variables (``UV_INDEX_URL``, ``UV_CACHE_DIR``, ``UV_OFFLINE`` ...) and configuration as always.
 
     :param requirements: PEP 508 requirements, such as ``["sagemaker>=2.257,<3"]``.
-    :param python: a version (``3.11``), a range (``>=3.10,<3.13``) or a path. Without it, or where it fits, it is the
-        Python that runs this; else uv looks for another one on this machine, and downloads one only when there is none.
+    :param python: a version (``3.11``), a range (``>=3.10,<3.13``) or a path. The Python that runs this code is taken
+        if it fits. Otherwise uv looks for one on this machine, and downloads one only if there is none.
     :param cache_dir: see :func:`default_cache_dir`.
-    :param timeout_seconds: for waiting on another process that builds the same environment, and for the build.
-    :param log: gets uv's lines.
-    :raises EnvironmentBuildError: uv is missing, or could not make it: the message carries uv's own reason.
+    :param timeout_seconds: for the build, and for waiting while another process builds the same environment.
+    :param log: called with each line of uv.
+    :return: the environment's interpreter.
+    :raises EnvironmentBuildError: uv is missing, or it failed: the message has uv's own reason.
     """
     tell = log or (lambda line: None)
     home = (cache_dir or default_cache_dir(os.environ)) / "environments"
     target = home / environment_key(requirements, python=python, env=os.environ)
-    if (interpreter := _ready_interpreter(target)) is not None:
+    if (interpreter := _find_ready_interpreter(target)) is not None:
         return interpreter
     deadline = time.monotonic() + timeout_seconds
     try:
@@ -117,17 +118,17 @@ def ensure_environment(
     except OSError as error:
         raise EnvironmentBuildError(
             f"Cannot make the directory for Python environments, {home}: {error.strerror}. "
-            "Set SM_PIPELINES_CACHE_DIR to a directory that can be written to."
+            "Set SM_PIPELINES_CACHE_DIR to a writable directory."
         ) from error
     with _locked(target.with_suffix(".lock"), deadline):
-        if (interpreter := _ready_interpreter(target)) is not None:
+        if (interpreter := _find_ready_interpreter(target)) is not None:
             return interpreter
         shutil.rmtree(target, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=home, prefix=f"{target.name}-", ignore_cleanup_errors=True) as scratch:
             built = Path(scratch) / "environment"
             _build(built, requirements, python, deadline, tell)
             built.rename(target)
-    return _interpreter_of(target)
+    return _get_interpreter(target)
 
 
 def _is_clause_met(clause: str, version: tuple[int, ...]) -> bool:
@@ -152,20 +153,20 @@ def _is_clause_met(clause: str, version: tuple[int, ...]) -> bool:
 
 
 def _python_request(python: str | None) -> str:
-    """Turn the caller's wish into what uv is asked for: our own Python where it fits."""
+    """What uv is asked for: our own Python if it fits the caller's request."""
     if python is None or is_python_accepted(python, sys.version_info[:3]):
         base = Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
         return str(base if base.exists() else sys.executable)
     return python
 
 
-def _interpreter_of(environment: Path) -> Path:
+def _get_interpreter(environment: Path) -> Path:
     return environment / "bin" / "python"
 
 
-def _ready_interpreter(environment: Path) -> Path | None:
-    interpreter = _interpreter_of(environment)
-    # exists() follows the link: an environment whose base Python was removed is built anew.
+def _find_ready_interpreter(environment: Path) -> Path | None:
+    interpreter = _get_interpreter(environment)
+    # exists() follows the link, so an environment whose base Python is gone is built again.
     return interpreter if (environment / _COMPLETE_MARK).exists() and interpreter.exists() else None
 
 
@@ -179,7 +180,7 @@ def _locked(path: Path, deadline: float) -> Iterator[None]:
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise EnvironmentBuildError(
-                        f"Another process holds {path} and did not finish building this environment in time."
+                        f"Another process holds {path}, and has not built this environment in time."
                     ) from None
                 time.sleep(_LOCK_POLL_SECONDS)
         yield
@@ -193,7 +194,7 @@ def _build(
     request = _python_request(python)
     log(f"Making a Python environment ({request}) with {wanted}")
     venv = [uv, "venv", "--no-project", "--relocatable", "--python", request, str(target)]
-    # A Python of this machine first, without a download; what else uv may do is the user's UV_PYTHON_DOWNLOADS.
+    # First without a download. Whether uv may download one after that is for the user's UV_PYTHON_DOWNLOADS to say.
     found, _ = _run_uv([*venv, "--no-python-downloads"], deadline, lambda line: None)
     if not found:
         shutil.rmtree(target, ignore_errors=True)
@@ -201,7 +202,7 @@ def _build(
         if not found:
             raise EnvironmentBuildError(f"uv found no Python for {python or request}:\n{said}")
     if requirements:
-        install = [uv, "pip", "install", "--python", str(_interpreter_of(target)), *requirements]
+        install = [uv, "pip", "install", "--python", str(_get_interpreter(target)), *requirements]
         installed, said = _run_uv(install, deadline, log)
         if not installed:
             raise EnvironmentBuildError(f"uv could not make a Python environment with {wanted}:\n{said}")
@@ -209,11 +210,11 @@ def _build(
 
 
 def _run_uv(command: Sequence[str], deadline: float, log: Callable[[str], None]) -> tuple[bool, str]:
-    # The caller's own virtual environment must not be taken for the one to work on.
+    # uv would take the caller's own virtual environment for the one to work on.
     env = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "CONDA_PREFIX")}
     env |= {"UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
     outcome = run_child(command, env=env, timeout_seconds=deadline - time.monotonic(), log=log)
     said = "\n".join(outcome.tail)
     if outcome.is_timed_out:
-        return False, f"{said}\nuv was ended because its time was over.".lstrip()
+        return False, f"{said}\nuv took too long and was stopped.".lstrip()
     return outcome.exit_code == 0, said

@@ -1,7 +1,6 @@
-"""A pipeline's parameters as the DAG's: the trigger form asks for what the pipeline takes, and refuses what it would
-refuse.
+"""Makes a DAG's params from a pipeline's parameters, so that the trigger form asks for them and checks them.
 
-Cheap enough for every parse of a DAG file: it reads one JSON file, and calls nothing.
+It reads one JSON file and makes no call, so it may run at every parse of a DAG file.
 """
 
 from __future__ import annotations
@@ -24,18 +23,19 @@ def pipeline_params(
     section: str | Mapping[str, str] | None = None,
     details: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Param]:
-    """One Airflow ``Param`` for each parameter of a pipeline definition.
+    """Make an Airflow ``Param`` for each parameter of a pipeline definition.
 
     A parameter without a default is required in the trigger form; a DAG with such a Param needs ``schedule=None``.
 
-    :param definition: path of the definition's JSON file, relative to the file that calls this, or the definition
+    :param definition: the path of the definition's JSON file, relative to the file that calls this, or the definition
         itself.
-    :param only: the parameters wanted, in this order; all where not given.
-    :param section: heading in the trigger form; a dict gives each parameter its own, by name.
-    :param details: more of the form, by parameter name, as ``{"Depth": {"minimum": 1, "maximum": 10}}``: any keyword of
-        JSON Schema, and ``title``, ``description``, ``examples``. The form and the API then refuse what is outside.
-    :return: by parameter name, ready for ``DAG(params=...)``.
-    :raises DefinitionError: if the definition cannot be read, or has no parameter that ``only`` names.
+    :param only: the names of the wanted parameters, in this order; by default all.
+    :param section: a heading in the trigger form for all parameters, or a dict with a heading for each by name.
+    :param details: more for the form by parameter name, such as ``{"Depth": {"minimum": 1, "maximum": 10}}``: any
+        keyword of JSON Schema, and ``title``, ``description``, ``examples``. Form and API then refuse other values.
+    :return: Params by name, ready for ``DAG(params=...)``.
+    :raises DefinitionError: the definition cannot be read, or has no parameter of a name in ``only``, ``section`` or
+        ``details``.
     """
     from airflow_sm_pipelines.definition import parse_definition
     from airflow_sm_pipelines.exceptions import DefinitionError
@@ -45,7 +45,7 @@ def pipeline_params(
     else:
         path = Path(definition)
         if not path.is_absolute():
-            # The frame of the DAG file; Airflow gives no other way to know it while the file is parsed.
+            # The frame of the DAG file. Airflow has no other way to know the file while it is parsed.
             path = Path(sys._getframe(1).f_code.co_filename).parent / path
         try:
             parsed = parse_definition(path.read_text(encoding="utf-8"), name=str(path))
@@ -60,11 +60,12 @@ def pipeline_params(
         raise DefinitionError(f"The pipeline has no parameter {unknown}; it has {', '.join(parameters) or 'none'}.")
     heading = None if isinstance(section, Mapping) else section
     return {
-        name: _param(parameters[name], sections.get(name, heading), (details or {}).get(name, {})) for name in names
+        name: _make_param(parameters[name], sections.get(name, heading), (details or {}).get(name, {}))
+        for name in names
     }
 
 
-def _param(parameter: Parameter, section: str | None, details: Mapping[str, Any]) -> Param:
+def _make_param(parameter: Parameter, section: str | None, details: Mapping[str, Any]) -> Param:
     from airflow_sm_pipelines.definition import MISSING
     from airflow_sm_pipelines.definition.parameters import MAX_VALUE_LENGTH, SCHEMA_TYPES
 
@@ -73,19 +74,19 @@ def _param(parameter: Parameter, section: str | None, details: Mapping[str, Any]
     if kind == "string":
         schema["maxLength"] = MAX_VALUE_LENGTH
     if parameter.default == "":
-        # An empty field of the trigger form arrives as null.
+        # An empty field of the trigger form comes as null.
         schema["type"] = [kind, "null"]
     if parameter.enum_values:
         schema["enum"] = list(parameter.enum_values)
     if section:
         schema["section"] = section
     is_required = parameter.default is MISSING
-    schema["description"] = f"{parameter.type}, {_describe_default(parameter.default)}{_describe_bounds(details)}."
+    schema["description"] = f"{parameter.type}, {_format_default(parameter.default)}{_format_bounds(details)}."
     schema.update(details)
     return Param(**schema) if is_required else Param(parameter.default, **schema)
 
 
-def _describe_default(default: Any) -> str:
+def _format_default(default: Any) -> str:
     from airflow_sm_pipelines.definition import MISSING
 
     if default is MISSING:
@@ -95,8 +96,8 @@ def _describe_default(default: Any) -> str:
     return f"default {str(default).lower() if isinstance(default, bool) else default}"
 
 
-def _describe_bounds(details: Mapping[str, Any]) -> str:
-    # The number field keeps to them, but does not show them.
+def _format_bounds(details: Mapping[str, Any]) -> str:
+    # The form's number field keeps to the bounds, but does not show them.
     low, high = details.get("minimum"), details.get("maximum")
     if low is not None and high is not None:
         return f", {low} to {high}"

@@ -1,7 +1,7 @@
-"""The Airflow plugin of this package; views of pipelines in the Airflow UI will stand here.
+"""The Airflow plugin of this package; its views in the Airflow UI belong here.
 
-Airflow reads it from the ``airflow.plugins`` entry point at every start; provider-declared plugins are skipped while
-``[core] lazy_discover_providers`` is on, its default.
+Airflow finds it by the ``airflow.plugins`` entry point at every start. It would skip a plugin that only the provider
+declares, because ``[core] lazy_discover_providers`` is on by default.
 """
 
 from __future__ import annotations

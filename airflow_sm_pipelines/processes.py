@@ -1,6 +1,6 @@
-"""Runs one child process to its end: its lines live to a callback, a deadline, and no process left behind.
+"""Runs one child process to its end: with a deadline, its output line by line, and no process left behind.
 
-Belongs here: starting, reading and ending a child and its process group. Does not belong here: what the child does.
+This module starts, reads and ends a child and its process group. It does not know what the child does.
 """
 
 from __future__ import annotations
@@ -26,7 +26,12 @@ _POLL_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class ChildOutcome:
-    """How a child ended: its exit code (negative: the signal), whether its time ran out, and its last output lines."""
+    """How a child ended.
+
+    :param exit_code: negative for a signal.
+    :param is_timed_out: whether it was ended because it took too long.
+    :param tail: its last output lines.
+    """
 
     exit_code: int
     is_timed_out: bool
@@ -42,11 +47,12 @@ def run_child(
     grace_seconds: float = 5,
     log: Callable[[str], None],
 ) -> ChildOutcome:
-    """Run a command in a process group of its own and wait for it; its output lines go to ``log`` as they come.
+    """Run a command in a process group of its own and wait for its end.
 
-    ``log`` is called in the caller's thread. When the time is over, or the caller is interrupted, the whole group gets
-    SIGTERM and, after ``grace_seconds``, SIGKILL. Processes the child left in its group are ended with it.
+    If it takes too long, or the caller is interrupted, the whole group gets SIGTERM and, after ``grace_seconds``,
+    SIGKILL. Processes that the child leaves in its group are ended, too.
 
+    :param log: called with each output line as it comes, in the caller's thread.
     :raises OSError: the command could not be started.
     """
     deadline = time.monotonic() + timeout_seconds
@@ -66,7 +72,7 @@ def run_child(
         log(line)
 
     try:
-        is_timed_out = not _follow(child, deadline, report)
+        is_timed_out = not _read_lines(child, deadline, report)
     finally:
         _end_group(child, grace_seconds)
         if child.stdout is not None:
@@ -74,8 +80,11 @@ def run_child(
     return ChildOutcome(child.returncode, is_timed_out, tuple(tail))
 
 
-def _follow(child: subprocess.Popen[bytes], deadline: float, report: Callable[[str], None]) -> bool:
-    """Report the child's lines until it ends; False when the deadline comes first."""
+def _read_lines(child: subprocess.Popen[bytes], deadline: float, report: Callable[[str], None]) -> bool:
+    """Report the child's lines until it ends.
+
+    :return: False if the deadline comes first.
+    """
     assert child.stdout is not None  # noqa: S101 - made with PIPE by run_child
     stream = child.stdout.fileno()
     os.set_blocking(stream, False)
@@ -87,7 +96,7 @@ def _follow(child: subprocess.Popen[bytes], deadline: float, report: Callable[[s
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 return False
-            # A grandchild may hold the pipe open after the child has ended: the child's end counts, not the pipe's.
+            # A grandchild may keep the pipe open after the child has ended. The child's end counts, not the pipe's.
             is_ended = child.poll() is not None
             if selector.select(timeout=0 if is_ended else min(_POLL_SECONDS, remaining)):
                 chunk = os.read(stream, 65536)
@@ -108,7 +117,7 @@ def _follow(child: subprocess.Popen[bytes], deadline: float, report: Callable[[s
 
 
 def _end_group(child: subprocess.Popen[bytes], grace_seconds: float) -> None:
-    """End whatever is left of the child's process group, asking before forcing."""
+    """End what is left of the child's process group: with SIGTERM first, then with SIGKILL."""
     if child.poll() is None:
         _signal_group(child.pid, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
@@ -118,6 +127,6 @@ def _end_group(child: subprocess.Popen[bytes], grace_seconds: float) -> None:
 
 
 def _signal_group(group: int, signal_number: signal.Signals) -> None:
-    # macOS answers EPERM for a group of zombies.
+    # macOS answers EPERM if the whole group are zombies.
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(group, signal_number)

@@ -1,4 +1,4 @@
-"""What Airflow is told about this provider package; loaded at every start of Airflow, so it imports nothing."""
+"""Describes this provider package to Airflow, which loads this module at every start. So it imports nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def get_provider_info() -> dict[str, Any]:
-    """The provider's description in the form of Airflow's ``provider_info.schema.json``."""
+    """The provider's description, by Airflow's schema ``provider_info.schema.json``."""
     return {
         "package-name": "airflow-sm-pipelines",
         "name": "Amazon SageMaker Pipelines",

@@ -113,7 +113,7 @@ def test_a_python_that_nobody_has_is_told(tmp_path: Path):
 
 
 def test_a_build_without_time_left_is_ended_and_said(tmp_path: Path, package: str):
-    with pytest.raises(EnvironmentBuildError, match="time was over"):
+    with pytest.raises(EnvironmentBuildError, match="took too long and was stopped"):
         ensure_environment([package], cache_dir=tmp_path / "cache", timeout_seconds=0)
 
 

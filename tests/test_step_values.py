@@ -62,8 +62,8 @@ def test_an_arguments_limit_holds_for_addresses_too(s3: Any) -> None:
     [
         ({1: "a"}, "The key 1 would come back as a text"),
         ([{"a": {None: 1}}], "The key None would come back"),
-        ({"a": {1, 2}}, "has no JSON form: Object of type set"),
-        (float("nan"), "has no JSON form"),
+        ({"a": {1, 2}}, "cannot be written as JSON: Object of type set"),
+        (float("nan"), "cannot be written as JSON"),
     ],
     ids=["number", "nested", "set", "nan"],
 )

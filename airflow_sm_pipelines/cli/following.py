@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from airflow_sm_pipelines.client.job_logs import read_stream_tail, resolve_log_location
 from airflow_sm_pipelines.exceptions import PipelineApiError
-from airflow_sm_pipelines.hooks.calls import ClientCalls
-from airflow_sm_pipelines.hooks.job_logs import read_stream_tail, resolve_log_location
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_sm_pipelines.hooks.reports import ExecutionReport, StepReport
+    from airflow_sm_pipelines.client.calls import SageMakerCalls
+    from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +41,13 @@ def step_key(step: StepReport) -> tuple[str, int | None]:
 class ExecutionReader:
     """Reads executions.
 
-    :param sagemaker: a boto3 client.
-    :param logs: a boto3 client of CloudWatch Logs.
+    :param calls: the connection to read through.
     :param log_lines: how many last lines to read of a job that failed.
     :param is_live: whether to read the last line of running jobs too.
     """
 
-    def __init__(self, sagemaker: Any, logs: Any, *, log_lines: int, is_live: bool) -> None:
-        self._sagemaker = sagemaker
-        self._calls = ClientCalls(sagemaker)
-        self._logs = logs
+    def __init__(self, calls: SageMakerCalls, *, log_lines: int, is_live: bool) -> None:
+        self._calls = calls
         self._log_lines = log_lines
         self._is_live = is_live
         self._failed_tails: dict[tuple[str, tuple[str, int | None], int | None], tuple[str, ...]] = {}
@@ -58,7 +55,7 @@ class ExecutionReader:
     @property
     def is_local(self) -> bool:
         """Whether the endpoint is on this machine, where asking often costs nothing."""
-        return urlsplit(self._sagemaker.meta.endpoint_url).hostname in ("127.0.0.1", "localhost", "::1")
+        return urlsplit(self._calls.conn.meta.endpoint_url).hostname in ("127.0.0.1", "localhost", "::1")
 
     def read(self, arn: str) -> ExecutionView:
         """The execution now.
@@ -80,7 +77,7 @@ class ExecutionReader:
         for pipeline in self._calls.list_pipelines():
             if pipeline.last_execution is None or pipeline.last_execution < moment:
                 continue
-            pages = self._sagemaker.get_paginator("list_pipeline_executions").paginate(
+            pages = self._calls.conn.get_paginator("list_pipeline_executions").paginate(
                 PipelineName=pipeline.name, CreatedAfter=moment
             )
             for page in pages:
@@ -102,7 +99,7 @@ class ExecutionReader:
         if lines <= 0:
             return ()
         try:
-            return tuple(read_stream_tail(self._logs, group, prefix, max_lines=lines))
+            return tuple(read_stream_tail(self._calls.client_of("logs"), group, prefix, max_lines=lines))
         except PipelineApiError:
             # A log that cannot be read, or is not there yet, hides nothing that the step itself says.
             return ()

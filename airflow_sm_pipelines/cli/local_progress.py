@@ -47,10 +47,12 @@ def shown_progress(server: RunningServer) -> Iterator[dict[str, Any]]:
 def _watch(server: RunningServer, progress: Progress, is_live: bool, stop: threading.Event) -> None:
     import boto3
 
+    from airflow_sm_pipelines.client.session_calls import SessionCalls
+
     names = server.environment()
     session = boto3.Session(names["AWS_ACCESS_KEY_ID"], names["AWS_SECRET_ACCESS_KEY"], region_name=server.region)
-    clients = [session.client(name, endpoint_url=server.endpoint_url) for name in ("sagemaker", "logs")]
-    reader = ExecutionReader(*clients, log_lines=_LOG_LINES, is_live=is_live)
+    calls = SessionCalls(session, endpoint_url=server.endpoint_url)
+    reader = ExecutionReader(calls, log_lines=_LOG_LINES, is_live=is_live)
     # The service's clock counts milliseconds.
     since = datetime.now(timezone.utc).replace(microsecond=0)
     views: dict[str, ExecutionView] = {}

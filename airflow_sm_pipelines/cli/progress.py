@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_sm_pipelines.cli.following import step_key
-from airflow_sm_pipelines.hooks.reports import parse_execution_arn
+from airflow_sm_pipelines.client.reports import parse_execution_arn
 from airflow_sm_pipelines.render.labels import format_seconds
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from airflow_sm_pipelines.cli.following import ExecutionView
-    from airflow_sm_pipelines.hooks.reports import StepReport
+    from airflow_sm_pipelines.client.reports import StepReport
 
 _MARKS = {
     "Succeeded": ("✓", "green"),

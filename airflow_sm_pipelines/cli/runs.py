@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     import argparse
 
     from airflow_sm_pipelines.cli.following import ExecutionReader, ExecutionView
+    from airflow_sm_pipelines.client.calls import SageMakerCalls
     from airflow_sm_pipelines.compiler import CompiledPipeline
     from airflow_sm_pipelines.definition import JsonObject
-    from airflow_sm_pipelines.hooks.calls import PipelineCalls
 
 NOT_SUCCEEDED = 1
 """The exit code for an execution that ended otherwise."""
@@ -37,9 +37,9 @@ _INTERVAL = 5.0
 
 def run_run(arguments: argparse.Namespace) -> int:
     """Deploy the pipeline if it is a source, start an execution, follow it."""
+    from airflow_sm_pipelines.client.api_errors import mapped_errors
+    from airflow_sm_pipelines.client.calls import plan_version_arguments
     from airflow_sm_pipelines.definition import encode_parameters, parse_definition
-    from airflow_sm_pipelines.hooks.api_errors import mapped_errors
-    from airflow_sm_pipelines.hooks.calls import plan_version_arguments
 
     calls = open_calls(arguments)
     name = arguments.pipeline
@@ -104,7 +104,7 @@ def _read(reader: ExecutionReader, arn: str) -> ExecutionView | None:
         return None
 
 
-def _deploy(calls: PipelineCalls, arguments: argparse.Namespace) -> str:
+def _deploy(calls: SageMakerCalls, arguments: argparse.Namespace) -> str:
     """Write the definition where it differs from what is deployed; the pipeline's name."""
     from airflow_sm_pipelines.definition import definition_hash, parse_definition
     from airflow_sm_pipelines.policy import check_definition, render_findings

@@ -8,14 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.cli.sources import UnreadableSourceError
+from airflow_sm_pipelines.exceptions import PipelineApiError
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
     from airflow_sm_pipelines.cli.following import ExecutionReader
-    from airflow_sm_pipelines.hooks.calls import PipelineCalls
-    from airflow_sm_pipelines.hooks.costs import CostCalls
+    from airflow_sm_pipelines.client.calls import SageMakerCalls
+    from airflow_sm_pipelines.client.costs import CostCalls
 
 
 def describe_deployed_definition(name: str, options: argparse.Namespace) -> str | None:
@@ -47,38 +48,38 @@ def list_execution_steps(arn: str, options: argparse.Namespace) -> list[dict[str
     return _ask(lambda: [item for page in pages for item in page["PipelineExecutionSteps"]])  # type: ignore[no-any-return]
 
 
-def open_calls(options: argparse.Namespace) -> PipelineCalls:
-    """The calls on pipelines and versions, with the options' profile and region."""
-    from airflow_sm_pipelines.hooks.calls import ClientCalls
+def open_calls(options: argparse.Namespace) -> SageMakerCalls:
+    """The calls to SageMaker, with the options' profile and region.
 
-    return ClientCalls(_client(options))
+    :raises UnreadableSourceError: when there is no such profile, or no region.
+    """
+    import boto3
+    from botocore.exceptions import BotoCoreError
+
+    from airflow_sm_pipelines.client.session_calls import SessionCalls
+
+    try:
+        return SessionCalls(boto3.Session(profile_name=options.profile, region_name=options.region))
+    except (BotoCoreError, PipelineApiError) as error:
+        raise UnreadableSourceError(f"SageMaker cannot be asked: {error}") from None
 
 
 def open_reader(options: argparse.Namespace, *, log_lines: int, is_live: bool) -> ExecutionReader:
     """A reader of executions, with the options' profile and region."""
     from airflow_sm_pipelines.cli.following import ExecutionReader
 
-    return ExecutionReader(_client(options), _client(options, "logs"), log_lines=log_lines, is_live=is_live)
+    return ExecutionReader(open_calls(options), log_lines=log_lines, is_live=is_live)
 
 
 def open_costs(options: argparse.Namespace) -> CostCalls:
     """The calls that costs are made of, with the options' profile and region."""
-    from airflow_sm_pipelines.hooks.costs import CostCalls
+    from airflow_sm_pipelines.client.costs import CostCalls
 
-    def client_of(service: str, *, region_name: str | None = None) -> Any:
-        return _client(options, service, region_name=region_name)
-
-    return CostCalls(client_of, _client(options).meta.region_name)
+    return CostCalls(open_calls(options))
 
 
-def _client(options: argparse.Namespace, service: str = "sagemaker", *, region_name: str | None = None) -> Any:
-    import boto3
-    from botocore.exceptions import BotoCoreError
-
-    try:
-        return boto3.Session(profile_name=options.profile, region_name=region_name or options.region).client(service)
-    except BotoCoreError as error:
-        raise UnreadableSourceError(f"SageMaker cannot be asked: {error}") from None
+def _client(options: argparse.Namespace) -> Any:
+    return open_calls(options).conn
 
 
 def _ask(call: Callable[[], Any], **answers: Any) -> Any:

@@ -13,8 +13,8 @@ from airflow_sm_pipelines.cli.service import open_calls
 if TYPE_CHECKING:
     import argparse
 
-    from airflow_sm_pipelines.hooks.calls import PipelineVersion
-    from airflow_sm_pipelines.operators.lifecycle import Promotion
+    from airflow_sm_pipelines.client.calls import PipelineVersion
+    from airflow_sm_pipelines.deployment.lifecycle import Promotion
 
 NO = 1
 """The exit code of a promotion that was refused, or of a delete that was not confirmed."""
@@ -23,7 +23,7 @@ NO = 1
 def run_versions(arguments: argparse.Namespace) -> int:
     """List a pipeline's versions, or say what changed between two of them."""
     from airflow_sm_pipelines.definition import render_changes
-    from airflow_sm_pipelines.operators.lifecycle import diff_versions
+    from airflow_sm_pipelines.deployment.lifecycle import diff_versions
 
     calls = open_calls(arguments)
     if arguments.diff:
@@ -49,8 +49,8 @@ def run_versions(arguments: argparse.Namespace) -> int:
 
 def run_promote(arguments: argparse.Namespace) -> int:
     """Move an alias to a version that has proven itself."""
+    from airflow_sm_pipelines.deployment.lifecycle import promote
     from airflow_sm_pipelines.exceptions import PromotionError
-    from airflow_sm_pipelines.operators.lifecycle import promote
 
     try:
         found = promote(
@@ -69,7 +69,7 @@ def run_promote(arguments: argparse.Namespace) -> int:
 
 def run_rollback(arguments: argparse.Namespace) -> int:
     """Move an alias back."""
-    from airflow_sm_pipelines.operators.lifecycle import roll_back
+    from airflow_sm_pipelines.deployment.lifecycle import roll_back
 
     found = roll_back(
         open_calls(arguments), arguments.pipeline, alias=arguments.alias, version=arguments.to, log=_logger()
@@ -79,7 +79,7 @@ def run_rollback(arguments: argparse.Namespace) -> int:
 
 def run_prune(arguments: argparse.Namespace) -> int:
     """Delete old timestamped pipelines; without --yes, only say which."""
-    from airflow_sm_pipelines.operators.lifecycle import prune
+    from airflow_sm_pipelines.deployment.lifecycle import prune
 
     names = prune(
         open_calls(arguments),
@@ -97,7 +97,7 @@ def run_prune(arguments: argparse.Namespace) -> int:
 
 def run_delete(arguments: argparse.Namespace) -> int:
     """Delete a pipeline with all its versions."""
-    from airflow_sm_pipelines.operators.lifecycle import delete
+    from airflow_sm_pipelines.deployment.lifecycle import delete
 
     if not arguments.yes:
         print(f"Nothing was deleted: --yes deletes '{arguments.pipeline}' with all its versions.", file=sys.stderr)

@@ -1,6 +1,6 @@
-"""Turns a SageMaker SDK script into a pipeline definition, in an interpreter of the script's own.
+"""Compiles a SageMaker SDK script to a pipeline definition, in an interpreter of the script's own.
 
-The SDK never enters this process: it needs versions of common packages that Airflow cannot share.
+The SDK is never imported in this process: it needs other versions of packages that Airflow needs, too.
 """
 
 from __future__ import annotations

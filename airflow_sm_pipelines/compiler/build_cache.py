@@ -1,30 +1,41 @@
-"""Digests of what a compiled pipeline depends on: folders of code, files, installed packages, JSON values."""
+"""Keeps the pipelines that scripts built, and tells whether a kept one still fits its sources.
+
+A build is known by digests: of the script's folder, of the packages in its interpreter, of the arguments. A definition
+also names code objects that the build uploaded to S3, and a script may read files outside its folder and environment
+variables. An entry lists all of these, and is used only while they are as they were.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.compiler.sdk_side import questions
+from airflow_sm_pipelines.compiler.sdk_side.input_recorder import names_digest
 from airflow_sm_pipelines.exceptions import CompileError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from airflow_sm_pipelines.definition.json_value import JsonValue
 
-_CACHES = frozenset({"__pycache__", "node_modules"})
+_THREADS = 16
+_SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules"})
 
 
 def json_digest(value: JsonValue) -> str:
-    """Give the digest of a JSON value; the order of keys does not count."""
+    """The digest of a JSON value; the order of keys does not count."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def file_digest(path: Path) -> str | None:
-    """Give the digest of a file's bytes; None where it cannot be read."""
+    """The digest of a file's bytes; None if it cannot be read."""
     digest = hashlib.sha256()
     try:
         with path.open("rb") as file:
@@ -36,7 +47,7 @@ def file_digest(path: Path) -> str | None:
 
 
 def folder_digest(folder: Path) -> str:
-    """Give the digest of every file under a folder, by relative name and content.
+    """The digest of every file under a folder, by relative name and content.
 
     Hidden entries, ``__pycache__`` and compiled Python do not count, nor do times and owners.
 
@@ -47,24 +58,166 @@ def folder_digest(folder: Path) -> str:
         content = file_digest(path)
         if content is None:
             raise CompileError(
-                f"Cannot read {path}. Every file in the pipeline script's folder belongs to the pipeline; "
-                "a folder that holds other things is better left to them."
+                f"Cannot read {path}. Every file in the pipeline script's folder counts as part of the pipeline: "
+                "move the script to a folder of its own, or make the file readable."
             )
         digest.update(f"{path.relative_to(folder).as_posix()}\0{content}\n".encode())
     return digest.hexdigest()
 
 
 def packages_digest(interpreter: Path) -> str:
-    """Give the digest of the packages and versions installed in an environment, by the names of their records."""
+    """The digest of the packages and versions that are installed in an interpreter's environment.
+
+    The environment's own place does not count: packages lie below the Python's version in it.
+    """
     environment = interpreter.parent.parent
-    names = sorted(entry.name for entry in environment.glob("lib/python*/site-packages/*.dist-info"))
-    return json_digest([str(interpreter), *names])
+    found = environment.glob("lib/python*/site-packages/*.dist-info")
+    names = sorted(f"{entry.parent.parent.name}/{entry.name}" for entry in found)
+    return json_digest(names)
 
 
 def _iter_files(folder: Path) -> Iterator[Path]:
     for directory, names, files in os.walk(folder):
-        names[:] = sorted(name for name in names if not name.startswith(".") and name not in _CACHES)
+        names[:] = sorted(name for name in names if not name.startswith(".") and name not in _SKIPPED_FOLDERS)
         for name in sorted(files):
             path = Path(directory, name)
             if not name.startswith(".") and not name.endswith((".pyc", ".pyo")) and path.is_file():
                 yield path
+
+
+class BuildCache:
+    """A directory with the worker's answers, one file for each key."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def load(self, key: str, *, folder: Path, env: Mapping[str, str]) -> dict[str, Any] | None:
+        """Load the answer of an earlier build, if the files and variables that it read are unchanged.
+
+        :param folder: the script's folder, from which the names of the project's files are seen.
+        :param env: the environment variables that the worker would get.
+        :return: None if there is no answer, or something it read has changed.
+        """
+        try:
+            answer = json.loads(self._path(key).read_text(encoding="utf-8"))
+            files, variables = answer["files_read"], answer["variables_read"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        are_files_same = all(read_digest(folder / name) == digest for name, digest in files.items())
+        are_variables_same = all(variable_digest(env.get(name)) == digest for name, digest in variables.items())
+        return answer if are_files_same and are_variables_same else None
+
+    def store(self, key: str, answer: Mapping[str, Any]) -> None:
+        """Store an answer. Another process sees all of it or nothing.
+
+        :raises OSError: the directory cannot be written to.
+        """
+        self._directory.mkdir(parents=True, exist_ok=True)
+        handle, scratch = tempfile.mkstemp(dir=self._directory, prefix=f"{key[:12]}-", suffix=".partial")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(answer, file)
+            Path(scratch).replace(self._path(key))
+        except BaseException:
+            with suppress(OSError):
+                Path(scratch).unlink()
+            raise
+
+    def _path(self, key: str) -> Path:
+        return self._directory / f"{key}.json"
+
+
+def variable_digest(value: str | None) -> str | None:
+    """The digest of a variable's value, as the worker reports it, because values may be secret; None if unset."""
+    return None if value is None else hashlib.sha256(value.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def read_digest(path: Path) -> str | None:
+    """The digest of what a build read: a file's bytes, or the names in a folder; None if it is not there."""
+    if not path.is_dir():
+        return file_digest(path)
+    try:
+        return names_digest(os.listdir(path))
+    except OSError:
+        return None
+
+
+def find_change_in_aws(
+    kept: Mapping[str, Any], *, aws_environment: Mapping[str, str], region: str | None
+) -> str | None:
+    """Ask AWS, side by side, whether a kept build's uploads are still there and its questions have the same answers.
+
+    :param kept: the worker's answer: ``uploads`` with ``uri`` and ``etag``, ``questions`` with their answers' digests.
+    :param aws_environment: the AWS variables of the worker: AWS is asked with its credentials, at its endpoints.
+    :return: what has changed, in words; None if nothing has.
+    """
+    checks = [*_iter_upload_checks(kept["uploads"]), *kept["questions"]]
+    if not checks:
+        return None
+    if not aws_environment.get("AWS_ACCESS_KEY_ID"):
+        return "without credentials it is unknown whether what AWS holds for it is unchanged"
+    ask_aws = _Asking(aws_environment, region, checks)
+    if len(checks) == 1:
+        return ask_aws(checks[0])
+    with ThreadPoolExecutor(min(len(checks), _THREADS)) as pool:
+        return next((change for change in pool.map(ask_aws, checks) if change is not None), None)
+
+
+def _iter_upload_checks(uploads: Sequence[Mapping[str, str]]) -> Iterator[dict[str, Any]]:
+    for upload in uploads:
+        bucket, _, key = upload["uri"].removeprefix("s3://").partition("/")
+        arguments = {"Bucket": bucket, "Key": key}
+        yield {"service": "s3", "operation": "HeadObject", "arguments": arguments, "etag": upload["etag"]}
+
+
+class _Asking:
+    """Asks AWS again what a build asked. The clients are made first: making one is not safe in threads."""
+
+    def __init__(
+        self, aws_environment: Mapping[str, str], region: str | None, checks: Sequence[Mapping[str, Any]]
+    ) -> None:
+        import boto3
+
+        self._env = aws_environment
+        self._region = region
+        session = boto3.session.Session(
+            aws_access_key_id=aws_environment.get("AWS_ACCESS_KEY_ID"),
+            aws_secret_access_key=aws_environment.get("AWS_SECRET_ACCESS_KEY"),
+            aws_session_token=aws_environment.get("AWS_SESSION_TOKEN"),
+            region_name=region,
+        )
+        places = dict.fromkeys((check["service"], check.get("region") or region) for check in checks)
+        self._clients = {place: self._make_client(session, *place) for place in places}
+
+    def __call__(self, check: Mapping[str, Any]) -> str | None:
+        from botocore.exceptions import BotoCoreError
+
+        what = f"{check['service']}:{check['operation']}"
+        client = self._clients[check["service"], check.get("region") or self._region]
+        try:
+            answer, digest = questions.ask(check, client._make_api_call)
+        except BotoCoreError as error:
+            return f"{what} cannot be asked again ({type(error).__name__})"
+        if "etag" not in check:
+            return None if digest == check["digest"] else f"{what} has another answer now"
+        place = f"s3://{check['arguments']['Bucket']}/{check['arguments']['Key']}"
+        if answer is None:
+            return f"{place} is no longer there"
+        return None if answer["ETag"] == check["etag"] else f"{place} is no longer what it was"
+
+    def _make_client(self, session: Any, service: str, region: str | None) -> Any:
+        from botocore.config import Config
+
+        specific = f"AWS_ENDPOINT_URL_{service.upper().replace('-', '_')}"
+        return session.client(
+            service,
+            region_name=region,
+            endpoint_url=self._env.get(specific) or self._env.get("AWS_ENDPOINT_URL"),
+            config=Config(
+                connect_timeout=5,
+                read_timeout=15,
+                retries={"total_max_attempts": 2},
+                ignore_configured_endpoint_urls=True,
+                max_pool_connections=_THREADS,
+            ),
+        )

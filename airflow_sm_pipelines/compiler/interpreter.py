@@ -1,4 +1,4 @@
-"""Finds the Python that runs a pipeline script, and an identity for what is installed in it."""
+"""Finds the Python that runs a pipeline script, and tells what is installed in it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.compiler.build_cache import packages_digest
-from airflow_sm_pipelines.compiler.metadata import explain_missing_metadata, parse_metadata
+from airflow_sm_pipelines.compiler.script import explain_missing_metadata, parse_metadata
 from airflow_sm_pipelines.environments import ensure_environment
 from airflow_sm_pipelines.exceptions import EnvironmentBuildError, ScriptEnvironmentError, ScriptMetadataError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _PROBE_TIMEOUT_SECONDS = 60
 _PROBE = """
-import importlib.metadata as m, json, sys
+import importlib.metadata as m, json, os, sys
 names = ("sagemaker", "sagemaker-core", "sagemaker-train", "sagemaker-serve", "sagemaker-mlops", "boto3", "botocore")
 found = {}
 for name in names:
@@ -28,13 +28,18 @@ for name in names:
         found[name] = m.version(name)
     except m.PackageNotFoundError:
         pass
-print(json.dumps([sys.version, found], sort_keys=True))
+folders = [path for path in sys.path if os.path.isdir(path)]
+installed = sorted(name for path in folders for name in os.listdir(path) if name.endswith(".dist-info"))
+print(json.dumps([sys.version, found, installed], sort_keys=True))
 """
 
 
 @dataclass(frozen=True, slots=True)
 class ScriptInterpreter:
-    """A Python for a script; equal identities mean that the same packages are installed in the same Python."""
+    """A Python for a script.
+
+    :param identity: equal for two interpreters if they are the same Python with the same packages.
+    """
 
     path: Path
     identity: str
@@ -48,18 +53,20 @@ def find_interpreter(
     cache_dir: Path,
     log: Callable[[str], None],
 ) -> ScriptInterpreter:
-    """Give the named interpreter, or the one that the script's metadata asks for, making its environment if needed.
+    """Find the named interpreter, or make the one that the script's metadata asks for.
 
-    :raises ScriptEnvironmentError: the interpreter is missing, or uv could not make the environment; with uv's reason.
-    :raises ScriptMetadataError: no interpreter is named and the script's metadata is missing or wrong.
+    :param interpreter: a path, or a command on PATH.
+    :param log: called with each line of uv.
+    :raises ScriptEnvironmentError: the interpreter is missing or has no SDK, or uv could not make the environment.
+    :raises ScriptMetadataError: no interpreter is named, and the script's metadata is missing or wrong.
     """
     if interpreter is not None:
-        return _named_interpreter(interpreter)
+        return _probe_interpreter(interpreter)
     metadata = parse_metadata(source, path=script)
     if metadata is None:
         raise ScriptMetadataError(explain_missing_metadata(script))
     if metadata.uses_current_interpreter:
-        return _named_interpreter(sys.executable)
+        return _probe_interpreter(sys.executable)
     try:
         python = ensure_environment(
             metadata.dependencies, python=metadata.requires_python, cache_dir=cache_dir, log=log
@@ -71,7 +78,7 @@ def find_interpreter(
     return ScriptInterpreter(python, packages_digest(python))
 
 
-def _named_interpreter(name: str) -> ScriptInterpreter:
+def _probe_interpreter(name: str) -> ScriptInterpreter:
     found = shutil.which(str(Path(name).expanduser()))
     if found is None:
         raise ScriptEnvironmentError(
@@ -80,7 +87,7 @@ def _named_interpreter(name: str) -> ScriptInterpreter:
         )
     path = Path(found).absolute()
     try:
-        probe = subprocess.run(  # `-I`: what our own environment variables add does not count
+        probe = subprocess.run(  # `-I`: without what our own environment variables add
             [str(path), "-I", "-c", _PROBE],
             capture_output=True,
             text=True,
@@ -88,7 +95,7 @@ def _named_interpreter(name: str) -> ScriptInterpreter:
             stdin=subprocess.DEVNULL,
             check=True,
         )
-        version, packages = json.loads(probe.stdout)
+        version, packages, installed = json.loads(probe.stdout)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         detail = getattr(error, "stderr", None) or error
         raise ScriptEnvironmentError(f"{path} does not run as Python: {str(detail).strip()}") from error
@@ -96,4 +103,4 @@ def _named_interpreter(name: str) -> ScriptInterpreter:
         raise ScriptEnvironmentError(
             f"{path} has no SageMaker SDK. Install it there, such as `{path} -m pip install 'sagemaker>=2.257,<3'`."
         )
-    return ScriptInterpreter(path, json.dumps([str(path), version, packages]))
+    return ScriptInterpreter(path, json.dumps([version, installed]))

@@ -1,4 +1,4 @@
-"""The command that runs a script of the SDK's local mode: on the local endpoint, or in Docker as the SDK does it."""
+"""Makes the command that runs a script of the SDK's local mode: on the local endpoint, or in Docker as the SDK does."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.compiler.interpreter import find_interpreter
+from airflow_sm_pipelines.compiler.script import read_script
 from airflow_sm_pipelines.environments import default_cache_dir
-from airflow_sm_pipelines.exceptions import ScriptEnvironmentError, ScriptNotFoundError
+from airflow_sm_pipelines.exceptions import ScriptEnvironmentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,34 +29,30 @@ def make_local_command(
     cache_dir: Path | None = None,
     log: Callable[[str], None],
 ) -> list[str]:
-    """Give the command that runs a script in the SDK's interpreter, which is made first if need be.
+    """Make the command that runs a script in the SDK's interpreter, and the interpreter if it does not exist yet.
 
-    :param arguments: the script's own.
-    :param interpreter: a Python that has the SDK; without it, the script's PEP 723 metadata says what it needs.
-    :param in_docker: whether the SDK is left as it is. Without, its `LocalPipelineSession` goes to the endpoint.
-    :param log: told what uv says.
+    :param arguments: the script's own arguments.
+    :param interpreter: a Python that has the SDK. Without it, one is made by the script's PEP 723 metadata.
+    :param in_docker: whether the SDK stays as it is. Otherwise its ``LocalPipelineSession`` uses the endpoint.
+    :param log: called with each line of uv.
     :raises ScriptNotFoundError: there is no such script.
-    :raises CompileError: there is no interpreter for it, or, with `in_docker`, no Docker.
+    :raises CompileError: there is no interpreter for it or, with ``in_docker``, no Docker.
     """
-    try:
-        source = script.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ScriptNotFoundError(f"Cannot read the script {script}: {reason}.") from error
+    path, source = read_script(script)
     if in_docker:
         check_docker()
     cache_dir = cache_dir or default_cache_dir(os.environ)
-    python = find_interpreter(script.absolute(), source, interpreter=interpreter, cache_dir=cache_dir, log=log).path
+    python = find_interpreter(path, source, interpreter=interpreter, cache_dir=cache_dir, log=log).path
     runner = [] if in_docker else [str(_WORKER)]
     return [str(python), "-u", *runner, str(script), *arguments]
 
 
 def check_docker() -> None:
-    """Ask Docker whether it answers, and whether it has Compose, which the SDK's local mode starts.
+    """Check that Docker answers and has Compose, which the SDK's local mode starts.
 
-    :raises ScriptEnvironmentError: saying which of the two is not there.
+    :raises ScriptEnvironmentError: one of the two is missing; the message says which.
     """
-    instead = "Without --docker, the script runs on the local engine, which needs none."
+    instead = "Without --docker, the script runs on the local engine, which needs no Docker."
     if shutil.which("docker") is None:
         raise ScriptEnvironmentError(
             f"--docker needs Docker, and there is no command 'docker' on the PATH. Install Docker, or: {instead}"

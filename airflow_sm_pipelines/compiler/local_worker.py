@@ -1,6 +1,6 @@
-"""Runs a script of the SDK's local mode on the local endpoint; run by path in the SDK's interpreter, never imported.
+"""Runs a script of the SDK's local mode on the local endpoint. It is run by path in the SDK's interpreter.
 
-Usage: ``local_worker.py SCRIPT ARGUMENT...``. See `worker.py` for how the modules beside the SDK are loaded.
+Usage: ``local_worker.py SCRIPT ARGUMENT...``. ``worker.py`` explains how the modules beside the SDK are loaded.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _PACKAGE = "_sm_pipelines_sdk_side"
 
 
 def main() -> int:
-    """Load what belongs beside the SDK, under a name that no script has, and let it run the script."""
+    """Load ``sdk_side`` under a name that no script has, and let it run the script."""
     folder = Path(__file__).absolute().with_name("sdk_side")
     spec = importlib.util.spec_from_file_location(
         _PACKAGE, folder / "__init__.py", submodule_search_locations=[str(folder)]

@@ -1,17 +1,36 @@
-"""Names a pipeline script and the function in it: ``path.py:function``."""
+"""A pipeline script: how it is named (``path.py:function``), its text, and the environment that it says it needs.
+
+The environment stands in the script as inline metadata (PEP 723), with a table of ours for what PEP 723 has no word
+for.
+"""
 
 from __future__ import annotations
 
 import difflib
+import importlib
+import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from airflow_sm_pipelines.exceptions import ScriptNotFoundError
+from airflow_sm_pipelines.exceptions import ScriptMetadataError, ScriptNotFoundError
+
+# Imported by name, because a type checker sees only one of the two. Python 3.10 has no TOML reader of its own.
+_toml: Any = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+
+_BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
+"""Source: the reference implementation in PEP 723."""
+_EXAMPLE = '# /// script\n# dependencies = ["sagemaker>=2.257,<3"]\n# ///'
 
 
 @dataclass(frozen=True, slots=True)
 class ScriptReference:
-    """A script's path as written, and the name of the function that returns the pipeline."""
+    """A script and a function in it.
+
+    :param path: as the user wrote it.
+    :param function: the name of the function that returns the pipeline.
+    """
 
     path: Path
     function: str
@@ -21,7 +40,7 @@ class ScriptReference:
 
 
 def parse_reference(reference: str) -> ScriptReference:
-    """Take ``path.py:function`` apart.
+    """Parse ``path.py:function``.
 
     :raises ScriptNotFoundError: the text has another form.
     """
@@ -34,12 +53,13 @@ def parse_reference(reference: str) -> ScriptReference:
     return ScriptReference(Path(path), function)
 
 
-def read_script(reference: ScriptReference) -> tuple[Path, str]:
-    """Read the script: its absolute path and its text.
+def read_script(script: Path) -> tuple[Path, str]:
+    """Read the script.
 
-    :raises ScriptNotFoundError: it is not there or is no UTF-8 text; the message names its neighbours.
+    :return: its absolute path and its text.
+    :raises ScriptNotFoundError: it does not exist or is not UTF-8 text; the message names files with similar names.
     """
-    path = reference.path.expanduser().absolute()
+    path = script.expanduser().absolute()
     try:
         return path, path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -54,3 +74,96 @@ def read_script(reference: ScriptReference) -> tuple[Path, str]:
         else:
             hint = f" {path.parent} has {', '.join(near) or 'no Python file'}."
         raise ScriptNotFoundError(f"Cannot read the pipeline script {path}: {error.strerror}.{hint}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptMetadata:
+    """The environment that a script needs.
+
+    :param dependencies: PEP 508 requirements.
+    :param requires_python: a version range such as ``>=3.10``.
+    :param uses_current_interpreter: ``interpreter = "current"`` in ``[tool.sm-pipelines]``: the script runs in the
+        interpreter that runs this code.
+    :param project_root: ``project-root = "../.."`` in the same table: a folder from which the script imports, besides
+        its own.
+    """
+
+    dependencies: tuple[str, ...]
+    requires_python: str | None = None
+    uses_current_interpreter: bool = False
+    project_root: Path | None = None
+
+
+def parse_metadata(source: str, *, path: Path) -> ScriptMetadata | None:
+    """Parse a script's inline metadata.
+
+    :param source: the script's text.
+    :param path: of the script, for messages and for the project root.
+    :return: None if the script has no metadata.
+    :raises ScriptMetadataError: there are two blocks, the TOML cannot be read, or a value has the wrong type.
+    """
+    blocks = [match for match in _BLOCK.finditer(source) if match["type"] == "script"]
+    if not blocks:
+        if re.search(r"(?m)^#\s*///\s*script\s*$", source):
+            raise ScriptMetadataError(
+                f"{path} begins inline metadata (# /// script) that does not end, or that has a line without '# '. "
+                f"It should look like:\n{_EXAMPLE}"
+            )
+        return None
+    if len(blocks) > 1:
+        line = source.count("\n", 0, blocks[1].start()) + 1
+        raise ScriptMetadataError(f"{path}:{line}: a second '# /// script' block; PEP 723 allows one.")
+    content = "".join(
+        line[2:] if line.startswith("# ") else line[1:] for line in blocks[0]["content"].splitlines(keepends=True)
+    )
+    try:
+        table = _toml.loads(content)
+    except ValueError as error:
+        first = source.count("\n", 0, blocks[0].start()) + 1
+        raise ScriptMetadataError(
+            f"{path}: the inline metadata that begins in line {first} is not TOML: {error}."
+        ) from error
+    return _parse_table(table, path)
+
+
+def explain_missing_metadata(path: Path) -> str:
+    """The message for a script without inline metadata: what it should begin with."""
+    return (
+        f"{path} does not say which SageMaker SDK it needs. Begin it with\n{_EXAMPLE}\n"
+        "or name a Python that has the SDK with interpreter= (on the command line, --interpreter)."
+    )
+
+
+def _parse_table(table: dict[str, Any], path: Path) -> ScriptMetadata:
+    dependencies = table.get("dependencies", [])
+    if not isinstance(dependencies, list) or not all(isinstance(item, str) for item in dependencies):
+        raise ScriptMetadataError(f"{path}: `dependencies` in the inline metadata is not a list of strings.")
+    requires_python = table.get("requires-python")
+    if requires_python is not None and not isinstance(requires_python, str):
+        raise ScriptMetadataError(f"{path}: `requires-python` in the inline metadata is not a string.")
+    tools = table.get("tool", {})
+    ours = tools.get("sm-pipelines", {}) if isinstance(tools, dict) else {}
+    ours = ours if isinstance(ours, dict) else {"interpreter": ours}
+    interpreter = ours.get("interpreter")
+    if interpreter not in (None, "current"):
+        raise ScriptMetadataError(
+            f"{path}: [tool.sm-pipelines] interpreter is {interpreter!r}; it may be 'current' or absent."
+        )
+    return ScriptMetadata(
+        tuple(dependencies),
+        requires_python,
+        interpreter == "current",
+        _parse_project_root(ours.get("project-root"), path),
+    )
+
+
+def _parse_project_root(given: object, path: Path) -> Path | None:
+    if given is None:
+        return None
+    root = (path.parent / given).resolve() if isinstance(given, str) else None
+    if root is None or not root.is_dir():
+        raise ScriptMetadataError(
+            f"{path}: [tool.sm-pipelines] project-root is {given!r}; it must be a folder, seen from the "
+            f"script's, such as '../..'{'' if root is None else f', and there is no {root}'}."
+        )
+    return root

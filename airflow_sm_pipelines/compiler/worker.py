@@ -1,8 +1,8 @@
-"""Builds one pipeline in the interpreter that has the SageMaker SDK; run by path, never imported.
+"""Builds one pipeline in the interpreter that has the SageMaker SDK. It is run by path and never imported.
 
-It imports nothing of this package by name: the interpreter it runs in has the user's requirements and no others. The
-modules of `sdk_side` are loaded by path. It reads one JSON document, writes one JSON document, and leaves stdout and
-stderr to the SDK and the script. Usage: ``worker.py REQUEST ANSWER``.
+It imports nothing of this package by name, because its interpreter has only the user's requirements. It loads the
+modules of ``sdk_side`` by path. It reads one JSON document and writes one JSON document; stdout and stderr belong to
+the SDK and the script. Usage: ``worker.py REQUEST ANSWER``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _PACKAGE = "_sm_pipelines_sdk_side"
 
 
 def main() -> int:
-    """Load what belongs beside the SDK, under a name that no script has, and let it answer."""
+    """Load ``sdk_side`` under a name that no script has, and run its main function."""
     folder = Path(__file__).with_name("sdk_side")
     spec = importlib.util.spec_from_file_location(
         _PACKAGE, folder / "__init__.py", submodule_search_locations=[str(folder)]

@@ -1,4 +1,4 @@
-"""What Cost Explorer says that executions cost, by their tags. Pure: the request goes out, the pages come in."""
+"""What Cost Explorer says that executions cost, by their tags. Pure: it makes the request and reads the pages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 LAG = timedelta(hours=24)
-"""How late Cost Explorer may be; its documentation: "refreshes your cost data at least once every 24 hours"."""
+"""How late Cost Explorer may be. Source, its documentation: "refreshes your cost data at least once every 24 hours"."""
 
 METRIC = "UnblendedCost"
 
@@ -21,7 +21,7 @@ METRIC = "UnblendedCost"
 class BilledCost:
     """A cost as billed so far.
 
-    :param by_group: the amount for each step (or whatever the request groups by).
+    :param by_group: the amount for each step, or for each value of another tag that the request groups by.
     :param is_estimated: whether the bill may still change.
     """
 
@@ -34,10 +34,11 @@ class BilledCost:
 def make_cost_request(
     *, tag_key: str, tag_value: str, started: datetime, ended: datetime, group_by: str = f"{PREFIX}step"
 ) -> dict[str, Any]:
-    """The arguments of ``GetCostAndUsage``, for all pages.
+    """The arguments of ``GetCostAndUsage``; page through the answer.
 
-    :param started: aware; the first day is that of its UTC date.
-    :param ended: aware; Cost Explorer's end is exclusive, so the day after is asked for.
+    :param started: aware; the period begins with its UTC day.
+    :param ended: aware; the period includes its UTC day. Cost Explorer excludes the end, so it gets the next day.
+    :param group_by: the key of the tag that splits the cost.
     """
     return {
         "TimePeriod": {
@@ -52,7 +53,7 @@ def make_cost_request(
 
 
 def sum_costs(pages: Iterable[Mapping[str, Any]]) -> BilledCost:
-    """All days and pages of the answer in one."""
+    """The sum of all days and pages of the answer."""
     total, currency, is_estimated = 0.0, "USD", False
     groups: dict[str, float] = {}
     for page in pages:
@@ -60,7 +61,7 @@ def sum_costs(pages: Iterable[Mapping[str, Any]]) -> BilledCost:
             is_estimated = is_estimated or bool(day.get("Estimated"))
             for group in day.get("Groups") or []:
                 metric = group["Metrics"][METRIC]
-                # A group of a tag is called "key$value", with nothing behind the sign where the tag is missing.
+                # A tag's group is named "key$value", without a value if the tag is missing.
                 name = str(group["Keys"][0]).partition("$")[2] or "(untagged)"
                 amount = float(metric["Amount"])
                 currency = str(metric.get("Unit") or currency)
@@ -74,14 +75,17 @@ def sum_costs(pages: Iterable[Mapping[str, Any]]) -> BilledCost:
 
 
 def explain_billed(cost: BilledCost, *, tag_key: str, ended: datetime, now: datetime) -> tuple[str, ...]:
-    """What to know about the number: whether it is too early, and what is missing where it is nothing."""
+    """Notes on the number: whether it is too early to ask, and why nothing may be billed.
+
+    :param ended: when the execution ended; aware.
+    """
     notes = []
     if now - ended < LAG:
-        notes.append("Cost Explorer may be 24 hours late: ask again tomorrow, or take the estimate (--prices).")
+        notes.append("Cost Explorer may be 24 hours late: ask again tomorrow, or use the estimate (--prices).")
     elif cost.amount == 0:
         notes.append(
             f"Nothing is billed under the tag {tag_key!r}. Activate it as a cost allocation tag (Billing, Cost "
-            "allocation tags): that takes up to 24 hours, and costs from before are not tagged."
+            "allocation tags): that takes up to 24 hours, and earlier costs stay without tags."
         )
     if cost.is_estimated:
         notes.append("The month is not closed: the bill may still change.")

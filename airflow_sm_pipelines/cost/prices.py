@@ -1,7 +1,13 @@
-"""Prices of instances, in a TOML file: AWS's price list changes, and most companies have prices of their own."""
+"""Prices of instances: from a TOML file of one's own, or from AWS's public price list.
+
+The public list has the prices that everybody pays without a contract: no discounts and no savings plans. Whoever calls
+AWS gets the requests here and hands in the products.
+"""
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -12,17 +18,19 @@ from airflow_sm_pipelines.definition.problems import suggest
 from airflow_sm_pipelines.exceptions import PriceError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-_KINDS = {"processing": "Processing", "training": "Training", "transform": "Transform"}
+_TABLE_KINDS = {"processing": "Processing", "training": "Training", "transform": "Transform"}
+_USAGE = re.compile(r"(?:^|-)(Train|Processing|Tsform):(ml\.[\w.-]+)$")
+_USAGE_KINDS = {"Train": "Training", "Processing": "Processing", "Tsform": "Transform"}
 
 
 @dataclass(frozen=True, slots=True)
 class PriceTable:
-    """Prices by the hour and instance.
+    """The prices of one instance for an hour.
 
-    :param hourly: by type of instance.
-    :param by_kind: other prices for a kind of job: ``Training``, ``Processing``, ``Transform``.
+    :param hourly: prices by instance type.
+    :param by_kind: other prices for a kind of job (``Training``, ``Processing``, ``Transform``), by instance type.
     """
 
     currency: str = "USD"
@@ -30,14 +38,14 @@ class PriceTable:
     by_kind: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def find(self, kind: str, instance_type: str) -> float | None:
-        """The price of an hour, or ``None`` where the table has none."""
+        """The price of an hour; None if the table has none."""
         return self.by_kind.get(kind, {}).get(instance_type, self.hourly.get(instance_type))
 
 
 def load_prices(path: str | Path) -> PriceTable:
-    """The prices in a TOML file.
+    """Load the prices in a TOML file.
 
-    :raises PriceError: when it cannot be read, or holds something else than prices.
+    :raises PriceError: the file cannot be read, or has something other than prices in it.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -47,9 +55,10 @@ def load_prices(path: str | Path) -> PriceTable:
 
 
 def parse_prices(text: str, *, name: str = "prices") -> PriceTable:
-    """The prices in TOML text: ``currency``, ``[hourly]``, and ``[training]``, ``[processing]``, ``[transform]``.
+    """Parse the prices in TOML text: ``currency``, ``[hourly]``, and ``[training]``, ``[processing]``, ``[transform]``.
 
-    :raises PriceError: when it holds something else.
+    :param name: of the text, for messages.
+    :raises PriceError: the text is not TOML, or has something other than prices in it.
     """
     toml: Any = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     try:
@@ -57,7 +66,7 @@ def parse_prices(text: str, *, name: str = "prices") -> PriceTable:
     except toml.TOMLDecodeError as error:
         raise PriceError(f"{name} is not TOML: {error}.") from None
     for key in document:
-        known = ("currency", "hourly", *_KINDS)
+        known = ("currency", "hourly", *_TABLE_KINDS)
         if key not in known:
             raise PriceError(f"{name}: {key!r} is not part of a price table.{suggest(key, known)}")
     currency = document.get("currency", "USD")
@@ -65,15 +74,15 @@ def parse_prices(text: str, *, name: str = "prices") -> PriceTable:
         raise PriceError(f"{name}: currency must be a text such as 'USD', found {currency!r}.")
     return PriceTable(
         currency=currency,
-        hourly=_read("hourly", document, name),
-        by_kind={kind: _read(key, document, name) for key, kind in _KINDS.items()},
+        hourly=_read_table("hourly", document, name),
+        by_kind={kind: _read_table(key, document, name) for key, kind in _TABLE_KINDS.items()},
     )
 
 
-def _read(key: str, document: Mapping[str, Any], name: str) -> dict[str, float]:
+def _read_table(key: str, document: Mapping[str, Any], name: str) -> dict[str, float]:
     table = document.get(key, {})
     if not isinstance(table, dict):
-        raise PriceError(f"{name}: [{key}] must be a table of prices by type of instance.")
+        raise PriceError(f"{name}: [{key}] must be a table of prices by instance type.")
     for instance_type, price in table.items():
         if isinstance(price, bool) or not isinstance(price, (int, float)) or not 0 <= price < float("inf"):
             raise PriceError(
@@ -81,3 +90,51 @@ def _read(key: str, document: Mapping[str, Any], name: str) -> dict[str, float]:
                 'Write the type in quotes: "ml.m5.large" = 0.115'
             )
     return {instance_type: float(price) for instance_type, price in table.items()}
+
+
+# --- AWS's public price list ------------------------------------------------------------------------------------------
+
+
+def find_price_list_region(region: str) -> str:
+    """The region whose price-list endpoint knows a region's prices; there are three of them, and one in China."""
+    for prefix, home in (("cn-", "cn-northwest-1"), ("eu-", "eu-central-1"), ("ap-", "ap-south-1")):
+        if region.startswith(prefix):
+            return home
+    return "us-east-1"
+
+
+def make_price_request(instance_type: str, *, region: str) -> dict[str, Any]:
+    """The arguments of ``GetProducts`` for one instance type; page through the answer."""
+    wanted = {"regionCode": region, "instanceName": instance_type}
+    return {
+        "ServiceCode": "AmazonSageMaker",
+        "FormatVersion": "aws_v1",
+        "Filters": [{"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in wanted.items()],
+    }
+
+
+def parse_price_list(products: Iterable[str]) -> PriceTable:
+    """The hourly prices of jobs among the products; those of notebooks, endpoints and so on are left out.
+
+    :param products: the JSON texts in ``PriceList``, of all pages and all instance types.
+    """
+    by_kind: dict[str, dict[str, float]] = {}
+    currency = "USD"
+    for text in products:
+        product = json.loads(text)
+        attributes = product.get("product", {}).get("attributes", {})
+        usage = _USAGE.search(str(attributes.get("usagetype", "")))
+        if usage is None:
+            continue
+        for dimension in _iter_dimensions(product):
+            if str(dimension.get("unit", "")).lower() not in ("hrs", "hour", "hours"):
+                continue
+            for found, price in (dimension.get("pricePerUnit") or {}).items():
+                currency = str(found)
+                by_kind.setdefault(_USAGE_KINDS[usage[1]], {})[usage[2]] = float(price)
+    return PriceTable(currency=currency, by_kind=by_kind)
+
+
+def _iter_dimensions(product: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    for term in ((product.get("terms") or {}).get("OnDemand") or {}).values():
+        yield from (term.get("priceDimensions") or {}).values()

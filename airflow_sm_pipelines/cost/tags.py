@@ -1,7 +1,7 @@
-"""Tags by which a bill tells pipelines, executions, steps and DAG runs apart.
+"""Adds tags to a definition, by which a bill tells pipelines, executions, steps and DAG runs apart.
 
-What differs from run to run is an expression: the pipeline's own execution variables, and two pipeline parameters for
-the DAG and its run. So the definition stays the same, and no version is made per run.
+A value that differs between runs is an expression: an execution variable of the pipeline, or one of two pipeline
+parameters for the DAG and its run. So the definition stays the same, and a run makes no new version.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PREFIX = "sm-pipelines:"
 
 COST_PARAMETERS = {"AirflowDagId": "{{ dag.dag_id }}", "AirflowRunId": "{{ run_id }}"}
-"""What the Run operator is given as ``parameters`` (besides others) to fill in the DAG and the run."""
+"""The ``parameters`` that the run operator needs, besides others, to fill in the DAG and the run."""
 
 _NOT_FROM_AIRFLOW = "none"
 
@@ -32,13 +32,13 @@ def with_cost_tags(definition: PipelineDefinition, tags: Mapping[str, str] | Non
     The tags are ``sm-pipelines:pipeline``, ``:execution``, ``:step``, ``:dag`` and ``:run``. Tags that a step already
     has stay. The parameters ``AirflowDagId`` and ``AirflowRunId`` are added, with the default ``none``.
 
-    :param tags: more tags, the same in every execution: the team, the cost centre.
-    :raises DefinitionError: when the definition has parameters of these names that are no strings.
+    :param tags: more tags, the same in every execution, such as the team or the cost centre.
+    :raises DefinitionError: the definition has a parameter with one of these names that is no String.
     """
     for parameter in definition.parameters:
         if parameter.name in COST_PARAMETERS and parameter.type != "String":
             raise DefinitionError(
-                f"Parameter {parameter.name!r} is of the type {parameter.type}; cost tags need a String of that name."
+                f"Parameter {parameter.name!r} has the type {parameter.type}; cost tags need a String with that name."
             )
     document = definition.to_json()
     steps = list(iter_step_places(definition))
@@ -81,7 +81,7 @@ def _tag(arguments: JsonObject, present: list[JsonValue] | Missing, wanted: Mapp
 
 
 def _find(document: JsonObject, place: tuple[str | int, ...]) -> JsonObject:
-    """The object at a place; made where a step has no arguments."""
+    """The object at a place; it is made if the step has no arguments."""
     here: JsonValue = document
     for key in place:
         if isinstance(here, list) and isinstance(key, int):

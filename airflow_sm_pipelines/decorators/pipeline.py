@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.bases.decorator import DecoratedOperator, task_decorator_factory
 
+from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
+from airflow_sm_pipelines.client.naming import make_pipeline_name
 from airflow_sm_pipelines.decorators.function_script import bind_config, keep_script, make_script, own_signature
-from airflow_sm_pipelines.exceptions import ScriptFunctionError
-from airflow_sm_pipelines.operators.faults import failing_fast, raise_final
-from airflow_sm_pipelines.operators.naming import make_pipeline_name
+from airflow_sm_pipelines.exceptions import ArgumentError, ScriptFunctionError
 from airflow_sm_pipelines.operators.run import SageMakerRunPipelineOperator
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.bases.decorator import TaskDecorator
 
-    from airflow_sm_pipelines.operators.start_request import StartOptions
-    from airflow_sm_pipelines.operators.target import DeployOptions
+    from airflow_sm_pipelines.deployment.target import DeployOptions
+    from airflow_sm_pipelines.runs.start_request import StartOptions
 
 _RUN_FIELDS = tuple(field for field in SageMakerRunPipelineOperator.template_fields if field != "version")
 
@@ -89,16 +89,16 @@ class SageMakerPipelineFunctionOperator(DecoratedOperator, SageMakerRunPipelineO
         self.cost_tags = cost_tags
         self.compile_timeout_seconds = compile_timeout_seconds
 
+    @failing_fast()
     def execute(self, context: Context) -> dict[str, Any]:
         """Compile the function, deploy what it returns, then run it as the run operator does."""
-        from airflow_sm_pipelines.operators.deployer import PipelineDeployer
-        from airflow_sm_pipelines.operators.provenance import read_provenance
+        from airflow_sm_pipelines.deployment.deployer import PipelineDeployer
+        from airflow_sm_pipelines.deployment.provenance import read_provenance
 
         hook = self.make_hook()
         provenance = read_provenance(context, code=Path(self.dag.fileloc))
-        with failing_fast():
-            options = self._deploy_options(context)
-            deployment = PipelineDeployer(hook, options, provenance=provenance, log=self.log).deploy()
+        options = self._deploy_options(context)
+        deployment = PipelineDeployer(hook, options, provenance=provenance, log=self.log).deploy()
         self.pipeline_name, self.version = deployment.pipeline_name, deployment.version_id
         if self.do_xcom_push:
             context["ti"].xcom_push(key="pipeline_arn", value=deployment.pipeline_arn)
@@ -111,11 +111,11 @@ class SageMakerPipelineFunctionOperator(DecoratedOperator, SageMakerRunPipelineO
         return replace(super().start_options(), role_arn=None, description=None)
 
     def _deploy_options(self, context: Context) -> DeployOptions:
+        from airflow_sm_pipelines.deployment.target import read_deploy_options
         from airflow_sm_pipelines.environments import default_cache_dir
-        from airflow_sm_pipelines.operators.target import read_deploy_options
 
         if not self.requirements and not self.interpreter:
-            raise_final(
+            raise ArgumentError(
                 f"{self.custom_operator_name} needs the SDK that its function is written for: "
                 "requirements=['sagemaker>=2.257,<3'], or interpreter= with a Python that has it."
             )
@@ -124,7 +124,7 @@ class SageMakerPipelineFunctionOperator(DecoratedOperator, SageMakerRunPipelineO
             config = bind_config(function, args=self.op_args, kwargs=self.op_kwargs, context=context)  # type: ignore[arg-type]
             text = make_script(function, requirements=self.requirements)
         except ScriptFunctionError as error:
-            raise_final(str(error), error)
+            raise ArgumentError(str(error)) from error
         script = keep_script(text, name=function.__name__, folder=default_cache_dir(os.environ) / "functions")
         return read_deploy_options(
             self,

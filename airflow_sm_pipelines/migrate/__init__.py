@@ -1,8 +1,8 @@
-"""Work that was run without pipelines as pipeline definitions and an Airflow DAG, with a report on each node.
+"""Migrates work from other tools to pipeline definitions and an Airflow DAG, with a report on each node.
 
-A reader makes a workflow of its source (:mod:`jobs` is one); :func:`make_package` makes the files.
-
-Nothing here calls AWS or imports Airflow; the same source gives the same files.
+Each source has a folder with its reader (:mod:`jobs`), which makes a neutral :class:`Workflow`. :mod:`dag_plan` plans a
+DAG from it, and :mod:`files` writes that; :func:`make_package` does both. Nothing here calls AWS or imports Airflow.
+The same source always gives the same files.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ from airflow_sm_pipelines.migrate.report import Migration, Outcome, Reason, Reco
 from airflow_sm_pipelines.migrate.workflow import (
     Branch,
     CallNode,
+    CallWait,
     ChoiceNode,
     LoopNode,
     MissingNode,
     OperatorNode,
     StepNode,
-    Wait,
     Workflow,
 )
 
 __all__ = [
     "Branch",
     "CallNode",
+    "CallWait",
     "ChoiceNode",
     "LoopNode",
     "Migration",
@@ -34,7 +35,6 @@ __all__ = [
     "Reason",
     "Record",
     "StepNode",
-    "Wait",
     "Workflow",
     "make_package",
     "render_totals",

@@ -1,7 +1,7 @@
-"""Requests of SageMaker jobs as other tools have them, made into the arguments of pipeline steps.
+"""Turns the requests of SageMaker jobs, as other tools hold them, into the arguments of pipeline steps.
 
-What a member is, and whether a request may hold it, is read from botocore's model: a Describe answer is cleaned by the
-difference of the two shapes. Which step a job becomes is the one table here.
+botocore's model says which members a request may have: what a Describe answer has beyond them is left out. The table
+of step types is here, too. Every reader of a source that has jobs' requests may use this.
 """
 
 from __future__ import annotations
@@ -10,7 +10,15 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.definition.json_value import JsonObject, JsonPath, JsonValue, copy_json, format_path
+from airflow_sm_pipelines.definition.expressions import iter_candidates
+from airflow_sm_pipelines.definition.json_value import (
+    JsonObject,
+    JsonPath,
+    JsonValue,
+    copy_json,
+    copy_object,
+    format_path,
+)
 from airflow_sm_pipelines.migrate.report import Reason
 from airflow_sm_pipelines.policy.shapes import is_expression, load_service_model
 
@@ -19,13 +27,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class JobKind:
-    """Something that SageMaker makes on a call, and that a step can make.
+class RequestKind:
+    """A Create request that a pipeline step can make.
 
-    :param noun: as in the names of its calls: ``Create<noun>``, ``Describe<noun>``.
-    :param step_type: of the step that makes it.
-    :param name_member: of its request and answer.
-    :param arn_member: of its answer.
+    :param noun: the thing it creates, as in the names of the calls: ``Create<noun>``, ``Describe<noun>``.
+    :param step_type: the type of the step.
+    :param name_member: the member of request and answer that holds the thing's name.
+    :param arn_member: the member of the answer that holds its ARN.
     """
 
     noun: str
@@ -34,24 +42,24 @@ class JobKind:
     arn_member: str
 
 
-JOB_KINDS = (
-    JobKind("TrainingJob", "Training", "TrainingJobName", "TrainingJobArn"),
-    JobKind("ProcessingJob", "Processing", "ProcessingJobName", "ProcessingJobArn"),
-    JobKind("TransformJob", "Transform", "TransformJobName", "TransformJobArn"),
-    JobKind("HyperParameterTuningJob", "Tuning", "HyperParameterTuningJobName", "HyperParameterTuningJobArn"),
-    JobKind("AutoMLJobV2", "AutoML", "AutoMLJobName", "AutoMLJobArn"),
-    JobKind("AutoMLJob", "AutoML", "AutoMLJobName", "AutoMLJobArn"),
-    JobKind("Model", "Model", "ModelName", "ModelArn"),
-    JobKind("EndpointConfig", "EndpointConfig", "EndpointConfigName", "EndpointConfigArn"),
-    JobKind("Endpoint", "Endpoint", "EndpointName", "EndpointArn"),
-    JobKind("ModelPackage", "RegisterModel", "ModelPackageName", "ModelPackageArn"),
+REQUEST_KINDS = (
+    RequestKind("TrainingJob", "Training", "TrainingJobName", "TrainingJobArn"),
+    RequestKind("ProcessingJob", "Processing", "ProcessingJobName", "ProcessingJobArn"),
+    RequestKind("TransformJob", "Transform", "TransformJobName", "TransformJobArn"),
+    RequestKind("HyperParameterTuningJob", "Tuning", "HyperParameterTuningJobName", "HyperParameterTuningJobArn"),
+    RequestKind("AutoMLJobV2", "AutoML", "AutoMLJobName", "AutoMLJobArn"),
+    RequestKind("AutoMLJob", "AutoML", "AutoMLJobName", "AutoMLJobArn"),
+    RequestKind("Model", "Model", "ModelName", "ModelArn"),
+    RequestKind("EndpointConfig", "EndpointConfig", "EndpointConfigName", "EndpointConfigArn"),
+    RequestKind("Endpoint", "Endpoint", "EndpointName", "EndpointArn"),
+    RequestKind("ModelPackage", "RegisterModel", "ModelPackageName", "ModelPackageArn"),
 )
-"""Everything that is made by a call whose request a step's ``Arguments`` are."""
+"""Every Create request that is also the ``Arguments`` of a step."""
 
-_BY_NOUN = {kind.noun: kind for kind in JOB_KINDS}
+_BY_NOUN = {kind.noun: kind for kind in REQUEST_KINDS}
 
 _MADE_BY_SERVICE = frozenset({"ModelDataETag", "ETag", "ManifestEtag", "ImageDigest"})
-"""Members of requests that the service fills in with facts of the very object: the next run's object has others."""
+"""Members that the service fills in about one object: the object of the next run has other values."""
 
 _BUILT_IN_IMAGE = re.compile(
     r"/(sagemaker-xgboost|xgboost|linear-learner|kmeans|pca|factorization-machines|blazingtext|object-detection|"
@@ -69,13 +77,16 @@ _ENDINGS = (
 )
 
 
-def get_kind(noun: str) -> JobKind:
-    """The kind of that noun: ``TrainingJob``."""
+def get_request_kind(noun: str) -> RequestKind:
+    """The kind of request that creates a thing.
+
+    :param noun: ``TrainingJob``.
+    """
     return _BY_NOUN[noun]
 
 
 def shorten_name(job_name: str) -> str:
-    """A job's name without the time or number that told one run's job from another's."""
+    """A job's name without the time or number that made it unique."""
     for ending in _ENDINGS:
         shorter = ending.sub("", job_name)
         if shorter and shorter != job_name:
@@ -87,10 +98,11 @@ def shorten_name(job_name: str) -> str:
 class CleanRequest:
     """A request that a step can make.
 
-    :param arguments: of the step.
-    :param job_name: as it was; empty where there was none.
-    :param unknown: paths of members that botocore's model does not know, and that are therefore not in ``arguments``.
-    :param notes: what was left out or written otherwise, and why.
+    :param arguments: the arguments of the step.
+    :param job_name: the name that the job had; empty if it had none.
+    :param unknown: the paths of members that are not in ``arguments``, because botocore's model does not know them or a
+        definition cannot hold them.
+    :param notes: what was left out or changed, and why.
     """
 
     arguments: JsonObject
@@ -99,10 +111,11 @@ class CleanRequest:
     notes: tuple[Reason, ...]
 
 
-def clean_request(request: JsonObject, kind: JobKind, *, is_described: bool) -> CleanRequest:
-    """The arguments of the step that does what a request did.
+def clean_request(request: JsonObject, kind: RequestKind, *, is_described: bool) -> CleanRequest:
+    """The arguments of the step that makes a request again.
 
-    :param is_described: whether it is the answer of the Describe call, whose output members are then dropped.
+    :param is_described: whether ``request`` is the answer of the Describe call. Its output members are then left out,
+        and so is a value that a definition would read as an expression: in an answer, all text is text.
     """
     reader = _Reader(is_described=is_described)
     model = load_service_model()
@@ -128,7 +141,7 @@ class _Reader:
     def read_structure(self, value: JsonObject, shape: Any, answer: Any, path: JsonPath) -> JsonObject:
         """The members that the request may hold.
 
-        :param answer: the shape of the answer at the same place, to tell outputs from what nobody knows.
+        :param answer: the shape of the answer at the same place; it tells output members from unknown ones.
         """
         kept: JsonObject = {}
         for key, item in value.items():
@@ -142,13 +155,21 @@ class _Reader:
             if item is None:
                 continue
             if self._is_described and key in _MADE_BY_SERVICE:
-                self.note("JOB-FACT-001", f"{format_path(place)} told of the object of that run and is left out.")
+                self.note("JOB-FACT-001", f"{format_path(place)} describes the object of that run and is left out.")
                 continue
             read = self._read(item, member, known.get(key), place)
+            if self._is_described and self._holds_expression(read):
+                self.unknown.append(format_path(place))
+                self.note("JOB-TEXT-001", f"{format_path(place)} would be read as an expression and is left out.")
+                continue
             is_empty = self._is_described and read in ({}, [], "") and key not in shape.required_members
             if not is_empty:
                 kept[key] = read
         return kept
+
+    @staticmethod
+    def _holds_expression(value: JsonValue) -> bool:
+        return next(iter_candidates(value), None) is not None
 
     def _read(self, value: JsonValue, shape: Any, answer: Any, path: JsonPath) -> JsonValue:
         if is_expression(value):
@@ -165,7 +186,7 @@ class _Reader:
 
 
 def _convert(value: JsonValue, kind: str) -> JsonValue:
-    """A scalar of the wanted type where it plainly reads as one; Jinja gives text for numbers, and the other way."""
+    """A scalar of the wanted type if it reads as one: templates turn numbers into text, and JSON files mix them up."""
     if isinstance(value, str):
         text = value.strip()
         if kind in ("integer", "long") and re.fullmatch(r"-?\d+", text):
@@ -181,15 +202,17 @@ def _convert(value: JsonValue, kind: str) -> JsonValue:
     return value
 
 
-def _tidy(arguments: JsonObject, kind: JobKind, reader: _Reader) -> None:
-    """Take out what the service adds to an answer and refuses, or repeats, in a request."""
-    for definition in iter_training(arguments, kind.step_type):
+def _tidy(arguments: JsonObject, kind: RequestKind, reader: _Reader) -> None:
+    """Remove what the service adds to an answer and would refuse, or add again, in a request."""
+    for definition in _iter_training(arguments, kind.step_type):
         algorithm = definition.get("AlgorithmSpecification")
         if isinstance(algorithm, dict) and "MetricDefinitions" in algorithm:
             image = algorithm.get("TrainingImage")
             if "AlgorithmName" in algorithm or (isinstance(image, str) and _BUILT_IN_IMAGE.search(image)):
                 del algorithm["MetricDefinitions"]
-                reader.note("JOB-METRICS-001", "MetricDefinitions of a built-in algorithm are SageMaker's own.")
+                reader.note(
+                    "JOB-METRICS-001", "MetricDefinitions of a built-in algorithm are SageMaker's and are left out."
+                )
         for member, name in (("HyperParameters", "sagemaker_job_name"), ("StaticHyperParameters", _OBJECTIVE)):
             values = definition.get(member)
             if isinstance(values, dict) and values.pop(name, None) is not None:
@@ -208,8 +231,8 @@ def _tidy(arguments: JsonObject, kind: JobKind, reader: _Reader) -> None:
 _OBJECTIVE = "_tuning_objective_metric"
 
 
-def iter_training(arguments: JsonObject, step_type: str) -> Iterator[JsonObject]:
-    """Each description of a training job in a step's arguments: its own, or those of a tuning job."""
+def _iter_training(arguments: JsonObject, step_type: str) -> Iterator[JsonObject]:
+    """Each training job described in a step's arguments: the step's own, or those of a tuning job."""
     if step_type == "Training":
         yield arguments
     elif step_type == "Tuning":
@@ -226,3 +249,56 @@ def _iter_containers(arguments: JsonObject) -> Iterator[JsonObject]:
         for container in (holder.get("PrimaryContainer"), *(several if isinstance(several, list) else [])):
             if isinstance(container, dict):
                 yield container
+
+
+# --- AutoML ----------------------------------------------------------------------------------------------------------
+
+_SAME_IN_BOTH_APIS = ("OutputDataConfig", "RoleArn", "AutoMLJobObjective", "ModelDeployConfig")
+
+
+def find_first_auto_ml_request(request: JsonObject) -> tuple[JsonObject, tuple[str, ...]] | None:
+    """The ``CreateAutoMLJob`` request, which an AutoML step makes, for a ``CreateAutoMLJobV2`` request.
+
+    :return: the request, and the members that the first API has no place for; None if the first API cannot do the job,
+        because its data is not a table.
+    """
+    problem = request.get("AutoMLProblemTypeConfig")
+    table = problem.get("TabularJobConfig") if isinstance(problem, dict) else None
+    channels = request.get("AutoMLJobInputDataConfig")
+    target = table.get("TargetAttributeName") if isinstance(table, dict) else None
+    if not isinstance(table, dict) or not isinstance(channels, list) or not isinstance(target, str):
+        return None
+    weight = _pick(table, "SampleWeightAttributeName")
+    config: JsonObject = {
+        **_pick(table, "CompletionCriteria", "Mode"),
+        **_pick(request, "DataSplitConfig", "SecurityConfig"),
+    }
+    generation = table.get("CandidateGenerationConfig")
+    candidates = {
+        **_pick(table, "FeatureSpecificationS3Uri"),
+        **(_pick(generation, "AlgorithmsConfig") if isinstance(generation, dict) else {}),
+    }
+    if candidates:
+        config["CandidateGenerationConfig"] = candidates
+    first: JsonObject = {
+        "InputDataConfig": [
+            {**copy_object(channel), "TargetAttributeName": target, **weight}
+            for channel in channels
+            if isinstance(channel, dict)
+        ],
+        **_pick(request, *_SAME_IN_BOTH_APIS),
+        **({"AutoMLJobConfig": config} if config else {}),
+        **_pick(table, "ProblemType", "GenerateCandidateDefinitionsOnly"),
+    }
+    used = {
+        *_SAME_IN_BOTH_APIS,
+        "AutoMLJobInputDataConfig",
+        "AutoMLProblemTypeConfig",
+        "DataSplitConfig",
+        "SecurityConfig",
+    }
+    return first, tuple(sorted(request.keys() - used))
+
+
+def _pick(holder: JsonObject, *members: str) -> JsonObject:
+    return {member: copy_json(holder[member]) for member in members if member in holder}

@@ -1,7 +1,8 @@
-"""The references in the JSON of nodes: which nodes they name, and putting others in their place."""
+"""The references in the JSON of nodes: which node each names, and how others are put in their place."""
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, cast
 
@@ -16,16 +17,46 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.migrate.workflow import Node
 
 _NODE = re.compile(r"(Steps|Tasks)\.([A-Za-z0-9_-]+)(.*)\Z", re.DOTALL)
+_WORD = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def parse_node_reference(text: str) -> tuple[str, str, str] | None:
-    """What a ``Get`` says of a node: ``("Steps", "Train", ".ModelArtifacts.S3ModelArtifacts")``; None for another."""
+    """The parts of a ``Get`` that names a node: ``("Steps", "Train", ".ModelArtifacts.S3ModelArtifacts")``.
+
+    :return: None for a ``Get`` that names something else.
+    """
     match = _NODE.match(text)
     return None if match is None else (match[1], match[2], match[3])
 
 
+def find_read_text(expression: JsonObject) -> str:
+    """The text of the ``Get`` that names what an expression reads: its own, or that of ``Std:JsonGet``'s file."""
+    text = expression.get("Get")
+    if text is None:
+        text = _find_member(_find_member(expression.get("Std:JsonGet"), "PropertyFile"), "Get")
+    return text if isinstance(text, str) else ""
+
+
+def find_json_path(expression: JsonObject) -> str | None:
+    """Where ``Std:JsonGet`` reads in its file; None for another expression."""
+    body = expression.get("Std:JsonGet")
+    return str(_find_member(body, "Path")) if isinstance(body, dict) else None
+
+
+def find_last_word(expression: JsonObject) -> str:
+    """The word to name a value after: the last one of its path, ``value`` of ``Steps.Score.Outputs['value']``."""
+    path = find_json_path(expression)
+    text = find_read_text(expression) if path is None else path
+    words = _WORD.findall(text or json.dumps(expression, sort_keys=True))
+    return words[-1] if words else "value"
+
+
+def _find_member(value: JsonValue, key: str) -> JsonValue:
+    return value.get(key) if isinstance(value, dict) else None
+
+
 def iter_gets(value: JsonValue) -> Iterator[tuple[JsonPath, str]]:
-    """The text of every ``Get`` with its path, those inside of functions too."""
+    """The text of every ``Get``, also inside functions, with its path."""
     for path, candidate in iter_candidates(value):
         text = candidate.get("Get")
         if isinstance(text, str):
@@ -33,10 +64,10 @@ def iter_gets(value: JsonValue) -> Iterator[tuple[JsonPath, str]]:
 
 
 def replace_expressions(value: JsonValue, replace: Callable[[JsonObject, JsonPath], JsonValue | None]) -> JsonValue:
-    """A copy of a value with other expressions.
+    """A copy of a value with some of its expressions replaced.
 
-    :param replace: given each expression, outer before inner, and its path; what it gives takes the expression's
-        place, None leaves it and goes on inside.
+    :param replace: called with each expression, outer before inner, and its path. What it returns takes the
+        expression's place; None keeps the expression and looks inside it.
     """
     return _replace(value, (), replace)
 
@@ -55,8 +86,8 @@ def _replace(
     return copy_json(value)
 
 
-def own_values(node: Node) -> list[JsonValue]:
-    """The JSON of a node itself that may hold references; not that of the nodes inside."""
+def find_own_values(node: Node) -> list[JsonValue]:
+    """The JSON of a node that may hold references, without that of the nodes inside it."""
     if isinstance(node, StepNode):
         return [node.arguments, node.members]
     if isinstance(node, ChoiceNode):
@@ -66,15 +97,15 @@ def own_values(node: Node) -> list[JsonValue]:
     return [] if isinstance(node, MissingNode) else [node.arguments]
 
 
-def named_nodes(node: Node) -> set[str]:
-    """The nodes that a node and those inside it wait for or read."""
+def find_named_nodes(node: Node) -> set[str]:
+    """The nodes that a node, or a node inside it, waits for or reads."""
     names = {dependency.step for dependency in node.after}
-    for value in own_values(node):
+    for value in find_own_values(node):
         for _, text in iter_gets(value):
             reference = parse_node_reference(text)
             if reference is not None:
                 names.add(reference[1])
     for block in iter_blocks(node):
         for inner in block:
-            names |= named_nodes(inner)
+            names |= find_named_nodes(inner)
     return names

@@ -1,4 +1,4 @@
-"""What a migration did with each node of its source, and how people and programs read that. Nothing is left unsaid."""
+"""What a migration did with each node of its source. Every loss and every doubt has a record."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ if TYPE_CHECKING:
 
 
 class Outcome(str, Enum):
-    """What became of a node."""
+    """What a node of the source became."""
 
     TRANSLATED = "translated"
-    """Into something that does the same."""
+    """Something that does the same."""
     APPROXIMATED = "approximated"
-    """Into something that does nearly the same; the reasons say where it differs."""
+    """Something that does nearly the same; the reasons say where it differs."""
     FOLDED = "folded"
-    """Into nothing: other nodes do its work."""
+    """Nothing of its own: other nodes do its work."""
     AIRFLOW = "airflow"
-    """Into an Airflow task, since no pipeline step does it."""
+    """An Airflow task, because no pipeline step does it."""
     UNSUPPORTED = "unsupported"
-    """Into a task that fails and says so."""
+    """A task that fails and says what is missing."""
     NEEDS_INPUT = "needs input"
-    """Into nothing yet: the source alone does not say enough."""
+    """Nothing yet: the source does not say enough."""
 
     def __str__(self) -> str:
         return self.value
 
     @property
     def is_open(self) -> bool:
-        """Whether somebody has to do something before it works."""
+        """Whether the user must do something before it works."""
         return self in (Outcome.UNSUPPORTED, Outcome.NEEDS_INPUT)
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why, in words, with a code that stays: ``ASL-CATCH-001``."""
+    """A reason in words, with a code that never changes: ``ASL-CATCH-001``."""
 
     code: str
     text: str
@@ -49,11 +49,11 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What became of one node of the source.
+    """What one node of the source became.
 
-    :param source: its place there, the same as the ``source`` of the node made of it.
-    :param kind: what it is there: ``Task arn:aws:states:::sagemaker:createTrainingJob.sync``.
-    :param target: the name of the node made of it; empty where there is none.
+    :param source: its place in the source, the same as the ``source`` of the new node.
+    :param kind: what it is in the source: ``Task arn:aws:states:::sagemaker:createTrainingJob.sync``.
+    :param target: the name of the new node; empty if there is none.
     :param reasons: what is approximated, assumed or missing.
     :param lost: keys of the source that were not used, as paths from the node: ``Parameters.Tags``.
     :param action: what the user must do; empty for nothing.
@@ -82,11 +82,11 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """What a reader makes of a source.
+    """A source as its reader read it.
 
-    :param origin: what was read, for the report's head: ``the SageMaker jobs of train.json``.
-    :param records: one for each node of the source, in its order.
-    :param differences: what behaves otherwise than in the source as a whole.
+    :param origin: what was read, for the report's title: ``the SageMaker jobs of train.json``.
+    :param records: one for each node of the source, in the source's order.
+    :param differences: what behaves differently from the source as a whole.
     """
 
     origin: str
@@ -96,17 +96,17 @@ class Migration:
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing is left to do before the result works."""
+        """Whether the result works without anything left to do."""
         return not any(record.outcome.is_open for record in self.records)
 
 
 def render_totals(records: Sequence[Record]) -> str:
-    """How many records there are, and of which outcomes: ``7 nodes: 5 translated, 2 approximated.``"""
+    """The number of records by outcome, as a sentence: ``7 nodes: 5 translated, 2 approximated.``"""
     totals = ", ".join(f"{count} {outcome}" for outcome, count in count_outcomes(records).items())
     return f"{len(records)} nodes: {totals}."
 
 
 def count_outcomes(records: Iterable[Record]) -> dict[str, int]:
-    """How many records have each outcome, those with none left out."""
+    """The number of records by outcome, without outcomes that no record has."""
     counted = Counter(record.outcome for record in records)
     return {str(outcome): counted[outcome] for outcome in Outcome if counted[outcome]}

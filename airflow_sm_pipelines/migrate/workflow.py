@@ -1,13 +1,13 @@
-"""A workflow between its source and what is made of it: nodes in blocks, SageMaker's own expressions as references.
+"""The neutral model of a workflow: nodes in blocks, with SageMaker's own expressions as references between them.
 
-Readers, one for each kind of source, make one; :mod:`plan` cuts it into pipelines and Airflow tasks. No source's
-words are here.
+The reader of each kind of source makes one, :mod:`dag_plan` plans pipelines and Airflow tasks from it. Nothing that
+only one source has belongs here.
 
 A reference inside ``arguments``, ``conditions`` and ``items`` is an expression of the definition's grammar: ``{"Get":
 "Parameters.rows"}``, ``{"Get": "Steps.<node>.<property path>"}``, ``{"Get": "Execution.PipelineExecutionId"}``,
 ``{"Get": "ForEach.CurrentItem"}``, ``Std:Join``, ``Std:JsonGet``. One namespace is added: ``{"Get":
-"Tasks.<node>.<path>"}`` is (a part of) what a :class:`CallNode` or :class:`OperatorNode` gave; it never reaches a
-definition.
+"Tasks.<node>.<path>"}`` is the result of a :class:`CallNode` or :class:`OperatorNode`, or a part of it. It never
+reaches a definition.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 class StepNode:
     """Work that a pipeline step does.
 
-    :param name: unique in the workflow; a legal step name (:func:`names.Names.claim`).
-    :param source: the place in the source, as people find it there: ``States.Train``.
+    :param name: unique in the workflow; a legal step name (:meth:`names.ClaimedNames.claim`).
+    :param source: the place in the source, in words that people find there: ``States.Train``.
     :param type: a ``StepType``; ``Fail`` ends the workflow with ``{"ErrorMessage": ...}``.
     :param arguments: the step's ``Arguments``.
-    :param after: nodes of the same block, or of one around it, that must have ended. After a :class:`ChoiceNode`
-        means: after whichever branch was taken, unless that branch ended in a ``Fail``.
-    :param members: the step's other members: ``FunctionArn``, ``OutputParameters``, ``RetryPolicies``...
+    :param after: nodes that must end first, of the same block or of a block around it. A node after a
+        :class:`ChoiceNode` runs after whichever branch was taken, unless that branch ended in a ``Fail``.
+    :param members: the step's other members, such as ``FunctionArn``, ``OutputParameters``, ``RetryPolicies``.
     """
 
     name: str
@@ -44,12 +44,12 @@ class StepNode:
 
 @dataclass(frozen=True, slots=True)
 class CallNode:
-    """Work outside of SageMaker Pipelines that one AWS call does: it becomes an Airflow task.
+    """Work that one AWS call does and no pipeline step can do. It becomes an Airflow task.
 
-    :param service: boto3's name of the service, as ``sns``.
-    :param operation: boto3's name of the method, as ``publish``.
-    :param arguments: of the method.
-    :param wait: how its end is awaited; None when the call's answer is all.
+    :param service: boto3's name of the service: ``sns``.
+    :param operation: boto3's name of the method: ``publish``.
+    :param arguments: the method's arguments.
+    :param wait: how to wait for the end of what the call starts; None if the call's answer is all.
     :param retries: of the task.
     :param timeout_seconds: of the task.
     """
@@ -60,20 +60,20 @@ class CallNode:
     operation: str
     arguments: JsonObject
     after: tuple[Dependency, ...] = ()
-    wait: Wait | None = None
+    wait: CallWait | None = None
     retries: int = 0
     timeout_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
-    """How the end of what a call began is awaited.
+class CallWait:
+    """How to wait for the end of what a call starts.
 
     :param operation: boto3's name of the method that describes it.
-    :param arguments: of that method: what it takes, by the path in the first call's answer or arguments.
-    :param path: where its answer has the status.
-    :param success: statuses that are the good end.
-    :param failure: statuses that are a bad end.
+    :param arguments: for each argument of that method, the member of the first call's answer or arguments that has it.
+    :param path: where the status stands in its answer, with dots.
+    :param success: the statuses of a good end.
+    :param failure: the statuses of a bad end.
     """
 
     operation: str
@@ -85,10 +85,10 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class OperatorNode:
-    """Work that an operator of Airflow does.
+    """Work that an Airflow operator does.
 
-    :param operator: its import path, ``airflow.providers.amazon.aws.operators.glue.GlueJobOperator``.
-    :param arguments: of the operator, without ``task_id``.
+    :param operator: the operator's import path: ``airflow.providers.amazon.aws.operators.glue.GlueJobOperator``.
+    :param arguments: the operator's arguments, without ``task_id``.
     """
 
     name: str
@@ -102,7 +102,7 @@ class OperatorNode:
 
 @dataclass(frozen=True, slots=True)
 class MissingNode:
-    """Work that nobody here can do: it becomes a task that fails, and says what to put there.
+    """Work that cannot be migrated. It becomes a task that fails with the words of ``action``.
 
     :param action: what the user must do.
     """
@@ -115,10 +115,11 @@ class MissingNode:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """One way out of a choice.
+    """One branch of a choice.
 
-    :param conditions: conditions as a Condition step has them, all of which must hold; empty for the way that is left.
-    :param nodes: what is done on this way; empty to go on after the choice.
+    :param conditions: conditions as a Condition step has them, all of which must hold; empty for the last branch,
+        which is taken if no other one is.
+    :param nodes: what this branch does; empty to go on after the choice.
     """
 
     conditions: tuple[JsonObject, ...]
@@ -127,7 +128,7 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class ChoiceNode:
-    """One of several ways, the first whose conditions hold; the last branch has no conditions."""
+    """A choice: the first branch whose conditions hold is taken. The last branch has no conditions."""
 
     name: str
     source: str
@@ -139,10 +140,10 @@ class ChoiceNode:
 class LoopNode:
     """The same work for each of several items.
 
-    :param items: a list of scalars or expressions, or an expression whose value is a list (as JSON text).
-    :param nodes: what is done for each item, which is ``{"Get": "ForEach.CurrentItem"}``, a field of it
-        ``ForEach.CurrentItem.<field>``.
-    :param max_concurrency: 1 to 50.
+    :param items: a list of scalars or expressions, or an expression whose value is a list as JSON text.
+    :param nodes: what is done for each item. ``{"Get": "ForEach.CurrentItem"}`` is the item there, and
+        ``{"Get": "ForEach.CurrentItem.<field>"}`` a field of it.
+    :param max_concurrency: how many items at once, 1 to 50.
     """
 
     name: str
@@ -158,12 +159,12 @@ Node: TypeAlias = StepNode | CallNode | OperatorNode | MissingNode | ChoiceNode 
 
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """What a source describes.
+    """A whole workflow.
 
-    :param name: of the DAG, and of the pipelines made of it.
-    :param parameters: what a run may be given; a DAG param each, and a pipeline parameter where a step needs it.
-    :param nodes: the outermost block, in an order in which each stands after what it waits for.
-    :param schedule: a cron expression or preset of Airflow; None for none.
+    :param name: the name of the DAG and the beginning of its pipelines' names.
+    :param nodes: the outermost block, each node after the nodes that it waits for.
+    :param parameters: what a run may be given: each becomes a DAG param, and a pipeline parameter if a step needs it.
+    :param schedule: a cron expression or a preset of Airflow; None for none.
     """
 
     name: str
@@ -175,7 +176,7 @@ class Workflow:
 
 
 def iter_blocks(node: Node) -> Iterator[tuple[Node, ...]]:
-    """The blocks right inside a node."""
+    """The blocks directly inside a node."""
     if isinstance(node, ChoiceNode):
         yield from (branch.nodes for branch in node.branches)
     elif isinstance(node, LoopNode):

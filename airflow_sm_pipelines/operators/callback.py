@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.operators.aws_arguments import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
-from airflow_sm_pipelines.operators.faults import failing_fast, raise_final
+from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
+from airflow_sm_pipelines.exceptions import ArgumentError
+from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,19 +48,19 @@ class SageMakerAnswerCallbackOperator(SageMakerPipelinesOperator):
         self.success = success
         self.failure_reason = failure_reason
 
+    @failing_fast()
     def execute(self, context: Context) -> str:
         """Send the answer."""
-        from airflow_sm_pipelines.hooks.callbacks import send_failure, send_success
-        from airflow_sm_pipelines.hooks.sealing import open_token
+        from airflow_sm_pipelines.client.callbacks import send_failure, send_success
+        from airflow_sm_pipelines.hooks.token_sealing import open_token
 
         is_success = _WORDS.get(str(self.success).strip().lower())
         if is_success is None:
-            raise_final(f"success={self.success!r}: expected True or False.")
-        with failing_fast():
-            token = open_token(self.token if isinstance(self.token, str) else str(self.token.get("token")))
-            if is_success:
-                arn = send_success(self.make_hook(), token, self.outputs or {})
-            else:
-                arn = send_failure(self.make_hook(), token, self.failure_reason)
+            raise ArgumentError(f"success={self.success!r}: expected True or False.")
+        token = open_token(self.token if isinstance(self.token, str) else str(self.token.get("token")))
+        if is_success:
+            arn = send_success(self.make_hook(), token, self.outputs or {})
+        else:
+            arn = send_failure(self.make_hook(), token, self.failure_reason)
         self.log.info("Answered a Callback step of %s: %s", arn, "success" if is_success else self.failure_reason)
         return arn

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_sm_pipelines.exceptions import PriceError
-from airflow_sm_pipelines.operators.aws_arguments import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
-from airflow_sm_pipelines.operators.faults import failing_fast, raise_final
+from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
+from airflow_sm_pipelines.exceptions import ArgumentError
+from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow.sdk import Context
 
+    from airflow_sm_pipelines.client.costs import CostCalls
     from airflow_sm_pipelines.definition.json_value import JsonObject
-    from airflow_sm_pipelines.hooks.costs import CostCalls
 
 
 class SageMakerPipelineCostOperator(SageMakerPipelinesOperator):
@@ -57,37 +57,36 @@ class SageMakerPipelineCostOperator(SageMakerPipelinesOperator):
         self.tag_key = tag_key
         self.chart_uri = chart_uri
 
+    @failing_fast()
     def execute(self, context: Context, event: Any = None) -> JsonObject:
         """Ask, and report.
 
         :param event: what the trigger that waited for the bill gave; it is not looked at.
         """
-        from airflow_sm_pipelines.hooks.costs import CostCalls
+        from airflow_sm_pipelines.client.costs import CostCalls
 
         if not str(self.execution_arn).startswith("arn:"):
-            raise_final(f"execution_arn must be an execution's ARN, not {self.execution_arn!r}: is it the right XCom?")
+            raise ArgumentError(
+                f"execution_arn must be an execution's ARN, not {self.execution_arn!r}: is it the right XCom?"
+            )
         hook = self.make_hook()
-        calls = CostCalls(hook.client_of, hook.conn_region_name)
-        with failing_fast():
-            try:
-                if self.source == "estimate":
-                    table, document = self._estimate(calls)
-                elif self.source == "billed":
-                    table, document = self._bill(calls)
-                else:
-                    raise_final(f"source must be 'estimate' or 'billed', not '{self.source}'.")
-            except PriceError as error:
-                raise_final(str(error), error)
-            for line in table.splitlines():
-                self.log.info("%s", line)
-            if self.chart_uri:
-                hook.write_s3_text(self.chart_uri, self._draw(document))
-                self.log.info("The chart is at %s", self.chart_uri)
+        calls = CostCalls(hook)
+        if self.source == "estimate":
+            table, document = self._estimate(calls)
+        elif self.source == "billed":
+            table, document = self._bill(calls)
+        else:
+            raise ArgumentError(f"source must be 'estimate' or 'billed', not '{self.source}'.")
+        for line in table.splitlines():
+            self.log.info("%s", line)
+        if self.chart_uri:
+            hook.write_s3_text(self.chart_uri, self._draw(document))
+            self.log.info("The chart is at %s", self.chart_uri)
         return document
 
     def _estimate(self, calls: CostCalls) -> tuple[str, JsonObject]:
         from airflow_sm_pipelines.cost import estimate_to_json, load_prices, render_estimate
-        from airflow_sm_pipelines.operators.source import resolve_path
+        from airflow_sm_pipelines.deployment.source import resolve_path
 
         prices = None
         if self.prices:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
 from airflow_sm_pipelines.links.console import SageMakerPipelineLink
-from airflow_sm_pipelines.operators.aws_arguments import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
-from airflow_sm_pipelines.operators.faults import failing_fast
+from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow.sdk import Context
 
-    from airflow_sm_pipelines.operators.deployer import Deployment
-    from airflow_sm_pipelines.operators.target import DeployOptions
+    from airflow_sm_pipelines.deployment.deployer import Deployment
+    from airflow_sm_pipelines.deployment.target import DeployOptions
 
 
 class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
@@ -127,20 +127,20 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         self.studio_domain_id = studio_domain_id
         self._deployment: Deployment | None = None
 
+    @failing_fast()
     def execute(self, context: Context) -> dict[str, Any]:
         """Load, check, compare, write what differs, move the aliases, publish."""
-        from airflow_sm_pipelines.operators.deployer import PipelineDeployer
-        from airflow_sm_pipelines.operators.link_addresses import resolve_pipeline_links
-        from airflow_sm_pipelines.operators.provenance import read_provenance
-        from airflow_sm_pipelines.operators.source import resolve_code_path
+        from airflow_sm_pipelines.airflow_task.link_addresses import resolve_pipeline_links
+        from airflow_sm_pipelines.deployment.deployer import PipelineDeployer
+        from airflow_sm_pipelines.deployment.provenance import read_provenance
+        from airflow_sm_pipelines.deployment.source import resolve_code_path
 
         hook = self.make_hook()
         options = self._options()
         code = resolve_code_path(self.pipeline, folder=options.folder) or Path(self.dag.fileloc)
-        with failing_fast():
-            deployment = PipelineDeployer(
-                hook, options, provenance=read_provenance(context, code=code), log=self.log
-            ).deploy()
+        deployment = PipelineDeployer(
+            hook, options, provenance=read_provenance(context, code=code), log=self.log
+        ).deploy()
         links = resolve_pipeline_links(
             hook, pipeline=deployment.pipeline_arn, execution_arn=None, studio_domain_id=self.studio_domain_id
         )
@@ -150,14 +150,14 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """OpenLineage: the deployed version as a run facet; None where nothing was deployed."""
-        from airflow_sm_pipelines.operators.lineage import make_deploy_lineage
+        from airflow_sm_pipelines.airflow_task.lineage import make_deploy_lineage
 
         if self._deployment is None:
             return None
         return make_deploy_lineage(self._deployment, url=self.link_addresses.get(SageMakerPipelineLink.key))
 
     def _options(self) -> DeployOptions:
-        from airflow_sm_pipelines.operators.target import read_deploy_options
+        from airflow_sm_pipelines.deployment.target import read_deploy_options
 
         return read_deploy_options(
             self,

@@ -8,29 +8,29 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import AssetAlias
 
-from airflow_sm_pipelines.exceptions import PipelineExecutionFailedError
-from airflow_sm_pipelines.hooks.outputs import OutputReader, OutputRequest, parse_output_requests
-from airflow_sm_pipelines.hooks.reports import ExecutionReport, parse_report
-from airflow_sm_pipelines.hooks.waiting import ProgressLog, Verdict, WaitPolicy, parse_event, render_failure
-from airflow_sm_pipelines.hooks.watch import ExecutionWatch, ended_event
-from airflow_sm_pipelines.links.console import (
-    SageMakerJobLogsLink,
-    SageMakerPipelineExecutionLink,
-    SageMakerPipelineLink,
-)
-from airflow_sm_pipelines.operators.aws_arguments import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
-from airflow_sm_pipelines.operators.ending import (
+from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
+from airflow_sm_pipelines.airflow_task.run_progress import RunProgress
+from airflow_sm_pipelines.airflow_task.stop_on_kill import ExecutionStopper
+from airflow_sm_pipelines.airflow_task.task_result import (
     make_result,
     publish_assets,
     raise_failure,
     raise_timeout,
     raise_watch_error,
 )
-from airflow_sm_pipelines.operators.faults import failing_fast, raise_final
-from airflow_sm_pipelines.operators.killing import ExecutionStopper
-from airflow_sm_pipelines.operators.progress import RunProgress
-from airflow_sm_pipelines.operators.start_request import StartOptions, plan_start_request
-from airflow_sm_pipelines.operators.submission import RETRY_CHOICES, SubmissionStore, TaskIdentity, parse_identity
+from airflow_sm_pipelines.client.execution_watch import ExecutionWatch, ended_event
+from airflow_sm_pipelines.client.outputs import OutputReader, OutputRequest, parse_output_requests
+from airflow_sm_pipelines.client.reports import ExecutionReport, parse_report
+from airflow_sm_pipelines.client.wait_policy import ProgressLog, Verdict, WaitPolicy, parse_event, render_failure
+from airflow_sm_pipelines.exceptions import ArgumentError, PipelineExecutionFailedError
+from airflow_sm_pipelines.links.console import (
+    SageMakerJobLogsLink,
+    SageMakerPipelineExecutionLink,
+    SageMakerPipelineLink,
+)
+from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
+from airflow_sm_pipelines.runs.start_request import StartOptions, plan_start_request
+from airflow_sm_pipelines.runs.submission import RETRY_CHOICES, SubmissionStore, TaskIdentity, parse_identity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,7 +56,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
     ARN), ``step_outputs`` (what each step yields, by step name) and one for each of ``outputs``. All are pushed, None
     where there is no value. A task that fails pushes the default keys before it does.
 
-    **Retries.** See :mod:`airflow_sm_pipelines.operators.faults` for the faults that are not retried.
+    **Retries.** See :mod:`airflow_sm_pipelines.airflow_task.retry_mapping` for the faults that are not retried.
 
     :param pipeline_name: name or ARN of the pipeline.
     :param version: version id or alias to run; None for the latest.
@@ -182,27 +182,27 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         self._stopper: ExecutionStopper | None = None
         self._ended: tuple[OutputReader, ExecutionReport] | None = None
 
+    @failing_fast()
     def execute(self, context: Context) -> dict[str, Any]:
         """Start, or take up, the execution; wait for its end, or defer; publish."""
-        from airflow_sm_pipelines.operators.submitter import ExecutionSubmitter
+        from airflow_sm_pipelines.runs.submitter import ExecutionSubmitter
 
         identity = self._identity = parse_identity(context)
         policy, _ = self._checked()
         hook = self.make_hook()
-        with failing_fast():
-            submitter = ExecutionSubmitter(
-                hook,
-                store=SubmissionStore(context.get("task_state_store")),
-                identity=identity,
-                policy=policy,
-                on_retry=self.on_retry,
-                log=self.log,
-            )
-            request = plan_start_request(hook, self.start_options(), identity=identity, log=self.log)
-            arn = self._execution_arn = submitter.submit(request)
-            self._announce(context, hook, arn)
-            if not self.wait_for_completion:
-                return make_result(hook.describe_execution(arn))
+        submitter = ExecutionSubmitter(
+            hook,
+            store=SubmissionStore(context.get("task_state_store")),
+            identity=identity,
+            policy=policy,
+            on_retry=self.on_retry,
+            log=self.log,
+        )
+        request = plan_start_request(hook, self.start_options(), identity=identity, log=self.log)
+        arn = self._execution_arn = submitter.submit(request)
+        self._announce(context, hook, arn)
+        if not self.wait_for_completion:
+            return make_result(hook.describe_execution(arn))
         deadline = self._deadline()
         progress = self._progress(context, hook)
         if self._is_deferrable():
@@ -222,6 +222,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
             time.sleep(watch.delay_seconds)
         return self._finish(context, hook, event, progress)
 
+    @failing_fast()
     def execute_complete(
         self, context: Context, event: dict[str, Any] | None = None, execution_arn: str | None = None
     ) -> dict[str, Any]:
@@ -233,18 +234,17 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         self._identity = parse_identity(context)
         hook = self.make_hook()
         if event is None:
-            with failing_fast():
-                last = SubmissionStore(context.get("task_state_store")).load()
-                arn = execution_arn or (last.execution_arn if last else None)
-                if arn is None:
-                    raise PipelineExecutionFailedError(
-                        "The deferred wait ended without an event, and its execution is unknown."
-                    )
-                self._execution_arn = arn
-                report = hook.describe_report(arn)
-                if not report.is_terminal:
-                    self._defer(arn, self._deadline())
-                event = ended_event(report)
+            last = SubmissionStore(context.get("task_state_store")).load()
+            arn = execution_arn or (last.execution_arn if last else None)
+            if arn is None:
+                raise PipelineExecutionFailedError(
+                    "The deferred wait ended without an event, and its execution is unknown."
+                )
+            self._execution_arn = arn
+            report = hook.describe_report(arn)
+            if not report.is_terminal:
+                self._defer(arn, self._deadline())
+            event = ended_event(report)
         self._execution_arn = event.get("execution_arn")
         return self._finish(context, hook, event, self._progress(context, hook, cursor=event.get("log_cursor")))
 
@@ -277,7 +277,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
 
         Called in the process in which the task ended, deferred or not; None where it ended without an execution.
         """
-        from airflow_sm_pipelines.operators.lineage import make_execution_lineage
+        from airflow_sm_pipelines.airflow_task.lineage import make_execution_lineage
 
         if self._ended is None:
             return None
@@ -294,25 +294,24 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
 
         :raises AirflowFailException: naming the argument that is wrong.
         """
-        with failing_fast():
-            requests = parse_output_requests(self.outputs or {})
+        requests = parse_output_requests(self.outputs or {})
         if self.on_retry not in RETRY_CHOICES:
-            raise_final(f"on_retry={self.on_retry!r}: expected one of {', '.join(map(repr, RETRY_CHOICES))}.")
+            raise ArgumentError(f"on_retry={self.on_retry!r}: expected one of {', '.join(map(repr, RETRY_CHOICES))}.")
         unknown = set(self.assets or ()) - {request.name for request in requests}
         if unknown:
-            raise_final(f"assets names outputs that are not in outputs: {', '.join(sorted(unknown))}.")
+            raise ArgumentError(f"assets names outputs that are not in outputs: {', '.join(sorted(unknown))}.")
         if requests and not self.wait_for_completion:
-            raise_final("outputs need wait_for_completion=True: they exist only when the execution has ended.")
+            raise ArgumentError("outputs need wait_for_completion=True: they exist only when the execution has ended.")
         try:
             policy = WaitPolicy(on_stopped=self.on_stopped, on_completed_with_failures=self.on_completed_with_failures)
         except ValueError as error:
-            raise_final(str(error), error)
+            raise ArgumentError(str(error)) from error
         return policy, requests
 
     # --- while it runs ----------------------------------------------------------------------------------------------
 
     def _announce(self, context: Context, hook: SageMakerPipelinesHook, arn: str) -> None:
-        from airflow_sm_pipelines.operators.link_addresses import resolve_pipeline_links
+        from airflow_sm_pipelines.airflow_task.link_addresses import resolve_pipeline_links
 
         self.log.info("Pipeline execution: %s", arn)
         if self.do_xcom_push:
@@ -378,8 +377,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
             raise_watch_error(payload)
         report = parse_report(payload)
         if "steps" not in payload:
-            with failing_fast():
-                report = hook.describe_report(report.arn)
+            report = hook.describe_report(report.arn)
             if kind == "ended" and not report.is_terminal:
                 self.log.info("Somebody has resumed %s since it ended; waiting on.", report.arn)
                 self._defer(report.arn, self._deadline(), log_cursor=progress.cursor)
@@ -403,14 +401,13 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
             raise AirflowSkipException(render_failure(report))
         if verdict is not Verdict.SUCCEED:
             raise_failure(hook, report, on_retry=self.on_retry, log_lines=self.log_lines, log=self.log)
-        with failing_fast():
-            result |= reader.read(requests)
+        result |= reader.read(requests)
         result["step_outputs"] = reader.read_defaults(max_steps=self.max_step_outputs)
         publish_assets(context, self.assets or {}, result, log=self.log)
         return result
 
     def _publish_all_links(self, context: Context, hook: SageMakerPipelinesHook, report: ExecutionReport) -> None:
-        from airflow_sm_pipelines.operators.link_addresses import resolve_logs_link, resolve_pipeline_links
+        from airflow_sm_pipelines.airflow_task.link_addresses import resolve_logs_link, resolve_pipeline_links
 
         links = resolve_pipeline_links(
             hook, pipeline=report.pipeline_name, execution_arn=report.arn, studio_domain_id=self.studio_domain_id

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.exceptions import PromotionError
-from airflow_sm_pipelines.operators.aws_arguments import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
-from airflow_sm_pipelines.operators.faults import failing_fast, raise_final
+from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
+from airflow_sm_pipelines.exceptions import ArgumentError
+from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from airflow_sm_pipelines.operators.lifecycle import Promotion
+    from airflow_sm_pipelines.deployment.lifecycle import Promotion
 
 
 class _AliasOperator(SageMakerPipelinesOperator):
@@ -26,13 +26,10 @@ class _AliasOperator(SageMakerPipelinesOperator):
         kwargs.setdefault("multiple_outputs", True)
         super().__init__(**kwargs)
 
+    @failing_fast()
     def execute(self, context: Context) -> dict[str, Any]:
         """Move the alias, and say from where to where."""
-        with failing_fast():
-            try:
-                return self.move().to_json()
-            except PromotionError as error:
-                raise_final(str(error), error)
+        return self.move().to_json()
 
     def move(self) -> Promotion:
         """Move the alias."""
@@ -66,7 +63,7 @@ class SageMakerPromotePipelineOperator(_AliasOperator):
 
     def move(self) -> Promotion:
         """Move the alias, if the version may have it."""
-        from airflow_sm_pipelines.operators.lifecycle import promote
+        from airflow_sm_pipelines.deployment.lifecycle import promote
 
         return promote(
             self.make_hook(),
@@ -100,7 +97,7 @@ class SageMakerRollBackPipelineOperator(_AliasOperator):
 
     def move(self) -> Promotion:
         """Move the alias back."""
-        from airflow_sm_pipelines.operators.lifecycle import roll_back
+        from airflow_sm_pipelines.deployment.lifecycle import roll_back
 
         return roll_back(
             self.make_hook(), self.pipeline_name, alias=self.alias, version=self.version or None, log=self.log
@@ -137,21 +134,21 @@ class SageMakerPrunePipelinesOperator(SageMakerPipelinesOperator):
         self.older_than = older_than
         self.is_dry_run = dry_run
 
+    @failing_fast()
     def execute(self, context: Context) -> list[str]:
         """Delete them, one after the other."""
-        from airflow_sm_pipelines.operators.lifecycle import prune
+        from airflow_sm_pipelines.deployment.lifecycle import prune
 
         if not self.prefix:
-            raise_final("prefix is empty: it must name the pipelines of one team.")
-        with failing_fast():
-            return prune(
-                self.make_hook(),
-                self.prefix,
-                keep=self.keep,
-                older_than=self.older_than,
-                is_dry_run=self.is_dry_run,
-                log=self.log.info,
-            )
+            raise ArgumentError("prefix is empty: it must name the pipelines of one team.")
+        return prune(
+            self.make_hook(),
+            self.prefix,
+            keep=self.keep,
+            older_than=self.older_than,
+            is_dry_run=self.is_dry_run,
+            log=self.log.info,
+        )
 
 
 class SageMakerDeletePipelineOperator(SageMakerPipelinesOperator):
@@ -170,11 +167,11 @@ class SageMakerDeletePipelineOperator(SageMakerPipelinesOperator):
         super().__init__(**kwargs)
         self.pipeline_name = pipeline_name
 
+    @failing_fast()
     def execute(self, context: Context) -> bool:
         """Delete it."""
-        from airflow_sm_pipelines.operators.lifecycle import delete
+        from airflow_sm_pipelines.deployment.lifecycle import delete
 
-        with failing_fast():
-            was_there = delete(self.make_hook(), self.pipeline_name)
+        was_there = delete(self.make_hook(), self.pipeline_name)
         self.log.info("Pipeline '%s' %s.", self.pipeline_name, "was deleted" if was_there else "is not there")
         return was_there

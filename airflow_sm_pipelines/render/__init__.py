@@ -1,6 +1,6 @@
-"""A pipeline as a picture and as text: its graph as SVG, Mermaid and a list; an execution's steps over time.
+"""Draws pipelines and executions: a graph as SVG, Mermaid or lines of text; steps over time and their costs as SVG.
 
-Pure: definitions and what is known of an execution go in, text comes out. Standard library only.
+Pure: it takes definitions and data about an execution, and returns text. It needs the standard library only.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""What each step cost, as SVG."""
+"""The cost of each step, as SVG."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.render.labels import shorten
-from airflow_sm_pipelines.render.svg_elements import measure, text_element, title_element, wrap_svg
+from airflow_sm_pipelines.render.svg_elements import measure_text, text_element, title_element, wrap_svg
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,11 +19,11 @@ _CHART = 420.0
 def render_cost_svg(costs: Sequence[tuple[str, float | None]], *, currency: str, title: str = "") -> str:
     """A bar for each step, in the order given, and the sum below.
 
-    :param costs: step and amount; None where the price is not known. A step may come more than once.
-    :param title: stands at the top.
+    :param costs: steps and amounts, None for an unknown price. A step may have several entries.
+    :param title: the picture's title.
     """
     labels = [shorten(step, 40) for step, _ in costs]
-    left = _MARGIN + max([measure(label, 12) for label in (*labels, "Total")], default=0.0) + 16
+    left = _MARGIN + max([measure_text(label, 12) for label in (*labels, "Total")], default=0.0) + 16
     top = _MARGIN + (30 if title else 0)
     largest = max([amount for _, amount in costs if amount], default=1.0)
     total = sum(amount or 0.0 for _, amount in costs)
@@ -42,7 +42,7 @@ def render_cost_svg(costs: Sequence[tuple[str, float | None]], *, currency: str,
         body += [text_element(left + width + 8, middle + 4, says, kind="soft"), "</g>"]
     bottom = top + _ROW * len(costs)
     total_text = f"{total:.4f} {currency}"
-    right = left + _CHART + 16 + measure(total_text, 12)
+    right = left + _CHART + 16 + measure_text(total_text, 12)
     body += [
         f'<line class="grid" x1="{_MARGIN}" y1="{bottom + 4:.1f}" x2="{right:.1f}" y2="{bottom + 4:.1f}"/>',
         text_element(left - 12, bottom + 24, "Total", anchor="end"),

@@ -1,11 +1,17 @@
-"""An execution's steps over time, as SVG."""
+"""The steps of an execution over time, as SVG."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.render.labels import format_seconds, shorten
-from airflow_sm_pipelines.render.svg_elements import measure, status_colour, text_element, title_element, wrap_svg
+from airflow_sm_pipelines.render.labels import format_run_time, format_seconds, shorten
+from airflow_sm_pipelines.render.svg_elements import (
+    find_status_colour,
+    measure_text,
+    text_element,
+    title_element,
+    wrap_svg,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,48 +28,48 @@ _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 
 
 
 def render_gantt_svg(runs: Sequence[StepRun], *, now: datetime, title: str = "") -> str:
-    """The steps that started, each a bar from its start to its end.
+    """The started steps, each as a bar from its start to its end.
 
-    :param now: where the bars of running steps end.
-    :param title: stands at the top.
+    :param now: the end of the bars of running steps.
+    :param title: the picture's title.
     """
     started = [run for run in runs if run.started is not None]
     labels = [shorten(run.label, 40) for run in started]
-    label_width = max([measure(label, 12) for label in labels], default=0.0) + 16
+    label_width = max([measure_text(label, 12) for label in labels], default=0.0) + 16
     origin = min((run.started for run in started if run.started), default=now)
     total = max([(_end(run, now) - origin).total_seconds() for run in started], default=0.0)
     scale = _CHART / max(total, 1e-3)
     left, top = _MARGIN + label_width, _MARGIN + (30 if title else 0) + 18
-    fates = [_fate(run, now) for run in started]
+    results = [_format_result(run, now) for run in started]
     overhang = max(
         [
-            (_end(run, now) - origin).total_seconds() * scale + 8 + measure(fate, 12) - _CHART
-            for run, fate in zip(started, fates, strict=True)
+            (_end(run, now) - origin).total_seconds() * scale + 8 + measure_text(result, 12) - _CHART
+            for run, result in zip(started, results, strict=True)
         ],
         default=0.0,
     )
     bottom = top + _ROW * max(len(started), 1)
     body = [text_element(_MARGIN, _MARGIN + 8, title, kind="title")] if title else []
-    for seconds in _ticks(total):
+    for seconds in _iter_ticks(total):
         x = left + seconds * scale
         body.append(f'<line class="grid" x1="{x:.1f}" y1="{top:.1f}" x2="{x:.1f}" y2="{bottom:.1f}"/>')
-        body.append(text_element(x, top - 7, _clock(seconds), kind="soft", anchor="middle"))
+        body.append(text_element(x, top - 7, _format_tick(seconds), kind="soft", anchor="middle"))
     if not started:
         body.append(text_element(left, top + _ROW / 2 + 4, "No step has started.", kind="soft"))
-    for index, (run, label, fate) in enumerate(zip(started, labels, fates, strict=True)):
+    for index, (run, label, result) in enumerate(zip(started, labels, results, strict=True)):
         middle = top + index * _ROW + _ROW / 2
         begin = (run.started - origin).total_seconds() if run.started else 0.0
         x = left + begin * scale
         width = max(3.0, ((_end(run, now) - origin).total_seconds() - begin) * scale)
-        colour = status_colour(run.status)
+        colour = find_status_colour(run.status)
         y = middle - _BAR / 2
         look = f"stroke: var(--{colour}); fill: var(--{colour}); fill-opacity: {0.15 if run.is_cached else 0.85}"
         body += [
             "<g>",
-            title_element(": ".join(filter(None, (f"{run.label}: {fate}", run.failure_reason)))),
+            title_element(": ".join(filter(None, (f"{run.label}: {result}", run.failure_reason)))),
             text_element(left - 12, middle + 4, label, anchor="end"),
             f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{_BAR}" rx="4" style="{look}"/>',
-            text_element(x + width + 8, middle + 4, fate, kind="soft"),
+            text_element(x + width + 8, middle + 4, result, kind="soft"),
             "</g>",
         ]
     width = left + _CHART + max(overhang, 20.0) + _MARGIN
@@ -74,19 +80,17 @@ def _end(run: StepRun, now: datetime) -> datetime:
     return run.ended or now
 
 
-def _fate(run: StepRun, now: datetime) -> str:
-    if run.is_cached:
-        return "from the cache"
-    spent = format_seconds(run.seconds(now) or 0.0)
-    return spent if run.status == "Succeeded" else f"{run.status}, {spent}"
+def _format_result(run: StepRun, now: datetime) -> str:
+    spent = format_run_time(run, now)
+    return spent if run.status == "Succeeded" or run.is_cached else f"{run.status}, {spent}"
 
 
-def _clock(seconds: float) -> str:
-    """A time on the axis: ``30 s``, ``1 min``, ``2 h``."""
+def _format_tick(seconds: float) -> str:
+    """A time for the axis: ``30 s``, ``1 min``, ``2 h``."""
     return format_seconds(seconds).removesuffix(" 00 s").removesuffix(" 00 min")
 
 
-def _ticks(total: float) -> Iterator[float]:
+def _iter_ticks(total: float) -> Iterator[float]:
     step = next((step for step in _STEPS if total / step <= _TICKS), _STEPS[-1])
     if total < 1:
         step = 1

@@ -1,4 +1,4 @@
-"""The words of a picture: what a condition says, how long something took, what stands under a step's name."""
+"""The words in a picture: conditions as formulas, durations, and what a step did in an execution."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from airflow_sm_pipelines.definition import (
 )
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from airflow_sm_pipelines.definition import Condition, JsonValue, Step
+    from airflow_sm_pipelines.render.step_runs import StepRun
 
 _SIGNS = {
     "Equals": "=",
@@ -31,33 +34,33 @@ _SIGNS = {
 }
 
 BRANCH_LABELS = {"If": "true", "Else": "false"}
-"""What stands at the ways out of a Condition step."""
+"""The words at the two branches of a Condition step."""
 
 
-def describe_detail(step: Step) -> str:
-    """What a step decides or repeats, in a line; empty for steps that do neither."""
+def format_detail(step: Step) -> str:
+    """The condition or the loop of a step on one line; empty for other steps."""
     if isinstance(step, ConditionStep):
-        return " and ".join(describe_condition(condition) for condition in step.conditions)
+        return " and ".join(format_condition(condition) for condition in step.conditions)
     if isinstance(step, ForEachStep):
         return f"each item: {', '.join(inner.name for inner in step.body)}"
     return ""
 
 
-def describe_condition(condition: Condition) -> str:
+def format_condition(condition: Condition) -> str:
     """A condition as a formula: ``regression.rmse.value ≤ RmseThreshold``."""
     if isinstance(condition, Comparison):
         sign = _SIGNS.get(condition.type, condition.type)
-        return f"{describe_value(condition.left)} {sign} {describe_value(condition.right)}"
+        return f"{format_value(condition.left)} {sign} {format_value(condition.right)}"
     if isinstance(condition, InCondition):
-        values = ", ".join(map(describe_value, condition.values))
-        return f"{describe_value(condition.query)} {'not in' if condition.is_negated else 'in'} [{values}]"
+        values = ", ".join(map(format_value, condition.values))
+        return f"{format_value(condition.query)} {'not in' if condition.is_negated else 'in'} [{values}]"
     if isinstance(condition, NotCondition):
-        return f"not ({describe_condition(condition.condition)})"
-    return f"({' or '.join(map(describe_condition, condition.conditions))})"
+        return f"not ({format_condition(condition.condition)})"
+    return f"({' or '.join(map(format_condition, condition.conditions))})"
 
 
-def describe_value(value: JsonValue) -> str:
-    """A literal as JSON, an expression by what it reads."""
+def format_value(value: JsonValue) -> str:
+    """A literal as JSON, an expression as the name of what it reads."""
     expression = parse_expression(value)
     if expression is None:
         return json.dumps(value, ensure_ascii=False)
@@ -69,13 +72,13 @@ def describe_value(value: JsonValue) -> str:
         return f"{expression.step}.{'.'.join(map(str, expression.path))}"
     if isinstance(expression, Join):
         return expression.on.join(
-            item if isinstance(item, str) else f"{{{describe_value(item)}}}" for item in expression.values
+            item if isinstance(item, str) else f"{{{format_value(item)}}}" for item in expression.values
         )
     return str(expression)
 
 
 def format_seconds(seconds: float) -> str:
-    """A duration to be read at a glance: ``0.4 s``, ``42 s``, ``3 min 05 s``, ``2 h 10 min``."""
+    """A duration in at most two units: ``0.4 s``, ``42 s``, ``3 min 05 s``, ``2 h 10 min``."""
     if seconds < 10:
         return f"{seconds:.1f} s".replace(".0 s", " s")
     whole = round(seconds)
@@ -87,8 +90,24 @@ def format_seconds(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def format_run_time(run: StepRun, now: datetime | None) -> str:
+    """How long a step ran: ``42 s``, ``from the cache``, or nothing if it is not known.
+
+    :param now: the end of the time of a step that still runs.
+    """
+    seconds = run.seconds(now)
+    if run.is_cached:
+        return "from the cache"
+    return "" if seconds is None else format_seconds(seconds)
+
+
+def format_run(run: StepRun, now: datetime | None) -> str:
+    """What a step did in an execution: ``Succeeded · 42 s``."""
+    return " · ".join(filter(None, (run.status, format_run_time(run, now))))
+
+
 def shorten(text: str, limit: int) -> str:
-    """The text, its middle left out where it has more than ``limit`` characters."""
+    """The text, without its middle if it has more than ``limit`` characters."""
     if len(text) <= limit:
         return text
     tail = (limit - 1) // 3

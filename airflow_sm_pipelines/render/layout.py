@@ -1,6 +1,6 @@
-"""Where the boxes of a directed graph stand: in layers from top to bottom, with few crossings and straight ways.
+"""Places the boxes of a directed graph in layers from top to bottom, with few crossings and straight lines.
 
-The four steps of Sugiyama's method: layers by longest path, way points for long edges, order by barycentre, and
+The four steps of Sugiyama's method: layers by longest path, waypoints for long edges, order by barycentre, and
 coordinates by least squares. Nothing here knows what a box means.
 """
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 BOX_GAP = 32.0
 LAYER_GAP = 46.0
-_WAY_WIDTH = 10.0
+_WAYPOINT_WIDTH = 10.0
 _PORT_GAP = 18.0
 _SWEEPS = 12
 
 
 class Point(NamedTuple):
-    """A place in the picture."""
+    """A point in the picture, in pixels from the upper left corner."""
 
     x: float
     y: float
@@ -38,7 +38,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class PlacedBox:
-    """A box in its place; ``x`` and ``y`` are its upper left corner."""
+    """A box with its place; ``x`` and ``y`` are its upper left corner."""
 
     x: float
     y: float
@@ -48,9 +48,10 @@ class PlacedBox:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The finished picture, its upper left corner at (0, 0).
+    """A finished layout with its upper left corner at (0, 0).
 
-    :param routes: by edge, the points that its line passes, from the bottom of one box to the top of another.
+    :param boxes: by name.
+    :param routes: for each edge, the points of its line, from the bottom of one box to the top of the other.
     """
 
     width: float
@@ -63,6 +64,7 @@ def place_boxes(boxes: Sequence[Box], edges: Sequence[tuple[str, str]]) -> Layou
     """Place boxes so that every edge leads downwards.
 
     :param boxes: in an order in which no edge leads back.
+    :param edges: pairs of box names, source and target.
     """
     if not boxes:
         return Layout(0, 0, {}, {})
@@ -77,14 +79,14 @@ class _Placement:
         self.layer_of = self._find_layers()
         self.above: list[list[int]] = [[] for _ in boxes]
         self.below: list[list[int]] = [[] for _ in boxes]
-        self.ways: dict[tuple[str, str], list[int]] = {}
-        self._lay_ways()
+        self.waypoints: dict[tuple[str, str], list[int]] = {}
+        self._add_waypoints()
         self.layers: list[list[int]] = [[] for _ in range(max(self.layer_of) + 1)]
         for number, layer in enumerate(self.layer_of):
             self.layers[layer].append(number)
 
     def place(self) -> Layout:
-        self._order()
+        self._order_layers()
         centres = self._find_centres()
         tops, bottoms = self._find_heights()
         left = min(centre - self._width(number) / 2 for number, centre in enumerate(centres))
@@ -112,8 +114,8 @@ class _Placement:
                 layers[number] = min(layers[follower] for follower in followers) - 1
         return layers
 
-    def _lay_ways(self) -> None:
-        """Put a way point in every layer that an edge passes."""
+    def _add_waypoints(self) -> None:
+        """Put a waypoint into every layer that an edge passes."""
         for source, target in self.edges:
             upper, lower = self.numbers[source], self.numbers[target]
             chain = [upper]
@@ -122,12 +124,12 @@ class _Placement:
                 self.above.append([])
                 self.below.append([])
                 chain.append(len(self.layer_of) - 1)
-            self.ways[source, target] = chain[1:]
+            self.waypoints[source, target] = chain[1:]
             for first, second in zip(chain, [*chain[1:], lower], strict=True):
                 self.below[first].append(second)
                 self.above[second].append(first)
 
-    def _order(self) -> None:
+    def _order_layers(self) -> None:
         best, fewest = [list(layer) for layer in self.layers], self._count_crossings()
         for sweep in range(_SWEEPS):
             downwards = sweep % 2 == 0
@@ -182,7 +184,7 @@ class _Placement:
         return centres
 
     def _spread(self, layer: list[int], wished: list[float], centres: list[float]) -> None:
-        """Put the boxes of a layer as near as can be to where they should be, none on another (isotonic regression)."""
+        """Put a layer's boxes as near as possible to where they should be, without overlaps (isotonic regression)."""
         offsets = [0.0]
         for left, right in pairwise(layer):
             offsets.append(offsets[-1] + (self._width(left) + self._width(right)) / 2 + BOX_GAP)
@@ -217,20 +219,20 @@ class _Placement:
         placed: Mapping[str, PlacedBox],
     ) -> tuple[Point, ...]:
         upper, lower = self.numbers[edge[0]], self.numbers[edge[1]]
-        chain = [upper, *self.ways[edge], lower]
+        chain = [upper, *self.waypoints[edge], lower]
         start, end = placed[edge[0]], placed[edge[1]]
         points = [Point(self._port(upper, chain[1], self.below, centres), start.y + start.height)]
-        for way in self.ways[edge]:
-            layer = self.layer_of[way]
-            points += [Point(centres[way], tops[layer]), Point(centres[way], bottoms[layer])]
+        for waypoint in self.waypoints[edge]:
+            layer = self.layer_of[waypoint]
+            points += [Point(centres[waypoint], tops[layer]), Point(centres[waypoint], bottoms[layer])]
         points.append(Point(self._port(lower, chain[-2], self.above, centres), end.y))
         return tuple(points)
 
     def _port(self, number: int, other: int, neighbours: list[list[int]], centres: list[float]) -> float:
-        """Where on its side of a box a line begins, the lines side by side in the order of their other ends."""
+        """The place on a box's side where a line begins: the lines are in the order of their other ends."""
         ends = sorted(neighbours[number], key=centres.__getitem__)
         gap = min(_PORT_GAP, self._width(number) / (len(ends) + 1))
         return centres[number] + (ends.index(other) - (len(ends) - 1) / 2) * gap
 
     def _width(self, number: int) -> float:
-        return self.boxes[number].width if number < len(self.boxes) else _WAY_WIDTH
+        return self.boxes[number].width if number < len(self.boxes) else _WAYPOINT_WIDTH

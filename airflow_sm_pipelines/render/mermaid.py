@@ -1,11 +1,11 @@
-"""A pipeline as a Mermaid flowchart, for Markdown that draws them (GitHub, GitLab, Airflow's ``doc_md``)."""
+"""A pipeline as a Mermaid flowchart, for Markdown that draws it (GitHub, GitLab, Airflow's ``doc_md``)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition import build_graph
-from airflow_sm_pipelines.render.labels import describe_detail, format_seconds, shorten
+from airflow_sm_pipelines.render.labels import format_detail, format_run, shorten
 from airflow_sm_pipelines.render.shown_edges import find_shown_edges
 
 if TYPE_CHECKING:
@@ -27,9 +27,10 @@ _MAX_DETAIL = 60
 
 
 def render_mermaid(definition: PipelineDefinition, *, runs: Sequence[StepRun] = (), now: datetime | None = None) -> str:
-    """The flowchart, without the fence that Markdown wants around it.
+    """The flowchart, without the fence that Markdown needs around it.
 
     :param runs: the steps of an execution; their status and duration are added.
+    :param now: the end of the time of a step that still runs.
     """
     graph = build_graph(definition)
     ids = {name: f"s{number}" for number, name in enumerate(graph.order)}
@@ -39,13 +40,11 @@ def render_mermaid(definition: PipelineDefinition, *, runs: Sequence[StepRun] = 
         step = graph.nodes[name].step
         opening, closing = _SHAPES.get(step.type, ("[", "]"))
         texts = [f"<b>{_escape(name)}</b>", _escape(step.type)]
-        detail = describe_detail(step)
+        detail = format_detail(step)
         if detail:
             texts.append(_escape(shorten(detail, _MAX_DETAIL)))
         if name in ran:
-            seconds = ran[name].seconds(now)
-            spent = "from the cache" if ran[name].is_cached else format_seconds(seconds) if seconds is not None else ""
-            texts.append(_escape(" · ".join(filter(None, (ran[name].status, spent)))))
+            texts.append(_escape(format_run(ran[name], now)))
         lines.append(f'    {ids[name]}{opening}"{"<br/>".join(texts)}"{closing}')
     for edge in find_shown_edges(graph):
         arrow = f"-- {edge.label} -->" if edge.label else "-->"
@@ -62,7 +61,7 @@ def _style_of(status: str) -> str:
 
 
 def _escape(text: str) -> str:
-    """The text with what Mermaid and HTML would read as their own written as entities."""
+    """The text with entities for the characters that Mermaid and HTML would read as their own."""
     for character, entity in (("&", "#amp;"), ('"', "#quot;"), ("<", "#lt;"), (">", "#gt;")):
         text = text.replace(character, entity)
     return " ".join(text.split())

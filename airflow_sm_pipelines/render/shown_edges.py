@@ -1,4 +1,4 @@
-"""The edges of a pipeline's graph that a picture shows: those that others imply are left out."""
+"""Chooses the edges of a pipeline's graph that a picture shows, without those that others imply."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class ShownEdge:
     """A line from one step to another.
 
-    :param label: ``true`` or ``false`` at a condition's branches; how the upstream step must have ended where that is
-        not its completion.
+    :param label: ``true`` or ``false`` at a condition's branches; ``Failed``, ``Stopped`` or ``Any`` if the source must
+        end so.
     """
 
     source: str
@@ -25,7 +25,7 @@ class ShownEdge:
 
 
 def find_shown_edges(graph: StepGraph) -> tuple[ShownEdge, ...]:
-    """The edges to draw: a way that a longer one makes anyway is left out, unless it carries a label."""
+    """The edges to draw. An edge without a label is left out if a longer path connects the same steps."""
     ancestors: dict[str, set[str]] = {}
     shown = []
     for name in graph.order:

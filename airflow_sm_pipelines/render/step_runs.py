@@ -1,4 +1,4 @@
-"""What an execution says of its steps, as far as a picture shows it."""
+"""The steps of an execution, as far as pictures show them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class StepRun:
     """One step of one execution.
 
     :param name: the step's name in the definition.
-    :param status: one of ``StepStatus``, or a word that AWS has added since.
-    :param started: aware; ``None`` before the step starts.
-    :param ended: aware; ``None`` while it runs.
-    :param is_cached: whether an earlier execution's result was taken.
-    :param iteration: the index in a ForEach step; ``None`` outside of one.
+    :param status: a ``StepStatus``, or a status that AWS added later.
+    :param started: aware; None before the step starts.
+    :param ended: aware; None while it runs.
+    :param is_cached: whether the result of an earlier execution was taken.
+    :param iteration: the index in a ForEach step; None outside one.
     """
 
     name: str
@@ -32,17 +32,23 @@ class StepRun:
 
     @property
     def label(self) -> str:
-        """The name, with the iteration behind it."""
+        """The name, with the iteration behind it if there is one."""
         return self.name if self.iteration is None else f"{self.name} [{self.iteration}]"
 
     def seconds(self, now: datetime | None) -> float | None:
-        """How long it ran, up to ``now`` while it does; ``None`` when that is not known."""
+        """How long the step ran; None if that is not known.
+
+        :param now: the end of the time of a step that still runs.
+        """
         end = self.ended or now
         return None if self.started is None or end is None else max(0.0, (end - self.started).total_seconds())
 
 
 def parse_step_runs(items: Iterable[Mapping[str, Any]]) -> tuple[StepRun, ...]:
-    """The steps that ``ListPipelineExecutionSteps`` answers, in the order in which they started."""
+    """The steps in an answer of ``ListPipelineExecutionSteps``, by the time they started.
+
+    :param items: the entries of ``PipelineExecutionSteps``, of all pages.
+    """
     runs = [_parse(item) for item in items]
     return tuple(sorted(runs, key=lambda run: (run.started is None, run.started.timestamp() if run.started else 0.0)))
 

@@ -1,4 +1,4 @@
-"""The look of the pictures: colours for light and dark, the widths of letters, and SVG's own spelling."""
+"""The parts of all SVG pictures: colours for light and dark, the width of a text, and SVG's elements."""
 
 from __future__ import annotations
 
@@ -64,18 +64,21 @@ _NARROW = frozenset("iljtfrI.,:;'|!()[]{}/ ")
 _WIDE = frozenset("mwMW@%…≤≥≠")
 
 
-def family_of(step_type: str) -> str:
-    """The colour of a step type: the name of a CSS variable."""
+def find_type_colour(step_type: str) -> str:
+    """The name of the CSS variable with the colour of a step type."""
     return _FAMILIES.get(step_type, "other")
 
 
-def status_colour(status: str) -> str:
-    """The colour of a step's status: the name of a CSS variable."""
+def find_status_colour(status: str) -> str:
+    """The name of the CSS variable with the colour of a step's status."""
     return _STATUSES.get(status, "idle")
 
 
-def measure(text: str, size: float, *, is_bold: bool = False) -> float:
-    """About how wide a text is; a little too wide rather than too narrow, whatever the reader's font."""
+def measure_text(text: str, size: float, *, is_bold: bool = False) -> float:
+    """An estimate of a text's width in pixels. It is rather too wide than too narrow, because the font is not known.
+
+    :param size: the font's size in pixels.
+    """
     width = 0.0
     for character in text:
         if character in _NARROW:
@@ -98,12 +101,16 @@ def text_element(x: float, y: float, text: str, *, kind: str = "", anchor: str =
 
 
 def title_element(text: str) -> str:
-    """What a pointer that rests shows, and a screen reader reads."""
+    """The text that a resting pointer shows and a screen reader reads."""
     return f"<title>{escape(_clean(text))}</title>"
 
 
 def wrap_svg(width: float, height: float, label: str, body: list[str]) -> str:
-    """A whole picture on a page of its own, so that it can be read on any background."""
+    """A whole picture with a background of its own, so that it can be read on any page.
+
+    :param label: the description for screen readers.
+    :param body: the elements.
+    """
     size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
     return "\n".join(
         [
@@ -119,5 +126,5 @@ def wrap_svg(width: float, height: float, label: str, body: list[str]) -> str:
 
 
 def _clean(text: str) -> str:
-    """The text without the control characters that XML cannot hold."""
+    """The text with spaces for the control characters that XML cannot hold."""
     return "".join(character if character.isprintable() else " " for character in text)

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseSensorOperator
 
+from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
+from airflow_sm_pipelines.client.callbacks import CallbackMessage, delete_callback, receive_callback
 from airflow_sm_pipelines.exceptions import PipelineUnavailableError
-from airflow_sm_pipelines.hooks.callbacks import CallbackMessage, delete_callback, receive_callback
-from airflow_sm_pipelines.hooks.sealing import seal_token
-from airflow_sm_pipelines.operators.aws_arguments import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
-from airflow_sm_pipelines.operators.faults import failing_fast
+from airflow_sm_pipelines.hooks.token_sealing import seal_token
+from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

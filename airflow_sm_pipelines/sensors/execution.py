@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.hooks.outputs import to_json_value
-from airflow_sm_pipelines.hooks.waiting import Verdict, WaitPolicy, render_failure
-from airflow_sm_pipelines.sensors.waiting_sensor import SageMakerPipelinesSensor
+from airflow_sm_pipelines.client.outputs import to_json_value
+from airflow_sm_pipelines.client.wait_policy import Verdict, WaitPolicy, render_failure
+from airflow_sm_pipelines.sensors.base import SageMakerPipelinesSensor
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
@@ -55,7 +55,7 @@ class SageMakerPipelineExecutionSensor(SageMakerPipelinesSensor):
         verdict = self._policy().verdict(report.status)
         text = f"Execution {report.arn}: {report.status}"
         if verdict in (Verdict.FAIL, Verdict.SKIP):
-            from airflow_sm_pipelines.hooks.job_logs import read_log_tails
+            from airflow_sm_pipelines.client.job_logs import read_log_tails
 
             report = report.with_steps(hook.describe_execution_steps(report.arn))
             tails = read_log_tails(hook, report.failed_steps, max_lines=self.log_lines, warn=self.log.warning)

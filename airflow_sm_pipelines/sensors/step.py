@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.client.wait_policy import OUTCOMES, Verdict, render_step
 from airflow_sm_pipelines.definition.status import StepStatus
-from airflow_sm_pipelines.hooks.waiting import OUTCOMES, Verdict, render_step
-from airflow_sm_pipelines.operators.aws_arguments import AWS_TEMPLATE_FIELDS
-from airflow_sm_pipelines.sensors.waiting_sensor import SageMakerPipelinesSensor
+from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS
+from airflow_sm_pipelines.sensors.base import SageMakerPipelinesSensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.client.callbacks import parse_message
+from airflow_sm_pipelines.client.reports import parse_execution_arn
+from airflow_sm_pipelines.client.status_events import parse_queued
 from airflow_sm_pipelines.exceptions import PipelineNotFoundError
-from airflow_sm_pipelines.hooks.callbacks import parse_message
-from airflow_sm_pipelines.hooks.events import parse_queued
-from airflow_sm_pipelines.hooks.reports import parse_execution_arn
-from airflow_sm_pipelines.hooks.sealing import seal_token
-from airflow_sm_pipelines.triggers.queue_events import LEAVE, SageMakerQueueEventTrigger
+from airflow_sm_pipelines.hooks.token_sealing import seal_token
+from airflow_sm_pipelines.triggers.queue_stream import LEAVE, SageMakerQueueEventTrigger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ class SageMakerPipelineCallbackEventTrigger(SageMakerQueueEventTrigger):
     """Fires an event for each message of a Callback step.
 
     The event holds ``kind`` (``"callback"``), ``id``, ``token``, ``execution_arn``, ``pipeline_name`` and
-    ``arguments``. The token is sealed (see :mod:`airflow_sm_pipelines.hooks.sealing`):
+    ``arguments``. The token is sealed (see :mod:`airflow_sm_pipelines.hooks.token_sealing`):
     :class:`SageMakerAnswerCallbackOperator` opens it. Other messages stay in the queue.
 
     :param queue: the name or URL of the steps' queue. It has this trigger to itself: no sensor reads it.

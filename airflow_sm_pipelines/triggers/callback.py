@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_sm_pipelines.client.callbacks import CallbackMessage, receive_callback
 from airflow_sm_pipelines.exceptions import PipelineApiError, PipelineUnavailableError
-from airflow_sm_pipelines.hooks.callbacks import CallbackMessage, receive_callback
-from airflow_sm_pipelines.hooks.sealing import seal_token
+from airflow_sm_pipelines.hooks.token_sealing import seal_token
 from airflow_sm_pipelines.triggers import execution
 
 if TYPE_CHECKING:

@@ -16,19 +16,19 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_sm_pipelines.hooks.tokens import make_stop_token
-from airflow_sm_pipelines.hooks.waiting import ProgressLog
-from airflow_sm_pipelines.hooks.watch import ExecutionWatch, error_event
-from airflow_sm_pipelines.triggers.board import Wait
-from airflow_sm_pipelines.triggers.live import LiveView
+from airflow_sm_pipelines.client.execution_watch import ExecutionWatch, error_event
+from airflow_sm_pipelines.client.request_tokens import make_stop_token
+from airflow_sm_pipelines.client.wait_policy import ProgressLog
+from airflow_sm_pipelines.triggers.live_progress import LiveView
+from airflow_sm_pipelines.triggers.wait_schedule import Wait
 from airflow_sm_pipelines.triggers.watcher import summary_event
-from airflow_sm_pipelines.triggers.watchers import WatcherRegistry, make_watcher_key
+from airflow_sm_pipelines.triggers.watcher_registry import WatcherRegistry, make_watcher_key
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from airflow_sm_pipelines.client.reports import ExecutionReport
     from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
-    from airflow_sm_pipelines.hooks.reports import ExecutionReport
 
 # The one state of this module: Airflow makes each trigger by itself, and gives them no place to meet.
 WATCHERS = WatcherRegistry()

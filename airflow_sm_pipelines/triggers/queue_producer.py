@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from airflow.triggers.shared_stream import AdvanceItem
 
-    from airflow_sm_pipelines.triggers.queue_events import QueueReader
+    from airflow_sm_pipelines.triggers.queue_stream import QueueReader
 
 
 class QueueProducer(SharedStreamProducer):

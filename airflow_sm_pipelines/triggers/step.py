@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_sm_pipelines.triggers.execution import SageMakerPipelineExecutionTrigger
 
 if TYPE_CHECKING:
-    from airflow_sm_pipelines.hooks.reports import ExecutionReport
+    from airflow_sm_pipelines.client.reports import ExecutionReport
 
 
 class SageMakerPipelineStepTrigger(SageMakerPipelineExecutionTrigger):

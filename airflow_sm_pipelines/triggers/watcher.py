@@ -13,6 +13,9 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.client.execution_watch import UNREACHABLE_CODES, error_event
+from airflow_sm_pipelines.client.reports import ExecutionReport, parse_execution_summary
+from airflow_sm_pipelines.client.wait_policy import plan_backoff
 from airflow_sm_pipelines.exceptions import (
     PipelineAccessError,
     PipelineApiError,
@@ -20,20 +23,17 @@ from airflow_sm_pipelines.exceptions import (
     PipelineRequestError,
     PipelineUnavailableError,
 )
-from airflow_sm_pipelines.hooks.reports import ExecutionReport, parse_execution_summary
-from airflow_sm_pipelines.hooks.waiting import plan_backoff
-from airflow_sm_pipelines.hooks.watch import UNREACHABLE_CODES, error_event
-from airflow_sm_pipelines.triggers.board import Wait, WatchBoard, WatchedPipeline
-from airflow_sm_pipelines.triggers.event_feed import EXTRA
-from airflow_sm_pipelines.triggers.pace import CallPace
-from airflow_sm_pipelines.triggers.trust import EventTrust
+from airflow_sm_pipelines.triggers.event_trust import EventTrust
+from airflow_sm_pipelines.triggers.rate_limit import CallPace
+from airflow_sm_pipelines.triggers.status_event_feed import EXTRA
+from airflow_sm_pipelines.triggers.wait_schedule import Wait, WatchBoard, WatchedPipeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from airflow_sm_pipelines.hooks.events import StatusChange
+    from airflow_sm_pipelines.client.status_events import StatusChange
     from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
-    from airflow_sm_pipelines.triggers.event_feed import EventFeeds
+    from airflow_sm_pipelines.triggers.status_event_feed import EventFeeds
 
 MAX_SILENT_SECONDS = 900.0
 """How long an endpoint may be unreachable before every wait on it ends with an error."""

@@ -104,7 +104,7 @@ def test_a_role_that_is_needed_and_not_given_is_asked_for_by_the_callers_name(re
 
 
 def test_a_config_without_json_form_is_refused_before_anything_runs(received: Callable[..., Any]):
-    with pytest.raises(ScriptFunctionError, match="no JSON form"):
+    with pytest.raises(ScriptFunctionError, match="cannot be written as JSON"):
         received("model", config={"model": object()})
 
 

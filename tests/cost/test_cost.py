@@ -164,7 +164,7 @@ def test_the_estimate_is_a_table_that_says_what_it_leaves_out() -> None:
         "Check  none                            0.0000",
         "Total                   2.000          0.5000",
         "No price for ml.x: the total leaves them out.",
-        "An estimate of the instances only: volumes, storage and requests come on top.",
+        "An estimate for instances only: volumes, storage and requests cost extra.",
     ]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_sm_pipelines.compiler.metadata import parse_metadata
+from airflow_sm_pipelines.compiler.script import parse_metadata
 from airflow_sm_pipelines.decorators.function_script import bind_config, keep_script, make_script, own_signature
 from airflow_sm_pipelines.exceptions import ScriptFunctionError
 

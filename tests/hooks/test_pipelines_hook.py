@@ -8,7 +8,8 @@ import botocore.session
 import pytest
 
 from airflow_sm_pipelines import exceptions
-from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook, parse_s3_uri, plan_version_arguments
+from airflow_sm_pipelines.client.calls import parse_s3_uri, plan_version_arguments
+from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
 from tests.airflow_fakes import DEFINITION, FAILED_STEPS, SUCCEEDED_STEPS, Fault
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_sm_pipelines.migrate.job_links import OUTPUT_FIELDS, find_products, link_arguments, separate_outputs
-from airflow_sm_pipelines.migrate.job_requests import clean_request, get_kind, shorten_name
+from airflow_sm_pipelines.migrate.job_requests import clean_request, get_request_kind, shorten_name
 from airflow_sm_pipelines.migrate.jobs.parameter_table import INPUT_FIELDS
 from airflow_sm_pipelines.migrate.shapes import find_shape
 
@@ -53,7 +53,7 @@ def test_every_place_in_the_tables_is_a_string_of_the_call(table: Any) -> None:
     ids=["artifact", "renamed job", "output", "folder", "path", "longer name", "code", "longer path", "other bucket"],
 )
 def test_what_a_training_job_wrote_is_known_by_its_address(value: str, expected: Any) -> None:
-    products = find_products(TRAIN, get_kind("TrainingJob"), node="Train", job_name="train-1")
+    products = find_products(TRAIN, get_request_kind("TrainingJob"), node="Train", job_name="train-1")
     assert link(value, products) == expected
 
 
@@ -69,20 +69,20 @@ def test_what_a_training_job_wrote_is_known_by_its_address(value: str, expected:
 )
 def test_an_address_below_an_output_is_joined_to_it(output: str, value: str, expected: Any) -> None:
     request: Any = {"TransformOutput": {"S3OutputPath": output}}
-    products = find_products(request, get_kind("TransformJob"), node="Make", job_name="make-1")
+    products = find_products(request, get_request_kind("TransformJob"), node="Make", job_name="make-1")
     assert link(value, products) == expected
 
 
 def test_of_two_jobs_that_wrote_to_the_same_place_the_later_counts() -> None:
     request: Any = {"TransformOutput": {"S3OutputPath": "s3://b/out"}}
-    kind = get_kind("TransformJob")
+    kind = get_request_kind("TransformJob")
     products = [one for node in ("First", "Second") for one in find_products(request, kind, node=node, job_name=node)]
     assert link("s3://b/out", products) == {"Get": "Steps.Second.TransformOutput.S3OutputPath"}
 
 
 def test_a_folder_above_an_output_stays_and_only_orders() -> None:
     request: Any = {"TransformOutput": {"S3OutputPath": "s3://b/churn/train"}}
-    products = find_products(request, get_kind("TransformJob"), node="Make", job_name="make-1")
+    products = find_products(request, get_request_kind("TransformJob"), node="Make", job_name="make-1")
     linked, links = link_arguments({"PrimaryContainer": {"ModelDataUrl": "s3://b/churn"}}, "Model", products)
     assert linked == {"PrimaryContainer": {"ModelDataUrl": "s3://b/churn"}}
     assert [(one.product.node, one.product.doubt) for one in links] == [("Make", "the job reads a folder above them")]
@@ -90,7 +90,7 @@ def test_a_folder_above_an_output_stays_and_only_orders() -> None:
 
 def test_a_folder_above_outputs_named_after_the_job_moves_with_them() -> None:
     request: Any = {"TransformOutput": {"S3OutputPath": "s3://b/make-1/out/test"}}
-    products = find_products(request, get_kind("TransformJob"), node="Make", job_name="make-1")
+    products = find_products(request, get_request_kind("TransformJob"), node="Make", job_name="make-1")
     moved, places = separate_outputs(request, "Transform", node="Make", job_name="make-1")
     execution = {"Get": "Execution.PipelineExecutionId"}
     assert moved == {"TransformOutput": {"S3OutputPath": join("s3://b/Make-", execution, "/out/test")}}
@@ -110,12 +110,12 @@ def test_a_folder_above_outputs_named_after_the_job_moves_with_them() -> None:
     ids=["its member", "another's member", "short, in free text", "unknown"],
 )
 def test_a_name_counts_where_such_names_stand(member: str, value: str, expected: Any) -> None:
-    products = find_products(TRAIN, get_kind("TrainingJob"), node="Train", job_name="train-1")
+    products = find_products(TRAIN, get_request_kind("TrainingJob"), node="Train", job_name="train-1")
     assert link(value, products, member=member) == expected
 
 
 def test_a_name_made_for_one_run_counts_in_free_text_too() -> None:
-    products = find_products(TRAIN, get_kind("TrainingJob"), node="Train", job_name="train-2026-03-02")
+    products = find_products(TRAIN, get_request_kind("TrainingJob"), node="Train", job_name="train-2026-03-02")
     assert link("train-2026-03-02", products, member="Environment") == NAME
 
 
@@ -145,7 +145,7 @@ def test_text_becomes_the_number_that_the_call_takes_and_numbers_become_text() -
         "HyperParameters": {"rounds": 75, "verbose": True, "eta": 0.3},
         "Environment": None,
     }
-    clean = clean_request(request, get_kind("TrainingJob"), is_described=False)
+    clean = clean_request(request, get_request_kind("TrainingJob"), is_described=False)
     assert clean.arguments == {
         "ResourceConfig": {"InstanceCount": 2, "VolumeSizeInGB": 30, "InstanceType": "ml.m5.xlarge"},
         "EnableManagedSpotTraining": True,

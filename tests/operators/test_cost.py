@@ -11,8 +11,8 @@ from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferr
 from airflow.sdk import DAG
 
 from airflow_sm_pipelines import SageMakerPipelineCostOperator
+from airflow_sm_pipelines.client.costs import Bill, CostCalls
 from airflow_sm_pipelines.cost import BilledCost
-from airflow_sm_pipelines.hooks.costs import Bill, CostCalls
 
 if TYPE_CHECKING:
     from pathlib import Path

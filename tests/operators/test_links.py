@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 
-from airflow_sm_pipelines.hooks.reports import ExecutionReport, StepReport
+from airflow_sm_pipelines.airflow_task.link_addresses import (
+    resolve_logs_link,
+    resolve_pipeline_links,
+    resolve_step_logs,
+)
+from airflow_sm_pipelines.client.naming import make_display_name
+from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
 from airflow_sm_pipelines.links.console import SageMakerPipelineExecutionLink, make_logs_url, make_pipeline_url
-from airflow_sm_pipelines.operators.link_addresses import resolve_logs_link, resolve_pipeline_links, resolve_step_logs
-from airflow_sm_pipelines.operators.naming import make_display_name
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/train/execution/abc"
 

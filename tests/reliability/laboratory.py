@@ -61,7 +61,7 @@ import boto3
 import airflow.providers.amazon.aws.hooks.base_aws
 import airflow_sm_pipelines.hooks.pipelines
 import airflow_sm_pipelines.operators.run
-import airflow_sm_pipelines.operators.submitter
+import airflow_sm_pipelines.runs.submitter
 import airflow_sm_pipelines.triggers.execution
 """
 """Airflow's local settings: the scheduler imports what tasks need before it forks its workers, so that each is fast."""

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from airflow.sdk.execution_time import task_runner
 
-from airflow_sm_pipelines.operators import killing
-from airflow_sm_pipelines.operators.submission import TaskIdentity
+from airflow_sm_pipelines.airflow_task import stop_on_kill as killing
+from airflow_sm_pipelines.runs.submission import TaskIdentity
 from airflow_sm_pipelines.triggers.execution import SageMakerPipelineExecutionTrigger
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/p/execution/abcdefghijkl"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_sm_pipelines.hooks import watch
+from airflow_sm_pipelines.client import execution_watch as watch
 from tests.airflow_fakes import FakeSageMaker, aws_environment, open_fake
 
 if TYPE_CHECKING:

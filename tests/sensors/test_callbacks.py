@@ -20,7 +20,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_sm_pipelines import SageMakerAnswerCallbackOperator, SageMakerPipelineCallbackSensor
-from airflow_sm_pipelines.hooks.calls import ClientCalls
+from airflow_sm_pipelines.client.session_calls import SessionCalls
 from airflow_sm_pipelines.server import serve
 from airflow_sm_pipelines.triggers import execution as execution_module
 from airflow_sm_pipelines.triggers.callback import SageMakerPipelineCallbackTrigger
@@ -67,7 +67,7 @@ def start(queue: str) -> str:
 
 
 def ended(arn: str) -> Any:
-    calls = ClientCalls(boto3.client("sagemaker"))
+    calls = SessionCalls(boto3.Session())
     deadline = time.monotonic() + 30
     while not (report := calls.describe_execution(arn)).is_terminal:
         assert time.monotonic() < deadline

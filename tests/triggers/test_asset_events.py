@@ -24,16 +24,16 @@ from airflow_sm_pipelines import (
     SageMakerPipelineExecutionEventTrigger,
     pipeline_events,
 )
-from airflow_sm_pipelines.hooks.calls import ClientCalls
-from airflow_sm_pipelines.hooks.sealing import open_token, seal_token
+from airflow_sm_pipelines.client.session_calls import SessionCalls
+from airflow_sm_pipelines.hooks.token_sealing import open_token, seal_token
 from airflow_sm_pipelines.server import serve
-from airflow_sm_pipelines.triggers import queue_events as queue_module
+from airflow_sm_pipelines.triggers import queue_stream as queue_module
 from tests.airflow_fakes import fernet_key_of_airflow
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from airflow_sm_pipelines.triggers.queue_events import SageMakerQueueEventTrigger
+    from airflow_sm_pipelines.triggers.queue_stream import SageMakerQueueEventTrigger
 
 ROLE = "arn:aws:iam::123456789012:role/SageMakerExecution"
 
@@ -124,7 +124,7 @@ def fire(
 
 
 def status(arn: str) -> str:
-    return ClientCalls(boto3.client("sagemaker")).describe_execution(arn).status
+    return SessionCalls(boto3.Session()).describe_execution(arn).status
 
 
 def answer(token: Any, **kwargs: Any) -> str:

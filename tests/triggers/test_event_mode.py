@@ -20,12 +20,12 @@ import boto3
 import pytest
 import yaml
 
-from airflow_sm_pipelines.hooks.calls import PipelineCalls
+from airflow_sm_pipelines.client.calls import SageMakerCalls
 from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
 from airflow_sm_pipelines.server import serve
-from airflow_sm_pipelines.triggers import board as board_module
-from airflow_sm_pipelines.triggers import event_feed as feed_module
-from airflow_sm_pipelines.triggers import trust as trust_module
+from airflow_sm_pipelines.triggers import event_trust as trust_module
+from airflow_sm_pipelines.triggers import status_event_feed as feed_module
+from airflow_sm_pipelines.triggers import wait_schedule as board_module
 from airflow_sm_pipelines.triggers.execution import SageMakerPipelineExecutionTrigger
 from airflow_sm_pipelines.triggers.step import SageMakerPipelineStepTrigger
 
@@ -175,7 +175,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The calls that look at executions, as they are made."""
     made = count_calls(monkeypatch, SageMakerPipelinesHook, "describe_execution_start")
     count_calls(monkeypatch, SageMakerPipelinesHook, "list_executions_page", made)
-    return count_calls(monkeypatch, PipelineCalls, "describe_execution", made)
+    return count_calls(monkeypatch, SageMakerCalls, "describe_execution", made)
 
 
 def test_the_template_of_the_page_lets_its_rule_and_nobody_else_send_to_its_queue() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_sm_pipelines.hooks import watch as watch_module
+from airflow_sm_pipelines.client import execution_watch as watch_module
 from airflow_sm_pipelines.triggers import execution as execution_module
 from airflow_sm_pipelines.triggers.execution import SageMakerPipelineExecutionTrigger
 from tests.airflow_fakes import FAILED_STEPS, SUCCEEDED_STEPS, FakeSageMaker, Fault, aws_environment, open_fake

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_sm_pipelines.hooks.events import StatusChange
-from airflow_sm_pipelines.triggers import board as board_module
+from airflow_sm_pipelines.client.status_events import StatusChange
 from airflow_sm_pipelines.triggers import execution as execution_module
+from airflow_sm_pipelines.triggers import wait_schedule as board_module
 from airflow_sm_pipelines.triggers import watcher as watcher_module
+from airflow_sm_pipelines.triggers.event_trust import EventTrust
 from airflow_sm_pipelines.triggers.execution import WATCHERS, SageMakerPipelineExecutionTrigger
-from airflow_sm_pipelines.triggers.pace import CallPace
-from airflow_sm_pipelines.triggers.trust import EventTrust
+from airflow_sm_pipelines.triggers.rate_limit import CallPace
 from airflow_sm_pipelines.triggers.watcher import PipelineWatcher
 from tests.airflow_fakes import FakeSageMaker, Fault, aws_environment, open_fake
 

@@ -8,14 +8,13 @@ import importlib
 import os
 import sys
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from .errors import StartedJobError
 from .questions import digest_of, encode, error_code, is_read, part_of
 from .sagemaker_answers import SageMakerAnswers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .held_uploads import HeldUploads
 
 _JOB_STARTS = (
@@ -138,7 +137,9 @@ class AwsCalls:
             return self.call(client, operation, arguments)
         question = {"service": service, "operation": operation, "arguments": asked, "region": client.meta.region_name}
         if _credentials_of(client) not in (None, os.environ.get("AWS_ACCESS_KEY_ID")):
-            self.unrepeatable.append(f"{service}:{operation} was called with credentials that the script has got itself")
+            self.unrepeatable.append(
+                f"{service}:{operation} was called with credentials that the script has got itself"
+            )
         try:
             result = self.call(client, operation, arguments)
         except Exception as error:
@@ -159,7 +160,10 @@ class AwsCalls:
             self.questions.append(question)
 
     def _note_write(self, client: Any, service: str, operation: str, arguments: dict[str, Any]) -> None:
-        name = next((value for key, value in arguments.items() if key.endswith(("Name", "Bucket")) and isinstance(value, str)), "")
+        name = next(
+            (value for key, value in arguments.items() if key.endswith(("Name", "Bucket")) and isinstance(value, str)),
+            "",
+        )
         self.writes.append(f"{service}:{operation}{f' {name}' if name else ''}")
         if lookup := _LOOKUPS.get((service, operation)):
             read, members = lookup
@@ -188,7 +192,7 @@ def _configured_endpoint(service: str) -> str | None:
 
 
 def _is_aws_url(url: str | None) -> bool:
-    return url is not None and _is_aws_host(url.split("://")[-1].split("/")[0].split(":")[0])
+    return url is not None and _is_aws_host(urlsplit(url).hostname or "")
 
 
 def _is_aws_host(host: str) -> bool:
@@ -197,7 +201,7 @@ def _is_aws_host(host: str) -> bool:
 
 @functools.lru_cache(maxsize=1)
 def _aws_domains() -> tuple[str, ...]:
-    """Give the domains of every AWS partition, as botocore's endpoint data has them."""
+    """The domains of every AWS partition, from botocore's endpoint data."""
     endpoints = importlib.import_module("botocore.session").get_session().get_data("endpoints")
     found = set()
     for partition in endpoints["partitions"]:
@@ -207,19 +211,18 @@ def _aws_domains() -> tuple[str, ...]:
 
 
 def is_loopback() -> bool:
-    """Say whether AWS is an endpoint of this machine."""
-    endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
-    return endpoint.split("://")[-1].split("/")[0].rsplit(":", 1)[0].strip("[]") in _LOOPBACK_HOSTS
+    """Whether AWS is an endpoint on this machine; the same rule as ``airflow_sm_pipelines.loopback``."""
+    return urlsplit(os.environ.get("AWS_ENDPOINT_URL", "")).hostname in _LOOPBACK_HOSTS
 
 
 def guard_network() -> None:
-    """Refuse every connection to the SDK's telemetry and, where AWS is a loopback endpoint, to the real AWS."""
+    """Refuse connections to the SDK's telemetry and, if AWS is an endpoint on this machine, to the real AWS."""
     endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
     is_local = is_loopback()
-    with contextlib.suppress(ImportError):  # without botocore there is no SDK, which is said later
-        _aws_domains()  # not from within the hook below
+    with contextlib.suppress(ImportError):  # without botocore there is no SDK, and load_sdk() says so
+        _aws_domains()  # now, because the hook below must not import anything
     if is_local:
-        # Nothing on loopback comes back after a pause of seconds.
+        # A local endpoint that does not answer will not answer a few seconds later either.
         os.environ.setdefault("AWS_MAX_ATTEMPTS", "2")
 
     def refuse(event: str, arguments: tuple[Any, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Loads the script, calls its function with the arguments it asks for, and takes the pipeline's definition."""
+"""Loads the script, calls its function with the arguments that it asks for, and reads the pipeline's definition."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import importlib
 import importlib.machinery
 import importlib.util
 import inspect
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .aws_calls import is_loopback
 from .errors import BuildError
-from .local_mode import INSTANCE_TYPES, LocalMode, refuse_docker
 from .finishing import Finishing
 from .held_uploads import HeldUploads
+from .local_mode import INSTANCE_TYPES, LocalMode, refuse_docker
 from .sdk_patches import SdkPatches
 from .step_payloads import LocalSecret, StepPayloads
 
 if TYPE_CHECKING:
     from .aws_calls import AwsCalls
+    from .machine_calls import MachineCalls
     from .project import Project
     from .sdk import Sdk
     from .stamps import Stamps
@@ -33,10 +33,14 @@ _ROLE_NAMES = ("role", "role_arn", "execution_role")
 _REGION_NAMES = ("region", "region_name", "aws_region")
 
 
-def build(request: dict[str, Any], sdk: Sdk, aws: AwsCalls, stamps: Stamps, project: Project) -> dict[str, Any]:
-    """Give what the answer says of a pipeline that was built, when its uploads are in S3.
+def build(
+    request: dict[str, Any], sdk: Sdk, aws: AwsCalls, stamps: Stamps, project: Project, machine: MachineCalls
+) -> dict[str, Any]:
+    """Build the pipeline and upload what it uses.
 
-    :raises BuildError: the script has no such function, or the function gives no pipeline.
+    :param request: the worker's request.
+    :return: the answer's part about the pipeline: its name, definition, tags, uploads and so on.
+    :raises BuildError: the script has no such function, or the function returns no pipeline.
     """
     secret = LocalSecret(Path(request["keys_folder"]))
     payloads = StepPayloads(project)
@@ -51,20 +55,10 @@ def build(request: dict[str, Any], sdk: Sdk, aws: AwsCalls, stamps: Stamps, proj
     if sdk.local_session_class is not None:
         refuse_docker(sdk)
         LocalMode(sdk).install()
-    module = _load_script(Path(request["script"]))
-    patches.install()  # once more, for what the script imported
-    function = _find_function(module, request["function"], request["script"])
-    arguments = _Arguments(request, sdk)
-    positional, keywords = arguments.bind(function)
-    result = function(*positional, **keywords)
-    if not isinstance(result, sdk.pipeline_class):
-        raise BuildError(
-            "no_pipeline",
-            f"{request['function']}() returned {_describe(result)}, not a SageMaker SDK Pipeline "
-            f"({sdk.pipeline_class.__module__}.{sdk.pipeline_class.__name__}).",
-        )
-    patches.install()  # and for what the function imported
-    definition = result.definition()
+    with machine.watch():
+        result = _call_function(request, sdk, patches)
+        patches.install()  # and for what the function imported
+        definition = result.definition()
     assert aws.answers is not None  # noqa: S101 - set by hold
     for uri in aws.answers.definition_uris:  # of a definition that was to be sent by way of S3
         held.drop(uri)
@@ -74,15 +68,32 @@ def build(request: dict[str, Any], sdk: Sdk, aws: AwsCalls, stamps: Stamps, proj
     return {
         "name": finished.name,
         "definition_text": finished.definition_text,
-        **_extras(result, finishing),
+        **_read_settings(result, finishing),
         "sdk_version": sdk.version,
         "uploads": finished.uploads,
         "sent": finished.sent,
         "writes": aws.writes,
         "answered": aws.answers.calls,
         "questions": [*aws.questions, *finished.asked],
-        "unrepeatable": aws.unrepeatable,
+        "unrepeatable": [*machine.found, *aws.unrepeatable],
     }
+
+
+def _call_function(request: dict[str, Any], sdk: Sdk, patches: SdkPatches) -> Any:
+    """Load the script and call its function; give the pipeline."""
+    module = _load_script(Path(request["script"]))
+    patches.install()  # once more, for what the script imported
+    function = _find_function(module, request["function"], request["script"])
+    arguments = _Arguments(request, sdk)
+    positional, keywords = arguments.bind(function)
+    result = function(*positional, **keywords)
+    if not isinstance(result, sdk.pipeline_class):
+        raise BuildError(
+            "no_pipeline",
+            f"{request['function']}() returned {_describe_type(result)}, not a SageMaker SDK Pipeline "
+            f"({sdk.pipeline_class.__module__}.{sdk.pipeline_class.__name__}).",
+        )
+    return result
 
 
 def _account_of(role_arn: str | None) -> str:
@@ -90,10 +101,10 @@ def _account_of(role_arn: str | None) -> str:
     return parts[4] if len(parts) > 4 and parts[4] else "000000000000"
 
 
-# Functions of the SDK that take the key from their caller.
 _TAKES_KEY = frozenset(
     {"upload_data", "upload", "upload_file", "upload_bytes", "upload_string_as_file_body", "upload_fileobj"}
 )
+"""Functions of the SDK that take the key from their caller."""
 
 
 def _is_key_chosen(project: Project) -> bool:
@@ -107,8 +118,8 @@ def _is_key_chosen(project: Project) -> bool:
     return not is_sdk or below.f_code.co_name in _TAKES_KEY
 
 
-def _extras(pipeline: Any, finishing: Finishing) -> dict[str, Any]:
-    """Give what a deployment takes beside the definition, where the script has set it on the pipeline."""
+def _read_settings(pipeline: Any, finishing: Finishing) -> dict[str, Any]:
+    """The settings for the deployment that the script has set on the pipeline."""
     description = getattr(pipeline, "description", None)
     parallelism = getattr(pipeline, "parallelism_config", None)
     if parallelism is not None and not isinstance(parallelism, dict):  # the SDK's ParallelismConfiguration
@@ -120,18 +131,18 @@ def _extras(pipeline: Any, finishing: Finishing) -> dict[str, Any]:
     }
 
 
-def _describe(value: object) -> str:
+def _describe_type(value: object) -> str:
     return "nothing (None): does it end with `return pipeline`?" if value is None else f"a {type(value).__name__}"
 
 
 def _load_script(script: Path) -> Any:
-    # Under its own name, as `import` would do it: dataclasses and pickle look a module up in sys.modules.
+    # In sys.modules under its own name, as after an import: dataclasses and pickle look there.
     spec = importlib.util.spec_from_file_location(script.stem, script)
     if spec is None or spec.loader is None:
         raise BuildError("script_error", f"{script} is not a Python file.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[script.stem] = module
-    # @step sends functions as pickles: the remote side cannot import the script, so they travel by value.
+    # @step sends functions as pickles. The remote side cannot import the script, so they are pickled by value.
     with contextlib.suppress(ImportError, AttributeError):
         importlib.import_module("cloudpickle").register_pickle_by_value(module)
     spec.loader.exec_module(module)
@@ -154,7 +165,7 @@ def _find_function(module: Any, name: str, script: str) -> Any:
 
 
 class _Arguments:
-    """What the request offers, passed by the names the function asks for; the operator's config goes first."""
+    """The values that the function may ask for by name; those of ``config`` come first."""
 
     def __init__(self, request: dict[str, Any], sdk: Sdk) -> None:
         self._request = request
@@ -168,7 +179,7 @@ class _Arguments:
         )
 
     def _is_for_local_mode(self) -> bool:
-        """Say whether the steps are for local mode: the script or its config says so, and AWS is on this machine."""
+        """Whether the steps are for local mode: the script or its config names it, and AWS is on this machine."""
         if not is_loopback():
             return False
         text = Path(self._request["script"]).read_text(encoding="utf-8")
@@ -177,7 +188,10 @@ class _Arguments:
         )
 
     def bind(self, function: Any) -> tuple[list[Any], dict[str, Any]]:
-        """Give the arguments for the function, or say what is missing and what it does not know."""
+        """The positional and keyword arguments for the function.
+
+        :raises BuildError: one is missing, or ``config`` has one that the function does not take.
+        """
         parameters = inspect.signature(function).parameters
         positional: list[Any] = []
         keywords: dict[str, Any] = {}
@@ -228,7 +242,7 @@ class _Arguments:
         for name in unused:
             close = difflib.get_close_matches(name, list(parameters), n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
-            findings.append(f"It takes no argument {name!r}, which stands in `config`.{hint}")
+            findings.append(f"It takes no argument {name!r}, which is in `config`.{hint}")
         for name in missing:
             where = "role_arn" if name in _ROLE_NAMES else name
             known = name in (*_ROLE_NAMES, *_REGION_NAMES, "pipeline_name")
@@ -241,7 +255,7 @@ class _Arguments:
 def read_sources_only(project: Project) -> None:
     """Compile the user's modules from source, and write no bytecode beside them.
 
-    The SDK would pack and digest the bytecode with the step code; and a function from bytecode may pickle otherwise.
+    The SDK would include the bytecode in the step code and its digest; and a function from bytecode may pickle otherwise.
     """
     loader: Any = importlib.machinery.SourceFileLoader
     write, get_code = loader.set_data, loader.get_code

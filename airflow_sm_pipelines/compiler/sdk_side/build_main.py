@@ -1,4 +1,4 @@
-"""Reads the request, has the pipeline built, writes the answer, whatever the script does."""
+"""The worker's main function: it reads the request, builds the pipeline, and always writes an answer."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from .aws_calls import AwsCalls, guard_network
 from .build import build, read_sources_only
 from .errors import BuildError, StartedJobError
 from .input_recorder import FileRecorder, record_variables
+from .machine_calls import MachineCalls
 from .project import Project
 from .sdk import load_sdk
 from .stamps import Stamps
 
-PROTOCOL = 1
+PROTOCOL = 2
 
 
 def main() -> int:
-    """Read the request, build, write the answer."""
+    """Read the request, build the pipeline, write the answer."""
     request_path, answer_path = Path(sys.argv[1]), Path(sys.argv[2])
     request = json.loads(request_path.read_text(encoding="utf-8"))
     answer = _answer(request)
@@ -31,7 +32,7 @@ def main() -> int:
     scratch.write_text(json.dumps(answer), encoding="utf-8")
     scratch.replace(answer_path)
     if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
-        # The script left threads that the interpreter would wait for; its pipeline is made.
+        # The script left threads that the interpreter would wait for, but the pipeline is built.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
@@ -53,51 +54,55 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
         scratch.mkdir()
         project = Project(script, root=Path(root) if root else None, scratch=scratch)
         read_sources_only(project)
-        files = FileRecorder(script.parent)
+        files = FileRecorder(project)
         variables = record_variables(own_folders)
+        machine = MachineCalls(project)
+        machine.install()
         guard_network()
         stamps = Stamps()
-        stamps.install()
+        stamps.install(machine.note_real)
         sdk = load_sdk()
         aws = AwsCalls()
-        built = build(request, sdk, aws, stamps, project)
+        built = build(request, sdk, aws, stamps, project, machine)
         return {"ok": True, **built, "files_read": files.digests(), "variables_read": variables}
     except StartedJobError as error:
-        return _failure(error.kind, str(error), error, script)
+        return _make_failure(error.kind, str(error), error, script)
     except BuildError as error:
-        return _failure(error.kind, str(error))
+        return _make_failure(error.kind, str(error))
     except SystemExit as error:
-        return _failure("script_error", f"The script ended the process (sys.exit({error.code!r})).", error, script)
-    except BaseException as error:  # the script is anybody's code, and every end of it is an answer
-        return _refusal(error, script)
+        return _make_failure("script_error", f"The script ended the process (sys.exit({error.code!r})).", error, script)
+    except BaseException as error:  # a script may raise anything, and each error is an answer
+        return _explain(error, script)
 
 
-def _refusal(error: BaseException, script: Path) -> dict[str, Any]:
-    """Name the cause of an exception that came out of the script or the SDK."""
-    for cause in _causes(error):
+def _explain(error: BaseException, script: Path) -> dict[str, Any]:
+    """The answer for an exception that the script or the SDK raised."""
+    for cause in _find_causes(error):
         if isinstance(cause, StartedJobError):
-            return _failure(cause.kind, str(cause), error, script)
+            return _make_failure(cause.kind, str(cause), error, script)
         # By name: botocore may be absent, and its classes differ between versions.
         details: dict[str, Any] = getattr(cause, "kwargs", {})
         if type(cause).__module__ == "botocore.exceptions" and "endpoint_url" in details:
-            return _failure("endpoint", str(cause), error, script) | {"endpoint": details["endpoint_url"]}
+            return _make_failure("endpoint", str(cause), error, script) | {"endpoint": details["endpoint_url"]}
     if type(error).__name__ == "NoRegionError":
-        hint = "The SDK needs an AWS region: give the connection one, or the call (region_name)."
-        return _failure("script_error", hint, error, script)
+        hint = "The SDK needs an AWS region: set one in the connection, or with region_name."
+        return _make_failure("script_error", hint, error, script)
     if isinstance(error, ModuleNotFoundError):
         hint = f"No module named {error.name!r}. If it is a package, name it in the script's `dependencies`."
-        return _failure("script_error", hint, error, script)
+        return _make_failure("script_error", hint, error, script)
     if isinstance(error, SyntaxError):
-        return _failure("script_error", "".join(traceback.format_exception_only(type(error), error)).strip())
-    return _failure("script_error", f"{type(error).__name__}: {error}", error, script)
+        return _make_failure("script_error", "".join(traceback.format_exception_only(type(error), error)).strip())
+    return _make_failure("script_error", f"{type(error).__name__}: {error}", error, script)
 
 
-def _failure(kind: str, message: str, error: BaseException | None = None, script: Path | None = None) -> dict[str, Any]:
-    trace = _user_traceback(error, script) if error is not None and script is not None else ""
+def _make_failure(
+    kind: str, message: str, error: BaseException | None = None, script: Path | None = None
+) -> dict[str, Any]:
+    trace = _format_user_traceback(error, script) if error is not None and script is not None else ""
     return {"ok": False, "error": {"kind": kind, "message": message, "traceback": trace}}
 
 
-def _causes(error: BaseException) -> list[BaseException]:
+def _find_causes(error: BaseException) -> list[BaseException]:
     found: list[BaseException] = []
     current: BaseException | None = error
     while current is not None and current not in found:
@@ -106,8 +111,8 @@ def _causes(error: BaseException) -> list[BaseException]:
     return found
 
 
-def _user_traceback(error: BaseException, script: Path) -> str:
-    """Format the frames of the user's folder, and the one line where the fault was raised if that is elsewhere."""
+def _format_user_traceback(error: BaseException, script: Path) -> str:
+    """The frames of the user's folder, and the line that raised the error if it is elsewhere."""
     frames = traceback.extract_tb(error.__traceback__)
     folder = str(script.parent) + os.sep
     kept = [frame for frame in frames if frame.filename.startswith(folder)]

@@ -1,10 +1,14 @@
-"""The faults of a build that have a name."""
+"""The errors of a build whose cause has a name."""
 
 from __future__ import annotations
 
 
 class BuildError(Exception):
-    """A fault with a name that the caller knows: ``kind`` goes into the answer."""
+    """An error with a cause that the caller knows.
+
+    :param kind: the cause's name in the answer: ``function_missing``, ``arguments``, ``no_sdk``, ``no_pipeline``,
+        ``started_job``, ``local_mode``, ``script_error`` or ``protocol``.
+    """
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -12,4 +16,4 @@ class BuildError(Exception):
 
 
 class StartedJobError(BuildError):
-    """The script asked for a job while the pipeline was being built."""
+    """The script started a job while the pipeline was being built."""

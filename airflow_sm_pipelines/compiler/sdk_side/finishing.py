@@ -175,6 +175,7 @@ class Finishing:
         """Give the digest of an object in which every stamp has its value; those being found out now are neutral."""
         if not made.stamps:
             return made.digest
+
         def write(content: bytes) -> bytes:
             text = content.decode("latin-1")
             return self._stamps.replace(text, lambda stamp: self._value(stamp, open_stamps)).encode("latin-1")
@@ -185,6 +186,7 @@ class Finishing:
 
     def _write_body(self, made: _Object) -> None:
         if made.stamps:
+
             def write(content: bytes) -> bytes:
                 return self._write(content.decode("latin-1")).encode("latin-1")
 
@@ -238,6 +240,7 @@ class Finishing:
 
     def _place_of(self, stamp: Stamp) -> str:
         """Give where a stamp stands, told apart from the others that stand in the like place."""
+
         def written(places: list[Place]) -> str:
             first = next((place for place in places if place.is_step_name), places[0])
             return self._stamps.neutral(f"{first.step}/{first.path}")
@@ -345,7 +348,9 @@ class Finishing:
         renamed = {}
         for address, objects in groups.items():
             digest = _hash(*sorted(f"{made.key}\0{self._digest(made, ())}" for made in objects)).hex()[:20]
-            renamed[address] = _with_digest(address, digest, is_file=f"s3://{objects[0].upload.bucket}/{objects[0].key}" == address)
+            renamed[address] = _with_digest(
+                address, digest, is_file=f"s3://{objects[0].upload.bucket}/{objects[0].key}" == address
+            )
             for made in objects:
                 uri = f"s3://{made.upload.bucket}/{made.key}"
                 new = renamed[address].rstrip("/") + uri[len(address.rstrip("/")) :]
@@ -366,7 +371,7 @@ class Finishing:
             return [], []
         with ThreadPoolExecutor(_THREADS) as pool:
             found = list(pool.map(lambda made: self._head(made, made.key), objects))
-            for made, answer in zip(objects, found, strict=True):
+            for made, answer in zip(objects, found):  # noqa: B905 - as long as each other
                 made.is_there = answer is not None and self._is_same(made, answer)
                 made.etag = str(answer["ETag"]) if answer is not None else ""
             missing = [made for made in objects if not made.is_there or not self._is_pair_there(made, wanted)]

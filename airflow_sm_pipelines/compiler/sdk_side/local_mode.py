@@ -1,9 +1,9 @@
-"""Turns the SDK's local mode into regular pipelines: `LocalPipelineSession` reaches the endpoint, not Docker.
+"""Turns the SDK's local mode into regular pipelines: ``LocalPipelineSession`` uses the endpoint instead of Docker.
 
-The SDK's own local mode keeps pipelines in its process and starts containers. Here its session talks to the endpoint as
-a regular one does, and the definition is freed of what only Docker on this machine knows: the instance types ``local``
-and ``local_gpu``, and ``file://`` addresses. What a script reads from there is uploaded; what it writes there goes
-to S3 first (see `local_run` for its way back).
+The SDK's own local mode keeps pipelines in its process and starts containers. Here its session talks to the endpoint
+like a regular one. The definition loses what only Docker on this machine understands: the instance types ``local`` and
+``local_gpu``, and ``file://`` addresses. What a script reads from such an address is uploaded. What it writes there
+goes to S3 first, and :mod:`local_run` downloads it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 INSTANCE_TYPES = {"local": "ml.m5.large", "local_gpu": "ml.g4dn.xlarge"}
 _FILE = "file://"
 _PREFIX = "local-mode"
-# By which keys an address is written to rather than read from.
+# Below keys that begin so, an address is written to; below all others it is read.
 _WRITTEN = ("Output", "CheckpointConfig")
 _DOCKER_STARTS = {
     "create_processing_job": "CreateProcessingJob",
@@ -42,9 +42,9 @@ _CONTAINER_HOMES = ("sagemaker.train.local.local_container", "sagemaker.core.mod
 
 
 class LocalMode:
-    """The changes to one SDK, and where the pipelines of this process write what they should write to ``file://``.
+    """Changes one SDK, and knows where its pipelines write what is meant for ``file://`` addresses.
 
-    :ivar outputs: by pipeline, the S3 address after the execution's id, and the folder of this machine it stands for.
+    :ivar outputs: for each pipeline, the folders on this machine by the end of the S3 address that stands for them.
     """
 
     def __init__(self, sdk: Sdk) -> None:
@@ -52,7 +52,7 @@ class LocalMode:
         self.outputs: dict[str, dict[str, Path]] = {}
 
     def install(self) -> None:
-        """Change the session and the pipeline class, for all that import them from now on."""
+        """Change the session class and the pipeline class for every module that imports them from now on."""
         session_class = self._sdk.local_session_class
         _make_regular(session_class)
         mlops = "sagemaker.mlops.local"
@@ -78,8 +78,8 @@ class LocalMode:
 
         pipeline_class.definition = definition
 
-    def place_of(self, value: Any, session: Any) -> Any:
-        """Give the S3 address of a file or folder that a parameter names, uploading it; other values as they are."""
+    def upload_value(self, value: Any, session: Any) -> Any:
+        """The value of a parameter: for a file or folder its S3 address, after an upload; other values as they are."""
         if isinstance(value, str) and value.startswith(_FILE):
             return _upload(value, session)
         return INSTANCE_TYPES.get(value, value) if isinstance(value, str) else value
@@ -122,13 +122,13 @@ class LocalMode:
         return json.dumps(convert(json.loads(text), ()))
 
     def folders(self, pipeline: str, execution_id: str) -> Iterator[tuple[str, Path]]:
-        """Give the S3 address and the folder of everything that an execution wrote for this machine."""
+        """The S3 prefix and the folder of everything that an execution wrote for this machine."""
         for tail, folder in self.outputs.get(pipeline, {}).items():
             yield f"{_PREFIX}/{pipeline}/{execution_id}/{tail}", folder
 
 
 def refuse_docker(sdk: Sdk) -> None:
-    """Let the SDK's `LocalSession` start nothing while a pipeline is built."""
+    """Keep the SDK's ``LocalSession`` from starting anything while a pipeline is built."""
     for name in _CLIENT_HOMES:
         client = getattr(_loaded(name), "LocalSagemakerClient", None)
         for method, operation in _DOCKER_STARTS.items():
@@ -161,14 +161,14 @@ def _loaded(name: str) -> Any:
 
 
 def _make_regular(session_class: Any) -> None:
-    """Let the local session make the clients of a regular one, and never let code stay on this machine's disk."""
+    """Give the local session the clients of a regular one, and make it upload code that it would leave on the disk."""
     regular = next(base for base in session_class.__mro__ if base.__name__ == "Session")
     config = regular.config
 
     def initialize(session: Any, *args: Any, **options: Any) -> None:
         regular._initialize(session, *args, **options)
         session.local_mode = True  # the SDK takes file:// in local mode only
-        # Jobs are described by name; what local mode calls an ARN is a name, and scripts pass it on.
+        # Jobs are described by name. In local mode an ARN is a name, so scripts pass an ARN where a name belongs.
         events = session.sagemaker_client.meta.events
         for operation in ("ProcessingJob", "TrainingJob", "TransformJob"):
             events.register(f"provide-client-params.sagemaker.Describe{operation}", _name_for_arn)
@@ -210,26 +210,26 @@ def _as_regular(session_class: Any, method: Callable[..., Any]) -> Callable[...,
 
 
 def _refuse_local_parts(text: str) -> None:
-    """Refuse what local mode alone understands, where AWS is meant."""
+    """Refuse a definition with parts that only local mode understands, unless AWS is on this machine."""
     if is_loopback():
         return
-    found = sorted(_local_parts(json.loads(text)))
+    found = sorted(_iter_local_parts(json.loads(text)))
     if found:
         raise BuildError(
             "local_mode",
-            f"The pipeline is written for local mode, and this is not a local endpoint. It says {'; '.join(found)}. "
+            f"The pipeline is written for local mode, and this is not a local endpoint. It has {'; '.join(found)}. "
             "Run it under 'sm-pipelines local exec --', or build it with instance types and s3:// addresses of AWS.",
         )
 
 
-def _local_parts(value: Any, key: str = "", place: str = "") -> Iterator[str]:
+def _iter_local_parts(value: Any, key: str = "", place: str = "") -> Iterator[str]:
     if isinstance(value, dict):
         name = f"{value['Name']!r}" if isinstance(value.get("Name"), str) else place
         for inner, item in value.items():
-            yield from _local_parts(item, inner, name)
+            yield from _iter_local_parts(item, inner, name)
     elif isinstance(value, list):
         for item in value:
-            yield from _local_parts(item, key, place)
+            yield from _iter_local_parts(item, key, place)
     elif isinstance(value, str):
         is_type = value in INSTANCE_TYPES and key in ("InstanceType", "DefaultValue")
         if is_type or value.startswith(_FILE):
@@ -241,7 +241,7 @@ def _path_of(address: str) -> Path:
 
 
 def _upload(address: str, session: Any) -> str:
-    """Upload a file or folder below its content's digest, so that unchanged data keeps its address."""
+    """Upload a file or folder to an address with its content's digest, so that unchanged data keeps its address."""
     path = _path_of(address)
     files = sorted(entry for entry in path.rglob("*") if entry.is_file()) if path.is_dir() else [path]
     if not path.exists() or not files:

@@ -1,7 +1,7 @@
-"""Runs a script of the SDK's local mode as it stands, as ``__main__``, with its pipelines on the local endpoint.
+"""Runs a script of the SDK's local mode unchanged, as ``__main__``, with its pipelines on the local endpoint.
 
-As in the SDK's local mode, `pipeline.start()` returns when the execution has ended, and what goes to ``file://`` is in
-its folder then.
+As in the SDK's local mode, ``pipeline.start()`` returns when the execution has ended. By then, what the execution wrote
+for a ``file://`` address is in its folder.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _POLL_SECONDS = 0.5
 
 
 class LocalExecution:
-    """An execution as the SDK's local mode gives it; what is not here, the regular execution answers.
+    """An execution with the interface of the SDK's local mode. All other attributes are the regular execution's.
 
     :ivar status: how it ended.
     :ivar failure_reason: why it failed, or None.
@@ -44,16 +44,16 @@ class LocalExecution:
         return getattr(self._execution, name)
 
     def list_steps(self) -> dict[str, Any]:
-        """Give the steps in the order they started, as the answer of the API."""
+        """The steps in the order in which they started, as an answer of the API."""
         pages = self._session.sagemaker_client.get_paginator("list_pipeline_execution_steps")
         found = pages.paginate(PipelineExecutionArn=self._execution.arn, SortOrder="Ascending")
         return {"PipelineExecutionSteps": [step for page in found for step in page["PipelineExecutionSteps"]]}
 
     def wait(self, *args: object, **options: object) -> None:
-        """Return at once: the execution has ended."""
+        """Return at once: the execution has already ended."""
 
     def follow(self) -> None:
-        """Say what the steps do, until the execution has ended."""
+        """Print the steps' statuses until the execution has ended."""
         said: set[tuple[str, str]] = set()
         print(f"Execution {self._execution.arn}", file=sys.stderr, flush=True)
         while True:
@@ -102,7 +102,7 @@ def _start_and_wait(sdk: Sdk, mode: LocalMode) -> None:
 
     @functools.wraps(create)
     def create_or_update(pipeline: Any, *args: Any, **options: Any) -> Any:
-        # In local mode a pipeline lives as long as the process, so that scripts create it each time.
+        # In local mode a pipeline lives only as long as the process, so scripts create it at each run.
         try:
             return create(pipeline, *args, **options)
         except Exception as error:
@@ -117,7 +117,7 @@ def _start_and_wait(sdk: Sdk, mode: LocalMode) -> None:
         session = pipeline.sagemaker_session
         if not isinstance(session, sdk.local_session_class):
             return start(pipeline, parameters, *args, **options)
-        given = {name: mode.place_of(value, session) for name, value in (parameters or {}).items()}
+        given = {name: mode.upload_value(value, session) for name, value in (parameters or {}).items()}
         execution = LocalExecution(start(pipeline, given or None, *args, **options), session)
         execution.follow()
         for prefix, folder in mode.folders(pipeline.name, execution.pipeline_execution_name):
@@ -129,13 +129,13 @@ def _start_and_wait(sdk: Sdk, mode: LocalMode) -> None:
 
 
 def _download(session: Any, prefix: str, folder: Path) -> None:
-    """Copy what lies below a key to a folder, as the SDK's local mode leaves it there."""
+    """Download everything below a key to a folder, as the SDK's local mode leaves it there."""
     bucket = session.default_bucket()
     count = 0
     for page in session.s3_client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/"):
         for entry in page.get("Contents", ()):
             relative = entry["Key"][len(prefix) + 1 :]
-            # Of a training job's `<job>/output/model.tar.gz`, local mode leaves `model.tar.gz`.
+            # Local mode leaves a training job's `<job>/output/model.tar.gz` as `model.tar.gz`.
             target = folder / re.sub(r"^pipelines-[^/]+/output/", "", relative)
             target.parent.mkdir(parents=True, exist_ok=True)
             session.s3_client.download_file(bucket, entry["Key"], str(target))

@@ -56,7 +56,9 @@ class Project:
         for folder in sorted({str(self.folder), os.path.realpath(self.folder)}, key=len, reverse=True):
             text = text.replace(f"{folder}{os.sep}", "").replace(folder, ".")
         outer = os.path.realpath(self.root)
-        return text.replace(f"{outer}{os.sep}", "").replace(outer, ".") if outer != os.path.realpath(self.folder) else text
+        return (
+            text.replace(f"{outer}{os.sep}", "").replace(outer, ".") if outer != os.path.realpath(self.folder) else text
+        )
 
     def _is_inside(self, path: str) -> bool:
         return path.startswith(self._inside)

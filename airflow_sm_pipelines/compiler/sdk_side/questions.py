@@ -15,7 +15,20 @@ from .walk import iter_steps
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_READS = ("Get", "List", "Describe", "Head", "Search", "Query", "Scan", "BatchGet", "Lookup", "Select", "Filter", "Simulate")
+_READS = (
+    "Get",
+    "List",
+    "Describe",
+    "Head",
+    "Search",
+    "Query",
+    "Scan",
+    "BatchGet",
+    "Lookup",
+    "Select",
+    "Filter",
+    "Simulate",
+)
 _NOT_ANSWERS = frozenset({"ResponseMetadata"})
 _SIGNING_KEY = "REMOTE_FUNCTION_SECRET_KEY"
 
@@ -114,7 +127,7 @@ def signing_keys(definition: Any) -> dict[str, dict[str, Any]]:
 def function_directory(step: Mapping[str, Any]) -> str | None:
     """Give the folder's name that a `@step`'s job is told to load its function from."""
     given = step["Arguments"].get("AlgorithmSpecification", {}).get("ContainerArguments", [])
-    for name, value in zip(given, given[1:], strict=False):
+    for name, value in zip(given, given[1:]):  # noqa: B905 - neighbours
         if name == "--func_step_s3_dir" and isinstance(value, str):
             return value
     return None

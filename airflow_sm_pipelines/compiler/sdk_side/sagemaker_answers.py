@@ -78,7 +78,11 @@ def _kind_of(operation: str) -> str:
 def _name_in(arguments: dict[str, Any]) -> str | None:
     """Give the name of what a call is about: the first member that names something."""
     for key, value in arguments.items():
-        if isinstance(value, str) and key.endswith(("Name", "Arn", "Id")) and key not in ("RoleArn", "ClientRequestToken"):
+        if (
+            isinstance(value, str)
+            and key.endswith(("Name", "Arn", "Id"))
+            and key not in ("RoleArn", "ClientRequestToken")
+        ):
             return value
     return None
 
@@ -87,9 +91,7 @@ def _fabricate(shape: Any, known: dict[str, Any]) -> dict[str, Any]:
     """Give an answer of a shape: what is known, and for the rest what reads as made and ended."""
     answer: dict[str, Any] = {}
     for name, member in (shape.members if shape is not None else {}).items():
-        if name in known:
-            answer[name] = known[name]
-        elif name.endswith("Arn") and isinstance(known.get(name), str):
+        if name in known or (name.endswith("Arn") and isinstance(known.get(name), str)):
             answer[name] = known[name]
         elif member.type_name == "timestamp":
             answer[name] = _MADE

@@ -1,4 +1,4 @@
-"""The SageMaker SDK of this interpreter, of either generation."""
+"""Finds the SageMaker SDK of this interpreter, of version 2 or 3."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from .errors import BuildError
 
-# An SDK generation is told by the module that holds its Pipeline class; the other names hang on it.
+# For each SDK generation: the modules of its Pipeline class and of its sessions, and its distribution.
 _SDKS = (
     ("sagemaker.mlops.workflow.pipeline", "sagemaker.core.workflow.pipeline_context", "sagemaker-mlops"),
     ("sagemaker.workflow.pipeline", "sagemaker.workflow.pipeline_context", "sagemaker"),
@@ -18,20 +18,23 @@ _SDKS = (
 
 
 class Sdk:
-    """The SageMaker SDK of this interpreter, of either generation."""
+    """The SageMaker SDK of this interpreter.
+
+    :ivar local_session_class: the session of local mode; None if the SDK is too old to have one.
+    :ivar version: distribution and version: ``sagemaker 2.257.7``.
+    """
 
     def __init__(self, pipeline_module: str, session_module: str, distribution: str) -> None:
         self.pipeline_class = importlib.import_module(pipeline_module).Pipeline
         sessions = importlib.import_module(session_module)
         self._session_class = sessions.PipelineSession
-        #: The session of local mode; None where the SDK is too old to have one.
         self.local_session_class: Any = getattr(sessions, "LocalPipelineSession", None)
         self.version = f"{distribution} {importlib.metadata.version(distribution)}"
 
     def make_session(self, region: str | None, default_bucket: str | None, *, is_local: bool = False) -> Any:
-        """Give a session under which steps are described and nothing starts.
+        """Make a session under which steps are only described and nothing starts.
 
-        :param is_local: one that takes the instance types and addresses of local mode.
+        :param is_local: whether it takes the instance types and addresses of local mode.
         """
         boto3 = importlib.import_module("boto3")
         session_class = self.local_session_class if is_local and self.local_session_class else self._session_class
@@ -39,7 +42,7 @@ class Sdk:
 
 
 def load_sdk() -> Sdk:
-    """Give the SDK that is installed here.
+    """Find the SDK that is installed here.
 
     :raises BuildError: there is none.
     """

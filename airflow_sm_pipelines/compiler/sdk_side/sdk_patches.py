@@ -52,7 +52,7 @@ class SdkPatches:
             "_hash_file_or_dir": self._hash_file_or_dir,
             "_hash_dir": _hash_dir,
             "hash_files_or_dirs": self._hash_files_or_dirs,
-            **_SILENCE,
+            **_NO_TELEMETRY,
         }
 
     def install(self) -> None:
@@ -116,7 +116,7 @@ class SdkPatches:
 
 def silence_telemetry() -> None:
     """Let the SDK send no telemetry, and change nothing else."""
-    _replace(_SILENCE)
+    _replace(_NO_TELEMETRY)
 
 
 def _replace(replacements: dict[str, Any]) -> None:
@@ -134,7 +134,7 @@ def _send_nothing(*args: object, **kwargs: object) -> None:
     """Stand in for the SDK's telemetry."""
 
 
-_SILENCE: dict[str, Any] = {
+_NO_TELEMETRY: dict[str, Any] = {
     "_send_telemetry": _send_nothing,
     "_send_telemetry_request": _send_nothing,
     "_emit_failure_telemetry": _send_nothing,

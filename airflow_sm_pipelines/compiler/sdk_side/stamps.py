@@ -85,11 +85,16 @@ class Stamps:
         self._count = 0
         self._renderings: dict[str, Rendering] = {}
         self._pattern: re.Pattern[str] | None = None
+        self._note_real: Callable[[str, tuple[Any, ...], types.FrameType], None] = lambda name, arguments, frame: None
         self.real_time: Callable[[], float] = time.time
         self.real_token: Callable[..., str] = secrets.token_hex
 
-    def install(self) -> None:
-        """Answer the SDK's calls for time, ids and randomness with placeholders, from now on."""
+    def install(self, note_real: Callable[[str, tuple[Any, ...], types.FrameType], None]) -> None:
+        """Answer the SDK's calls for time, ids and randomness with placeholders, from now on.
+
+        :param note_real: called with each of those calls that somebody else makes: name, arguments and caller.
+        """
+        self._note_real = note_real
         time.time = self._instead(time.time, lambda stamp: stamp.second + _FRACTION)  # type: ignore[assignment]
         for name in ("gmtime", "localtime"):
             real = getattr(time, name)
@@ -101,8 +106,8 @@ class Stamps:
         for name in ("token_hex", "token_urlsafe"):
             setattr(secrets, name, self._instead(getattr(secrets, name), self._token))
         # What the SDK draws beside a stamp only tells two stamps of one moment apart, and ours are apart.
-        for name in ("randrange", "randint", "choice", "choices", "sample", "random", "seed"):
-            setattr(random, name, _steady_random(name))
+        for name in ("randrange", "randint", "choice", "choices", "sample", "shuffle", "random", "uniform", "seed"):
+            setattr(random, name, self._steady_random(name))
 
     def install_datetime(self) -> None:
         """Do the same for the `datetime` that modules of the SDK have imported by now."""
@@ -197,9 +202,13 @@ class Stamps:
     ) -> Callable[..., Any]:
         @functools.wraps(real)
         def call(*args: Any, **options: Any) -> Any:
-            if (if_no_arguments and args) or not _wants_stamp(sys._getframe(1)):
+            if if_no_arguments and args:
                 return real(*args, **options)
-            return give(self.draw())
+            frame = sys._getframe(1)
+            if _wants_stamp(frame):
+                return give(self.draw())
+            self._note_real(f"{real.__module__}.{real.__name__}", args, frame)
+            return real(*args, **options)
 
         return call
 
@@ -211,12 +220,29 @@ class Stamps:
         self._add(token, secret, lambda value: value.hex())
         return token
 
+    def _steady_random(self, name: str) -> Callable[..., Any]:
+        real = getattr(random, name)
+
+        @functools.wraps(real)
+        def draw(*args: Any, **options: Any) -> Any:
+            frame = sys._getframe(1)
+            if _wants_stamp(frame):
+                return getattr(random.Random(0), name)(*args, **options)
+            self._note_real(f"random.{name}", args, frame)
+            return real(*args, **options)
+
+        return draw
+
     def _strftime(self, real: Callable[..., str]) -> Callable[..., str]:
         @functools.wraps(real)
         def strftime(form: str, *args: Any) -> str:
-            if args or not _wants_stamp(sys._getframe(1)):
+            if args:
                 return real(form, *args)
-            return self.add_format(self.draw(), form)
+            frame = sys._getframe(1)
+            if _wants_stamp(frame):
+                return self.add_format(self.draw(), form)
+            self._note_real("time.strftime", (), frame)
+            return real(form)
 
         return strftime
 
@@ -273,18 +299,6 @@ class Stamps:
 
         moment = Written.fromtimestamp(stamp.second, _datetime.timezone.utc)
         return moment if tz is not None else moment.replace(tzinfo=None)
-
-
-def _steady_random(name: str) -> Callable[..., Any]:
-    real = getattr(random, name)
-
-    @functools.wraps(real)
-    def draw(*args: Any, **options: Any) -> Any:
-        if not _wants_stamp(sys._getframe(1)):
-            return real(*args, **options)
-        return getattr(random.Random(0), name)(*args, **options)
-
-    return draw
 
 
 def _is_stamping(module: str) -> bool:

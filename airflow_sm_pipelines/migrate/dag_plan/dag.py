@@ -1,18 +1,17 @@
-"""What a workflow becomes: pipelines, Airflow tasks between them, and what is to be said of how."""
+"""Plans a whole DAG: its pipelines, the Airflow tasks between them, and the notes that the report gives on both."""
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition.expressions import iter_candidates
 from airflow_sm_pipelines.migrate.dag_plan.pipelines import PipelinePlan, plan_pipeline
 from airflow_sm_pipelines.migrate.dag_plan.results import Results
-from airflow_sm_pipelines.migrate.dag_plan.steps_after_choice import absorb_tails
-from airflow_sm_pipelines.migrate.dag_plan.units import BranchUnit, PipelineUnit, TaskUnit, cut_nodes, iter_units
-from airflow_sm_pipelines.migrate.names import Names, clean_name
-from airflow_sm_pipelines.migrate.references import own_values
+from airflow_sm_pipelines.migrate.dag_plan.steps_after_choice import move_steps_into_branches
+from airflow_sm_pipelines.migrate.dag_plan.units import ChoiceUnit, PipelineUnit, TaskUnit, iter_units, split_into_units
+from airflow_sm_pipelines.migrate.names import ClaimedNames, clean_name
+from airflow_sm_pipelines.migrate.references import find_own_values
 from airflow_sm_pipelines.migrate.report import Outcome, Reason
 from airflow_sm_pipelines.migrate.workflow import LoopNode, MissingNode, StepNode, iter_nodes
 
@@ -27,10 +26,10 @@ MAX_PIPELINE_NAME = 200
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What planning has to add to the record of a node.
+    """What planning adds to the record of a node.
 
-    :param target: the node.
-    :param outcome: what it now is; None to leave what the reader said.
+    :param target: the node's name.
+    :param outcome: the node's outcome from now on; None keeps the one that the reader gave.
     """
 
     target: str
@@ -42,9 +41,9 @@ class Note:
 class DagPlan:
     """A workflow as a DAG with pipelines.
 
-    :param units: in an order in which each stands after what it waits for.
-    :param pipelines: by unit.
-    :param role_arn: the role that all of its jobs name; empty where they name none or several.
+    :param units: each after the units that it waits for.
+    :param pipelines: by the name of the unit.
+    :param role_arn: the role that all jobs name; empty if they name none, or different ones.
     """
 
     workflow: Workflow
@@ -57,19 +56,19 @@ class DagPlan:
 
 
 def plan_dag(workflow: Workflow) -> DagPlan:
-    """The DAG and the pipelines that do what a workflow does."""
-    names = Names()
+    """Plan the DAG and the pipelines that do what a workflow does."""
+    names = ClaimedNames()
     for node in iter_nodes(workflow.nodes):
         names.claim(node.name)
-    nodes, copies = absorb_tails(workflow.nodes, names)
-    units = cut_nodes(nodes)
+    nodes, copies = move_steps_into_branches(workflow.nodes, names)
+    units = split_into_units(nodes)
     results = Results(units)
     every = iter_units(units)
     for unit in every:
-        _ask_for_results(unit, results)
+        _request_results(unit, results)
     parameters = {one.name: one for one in workflow.parameters}
     wholes = [unit for unit in every if isinstance(unit, PipelineUnit)]
-    pipeline_names = Names(max_length=MAX_PIPELINE_NAME)
+    pipeline_names = ClaimedNames(max_length=MAX_PIPELINE_NAME)
     pipelines = {
         unit.name: plan_pipeline(
             unit,
@@ -86,22 +85,22 @@ def plan_dag(workflow: Workflow) -> DagPlan:
         pipelines,
         results,
         _find_role(nodes),
-        (*_note_copies(copies), *_note_units(every)),
-        tuple(_find_differences(every, len(wholes))),
+        (*_iter_copy_notes(copies), *_iter_unit_notes(every)),
+        tuple(_iter_differences(every, len(wholes))),
     )
 
 
-def _ask_for_results(unit: Unit, results: Results) -> None:
-    """Let the pipelines whose steps a task reads give them out."""
+def _request_results(unit: Unit, results: Results) -> None:
+    """Have the pipelines give out the values that a task reads from their steps."""
     nodes = unit.nodes if isinstance(unit, PipelineUnit) else (unit.node,)
     asking = [unit.loop] if isinstance(unit, PipelineUnit) and unit.loop is not None else nodes
     for node in asking:
-        for value in own_values(node):
+        for value in find_own_values(node):
             for _, expression in iter_candidates(value):
                 results.find(expression, reader=unit.name)
 
 
-def _name_pipeline(workflow: str, unit: str, names: Names) -> str:
+def _name_pipeline(workflow: str, unit: str, names: ClaimedNames) -> str:
     is_named_so = unit.lower().startswith((f"{workflow}-".lower(), f"{workflow}_".lower()))
     wanted = unit if is_named_so else f"{workflow}-{unit}" if unit else workflow
     # A pipeline's name has no underscore; source: the API's PipelineName.
@@ -119,44 +118,42 @@ def _find_role(nodes: tuple[Node, ...]) -> str:
     return roles.pop() if len(roles) == 1 else ""
 
 
-def _note_copies(copies: Mapping[str, str]) -> Iterator[Note]:
-    for original, count in Counter(copies.values()).items():
+def _iter_copy_notes(copies: Mapping[str, str]) -> Iterator[Note]:
+    for original in dict.fromkeys(copies.values()):
         others = ", ".join(copy for copy, of in copies.items() if of == original)
         text = (
-            f"Stands {count + 1} times ({original}, {others}), in each branch that goes on with it: a pipeline cannot "
-            "go on after a condition, whichever way it went."
+            f"Copied into each branch that goes on with it ({original}, {others}): a pipeline has no step that runs "
+            "after a condition whichever branch was taken."
         )
         yield Note(original, Reason("PLAN-COPY-001", text), Outcome.APPROXIMATED)
 
 
-def _note_units(units: Sequence[Unit]) -> Iterator[Note]:
+def _iter_unit_notes(units: Sequence[Unit]) -> Iterator[Note]:
     for unit in units:
-        if isinstance(unit, BranchUnit):
-            text = (
-                "Airflow makes this choice: on its ways, or after it, is work that its pipeline could not go on with."
-            )
+        if isinstance(unit, ChoiceUnit):
+            text = "Airflow makes this choice: in its branches or after it is work that a pipeline cannot do."
             yield Note(unit.name, Reason("PLAN-BRANCH-001", text), Outcome.AIRFLOW)
         elif isinstance(unit, PipelineUnit) and unit.loop is not None:
-            text = "Airflow starts an execution of a pipeline of its own for each item (a mapped task)."
+            text = "A pipeline of its own does this loop: a mapped Airflow task starts one execution for each item."
             yield Note(unit.loop.name, Reason("PLAN-MAP-001", text), Outcome.AIRFLOW)
         elif isinstance(unit, TaskUnit):
-            yield from _note_task(unit)
+            yield from _iter_task_notes(unit)
 
 
-def _note_task(unit: TaskUnit) -> Iterator[Note]:
+def _iter_task_notes(unit: TaskUnit) -> Iterator[Note]:
     if isinstance(unit.node, MissingNode) and unit.is_loop:
         yield Note(unit.name, Reason("PLAN-LOOP-001", unit.node.action), Outcome.UNSUPPORTED)
     if len({upstream.trigger for upstream in unit.upstream}) > 1:
-        text = "Waits for the success of some and the failure of others; its task runs when one of them has failed."
+        text = "It waits for some nodes to succeed and for others to fail; its task runs as soon as one has failed."
         yield Note(unit.name, Reason("PLAN-RULE-001", text), Outcome.APPROXIMATED)
 
 
-def _find_differences(units: Sequence[Unit], pipelines: int) -> Iterator[Reason]:
+def _iter_differences(units: Sequence[Unit], pipelines: int) -> Iterator[Reason]:
     if pipelines > 1:
         yield Reason(
             "PLAN-SPLIT-001",
             f"The workflow becomes {pipelines} pipelines with Airflow tasks between them. A task after a pipeline "
-            "waits for all of that pipeline, not for one step of it.",
+            "waits for the whole pipeline, not for one of its steps.",
         )
     caught = [
         node
@@ -168,8 +165,8 @@ def _find_differences(units: Sequence[Unit], pipelines: int) -> Iterator[Reason]
     if caught:
         yield Reason(
             "PLAN-STATUS-001",
-            f"When a step fails and another takes care of it ({caught[0].name}), the execution ends as "
-            "CompletedWithFailures, and the Airflow task fails. on_completed_with_failures='succeed' lets it pass.",
+            f"If a step fails and another one handles that ({caught[0].name}), the execution ends as "
+            "CompletedWithFailures, and the Airflow task fails. on_completed_with_failures='succeed' lets it succeed.",
         )
     if any(isinstance(unit, PipelineUnit) and any(isinstance(one, LoopNode) for one in unit.nodes) for unit in units):
         yield Reason("PLAN-LOOP-002", "The list of a ForEach step holds at most 100 items.")

@@ -1,4 +1,4 @@
-"""The pipeline definition of a unit: its steps, and the parameters that bring in what others made."""
+"""Writes the pipeline definition of a unit: its steps, and the parameters that bring in the values of other units."""
 
 from __future__ import annotations
 
@@ -8,8 +8,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from airflow_sm_pipelines.definition import Parameter
-from airflow_sm_pipelines.migrate.names import Names
-from airflow_sm_pipelines.migrate.references import replace_expressions
+from airflow_sm_pipelines.migrate.names import ClaimedNames
+from airflow_sm_pipelines.migrate.references import (
+    find_last_word,
+    find_read_text,
+    parse_node_reference,
+    replace_expressions,
+)
 from airflow_sm_pipelines.migrate.shapes import find_parameter_type
 from airflow_sm_pipelines.migrate.workflow import ChoiceNode, LoopNode, StepNode, iter_nodes
 
@@ -31,11 +36,11 @@ _OPERANDS = ("LeftValue", "RightValue", "QueryValue")
 class PipelinePlan:
     """A pipeline of the migrated workflow.
 
-    :param unit: the unit it does.
-    :param name: of the pipeline.
-    :param definition: its document.
-    :param values: what each of its parameters is given, as an expression of the workflow.
-    :param items: for a pipeline that runs once for each item: the item's field that each parameter is given; ``""``
+    :param unit: the name of the unit that it does.
+    :param name: the pipeline's name.
+    :param definition: the definition document.
+    :param values: for each parameter, its value as an expression of the workflow.
+    :param items: for a pipeline that runs once for each item, the field of the item that each parameter gets; ``""``
         for the item itself.
     """
 
@@ -47,35 +52,36 @@ class PipelinePlan:
 
 
 def plan_pipeline(
-    unit: PipelineUnit, *, name: str, parameters: Mapping[str, Parameter], results: Results, names: Names
+    unit: PipelineUnit, *, name: str, parameters: Mapping[str, Parameter], results: Results, names: ClaimedNames
 ) -> PipelinePlan:
-    """The pipeline that does a unit.
+    """Plan the pipeline that does a unit.
 
-    :param parameters: of the workflow, by name.
-    :param names: of the workflow's steps, to claim more from.
+    :param parameters: the workflow's parameters, by name.
+    :param results: of all units. The outputs that this pipeline reads from others are added.
+    :param names: of the workflow's steps; the names of added steps are claimed from them.
     """
-    return _Writer(unit, parameters=parameters, results=results, names=names).plan(name)
+    return _DefinitionWriter(unit, parameters=parameters, results=results, names=names).plan(name)
 
 
-class _Writer:
+class _DefinitionWriter:
     def __init__(
-        self, unit: PipelineUnit, *, parameters: Mapping[str, Parameter], results: Results, names: Names
+        self, unit: PipelineUnit, *, parameters: Mapping[str, Parameter], results: Results, names: ClaimedNames
     ) -> None:
         self._unit = unit
-        self._known = parameters
+        self._workflow_parameters = parameters
         self._results = results
         self._names = names
-        self._parameter_names = Names()
+        self._parameter_names = ClaimedNames()
         for one in parameters:
             self._parameter_names.claim(one)
         self._own = {node.name for node in iter_nodes(unit.nodes)}
         self._parameters: dict[str, Parameter] = {}
         self._values: dict[str, JsonObject] = {}
         self._items: dict[str, str] = {}
-        self._added: dict[tuple[str, str], str] = {}
+        self._parameter_of: dict[tuple[str, str], str] = {}
 
     def plan(self, name: str) -> PipelinePlan:
-        steps = self._steps(self._unit.nodes)
+        steps = self._write_steps(self._unit.nodes)
         definition: JsonObject = {
             "Version": VERSION,
             "Metadata": {},
@@ -84,19 +90,19 @@ class _Writer:
         }
         return PipelinePlan(self._unit.name, name, definition, self._values, self._items)
 
-    def _steps(self, nodes: Sequence[Node]) -> list[JsonObject]:
-        return [self._step(node) for node in nodes]
+    def _write_steps(self, nodes: Sequence[Node]) -> list[JsonObject]:
+        return [self._write_step(node) for node in nodes]
 
-    def _step(self, node: Node) -> JsonObject:
+    def _write_step(self, node: Node) -> JsonObject:
         if isinstance(node, ChoiceNode):
-            return self._condition(node.name, node.branches, node.after)
+            return self._write_condition(node.name, node.branches, node.after)
         if isinstance(node, LoopNode):
             body: JsonObject = {
                 "IterableItems": self._translate(node.items, "", is_argument=False),
                 "MaxConcurrency": node.max_concurrency,
-                "Steps": cast("list[JsonValue]", self._steps(node.nodes)),
+                "Steps": cast("list[JsonValue]", self._write_steps(node.nodes)),
             }
-            return {"Name": node.name, "Type": "ForEach", **body, **self._depends_on(node.after)}
+            return {"Name": node.name, "Type": "ForEach", **body, **self._write_dependencies(node.after)}
         if not isinstance(node, StepNode):
             raise TypeError(f"{node.name} is no step")
         return {
@@ -104,44 +110,45 @@ class _Writer:
             "Type": node.type,
             **cast("JsonObject", self._translate(node.members, node.type, is_argument=False)),
             "Arguments": self._translate(node.arguments, node.type, is_argument=True),
-            **self._depends_on(node.after),
+            **self._write_dependencies(node.after),
         }
 
-    def _condition(self, name: str, branches: Sequence[Branch], after: tuple[Dependency, ...]) -> JsonObject:
+    def _write_condition(self, name: str, branches: Sequence[Branch], after: tuple[Dependency, ...]) -> JsonObject:
         first, rest = branches[0], branches[1:]
         otherwise: list[JsonObject] = []
         if len(rest) == 1 and not rest[0].conditions:
-            otherwise = self._steps(rest[0].nodes)
+            otherwise = self._write_steps(rest[0].nodes)
         elif rest:
-            otherwise = [self._condition(self._names.claim(name), rest, ())]
+            otherwise = [self._write_condition(self._names.claim(name), rest, ())]
         arguments: JsonObject = {
-            "Conditions": [self._compare(condition) for condition in first.conditions],
-            "IfSteps": cast("list[JsonValue]", self._steps(first.nodes)),
+            "Conditions": [self._translate_condition(condition) for condition in first.conditions],
+            "IfSteps": cast("list[JsonValue]", self._write_steps(first.nodes)),
             "ElseSteps": cast("list[JsonValue]", otherwise),
         }
-        return {"Name": name, "Type": "Condition", "Arguments": arguments, **self._depends_on(after)}
+        return {"Name": name, "Type": "Condition", "Arguments": arguments, **self._write_dependencies(after)}
 
-    def _compare(self, condition: JsonObject) -> JsonValue:
-        """A condition with its operands translated; what a foreign operand is compared with tells its type."""
+    def _translate_condition(self, condition: JsonObject) -> JsonValue:
+        """A condition with its operands translated; a literal tells the type of the value that it is compared with."""
         literals = [condition.get(key) for key in _OPERANDS] + cast("list[JsonValue]", condition.get("Values") or [])
         expected = next(
-            (_type_of(one) for one in literals if not isinstance(one, (dict, list)) and one is not None), "String"
+            (_find_literal_type(one) for one in literals if not isinstance(one, (dict, list)) and one is not None),
+            "String",
         )
         translated: JsonObject = {}
         for key, value in condition.items():
             if key == "Conditions" and isinstance(value, list):
-                translated[key] = [self._compare(cast("JsonObject", inner)) for inner in value]
+                translated[key] = [self._translate_condition(cast("JsonObject", inner)) for inner in value]
             elif key == "Condition" and isinstance(value, dict):
-                translated[key] = self._compare(value)
+                translated[key] = self._translate_condition(value)
             else:
                 translated[key] = self._translate(value, "", is_argument=False, otherwise=expected)
         return translated
 
-    def _depends_on(self, after: tuple[Dependency, ...]) -> JsonObject:
+    def _write_dependencies(self, after: tuple[Dependency, ...]) -> JsonObject:
         own = [one.to_json() for one in after if one.step in self._own]
         return {"DependsOn": own} if own else {}
 
-    # --- what comes from elsewhere ----------------------------------------------------------------------------------
+    # --- values of other units ----------------------------------------------------------------------------------
 
     def _translate(
         self, value: JsonValue, step_type: str, *, is_argument: bool, otherwise: str = "String"
@@ -150,29 +157,29 @@ class _Writer:
             text = str(expression.get("Get", ""))
             item = _ITEM.match(text)
             if item is not None and self._unit.loop is not None:
-                return self._parameter(expression, otherwise, field=item[1].lstrip("."))
+                return self._refer_to_parameter(expression, otherwise, field=item[1].lstrip("."))
             if text.startswith("Parameters."):
                 self._declare(text.removeprefix("Parameters."))
                 return None
             if self._results.find(expression, reader=self._unit.name) is None:
                 return None
             wanted = (find_parameter_type(step_type, path) if is_argument else None) or otherwise
-            return self._parameter(expression, wanted)
+            return self._refer_to_parameter(expression, wanted)
 
         return replace_expressions(value, replaced)
 
     def _declare(self, name: str) -> None:
-        if name in self._known:
-            self._parameters[name] = self._known[name]
+        if name in self._workflow_parameters:
+            self._parameters[name] = self._workflow_parameters[name]
             self._values[name] = {"Get": f"Parameters.{name}"}
 
-    def _parameter(self, expression: JsonObject, type_name: str, *, field: str | None = None) -> JsonValue:
-        """A parameter that brings in the value of an expression."""
+    def _refer_to_parameter(self, expression: JsonObject, type_name: str, *, field: str | None = None) -> JsonValue:
+        """A reference to the parameter that brings in the value of an expression; the parameter is added if new."""
         key = (json.dumps(expression, sort_keys=True), type_name)
-        name = self._added.get(key)
+        name = self._parameter_of.get(key)
         if name is None:
-            wanted = f"Item-{field}" if field is not None else _name_of(expression)
-            name = self._added[key] = self._parameter_names.claim(wanted, otherwise="Value")
+            wanted = f"Item-{field}" if field is not None else _make_name(expression)
+            name = self._parameter_of[key] = self._parameter_names.claim(wanted, otherwise="Value")
             self._parameters[name] = Parameter(name, type_name)
             if field is None:
                 self._values[name] = expression
@@ -181,15 +188,14 @@ class _Writer:
         return {"Get": f"Parameters.{name}"}
 
 
-def _type_of(value: JsonValue) -> str:
+def _find_literal_type(value: JsonValue) -> str:
     if isinstance(value, bool):
         return "Boolean"
     return "Float" if isinstance(value, (int, float)) else "String"
 
 
-def _name_of(expression: JsonObject) -> str:
-    """A name for the parameter that carries a value: the node's, and the last word of the path."""
-    text = json.dumps(expression) if "Get" not in expression else str(expression["Get"])
-    words = re.findall(r"[A-Za-z0-9_-]+", text.replace("Std:JsonGet", ""))
-    node = words[words.index("Steps") + 1] if "Steps" in words else words[min(1, len(words) - 1)]
-    return f"{node}-{words[-1]}" if words[-1] != node else node
+def _make_name(expression: JsonObject) -> str:
+    """A name for the parameter that brings in a value: the node's, and the last word of the path."""
+    reference, word = parse_node_reference(find_read_text(expression)), find_last_word(expression)
+    node = word if reference is None else reference[1]
+    return f"{node}-{word}" if word != node else node

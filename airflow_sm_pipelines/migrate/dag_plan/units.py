@@ -1,6 +1,6 @@
-"""A workflow cut into the units that Airflow runs: pipelines of as many steps as can be, and single tasks between them.
+"""Splits a workflow into the units that Airflow runs: pipelines with as many steps as possible, and tasks between them.
 
-Belongs here: which nodes stand in one pipeline and what waits for what. How a unit is written is not known here.
+This module decides which nodes are in one pipeline and what waits for what. It does not know how a unit is written.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from airflow_sm_pipelines.migrate.dag_plan.steps_after_choice import is_steps_only
-from airflow_sm_pipelines.migrate.references import named_nodes
+from airflow_sm_pipelines.migrate.references import find_named_nodes
 from airflow_sm_pipelines.migrate.workflow import (
     CallNode,
     ChoiceNode,
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """A unit that must have ended first.
+    """A unit that must end before another one begins.
 
-    :param trigger: how: ``Completed``, ``Failed``, ``Stopped`` or ``Any``.
+    :param trigger: how it must end: ``Completed``, ``Failed``, ``Stopped`` or ``Any``.
     """
 
     unit: str
@@ -40,10 +40,10 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class PipelineUnit:
-    """Nodes that one pipeline does.
+    """Nodes that become the steps of one pipeline.
 
-    :param name: of the unit: that of its first node.
-    :param loop: the loop for each of whose items the pipeline runs; None where it runs once.
+    :param name: the name of the first node.
+    :param loop: the pipeline runs once for each item of this loop; None if it runs once.
     """
 
     name: str
@@ -54,9 +54,9 @@ class PipelineUnit:
 
 @dataclass(frozen=True, slots=True)
 class TaskUnit:
-    """One node that is a task of Airflow: a call, an operator, something missing, or a Fail.
+    """One node that becomes an Airflow task: a call, an operator, something missing, or a Fail.
 
-    :param is_loop: whether it stands for a loop that nothing here can do.
+    :param is_loop: whether it stands in for a loop that neither a pipeline nor a mapped task can do.
     """
 
     name: str
@@ -66,35 +66,35 @@ class TaskUnit:
 
 
 @dataclass(frozen=True, slots=True)
-class BranchUnit:
+class ChoiceUnit:
     """A choice that Airflow makes.
 
-    :param ways: the conditions of each branch, and its units.
+    :param ways: for each branch, its conditions and its units.
     """
 
     name: str
     node: ChoiceNode
-    ways: tuple[tuple[tuple[JsonObject, ...], tuple[Unit, ...]], ...]
+    branches: tuple[tuple[tuple[JsonObject, ...], tuple[Unit, ...]], ...]
     upstream: tuple[Upstream, ...]
 
 
-Unit: TypeAlias = PipelineUnit | TaskUnit | BranchUnit
+Unit: TypeAlias = PipelineUnit | TaskUnit | ChoiceUnit
 
 
-def cut_nodes(nodes: tuple[Node, ...]) -> tuple[Unit, ...]:
-    """The units of a block, in an order in which each stands after what it waits for.
+def split_into_units(nodes: tuple[Node, ...]) -> tuple[Unit, ...]:
+    """The units of a block, each after the units that it waits for.
 
-    :param nodes: a block in which tails have been absorbed (:func:`tails.absorb_tails`).
+    :param nodes: a block that :func:`steps_after_choice.move_steps_into_branches` returned.
     """
     inside = {inner.name: node.name for node in nodes for inner in iter_nodes((node,))}
-    waits = {node.name: _waits(node, inside) for node in nodes}
+    waits = {node.name: _find_waits(node, inside) for node in nodes}
     in_pipeline = {node.name for node in nodes if _is_for_pipeline(node, nodes)}
-    group_of = _group(nodes, waits, in_pipeline)
+    group_of = _group_nodes(nodes, waits, in_pipeline)
     members: dict[str, list[Node]] = {}
     for node in nodes:
         members.setdefault(group_of[node.name], []).append(node)
     units = [
-        _make_unit(name, tuple(group), in_pipeline, _upstream(group, group_of, waits))
+        _make_unit(name, tuple(group), in_pipeline, _find_upstream(group, group_of, waits))
         for name, group in members.items()
     ]
     return _sort(units)
@@ -104,16 +104,16 @@ def _is_for_pipeline(node: Node, nodes: Sequence[Node]) -> bool:
     if not is_steps_only(node):
         return False
     if isinstance(node, ChoiceNode):
-        # What still follows a choice could not be moved into it, so Airflow makes the choice.
+        # Something still follows the choice, because it could not be moved into it. So Airflow makes the choice.
         inner = {one.name for one in iter_nodes((node,))}
-        return not any(named_nodes(other) & inner for other in nodes if other.name != node.name)
+        return not any(find_named_nodes(other) & inner for other in nodes if other.name != node.name)
     return True
 
 
-def _waits(node: Node, inside: dict[str, str]) -> dict[str, str]:
-    """The nodes of the block that a node waits for, with the trigger."""
+def _find_waits(node: Node, inside: dict[str, str]) -> dict[str, str]:
+    """The nodes of the block that a node waits for, each with its trigger."""
     own = {inner.name for inner in iter_nodes((node,))}
-    waits = {inside[name]: "Completed" for name in sorted(named_nodes(node) - own) if name in inside}
+    waits = {inside[name]: "Completed" for name in sorted(find_named_nodes(node) - own) if name in inside}
     waits.pop(node.name, None)
     for dependency in node.after:
         if dependency.step in inside and dependency.trigger != "Completed":
@@ -121,8 +121,8 @@ def _waits(node: Node, inside: dict[str, str]) -> dict[str, str]:
     return waits
 
 
-def _group(nodes: Sequence[Node], waits: dict[str, dict[str, str]], in_pipeline: set[str]) -> dict[str, str]:
-    """The first node of each node's unit: neighbouring steps on the same side of every task stand together."""
+def _group_nodes(nodes: Sequence[Node], waits: dict[str, dict[str, str]], in_pipeline: set[str]) -> dict[str, str]:
+    """For each node, the first node of its unit. Connected steps share a unit if no task stands between them."""
     level: dict[str, int] = {}
     group_of: dict[str, str] = {}
     for node in nodes:
@@ -140,7 +140,7 @@ def _group(nodes: Sequence[Node], waits: dict[str, dict[str, str]], in_pipeline:
     return group_of
 
 
-def _upstream(
+def _find_upstream(
     group: Sequence[Node], group_of: dict[str, str], waits: dict[str, dict[str, str]]
 ) -> tuple[Upstream, ...]:
     found: dict[str, str] = {}
@@ -160,8 +160,8 @@ def _make_unit(name: str, group: tuple[Node, ...], in_pipeline: set[str], upstre
             return TaskUnit(name, first, upstream)
         return PipelineUnit(name, group, upstream)
     if isinstance(first, ChoiceNode):
-        ways = tuple((branch.conditions, cut_nodes(branch.nodes)) for branch in first.branches)
-        return BranchUnit(name, first, ways, upstream)
+        ways = tuple((branch.conditions, split_into_units(branch.nodes)) for branch in first.branches)
+        return ChoiceUnit(name, first, ways, upstream)
     if isinstance(first, LoopNode):
         if all(map(is_steps_only, first.nodes)):
             return PipelineUnit(name, first.nodes, upstream, loop=first)
@@ -171,7 +171,7 @@ def _make_unit(name: str, group: tuple[Node, ...], in_pipeline: set[str], upstre
 
 
 def _sort(units: Sequence[Unit]) -> tuple[Unit, ...]:
-    """Each after its upstream, else in the order given."""
+    """The units, each after its upstream units and otherwise in the order given."""
     left, done, ordered = list(units), set[str](), list[Unit]()
     while left:
         unit = next(one for one in left if all(up.unit in done for up in one.upstream))
@@ -186,7 +186,7 @@ def iter_units(units: Sequence[Unit]) -> list[Unit]:
     found: list[Unit] = []
     for unit in units:
         found.append(unit)
-        if isinstance(unit, BranchUnit):
-            for _, inner in unit.ways:
+        if isinstance(unit, ChoiceUnit):
+            for _, inner in unit.branches:
                 found.extend(iter_units(inner))
     return found

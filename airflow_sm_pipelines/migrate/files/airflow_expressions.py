@@ -1,15 +1,18 @@
-"""Values of a workflow as Airflow gets them: templates, results of tasks, plain values."""
+"""A workflow's expressions as Airflow evaluates them: templates and task results in arguments, Python in conditions."""
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, cast
 
 from airflow_sm_pipelines.definition.expressions import is_candidate
-from airflow_sm_pipelines.migrate.files.python_text import Code, Value, quote
+from airflow_sm_pipelines.migrate.files.python_text import Code, Value, escape_template, quote_jinja, quote_python
+from airflow_sm_pipelines.migrate.names import PythonNames
+from airflow_sm_pipelines.migrate.references import find_last_word
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from airflow_sm_pipelines.definition import JsonObject, JsonValue
     from airflow_sm_pipelines.migrate.dag_plan.results import Result, Results
@@ -23,16 +26,25 @@ _EXECUTION = {
     "StartDateTime": "dag_run.start_date.isoformat()",
     "CurrentDateTime": "macros.datetime.now().isoformat()",
 }
-"""What the facts of an execution are where Airflow, not a pipeline, needs them."""
+"""The Jinja expression for each fact of an execution, where an Airflow task and not a pipeline needs it."""
+
+_SIGNS = {
+    "Equals": "==",
+    "NotEquals": "!=",
+    "GreaterThan": ">",
+    "GreaterThanOrEqualTo": ">=",
+    "LessThan": "<",
+    "LessThanOrEqualTo": "<=",
+}
 
 
 class AirflowValues:
-    """How the tasks of one unit write what they are given.
+    """Writes the values that the tasks of one unit are given.
 
-    :param reader: the unit.
-    :param tasks: the id of the task that has each unit's result, by unit.
-    :param variables: the Python name of that task, by unit.
-    :param dicts: the units each key of whose result is an XCom of its own.
+    :param reader: the unit's name.
+    :param tasks: for each unit, the id of the task that has its result.
+    :param variables: for each unit, the Python name of that task.
+    :param dicts: the units whose result has an XCom for each of its keys.
     """
 
     def __init__(
@@ -51,69 +63,127 @@ class AirflowValues:
         self._dicts = dicts
 
     def render(self, value: JsonValue) -> Value:
-        """The value, with templates and tasks' results in the place of expressions."""
+        """The value with templates and task results in place of its expressions; all other text stays text."""
         if isinstance(value, dict):
             if is_candidate(value):
-                return self._whole(value)
+                return self._render_expression(value)
             return {key: self.render(item) for key, item in value.items()}
         if isinstance(value, list):
             return [self.render(item) for item in value]
-        return _raw(value) if isinstance(value, str) else value
+        return escape_template(value) if isinstance(value, str) else value
 
     def render_list(self, value: JsonValue) -> Value:
-        """The same for a list, which a template gives as JSON."""
-        rendered = self.render(value)
-        is_template = isinstance(rendered, str) and rendered.startswith("{{")
-        return rendered.removesuffix(" }}") + " | tojson }}" if is_template and isinstance(rendered, str) else rendered
+        """The same for a list: a template gives it as JSON text."""
+        if isinstance(value, dict) and is_candidate(value) and "Std:Join" not in value:
+            rendered = self._render_expression(value)
+            return f"{{{{ {self._render_jinja(value)} | tojson }}}}" if isinstance(rendered, str) else rendered
+        return self.render(value)
 
-    def _whole(self, expression: JsonObject) -> Value:
+    def _render_expression(self, expression: JsonObject) -> Value:
         result = self._results.find(expression, reader=self._reader)
         if result is not None and self._results.is_certain(result.unit, reader=self._reader):
-            variable, parts = self._variables[result.unit], _split(result.path)
+            variable, parts = self._variables[result.unit], _split_path(result.path)
             if result.key:
-                return Code(f'{variable}.output["{result.key}"]')
+                return Code(f"{variable}.output[{quote_python(result.key)}]")
             if not parts:
                 return Code(variable if result.unit in self._dicts else f"{variable}.output")
             if len(parts) == 1 and result.unit in self._dicts and isinstance(parts[0], str):
-                return Code(f"{variable}[{quote(parts[0])}]")
-        return self._text(expression)
+                return Code(f"{variable}[{quote_python(parts[0])}]")
+        return self._render_template(expression)
 
-    def _text(self, value: JsonValue) -> str:
-        """A value as (a part of) a template."""
+    def _render_template(self, value: JsonValue) -> str:
+        """A value as a template, or as a part of one."""
         if isinstance(value, dict):
             if "Std:Join" in value:
                 body = cast("JsonObject", value["Std:Join"])
-                return _raw(str(body.get("On") or "")).join(map(self._text, cast("list[JsonValue]", body["Values"])))
-            return "{{ " + self._jinja(value) + " }}"
+                values = map(self._render_template, cast("list[JsonValue]", body["Values"]))
+                return escape_template(str(body.get("On") or "")).join(values)
+            return "{{ " + self._render_jinja(value) + " }}"
         if isinstance(value, bool):
             return "true" if value else "false"
-        return _raw(value) if isinstance(value, str) else str(value)
+        return escape_template(value) if isinstance(value, str) else str(value)
 
-    def _jinja(self, expression: JsonObject) -> str:
+    def _render_jinja(self, expression: JsonObject) -> str:
         result = self._results.find(expression, reader=self._reader)
         if result is not None:
-            return self._pull(result)
+            return self._render_pull(result)
         namespace, _, name = str(expression.get("Get", "")).partition(".")
         if namespace == "Parameters":
-            return f"params.{name}" if name.isidentifier() else f"params['{name}']"
+            is_plain = name.isascii() and name.isidentifier()
+            return f"params.{name}" if is_plain else f"params[{quote_jinja(name)}]"
         if namespace == "Execution":
             return _EXECUTION.get(name, "run_id")
         raise ValueError(f"{expression} has no value in Airflow")
 
-    def _pull(self, result: Result) -> str:
-        task = self._tasks[result.unit]
+    def _render_pull(self, result: Result) -> str:
+        task = quote_jinja(self._tasks[result.unit])
         if result.key:
-            return f"ti.xcom_pull(task_ids='{task}', key='{result.key}')"
-        tail = "".join(f"[{part}]" if isinstance(part, int) else f"['{part}']" for part in _split(result.path))
-        return f"ti.xcom_pull(task_ids='{task}'){tail}"
+            return f"ti.xcom_pull(task_ids={task}, key={quote_jinja(result.key)})"
+        parts = _split_path(result.path)
+        tail = "".join(f"[{part}]" if isinstance(part, int) else f"[{quote_jinja(part)}]" for part in parts)
+        return f"ti.xcom_pull(task_ids={task}){tail}"
 
 
-def _split(path: str) -> list[str | int]:
-    """The members and indexes of what follows a node's name."""
+class BranchConditions:
+    """Conditions as Python expressions over the arguments of one function.
+
+    :ivar arguments: the expressions that the function is given, by the name of its argument.
+    """
+
+    def __init__(self) -> None:
+        self.arguments: dict[str, JsonObject] = {}
+        self._names = PythonNames()
+        self._known: dict[str, str] = {}
+
+    def render(self, conditions: Sequence[JsonObject]) -> str:
+        """A Python expression that is true when all of the conditions hold."""
+        return " and ".join(self._render_condition(one, is_inner=len(conditions) > 1) for one in conditions)
+
+    def _render_condition(self, condition: JsonObject, *, is_inner: bool = True) -> str:
+        kind = condition["Type"]
+        if kind in _SIGNS:
+            left, right = condition["LeftValue"], condition["RightValue"]
+            convert = _find_conversion(left, right, is_order=kind not in ("Equals", "NotEquals"))
+            return f"{self._render_operand(left, convert)} {_SIGNS[str(kind)]} {self._render_operand(right, convert)}"
+        if kind in ("In", "NotIn"):
+            value = condition.get("QueryValue", condition.get("Value"))
+            among = cast("list[JsonValue]", condition.get("Values", condition.get("In")))
+            convert = _find_conversion(value, *among)
+            listed = ", ".join(self._render_operand(one, convert) for one in among)
+            return f"{self._render_operand(value, convert)} {'not in' if kind == 'NotIn' else 'in'} [{listed}]"
+        if kind == "Not":
+            inner = self._render_condition(cast("JsonObject", condition["Condition"]), is_inner=False)
+            return f"not ({inner})"
+        either = [self._render_condition(one) for one in cast("list[JsonObject]", condition["Conditions"])]
+        return f"({' or '.join(either)})" if is_inner else " or ".join(either)
+
+    def _render_operand(self, value: JsonValue, convert: str) -> str:
+        if isinstance(value, dict):
+            argument = self._claim_argument(value)
+            return convert.format(argument) if convert else argument
+        if isinstance(value, bool):
+            return quote_python("true" if value else "false")
+        return quote_python(value) if isinstance(value, str) else repr(value)
+
+    def _claim_argument(self, expression: JsonObject) -> str:
+        key = json.dumps(expression, sort_keys=True)
+        if key not in self._known:
+            self._known[key] = name = self._names.claim(find_last_word(expression))
+            self.arguments[name] = expression
+        return self._known[key]
+
+
+def _find_conversion(*operands: JsonValue, is_order: bool = False) -> str:
+    """How arguments become comparable with literals: templates give text, also for numbers and truth values."""
+    literals = [one for one in operands if not isinstance(one, (dict, list))]
+    if any(isinstance(one, bool) for one in literals):
+        return "str({}).lower()"
+    if any(isinstance(one, (int, float)) for one in literals) or (is_order and not literals):
+        return "float({})"
+    return "str({})"
+
+
+def _split_path(path: str) -> list[str | int]:
+    """The members and indexes in what follows a node's name: ``.Items[0]['size']``."""
     parts = re.findall(r"\.([^.\[\]]+)|\['([^']*)'\]|\[(\d+)\]", path)
     return [int(index) if index else name or key for name, key, index in parts]
-
-
-def _raw(text: str) -> str:
-    """Text that Jinja leaves as it is."""
-    return f"{{% raw %}}{text}{{% endraw %}}" if re.search(r"\{[{%#]", text) else text

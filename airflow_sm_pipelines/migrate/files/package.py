@@ -1,23 +1,25 @@
-"""The files that a migration gives: a DAG, the definitions of its pipelines, and a report for people and programs."""
+"""Makes all files of a migration: the DAG, the definitions of its pipelines, and the report for people and programs."""
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
 
 from airflow_sm_pipelines.definition import inspect_definition
 from airflow_sm_pipelines.exceptions import MigrationError
 from airflow_sm_pipelines.migrate.dag_plan.dag import plan_dag
 from airflow_sm_pipelines.migrate.files.dag_file import render_dag
-from airflow_sm_pipelines.migrate.files.report_page import merge_notes, render_report, report_to_json
+from airflow_sm_pipelines.migrate.report import count_outcomes, render_totals
 from airflow_sm_pipelines.policy import Finding, Severity, check_definition
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from airflow_sm_pipelines.migrate.report import Migration
+    from airflow_sm_pipelines.definition import JsonObject
+    from airflow_sm_pipelines.migrate.dag_plan.dag import DagPlan
+    from airflow_sm_pipelines.migrate.report import Migration, Record
 
 
 _DAG_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
@@ -27,9 +29,9 @@ _DAG_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 class MigrationPackage:
     """The files of a migration.
 
-    :param migration: with what planning added.
-    :param files: text by file name; the DAG file is the first.
-    :param findings: of each pipeline's definition, by the pipeline's name.
+    :param migration: with the notes that planning added.
+    :param files: their texts by file name; the DAG file is the first.
+    :param findings: for each pipeline, by its name, what SageMaker may refuse in its definition.
     """
 
     migration: Migration
@@ -38,9 +40,9 @@ class MigrationPackage:
 
 
 def make_package(migration: Migration) -> MigrationPackage:
-    """All files of a migration; the same migration gives the same files.
+    """Make all files of a migration; the same migration always gives the same files.
 
-    :raises MigrationError: when no node is left to migrate, or the workflow's name can be no DAG's.
+    :raises MigrationError: there is no node to migrate, or no DAG can have the workflow's name.
     """
     name = migration.workflow.name
     if not _DAG_NAME.fullmatch(name):
@@ -52,32 +54,112 @@ def make_package(migration: Migration) -> MigrationPackage:
         why = [f"{record.source}: {one.text}" for record in migration.records for one in record.reasons]
         raise MigrationError(" ".join([f"Nothing of {migration.origin} is left to migrate.", *why]))
     plan = plan_dag(migration.workflow)
-    whole = merge_notes(migration, plan)
-    definitions = {unit: f"{pipeline.name}.definition.json" for unit, pipeline in plan.pipelines.items()}
-    texts = {
-        definitions[unit]: json.dumps(pipeline.definition, indent=2, ensure_ascii=False) + "\n"
-        for unit, pipeline in plan.pipelines.items()
-    }
-    findings = {plan.pipelines[unit].name: _check(texts[file]) for unit, file in definitions.items()}
+    whole = _add_notes(migration, plan)
+    file_names = {unit: f"{pipeline.name}.definition.json" for unit, pipeline in plan.pipelines.items()}
+    definitions = {file_names[unit]: _render_json(pipeline.definition) for unit, pipeline in plan.pipelines.items()}
+    findings = {plan.pipelines[unit].name: _check(definitions[file]) for unit, file in file_names.items()}
     doc = (
-        (
-            f"{name}, migrated from {migration.origin}.\n\n``{name}.report.md`` says what became of each node.\n"
-            "On AWS, set the Airflow variable ``sagemaker_role_arn``. On a laptop:\n"
-            f"``sm-pipelines local exec -- airflow dags test {name}``.\n"
-        )
-        .replace("\\", "/")
-        .replace('"""', "'")
+        f"{name}, migrated from {migration.origin}.\n\n``{name}.report.md`` says what became of each node.\n"
+        "On AWS, set the Airflow variable ``sagemaker_role_arn``. On a laptop:\n"
+        f"``sm-pipelines local exec -- airflow dags test {name}``.\n"
     )
     files = {
-        f"{name}.py": render_dag(plan, doc=doc, definitions=definitions),
-        **texts,
-        f"{name}.report.md": render_report(whole, plan, findings),
-        f"{name}.report.json": json.dumps(report_to_json(whole, plan, findings), indent=2, ensure_ascii=False) + "\n",
+        f"{name}.py": render_dag(plan, doc=doc, definitions=file_names),
+        **definitions,
+        f"{name}.report.md": _render_report(whole, plan, findings),
+        f"{name}.report.json": _render_json(_report_to_json(whole, plan, findings)),
     }
-    return MigrationPackage(whole, files, findings)
+    return MigrationPackage(whole, {name: _make_encodable(text) for name, text in files.items()}, findings)
 
 
 def _check(text: str) -> Sequence[Finding]:
     definition, problems = inspect_definition(text)
     found = tuple(Finding("structure", Severity.ERROR, one.path, one.message) for one in problems)
     return found if definition is None or found else tuple(check_definition(definition))
+
+
+def _render_json(value: JsonObject) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def _make_encodable(text: str) -> str:
+    """The text with lone surrogates, which JSON allows and UTF-8 does not, as JSON's own escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+# --- the report ------------------------------------------------------------------------------------------------------
+
+
+def _add_notes(migration: Migration, plan: DagPlan) -> Migration:
+    """The migration with the notes of planning in its records."""
+    records = []
+    for record in migration.records:
+        notes = [note for note in plan.notes if note.target and note.target == record.target]
+        outcome = record.outcome
+        for note in notes:
+            if note.outcome is not None and not outcome.is_open:
+                outcome = note.outcome
+        records.append(replace(record, outcome=outcome, reasons=(*record.reasons, *(note.reason for note in notes))))
+    return replace(migration, records=tuple(records), differences=(*migration.differences, *plan.differences))
+
+
+def _report_to_json(migration: Migration, plan: DagPlan, findings: Mapping[str, Sequence[Finding]]) -> JsonObject:
+    return {
+        "origin": migration.origin,
+        "dag": plan.workflow.name,
+        "pipelines": [one.name for one in plan.pipelines.values()],
+        "complete": migration.is_complete,
+        "totals": cast("JsonObject", count_outcomes(migration.records)),
+        "records": [record.to_json() for record in migration.records],
+        "differences": [{"code": one.code, "text": one.text} for one in migration.differences],
+        "findings": [
+            {"pipeline": name, "severity": str(one.severity), "path": one.path, "message": one.message, "fix": one.fix}
+            for name, found in findings.items()
+            for one in found
+        ],
+    }
+
+
+def _render_report(migration: Migration, plan: DagPlan, findings: Mapping[str, Sequence[Finding]]) -> str:
+    """The report as Markdown."""
+    pipelines = ", ".join(f"`{one.name}`" for one in plan.pipelines.values()) or "none"
+    lines = [
+        f"# {plan.workflow.name}: what became of {_on_one_line(migration.origin)}",
+        "",
+        f"{render_totals(migration.records)} Pipelines: {pipelines}.",
+        "",
+    ]
+    actions = [record for record in migration.records if record.action]
+    if actions:
+        to_do = (f"- **{_on_one_line(record.source)}**: {_on_one_line(record.action)}" for record in actions)
+        lines += ["## To do", "", *to_do, ""]
+    if migration.differences:
+        differences = (f"- {_on_one_line(one.text)} ({one.code})" for one in migration.differences)
+        lines += ["## What behaves differently", "", *differences, ""]
+    lines += [
+        "## Each node",
+        "",
+        "| source | kind | outcome | became | why, and what is lost |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [_render_row(record) for record in migration.records]
+    if any(findings.values()):
+        lines += ["", "## What SageMaker may refuse", ""]
+        lines += [
+            f"- `{name}`: {_on_one_line(f'{one.severity}: {one.path}: {one.message} {one.fix}')}"
+            for name, found in findings.items()
+            for one in found
+        ]
+    return "\n".join([*lines, ""])
+
+
+def _render_row(record: Record) -> str:
+    why = [f"{one.text} ({one.code})" for one in record.reasons]
+    if record.lost:
+        why.append("Not used: " + ", ".join(f"`{key}`" for key in record.lost))
+    cells = (record.source, record.kind, str(record.outcome), record.target or "-", " ".join(why))
+    return "| " + " | ".join(_on_one_line(cell).replace("|", "\\|") for cell in cells) + " |"
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,25 +1,35 @@
-"""Python source for values and calls, laid out as a formatter would leave it: one line where it fits, else one entry a
-line."""
+"""The one writer of source text: Python for values and calls, and the Jinja that Airflow renders in them.
+
+Text from a source (a name, an address, an environment variable) reaches a file only through this module, so that it
+stays text: Python sees a string constant, and Jinja renders it to itself. Lines are laid out as a formatter leaves
+them: a value stands on one line if it fits, otherwise one entry stands on each line.
+"""
 
 from __future__ import annotations
 
-import builtins
-import json
 import keyword
+import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+from airflow_sm_pipelines.exceptions import MigrationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from airflow_sm_pipelines.definition import JsonValue
+
 WIDTH = 120
 INDENT = "    "
+
+_ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_TEMPLATE_MARK = re.compile(r"\{[{%#]|\{\Z|[\r\n]\Z|\r")
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """An expression that stands in the source as it is."""
+    """An expression that stands in the source as it is. Make one only of text that this package wrote."""
 
     text: str
 
@@ -27,13 +37,31 @@ class Code:
 Value: TypeAlias = "bool | int | float | str | Code | list[Value] | dict[str, Value] | None"
 
 
+# --- Python ----------------------------------------------------------------------------------------------------------
+
+
+def quote_python(text: str) -> str:
+    """The text as a Python string constant, in double quotes unless single ones need fewer escapes.
+
+    Every character that cannot be seen is escaped: line separators, direction marks, lone surrogates.
+    """
+    mark = "'" if '"' in text and "'" not in text else '"'
+    return f"{mark}{_escape(text, mark)}{mark}"
+
+
+def render_docstring(text: str) -> str:
+    """The text as a docstring, in triple quotes; its line ends stay line ends."""
+    lines = [_escape(line, '"') for line in text.replace("\r\n", "\n").split("\n")]
+    return f'"""{chr(10).join(lines)}"""'
+
+
 def render_value(value: Value, *, depth: int = 0, before: int = 0) -> str:
     """The source of a value.
 
-    :param depth: of the line it begins on, in indents.
-    :param before: characters that stand before it on that line, after the indent, and behind it.
+    :param depth: the indents of the line on which the value begins.
+    :param before: how many characters of that line, without the indent, stand before and behind the value.
     """
-    flat = _flat(value)
+    flat = _render_flat(value)
     if len(INDENT) * depth + before + len(flat) <= WIDTH or not isinstance(value, (list, dict)) or not value:
         return flat
     inner = INDENT * (depth + 1)
@@ -42,66 +70,99 @@ def render_value(value: Value, *, depth: int = 0, before: int = 0) -> str:
         return "[\n" + "".join(lines) + INDENT * depth + "]"
     lines = []
     for key, item in value.items():
-        start = f"{quote(key)}: "
+        start = f"{quote_python(key)}: "
         lines.append(f"{inner}{start}{render_value(item, depth=depth + 1, before=len(start) + 1)},\n")
     return "{\n" + "".join(lines) + INDENT * depth + "}"
 
 
 def render_call(function: str, arguments: Sequence[tuple[str, Value]], *, depth: int, before: int = 0) -> str:
-    """The source of a call with keyword arguments; an argument without name stands by position.
+    """The source of a call with keyword arguments.
 
-    :param before: as for :func:`render_value`.
+    :param arguments: names and values. A value with an empty name stands by position; a name that Python does not
+        take as a keyword is passed in a dict.
+    :param depth: as for :func:`render_value`, also ``before``.
     """
-    flat = f"{function}({', '.join(_argument(name, _flat(value)) for name, value in arguments)})"
+    flat = f"{function}({', '.join(_render_argument(name, _render_flat(value)) for name, value in arguments)})"
     if len(INDENT) * depth + before + len(flat) <= WIDTH or not arguments:
         return flat
     inner = INDENT * (depth + 1)
     lines = [
-        f"{inner}{_argument(name, render_value(value, depth=depth + 1, before=len(name) + 2))},\n"
+        f"{inner}{_render_argument(name, render_value(value, depth=depth + 1, before=len(name) + 2))},\n"
         for name, value in arguments
     ]
     return f"{function}(\n" + "".join(lines) + INDENT * depth + ")"
 
 
-def _argument(name: str, source: str) -> str:
-    return f"{name}={source}" if name else source
+def render_import(path: str) -> tuple[str, str]:
+    """The line that imports a class, and the class's name.
+
+    :param path: ``airflow.providers.amazon.aws.operators.glue.GlueJobOperator``.
+    :raises MigrationError: the path is not one of Python names with dots between them.
+    """
+    module, _, name = path.rpartition(".")
+    if not module or not all(_is_name(part) for part in path.split(".")):
+        raise MigrationError(f"{path!r} is not the import path of an operator, such as 'airflow.sdk.BaseOperator'.")
+    return f"from {module} import {name}", name
 
 
-def _flat(value: Value) -> str:
+def _render_argument(name: str, source: str) -> str:
+    if not name:
+        return source
+    return f"{name}={source}" if _is_name(name) else f"**{{{quote_python(name)}: {source}}}"
+
+
+def _is_name(text: str) -> bool:
+    return text.isascii() and text.isidentifier() and not keyword.iskeyword(text)
+
+
+def _render_flat(value: Value) -> str:
     if isinstance(value, Code):
         return value.text
     if isinstance(value, str):
-        return quote(value)
+        return quote_python(value)
     if isinstance(value, list):
-        return f"[{', '.join(map(_flat, value))}]"
+        return f"[{', '.join(map(_render_flat, value))}]"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{quote(key)}: {_flat(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{quote_python(key)}: {_render_flat(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f'float("{value}")'
     return repr(value)
 
 
-def quote(text: str) -> str:
-    """The text as a Python string, in double quotes where that needs no more escapes."""
-    escaped = json.dumps(text, ensure_ascii=False)
-    if '"' in text and "'" not in text:
-        return "'" + escaped[1:-1].replace('\\"', '"') + "'"
-    return escaped
+# --- Jinja -----------------------------------------------------------------------------------------------------------
 
 
-class Variables:
-    """Python names for tasks, none given twice."""
+def quote_jinja(text: str) -> str:
+    """The text as a string constant inside a Jinja expression."""
+    return f"'{_escape(text, chr(39))}'"
 
-    def __init__(self, taken: Sequence[str] = ()) -> None:
-        self._taken = {*taken, *dir(builtins)}
 
-    def claim(self, wanted: str) -> str:
-        """A name near to ``wanted``, in lower case with underscores."""
-        words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", wanted)
-        base = re.sub(r"\W+", "_", words).strip("_").lower() or "task"
-        if base[0].isdigit() or keyword.iskeyword(base):
-            base = f"task_{base}"
-        name, number = base, 1
-        while name in self._taken:
-            number += 1
-            name = f"{base}_{number}"
-        self._taken.add(name)
-        return name
+def escape_template(text: str) -> str:
+    """Text that Jinja renders to ``text``: itself, or a Jinja string constant if Jinja would change something in it."""
+    return f"{{{{ {quote_jinja(text)} }}}}" if _TEMPLATE_MARK.search(text) else text
+
+
+def escape_templates(value: JsonValue) -> Value:
+    """A value with every string in it escaped as :func:`escape_template` does; Airflow does not render keys."""
+    if isinstance(value, dict):
+        return {key: escape_templates(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [escape_templates(item) for item in value]
+    return escape_template(value) if isinstance(value, str) else cast("Value", value)
+
+
+def _escape(text: str, mark: str) -> str:
+    """The text between two quotation marks, as Python and Jinja both read it."""
+    return "".join(_escape_character(one, mark) for one in text)
+
+
+def _escape_character(character: str, mark: str) -> str:
+    if character == mark:
+        return f"\\{mark}"
+    known = _ESCAPES.get(character)
+    if known is not None or character.isprintable():
+        return known or character
+    number = ord(character)
+    if number < 0x100:
+        return f"\\x{number:02x}"
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"

@@ -1,4 +1,4 @@
-"""Jobs that were started one by one, as their Describe answers show them, read into one workflow."""
+"""The source "jobs": SageMaker jobs that were started one by one, read from their Describe answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Describe answers in documents: which call each answers, when its job ran, and who started it."""
+"""Finds the Describe answers in documents: which call each one answers, when its job ran, and who started it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition.problems import list_names
 from airflow_sm_pipelines.exceptions import MigrationError
-from airflow_sm_pipelines.migrate.job_requests import JOB_KINDS, JobKind
+from airflow_sm_pipelines.migrate.job_requests import REQUEST_KINDS, RequestKind
 from airflow_sm_pipelines.policy.shapes import load_service_model
 
 if TYPE_CHECKING:
@@ -32,15 +32,15 @@ _OF_PIPELINE = re.compile(r"pipelines-[a-z0-9]{12}-")
 class DescribedJob:
     """One Describe answer.
 
-    :param source: the document, and the place in it where it holds several.
-    :param index: its place among all answers.
-    :param created: None where the answer does not say.
-    :param ended: when its result was there; for what ends at once, when it was made.
+    :param source: the document; if it holds several answers, also the place in it.
+    :param index: its position among all answers.
+    :param created: aware; None if the answer does not say.
+    :param ended: aware; when the result existed. A thing that is made at once ended when it was created.
     """
 
     source: str
     index: int
-    kind: JobKind
+    kind: RequestKind
     answer: JsonObject
     created: datetime | None
     ended: datetime | None
@@ -57,7 +57,7 @@ class DescribedJob:
 
     @property
     def status(self) -> str:
-        """How the job ended; empty where there is no such thing."""
+        """The job's status; empty for a thing that has none."""
         for member in (f"{self.kind.noun}Status", f"{self.kind.noun.removesuffix('V2')}Status"):
             status = self.answer.get(member)
             if isinstance(status, str):
@@ -66,7 +66,7 @@ class DescribedJob:
 
     @property
     def starter(self) -> tuple[str, str] | None:
-        """Who started it, in words and by ARN; None for its user."""
+        """What started it, in words and by ARN; None if the user did."""
         for member, words in _STARTERS.items():
             arn = self.answer.get(member)
             if member != self.kind.arn_member and isinstance(arn, str) and arn:
@@ -77,27 +77,27 @@ class DescribedJob:
 def read_described(documents: Sequence[tuple[str, JsonObject]]) -> list[DescribedJob]:
     """Every answer in the documents, in their order.
 
-    :raises MigrationError: for an object that answers no Describe call.
+    :raises MigrationError: there is none, or an object answers no Describe call.
     """
     found: list[DescribedJob] = []
     for file, document in documents:
         for source, answer in _iter_answers(file, document):
-            kind = _recognise(source, answer)
+            kind = _find_kind(source, answer)
             created = _read_time(answer.get("CreationTime"))
             ended = next((time for time in (_read_time(answer.get(member)) for member in _ENDS) if time), created)
             found.append(DescribedJob(source, len(found), kind, answer, created, ended))
     if not found:
-        raise MigrationError("No Describe answer was given, so there is no job to migrate. Give at least one document.")
+        raise MigrationError("There is no job to migrate: give at least one document with a Describe answer.")
     return found
 
 
 def _iter_answers(file: str, document: JsonObject) -> Iterator[tuple[str, JsonObject]]:
-    if any(kind.arn_member in document for kind in JOB_KINDS):
+    if any(kind.arn_member in document for kind in REQUEST_KINDS):
         yield file, document
         return
     lists = {key: value for key, value in document.items() if isinstance(value, list) and value}
     if not lists:
-        raise MigrationError(_refusal(file, document))
+        raise MigrationError(_explain_unknown(file, document))
     for key, entries in lists.items():
         for index, entry in enumerate(entries):
             place = f"{file}: {key}[{index}]"
@@ -106,8 +106,8 @@ def _iter_answers(file: str, document: JsonObject) -> Iterator[tuple[str, JsonOb
             yield place, entry
 
 
-def _recognise(source: str, answer: JsonObject) -> JobKind:
-    for kind in JOB_KINDS:
+def _find_kind(source: str, answer: JsonObject) -> RequestKind:
+    for kind in REQUEST_KINDS:
         if not {kind.name_member, kind.arn_member} <= answer.keys():
             continue
         if kind.noun == "AutoMLJobV2" and "AutoMLJobInputDataConfig" not in answer:
@@ -116,22 +116,22 @@ def _recognise(source: str, answer: JsonObject) -> JobKind:
         if answer.keys() & create.members.keys() - {kind.name_member, "ModelPackageGroupName", "ModelApprovalStatus"}:
             return kind
         raise MigrationError(
-            f"{source}: this names the {kind.noun} {answer[kind.name_member]!r} but not what it does, as an entry of a "
-            f"List answer. Expected is the answer of Describe{kind.noun}: describe it by its name."
+            f"{source}: this names the {kind.noun} {answer[kind.name_member]!r} but does not say what it does, like an "
+            f"entry of a List answer. Expected the answer of Describe{kind.noun}: describe it by its name."
         )
-    raise MigrationError(_refusal(source, answer))
+    raise MigrationError(_explain_unknown(source, answer))
 
 
-def _refusal(source: str, answer: JsonObject) -> str:
-    nouns = ", ".join(kind.noun for kind in JOB_KINDS)
+def _explain_unknown(source: str, answer: JsonObject) -> str:
+    nouns = ", ".join(kind.noun for kind in REQUEST_KINDS)
     return (
         f"{source}: expected the answer of a SageMaker Describe call, with a name and an ARN, "
-        f"found an object with the keys {list_names(answer)}. Known are: {nouns}."
+        f"found an object with the keys {list_names(answer)}. Known kinds: {nouns}."
     )
 
 
 def _read_time(value: JsonValue | None) -> datetime | None:
-    """A time as the AWS CLI prints it: ISO text, or seconds where it is so configured."""
+    """A time as the AWS CLI prints it: ISO text, or seconds or milliseconds if it is configured so."""
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, (int, float)):

@@ -1,4 +1,4 @@
-"""What of described jobs a run may want otherwise: instances, and the inputs that none of the jobs made."""
+"""The values of described jobs that become parameters: instance types and counts, and the inputs that no job made."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from airflow_sm_pipelines.definition import Parameter
 from airflow_sm_pipelines.definition.json_value import JsonObject, JsonPath, JsonValue, copy_object
 from airflow_sm_pipelines.definition.parameters import MAX_VALUE_LENGTH
-from airflow_sm_pipelines.migrate.job_links import put_value
-from airflow_sm_pipelines.migrate.names import Names
-from airflow_sm_pipelines.policy.job_fields import JOB_FIELDS, Field, iter_field
+from airflow_sm_pipelines.migrate.job_links import make_fields, put_value
+from airflow_sm_pipelines.migrate.names import ClaimedNames
+from airflow_sm_pipelines.policy.job_fields import JOB_FIELDS, iter_field
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,32 +19,28 @@ if TYPE_CHECKING:
 _CHANNELS = "InputDataConfig.*.DataSource.S3DataSource.S3Uri"
 
 
-def _fields(*paths: str) -> tuple[Field, ...]:
-    return tuple(Field(tuple(path.split("."))) for path in paths)
-
-
 INPUT_FIELDS = {
-    "Processing": _fields("ProcessingInputs.*.S3Input.S3Uri"),
-    "Training": _fields(_CHANNELS),
-    "Tuning": _fields(f"TrainingJobDefinition.{_CHANNELS}", f"TrainingJobDefinitions.*.{_CHANNELS}"),
-    "Transform": _fields("TransformInput.DataSource.S3DataSource.S3Uri"),
-    "AutoML": _fields(_CHANNELS),
-    "Model": _fields("PrimaryContainer.ModelDataUrl", "Containers.*.ModelDataUrl"),
-    "RegisterModel": _fields("InferenceSpecification.Containers.*.ModelDataUrl"),
+    "Processing": make_fields("ProcessingInputs.*.S3Input.S3Uri"),
+    "Training": make_fields(_CHANNELS),
+    "Tuning": make_fields(f"TrainingJobDefinition.{_CHANNELS}", f"TrainingJobDefinitions.*.{_CHANNELS}"),
+    "Transform": make_fields("TransformInput.DataSource.S3DataSource.S3Uri"),
+    "AutoML": make_fields(_CHANNELS),
+    "Model": make_fields("PrimaryContainer.ModelDataUrl", "Containers.*.ModelDataUrl"),
+    "RegisterModel": make_fields("InferenceSpecification.Containers.*.ModelDataUrl"),
 }
-"""Where the request of each step type says what to read; a test holds every path against botocore's model."""
+"""The input addresses in the request of each step type. A test compares every path with botocore's model."""
 
 
 class ParameterTable:
     """The parameters of a workflow, one for each distinct value of a kind.
 
-    All steps are looked at before the first value is replaced: what several share is not named after one of them.
+    It counts the values of all steps first, so that a value which several steps share is not named after one of them.
 
-    :param steps: type and arguments of each.
+    :param steps: the type and the arguments of each step.
     """
 
     def __init__(self, steps: Sequence[tuple[str, JsonObject]]) -> None:
-        self._names = Names()
+        self._names = ClaimedNames()
         self._given: dict[tuple[str, JsonValue], Parameter] = {}
         users = Counter(
             found
@@ -55,16 +51,16 @@ class ParameterTable:
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """All of them, in the order in which they were met."""
+        """All parameters, in the order of their first use."""
         return tuple(self._given.values())
 
     def replace(self, step_type: str, arguments: JsonObject, *, node: str) -> JsonObject:
-        """The arguments with parameters in place of such values."""
+        """The arguments with parameters in place of those values."""
         changed = copy_object(arguments)
         for kind, path, value in list(_iter_places(step_type, arguments)):
             parameter = self._given.get((kind, value))
             if parameter is None:
-                owner = "" if (kind, value) in self._shared else _words(node)
+                owner = "" if (kind, value) in self._shared else _to_pascal_case(node)
                 place = owner + _find_place(arguments, path) if kind == "Uri" or owner else ""
                 name = self._names.claim((place + kind)[-64:], otherwise=kind)
                 parameter = Parameter(name, "Integer" if isinstance(value, int) else "String", default=value)
@@ -90,7 +86,7 @@ def _iter_places(step_type: str, arguments: JsonObject) -> Iterator[tuple[str, J
 
 
 def _find_place(arguments: JsonObject, path: JsonPath) -> str:
-    """The name that an entry of a list has in the request, as of a channel; for others nothing, or what they are."""
+    """The name of a value's place: that of its list entry, such as a channel's; ``Model`` or ``Input`` without one."""
     value: JsonValue = arguments
     for part in path:
         if isinstance(value, dict) and isinstance(part, str):
@@ -101,10 +97,10 @@ def _find_place(arguments: JsonObject, path: JsonPath) -> str:
             for member in ("InputName", "ChannelName", "VariantName", "InstanceGroupName", "ContainerHostname"):
                 name = named.get(member)
                 if isinstance(name, str):
-                    return _words(name)
+                    return _to_pascal_case(name)
     return "Model" if path[-1] == "ModelDataUrl" else "Input" if path[-1] == "S3Uri" else ""
 
 
-def _words(name: str) -> str:
-    """A name in the spelling of parameters: ``churn-train`` is ``ChurnTrain``."""
+def _to_pascal_case(name: str) -> str:
+    """A name as parameters are spelled: ``churn-train`` becomes ``ChurnTrain``."""
     return "".join(part[:1].upper() + part[1:] for part in re.split(r"[^A-Za-z0-9]+", name))

@@ -1,4 +1,4 @@
-"""Describe answers into a workflow: a step for each job its user started, in the order that their data tells."""
+"""Reads Describe answers into a workflow: a step for each job that the user started, in the order that data passes."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition import Dependency
 from airflow_sm_pipelines.definition.json_value import JsonObject, JsonPath, format_path
-from airflow_sm_pipelines.migrate.job_links import Product, find_products, join, link_arguments, separate_outputs
-from airflow_sm_pipelines.migrate.job_requests import clean_request, shorten_name
-from airflow_sm_pipelines.migrate.jobs.automl import find_first_request
+from airflow_sm_pipelines.migrate.job_links import Product, find_products, join_parts, link_arguments, separate_outputs
+from airflow_sm_pipelines.migrate.job_requests import clean_request, find_first_auto_ml_request, shorten_name
 from airflow_sm_pipelines.migrate.jobs.described import DescribedJob, read_described
 from airflow_sm_pipelines.migrate.jobs.parameter_table import ParameterTable
-from airflow_sm_pipelines.migrate.names import Names
+from airflow_sm_pipelines.migrate.names import ClaimedNames
 from airflow_sm_pipelines.migrate.report import Migration, Outcome, Reason, Record
-from airflow_sm_pipelines.migrate.workflow import CallNode, StepNode, Wait, Workflow
+from airflow_sm_pipelines.migrate.workflow import CallNode, CallWait, StepNode, Workflow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,15 +24,24 @@ _BAD_ENDS = ("Failed", "Stopped", "OutOfService")
 _DIFFERENCES = (
     Reason(
         "JOB-TAGS-001",
-        "Describe answers hold no tags, so no step has any. Add those that policies or bills need (list-tags).",
+        "Describe answers have no tags, so the steps have none. Add those that policies or bills need (list-tags).",
     ),
-    Reason("JOB-NAMES-001", "SageMaker names the jobs, models and endpoint configurations that the steps make."),
+    Reason(
+        "JOB-NAMES-001",
+        "SageMaker names the jobs, models and endpoint configurations that the steps make.",
+    ),
 )
 
 
 @dataclass(slots=True)
 class _Draft:
-    """What is made of one job, until all jobs are seen."""
+    """The node of one job while it is being made.
+
+    :ivar after: the nodes that it waits for.
+    :ivar lost: what of the job is not in the node.
+    :ivar is_exact: whether the node does the same as the job did.
+    :ivar is_step: whether a pipeline step can do it.
+    """
 
     job: DescribedJob
     node: str
@@ -45,23 +53,24 @@ class _Draft:
     is_step: bool = True
 
     def approximate(self, code: str, text: str) -> None:
+        """Note a reason why the node does not do exactly what the job did."""
         self.reasons.append(Reason(code, text))
         self.is_exact = False
 
 
 def read_jobs(documents: Sequence[tuple[str, JsonObject]], *, name: str, origin: str) -> Migration:
-    """The workflow of jobs that were started one by one.
+    """Read jobs that were started one by one into one workflow.
 
-    :param documents: each with its file name: the answer of a Describe call as the AWS CLI prints it, or an object with
-        several such answers in a list.
+    :param documents: file names, each with the answer of a Describe call as the AWS CLI prints it, or with an object
+        that has several such answers in a list.
     :param name: of the workflow.
-    :param origin: what was read, for the report.
-    :raises MigrationError: for an object that is no such answer; it names the document and its keys.
+    :param origin: what was read, for the report: ``the SageMaker jobs of train.json``.
+    :raises MigrationError: an object is no such answer; the message names the document and its keys.
     """
     described = read_described(documents)
     records: dict[int, Record] = {}
-    own = _set_aside(described, records)
-    drafts = _draft(own)
+    own = _select_own_jobs(described, records)
+    drafts = _make_drafts(own)
     steps = [(draft.job.kind.step_type, draft.arguments) for draft in drafts if draft.is_step]
     table = ParameterTable(steps)
     nodes: list[StepNode | CallNode] = []
@@ -81,14 +90,14 @@ def read_jobs(documents: Sequence[tuple[str, JsonObject]], *, name: str, origin:
     return Migration(origin, workflow, tuple(records[index] for index in range(len(described))), _DIFFERENCES)
 
 
-def _set_aside(described: list[DescribedJob], records: dict[int, Record]) -> list[DescribedJob]:
-    """The jobs that need a step, in the order of their times; the others get their records."""
+def _select_own_jobs(described: list[DescribedJob], records: dict[int, Record]) -> list[DescribedJob]:
+    """The jobs that need a node, by the time they were made. The others get their records at once."""
     own: list[DescribedJob] = []
     seen: dict[str, str] = {}
     for job in described:
         kind = f"{job.kind.noun} {job.name}"
         if job.arn in seen:
-            reason = Reason("JOB-TWICE-001", f"The same answer stands in {seen[job.arn]}.")
+            reason = Reason("JOB-TWICE-001", f"{seen[job.arn]} holds the same answer.")
             records[job.index] = Record(job.source, kind, Outcome.FOLDED, reasons=(reason,))
             continue
         seen[job.arn] = job.source
@@ -98,21 +107,24 @@ def _set_aside(described: list[DescribedJob], records: dict[int, Record]) -> lis
             continue
         words, arn = starter
         if arn:
-            text, action = f"{words[0].upper()}{words[1:]} {arn.rpartition('/')[2]!r} started it, and will again.", ""
+            text, action = (
+                f"{words[0].upper()}{words[1:]} {arn.rpartition('/')[2]!r} started it, and will start it again.",
+                "",
+            )
         else:
-            text = "Its name is one that pipelines give to their jobs, so a pipeline started it."
-            action = "Take that pipeline's definition as it is (describe-pipeline); no migration is needed."
+            text = "Its name is one that pipelines give to their jobs: a pipeline started it."
+            action = "Use that pipeline's definition as it is (describe-pipeline); it needs no migration."
         reason = Reason("JOB-STARTED-001", text)
         records[job.index] = Record(job.source, kind, Outcome.FOLDED, reasons=(reason,), action=action)
-    return sorted(own, key=_when)
+    return sorted(own, key=_sort_key)
 
 
-def _when(job: DescribedJob) -> tuple[bool, float, int]:
+def _sort_key(job: DescribedJob) -> tuple[bool, float, int]:
     return job.created is None, job.created.timestamp() if job.created else 0.0, job.index
 
 
 def _name_starters(described: list[DescribedJob], drafts: list[_Draft], records: dict[int, Record]) -> None:
-    """Point the records of started jobs to the step that starts them, or say that it is missing."""
+    """Name, in the record of a job that another one started, the step that starts it; or say that it is missing."""
     nodes = {draft.job.arn: draft.node for draft in drafts}
     for job in described:
         starter = job.starter
@@ -124,14 +136,14 @@ def _name_starters(described: list[DescribedJob], drafts: list[_Draft], records:
         records[job.index] = replace(record, target=node, action=action)
 
 
-def _draft(jobs: list[DescribedJob]) -> list[_Draft]:
-    names = Names()
+def _make_drafts(jobs: list[DescribedJob]) -> list[_Draft]:
+    names = ClaimedNames()
     drafts: list[_Draft] = []
     products: list[Product] = []
     short = Counter(shorten_name(job.name) for job in jobs)
     for job in jobs:
         wanted = shorten_name(job.name)
-        draft = _clean(job, names.claim(wanted if short[wanted] == 1 else f"{wanted}-{job.kind.step_type}"))
+        draft = _make_draft(job, names.claim(wanted if short[wanted] == 1 else f"{wanted}-{job.kind.step_type}"))
         drafts.append(draft)
         request = draft.arguments
         _link(draft, products)
@@ -142,49 +154,49 @@ def _draft(jobs: list[DescribedJob]) -> list[_Draft]:
     return drafts
 
 
-def _clean(job: DescribedJob, node: str) -> _Draft:
+def _make_draft(job: DescribedJob, node: str) -> _Draft:
     clean = clean_request(job.answer, job.kind, is_described=True)
     draft = _Draft(job, node, clean.arguments, reasons=list(clean.notes), lost=clean.unknown)
     if job.status in _BAD_ENDS:
-        text = f"This run of it ended as {job.status}; the step asks for the same and may end the same."
+        text = f"This job ended as {job.status}. The step makes the same request, so it may end the same way."
         draft.reasons.append(Reason("JOB-STATUS-001", text))
     if job.kind.noun == "AutoMLJobV2":
-        first = find_first_request(clean.arguments)
+        first = find_first_auto_ml_request(clean.arguments)
         if first is None:
             draft.is_step = False
-            text = "An AutoML step makes jobs of the first API, for tables only; a task makes this one."
+            text = "An AutoML step uses the first AutoML API, which takes tables only. An Airflow task makes this job."
             draft.reasons.append(Reason("JOB-AUTOML-002", text))
         else:
             draft.arguments, left = first
             draft.lost += left
             draft.approximate(
-                "JOB-AUTOML-001", "The AutoML step asks by the first API; it is written in that one's words."
+                "JOB-AUTOML-001", "An AutoML step uses the first AutoML API, so the request is written for that one."
             )
     elif job.kind.noun == "Endpoint":
         draft.arguments["EndpointName"] = job.name
-        text = f"The endpoint keeps its name: each run updates {job.name!r} where it is there already."
+        text = f"The endpoint keeps its name: each run updates {job.name!r} if it exists."
         draft.reasons.append(Reason("JOB-ENDPOINT-001", text))
     elif job.kind.noun == "ModelPackage":
-        _tidy_package(draft)
+        _adapt_package(draft)
     return draft
 
 
-def _tidy_package(draft: _Draft) -> None:
+def _adapt_package(draft: _Draft) -> None:
     answer = draft.job.answer
     if "ModelPackageGroupName" not in answer:
         draft.arguments["ModelPackageName"] = draft.job.name
         draft.approximate(
-            "JOB-PACKAGE-001", "Outside of a group a package is made once: a second run needs another name."
+            "JOB-PACKAGE-001", "A package outside a group can be made only once: a second run needs another name."
         )
     if answer.get("ModelApprovalStatus") in ("Approved", "Rejected") and "LastModifiedTime" in answer:
         draft.arguments["ModelApprovalStatus"] = "PendingManualApproval"
-        text = "Somebody decided on this very package; those of later runs wait for a decision of their own."
+        text = "The approval was for this one package. The packages of later runs wait for a decision of their own."
         draft.approximate("JOB-APPROVAL-001", text)
         draft.arguments.pop("ApprovalDescription", None)
 
 
 def _link(draft: _Draft, products: list[Product]) -> None:
-    """References to earlier jobs, and outputs that no two executions share."""
+    """Put in the references to earlier jobs, and keep the outputs of two executions apart."""
     step_type = draft.job.kind.step_type
     linked, links = link_arguments(draft.arguments, step_type, products)
     for link in links:
@@ -195,31 +207,31 @@ def _link(draft: _Draft, products: list[Product]) -> None:
     draft.after = tuple(dict.fromkeys(link.product.node for link in links))
     changed, places = separate_outputs(linked, step_type, node=draft.node, job_name=draft.job.name)
     for place in places:
-        draft.approximate("JOB-OUTPUT-001", _tell_output(place))
+        draft.approximate("JOB-OUTPUT-001", _explain_output(place))
     draft.arguments = changed
 
 
-def _tell_output(place: JsonPath) -> str:
-    return f"{format_path(place)} held the job's name; now the execution's id keeps the runs apart there."
+def _explain_output(place: JsonPath) -> str:
+    return f"{format_path(place)} held the job's name. It now holds the execution's id, which keeps the runs apart."
 
 
 def _guess_order(draft: _Draft, earlier: list[_Draft]) -> None:
-    """Where no data tells, a job comes after those that were over when it was made."""
+    """Put a job that uses no other job's values after the jobs that had ended when it was made."""
     if not earlier:
         return
     created = draft.job.created
     if created is None:
         over = earlier[-1:]
-        text = "Its answer has no time and no value of another job's, so it comes after the job before it"
+        text = "It has no time and uses no value of another job, so it comes after the job before it"
     else:
         over = [one for one in earlier if one.job.ended is not None and one.job.ended <= created]
-        text = "No value of it is another job's, so its place is a guess by time: after those that were over by then"
+        text = "It uses no value of another job, so its place is a guess: after the jobs that had ended by then"
     behind = {name for one in over for name in _find_ancestors(one, earlier)}
     draft.after = tuple(one.node for one in over if one.node not in behind)
     if draft.after:
         draft.approximate("JOB-ORDER-001", f"{text}: {', '.join(draft.after)}.")
     else:
-        text = "No value of it is another job's, and the jobs before it were still running: it waits for none."
+        text = "It uses no value of another job, and the jobs before it were still running: it waits for none."
         draft.approximate("JOB-ORDER-002", text)
 
 
@@ -241,8 +253,8 @@ def _make_node(draft: _Draft, table: ParameterTable) -> StepNode | CallNode:
     if draft.is_step:
         replaced = table.replace(kind.step_type, draft.arguments, node=draft.node)
         return StepNode(draft.node, draft.job.source, kind.step_type, replaced, after)
-    name = join([f"{draft.node[:19]}-", {"Get": "Execution.PipelineExecutionId"}])
-    wait = Wait(
+    name = join_parts([f"{draft.node[:19]}-", {"Get": "Execution.PipelineExecutionId"}])
+    wait = CallWait(
         "describe_auto_ml_job_v2",
         {"AutoMLJobName": "AutoMLJobName"},
         "AutoMLJobStatus",

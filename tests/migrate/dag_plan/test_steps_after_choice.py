@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_sm_pipelines.definition import Dependency
-from airflow_sm_pipelines.migrate.dag_plan.steps_after_choice import absorb_tails, ends_in_fail
-from airflow_sm_pipelines.migrate.names import Names
+from airflow_sm_pipelines.migrate.dag_plan.steps_after_choice import ends_in_fail, move_steps_into_branches
+from airflow_sm_pipelines.migrate.names import ClaimedNames
 from airflow_sm_pipelines.migrate.workflow import ChoiceNode, iter_nodes
 from tests.migrate.workflows import after, call, choice, fail, get, score_of, step
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 def absorb(*nodes: Node) -> tuple[tuple[Node, ...], dict[str, str]]:
     """Give the block with its tails moved, and the copies."""
-    names = Names()
+    names = ClaimedNames()
     for node in iter_nodes(nodes):
         names.claim(node.name)
-    return absorb_tails(nodes, names)
+    return move_steps_into_branches(nodes, names)
 
 
 def ways_of(node: Node) -> list[list[str]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_sm_pipelines.migrate import LoopNode
-from airflow_sm_pipelines.migrate.dag_plan.units import BranchUnit, PipelineUnit, cut_nodes
+from airflow_sm_pipelines.migrate.dag_plan.units import ChoiceUnit, PipelineUnit, split_into_units
 from tests.migrate.workflows import after, call, choice, fail, get, score_of, step
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ def shape(units: tuple[Unit, ...]) -> list[Any]:
     for unit in units:
         if isinstance(unit, PipelineUnit):
             found.append([node.name for node in unit.nodes])
-        elif isinstance(unit, BranchUnit):
-            found.append({unit.name: [shape(inner) for _, inner in unit.ways]})
+        elif isinstance(unit, ChoiceUnit):
+            found.append({unit.name: [shape(inner) for _, inner in unit.branches]})
         else:
             found.append(unit.name)
     return found
@@ -79,11 +79,11 @@ LOOP_BODY = (choice("Test", ways={"0.9": (step("Inner"),), "else": ()}, value=ge
     ],
 )
 def test_a_workflow_is_cut_so_that(nodes: tuple[Node, ...], units: list[Any]) -> None:
-    assert shape(cut_nodes(nodes)) == units
+    assert shape(split_into_units(nodes)) == units
 
 
 def test_a_handler_waits_for_the_failure_of_the_pipeline() -> None:
-    units = cut_nodes((step("A"), step("B", "A"), call("Handler", "A:Failed", "B:Failed"), call("Next", "B")))
+    units = split_into_units((step("A"), step("B", "A"), call("Handler", "A:Failed", "B:Failed"), call("Next", "B")))
     assert [[(up.unit, up.trigger) for up in unit.upstream] for unit in units] == [
         [],
         [("A", "Failed")],
@@ -92,7 +92,7 @@ def test_a_handler_waits_for_the_failure_of_the_pipeline() -> None:
 
 
 def test_a_unit_stands_after_what_it_waits_for() -> None:
-    units = cut_nodes((step("A"), call("Tell", "A"), step("B", "Tell"), step("C", "A"), call("Last", "B", "C")))
+    units = split_into_units((step("A"), call("Tell", "A"), step("B", "Tell"), step("C", "A"), call("Last", "B", "C")))
     seen: set[str] = set()
     for unit in units:
         assert {up.unit for up in unit.upstream} <= seen

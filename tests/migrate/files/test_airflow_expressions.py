@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_sm_pipelines.migrate.files.branch_code import BranchConditions
+from airflow_sm_pipelines.migrate.files.airflow_expressions import BranchConditions
 from tests.migrate.workflows import get
 
 if TYPE_CHECKING:

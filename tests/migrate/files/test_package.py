@@ -12,7 +12,7 @@ import pytest
 
 from airflow_sm_pipelines.definition import Parameter, parse_definition
 from airflow_sm_pipelines.exceptions import MigrationError
-from airflow_sm_pipelines.migrate import CallNode, LoopNode, MissingNode, OperatorNode, Wait, make_package
+from airflow_sm_pipelines.migrate import CallNode, CallWait, LoopNode, MissingNode, OperatorNode, make_package
 from tests.migrate.workflows import after, call, choice, fail, get, migration, score_of, step
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.migrate import Migration
 
-LABEL = Wait(
+LABEL = CallWait(
     "describe_labeling_job", {"LabelingJobName": "LabelingJobName"}, "LabelingJobStatus", ("Completed",), ("Failed",)
 )
 
@@ -178,4 +178,4 @@ def test_planning_speaks_in_the_report() -> None:
 @pytest.mark.parametrize("text", ["{{ params.x }}", "{% if x %}", "{# no #}"])
 def test_text_that_looks_like_a_template_stays_text(text: str) -> None:
     source = make_package(migration(call("Tell", MessageBody=text))).files["flow.py"]
-    assert f"{{% raw %}}{text}{{% endraw %}}" in source
+    assert f"\"{{{{ '{text}' }}}}\"" in source

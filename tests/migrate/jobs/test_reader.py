@@ -12,7 +12,7 @@ from airflow_sm_pipelines.definition import MISSING, Dependency, PipelineDefinit
 from airflow_sm_pipelines.exceptions import MigrationError
 from airflow_sm_pipelines.migrate.jobs import read_jobs
 from airflow_sm_pipelines.migrate.report import Migration, Outcome
-from airflow_sm_pipelines.migrate.workflow import CallNode, StepNode, Wait
+from airflow_sm_pipelines.migrate.workflow import CallNode, CallWait, StepNode
 from airflow_sm_pipelines.policy import Severity, check_definition
 
 DATA = Path(__file__).parents[2] / "data" / "migrate" / "jobs"
@@ -305,7 +305,7 @@ def test_a_job_that_a_pipeline_started_points_to_the_pipeline() -> None:
     record = find_record(read(("a.json", training(name)), ("b.json", training("b"))), "a.json")
     assert (record.outcome, record.action) == (
         Outcome.FOLDED,
-        "Take that pipeline's definition as it is (describe-pipeline); no migration is needed.",
+        "Use that pipeline's definition as it is (describe-pipeline); it needs no migration.",
     )
 
 
@@ -343,7 +343,7 @@ def test_an_automl_job_that_no_step_makes_becomes_a_task_that_is_waited_for() ->
     assert isinstance(node, CallNode)
     assert (node.service, node.operation) == ("sagemaker", "create_auto_ml_job_v2")
     assert node.arguments["AutoMLJobName"] == {"Std:Join": {"On": "", "Values": ["churn-forecast-", EXECUTION]}}
-    assert node.wait == Wait(
+    assert node.wait == CallWait(
         "describe_auto_ml_job_v2",
         {"AutoMLJobName": "AutoMLJobName"},
         "AutoMLJobStatus",
@@ -411,12 +411,15 @@ def test_a_failed_run_is_told() -> None:
             {"jobs": []},
             "a.json: expected the answer of a SageMaker Describe call, .* found an object with the keys 'jobs'",
         ),
-        ({"PipelineArn": "arn:x", "PipelineName": "p"}, "keys 'PipelineArn', 'PipelineName'. Known are: TrainingJob,"),
+        (
+            {"PipelineArn": "arn:x", "PipelineName": "p"},
+            "keys 'PipelineArn', 'PipelineName'. Known kinds: TrainingJob,",
+        ),
         ({"answers": [{"TrainingJobName": "a"}]}, r"a.json: answers\[0\]: expected .* the keys 'TrainingJobName'"),
         ({"answers": ["a"]}, r"a.json: answers\[0\]: expected the answer of a Describe call, found 'a'"),
         (
             {"Models": [{"ModelName": "m", "ModelArn": "arn:aws:sagemaker:eu-west-1:1:model/m", "CreationTime": 1}]},
-            "names the Model 'm' but not what it does, as an entry of a List answer",
+            "names the Model 'm' but does not say what it does, like an entry of a List answer",
         ),
     ],
     ids=["no answer", "another call's", "no ARN", "no object", "a list's summary"],
@@ -427,7 +430,7 @@ def test_a_document_that_answers_no_describe_call_is_refused(document: Any, expe
 
 
 def test_no_document_is_refused() -> None:
-    with pytest.raises(MigrationError, match="Give at least one document"):
+    with pytest.raises(MigrationError, match="give at least one document"):
         read()
 
 

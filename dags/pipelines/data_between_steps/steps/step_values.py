@@ -1,13 +1,13 @@
-"""Lists, objects and other values that are not primitive, as the text that goes from one step to the next.
+"""Passes lists, objects and other values from one step to the next as text.
 
-AWS's guide sends ``str(value)`` and reads it with ``eval``, which runs whatever stands there. Here it is JSON both
-ways. A text that is too long for its way is put into S3, and its address goes in its stead:
+AWS's guide sends ``str(value)`` and reads it with ``eval``, which runs any code in the text. Here it is JSON both ways.
+A text that is too long for its place is written to S3, and its address is passed instead:
 
     dump_value([{"alpha": 1.0}])                           # '[{"alpha":1.0}]'
-    dump_value(rows, s3_uri="s3://bucket/run-7/rows.json")  # the same, or the address if that is over 1024 characters
+    dump_value(rows, s3_uri="s3://bucket/run-7/rows.json")  # the text, or the address if it has over 1024 characters
     load_value(text)                                        # the value, in either case
 
-One file, with nothing of this package and no library but boto3 (for S3 only), so that it goes along with a Lambda
+This file imports nothing of this package, and no library but boto3 (for S3 only), so you can put it beside a Lambda
 function's or a step's code: ``python -m airflow_sm_pipelines.step_values > steps/step_values.py`` writes a copy.
 """
 
@@ -17,11 +17,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-#: An output of a Lambda or Callback step, and a pipeline's parameter (API shape ``String1024``).
 MAX_OUTPUT_CHARACTERS = 1024
+"""For an output of a Lambda or Callback step, and for a pipeline's parameter (API shape ``String1024``)."""
 
-#: An argument of a processing job (API shape ``ContainerArgument``).
 MAX_ARGUMENT_CHARACTERS = 256
+"""For an argument of a processing job (API shape ``ContainerArgument``)."""
 
 _S3 = "s3://"
 
@@ -29,25 +29,25 @@ _S3 = "s3://"
 def dump_value(
     value: Any, *, s3_uri: str | None = None, max_characters: int = MAX_OUTPUT_CHARACTERS, s3_client: Any = None
 ) -> str:
-    """Give a value's text: JSON, or the address of the object in S3 that was written with it.
+    """Turn a value into text: JSON, or the address of an S3 object with the JSON.
 
-    :param value: what JSON has a form for; keys of objects are texts.
-    :param s3_uri: where a longer text goes; give each execution a place of its own.
-    :param max_characters: the longest text its way takes; `MAX_ARGUMENT_CHARACTERS` if it becomes a job's argument.
-    :param s3_client: a boto3 client; one of the environment where not given.
-    :raises ValueError: the value has no JSON form, or is too long and no `s3_uri` was given.
+    :param value: a value that JSON can hold; the keys of objects are texts.
+    :param s3_uri: where a longer text is written; give each execution a place of its own.
+    :param max_characters: the longest text that fits; ``MAX_ARGUMENT_CHARACTERS`` for a job's argument.
+    :param s3_client: a boto3 client; by default one made from the environment.
+    :raises ValueError: JSON cannot hold the value, or its text is too long and there is no ``s3_uri``.
     """
     try:
         text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"The value has no JSON form: {error}.") from error
+        raise ValueError(f"The value cannot be written as JSON: {error}.") from error
     _check_keys(value)
     if len(text) <= max_characters:
         return text
     if s3_uri is None:
         raise ValueError(
             f"The value's text has {len(text)} characters, and {max_characters} are allowed here. "
-            "Give s3_uri=, a place in S3 for it."
+            "Give s3_uri=, an address in S3 for it."
         )
     bucket, key = _parse_uri(s3_uri)
     if len(s3_uri) > max_characters:
@@ -57,10 +57,10 @@ def dump_value(
 
 
 def load_value(text: Any, *, s3_client: Any = None) -> Any:
-    """Give the value of a text that `dump_value` made; what is no text (a number, a boolean) comes back as it is.
+    """Turn a text that :func:`dump_value` made into its value. A number or a boolean is returned unchanged.
 
-    :param s3_client: a boto3 client; one of the environment where not given.
-    :raises ValueError: the text is neither JSON nor an address in S3 where JSON is.
+    :param s3_client: a boto3 client; by default one made from the environment.
+    :raises ValueError: the text is neither JSON nor the address of an S3 object with JSON.
     """
     if not isinstance(text, str):
         return text
@@ -79,7 +79,7 @@ def _parse(content: str, name: str) -> Any:
 
 
 def _check_keys(value: Any) -> None:
-    """Refuse keys that would come back as texts."""
+    """Refuse keys that JSON would turn into texts."""
     if isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str):

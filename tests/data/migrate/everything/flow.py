@@ -17,13 +17,13 @@ ROLE = "{{ var.value.get('sagemaker_role_arn', 'arn:aws:iam::123456789012:role/S
 
 @task
 def call_aws(service: str, operation: str, arguments: dict) -> dict:
-    """The answer of one AWS call, by the connection aws_default."""
+    """Make one AWS call with the connection aws_default, and return its answer."""
     import json
 
     from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 
     def typed(value, shape):
-        # Templates give text, where the call takes numbers and truths.
+        # Templates give text, also where the call takes numbers and booleans.
         if shape.type_name == "structure" and isinstance(value, dict):
             known = shape.members
             return {key: typed(item, known[key]) if key in known else item for key, item in value.items()}
@@ -46,7 +46,7 @@ def call_aws(service: str, operation: str, arguments: dict) -> dict:
 
 @task.sensor(poke_interval=60, mode="reschedule")
 def wait_for(started: dict, service, operation, arguments, given, path, success, failure):
-    """Wait for the end of what a call has started; its description is the result."""
+    """Wait for the end of what a call has started, and return its description."""
     import json
 
     from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
@@ -67,7 +67,7 @@ def wait_for(started: dict, service, operation, arguments, given, path, success,
 
 @task
 def parameters_of_items(items: list | str, fields: dict, same: dict) -> list[dict]:
-    """The pipeline parameters of each item: the item or a field of it, and what is the same for all."""
+    """Make the pipeline parameters for each item: the item or its fields, and what is the same for all items."""
     import json
 
     while isinstance(items, str):  # JSON text, or JSON text of such text
@@ -77,7 +77,7 @@ def parameters_of_items(items: list | str, fields: dict, same: dict) -> list[dic
 
 @task
 def fail(message: str) -> None:
-    """Fail, without a retry."""
+    """Fail without a retry."""
     from airflow.providers.common.compat.sdk import AirflowFailException
 
     raise AirflowFailException(message)
@@ -122,7 +122,7 @@ with DAG(
         "send_message",
         {
             "QueueUrl": "{{ params.Queue }}",
-            "MessageBody": "{% raw %}{{x}}{% endraw %}/{{ ti.xcom_pull(task_ids='run_Score', key='Score_score') }}/{{ dag_run.run_after.strftime('%Y%m%dt%H%M%S') }}",
+            "MessageBody": "{{ '{{x}}' }}/{{ ti.xcom_pull(task_ids='run_Score', key='Score_score') }}/{{ dag_run.run_after.strftime('%Y%m%dt%H%M%S') }}",
         },
     )
     deploy_second = SageMakerDeployPipelineOperator(
@@ -142,7 +142,7 @@ with DAG(
 
     @task.branch(task_id="Check")
     def choose_check(score):
-        """The way that States.Check goes."""
+        """Choose the branch of States.Check."""
         if float(score) > 0.9:
             return ["Good"]
         if float(score) > 0.5:

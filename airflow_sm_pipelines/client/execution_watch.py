@@ -1,0 +1,120 @@
+"""One wait on one execution: look, log what is new, and say when to look again. Sleeping is the caller's business.
+
+The synchronous operator sleeps in its thread, the trigger of ``airflow dags test`` in the event loop. In a triggerer
+:mod:`airflow_sm_pipelines.triggers.watcher` looks for many tasks at once.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_pipelines.client.wait_policy import ProgressLog, plan_backoff, plan_delay
+from airflow_sm_pipelines.exceptions import PipelineApiError, PipelineUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_sm_pipelines.client.calls import SageMakerCalls
+    from airflow_sm_pipelines.client.reports import ExecutionReport
+
+MAX_UNANSWERED_LOOKS = 20
+"""Looks in a row without an answer before the wait gives up: with the back-off, about a quarter of an hour.
+
+Throttling is an answer, and never ends the wait.
+"""
+
+UNREACHABLE_CODES = ("EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "ConnectionClosedError")
+"""Codes of errors that came from no service at all."""
+
+
+class ExecutionWatch:
+    """Looks at an execution until it ends.
+
+    :param arn: the execution.
+    :param waiter_delay: seconds between two looks once the execution has been running for ten times as long.
+    :param deadline: when to give up, aware; None for never.
+    :param log: told each progress line.
+    :param warn: told each look that was refused.
+    :param is_over: whether a look found what was waited for; the execution's end, where not given.
+    :param notice: told what each look found, and whether that is news.
+    """
+
+    def __init__(
+        self,
+        arn: str,
+        *,
+        waiter_delay: float,
+        deadline: datetime | None,
+        log: Callable[[str], None],
+        warn: Callable[[str], None],
+        is_over: Callable[[ExecutionReport], bool] | None = None,
+        notice: Callable[[ExecutionReport, bool], None] | None = None,
+    ) -> None:
+        """Begin the wait now."""
+        self._is_over = is_over
+        self._notice = notice
+        self.arn = arn
+        self.delay_seconds = 0.0
+        self._waiter_delay = waiter_delay
+        self._deadline = deadline
+        self._log = log
+        self._warn = warn
+        self._progress = ProgressLog()
+        self._began = time.monotonic()
+        self._refusals = 0
+        self._silences = 0
+
+    def look(self, calls: SageMakerCalls) -> dict[str, Any] | None:
+        """Look once; None means: sleep ``delay_seconds`` and look again.
+
+        :return: a JSON-safe event: ``kind`` is ``"ended"`` or ``"timeout"``, with the report's keys; or ``"error"``,
+            with ``execution_arn``, ``code`` and ``message``.
+        """
+        try:
+            report = calls.describe_report(self.arn)
+        except PipelineUnavailableError as error:
+            return self._refused(error)
+        except PipelineApiError as error:
+            return error_event(self.arn, code=error.code, message=str(error))
+        self._refusals = self._silences = 0
+        lines = self._progress.lines(report)
+        for line in lines:
+            self._log(line)
+        if self._notice is not None:
+            self._notice(report, bool(lines))
+        if report.is_terminal if self._is_over is None else self._is_over(report):
+            return ended_event(report)
+        if self._deadline is not None and datetime.now(timezone.utc) >= self._deadline:
+            return {"kind": "timeout", **report.to_json()}
+        self._plan(plan_delay(elapsed_seconds=time.monotonic() - self._began, waiter_delay=self._waiter_delay))
+        return None
+
+    def _refused(self, error: PipelineUnavailableError) -> dict[str, Any] | None:
+        self._refusals += 1
+        self._silences = self._silences + 1 if error.code in UNREACHABLE_CODES else 0
+        if self._silences >= MAX_UNANSWERED_LOOKS:
+            message = f"{error} No answer to {self._silences} looks in a row: the execution may still be running."
+            return error_event(self.arn, code=error.code, message=message)
+        if self._deadline is not None and datetime.now(timezone.utc) >= self._deadline:
+            return error_event(self.arn, code=error.code, message=f"{error} Out of time to ask again.")
+        self._plan(plan_backoff(failures=self._refusals, waiter_delay=self._waiter_delay))
+        self._warn(f"{error} Looking again in {self.delay_seconds:.0f} s.")
+        return None
+
+    def _plan(self, delay_seconds: float) -> None:
+        if self._deadline is not None:
+            left = (self._deadline - datetime.now(timezone.utc)).total_seconds()
+            delay_seconds = min(delay_seconds, max(left, 0.0))
+        self.delay_seconds = delay_seconds
+
+
+def ended_event(report: ExecutionReport) -> dict[str, Any]:
+    """The event of an execution that has ended."""
+    return {"kind": "ended", **report.to_json()}
+
+
+def error_event(arn: str, *, code: str, message: str) -> dict[str, Any]:
+    """The event of a wait that cannot go on."""
+    return {"kind": "error", "execution_arn": arn, "status": "Unknown", "code": code, "message": message}

@@ -1,0 +1,82 @@
+"""Where a step's job writes its logs: CloudWatch Logs group and stream prefix, and their last lines.
+
+Source of the group names: the developer guide, "Log groups and streams that Amazon SageMaker AI sends to CloudWatch
+Logs".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_pipelines.client.api_errors import mapped_errors
+from airflow_sm_pipelines.exceptions import PipelineApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from airflow_sm_pipelines.client.calls import SageMakerCalls
+    from airflow_sm_pipelines.client.reports import StepReport
+
+_GROUPS = {
+    "processing-job": "/aws/sagemaker/ProcessingJobs",
+    "training-job": "/aws/sagemaker/TrainingJobs",
+    "transform-job": "/aws/sagemaker/TransformJobs",
+}
+
+
+def resolve_log_location(job_arn: str | None) -> tuple[str, str] | None:
+    """The log group, and the prefix of the log streams, of a job; None for what has no logs of its own.
+
+    :param job_arn: ``arn:…:training-job/<name>``, or a Lambda function's ARN.
+    """
+    if not job_arn:
+        return None
+    resource = job_arn.split(":", 5)[-1]
+    kind, _, name = resource.partition("/")
+    if kind in _GROUPS and name:
+        return _GROUPS[kind], name
+    if resource.startswith("function:"):
+        return f"/aws/lambda/{resource.split(':')[1]}", ""
+    return None
+
+
+def read_stream_tail(logs: Any, group: str, stream_prefix: str, *, max_lines: int) -> list[str]:
+    """The last lines of the newest CloudWatch log stream with this prefix; empty when there is none.
+
+    :param logs: a boto3 client of CloudWatch Logs.
+    :raises PipelineApiError: if there is no such group, or it may not be read.
+    """
+    with mapped_errors("DescribeLogStreams", f"{group}/{stream_prefix}"):
+        streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=stream_prefix)["logStreams"]
+    if not streams:
+        return []
+    newest = max(streams, key=lambda stream: stream.get("lastEventTimestamp") or stream.get("creationTime") or 0)
+    with mapped_errors("GetLogEvents", f"{group}/{newest['logStreamName']}"):
+        answer = logs.get_log_events(
+            logGroupName=group, logStreamName=newest["logStreamName"], startFromHead=False, limit=max_lines
+        )
+    return [str(event["message"]).rstrip() for event in answer["events"]][-max_lines:]
+
+
+def read_log_tails(
+    calls: SageMakerCalls, steps: Iterable[StepReport], *, max_lines: int, warn: Callable[[str], None]
+) -> dict[str, tuple[str, list[str]]]:
+    """The log group and last log lines of each step's job, by step name; a job without readable logs is left out.
+
+    Lambda functions are left out too: their log streams are shared by all invocations.
+
+    :param warn: told which logs could not be read, and why; a missing log never hides the step's own reason.
+    """
+    found: dict[str, tuple[str, list[str]]] = {}
+    for step in steps:
+        location = resolve_log_location(step.job_arn)
+        if location is None or not location[1] or max_lines <= 0:
+            continue
+        try:
+            tail = calls.read_log_tail(*location, max_lines=max_lines)
+        except PipelineApiError as error:
+            warn(f"The log of step '{step.name}' could not be read: {error}")
+            continue
+        if tail:
+            found[step.name] = (f"{location[0]}/{location[1]}", tail)
+    return found

@@ -1,0 +1,135 @@
+"""SageMaker's status changes as EventBridge puts them into an SQS queue: what a message says, and how to take it out.
+
+Source: developer guide, "Amazon SageMaker AI events in EventBridge" (events of pipeline executions and their steps). An
+event may come late, twice, out of order, or not at all, so it only says where to look; the API says what is.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_pipelines.client.api_errors import mapped_errors
+from airflow_sm_pipelines.definition.status import ExecutionStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_sm_pipelines.client.calls import SageMakerCalls
+
+_EXECUTION_CHANGE = "SageMaker Model Building Pipeline Execution Status Change"
+_STEP_CHANGE = "SageMaker Model Building Pipeline Execution Step Status Change"
+_MAX_WAIT_SECONDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class StatusChange:
+    """One status change of an execution, or of one of its steps.
+
+    :param status: the execution's, or the step's, new status in the service's words.
+    :param step: the step; None for a change of the execution itself.
+    :param event_id: EventBridge's, the same when it sends an event twice.
+    """
+
+    execution_arn: str
+    status: str
+    step: str | None = None
+    event_id: str | None = None
+
+    @property
+    def is_end(self) -> bool:
+        """Whether it says that the execution has ended."""
+        if self.step is not None or self.status not in {status.value for status in ExecutionStatus}:
+            return False
+        return ExecutionStatus(self.status).is_terminal
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedMessage:
+    """A message that was received, and is hidden from others.
+
+    :param change: what it says; None for a message that is no status change of a pipeline.
+    :param receipt: what deletes it.
+    :param receives: how often it has been received, this time included.
+    """
+
+    change: StatusChange | None
+    receipt: str
+    receives: int = 1
+
+
+def parse_change(body: str) -> StatusChange | None:
+    """The status change in a queue's message, as EventBridge sends it, directly or through SNS; None for others."""
+    try:
+        found = json.loads(body)
+        if isinstance(found, dict) and found.get("Type") == "Notification":
+            found = json.loads(found["Message"])
+    except (ValueError, TypeError, KeyError):
+        return None
+    if not isinstance(found, dict) or found.get("source") != "aws.sagemaker":
+        return None
+    kind, detail = found.get("detail-type"), found.get("detail")
+    if not isinstance(detail, dict):
+        return None
+    arn = detail.get("pipelineExecutionArn")
+    if kind == _EXECUTION_CHANGE:
+        status, step = detail.get("currentPipelineExecutionStatus"), None
+    elif kind == _STEP_CHANGE:
+        status, step = detail.get("currentStepStatus"), detail.get("stepName")
+    else:
+        return None
+    if not isinstance(arn, str) or not isinstance(status, str):
+        return None
+    return StatusChange(arn, status, step, found.get("id"))
+
+
+def find_queue_url(calls: SageMakerCalls, queue: str) -> str:
+    """The URL of a queue that is given by its name, or by its URL."""
+    if "://" in queue:
+        return queue
+    with mapped_errors("GetQueueUrl", queue):
+        return str(calls.client_of("sqs").get_queue_url(QueueName=queue)["QueueUrl"])
+
+
+def receive_messages(
+    calls: SageMakerCalls, queue_url: str, *, wait_seconds: int, hidden_seconds: int = 60
+) -> list[dict[str, Any]]:
+    """Up to ten messages as SQS gives them, hidden from others for a while; waits for the first one."""
+    sqs = calls.client_of("sqs")
+    # A call must end before the client gives up on it.
+    patience = int(sqs.meta.config.read_timeout or 60) - 5
+    with mapped_errors("ReceiveMessage", queue_url):
+        answer = sqs.receive_message(
+            QueueUrl=queue_url,
+            MaxNumberOfMessages=10,
+            WaitTimeSeconds=max(min(wait_seconds, _MAX_WAIT_SECONDS, patience), 0),
+            VisibilityTimeout=hidden_seconds,
+            MessageSystemAttributeNames=["ApproximateReceiveCount"],
+        )
+    return list(answer.get("Messages") or ())
+
+
+def parse_queued(item: dict[str, Any]) -> QueuedMessage:
+    """A message as SQS gives it."""
+    receives = int((item.get("Attributes") or {}).get("ApproximateReceiveCount", 1))
+    return QueuedMessage(parse_change(item.get("Body", "")), item["ReceiptHandle"], receives)
+
+
+def delete_messages(calls: SageMakerCalls, queue_url: str, receipts: Sequence[str]) -> None:
+    """Take up to ten messages from their queue for good; one that is not deleted comes again."""
+    if receipts:
+        entries = [{"Id": str(number), "ReceiptHandle": receipt} for number, receipt in enumerate(receipts)]
+        with mapped_errors("DeleteMessageBatch", queue_url):
+            calls.client_of("sqs").delete_message_batch(QueueUrl=queue_url, Entries=entries)
+
+
+def put_back(calls: SageMakerCalls, queue_url: str, receipts: Sequence[str]) -> None:
+    """Let others have up to ten messages at once."""
+    if receipts:
+        entries = [
+            {"Id": str(number), "ReceiptHandle": receipt, "VisibilityTimeout": 0}
+            for number, receipt in enumerate(receipts)
+        ]
+        with mapped_errors("ChangeMessageVisibilityBatch", queue_url):
+            calls.client_of("sqs").change_message_visibility_batch(QueueUrl=queue_url, Entries=entries)

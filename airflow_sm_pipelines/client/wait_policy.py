@@ -1,0 +1,161 @@
+"""The one wait policy: what each execution status means for the Airflow task, what to log meanwhile, and when to
+look again.
+
+Pure, and shared by the synchronous operator, the trigger and the sensors; they differ only in who sleeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_pipelines.definition.status import ExecutionStatus
+
+if TYPE_CHECKING:
+    from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
+
+OUTCOMES = ("fail", "succeed", "skip")
+
+
+class Verdict(str, Enum):
+    """What a status means for the task that waits."""
+
+    WAIT = "wait"
+    SUCCEED = "succeed"
+    FAIL = "fail"
+    SKIP = "skip"
+
+
+@dataclass(frozen=True, slots=True)
+class WaitPolicy:
+    """What the two ambiguous ends of an execution mean; the other four statuses leave no choice.
+
+    :param on_stopped: ``"fail"``, ``"succeed"`` or ``"skip"`` when somebody stopped the execution.
+    :param on_completed_with_failures: the same for an execution that ended although some step failed, because
+        another step was declared to run after that failure.
+    """
+
+    on_stopped: str = "fail"
+    on_completed_with_failures: str = "fail"
+
+    def __post_init__(self) -> None:
+        """Refuse an outcome that is not one of the three.
+
+        :raises ValueError: naming the argument and the outcomes there are.
+        """
+        for name in ("on_stopped", "on_completed_with_failures"):
+            if getattr(self, name) not in OUTCOMES:
+                raise ValueError(f"{name}={getattr(self, name)!r}: expected one of {', '.join(map(repr, OUTCOMES))}.")
+
+    def verdict(self, status: str) -> Verdict:
+        """What the status means; a status this release does not know means waiting on.
+
+        ==================== =========================================
+        Executing, Stopping  wait
+        Succeeded            succeed
+        Failed               fail
+        Stopped              ``on_stopped``
+        CompletedWithFailures ``on_completed_with_failures``
+        ==================== =========================================
+        """
+        if status == ExecutionStatus.SUCCEEDED:
+            return Verdict.SUCCEED
+        if status == ExecutionStatus.FAILED:
+            return Verdict.FAIL
+        if status == ExecutionStatus.STOPPED:
+            return Verdict(self.on_stopped)
+        if status == ExecutionStatus.COMPLETED_WITH_FAILURES:
+            return Verdict(self.on_completed_with_failures)
+        return Verdict.WAIT
+
+
+class ProgressLog:
+    """The lines that successive looks at one execution are worth: each transition of a step once."""
+
+    def __init__(self) -> None:
+        """Start with nothing seen."""
+        self._seen: dict[tuple[str, int | None], tuple[str, int | None]] | None = None
+        self._status: str | None = None
+
+    def lines(self, report: ExecutionReport) -> list[str]:
+        """What is new since the last look.
+
+        The first look sums up what had already ended in one line, so that a resumed watch does not repeat the story.
+        """
+        found: list[str] = []
+        first = self._seen is None
+        seen = self._seen or {}
+        now = {(step.name, step.iteration): (str(step.status), step.attempts) for step in report.steps}
+        ended = [step for step in report.steps if step.is_terminal] if first else []
+        if ended:
+            found.append("Already ended: " + "; ".join(render_step(step) for step in ended))
+        for step in report.steps:
+            key = (step.name, step.iteration)
+            if seen.get(key) != now[key] and step not in ended:
+                found.append(render_step(step))
+        if report.status != self._status:
+            found.append(f"Execution {report.arn}: {report.status}")
+            if not report.is_known:
+                found.append(f"This release does not know the execution status '{report.status}': waiting on.")
+        self._seen, self._status = now, report.status
+        return found
+
+
+def render_step(step: StepReport) -> str:
+    """One step as one line: name, type, status, duration, attempt, cache, and the reason where it failed."""
+    text = f"Step '{step.name}'" + (f" ({step.type})" if step.type else "") + f" {step.status}"
+    if step.iteration is not None:
+        text += f", iteration {step.iteration}"
+    if step.is_terminal and step.seconds is not None:
+        text += f" after {step.seconds:.1f} s"
+    if step.attempts is not None and step.attempts > 1:
+        text += f", attempt {step.attempts}"
+    if step.cached_from:
+        text += ", from cache"
+    if step.failure_reason:
+        text += f": {step.failure_reason}"
+    return text
+
+
+def render_failure(report: ExecutionReport, *, log_tails: Mapping[str, tuple[str, list[str]]] | None = None) -> str:
+    """The text of the exception for an execution that counts as failed.
+
+    :param report: the execution at its end.
+    :param log_tails: by step name, the log group and the last lines of the step's job.
+    """
+    head = f"Pipeline '{report.pipeline_name}' execution {report.arn} ended {report.status}"
+    lines = [f"{head}: {report.failure_reason}" if report.failure_reason else f"{head}."]
+    lines += [f"  {render_step(step)}" for step in report.failed_steps]
+    if not report.failed_steps and report.status == ExecutionStatus.STOPPED:
+        stopped = [step.name for step in report.steps if step.status == "Stopped"]
+        lines.append(f"  Stopped in: {', '.join(stopped)}." if stopped else "  It was stopped before any step ended.")
+    for name, (group, tail) in (log_tails or {}).items():
+        lines.append(f"  Last lines of step '{name}' ({group}):")
+        lines += [f"    {line}" for line in tail]
+    return "\n".join(lines)
+
+
+def plan_delay(*, elapsed_seconds: float, waiter_delay: float) -> float:
+    """Seconds until the next look: a tenth of the time already waited, at least one, at most ``waiter_delay``.
+
+    Short executions are noticed within a second; long ones settle at the author's interval.
+    """
+    return min(max(1.0, elapsed_seconds / 10), max(waiter_delay, 0.1))
+
+
+def plan_backoff(*, failures: int, waiter_delay: float) -> float:
+    """Seconds to wait after so many refused looks in a row: doubling, up to a minute or twice ``waiter_delay``."""
+    return float(min(2.0 ** min(failures, 10), max(60.0, 2 * waiter_delay)))
+
+
+def parse_event(event: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """The kind (``"ended"``, ``"timeout"`` or ``"error"``) and the payload of a trigger's event.
+
+    :raises ValueError: if it is not an event of this package's trigger.
+    """
+    kind = event.get("kind") if isinstance(event, Mapping) else None
+    if kind not in ("ended", "timeout", "error"):
+        raise ValueError(f"Not an event of SageMakerPipelineExecutionTrigger: {event!r}")
+    return str(kind), event

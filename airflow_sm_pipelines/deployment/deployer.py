@@ -1,0 +1,190 @@
+"""Deploys a pipeline: compares, writes what differs, tags, names the version and moves the aliases.
+
+The rules stand in :mod:`~airflow_sm_pipelines.deployment.changes`, what is to be deployed comes from
+:mod:`~airflow_sm_pipelines.deployment.target`; here they are put to work, for whichever operator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_pipelines.deployment.target import DeployOptions, load_target
+from airflow_sm_pipelines.exceptions import ArgumentError, PipelineApiError, PipelineNotFoundError
+
+if TYPE_CHECKING:
+    from airflow.sdk.types import Logger
+
+    from airflow_sm_pipelines.client.calls import DeployedPipeline, SageMakerCalls
+    from airflow_sm_pipelines.deployment.changes import PipelineTarget
+    from airflow_sm_pipelines.deployment.provenance import Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What is deployed now.
+
+    :param action: ``"created"``, ``"updated"`` or ``"unchanged"``.
+    """
+
+    pipeline_name: str
+    pipeline_arn: str
+    version_id: int
+    action: str
+    definition_hash: str
+    aliases: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The deployment as JSON, for XCom."""
+        return {
+            "pipeline_name": self.pipeline_name,
+            "pipeline_arn": self.pipeline_arn,
+            "pipeline_version_id": self.version_id,
+            "action": self.action,
+            "definition_hash": self.definition_hash,
+            "aliases": list(self.aliases),
+        }
+
+
+class PipelineDeployer:
+    """One deployment.
+
+    :param calls: the connection to call through.
+    :param options: what the author says.
+    :param provenance: who deploys; goes into the description of a new version.
+    :param log: told what changes.
+    """
+
+    def __init__(self, calls: SageMakerCalls, options: DeployOptions, *, provenance: Provenance, log: Logger) -> None:
+        """Call nothing yet."""
+        self._calls = calls
+        self._options = options
+        self._provenance = provenance
+        self._log = log
+
+    def deploy(self) -> Deployment:
+        """Bring the pipeline to what its author wants.
+
+        :raises DefinitionError: naming everything that SageMaker or the team would refuse.
+        :raises ArgumentError: if an argument is wrong or missing.
+        """
+        from airflow_sm_pipelines.definition import definition_hash
+
+        options = self._options
+        target = load_target(self._calls, options, log=self._log)
+        arn, version_id, action, is_new_version = self._write(target)
+        self._tag(arn, target, is_new=action == "created")
+        if is_new_version:
+            self._describe_version(arn, version_id)
+        self._point_aliases(arn, version_id)
+        self._log.info("Pipeline '%s' %s: version %s, %s", target.name, action, version_id, arn)
+        return Deployment(
+            pipeline_name=target.name,
+            pipeline_arn=arn,
+            version_id=version_id,
+            action=action,
+            definition_hash=definition_hash(target.definition),
+            aliases=tuple(options.aliases),
+        )
+
+    # --- the calls --------------------------------------------------------------------------------------------------
+
+    def _describe(self, name: str) -> tuple[DeployedPipeline, int] | None:
+        """The newest version and its id, as one: what somebody else deploys meanwhile has another id."""
+        try:
+            versions = self._calls.list_versions(name)
+            version_id = versions[0].id if versions else None
+            return self._calls.describe_pipeline(name, version=version_id), version_id or 1
+        except PipelineNotFoundError:
+            return None
+
+    def _write(self, target: PipelineTarget) -> tuple[str, int, str, bool]:
+        """ARN, version, action, and whether the version is new."""
+        from airflow_sm_pipelines.deployment.changes import is_already_there
+
+        found = self._describe(target.name)
+        if found is None:
+            try:
+                return self._create(target)
+            except PipelineApiError as error:
+                if not is_already_there(error):
+                    raise
+                self._log.info("Somebody else created '%s' at the same moment; comparing with that.", target.name)
+                found = self._describe(target.name)
+                if found is None:
+                    raise
+        return self._update(target, *found)
+
+    def _create(self, target: PipelineTarget) -> tuple[str, int, str, bool]:
+        if target.role_arn is None:
+            raise ArgumentError(f"role_arn is needed to create pipeline '{target.name}': executions assume that role.")
+        request: dict[str, Any] = self._definition_arguments(target)
+        request |= {
+            "RoleArn": target.role_arn,
+            "Tags": [{"Key": key, "Value": value} for key, value in target.tags.items()],
+        }
+        for key, value in (
+            ("PipelineDescription", target.description),
+            ("PipelineDisplayName", target.display_name),
+            ("ParallelismConfiguration", target.parallelism),
+        ):
+            if value is not None:
+                request[key] = value
+        arn = self._calls.create_pipeline(target.name, **request)
+        return arn, self._latest_version(target.name), "created", True
+
+    def _update(
+        self, target: PipelineTarget, deployed: DeployedPipeline, version_id: int
+    ) -> tuple[str, int, str, bool]:
+        from airflow_sm_pipelines.deployment.changes import plan_update
+
+        plan = plan_update(target, deployed)
+        if plan.is_empty:
+            return deployed.arn, version_id, "unchanged", False
+        self._log.info("Changes to pipeline '%s':\n%s", target.name, "\n".join(plan.lines))
+        arguments = self._definition_arguments(target) if plan.has_definition else {}
+        arn, new_id = self._calls.update_pipeline(target.name, **arguments, **plan.request)
+        if new_id is None and plan.has_definition:
+            new_id = self._latest_version(target.name)
+        return arn, new_id or version_id, "updated", plan.has_definition
+
+    def _latest_version(self, name: str) -> int:
+        versions = self._calls.list_versions(name)
+        return versions[0].id if versions else 1
+
+    def _definition_arguments(self, target: PipelineTarget) -> dict[str, Any]:
+        from airflow_sm_pipelines.definition import definition_hash
+        from airflow_sm_pipelines.deployment.changes import make_definition_arguments
+
+        bucket = self._options.definition_bucket or self._options.default_bucket
+        return make_definition_arguments(self._calls, target, bucket=bucket, digest=definition_hash(target.definition))
+
+    def _tag(self, arn: str, target: PipelineTarget, *, is_new: bool) -> None:
+        if is_new or not target.tags:
+            return
+        present = self._calls.list_tags(arn)
+        missing = {key: value for key, value in target.tags.items() if present.get(key) != value}
+        if missing:
+            self._calls.add_tags(arn, missing)
+            self._log.info("Tags: %s", ", ".join(f"{key}={value}" for key, value in missing.items()))
+
+    def _describe_version(self, arn: str, version_id: int) -> None:
+        """Write who made a version on it; a role that may not is no reason to fail a deployment that is done."""
+        try:
+            self._calls.describe_version_as(
+                arn,
+                version_id,
+                display_name=self._options.version_name or self._provenance.version_name,
+                description=self._options.version_description or self._provenance.text,
+            )
+        except PipelineApiError as error:
+            self._log.warning("Version %s has no name and description of who made it: %s", version_id, error)
+
+    def _point_aliases(self, arn: str, version_id: int) -> None:
+        from airflow_sm_pipelines.deployment.changes import move_aliases, plan_alias_moves
+
+        if not self._options.aliases:
+            return
+        versions = self._calls.list_versions(arn)
+        moves = plan_alias_moves(self._options.aliases, version_id=version_id, versions=versions)
+        move_aliases(self._calls, pipeline_arn=arn, version_id=version_id, moves=moves, log=self._log)

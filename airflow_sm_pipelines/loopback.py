@@ -1,0 +1,16 @@
+"""Tells which addresses are this machine's own. What a server binds and a client may call is decided elsewhere."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
+"""The host names of this machine, as they stand in addresses, without the brackets of IPv6."""
+
+
+def is_loopback_url(url: str | None) -> bool:
+    """Whether a URL leads to this machine; not for an address without ``://``."""
+    try:
+        return url is not None and urlsplit(url).hostname in LOOPBACK_NAMES
+    except ValueError:  # brackets that hold no IPv6 address
+        return False

@@ -1,0 +1,202 @@
+"""Sends what :mod:`submission` plans: starts, re-attaches to, resumes or replaces a task instance's execution."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_pipelines.client.request_tokens import make_stop_token, make_token
+from airflow_sm_pipelines.client.wait_policy import render_failure
+from airflow_sm_pipelines.exceptions import (
+    PipelineApiError,
+    PipelineConflictError,
+    PipelineExecutionFailedError,
+    PipelineNotFoundError,
+    PipelineRequestError,
+    PipelineUnavailableError,
+)
+from airflow_sm_pipelines.runs.submission import (
+    Move,
+    Submission,
+    SubmissionStore,
+    TaskIdentity,
+    is_cleared,
+    is_resumable,
+    make_submission,
+    plan_move,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow.sdk.types import Logger
+
+    from airflow_sm_pipelines.client.calls import SageMakerCalls
+    from airflow_sm_pipelines.client.reports import ExecutionReport
+    from airflow_sm_pipelines.client.wait_policy import WaitPolicy
+
+_STOP_PATIENCE_SECONDS = 900.0
+_RESUME_PATIENCE_SECONDS = 10.0
+
+
+class ExecutionSubmitter:
+    """Gives a task instance its execution, starting one only if there is none to go on with.
+
+    :param calls: the connection to call through.
+    :param store: where the last submission is remembered.
+    :param identity: the task instance.
+    :param policy: what counts as failed.
+    :param on_retry: ``"resume"``, ``"restart"`` or ``"fail"``: what a retry does about a failed execution.
+    :param log: told every decision.
+    """
+
+    def __init__(
+        self,
+        calls: SageMakerCalls,
+        *,
+        store: SubmissionStore,
+        identity: TaskIdentity,
+        policy: WaitPolicy,
+        on_retry: str,
+        log: Logger,
+    ) -> None:
+        """Call nothing yet."""
+        self._calls = calls
+        self._store = store
+        self._identity = identity
+        self._policy = policy
+        self._on_retry = on_retry
+        self._log = log
+
+    def submit(self, request: Mapping[str, Any]) -> str:
+        """The ARN of the one execution that this task instance should wait for.
+
+        :param request: ``StartPipelineExecution``'s input without the token.
+        :raises PipelineExecutionFailedError: final, if the earlier execution failed and is not to be taken up again.
+        """
+        last = self._store.load()
+        if last is None and not self._store.is_durable:
+            self._log.info(
+                "This Airflow has no task state store (3.3 has): only the start call's token guards against a "
+                "second execution."
+            )
+            if self._identity.try_number > 1:
+                last = make_submission(self._identity, number=1, request=request)
+        if last is None:
+            return self._start(make_submission(self._identity, number=1, request=request))
+        if last.is_refused:
+            return self._start(self._next(last, request))
+        if last.execution_arn is None:
+            settled = self._settle(last, request)
+            if settled is None:
+                return self._start(self._next(last, request))
+            last = settled
+        return self._go_on(last, request)
+
+    def _go_on(self, last: Submission, request: Mapping[str, Any]) -> str:
+        arn = str(last.execution_arn)
+        try:
+            report = self._calls.describe_report(arn)
+        except PipelineNotFoundError:
+            self._log.warning("The earlier execution %s is gone; starting another.", arn)
+            return self._start(self._next(last, request))
+        move = plan_move(
+            identity=self._identity, last=last, report=report, policy=self._policy, on_retry=self._on_retry
+        )
+        self._log.info("An earlier attempt started %s, now %s: %s.", arn, report.status, move.value)
+        if move is Move.ATTACH:
+            return arn
+        if move is Move.FAIL:
+            raise PipelineExecutionFailedError(
+                f"{render_failure(report)}\nNot retried: on_retry='fail'.", is_final=True
+            )
+        if move is Move.AWAIT_STOP_AND_RESUME:
+            report = self._await_end(report)
+            if self._policy.verdict(report.status).value != "fail":
+                return arn
+            move = Move.RESUME
+        if move is Move.RESUME:
+            return self._resume(last, report, request)
+        if move is Move.STOP_AND_RESTART:
+            self._stop(arn)
+        return self._start(self._next(last, request))
+
+    def _settle(self, last: Submission, request: Mapping[str, Any]) -> Submission | None:
+        """Learn what came of a start call whose answer was lost, by repeating it; None if it started nothing."""
+        self._log.info("An earlier attempt ended during its start call; repeating the call with the same token.")
+        try:
+            arn = self._calls.start_execution(last.request, token=last.token)
+        except PipelineUnavailableError:
+            raise
+        except PipelineApiError as error:
+            self._log.info("The service refuses that call, so it started nothing: %s", error)
+            return None
+        answered = last.with_arn(arn)
+        is_same = last.request == dict(request)
+        if is_cleared(self._identity, last) and is_same and not self._calls.describe_execution(arn).is_terminal:
+            # The clear asked for a fresh start, and this is one nobody has waited for yet.
+            answered = answered.with_generation(self._identity)
+        self._store.save(answered)
+        return answered
+
+    def _start(self, submission: Submission) -> str:
+        self._store.save(submission)
+        try:
+            arn = self._calls.start_execution(submission.request, token=submission.token)
+        except PipelineUnavailableError:
+            raise
+        except PipelineApiError:
+            self._store.save(submission.with_refusal())
+            raise
+        self._store.save(submission.with_arn(arn))
+        return arn
+
+    def _resume(self, last: Submission, report: ExecutionReport, request: Mapping[str, Any]) -> str:
+        arn = str(last.execution_arn)
+        if not is_resumable(report):
+            raise PipelineExecutionFailedError(
+                f"{render_failure(report)}\nNot resumed: a Fail step ended it. on_retry='restart' starts another.",
+                is_final=True,
+            )
+        if last.request != dict(request):
+            self._log.warning(
+                "Resuming keeps the first attempt's parameters; those of this attempt differ and are not used."
+            )
+        resumed = last.with_resume()
+        self._store.save(resumed)
+        token = make_token(resumed.resume_token, 0 if self._store.is_durable else self._identity.try_number)
+        try:
+            self._calls.retry_execution(arn, token=token)
+        except (PipelineConflictError, PipelineRequestError) as error:
+            if not self._calls.describe_execution(arn).is_terminal:
+                self._log.info("Somebody else has resumed %s already.", arn)
+                return arn
+            raise PipelineExecutionFailedError(
+                f"{render_failure(report)}\nNot resumed: {error} on_retry='restart' starts another.", is_final=True
+            ) from error
+        self._log.info("Resumed %s from its failed steps.", arn)
+        self._await_begin(arn)
+        return arn
+
+    def _stop(self, arn: str) -> None:
+        try:
+            self._calls.stop_execution(arn, token=make_stop_token(arn))
+        except PipelineApiError as error:
+            self._log.warning("The task was cleared, but its earlier execution could not be stopped: %s", error)
+
+    def _await_end(self, report: ExecutionReport) -> ExecutionReport:
+        deadline = time.monotonic() + _STOP_PATIENCE_SECONDS
+        while not report.is_terminal and time.monotonic() < deadline:
+            time.sleep(2)
+            report = self._calls.describe_report(report.arn)
+        return report
+
+    def _await_begin(self, arn: str) -> None:
+        """Give the service time to show the execution as running, lest its old failure be taken for the new outcome."""
+        deadline = time.monotonic() + _RESUME_PATIENCE_SECONDS
+        while self._calls.describe_execution(arn).is_terminal and time.monotonic() < deadline:
+            time.sleep(0.5)
+
+    def _next(self, last: Submission, request: Mapping[str, Any]) -> Submission:
+        number = last.number + 1 if self._store.is_durable else self._identity.try_number
+        return make_submission(self._identity, number=number, request=request)

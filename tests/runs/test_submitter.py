@@ -1,0 +1,213 @@
+"""One execution per intention, against an endpoint that keeps its promise about tokens."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_sm_pipelines import exceptions
+from airflow_sm_pipelines.client.wait_policy import WaitPolicy
+from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
+from airflow_sm_pipelines.runs.submission import STATE_KEY, SubmissionStore, TaskIdentity
+from airflow_sm_pipelines.runs.submitter import ExecutionSubmitter
+from tests.airflow_fakes import FAILED_STEPS, Fault, aws_environment
+
+if TYPE_CHECKING:
+    from tests.airflow_fakes import FakeSageMaker
+
+FIRST = TaskIdentity(
+    dag_id="d", run_id="r", task_id="t", map_index=-1, run_start="2026", max_tries=2, clear_number=0, try_number=1
+)
+RETRY = replace(FIRST, try_number=2)
+CLEARED = replace(FIRST, try_number=2, max_tries=4, clear_number=1)
+REQUEST = {"PipelineName": "p", "PipelineParameters": [{"Name": "MaxDepth", "Value": "5"}]}
+
+
+class Crash(BaseException):
+    """The worker dies here."""
+
+
+class State:
+    """What Airflow's task state store keeps; may die before or after one of its writes."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self.die_before_write: int | None = None
+        self.writes = 0
+
+    def get(self, key: str) -> Any:
+        return self.values.get(key)
+
+    def set(self, key: str, value: Any) -> None:
+        self.writes += 1
+        if self.writes == self.die_before_write:
+            raise Crash
+        self.values[key] = value
+
+
+@pytest.fixture
+def ready(fake: FakeSageMaker, endpoint: tuple[FakeSageMaker, str], monkeypatch: pytest.MonkeyPatch) -> FakeSageMaker:
+    """A fake with pipeline ``p`` that this process's boto3 talks to."""
+    for name, value in aws_environment(endpoint[1]).items():
+        monkeypatch.setenv(name, value)
+    fake.add_pipeline("p")
+    fake.statuses = ["Executing"]
+    return fake
+
+
+def submit(
+    state: State | None, identity: TaskIdentity, *, request: dict[str, Any] | None = None, on_retry: str = "resume"
+) -> str:
+    submitter = ExecutionSubmitter(
+        SageMakerPipelinesHook(aws_conn_id=None, config={"retries": {"max_attempts": 0}}),
+        store=SubmissionStore(state),
+        identity=identity,
+        policy=WaitPolicy(),
+        on_retry=on_retry,
+        log=logging.getLogger("test"),  # type: ignore[arg-type]
+    )
+    return submitter.submit(request or REQUEST)
+
+
+def test_a_worker_that_dies_before_the_start_call_has_started_nothing(ready: FakeSageMaker) -> None:
+    state = State()
+    state.die_before_write = 1
+    with pytest.raises(Crash):
+        submit(state, FIRST)
+    assert not ready.executions
+    submit(state, RETRY)
+    assert len(ready.executions) == 1
+
+
+def test_a_worker_that_dies_after_the_start_call_finds_its_execution_again(ready: FakeSageMaker) -> None:
+    state = State()
+    state.die_before_write = 2
+    with pytest.raises(Crash):
+        submit(state, FIRST)
+    (arn,) = ready.executions
+    assert submit(state, RETRY) == arn
+    assert len(ready.executions) == 1
+    assert state.values[STATE_KEY]["execution_arn"] == arn
+
+
+def test_the_lost_call_is_repeated_word_for_word_when_templates_have_changed_since(ready: FakeSageMaker) -> None:
+    state = State()
+    state.die_before_write = 2
+    with pytest.raises(Crash):
+        submit(state, FIRST)
+    changed = {**REQUEST, "PipelineParameters": [{"Name": "MaxDepth", "Value": "6"}]}
+    submit(state, RETRY, request=changed)
+    assert len(ready.executions) == 1
+
+
+def test_an_answer_lost_after_the_service_accepted_starts_nothing_twice(ready: FakeSageMaker) -> None:
+    state = State()
+    ready.fail_next("StartPipelineExecution", Fault("InternalFailure", 500, is_done_first=True))
+    with pytest.raises(exceptions.PipelineUnavailableError):
+        submit(state, FIRST)
+    submit(state, RETRY)
+    assert len(ready.executions) == 1
+
+
+def test_a_retry_attaches_to_the_live_execution_without_a_start_call(ready: FakeSageMaker) -> None:
+    state = State()
+    arn = submit(state, FIRST)
+    assert submit(state, RETRY) == arn
+    assert ready.count("StartPipelineExecution") == 1
+
+
+def test_a_retry_resumes_a_failed_execution(ready: FakeSageMaker) -> None:
+    state = State()
+    arn = submit(state, FIRST)
+    ready.executions[arn].statuses, ready.executions[arn].steps = ["Failed"], FAILED_STEPS
+    assert submit(state, RETRY) == arn
+    assert len(ready.executions[arn].retries) == 1
+    ready.executions[arn].statuses, ready.executions[arn].steps = ["Failed"], FAILED_STEPS
+    submit(state, replace(RETRY, try_number=3))
+    assert len(set(ready.executions[arn].retries)) == 2
+
+
+def test_a_retry_restarts_a_failed_execution_when_told_so(ready: FakeSageMaker) -> None:
+    state = State()
+    arn = submit(state, FIRST)
+    ready.executions[arn].statuses = ["Failed"]
+    second = submit(state, RETRY, on_retry="restart")
+    assert second != arn
+    assert submit(state, replace(RETRY, try_number=3), on_retry="restart") == second
+    assert len(ready.executions) == 2
+
+
+def test_a_retry_of_what_must_fail_names_the_steps(ready: FakeSageMaker) -> None:
+    state = State()
+    arn = submit(state, FIRST)
+    ready.executions[arn].statuses, ready.executions[arn].steps = ["Failed"], FAILED_STEPS
+    with pytest.raises(exceptions.PipelineExecutionFailedError, match=r"Step 'Evaluate'.*exit code 3") as failure:
+        submit(state, RETRY, on_retry="fail")
+    assert failure.value.is_final
+
+
+def test_what_a_fail_step_ended_is_not_resumed(ready: FakeSageMaker) -> None:
+    state = State()
+    arn = submit(state, FIRST)
+    step = {"StepName": "TooHigh", "StepStatus": "Failed", "Metadata": {"Fail": {"ErrorMessage": "no"}}}
+    ready.executions[arn].statuses, ready.executions[arn].steps = ["Failed"], [step]
+    with pytest.raises(exceptions.PipelineExecutionFailedError, match="on_retry='restart' starts another") as failure:
+        submit(state, RETRY)
+    assert failure.value.is_final
+    assert not ready.executions[arn].retries
+
+
+def test_a_clear_stops_the_live_execution_and_starts_another(ready: FakeSageMaker) -> None:
+    state = State()
+    arn = submit(state, FIRST)
+    second = submit(state, CLEARED)
+    assert second != arn
+    assert len(ready.executions[arn].stops) == 1
+    assert submit(state, replace(CLEARED, try_number=3)) == second
+    assert len(ready.executions) == 2
+
+
+def test_a_clear_after_a_lost_answer_takes_the_unknown_execution_on(ready: FakeSageMaker) -> None:
+    state = State()
+    state.die_before_write = 2
+    with pytest.raises(Crash):
+        submit(state, FIRST)
+    (arn,) = ready.executions
+    assert submit(state, CLEARED) == arn
+    assert len(ready.executions) == 1
+
+
+def test_a_refused_start_is_not_repeated_with_its_wrong_request(ready: FakeSageMaker) -> None:
+    state = State()
+    ready.fail_next("StartPipelineExecution", Fault("ValidationException"))
+    with pytest.raises(exceptions.PipelineRequestError):
+        submit(state, FIRST)
+    changed = {"PipelineName": "p"}
+    submit(state, CLEARED, request=changed)
+    assert [one.request for one in ready.executions.values()] == [changed]
+
+
+def test_an_execution_that_is_gone_is_replaced(ready: FakeSageMaker) -> None:
+    state = State()
+    submit(state, FIRST)
+    ready.executions.clear()
+    submit(state, RETRY)
+    assert state.values[STATE_KEY]["number"] == 2
+    assert len(ready.executions) == 1
+    assert len(ready.tokens) == 2
+
+
+def test_without_a_state_store_the_token_alone_finds_the_execution(
+    ready: FakeSageMaker, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "test")
+    arn = submit(None, FIRST)
+    assert submit(None, RETRY) == arn
+    assert submit(None, replace(RETRY, try_number=3)) == arn
+    assert len(ready.executions) == 1
+    assert "no task state store" in caplog.text
+    cleared = submit(None, CLEARED)
+    assert cleared != arn
