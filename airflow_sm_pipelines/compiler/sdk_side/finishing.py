@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .archives import rewrite_archive
+from .errors import BuildError
 from .walk import Place, iter_steps, iter_texts, map_texts
 
 if TYPE_CHECKING:
@@ -409,7 +410,12 @@ class Finishing:
 
     def _put(self, made: _Object) -> None:
         arguments = {**made.upload.arguments, "Bucket": made.upload.bucket, "Key": made.key, "Body": made.body}
-        made.etag = str(self._call(made.upload.client, "PutObject", arguments)["ETag"])
+        exceptions: Any = importlib.import_module("botocore.exceptions")
+        try:
+            made.etag = str(self._call(made.upload.client, "PutObject", arguments)["ETag"])
+        except exceptions.ClientError as error:
+            uri = f"s3://{made.upload.bucket}/{made.key}"
+            raise BuildError("script_error", f"What the pipeline uses cannot be uploaded to {uri}. {error}") from error
 
 
 def _environment(step: dict[str, Any]) -> dict[str, Any]:

@@ -200,17 +200,15 @@ class Stamps:
     def _instead(
         self, real: Callable[..., Any], give: Callable[[Stamp], Any], *, if_no_arguments: bool = False
     ) -> Callable[..., Any]:
-        @functools.wraps(real)
-        def call(*args: Any, **options: Any) -> Any:
+        def call(frame: types.FrameType, *args: Any, **options: Any) -> Any:
             if if_no_arguments and args:
                 return real(*args, **options)
-            frame = sys._getframe(1)
             if _wants_stamp(frame):
                 return give(self.draw())
             self._note_real(f"{real.__module__}.{real.__name__}", args, frame)
             return real(*args, **options)
 
-        return call
+        return _Instead(real, call)
 
     def _token(self, stamp: Stamp) -> str:
         # Its own randomness: what nobody may guess is never derived from what everybody may read.
@@ -223,28 +221,24 @@ class Stamps:
     def _steady_random(self, name: str) -> Callable[..., Any]:
         real = getattr(random, name)
 
-        @functools.wraps(real)
-        def draw(*args: Any, **options: Any) -> Any:
-            frame = sys._getframe(1)
+        def draw(frame: types.FrameType, *args: Any, **options: Any) -> Any:
             if _wants_stamp(frame):
-                return getattr(random.Random(0), name)(*args, **options)
+                return getattr(random.Random(0), name)(*args, **options)  # noqa: S311 - it is to be no surprise
             self._note_real(f"random.{name}", args, frame)
             return real(*args, **options)
 
-        return draw
+        return _Instead(real, draw)
 
     def _strftime(self, real: Callable[..., str]) -> Callable[..., str]:
-        @functools.wraps(real)
-        def strftime(form: str, *args: Any) -> str:
+        def strftime(frame: types.FrameType, form: str, *args: Any) -> str:
             if args:
                 return real(form, *args)
-            frame = sys._getframe(1)
             if _wants_stamp(frame):
                 return self.add_format(self.draw(), form)
             self._note_real("time.strftime", (), frame)
             return real(form)
 
-        return strftime
+        return _Instead(real, strftime)
 
     def _datetime_class(self) -> type:
         stamps = self
@@ -299,6 +293,17 @@ class Stamps:
 
         moment = Written.fromtimestamp(stamp.second, _datetime.timezone.utc)
         return moment if tz is not None else moment.replace(tzinfo=None)
+
+
+class _Instead:
+    """Stands in for a function of C: unlike a function of Python, it does not become a method of a class that keeps it."""
+
+    def __init__(self, real: Callable[..., Any], call: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, real)
+        self._call = call
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        return self._call(sys._getframe(1), *args, **options)
 
 
 def _is_stamping(module: str) -> bool:
