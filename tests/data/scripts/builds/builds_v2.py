@@ -154,7 +154,7 @@ def models(common, one):
     artifacts = train.properties.ModelArtifacts.S3ModelArtifacts
 
     def repacked(**code):
-        return SKLearnModel(model_data=artifacts, framework_version="1.2-1", **code, **common)
+        return Model(image_uri=IMAGE, model_data=artifacts, **code, **common)
 
     registered = {
         "content_types": ["text/csv"], "response_types": ["text/csv"], "inference_instances": ["ml.m5.large"],
