@@ -70,6 +70,7 @@ V3 = SHARED | {
     "SecondTuner": ("a second tuner", "code/tuner_several/train.py"),
     "ModelBuilder": ("ModelBuilder", None),
 }
+WORKSPACE = {"FunctionWorkspace": ("@step with its workspace", "workspace/greeting.py:hello:good day")}
 SHARED_FILES = {
     "FunctionPlain": {"add_one"},
     "add_one": {"FunctionPlain"},
@@ -77,7 +78,6 @@ SHARED_FILES = {
     "ModelRegister": {"ModelCode"},
     "QualityCheck": {"MonitorBatchTransform"},
     "MonitorBatchTransform": {"QualityCheck"},
-    "LocalInputs": set(),
 }
 """Rows whose own file is another row's own, too."""
 
@@ -95,7 +95,9 @@ class Sdk:
 SDKS = {
     "v2": Sdk("v2", "builds_v2.py", ("sagemaker>=2.257,<3",), V2),
     "v3": Sdk("v3", "builds_v3.py", ("sagemaker-mlops>=1.27,<2",), V3),
+    "v2, workspace": Sdk("v2, workspace", "workspace/workspace_v2.py", ("sagemaker>=2.257,<3",), WORKSPACE),
 }
+GIT_REPOSITORY = "https://git.example.com/team/steps.git"
 
 
 @dataclass
@@ -109,7 +111,6 @@ class Bench:
     work: Path
     environment: Mapping[str, str]
     environments: Path
-    git_repository: str | None = None
     _count: int = field(default=0)
 
     def __post_init__(self) -> None:
@@ -117,6 +118,14 @@ class Bench:
         self.cache.mkdir(parents=True)
         (self.cache / "environments").symlink_to(self.environments)
         self.source = self.copy(SCRIPTS, "first")
+        origin = self.copy(SCRIPTS, "git-config")
+        commit(origin)
+        # Git finds the repository here instead of on a server.
+        self.git = {
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": f"url.{origin}.insteadOf",
+            "GIT_CONFIG_VALUE_0": GIT_REPOSITORY,
+        }
 
     def copy(self, folder: Path, name: str) -> Path:
         """Give a copy of the scripts in a folder of its own."""
@@ -126,10 +135,10 @@ class Bench:
     def build(self, folder: Path, *, interpreter: str | None = None, **env: str) -> CompiledPipeline:
         """Build once, without taking an earlier build."""
         lines: list[str] = []
-        with environment(**env):
+        with environment(**self.git, **env):
             return compile_pipeline(
                 f"{folder / self.sdk.script}:get_pipeline",
-                config={"git_repository": self.git_repository} if self.git_repository else None,
+                config={"git_repository": GIT_REPOSITORY} if "GitConfig" in self.sdk.rows else None,
                 role_arn=ROLE,
                 region="us-east-1",
                 interpreter=interpreter,
@@ -196,12 +205,17 @@ def add_comment(folder: Path) -> None:
         path.write_text("".join([*lines[:at], "\n# A comment.\n# Another one.\n", *lines[at:]]))
 
 
+def commit(folder: Path) -> None:
+    """Make a folder a repository with one commit."""
+    settings = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.com"]
+    for command in (["init", "-q", "-b", "main"], ["add", "."], [*settings, "commit", "-q", "-m", "One"]):
+        subprocess.run(["git", *command], cwd=folder, check=True, capture_output=True)
+
+
 def clone(bench: Bench) -> Path:
     """Commit the scripts to a repository and clone it."""
     origin = bench.copy(SCRIPTS, "origin")
-    settings = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.com"]
-    for command in (["init", "-q", "-b", "main"], ["add", "."], [*settings, "commit", "-q", "-m", "One"]):
-        subprocess.run(["git", *command], cwd=origin, check=True, capture_output=True)
+    commit(origin)
     target = bench.work / "clones" / "deep" / "down"
     subprocess.run(["git", "clone", "-q", str(origin), str(target)], check=True, capture_output=True)
     return target
@@ -337,3 +351,82 @@ def prepare_aws(endpoint: str) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": keys["aws_secret_access_key"],
         "AWS_ENDPOINT_URL": endpoint,
     }
+
+
+PAGE = """# What a build depends on
+
+Made by `make builds`; edit `tests/compiler/build_table.py` instead. Each row is a kind of step, each column a circumstance
+under which the whole pipeline was built again without the cache. *same*: the row's steps are equal, byte for byte. The last
+column changes a file that only this row uses: *alone* says that this row's steps changed and all others stayed.
+A dash: the row has no code of its own, or the circumstance could not be made.
+
+"""
+GAPS = """
+## What is not in the table
+
+- Objects whose key the script itself chooses, such as `upload_data(..., key_prefix="data")`: they are uploaded under that key, and
+  a change of their bytes alone does not change the definition.
+- `@step` of SDK v3 signs its payload. The key is a secret of the machine that built first; once the pipeline is deployed, an
+  unchanged function keeps the deployed key and payload on every machine. Two machines that build before anything is deployed
+  have different keys.
+- A recipe of `ModelTrainer`, `SFTTrainer` and its kin ask SageMaker's hub and GitHub, which a test on this machine cannot reach.
+- Clients that pass botocore by (such as the S3 client of pyarrow) are neither held back nor asked again.
+- The clock's column shifts Python's `time` module, and the user's one changes `HOME`, `USER` and `LOGNAME`.
+- `git_config` without a commit is built each time: what a branch names can change.
+"""
+
+
+def main(path: str) -> int:
+    """Make the whole table and write the page."""
+    import tempfile
+
+    from moto.server import ThreadedMotoServer
+
+    from airflow_sm_pipelines.environments import default_cache_dir
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    os.environ["SAGEMAKER_VALIDATE_ROLE"] = "false"
+    aws = prepare_aws(f"http://{host}:{port}")
+    parts, is_good = [], True
+    with tempfile.TemporaryDirectory(prefix="builds-") as work:
+        for number, sdk in enumerate(SDKS.values()):
+            environments = default_cache_dir(os.environ) / "environments"
+            part, is_part_good = table_of(Bench(sdk, Path(work, str(number)), aws, environments))
+            parts.append(part)
+            is_good &= is_part_good
+    server.stop()
+    Path(path).write_text(PAGE + "\n".join(parts) + GAPS)
+    return 0 if is_good else 1
+
+
+def table_of(bench: Bench) -> tuple[str, bool]:
+    """Build under each circumstance and with each row's change; give the table, and whether every cell is as it should be."""
+    first = bench.build(bench.source)
+    before = rows_of(bench.sdk, first.definition_text)
+    cells: dict[str, list[str]] = {row: [] for row in bench.sdk.rows}
+    for words, build in CIRCUMSTANCES.items():
+        compiled = build(bench)
+        changed = None if compiled is None else changed_rows(bench, before, compiled)
+        print(bench.sdk.name, words, "not possible here" if changed is None else sorted(changed), flush=True)
+        for row, found in cells.items():
+            found.append("-" if changed is None else "**changes**" if row in changed else "same")
+    for row, (_, change) in bench.sdk.rows.items():
+        if change is None:
+            cells[row].append("-")
+            continue
+        changed = changed_rows(bench, before, build_with_edit(bench, row))
+        others = changed - {row} - SHARED_FILES.get(row, set())
+        print(bench.sdk.name, "edited", row, sorted(changed), flush=True)
+        cells[row].append(
+            "**unchanged**" if row not in changed else f"**with {', '.join(sorted(others))}**" if others else "alone"
+        )
+    head = ["step", *CIRCUMSTANCES, "its own change"]
+    lines = [f"## {bench.sdk.name}: {first.sdk_version}", "", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    lines += [f"| {bench.sdk.rows[row][0]} | {' | '.join(found)} |" for row, found in cells.items()]
+    return "\n".join([*lines, ""]), "**" not in "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

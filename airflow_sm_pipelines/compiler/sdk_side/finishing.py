@@ -123,9 +123,11 @@ class Finishing:
         return self._write(text)
 
     def _without_local_places(self, definition: Any) -> Any:
-        # SDKs describe a function step by the file that its function stands in.
         def clean(text: str, place: Place) -> str:
-            return self._project.name_of(text) if place.member == "Description" else text
+            if place.member == "Description":  # of a function step, which is described by its function's file
+                return self._project.name_of(text)
+            is_hyperparameter = "HyperParameters." in place.path  # of repacking, which is told where its code was
+            return self._project.without_places(text) if is_hyperparameter else text
 
         return map_texts(definition, clean, with_place=True)
 

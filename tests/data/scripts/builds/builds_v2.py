@@ -8,11 +8,12 @@ The name of a step begins with its row in the table of builds; `code/ROW` is wha
 
 from pathlib import Path
 
+from helpers import factor
 from sagemaker.automl.automl import AutoML, AutoMLInput
 from sagemaker.clarify import BiasConfig, DataConfig
 from sagemaker.debugger import Rule, rule_configs
 from sagemaker.estimator import Estimator
-from sagemaker.inputs import TrainingInput, TransformInput
+from sagemaker.inputs import TrainingInput
 from sagemaker.lambda_helper import Lambda
 from sagemaker.model import Model
 from sagemaker.model_monitor import DatasetFormat
@@ -36,8 +37,6 @@ from sagemaker.workflow.parameters import ParameterString
 from sagemaker.workflow.pipeline import Pipeline
 from sagemaker.workflow.quality_check_step import DataQualityCheckConfig, QualityCheckStep
 from sagemaker.workflow.steps import CacheConfig, ProcessingStep, TrainingStep, TransformStep, TuningStep
-
-from helpers import factor
 from step_functions import add_one, double, greet
 
 HERE = Path(__file__).parent
@@ -93,39 +92,58 @@ def training(common, one):
     by_estimator = SKLearn(entry_point=str(CODE / "estimator" / "train.py"), framework_version="1.2-1", **one)
     rules = Estimator(IMAGE, rules=[Rule.sagemaker(rule_configs.loss_not_decreasing())], **one)
     local = Estimator(
-        IMAGE, entry_point="train.py", source_dir=str(CODE / "local_inputs"), dependencies=[str(HERE / "helpers.py")], **one
+        IMAGE,
+        entry_point="train.py",
+        source_dir=str(CODE / "local_inputs"),
+        dependencies=[str(CODE / "local_dependency")],
+        **one,
     )
     uri = local.sagemaker_session.upload_data(str(CODE / "local_inputs" / "data.csv"), key_prefix="chosen/by/the/user")
+    data = {"train": "s3://bucket/data"}
     return [
-        TrainingStep("EstimatorStepArgs", step_args=by_arguments.fit({"train": "s3://bucket/data"}), cache_config=CACHE),
+        TrainingStep("EstimatorStepArgs", step_args=by_arguments.fit(data), cache_config=CACHE),
         TrainingStep("Estimator", estimator=by_estimator, inputs={"train": TrainingInput("s3://bucket/data")}),
         TrainingStep("DebuggerRules", step_args=rules.fit({"train": "s3://bucket/data"})),
-        TrainingStep("LocalInputs", step_args=local.fit({"train": uri if isinstance(uri, str) else "s3://bucket/data"})),
+        TrainingStep("LocalInputs", step_args=local.fit({"train": uri})),
     ]
 
 
 def tuning(common, one):
     def tuner(row, name):
         estimator = SKLearn(
-            entry_point="train.py", source_dir=str(CODE / row), framework_version="1.2-1", metric_definitions=METRICS, **one
+            entry_point="train.py",
+            source_dir=str(CODE / row),
+            framework_version="1.2-1",
+            metric_definitions=METRICS,
+            **one,
         )
         return HyperparameterTuner(
-            estimator, "loss", {name: ContinuousParameter(0.1, 0.9)}, metric_definitions=METRICS,
-            objective_type="Minimize", max_jobs=2, max_parallel_jobs=2,
+            estimator,
+            "loss",
+            {name: ContinuousParameter(0.1, 0.9)},
+            metric_definitions=METRICS,
+            objective_type="Minimize",
+            max_jobs=2,
+            max_parallel_jobs=2,
         )
 
     several = HyperparameterTuner.create(
         estimator_dict={
             name: SKLearn(
-                entry_point="train.py", source_dir=str(CODE / "tuner_several"), framework_version="1.2-1",
-                metric_definitions=METRICS, **one,
+                entry_point="train.py",
+                source_dir=str(CODE / "tuner_several"),
+                framework_version="1.2-1",
+                metric_definitions=METRICS,
+                **one,
             )
             for name in ("a", "b")
         },
         objective_metric_name_dict={"a": "loss", "b": "loss"},
         hyperparameter_ranges_dict={name: {"lr": ContinuousParameter(0.1, 0.9)} for name in ("a", "b")},
         metric_definitions_dict={"a": METRICS, "b": METRICS},
-        objective_type="Minimize", max_jobs=2, max_parallel_jobs=2,
+        objective_type="Minimize",
+        max_jobs=2,
+        max_parallel_jobs=2,
     )
     return [
         TuningStep("Tuner", step_args=tuner("tuner", "lr").fit(), cache_config=CACHE),
@@ -136,14 +154,19 @@ def tuning(common, one):
 def models(common, one):
     plain = Model(image_uri=IMAGE, model_data="s3://bucket/model.tar.gz", **common)
     coded = SKLearnModel(
-        model_data="s3://bucket/model.tar.gz", entry_point="inference.py", source_dir=str(CODE / "model"),
-        framework_version="1.2-1", **common,
+        model_data="s3://bucket/model.tar.gz",
+        entry_point="inference.py",
+        source_dir=str(CODE / "model"),
+        framework_version="1.2-1",
+        **common,
     )
     whole = PipelineModel(
         models=[
             SKLearnModel(
-                model_data="s3://bucket/model.tar.gz", entry_point=str(CODE / "pipeline_model" / "inference.py"),
-                framework_version="1.2-1", **common,
+                model_data="s3://bucket/model.tar.gz",
+                entry_point=str(CODE / "pipeline_model" / "inference.py"),
+                framework_version="1.2-1",
+                **common,
             ),
             Model(image_uri=IMAGE, model_data="s3://bucket/other.tar.gz", **common),
         ],
@@ -157,14 +180,19 @@ def models(common, one):
         return Model(image_uri=IMAGE, model_data=artifacts, **code, **common)
 
     registered = {
-        "content_types": ["text/csv"], "response_types": ["text/csv"], "inference_instances": ["ml.m5.large"],
-        "transform_instances": ["ml.m5.large"], "model_package_group_name": "group",
+        "content_types": ["text/csv"],
+        "response_types": ["text/csv"],
+        "inference_instances": ["ml.m5.large"],
+        "transform_instances": ["ml.m5.large"],
+        "model_package_group_name": "group",
     }
     with_folder = repacked(entry_point="inference.py", source_dir=str(CODE / "repack_source_dir"))
     with_file = repacked(entry_point=str(CODE / "repack" / "inference.py"))
     create = ModelStep("ModelCreate", step_args=plain.create(instance_type="ml.m5.large"))
     transformer = Transformer(
-        model_name=create.properties.ModelName, instance_count=1, instance_type="ml.m5.large",
+        model_name=create.properties.ModelName,
+        instance_count=1,
+        instance_type="ml.m5.large",
         sagemaker_session=common["sagemaker_session"],
     )
     return [
@@ -184,17 +212,20 @@ def checks(common, one):
     job = CheckJobConfig(**one)
     bias = DataBiasCheckConfig(
         data_config=DataConfig(
-            s3_data_input_path="s3://bucket/train.csv", s3_output_path="s3://bucket/clarify", label=0, dataset_type="text/csv"
+            s3_data_input_path="s3://bucket/train.csv",
+            s3_output_path="s3://bucket/clarify",
+            label=0,
+            dataset_type="text/csv",
         ),
         data_bias_config=BiasConfig(label_values_or_threshold=[1], facet_name=["Age"]),
     )
     quality = DataQualityCheckConfig(
-        baseline_dataset="s3://bucket/train.csv", dataset_format=DatasetFormat.csv(), output_s3_uri="s3://bucket/quality",
+        baseline_dataset="s3://bucket/train.csv",
+        dataset_format=DatasetFormat.csv(),
+        output_s3_uri="s3://bucket/quality",
         record_preprocessor_script=str(CODE / "quality_check" / "preprocess.py"),
     )
-    transformer = Transformer(
-        MODEL_NAME, 1, "ml.m5.large", sagemaker_session=common["sagemaker_session"]
-    )
+    transformer = Transformer(MODEL_NAME, 1, "ml.m5.large", sagemaker_session=common["sagemaker_session"])
     return [
         ClarifyCheckStep("ClarifyCheck", clarify_check_config=bias, check_job_config=job, skip_check=False),
         QualityCheckStep("QualityCheck", quality_check_config=quality, check_job_config=job, skip_check=False),
@@ -211,15 +242,19 @@ def others(common, one):
     image = "683313688378.dkr.ecr.us-east-1.amazonaws.com/notebooks:1"
     notebook = {"image_uri": image, "kernel_name": "python3", "role": common["role"]}
     lambda_function = Lambda(
-        function_name="builds-v2", execution_role_arn=common["role"], script=str(CODE / "lambda" / "handle.py"),
-        handler="handle.handler", session=common["sagemaker_session"],
+        function_name="builds-v2",
+        execution_role_arn=common["role"],
+        script=str(CODE / "lambda" / "handle.py"),
+        handler="handle.handler",
+        session=common["sagemaker_session"],
     )
     emr = EMRStepConfig(jar="s3://bucket/job.jar", args=["--day", "today"])
     automl = AutoML(target_attribute_name="y", mode="ENSEMBLING", **common)
     return [
         NotebookJobStep(name="NotebookNamed", input_notebook=str(CODE / "notebook_named" / "run.ipynb"), **notebook),
         NotebookJobStep(
-            input_notebook=str(CODE / "notebook" / "Notebook.ipynb"), initialization_script=str(CODE / "notebook" / "init.sh"),
+            input_notebook=str(CODE / "notebook" / "Notebook.ipynb"),
+            initialization_script=str(CODE / "notebook" / "init.sh"),
             **notebook,
         ),
         LambdaStep("Lambda", lambda_func=lambda_function, inputs={"a": 1}),
@@ -237,7 +272,10 @@ def functions(common, one):
 
     first = step(add_one, name="FunctionPlain", **settings)(1)
     second = step(
-        double, name="FunctionDependencies", dependencies=str(CODE / "function_dependencies" / "requirements.txt"), **settings
+        double,
+        name="FunctionDependencies",
+        dependencies=str(CODE / "function_dependencies" / "requirements.txt"),
+        **settings,
     )(first)
     third = step(closure, name="FunctionClosure", **settings)(second)
     return [third, step(greet, name="FunctionClass", **settings)("you"), step(add_one, **settings)(5)]
@@ -245,7 +283,10 @@ def functions(common, one):
 
 def from_git(one, repository):
     estimator = SKLearn(
-        entry_point="train.py", source_dir="code", git_config={"repo": repository, "branch": "main"},
-        framework_version="1.2-1", **one,
+        entry_point="train.py",
+        source_dir="code/estimator",
+        git_config={"repo": repository, "branch": "main"},
+        framework_version="1.2-1",
+        **one,
     )
     return [TrainingStep("GitConfig", step_args=estimator.fit({"train": "s3://bucket/data"}))]

@@ -8,6 +8,7 @@ The name of a step begins with its row in the table of builds; `code/ROW` is wha
 
 from pathlib import Path
 
+from helpers import factor
 from sagemaker.core import image_uris
 from sagemaker.core.lambda_helper import Lambda
 from sagemaker.core.parameter import ContinuousParameter
@@ -33,8 +34,6 @@ from sagemaker.mlops.workflow.function_step import step
 from sagemaker.serve import ModelBuilder
 from sagemaker.train import ModelTrainer
 from sagemaker.train.tuner import HyperparameterTuner
-
-from helpers import factor
 from step_functions import add_one, double, greet
 
 HERE = Path(__file__).parent
@@ -57,7 +56,10 @@ def read_from(path, name):
     return ProcessingInput(
         input_name=name,
         s3_input=ProcessingS3Input(
-            s3_uri=str(path), local_path=f"/opt/ml/processing/input/{name}", s3_data_type="S3Prefix", s3_input_mode="File"
+            s3_uri=str(path),
+            local_path=f"/opt/ml/processing/input/{name}",
+            s3_data_type="S3Prefix",
+            s3_input_mode="File",
         ),
     )
 
@@ -108,14 +110,20 @@ def training(common, one, image):
 
     data = InputData(channel_name="train", data_source=str(CODE / "local_inputs" / "data.csv"))
     tuner = HyperparameterTuner(
-        model_trainer=trainer("tuner"), objective_metric_name="loss",
-        hyperparameter_ranges={"lr": ContinuousParameter(0.1, 0.9)}, metric_definitions=METRICS,
-        max_jobs=2, max_parallel_jobs=2,
+        model_trainer=trainer("tuner"),
+        objective_metric_name="loss",
+        hyperparameter_ranges={"lr": ContinuousParameter(0.1, 0.9)},
+        metric_definitions=METRICS,
+        max_jobs=2,
+        max_parallel_jobs=2,
     )
     several = HyperparameterTuner(
-        model_trainer=trainer("tuner_several"), objective_metric_name="loss",
-        hyperparameter_ranges={"lr": ContinuousParameter(0.1, 0.9)}, metric_definitions=METRICS,
-        max_jobs=3, max_parallel_jobs=3,
+        model_trainer=trainer("tuner_several"),
+        objective_metric_name="loss",
+        hyperparameter_ranges={"lr": ContinuousParameter(0.1, 0.9)},
+        metric_definitions=METRICS,
+        max_jobs=3,
+        max_parallel_jobs=3,
     )
     return [
         TrainingStep("ModelTrainer", step_args=trainer("estimator").train(), cache_config=CACHE),
@@ -127,17 +135,23 @@ def training(common, one, image):
 
 def models(common, one, image):
     builder = ModelBuilder(
-        image_uri=image, s3_model_data_url="s3://bucket/model.tar.gz", role_arn=common["role"],
+        image_uri=image,
+        s3_model_data_url="s3://bucket/model.tar.gz",
+        role_arn=common["role"],
         sagemaker_session=common["sagemaker_session"],
     )
     create = ModelStep("ModelBuilder", step_args=builder.build())
     coded = ModelBuilder(
-        image_uri=image, s3_model_data_url="s3://bucket/model.tar.gz", role_arn=common["role"],
+        image_uri=image,
+        s3_model_data_url="s3://bucket/model.tar.gz",
+        role_arn=common["role"],
         source_code=SourceCode(source_dir=str(CODE / "model"), entry_script="inference.py"),
         sagemaker_session=common["sagemaker_session"],
     )
     transformer = Transformer(
-        model_name=create.properties.ModelName, instance_count=1, instance_type="ml.m5.large",
+        model_name=create.properties.ModelName,
+        instance_count=1,
+        instance_type="ml.m5.large",
         sagemaker_session=common["sagemaker_session"],
     )
     return [
@@ -149,18 +163,23 @@ def models(common, one, image):
 
 def others(common, one, image):
     notebook = {
-        "image_uri": "683313688378.dkr.ecr.us-east-1.amazonaws.com/notebooks:1", "kernel_name": "python3",
+        "image_uri": "683313688378.dkr.ecr.us-east-1.amazonaws.com/notebooks:1",
+        "kernel_name": "python3",
         "role": common["role"],
     }
     lambda_function = Lambda(
-        function_name="builds-v3", execution_role_arn=common["role"], script=str(CODE / "lambda" / "handle.py"),
-        handler="handle.handler", session=common["sagemaker_session"],
+        function_name="builds-v3",
+        execution_role_arn=common["role"],
+        script=str(CODE / "lambda" / "handle.py"),
+        handler="handle.handler",
+        session=common["sagemaker_session"],
     )
     emr = EMRStepConfig(jar="s3://bucket/job.jar", args=["--day", "today"])
     return [
         NotebookJobStep(name="NotebookNamed", input_notebook=str(CODE / "notebook_named" / "run.ipynb"), **notebook),
         NotebookJobStep(
-            input_notebook=str(CODE / "notebook" / "Notebook.ipynb"), initialization_script=str(CODE / "notebook" / "init.sh"),
+            input_notebook=str(CODE / "notebook" / "Notebook.ipynb"),
+            initialization_script=str(CODE / "notebook" / "init.sh"),
             **notebook,
         ),
         LambdaStep("Lambda", lambda_func=lambda_function, inputs={"a": 1}),

@@ -1,1 +1,1 @@
-print('estimator')
+print("estimator")

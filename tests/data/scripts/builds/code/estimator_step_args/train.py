@@ -1,1 +1,1 @@
-print('estimator_step_args')
+print("estimator_step_args")

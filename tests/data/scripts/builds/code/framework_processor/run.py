@@ -1,1 +1,1 @@
-print('framework_processor')
+print("framework_processor")

@@ -1,1 +1,1 @@
-print('local_inputs')
+print("local_inputs")

@@ -1,1 +1,1 @@
-NAME = 'model'
+NAME = "model"

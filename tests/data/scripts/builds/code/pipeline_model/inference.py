@@ -1,1 +1,1 @@
-NAME = 'pipeline_model'
+NAME = "pipeline_model"

@@ -1,1 +1,1 @@
-NAME = 'extra'
+NAME = "extra"

@@ -1,1 +1,1 @@
-print('pyspark')
+print("pyspark")

@@ -1,1 +1,1 @@
-NAME = 'repack'
+NAME = "repack"

@@ -1,1 +1,1 @@
-print('repack')
+print("repack")

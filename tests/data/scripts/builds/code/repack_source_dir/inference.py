@@ -1,1 +1,1 @@
-NAME = 'repack_source_dir'
+NAME = "repack_source_dir"

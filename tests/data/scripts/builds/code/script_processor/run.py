@@ -1,1 +1,1 @@
-print('script_processor')
+print("script_processor")

@@ -1,1 +1,1 @@
-print('tuner')
+print("tuner")

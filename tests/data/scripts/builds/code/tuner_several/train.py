@@ -1,1 +1,1 @@
-print('tuner_several')
+print("tuner_several")
