@@ -73,7 +73,7 @@ def packages_digest(interpreter: Path) -> str:
     environment = interpreter.parent.parent
     found = environment.glob("lib/python*/site-packages/*.dist-info")
     names = sorted(f"{entry.parent.parent.name}/{entry.name}" for entry in found)
-    return json_digest(names)
+    return json_digest([*names])
 
 
 def _iter_files(folder: Path) -> Iterator[Path]:
@@ -137,7 +137,7 @@ def read_digest(path: Path) -> str | None:
     if not path.is_dir():
         return file_digest(path)
     try:
-        return names_digest(os.listdir(path))
+        return names_digest([entry.name for entry in path.iterdir()])
     except OSError:
         return None
 

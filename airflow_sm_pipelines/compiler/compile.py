@@ -56,7 +56,7 @@ class CompiledPipeline:
     :param sent: those of them that were not in S3 before; empty for an earlier build.
     :param aws_changes: what else the build changed in AWS, such as ``lambda:CreateFunction score``.
     :param not_sent: the calls that would have changed SageMaker; they were answered here instead of being sent.
-    :param built_each_time: why no earlier build of this script is ever taken, with file and line; empty for most scripts.
+    :param built_each_time: why no earlier build of this script is ever taken, with file and line. Empty for most.
     """
 
     name: str
@@ -95,10 +95,10 @@ def compile_pipeline(
     ``PipelineSession``), ``role``, ``role_arn`` or ``execution_role``, ``region``, ``default_bucket``,
     ``pipeline_name``, and the keys of ``config``, which come before all others.
 
-    With the same SDK and Python the same content gives the same definition, in every folder, on every machine and at any
-    time. A script runs again only if something it depends on has changed: its folder, the other files and variables that
-    it read, its requirements, the arguments, what AWS answered, or the code objects that it uploaded to S3. A script that
-    asks for the time, for randomness or for what only its machine knows runs each time.
+    With the same SDK and Python, the same content gives the same definition, in every folder, on every machine, at any
+    time. A script runs again only if something that it depends on has changed: its folder, the other files and
+    variables that it read, its requirements, the arguments, what AWS answered, or the code objects that it uploaded to
+    S3. A script that asks for the time, for randomness or for what only its machine knows runs each time.
 
     A build changes nothing in SageMaker: calls that would are answered without being sent.
 

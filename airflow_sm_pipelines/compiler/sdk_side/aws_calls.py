@@ -1,4 +1,8 @@
-"""Watches the AWS calls of a build: keeps them at the given endpoint, holds back what they would change, notes what they read."""
+"""Watches the AWS calls of a build.
+
+They stay at the given endpoint; what would change SageMaker or put an object into S3 is held back, and every read is
+noted in a form that can be asked again.
+"""
 
 from __future__ import annotations
 

@@ -255,7 +255,8 @@ class _Arguments:
 def read_sources_only(project: Project) -> None:
     """Compile the user's modules from source, and write no bytecode beside them.
 
-    The SDK would include the bytecode in the step code and its digest; and a function from bytecode may pickle otherwise.
+    The SDK would include the bytecode in the step code and its digest, and a function read from bytecode may pickle
+    differently.
     """
     loader: Any = importlib.machinery.SourceFileLoader
     write, get_code = loader.set_data, loader.get_code

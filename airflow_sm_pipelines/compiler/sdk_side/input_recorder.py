@@ -83,7 +83,7 @@ class FileRecorder:
     def _digest(path: Path) -> str | None:
         try:
             if path.is_dir():
-                return names_digest(os.listdir(path))
+                return names_digest([entry.name for entry in path.iterdir()])
             return hashlib.sha256(path.read_bytes()).hexdigest()
         except OSError:
             return None

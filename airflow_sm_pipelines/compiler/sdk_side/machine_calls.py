@@ -1,8 +1,8 @@
-"""Finds out whether the user's own code asks for what is never the same twice: time, randomness, this machine, the world.
+"""Finds where the user's code asks for something that differs between two runs: time, randomness, machine, network.
 
-Calls are watched while they are made; the text of a script says nothing about what its libraries do. A call counts
-where the user's code makes it, itself or through a library. What a library does for itself does not: a logger asks for
-the time, boto3 signs with it, and an imported module may ask for anything.
+Calls are watched while they run, because the text of a script does not show what its libraries do. A call counts if the
+user's code makes it, itself or through a library. It does not count if a library makes it for its own purposes: a
+logger asks for the time, boto3 signs requests with it, and a module may ask for anything while it is imported.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ class MachineCalls:
 
         def stop() -> None:
             sys.setprofile(None)
-            threading.setprofile(None)  # type: ignore[arg-type]
+            threading.setprofile(None)  # type: ignore[arg-type,unused-ignore]
 
         return stop
 

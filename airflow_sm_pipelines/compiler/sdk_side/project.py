@@ -1,4 +1,4 @@
-"""Where the user's files lie, and what a path is called in what the build makes: seen from the project, not the disk."""
+"""Names paths by the project instead of the disk, so that what a build makes holds no folder of this machine."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Questions to AWS whose answers a build depends on, in a form that can be asked again.
 
-This module is read on both sides: beside the SDK while the build runs, and by the compiler before a kept result is used.
+Both sides use this module: the build while it runs, and the compiler before it takes a kept build.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def signing_keys(definition: Any) -> dict[str, dict[str, Any]]:
 def function_directory(step: Mapping[str, Any]) -> str | None:
     """Give the folder's name that a `@step`'s job is told to load its function from."""
     given = step["Arguments"].get("AlgorithmSpecification", {}).get("ContainerArguments", [])
-    for name, value in zip(given, given[1:]):  # noqa: B905 - neighbours
+    for name, value in zip(given, given[1:]):  # noqa: B905, RUF007 - neighbours; Python 3.9 has no pairwise
         if name == "--func_step_s3_dir" and isinstance(value, str):
             return value
     return None

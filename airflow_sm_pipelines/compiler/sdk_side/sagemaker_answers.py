@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import sys
 from typing import Any
 
 _ENDED = ("Succeeded", "Completed", "InService", "Active", "Available", "Created", "Approved", "Ready")
@@ -31,7 +32,9 @@ class SageMakerAnswers:
     def answer_write(self, client: Any, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """Give an answer of the operation's form, and remember what it was to make."""
         name = _name_in(arguments)
-        self.calls.append(f"sagemaker:{operation}{f' {name}' if name else ''}")
+        what = f"sagemaker:{operation}{f' {name}' if name else ''}"
+        self.calls.append(what)
+        print(f"{what} is not sent: a build changes nothing in SageMaker.", file=sys.stderr)
         kind = _kind_of(operation)
         arn = self._arn(client, kind, name or "unnamed")
         known = {**arguments, f"{kind}Arn": arn}

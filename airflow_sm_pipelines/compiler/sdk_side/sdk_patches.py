@@ -1,4 +1,4 @@
-"""What the SDK must do otherwise while a pipeline is built: hash no path, give each step its own stamp, send no telemetry."""
+"""Changes the SDK in this process: it hashes no paths, gives each step a stamp of its own, and sends no telemetry."""
 
 from __future__ import annotations
 

@@ -95,12 +95,12 @@ class Stamps:
         :param note_real: called with each of those calls that somebody else makes: name, arguments and caller.
         """
         self._note_real = note_real
-        time.time = self._instead(time.time, lambda stamp: stamp.second + _FRACTION)  # type: ignore[assignment]
+        time.time = self._instead(time.time, lambda stamp: stamp.second + _FRACTION)
         for name in ("gmtime", "localtime"):
             real = getattr(time, name)
             wrapped = self._instead(real, lambda stamp: time.gmtime(stamp.second), if_no_arguments=True)
             setattr(time, name, wrapped)
-        time.strftime = self._strftime(time.strftime)  # type: ignore[assignment]
+        time.strftime = self._strftime(time.strftime)
         for name in ("uuid1", "uuid4"):
             setattr(uuid, name, self._instead(getattr(uuid, name), lambda stamp: uuid.UUID(int=stamp.id)))
         for name in ("token_hex", "token_urlsafe"):
@@ -242,7 +242,7 @@ class Stamps:
 
     def _datetime_class(self) -> type:
         stamps = self
-        real = _datetime.datetime
+        real: Any = _datetime.datetime
 
         class Meta(type):
             def __instancecheck__(cls, value: object) -> bool:
@@ -251,7 +251,7 @@ class Stamps:
             def __subclasscheck__(cls, kind: type) -> bool:
                 return issubclass(kind, real)
 
-        class Moment(real, metaclass=Meta):
+        class Moment(real, metaclass=Meta):  # type: ignore[misc, unused-ignore]
             """The real class, but for the calls that ask for the time."""
 
             @classmethod
@@ -269,11 +269,11 @@ class Stamps:
 
         return Moment
 
-    def _moment(self, real: type[_datetime.datetime], tz: Any) -> _datetime.datetime:
+    def _moment(self, real: Any, tz: Any) -> Any:
         stamp = self.draw()
         stamps = self
 
-        class Written(real):  # type: ignore[valid-type,misc]
+        class Written(real):  # type: ignore[misc, unused-ignore]
             """A stamp's time; each way it is written is one the stamp is known by."""
 
             def strftime(self, form: str) -> str:
@@ -296,7 +296,7 @@ class Stamps:
 
 
 class _Instead:
-    """Stands in for a function of C: unlike a function of Python, it does not become a method of a class that keeps it."""
+    """Stands in for a C function. A Python function would become a method where a class keeps it, as `logging` does."""
 
     def __init__(self, real: Callable[..., Any], call: Callable[..., Any]) -> None:
         functools.update_wrapper(self, real)

@@ -15,11 +15,11 @@ import os
 import sys
 import types
 from collections import ChainMap
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from .project import Project
 
