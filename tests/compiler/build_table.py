@@ -41,13 +41,15 @@ SHARED = {
     "Notebook-ipynb": ("notebook, unnamed", "code/notebook/Notebook.ipynb"),
     "Lambda": ("Lambda", None),
     "Emr": ("EMR", None),
-    "FunctionPlain": ("@step", "step_functions.py:value + 1:value + 2"),
-    "FunctionDependencies": ("@step with dependencies", "step_functions.py:2 * value:3 * value"),
+    "FunctionPlain": ("@step", "SCRIPT:value + 1:value + 2"),
+    "FunctionDependencies": ("@step with dependencies", "SCRIPT:2 * value:3 * value"),
     "FunctionClosure": ("@step, closure", "helpers.py:return 3:return 4"),
-    "FunctionClass": ("@step that uses a class", "step_functions.py:hello:good day"),
-    "add_one": ("@step, unnamed", "step_functions.py:value + 1:value + 2"),
+    "FunctionClass": ("@step that uses a class", "SCRIPT:hello:good day"),
+    "add_one": ("@step, unnamed", "SCRIPT:value + 1:value + 2"),
 }
-"""By the beginning of its steps' names: a row's words, and the file that is its own, with a text in it and another."""
+"""By the beginning of its steps' names: a row's words, and the file that is its own, with a text in it and another.
+
+`SCRIPT` is the pipeline script itself."""
 
 V2 = SHARED | {
     "EstimatorStepArgs": ("estimator, step_args", "code/estimator_step_args/train.py"),
@@ -221,6 +223,33 @@ def clone(bench: Bench) -> Path:
     return target
 
 
+LATER = f"""import time
+
+AHEAD = {DAYS_AHEAD} * 86400
+
+
+class Later:
+    __module__ = "time"
+
+    def __init__(self, name, call):
+        self.__name__, self.call = name, call
+
+    def __call__(self, *given):
+        return self.call(*given)
+
+
+def change(name, make):
+    setattr(time, name, Later(name, make(getattr(time, name))))
+
+
+change("time", lambda real: lambda: real() + AHEAD)
+change("time_ns", lambda real: lambda: real() + AHEAD * 10**9)
+for name in ("gmtime", "localtime"):
+    change(name, lambda real: lambda *given: real(*(given or (time.time(),))))
+"""
+"""A module that makes Python's clock run ahead."""
+
+
 def python_ahead(bench: Bench) -> str:
     """Give a Python with the SDK in which it is some hundred days later."""
     target = bench.work / "ahead"
@@ -228,20 +257,7 @@ def python_ahead(bench: Bench) -> str:
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(target)], check=True)
         packages = next(target.glob("lib/python*/site-packages"))
         own = next(bench.python.parent.parent.glob("lib/python*/site-packages"))
-        (packages / "later.py").write_text(
-            "import time\n"
-            f"AHEAD = {DAYS_AHEAD} * 86400\n"
-            "def shift(name, scale=1):\n"
-            "    real = getattr(time, name)\n"
-            "    setattr(time, name, type('Later', (), {'__call__': lambda self, *given: real(*given) + AHEAD * scale,\n"
-            "        '__name__': name, '__module__': 'time'})())\n"
-            "shift('time')\nshift('time_ns', 10**9)\n"
-            "def later(name):\n"
-            "    real = getattr(time, name)\n"
-            "    setattr(time, name, type('Later', (), {'__call__': lambda self, *given: real(*(given or (time.time(),))),\n"
-            "        '__name__': name, '__module__': 'time'})())\n"
-            "later('gmtime')\nlater('localtime')\n"
-        )
+        (packages / "later.py").write_text(LATER)
         # The distributions' records must lie here, too: the compiler looks for the SDK by them.
         (packages / "later.pth").write_text(f"{own}\nimport later\n")
     return str(target / "bin" / "python")
@@ -320,7 +336,7 @@ def build_with_edit(bench: Bench, row: str) -> CompiledPipeline:
     folder = bench.copy(SCRIPTS, f"edit-{row}")
     change = bench.sdk.rows[row][1]
     assert change is not None, row
-    edit(folder, change)
+    edit(folder, change.replace("SCRIPT", bench.sdk.script))
     return bench.build(folder)
 
 
@@ -355,24 +371,27 @@ def prepare_aws(endpoint: str) -> dict[str, str]:
 
 PAGE = """# What a build depends on
 
-Made by `make builds`; edit `tests/compiler/build_table.py` instead. Each row is a kind of step, each column a circumstance
-under which the whole pipeline was built again without the cache. *same*: the row's steps are equal, byte for byte. The last
-column changes a file that only this row uses: *alone* says that this row's steps changed and all others stayed.
-A dash: the row has no code of its own, or the circumstance could not be made.
+Made by `make builds`; edit `tests/compiler/build_table.py` instead. Each row is a kind of step, each column a
+circumstance under which the whole pipeline was built again without the cache. *same*: the row's steps are equal, byte
+for byte. The last column changes what only this row uses: *alone* says that this row's steps changed and all
+others stayed. A dash: the row has no code of its own, or the circumstance could not be made.
 
 """
 GAPS = """
 ## What is not in the table
 
-- Objects whose key the script itself chooses, such as `upload_data(..., key_prefix="data")`: they are uploaded under that key, and
-  a change of their bytes alone does not change the definition.
-- `@step` of SDK v3 signs its payload. The key is a secret of the machine that built first; once the pipeline is deployed, an
-  unchanged function keeps the deployed key and payload on every machine. Two machines that build before anything is deployed
-  have different keys.
-- A recipe of `ModelTrainer`, `SFTTrainer` and its kin ask SageMaker's hub and GitHub, which a test on this machine cannot reach.
-- Clients that pass botocore by (such as the S3 client of pyarrow) are neither held back nor asked again.
-- The clock's column shifts Python's `time` module, and the user's one changes `HOME`, `USER` and `LOGNAME`.
-- `git_config` without a commit is built each time: what a branch names can change.
+- Objects whose key the script itself chooses, such as `upload_data(..., key_prefix="data")`. They are uploaded under that
+  key, and a change of their bytes alone does not change the definition.
+- A `@step` function from an imported module travels by the module's name, as the SDK does it. Its code is part of the
+  definition only with the workspace (`IncludeLocalWorkDir`); functions of the pipeline script itself travel whole.
+- `@step` of SDK v3 signs its payload. The key is a secret of the machine that built first. Once the pipeline is deployed,
+  an unchanged function keeps the deployed key and payload on every machine; two machines that build before anything is
+  deployed have different keys.
+- A recipe of `ModelTrainer`, `SFTTrainer` and its kin ask SageMaker's hub and GitHub, which a test on this machine cannot
+  reach.
+- Clients that pass botocore by, such as the S3 client of pyarrow, are neither held back nor asked again.
+- The clock's column shifts Python's `time` module; the user's changes `HOME`, `USER` and `LOGNAME`.
+- A build with `git_config` runs each time: what a branch names can change.
 """
 
 
@@ -402,7 +421,7 @@ def main(path: str) -> int:
 
 
 def table_of(bench: Bench) -> tuple[str, bool]:
-    """Build under each circumstance and with each row's change; give the table, and whether every cell is as it should be."""
+    """Build under each circumstance and with each row's change; give the table, and whether every cell is good."""
     first = bench.build(bench.source)
     before = rows_of(bench.sdk, first.definition_text)
     cells: dict[str, list[str]] = {row: [] for row in bench.sdk.rows}

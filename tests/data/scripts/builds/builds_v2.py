@@ -37,7 +37,6 @@ from sagemaker.workflow.parameters import ParameterString
 from sagemaker.workflow.pipeline import Pipeline
 from sagemaker.workflow.quality_check_step import DataQualityCheckConfig, QualityCheckStep
 from sagemaker.workflow.steps import CacheConfig, ProcessingStep, TrainingStep, TransformStep, TuningStep
-from step_functions import add_one, double, greet
 
 HERE = Path(__file__).parent
 CODE = HERE / "code"
@@ -45,6 +44,23 @@ IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/steps:1"
 CACHE = CacheConfig(enable_caching=True, expire_after="P1D")
 MODEL_NAME = ParameterString("ModelName", default_value="model")
 METRICS = [{"Name": "loss", "Regex": "loss=(.*?);"}]
+
+
+class Greeting:
+    def __init__(self, word):
+        self.word = word
+
+
+def add_one(value):
+    return value + 1
+
+
+def double(value):
+    return 2 * value
+
+
+def greet(name):
+    return Greeting("hello").word + " " + name
 
 
 def get_pipeline(sagemaker_session, role, git_repository=None):

@@ -34,13 +34,29 @@ from sagemaker.mlops.workflow.function_step import step
 from sagemaker.serve import ModelBuilder
 from sagemaker.train import ModelTrainer
 from sagemaker.train.tuner import HyperparameterTuner
-from step_functions import add_one, double, greet
 
 HERE = Path(__file__).parent
 CODE = HERE / "code"
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/steps:1"
 CACHE = CacheConfig(enable_caching=True, expire_after="P1D")
 METRICS = [{"Name": "loss", "Regex": "loss=(.*?);"}]
+
+
+class Greeting:
+    def __init__(self, word):
+        self.word = word
+
+
+def add_one(value):
+    return value + 1
+
+
+def double(value):
+    return 2 * value
+
+
+def greet(name):
+    return Greeting("hello").word + " " + name
 
 
 def get_pipeline(sagemaker_session, role, region):
