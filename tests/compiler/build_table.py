@@ -380,14 +380,14 @@ others stayed. A dash: the row has no code of its own, or the circumstance could
 GAPS = """
 ## What is not in the table
 
-- Objects whose key the script itself chooses, such as `upload_data(..., key_prefix="data")`. They are uploaded under that
-  key, and a change of their bytes alone does not change the definition.
+- Objects whose key the script itself chooses, such as `upload_data(..., key_prefix="data")`. They are uploaded under
+  that key, and a change of their bytes alone does not change the definition.
 - A `@step` function from an imported module travels by the module's name, as the SDK does it. Its code is part of the
   definition only with the workspace (`IncludeLocalWorkDir`); functions of the pipeline script itself travel whole.
-- `@step` of SDK v3 signs its payload. The key is a secret of the machine that built first. Once the pipeline is deployed,
-  an unchanged function keeps the deployed key and payload on every machine; two machines that build before anything is
+- `@step` of SDK v3 signs its payload. The key is a secret of the machine that built first. Once the pipeline is
+  deployed, an unchanged function keeps the deployed key and payload on every machine; two machines that build before anything is
   deployed have different keys.
-- A recipe of `ModelTrainer`, `SFTTrainer` and its kin ask SageMaker's hub and GitHub, which a test on this machine cannot
+- A recipe of `ModelTrainer`, `SFTTrainer` and its kin ask SageMaker's hub and GitHub, which no test on this machine can
   reach.
 - Clients that pass botocore by, such as the S3 client of pyarrow, are neither held back nor asked again.
 - The clock's column shifts Python's `time` module; the user's changes `HOME`, `USER` and `LOGNAME`.

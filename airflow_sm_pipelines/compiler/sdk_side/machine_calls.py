@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import importlib.machinery
 import os
 import sys
@@ -71,6 +72,8 @@ _WATCHED = {
     "getuid": "the user's number",
 }
 """Functions of C by name, which are checked by module then."""
+_KEPT_BY_PYTHON = {"platform": ("node", "uname"), "getpass": ("getuser",), "uuid": ("getnode",)}
+"""Functions of Python that answer from memory, where no call of C is seen."""
 _MODULES = frozenset({"time", "posix", "nt", "os", "_socket", "datetime"})
 
 
@@ -91,6 +94,10 @@ class MachineCalls:
         """Prepare; nothing is watched before `watch`."""
         sys.addaudithook(self._hear)
         self._let_imports_alone()
+        for module_name, names in _KEPT_BY_PYTHON.items():
+            module = importlib.import_module(module_name)
+            for name in names:
+                self._watch_function(module, name)
 
     @contextlib.contextmanager
     def watch(self) -> Any:
@@ -119,6 +126,17 @@ class MachineCalls:
             self._note(f"randomness ({name})", frame)
         else:
             self._note(f"the clock ({name})", frame)
+
+    def _watch_function(self, module: Any, name: str) -> None:
+        real = getattr(module, name)
+
+        @functools.wraps(real)
+        def call(*args: Any, **options: Any) -> Any:
+            if self._is_on:
+                self._note(f"the machine or the user ({module.__name__}.{name})", sys._getframe(1))
+            return real(*args, **options)
+
+        setattr(module, name, call)
 
     def _note(self, what: str, frame: FrameType | None, *, is_for_itself: frozenset[str] = _FOR_ITSELF) -> None:
         place = self._place_of(frame, is_for_itself)
@@ -153,7 +171,7 @@ class MachineCalls:
     def _hear_process(self, arguments: tuple[Any, ...]) -> None:
         frame: FrameType | None = sys._getframe(2)
         given = arguments[1] if len(arguments) > 1 and isinstance(arguments[1], (list, tuple)) else arguments[0]
-        words = given if isinstance(given, (list, tuple)) else str(given).split()
+        words = given if isinstance(given, (list, tuple)) else os.fsdecode(given).split()
         program = os.path.basename(os.fsdecode(words[0])) if words else ""  # noqa: PTH119 - bytes, too
         if program == "git" and self._is_below_sdk(frame):
             self._add("the SDK clones a Git repository")
