@@ -385,8 +385,8 @@ GAPS = """
 - A `@step` function from an imported module travels by the module's name, as the SDK does it. Its code is part of the
   definition only with the workspace (`IncludeLocalWorkDir`); functions of the pipeline script itself travel whole.
 - `@step` of SDK v3 signs its payload. The key is a secret of the machine that built first. Once the pipeline is
-  deployed, an unchanged function keeps the deployed key and payload on every machine; two machines that build before anything is
-  deployed have different keys.
+  deployed, an unchanged function keeps the deployed key and payload on every machine; two machines that build before
+  anything is deployed have different keys.
 - A recipe of `ModelTrainer`, `SFTTrainer` and its kin ask SageMaker's hub and GitHub, which no test on this machine can
   reach.
 - Clients that pass botocore by, such as the S3 client of pyarrow, are neither held back nor asked again.

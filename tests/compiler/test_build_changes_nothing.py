@@ -37,7 +37,9 @@ CALLS = {
     steps = sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=started)["PipelineExecutionSteps"]
     found = [started, status, steps]
 """,
-    "AddTags arn:aws:sagemaker:us-east-1:1:pipeline/p": "    sagemaker.add_tags(ResourceArn='arn:aws:sagemaker:us-east-1:1:pipeline/p', Tags=[])\n",
+    "AddTags arn:aws:sagemaker:us-east-1:1:pipeline/p": (
+        "    sagemaker.add_tags(ResourceArn='arn:aws:sagemaker:us-east-1:1:pipeline/p', Tags=[])\n"
+    ),
     "CreateModelPackageGroup g": "    sagemaker.create_model_package_group(ModelPackageGroupName='g')\n",
     "UpdateModelPackage arn:aws:sagemaker:us-east-1:1:model-package/g/1": (
         "    sagemaker.update_model_package(ModelPackageArn='arn:aws:sagemaker:us-east-1:1:model-package/g/1',"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
@@ -14,8 +16,6 @@ import pytest
 from airflow_sm_pipelines.environments import find_uv
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from .conftest import Compiler
 
 Write = Callable[[str], str]
@@ -205,8 +205,10 @@ def test_newer_pythons_watch_as_well(
     compile_stub: Compiler, write_script: Write, stub_python: Path, tmp_path: Path, version: str
 ):
     target = tmp_path / "newer"
-    make = [find_uv(), "venv", "--quiet", "--no-project", "--no-python-downloads", "--python", version, str(target)]
-    if subprocess.run(make, capture_output=True).returncode != 0:
+    pyenv = sorted(Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser().glob(f"versions/{version}.*/bin/python"))
+    make = [find_uv(), "venv", "--quiet", "--no-project", "--no-python-downloads"]
+    asked = str(pyenv[0]) if pyenv else version
+    if subprocess.run([*make, "--python", asked, str(target)], capture_output=True).returncode != 0:
         pytest.skip(f"there is no Python {version}")
     packages = next(target.glob("lib/python*/site-packages"))
     old = next(stub_python.parent.parent.glob("lib/python*/site-packages"))

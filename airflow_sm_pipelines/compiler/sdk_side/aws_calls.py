@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from .errors import StartedJobError
-from .questions import digest_of, encode, error_code, is_read, part_of
+from .questions import decode, digest_of, encode, error_code, is_read, part_of
 from .sagemaker_answers import SageMakerAnswers
 
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ class AwsCalls:
         self.answers: SageMakerAnswers | None = None
         self._held: HeldUploads | None = None
         self._lookups: list[tuple[Any, dict[str, Any]]] = []
+        self._asked: list[tuple[Any, dict[str, Any]]] = []
+        self._written: set[str] = set()
         session = importlib.import_module("botocore.session").Session
         client = importlib.import_module("botocore.client").BaseClient
         create_client, self.call = session.create_client, client._make_api_call
@@ -110,9 +112,12 @@ class AwsCalls:
             transfer.create_transfer_manager = make_in_this_thread
 
     def look_up(self) -> None:
-        """Ask for what the build made, so that it can be asked again."""
-        for client, question in self._lookups:
-            self._note(client, question["service"], question["operation"], question["arguments"])
+        """Ask for what the build made, and ask again what it asked of a service before it made something there."""
+        asked_before = [(client, question) for client, question in self._asked if question["service"] in self._written]
+        self.questions = [question for question in self.questions if question["service"] not in self._written]
+        for client, question in [*asked_before, *self._lookups]:
+            with contextlib.suppress(importlib.import_module("botocore.exceptions").ClientError):  # an answer, too
+                self._note(client, question["service"], question["operation"], decode(question["arguments"]))
 
     def _watched(self, client: Any, service: str, operation: str, arguments: dict[str, Any]) -> Any:
         assert self._held is not None and self.answers is not None  # noqa: S101, PT018 - set by hold
@@ -140,6 +145,7 @@ class AwsCalls:
             self.unrepeatable.append(f"{service}:{operation}: {error}")
             return self.call(client, operation, arguments)
         question = {"service": service, "operation": operation, "arguments": asked, "region": client.meta.region_name}
+        self._asked.append((client, question))
         if _credentials_of(client) not in (None, os.environ.get("AWS_ACCESS_KEY_ID")):
             self.unrepeatable.append(
                 f"{service}:{operation} was called with credentials that the script has got itself"
@@ -169,20 +175,15 @@ class AwsCalls:
             "",
         )
         self.writes.append(f"{service}:{operation}{f' {name}' if name else ''}")
+        self._written.add(service)
         if lookup := _LOOKUPS.get((service, operation)):
             read, members = lookup
-            asked = {key: arguments[member] for key, member in members.items()}
-            # A question about what was not there yet has another answer now.
-            self.questions = [q for q in self.questions if q["service"] != service or not _is_about(q, asked)]
+            asked = {key: encode(arguments[member]) for key, member in members.items()}
             question = {"service": service, "operation": read, "arguments": asked}
             if (client, question) not in self._lookups:
                 self._lookups.append((client, question))
         else:
             self.unrepeatable.append(f"{service}:{operation} changes something that is not looked up")
-
-
-def _is_about(question: dict[str, Any], asked: dict[str, Any]) -> bool:
-    return any(question["arguments"].get(key) == value for key, value in asked.items())
 
 
 def _credentials_of(client: Any) -> str | None:

@@ -54,7 +54,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
         scratch.mkdir()
         project = Project(script, root=Path(root) if root else None, scratch=scratch)
         read_sources_only(project)
-        files = FileRecorder(project)
+        files = FileRecorder(project, own=[request["keys_folder"]])
         variables = record_variables(own_folders)
         machine = MachineCalls(project)
         machine.install()

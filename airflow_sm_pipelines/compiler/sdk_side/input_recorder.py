@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _PACKAGES = frozenset({"site-packages", "dist-packages"})
 
 
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _SDK_SETTINGS = ("/etc/xdg/sagemaker/config.yaml", "~/.config/sagemaker/config.yaml")
 
 
@@ -29,13 +30,16 @@ class FileRecorder:
     """Records the user's files outside the script's folder that the build reads, and the folders that it lists.
 
     The script's folder counts as a whole anyway, except for its hidden files.
+
+    :param own: folders of the compiler's own.
     """
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, *, own: list[str]) -> None:
         self._project = project
         self._folder = os.path.realpath(project.folder) + os.sep
         prefixes = {sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), str(project.scratch.parent)}
         prefixes |= {"/proc", "/sys", "/dev", "/etc", "/usr", "/lib", str(Path(__file__).parent.parent)}
+        prefixes |= {folder for folder in own if folder}
         self._ignored = tuple(os.path.realpath(prefix) + os.sep for prefix in prefixes)
         self._start = time.time()
         self._seen: set[str] = set()
@@ -47,8 +51,9 @@ class FileRecorder:
             return
         if not isinstance(arguments[0], (str, os.PathLike)):
             return
-        mode = arguments[1] if event == "open" else None
-        if mode is None or (isinstance(mode, str) and mode.strip("bt") == "r"):
+        mode, flags = arguments[1:3] if event == "open" else (None, 0)
+        is_read = mode.strip("bt") == "r" if isinstance(mode, str) else not (flags or 0) & _WRITES
+        if is_read:
             self._seen.add(os.path.abspath(arguments[0]))  # noqa: PTH100 - cheap: this runs for every open()
 
     def digests(self) -> dict[str, str | None]:

@@ -30,6 +30,10 @@ _READS = (
     "Simulate",
 )
 _NOT_ANSWERS = frozenset({"ResponseMetadata"})
+_OF_A_FUNCTION = frozenset(
+    {"FunctionName", "CodeSha256", "Handler", "Runtime", "Role", "Timeout", "MemorySize", "Environment", "Layers"}
+    | {"FunctionArn", "PackageType", "Architectures", "VpcConfig", "Configuration", "Functions"}
+)
 _SIGNING_KEY = "REMOTE_FUNCTION_SECRET_KEY"
 
 
@@ -67,6 +71,8 @@ def part_of(question: Mapping[str, Any], answer: Mapping[str, Any]) -> Any:
         # The last part of a role's ARN names the session, which is another one each time.
         arn = str(answer["Arn"])
         return [answer["Account"], arn.rpartition("/")[0] if ":assumed-role/" in arn else arn]
+    if question["service"] == "lambda":  # a function that was made a moment ago is pending first
+        return {name: value for name, value in answer.items() if name in _OF_A_FUNCTION}
     return {name: value for name, value in answer.items() if name not in _NOT_ANSWERS}
 
 
