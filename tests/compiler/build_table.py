@@ -49,7 +49,8 @@ SHARED = {
 }
 """By the beginning of its steps' names: a row's words, and the file that is its own, with a text in it and another.
 
-`SCRIPT` is the pipeline script itself."""
+`SCRIPT` is the pipeline script itself. What lies below `GIT` is in the repository that a step's code is cloned from.
+"""
 
 V2 = SHARED | {
     "EstimatorStepArgs": ("estimator, step_args", "code/estimator_step_args/train.py"),
@@ -65,7 +66,7 @@ V2 = SHARED | {
     "QualityCheck": ("quality check", "code/quality_check/preprocess.py"),
     "MonitorBatchTransform": ("MonitorBatchTransform", "code/quality_check/preprocess.py"),
     "AutoML": ("AutoML", None),
-    "GitConfig": ("estimator with git_config", None),
+    "GitConfig": ("estimator with git_config", "GIT/code/estimator/train.py"),
 }
 V3 = SHARED | {
     "ModelTrainer": ("ModelTrainer", "code/estimator/train.py"),
@@ -120,7 +121,7 @@ class Bench:
         self.cache.mkdir(parents=True)
         (self.cache / "environments").symlink_to(self.environments)
         self.source = self.copy(SCRIPTS, "first")
-        origin = self.copy(SCRIPTS, "git-config")
+        self.origin = origin = self.copy(SCRIPTS, "git-config")
         commit(origin)
         # Git finds the repository here instead of on a server.
         self.git = {
@@ -336,8 +337,14 @@ def build_with_edit(bench: Bench, row: str) -> CompiledPipeline:
     folder = bench.copy(SCRIPTS, f"edit-{row}")
     change = bench.sdk.rows[row][1]
     assert change is not None, row
-    edit(folder, change.replace("SCRIPT", bench.sdk.script))
-    return bench.build(folder)
+    if not change.startswith("GIT/"):
+        edit(folder, change.replace("SCRIPT", bench.sdk.script))
+        return bench.build(folder)
+    edit(bench.origin, change.removeprefix("GIT/"))
+    commit(bench.origin)
+    compiled = bench.build(folder)
+    subprocess.run(["git", "reset", "-q", "--hard", "HEAD~1"], cwd=bench.origin, check=True, capture_output=True)
+    return compiled
 
 
 def prepare_aws(endpoint: str) -> dict[str, str]:

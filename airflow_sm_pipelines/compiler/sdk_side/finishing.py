@@ -369,7 +369,7 @@ class Finishing:
     def _upload(self) -> tuple[list[dict[str, str]], list[str]]:
         """Send what is not there; objects of one payload are sent together, since one signs the other."""
         wanted = {(made.upload.bucket, made.key): made for made in sorted(self._objects, key=lambda m: m.upload.order)}
-        objects = [wanted[place] for place in sorted(wanted)]
+        objects = list(wanted.values())
         if not objects:
             return [], []
         with ThreadPoolExecutor(_THREADS) as pool:

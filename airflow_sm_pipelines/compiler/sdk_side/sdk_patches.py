@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlparse
 from .archives import is_compiled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from .project import Project
     from .stamps import Stamps
@@ -47,8 +47,10 @@ class SdkPatches:
         self._stamps = stamps
         self._project = project
         self._secret = secret
+        self._own_code_hash: Callable[[Any], Any] | None = None
         self._replacements: dict[str, Any] = {
             "_get_unique_name": self._unique_name,
+            "get_code_hash": self._code_hash,
             "_hash_file_or_dir": self._hash_file_or_dir,
             "_hash_dir": _hash_dir,
             "hash_files_or_dirs": self._hash_files_or_dirs,
@@ -57,6 +59,7 @@ class SdkPatches:
 
     def install(self) -> None:
         """Replace the functions in every module of the SDK that is loaded."""
+        self._keep_code_hash()
         _replace(self._replacements)
         self._stamps.install_datetime()
 
@@ -96,6 +99,23 @@ class SdkPatches:
             return build(self, step)
 
         compiler.__init__, compiler._build_step = initialize_with_key, build_with_stamp
+
+    def _keep_code_hash(self) -> None:
+        for name in ("sagemaker.workflow.utilities", "sagemaker.core.workflow.utilities"):
+            found = getattr(sys.modules.get(name), "get_code_hash", self._code_hash)
+            if found != self._code_hash:
+                self._own_code_hash = found
+
+    def _code_hash(self, step: Any) -> Any:
+        """Hash a step's code as the SDK does, but for code from Git: of that it knows only the path beforehand.
+
+        Without this hash the SDK stamps the code's key, and a stamp becomes the digest of what was cloned.
+        """
+        arguments = getattr(step, "step_args", None)
+        job = next(iter(getattr(arguments, "func_args", None) or ()), None)
+        if getattr(job, "git_config", None) or (getattr(arguments, "func_kwargs", None) or {}).get("git_config"):
+            return None
+        return None if self._own_code_hash is None else self._own_code_hash(step)
 
     def _hash_files_or_dirs(self, paths: list[str]) -> str:
         digest = hashlib.sha256()
