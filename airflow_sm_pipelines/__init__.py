@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from airflow_sm_pipelines.airflow_task.dag_params import pipeline_params
     from airflow_sm_pipelines.decorators.pipeline import sagemaker_pipeline_task
     from airflow_sm_pipelines.hooks.pipelines import SageMakerPipelinesHook
     from airflow_sm_pipelines.operators.callback import SageMakerAnswerCallbackOperator
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
         SageMakerPrunePipelinesOperator,
         SageMakerRollBackPipelineOperator,
     )
-    from airflow_sm_pipelines.params import pipeline_params
     from airflow_sm_pipelines.sensors.callback import SageMakerPipelineCallbackSensor
     from airflow_sm_pipelines.sensors.execution import SageMakerPipelineExecutionSensor
     from airflow_sm_pipelines.sensors.step import SageMakerPipelineStepSensor
@@ -73,7 +73,7 @@ _HOMES = {
     "SageMakerRollBackPipelineOperator": "airflow_sm_pipelines.operators.versions",
     "SageMakerRunPipelineOperator": "airflow_sm_pipelines.operators.run",
     "pipeline_events": "airflow_sm_pipelines.triggers.asset_events",
-    "pipeline_params": "airflow_sm_pipelines.params",
+    "pipeline_params": "airflow_sm_pipelines.airflow_task.dag_params",
     "sagemaker_pipeline_task": "airflow_sm_pipelines.decorators.pipeline",
 }
 

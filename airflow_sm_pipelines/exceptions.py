@@ -11,7 +11,7 @@ behind it.
     +-- ParameterError                     final, ValueError
     +-- PolicyError                        final, ValueError
     +-- PriceError                         final, ValueError
-    +-- MigrationError                     final, ValueError
+    +-- MigrationError                     ValueError
     +-- PromotionError                     final
     +-- EnvironmentBuildError
     |   +-- ScriptEnvironmentError         (see below)
@@ -87,8 +87,6 @@ class PriceError(SageMakerPipelinesError, ValueError):
 
 class MigrationError(SageMakerPipelinesError, ValueError):
     """A source that cannot be migrated: the message names the place and what was expected there."""
-
-    is_final = True
 
 
 class PromotionError(SageMakerPipelinesError):

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 def run_migrate_jobs(arguments: argparse.Namespace) -> int:
     """Read the jobs, write the files, and say what became of it."""
-    from airflow_sm_pipelines.migrate.jobs import read_jobs
+    from airflow_sm_pipelines.migrate.jobs import parse_jobs
 
     documents = [(file.name, read_object(file, name=str(file))) for file in arguments.files]
     names = ", ".join(name for name, _ in documents[:3]) + (" and others" if len(documents) > 3 else "")
-    package = make_package(read_jobs(documents, name=arguments.name, origin=f"the SageMaker jobs of {names}"))
+    package = make_package(parse_jobs(documents, name=arguments.name, origin=f"the SageMaker jobs of {names}"))
     written = _write(package, arguments.output, is_forced=arguments.force)
     report = next(text for name, text in package.files.items() if name.endswith(".report.json"))
     print(report if arguments.as_json else _summarise(package, written))

@@ -89,7 +89,7 @@ class BuildCache:
     """A directory with the worker's answers, one file for each key."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
+        self.directory = directory
 
     def load(self, key: str, *, folder: Path, env: Mapping[str, str]) -> dict[str, Any] | None:
         """Load the answer of an earlier build, if the files and variables that it read are unchanged.
@@ -112,8 +112,8 @@ class BuildCache:
 
         :raises OSError: the directory cannot be written to.
         """
-        self._directory.mkdir(parents=True, exist_ok=True)
-        handle, scratch = tempfile.mkstemp(dir=self._directory, prefix=f"{key[:12]}-", suffix=".partial")
+        self.directory.mkdir(parents=True, exist_ok=True)
+        handle, scratch = tempfile.mkstemp(dir=self.directory, prefix=f"{key[:12]}-", suffix=".partial")
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 json.dump(answer, file)
@@ -124,7 +124,7 @@ class BuildCache:
             raise
 
     def _path(self, key: str) -> Path:
-        return self._directory / f"{key}.json"
+        return self.directory / f"{key}.json"
 
 
 def variable_digest(value: str | None) -> str | None:

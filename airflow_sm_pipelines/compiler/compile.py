@@ -17,7 +17,6 @@ from airflow_sm_pipelines.compiler.build_cache import (
     folder_digest,
     json_digest,
 )
-from airflow_sm_pipelines.compiler.child_environment import plan_child_environment
 from airflow_sm_pipelines.compiler.interpreter import find_interpreter
 from airflow_sm_pipelines.compiler.script import parse_metadata, parse_reference, read_script
 from airflow_sm_pipelines.environments import default_cache_dir
@@ -35,10 +34,19 @@ from airflow_sm_pipelines.processes import run_child
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from airflow_sm_pipelines.compiler.interpreter import ScriptInterpreter
+    from airflow_sm_pipelines.compiler.script import ScriptReference
     from airflow_sm_pipelines.definition.json_value import JsonObject
 
 _PROTOCOL = 2
 _WORKER = Path(__file__).with_name("worker.py")
+
+_WITHHELD_PREFIXES = ("AWS_", "AIRFLOW_", "_AIRFLOW_", "PYTHON")
+"""``AWS_*`` may be of another account than the script's; ``AIRFLOW_*`` holds connections and keys of the deployment;
+``PYTHON*`` would change what the child's interpreter imports."""
+
+_WITHHELD = frozenset({"VIRTUAL_ENV", "CONDA_PREFIX"})
+"""They name another environment than the child's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,53 +138,140 @@ def compile_pipeline(
         "pipeline_name": pipeline_name,
         "default_bucket": default_bucket,
     }
-    key = json_digest(
-        {
-            "content": content,
-            "working_folder": None if working_folder is None else os.path.relpath(working_folder, script.parent),
-            "interpreter": python.identity,
-            "worker": [file_digest(_WORKER), folder_digest(_WORKER.with_name("sdk_side"))],
-            "account": _identify_account(role_arn, aws_environment),
-        }
-    )
+    build = _Build(target, script, source, python, content, env, working_folder, log)
+    key = build.make_key(_identify_account(role_arn, aws_environment))
     kept_builds = BuildCache(cache_dir / "definitions")
-    kept = kept_builds.load(key, folder=script.parent, env=env) if cache else None
-    if kept is not None:
-        change = find_change_in_aws(kept, aws_environment=env, region=region)
-        if change is None:
-            log(f"{target} is unchanged: the definition of {kept['name']!r} is taken from {cache_dir / 'definitions'}")
-            return _make_compiled(kept, from_cache=True)
-        log(f"{target} is built again: {change}")
-    answer = _run_worker(
-        str(target),
-        python.path,
-        _make_request(script, source, content, cache_dir),
-        env=env,
-        folder=working_folder or script.parent,
-        timeout_seconds=timeout_seconds,
-        log=log,
-    )
-    for reason in answer["unrepeatable"]:
-        log(f"{target} is built each time: {reason}")
-    if not answer["unrepeatable"]:
-        try:
-            kept_builds.store(key, answer)
-        except OSError as error:
-            log(f"The definition could not be kept in {cache_dir / 'definitions'}: {error.strerror}")
-    return _make_compiled(answer, from_cache=False)
+    kept = build.load(kept_builds, key, region=region) if cache else None
+    return kept or build.run(kept_builds, key, keys_folder=cache_dir / "keys", timeout_seconds=timeout_seconds)
 
 
-def _make_request(script: Path, source: str, content: JsonObject, cache_dir: Path) -> JsonObject:
-    """The request to the worker."""
-    metadata = parse_metadata(source, path=script)
-    root = metadata.project_root if metadata else None
-    return {
-        "protocol": _PROTOCOL,
-        **content,
-        "script": str(script),
-        "project_root": str(root) if root else None,
-        "keys_folder": str(cache_dir / "keys"),
+@dataclass(frozen=True, slots=True)
+class _Build:
+    """One build of one script.
+
+    :param content: what the definition depends on, but for what the script itself reads.
+    :param env: the worker's environment variables.
+    """
+
+    target: ScriptReference
+    script: Path
+    source: str
+    python: ScriptInterpreter
+    content: JsonObject
+    env: Mapping[str, str]
+    working_folder: Path | None
+    log: Callable[[str], None]
+
+    def make_key(self, account: JsonObject) -> str:
+        """The name of the build in the cache. It holds no path, so that a fresh clone finds it, too."""
+        folder = self.working_folder
+        return json_digest(
+            {
+                "content": self.content,
+                "working_folder": None if folder is None else os.path.relpath(folder, self.script.parent),
+                "interpreter": self.python.identity,
+                "worker": [file_digest(_WORKER), folder_digest(_WORKER.with_name("sdk_side"))],
+                "account": account,
+            }
+        )
+
+    def load(self, cache: BuildCache, key: str, *, region: str | None) -> CompiledPipeline | None:
+        """Take the pipeline of an earlier build, if all that it depends on is unchanged."""
+        kept = cache.load(key, folder=self.script.parent, env=self.env)
+        if kept is None:
+            return None
+        change = find_change_in_aws(kept, aws_environment=self.env, region=region)
+        if change is not None:
+            self.log(f"{self.target} is built again: {change}")
+            return None
+        self.log(f"{self.target} is unchanged: the definition of {kept['name']!r} is taken from {cache.directory}")
+        return _make_compiled(kept, from_cache=True)
+
+    def run(self, cache: BuildCache, key: str, *, keys_folder: Path, timeout_seconds: float) -> CompiledPipeline:
+        """Run the worker and keep its answer, unless another run could give another one."""
+        answer = self._run_worker(keys_folder, timeout_seconds)
+        for reason in answer["unrepeatable"]:
+            self.log(f"{self.target} is built each time: {reason}")
+        if not answer["unrepeatable"]:
+            try:
+                cache.store(key, answer)
+            except OSError as error:
+                self.log(f"The definition could not be kept in {cache.directory}: {error.strerror}")
+        return _make_compiled(answer, from_cache=False)
+
+    def _run_worker(self, keys_folder: Path, timeout_seconds: float) -> dict[str, Any]:
+        """Run the worker and read its answer from a file: what the script prints cannot damage that."""
+        with tempfile.TemporaryDirectory(prefix="sm-pipelines-", ignore_cleanup_errors=True) as scratch:
+            asked, answered = Path(scratch, "request.json"), Path(scratch, "answer.json")
+            request = self._make_request() | {"scratch": scratch, "keys_folder": str(keys_folder)}
+            asked.write_text(json.dumps(request), encoding="utf-8")
+            # `-s`, and no PYTHON variable but the hash seed, which `-I` would ignore, too.
+            command = [str(self.python.path), "-s", "-u", str(_WORKER), str(asked), str(answered)]
+            folder = self.working_folder or self.script.parent
+            try:
+                outcome = run_child(command, env=self.env, cwd=folder, timeout_seconds=timeout_seconds, log=self.log)
+            except OSError as error:
+                raise ScriptEnvironmentError(
+                    f"Cannot start {self.python.path} for {self.target}: {error.strerror}."
+                ) from error
+            if outcome.is_timed_out:
+                raise CompileTimeoutError(
+                    f"The pipeline script {self.target} did not end within {timeout_seconds:g} seconds and was stopped."
+                    f"{_format_last_lines(outcome.tail)}"
+                )
+            try:
+                answer = json.loads(answered.read_text(encoding="utf-8"))
+            except FileNotFoundError:
+                raise ScriptFailedError(
+                    f"The pipeline script {self.target} {_format_exit(outcome.exit_code)} before it gave a pipeline."
+                    f"{_format_last_lines(outcome.tail)}"
+                ) from None
+        if answer["ok"]:
+            return dict(answer)
+        raise _make_error(answer, str(self.target))
+
+    def _make_request(self) -> JsonObject:
+        metadata = parse_metadata(self.source, path=self.script)
+        root = metadata.project_root if metadata else None
+        return {
+            "protocol": _PROTOCOL,
+            **self.content,
+            "script": str(self.script),
+            "project_root": str(root) if root else None,
+        }
+
+
+def plan_child_environment(
+    parent: Mapping[str, str], *, aws_environment: Mapping[str, str], region: str | None
+) -> dict[str, str]:
+    """The child's variables: the parent's without those of AWS and Airflow, and the AWS variables for the child.
+
+    The child does not read the user's AWS configuration files: it has the credentials in ``aws_environment``, or none.
+
+    :param parent: the variables of this process.
+    :param aws_environment: of its variables, only ``AWS_*`` are passed on.
+    :param region: goes before the regions in ``aws_environment``.
+    """
+    env = {
+        name: value
+        for name, value in parent.items()
+        if not name.startswith(_WITHHELD_PREFIXES) and name not in _WITHHELD
     }
+    env |= dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "BOTO_CONFIG"), os.devnull)
+    if "AWS_ACCESS_KEY_ID" in aws_environment:
+        env["AWS_EC2_METADATA_DISABLED"] = "true"
+    env |= {name: value for name, value in aws_environment.items() if name.startswith("AWS_")}
+    if region:
+        env |= {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
+    if is_loopback_url(env.get("AWS_ENDPOINT_URL")):
+        # A proxy cannot reach this machine's loopback.
+        for name in ("NO_PROXY", "no_proxy"):
+            env[name] = ",".join(filter(None, [env.get(name), "127.0.0.1,localhost"]))
+    # Sets of strings have one order then, and what is made from them is the same at every build.
+    env["PYTHONHASHSEED"] = "0"
+    # The script chose its SDK. Advice to use another one only fills the task log.
+    env.setdefault("SAGEMAKER_SUPPRESS_V2_WARNING", "1")
+    return env
 
 
 def _to_json(config: Mapping[str, Any] | None) -> JsonObject:
@@ -199,44 +294,7 @@ def _identify_account(role_arn: str | None, aws_environment: Mapping[str, str]) 
     }
 
 
-def _run_worker(
-    reference: str,
-    python: Path,
-    request: JsonObject,
-    *,
-    env: Mapping[str, str],
-    folder: Path,
-    timeout_seconds: float,
-    log: Callable[[str], None],
-) -> dict[str, Any]:
-    """Run the worker and read its answer from a file: what the script prints cannot damage that."""
-    with tempfile.TemporaryDirectory(prefix="sm-pipelines-", ignore_cleanup_errors=True) as scratch:
-        asked, answered = Path(scratch, "request.json"), Path(scratch, "answer.json")
-        asked.write_text(json.dumps({**request, "scratch": scratch}), encoding="utf-8")
-        # `-s`, and no PYTHON variable but the hash seed, which `-I` would ignore, too.
-        command = [str(python), "-s", "-u", str(_WORKER), str(asked), str(answered)]
-        try:
-            outcome = run_child(command, env=env, cwd=folder, timeout_seconds=timeout_seconds, log=log)
-        except OSError as error:
-            raise ScriptEnvironmentError(f"Cannot start {python} for {reference}: {error.strerror}.") from error
-        if outcome.is_timed_out:
-            raise CompileTimeoutError(
-                f"The pipeline script {reference} did not end within {timeout_seconds:g} seconds and was stopped."
-                f"{_last_lines(outcome.tail)}"
-            )
-        try:
-            answer = json.loads(answered.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise ScriptFailedError(
-                f"The pipeline script {reference} {_format_exit(outcome.exit_code)} before it gave a pipeline."
-                f"{_last_lines(outcome.tail)}"
-            ) from None
-    if answer["ok"]:
-        return dict(answer)
-    raise _make_error(answer, reference, python)
-
-
-def _make_error(answer: Mapping[str, Any], reference: str, python: Path) -> CompileError:
+def _make_error(answer: Mapping[str, Any], reference: str) -> CompileError:
     fault = answer["error"]
     message, trace = fault["message"], fault["traceback"]
     if fault["kind"] in ("function_missing", "arguments"):
@@ -264,7 +322,7 @@ def _format_exit(exit_code: int) -> str:
     return f"was killed by {name}"
 
 
-def _last_lines(tail: tuple[str, ...]) -> str:
+def _format_last_lines(tail: tuple[str, ...]) -> str:
     return "\nIts last lines:\n" + "\n".join(tail[-15:]) if tail else ""
 
 

@@ -21,7 +21,7 @@ def main() -> int:
     )
     assert spec is not None  # noqa: S101 - the file lies beside this one
     sys.modules[_PACKAGE] = importlib.util.module_from_spec(spec)
-    code: int = importlib.import_module(f"{_PACKAGE}.local_run").main()
+    code: int = importlib.import_module(f"{_PACKAGE}.local_main").main()
     return code
 
 

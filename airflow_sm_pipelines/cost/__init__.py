@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from airflow_sm_pipelines.cost.billed import LAG, BilledCost, explain_billed, make_cost_request, sum_costs
 from airflow_sm_pipelines.cost.cost_report import billed_to_json, estimate_to_json, render_billed, render_estimate
+from airflow_sm_pipelines.cost.cost_tags import COST_PARAMETERS, with_cost_tags
 from airflow_sm_pipelines.cost.estimate import CostEstimate, JobUse, StepCost, estimate_cost, parse_job_use
 from airflow_sm_pipelines.cost.prices import (
     PriceTable,
@@ -16,7 +17,6 @@ from airflow_sm_pipelines.cost.prices import (
     parse_price_list,
     parse_prices,
 )
-from airflow_sm_pipelines.cost.tags import COST_PARAMETERS, with_cost_tags
 
 __all__ = [
     "COST_PARAMETERS",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.cost.tags import PREFIX
+from airflow_sm_pipelines.cost.cost_tags import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -17,7 +17,7 @@ from airflow_sm_pipelines.migrate.workflow import (
     LoopNode,
     MissingNode,
     OperatorNode,
-    StepNode,
+    PipelineStepNode,
     Workflow,
 )
 
@@ -32,9 +32,9 @@ __all__ = [
     "MissingNode",
     "OperatorNode",
     "Outcome",
+    "PipelineStepNode",
     "Reason",
     "Record",
-    "StepNode",
     "Workflow",
     "make_package",
     "render_totals",

@@ -48,8 +48,8 @@ OUTPUT_FIELDS = {
 
 _NAME_MEMBERS = frozenset(kind.name_member for kind in REQUEST_KINDS)
 _TRAINING_FOLDERS = ("output", "debug-output", "profiler-output", "rule-output")
-"""The folders that SageMaker writes below a training job's output path and name. Code that an SDK uploads there is no
-output."""
+"""The folders that SageMaker writes below a training job's output path and name. Code that an SDK uploads there does
+not count."""
 
 _NEVER_MADE = frozenset({"RoleArn", "ExecutionRoleArn", "Image", "ImageUri", "TrainingImage", "KmsKeyId"})
 _SURE_NAME = re.compile(r"(?=.*\d).{10,}")
@@ -71,7 +71,7 @@ class Product:
     :param weight: the product with the greatest weight that matches a value is taken.
     :param reference: the expression to write instead; None keeps the value, and only orders the two jobs.
     :param what: the words for it in the report: ``the model artifact``.
-    :param eats_slash: whether the reference's value ends with a slash itself.
+    :param ends_with_slash: whether the reference's value ends with a slash itself.
     :param member: for a name, the member that holds such names. In other places a name counts only if it is long and
         has a digit, so that it can hardly be anything else.
     :param doubt: why the value may come from elsewhere; empty if it is certain.
@@ -82,7 +82,7 @@ class Product:
     weight: int
     reference: JsonValue
     what: str
-    eats_slash: bool = False
+    ends_with_slash: bool = False
     member: str = ""
     doubt: str = ""
 
@@ -173,7 +173,7 @@ class _Linker:
             yield text
             return
         rest = text[place.end() :]
-        if product.eats_slash:
+        if product.ends_with_slash:
             rest = rest.removeprefix("/")
         if place.start():
             yield from self._split(text[: place.start()], path)
@@ -369,7 +369,7 @@ class _ProductFinder:
     def _match_folder(self, uri: str, reference: JsonValue, what: str) -> Product:
         base = uri.rstrip("/")
         pattern = re.compile(f"{_START}{re.escape(base)}{_END_OF_PART}")
-        return Product(self.node, pattern, len(base) + 1, reference, what, eats_slash=uri.endswith("/"))
+        return Product(self.node, pattern, len(base) + 1, reference, what, ends_with_slash=uri.endswith("/"))
 
 
 def _find_output_path(request: JsonValue) -> str | None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class StepNode:
+class PipelineStepNode:
     """Work that a pipeline step does.
 
     :param name: unique in the workflow; a legal step name (:meth:`names.ClaimedNames.claim`).
@@ -154,7 +154,7 @@ class LoopNode:
     after: tuple[Dependency, ...] = ()
 
 
-Node: TypeAlias = StepNode | CallNode | OperatorNode | MissingNode | ChoiceNode | LoopNode
+Node: TypeAlias = PipelineStepNode | CallNode | OperatorNode | MissingNode | ChoiceNode | LoopNode
 
 
 @dataclass(frozen=True, slots=True)

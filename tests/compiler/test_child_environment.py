@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from airflow_sm_pipelines.compiler.child_environment import plan_child_environment
+from airflow_sm_pipelines.compiler.compile import plan_child_environment
+from airflow_sm_pipelines.server.child_environment import CREDENTIAL_VARIABLES
 
 PARENT = {
     "PATH": "/bin",
@@ -28,6 +29,10 @@ def test_nothing_of_the_parents_aws_or_airflow_reaches_the_child():
     assert "AWS_PROFILE" not in env
     assert "AWS_SECRET_ACCESS_KEY" not in env
     assert env["AWS_CONFIG_FILE"] == env["AWS_SHARED_CREDENTIALS_FILE"] == os.devnull
+
+
+def test_no_variable_that_the_local_endpoint_hides_from_its_children_reaches_a_script():
+    assert "of the worker" not in plan({}, dict.fromkeys(CREDENTIAL_VARIABLES, "of the worker")).values()
 
 
 def test_the_child_gets_the_credentials_meant_for_it():

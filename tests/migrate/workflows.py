@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition import Dependency
-from airflow_sm_pipelines.migrate import Branch, CallNode, ChoiceNode, Migration, Outcome, Record, StepNode, Workflow
+from airflow_sm_pipelines.migrate import (
+    Branch,
+    CallNode,
+    ChoiceNode,
+    Migration,
+    Outcome,
+    PipelineStepNode,
+    Record,
+    Workflow,
+)
 from airflow_sm_pipelines.migrate.workflow import iter_nodes
 
 if TYPE_CHECKING:
@@ -21,18 +30,18 @@ def after(*names: str) -> tuple[Dependency, ...]:
     return tuple(Dependency(name, trigger or "Completed") for name, _, trigger in pairs)
 
 
-def step(name: str, *names: str, **arguments: JsonValue) -> StepNode:
+def step(name: str, *names: str, **arguments: JsonValue) -> PipelineStepNode:
     """A Lambda step with a number among its outputs."""
     members: JsonObject = {
         "FunctionArn": FUNCTION,
         "OutputParameters": [{"OutputName": "score", "OutputType": "Float"}],
     }
-    return StepNode(name, f"States.{name}", "Lambda", arguments, after(*names), members)
+    return PipelineStepNode(name, f"States.{name}", "Lambda", arguments, after(*names), members)
 
 
-def fail(name: str, *names: str, message: JsonValue = "no good") -> StepNode:
+def fail(name: str, *names: str, message: JsonValue = "no good") -> PipelineStepNode:
     """A Fail step."""
-    return StepNode(name, f"States.{name}", "Fail", {"ErrorMessage": message}, after(*names))
+    return PipelineStepNode(name, f"States.{name}", "Fail", {"ErrorMessage": message}, after(*names))
 
 
 def call(name: str, *names: str, **arguments: JsonValue) -> CallNode:

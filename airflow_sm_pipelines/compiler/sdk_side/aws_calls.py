@@ -14,7 +14,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from .errors import StartedJobError
+from .build_errors import StartedJobError
 from .questions import decode, digest_of, encode, error_code, is_read, part_of
 from .sagemaker_answers import SageMakerAnswers
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .aws_calls import is_loopback
-from .errors import BuildError
+from .build_errors import BuildError
 from .finishing import Finishing
 from .held_uploads import HeldUploads
 from .local_mode import INSTANCE_TYPES, LocalMode, refuse_docker

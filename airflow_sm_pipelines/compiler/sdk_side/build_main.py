@@ -12,7 +12,7 @@ from typing import Any
 
 from .aws_calls import AwsCalls, guard_network
 from .build import build, read_sources_only
-from .errors import BuildError, StartedJobError
+from .build_errors import BuildError, StartedJobError
 from .input_recorder import FileRecorder, record_variables
 from .machine_calls import MachineCalls
 from .project import Project

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .archives import rewrite_archive
-from .errors import BuildError
+from .build_errors import BuildError
 from .walk import Place, iter_steps, iter_texts, map_texts
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 The SDK's own local mode keeps pipelines in its process and starts containers. Here its session talks to the endpoint
 like a regular one. The definition loses what only Docker on this machine understands: the instance types ``local`` and
 ``local_gpu``, and ``file://`` addresses. What a script reads from such an address is uploaded. What it writes there
-goes to S3 first, and :mod:`local_run` downloads it.
+goes to S3 first, and :mod:`local_main` downloads it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .aws_calls import is_loopback
-from .errors import BuildError, StartedJobError
+from .build_errors import BuildError, StartedJobError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

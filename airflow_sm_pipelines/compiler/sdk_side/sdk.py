@@ -8,7 +8,7 @@ import importlib.util
 import sys
 from typing import Any
 
-from .errors import BuildError
+from .build_errors import BuildError
 
 # For each SDK generation: the modules of its Pipeline class and of its sessions, and its distribution.
 _SDKS = (

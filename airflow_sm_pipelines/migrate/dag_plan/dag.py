@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition.expressions import iter_candidates
-from airflow_sm_pipelines.migrate.dag_plan.pipelines import PipelinePlan, plan_pipeline
+from airflow_sm_pipelines.migrate.dag_plan.pipeline_plan import PipelinePlan, plan_pipeline
 from airflow_sm_pipelines.migrate.dag_plan.results import Results
 from airflow_sm_pipelines.migrate.dag_plan.steps_after_choice import move_steps_into_branches
 from airflow_sm_pipelines.migrate.dag_plan.units import ChoiceUnit, PipelineUnit, TaskUnit, iter_units, split_into_units
 from airflow_sm_pipelines.migrate.names import ClaimedNames, clean_name
-from airflow_sm_pipelines.migrate.references import find_own_values
+from airflow_sm_pipelines.migrate.node_references import find_own_values
 from airflow_sm_pipelines.migrate.report import Outcome, Reason
-from airflow_sm_pipelines.migrate.workflow import LoopNode, MissingNode, StepNode, iter_nodes
+from airflow_sm_pipelines.migrate.workflow import LoopNode, MissingNode, PipelineStepNode, iter_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -63,21 +63,21 @@ def plan_dag(workflow: Workflow) -> DagPlan:
     nodes, copies = move_steps_into_branches(workflow.nodes, names)
     units = split_into_units(nodes)
     results = Results(units)
-    every = iter_units(units)
+    every = list(iter_units(units))
     for unit in every:
         _request_results(unit, results)
     parameters = {one.name: one for one in workflow.parameters}
-    wholes = [unit for unit in every if isinstance(unit, PipelineUnit)]
+    pipeline_units = [unit for unit in every if isinstance(unit, PipelineUnit)]
     pipeline_names = ClaimedNames(max_length=MAX_PIPELINE_NAME)
     pipelines = {
         unit.name: plan_pipeline(
             unit,
-            name=_name_pipeline(workflow.name, unit.name if len(wholes) > 1 else "", pipeline_names),
+            name=_name_pipeline(workflow.name, unit.name if len(pipeline_units) > 1 else "", pipeline_names),
             parameters=parameters,
             results=results,
             names=names,
         )
-        for unit in wholes
+        for unit in pipeline_units
     }
     return DagPlan(
         workflow,
@@ -86,7 +86,7 @@ def plan_dag(workflow: Workflow) -> DagPlan:
         results,
         _find_role(nodes),
         (*_iter_copy_notes(copies), *_iter_unit_notes(every)),
-        tuple(_iter_differences(every, len(wholes))),
+        tuple(_iter_differences(every, len(pipeline_units))),
     )
 
 
@@ -111,7 +111,7 @@ def _find_role(nodes: tuple[Node, ...]) -> str:
     roles = {
         role
         for node in iter_nodes(nodes)
-        if isinstance(node, StepNode)
+        if isinstance(node, PipelineStepNode)
         for key in ("RoleArn", "ExecutionRoleArn")
         if isinstance(role := node.arguments.get(key), str)
     }

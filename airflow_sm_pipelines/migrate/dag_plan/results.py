@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.migrate.dag_plan.units import ChoiceUnit, PipelineUnit, iter_units
 from airflow_sm_pipelines.migrate.names import find_free_name
-from airflow_sm_pipelines.migrate.references import (
+from airflow_sm_pipelines.migrate.node_references import (
     find_json_path,
     find_last_word,
     find_read_text,
@@ -54,12 +54,12 @@ class Results:
                 self._owner[unit.node.name] = unit
         self._note_branches(units, ())
 
-    def _note_branches(self, units: Sequence[Unit], ways: tuple[tuple[str, int], ...]) -> None:
+    def _note_branches(self, units: Sequence[Unit], around: tuple[tuple[str, int], ...]) -> None:
         for unit in units:
-            self._branches[unit.name] = ways
+            self._branches[unit.name] = around
             if isinstance(unit, ChoiceUnit):
                 for index, (_, inner) in enumerate(unit.branches):
-                    self._note_branches(inner, (*ways, (unit.name, index)))
+                    self._note_branches(inner, (*around, (unit.name, index)))
 
     def find(self, expression: JsonObject, *, reader: str) -> Result | None:
         """Where another unit than the reader has the value of an expression; None for all other expressions."""
@@ -93,5 +93,5 @@ class Results:
 
     def is_certain(self, unit: str, *, reader: str) -> bool:
         """Whether the unit has always run before the reader: every branch around it is around the reader too."""
-        ways = self._branches[unit]
-        return self._branches[reader][: len(ways)] == ways
+        around = self._branches[unit]
+        return self._branches[reader][: len(around)] == around

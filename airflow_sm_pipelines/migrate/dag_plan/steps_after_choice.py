@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, cast
 
 from airflow_sm_pipelines.definition import Dependency
 from airflow_sm_pipelines.definition.checks import NOT_IN_BODY
-from airflow_sm_pipelines.migrate.references import find_named_nodes, parse_node_reference, replace_expressions
-from airflow_sm_pipelines.migrate.workflow import Branch, ChoiceNode, LoopNode, Node, StepNode, iter_nodes
+from airflow_sm_pipelines.migrate.node_references import find_named_nodes, parse_node_reference, replace_expressions
+from airflow_sm_pipelines.migrate.workflow import Branch, ChoiceNode, LoopNode, Node, PipelineStepNode, iter_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,8 +30,8 @@ def is_steps_only(node: Node) -> bool:
     if isinstance(node, ChoiceNode):
         return all(is_steps_only(inner) for branch in node.branches for inner in branch.nodes)
     if isinstance(node, LoopNode):
-        return all(isinstance(inner, StepNode) and inner.type not in NOT_IN_BODY for inner in node.nodes)
-    return isinstance(node, StepNode)
+        return all(isinstance(inner, PipelineStepNode) and inner.type not in NOT_IN_BODY for inner in node.nodes)
+    return isinstance(node, PipelineStepNode)
 
 
 def ends_in_fail(nodes: Sequence[Node]) -> bool:
@@ -43,7 +43,7 @@ def ends_in_fail(nodes: Sequence[Node]) -> bool:
         elif isinstance(node, ChoiceNode):
             if all(ends_in_fail(branch.nodes) for branch in node.branches):
                 return True
-        elif isinstance(node, StepNode) and node.type == "Fail":
+        elif isinstance(node, PipelineStepNode) and node.type == "Fail":
             return True
     return False
 
@@ -152,7 +152,7 @@ def rename_nodes(node: Node, new_names: Mapping[str, str]) -> Node:
 
     after = tuple(Dependency(new_names.get(one.step, one.step), one.trigger) for one in node.after)
     name = new_names.get(node.name, node.name)
-    if isinstance(node, StepNode):
+    if isinstance(node, PipelineStepNode):
         return replace(node, name=name, after=after, arguments=json(node.arguments), members=json(node.members))
     if isinstance(node, ChoiceNode):
         branches = tuple(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from airflow_sm_pipelines.migrate.dag_plan.steps_after_choice import is_steps_only
-from airflow_sm_pipelines.migrate.references import find_named_nodes
+from airflow_sm_pipelines.migrate.node_references import find_named_nodes
 from airflow_sm_pipelines.migrate.workflow import (
     CallNode,
     ChoiceNode,
@@ -17,12 +17,12 @@ from airflow_sm_pipelines.migrate.workflow import (
     MissingNode,
     Node,
     OperatorNode,
-    StepNode,
+    PipelineStepNode,
     iter_nodes,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from airflow_sm_pipelines.definition import JsonObject
 
@@ -60,7 +60,7 @@ class TaskUnit:
     """
 
     name: str
-    node: CallNode | OperatorNode | MissingNode | StepNode
+    node: CallNode | OperatorNode | MissingNode | PipelineStepNode
     upstream: tuple[Upstream, ...]
     is_loop: bool = False
 
@@ -69,7 +69,7 @@ class TaskUnit:
 class ChoiceUnit:
     """A choice that Airflow makes.
 
-    :param ways: for each branch, its conditions and its units.
+    :param branches: for each branch, its conditions and its units.
     """
 
     name: str
@@ -97,14 +97,14 @@ def split_into_units(nodes: tuple[Node, ...]) -> tuple[Unit, ...]:
         _make_unit(name, tuple(group), in_pipeline, _find_upstream(group, group_of, waits))
         for name, group in members.items()
     ]
-    return _sort(units)
+    return _sort_units(units)
 
 
 def _is_for_pipeline(node: Node, nodes: Sequence[Node]) -> bool:
     if not is_steps_only(node):
         return False
     if isinstance(node, ChoiceNode):
-        # Something still follows the choice, because it could not be moved into it. So Airflow makes the choice.
+        # A node that still follows the choice could not be moved into it, so Airflow makes the choice.
         inner = {one.name for one in iter_nodes((node,))}
         return not any(find_named_nodes(other) & inner for other in nodes if other.name != node.name)
     return True
@@ -156,12 +156,12 @@ def _find_upstream(
 def _make_unit(name: str, group: tuple[Node, ...], in_pipeline: set[str], upstream: tuple[Upstream, ...]) -> Unit:
     first = group[0]
     if first.name in in_pipeline:
-        if len(group) == 1 and isinstance(first, StepNode) and first.type == "Fail":
+        if len(group) == 1 and isinstance(first, PipelineStepNode) and first.type == "Fail":
             return TaskUnit(name, first, upstream)
         return PipelineUnit(name, group, upstream)
     if isinstance(first, ChoiceNode):
-        ways = tuple((branch.conditions, split_into_units(branch.nodes)) for branch in first.branches)
-        return ChoiceUnit(name, first, ways, upstream)
+        branches = tuple((branch.conditions, split_into_units(branch.nodes)) for branch in first.branches)
+        return ChoiceUnit(name, first, branches, upstream)
     if isinstance(first, LoopNode):
         if all(map(is_steps_only, first.nodes)):
             return PipelineUnit(name, first.nodes, upstream, loop=first)
@@ -170,7 +170,7 @@ def _make_unit(name: str, group: tuple[Node, ...], in_pipeline: set[str], upstre
     return TaskUnit(name, first, upstream)
 
 
-def _sort(units: Sequence[Unit]) -> tuple[Unit, ...]:
+def _sort_units(units: Sequence[Unit]) -> tuple[Unit, ...]:
     """The units, each after its upstream units and otherwise in the order given."""
     left, done, ordered = list(units), set[str](), list[Unit]()
     while left:
@@ -181,12 +181,10 @@ def _sort(units: Sequence[Unit]) -> tuple[Unit, ...]:
     return tuple(ordered)
 
 
-def iter_units(units: Sequence[Unit]) -> list[Unit]:
+def iter_units(units: Sequence[Unit]) -> Iterator[Unit]:
     """Every unit, outer before inner."""
-    found: list[Unit] = []
     for unit in units:
-        found.append(unit)
+        yield unit
         if isinstance(unit, ChoiceUnit):
             for _, inner in unit.branches:
-                found.extend(iter_units(inner))
-    return found
+                yield from iter_units(inner)

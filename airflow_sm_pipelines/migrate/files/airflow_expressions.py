@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from airflow_sm_pipelines.definition.expressions import is_candidate
 from airflow_sm_pipelines.migrate.files.python_text import Code, Value, escape_template, quote_jinja, quote_python
 from airflow_sm_pipelines.migrate.names import PythonNames
-from airflow_sm_pipelines.migrate.references import find_last_word
+from airflow_sm_pipelines.migrate.node_references import find_last_word
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

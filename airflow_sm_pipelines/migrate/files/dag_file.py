@@ -42,7 +42,6 @@ _RULES = {"Failed": "one_failed", "Stopped": "one_failed", "Any": "all_done"}
 
 # The functions that a DAG file may need above its DAG: the name and the source of each.
 
-
 _CALL = (
     "call_aws",
     '''@task
@@ -211,7 +210,7 @@ class _DagWriter:
         parts.extend(f"{one}\n" for one in standard)
         parts.append("\n" if standard else "")
         others = [f"from airflow.sdk import {', '.join(from_sdk)}"]
-        others += [one for one in self._body.imports if one.startswith("from airflow.")]
+        others += [one for one in self._body.imports if one.startswith("from ") and one not in standard]
         parts.extend(f"{one}\n" for one in sorted(others))
         if self._plan.pipelines:
             parts.append(
@@ -274,7 +273,7 @@ class _DagWriter:
         if isinstance(unit, PipelineUnit):
             self._write_pipeline(unit, rule)
         elif isinstance(unit, ChoiceUnit):
-            self._write_branch(unit, rule)
+            self._write_choice(unit, rule)
         else:
             self._write_task(unit, rule)
         before = [last for upstream in unit.upstream for last in self._find_last_variables(upstream.unit)]
@@ -423,7 +422,7 @@ class _DagWriter:
 
     # --- choices ----------------------------------------------------------------------------------------------------
 
-    def _write_branch(self, unit: ChoiceUnit, rule: str) -> None:
+    def _write_choice(self, unit: ChoiceUnit, rule: str) -> None:
         self._body.imports.add("task")
         ids, values, tests = self._ids[unit.name], self._make_values(unit), BranchConditions()
         lines = []

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from airflow_sm_pipelines.migrate.jobs.reader import read_jobs
+from airflow_sm_pipelines.migrate.jobs.job_reader import parse_jobs
 
-__all__ = ["read_jobs"]
+__all__ = ["parse_jobs"]

@@ -74,7 +74,7 @@ class DescribedJob:
         return ("a pipeline", "") if _OF_PIPELINE.match(self.name) else None
 
 
-def read_described(documents: Sequence[tuple[str, JsonObject]]) -> list[DescribedJob]:
+def parse_described(documents: Sequence[tuple[str, JsonObject]]) -> list[DescribedJob]:
     """Every answer in the documents, in their order.
 
     :raises MigrationError: there is none, or an object answers no Describe call.

@@ -179,3 +179,9 @@ def test_planning_speaks_in_the_report() -> None:
 def test_text_that_looks_like_a_template_stays_text(text: str) -> None:
     source = make_package(migration(call("Tell", MessageBody=text))).files["flow.py"]
     assert f"\"{{{{ '{text}' }}}}\"" in source
+
+
+def test_an_operator_of_any_package_is_imported() -> None:
+    source = make_package(migration(OperatorNode("Own", "States.Own", "company.operators.Train", {}))).files["flow.py"]
+    assert "\nfrom company.operators import Train\n" in source
+    assert "own = Train(" in source

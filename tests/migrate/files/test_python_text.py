@@ -24,7 +24,7 @@ from airflow_sm_pipelines.migrate import (
     Migration,
     MissingNode,
     OperatorNode,
-    StepNode,
+    PipelineStepNode,
     Workflow,
     make_package,
 )
@@ -39,7 +39,7 @@ from airflow_sm_pipelines.migrate.files.python_text import (
     render_value,
 )
 from airflow_sm_pipelines.migrate.job_requests import REQUEST_KINDS
-from airflow_sm_pipelines.migrate.jobs import read_jobs
+from airflow_sm_pipelines.migrate.jobs import parse_jobs
 from tests.migrate.workflows import after, get
 
 if TYPE_CHECKING:
@@ -257,7 +257,7 @@ def make_job(case: str, texts: Texts) -> Any:
 
 
 def migrate(answers: list[Any], origin: str) -> Migration:
-    return read_jobs([(f"{number}.json", answer) for number, answer in enumerate(answers)], name="flow", origin=origin)
+    return parse_jobs([(f"{number}.json", answer) for number, answer in enumerate(answers)], name="flow", origin=origin)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -269,7 +269,7 @@ def test_every_field_of_a_described_job_stays_text(case: str, hostile: str) -> N
     check_files(files, texts, make_package(migrate([make_job(case, harmless)], harmless())).files)
     assert len(migrated.workflow.nodes) == 1
     for node in migrated.workflow.nodes:
-        assert isinstance(node, CallNode if case.endswith("table") else StepNode)
+        assert isinstance(node, CallNode if case.endswith("table") else PipelineStepNode)
 
 
 @TEXTS
@@ -306,7 +306,7 @@ def test_a_described_text_is_no_expression(text: str) -> None:
     }
     migrated = migrate([answer], "jobs")
     (node,), (record,) = migrated.workflow.nodes, migrated.records
-    assert isinstance(node, StepNode)
+    assert isinstance(node, PipelineStepNode)
     assert "Environment" not in node.arguments
     assert "RoleArn" not in node.arguments
     assert node.arguments["HyperParameters"] == {"Std:Join": text, "other": "1"}
@@ -345,13 +345,13 @@ def make_workflow(texts: Texts) -> Migration:
         CallNode("Call", texts(), texts(), texts(), {texts(): [texts(), {texts(): texts()}]}, (), wait),
         OperatorNode("Operator", texts(), "airflow.sdk.BaseOperator", {texts(): texts(), "text": texts()}),
         MissingNode("Missing", texts(), texts()),
-        StepNode("Step", texts(), "Lambda", {texts(): texts()}, after("Call"), {"FunctionArn": texts()}),
+        PipelineStepNode("Step", texts(), "Lambda", {texts(): texts()}, after("Call"), {"FunctionArn": texts()}),
         ChoiceNode(
             "Choice",
             texts(),
             (
                 Branch((condition, among), (CallNode("Inner", texts(), "sqs", "send_message", {"Body": texts()}),)),
-                Branch((), (StepNode("Fail", texts(), "Fail", {"ErrorMessage": texts()}),)),
+                Branch((), (PipelineStepNode("Fail", texts(), "Fail", {"ErrorMessage": texts()}),)),
             ),
             after("Call"),
         ),

@@ -10,11 +10,11 @@ from airflow_sm_pipelines.definition import Dependency
 from airflow_sm_pipelines.definition.json_value import JsonObject, JsonPath, format_path
 from airflow_sm_pipelines.migrate.job_links import Product, find_products, join_parts, link_arguments, separate_outputs
 from airflow_sm_pipelines.migrate.job_requests import clean_request, find_first_auto_ml_request, shorten_name
-from airflow_sm_pipelines.migrate.jobs.described import DescribedJob, read_described
+from airflow_sm_pipelines.migrate.jobs.described import DescribedJob, parse_described
 from airflow_sm_pipelines.migrate.jobs.parameter_table import ParameterTable
 from airflow_sm_pipelines.migrate.names import ClaimedNames
 from airflow_sm_pipelines.migrate.report import Migration, Outcome, Reason, Record
-from airflow_sm_pipelines.migrate.workflow import CallNode, CallWait, StepNode, Workflow
+from airflow_sm_pipelines.migrate.workflow import CallNode, CallWait, PipelineStepNode, Workflow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +58,7 @@ class _Draft:
         self.is_exact = False
 
 
-def read_jobs(documents: Sequence[tuple[str, JsonObject]], *, name: str, origin: str) -> Migration:
+def parse_jobs(documents: Sequence[tuple[str, JsonObject]], *, name: str, origin: str) -> Migration:
     """Read jobs that were started one by one into one workflow.
 
     :param documents: file names, each with the answer of a Describe call as the AWS CLI prints it, or with an object
@@ -67,13 +67,13 @@ def read_jobs(documents: Sequence[tuple[str, JsonObject]], *, name: str, origin:
     :param origin: what was read, for the report: ``the SageMaker jobs of train.json``.
     :raises MigrationError: an object is no such answer; the message names the document and its keys.
     """
-    described = read_described(documents)
+    described = parse_described(documents)
     records: dict[int, Record] = {}
     own = _select_own_jobs(described, records)
     drafts = _make_drafts(own)
     steps = [(draft.job.kind.step_type, draft.arguments) for draft in drafts if draft.is_step]
     table = ParameterTable(steps)
-    nodes: list[StepNode | CallNode] = []
+    nodes: list[PipelineStepNode | CallNode] = []
     for draft in drafts:
         nodes.append(_make_node(draft, table))
         outcome = Outcome.TRANSLATED if draft.is_exact else Outcome.APPROXIMATED
@@ -247,12 +247,12 @@ def _find_ancestors(draft: _Draft, drafts: list[_Draft]) -> set[str]:
     return found
 
 
-def _make_node(draft: _Draft, table: ParameterTable) -> StepNode | CallNode:
+def _make_node(draft: _Draft, table: ParameterTable) -> PipelineStepNode | CallNode:
     after = tuple(Dependency(node) for node in draft.after)
     kind = draft.job.kind
     if draft.is_step:
         replaced = table.replace(kind.step_type, draft.arguments, node=draft.node)
-        return StepNode(draft.node, draft.job.source, kind.step_type, replaced, after)
+        return PipelineStepNode(draft.node, draft.job.source, kind.step_type, replaced, after)
     name = join_parts([f"{draft.node[:19]}-", {"Get": "Execution.PipelineExecutionId"}])
     wait = CallWait(
         "describe_auto_ml_job_v2",

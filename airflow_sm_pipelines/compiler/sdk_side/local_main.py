@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .aws_calls import AwsCalls, guard_network
-from .errors import BuildError
+from .build_errors import BuildError
 from .local_mode import LocalMode
 from .sdk import load_sdk
 from .sdk_patches import silence_telemetry

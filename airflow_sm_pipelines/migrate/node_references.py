@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from airflow_sm_pipelines.definition.expressions import is_candidate, iter_candidates
 from airflow_sm_pipelines.definition.json_value import copy_json
-from airflow_sm_pipelines.migrate.workflow import ChoiceNode, LoopNode, MissingNode, StepNode, iter_blocks
+from airflow_sm_pipelines.migrate.workflow import ChoiceNode, LoopNode, MissingNode, PipelineStepNode, iter_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -88,7 +88,7 @@ def _replace(
 
 def find_own_values(node: Node) -> list[JsonValue]:
     """The JSON of a node that may hold references, without that of the nodes inside it."""
-    if isinstance(node, StepNode):
+    if isinstance(node, PipelineStepNode):
         return [node.arguments, node.members]
     if isinstance(node, ChoiceNode):
         return [cast("JsonValue", condition) for branch in node.branches for condition in branch.conditions]

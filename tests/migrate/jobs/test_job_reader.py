@@ -10,9 +10,9 @@ import pytest
 
 from airflow_sm_pipelines.definition import MISSING, Dependency, PipelineDefinition, parse_definition
 from airflow_sm_pipelines.exceptions import MigrationError
-from airflow_sm_pipelines.migrate.jobs import read_jobs
+from airflow_sm_pipelines.migrate.jobs import parse_jobs
 from airflow_sm_pipelines.migrate.report import Migration, Outcome
-from airflow_sm_pipelines.migrate.workflow import CallNode, CallWait, StepNode
+from airflow_sm_pipelines.migrate.workflow import CallNode, CallWait, PipelineStepNode
 from airflow_sm_pipelines.policy import Severity, check_definition
 
 DATA = Path(__file__).parents[2] / "data" / "migrate" / "jobs"
@@ -26,7 +26,7 @@ def load(*files: str) -> list[tuple[str, Any]]:
 
 
 def read(*documents: tuple[str, Any]) -> Migration:
-    return read_jobs(documents, name="churn", origin="jobs")
+    return parse_jobs(documents, name="churn", origin="jobs")
 
 
 def find_node(migration: Migration, name: str) -> Any:
@@ -42,7 +42,7 @@ def codes(record: Any) -> list[str]:
 
 
 def define(migration: Migration) -> PipelineDefinition:
-    steps = [node for node in migration.workflow.nodes if isinstance(node, StepNode)]
+    steps = [node for node in migration.workflow.nodes if isinstance(node, PipelineStepNode)]
     document = {
         "Version": "2020-12-01",
         "Parameters": [parameter.to_json() for parameter in migration.workflow.parameters],
@@ -312,7 +312,7 @@ def test_a_job_that_a_pipeline_started_points_to_the_pipeline() -> None:
 def test_an_automl_job_for_a_table_is_asked_for_by_the_first_api() -> None:
     migration = read(*load("automl.json"))
     node = find_node(migration, "churn-table")
-    assert isinstance(node, StepNode)
+    assert isinstance(node, PipelineStepNode)
     assert node.arguments == {
         "InputDataConfig": [
             {

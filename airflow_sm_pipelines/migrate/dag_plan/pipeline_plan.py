@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, cast
 
 from airflow_sm_pipelines.definition import Parameter
 from airflow_sm_pipelines.migrate.names import ClaimedNames
-from airflow_sm_pipelines.migrate.references import (
+from airflow_sm_pipelines.migrate.node_references import (
     find_last_word,
     find_read_text,
     parse_node_reference,
     replace_expressions,
 )
 from airflow_sm_pipelines.migrate.shapes import find_parameter_type
-from airflow_sm_pipelines.migrate.workflow import ChoiceNode, LoopNode, StepNode, iter_nodes
+from airflow_sm_pipelines.migrate.workflow import ChoiceNode, LoopNode, PipelineStepNode, iter_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -103,7 +103,7 @@ class _DefinitionWriter:
                 "Steps": cast("list[JsonValue]", self._write_steps(node.nodes)),
             }
             return {"Name": node.name, "Type": "ForEach", **body, **self._write_dependencies(node.after)}
-        if not isinstance(node, StepNode):
+        if not isinstance(node, PipelineStepNode):
             raise TypeError(f"{node.name} is no step")
         return {
             "Name": node.name,
