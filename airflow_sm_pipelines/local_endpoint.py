@@ -33,6 +33,12 @@ ENDPOINT_VARIABLE = "SM_PIPELINES_ENDPOINT"
 CONSOLE_VARIABLE = "SM_PIPELINES_CONSOLE_URL"
 """Environment variable: the address of pages that show pipelines of an endpoint that is not AWS."""
 
+NO_PROXY_VARIABLES = ("no_proxy", "NO_PROXY")
+"""Environment variables: the hosts that no proxy is asked for. Some programs read only one of them."""
+
+LOOPBACK_HOSTS = "127.0.0.1,localhost"
+"""What belongs into them where a server on this machine is called: a proxy cannot reach this machine's loopback."""
+
 CREDENTIAL_VARIABLES = frozenset(
     {
         "AWS_ACCESS_KEY_ID",
@@ -115,9 +121,18 @@ def child_environment(base_env: Mapping[str, str], url: str, region: str) -> dic
         CONSOLE_VARIABLE: f"{url}{CONSOLE_PATH}",
     }
     host = urlsplit(url).hostname
-    for name in ("no_proxy", "NO_PROXY"):
-        env[name] = ",".join(dict.fromkeys(filter(None, [*env.get(name, "").split(","), host])))
+    for name in NO_PROXY_VARIABLES:
+        env[name] = join_no_proxy(env.get(name), host)
     return env
+
+
+def join_no_proxy(*lists: str | None) -> str:
+    """Lists of hosts that no proxy is asked for, joined into one value of ``NO_PROXY``; each host once.
+
+    :param lists: hosts with commas between them; None adds none.
+    """
+    hosts = (host.strip() for text in lists for host in (text or "").split(","))
+    return ",".join(dict.fromkeys(filter(None, hosts)))
 
 
 def _is_dropped(name: str) -> bool:

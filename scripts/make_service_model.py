@@ -9,7 +9,7 @@ import gzip
 import json
 from typing import Any
 
-from airflow_sm_pipelines.service_model.model import CARRIED_MODEL, read_installed_model, read_installed_version
+from airflow_sm_pipelines.service_model.api_model import CARRIED_MODEL, read_installed_model, read_installed_version
 
 _SHAPE_KEYS = ("type", "required", "min", "max", "pattern", "enum", "union")
 

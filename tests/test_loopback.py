@@ -22,6 +22,8 @@ from airflow_sm_pipelines.loopback import is_loopback_url
         ("http://example.com/?to=http://127.0.0.1", False),
         ("http://127.0.0.1@example.com", False),
         ("https://sagemaker.eu-west-1.amazonaws.com", False),
+        ("http://localhost", True),
+        ("http://localhost.example.com", False),
         ("127.0.0.1:4566", False),
         ("", False),
         (None, False),

@@ -18,6 +18,8 @@ from openlineage.client.facet_v2 import RunFacet
 
 from airflow_sm_pipelines.client.outputs import to_json_value
 from airflow_sm_pipelines.client.step_outputs import read_data
+from airflow_sm_pipelines.definition.arns import pipeline_arn_of
+from airflow_sm_pipelines.definition.s3_uri import split_s3_uri
 from airflow_sm_pipelines.exceptions import PipelineApiError
 
 if TYPE_CHECKING:
@@ -118,9 +120,8 @@ def read_lineage(
 
 def name_dataset(place: str) -> tuple[str, str]:
     """OpenLineage's namespace and name of an S3 URI or an ARN."""
-    if place.startswith("s3://"):
-        bucket, _, key = place.removeprefix("s3://").partition("/")
-        return f"s3://{bucket}", key.strip("/") or "/"
+    if location := split_s3_uri(place):
+        return f"s3://{location[0]}", location[1].strip("/") or "/"
     namespace, _, name = place.rpartition(":")
     return namespace, name
 
@@ -133,7 +134,7 @@ def make_run_facets(report: ExecutionReport, *, is_complete: bool, url: str | No
     steps: list[dict[str, Any]] = to_json_value([step.summary() for step in report.steps[:_MAX_STEPS]])
     facet = SageMakerPipelineExecutionRunFacet(
         executionArn=report.arn,
-        pipelineArn=report.arn.partition("/execution/")[0],
+        pipelineArn=pipeline_arn_of(report.arn),
         pipelineName=report.pipeline_name,
         pipelineVersionId=report.pipeline_version_id,
         status=str(report.status),

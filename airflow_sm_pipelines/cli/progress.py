@@ -71,7 +71,7 @@ def open_progress(stream: TextIO) -> tuple[Progress, bool]:
     if stream.isatty() and os.environ.get("TERM") not in (None, "", "dumb"):
         from rich.console import Console
 
-        return LiveProgress(Console(file=stream, highlight=False)), True
+        return TerminalProgress(Console(file=stream, highlight=False)), True
     return PlainProgress(stream), False
 
 
@@ -125,7 +125,7 @@ def show_started_executions(server: RunningServer) -> Iterator[dict[str, Any]]:
     watcher = threading.Thread(target=_watch, args=(server, progress, is_live, stop), name="progress")
     with progress, contextlib.ExitStack() as closing:
         streams: dict[str, Any] = {}
-        if isinstance(progress, LiveProgress) and sys.stdout.isatty():
+        if isinstance(progress, TerminalProgress) and sys.stdout.isatty():
             streams = closing.enter_context(_output_above(progress))
         watcher.start()
         try:
@@ -155,7 +155,7 @@ def _watch(server: RunningServer, progress: Progress, is_live: bool, stop: threa
 
 
 @contextlib.contextmanager
-def _output_above(progress: LiveProgress) -> Iterator[dict[str, Any]]:
+def _output_above(progress: TerminalProgress) -> Iterator[dict[str, Any]]:
     """A terminal for the command, whose lines are printed above the display."""
     import pty
 
@@ -176,7 +176,7 @@ def _output_above(progress: LiveProgress) -> Iterator[dict[str, Any]]:
         os.close(ours)
 
 
-def _print_lines(descriptor: int, progress: LiveProgress) -> None:
+def _print_lines(descriptor: int, progress: TerminalProgress) -> None:
     from rich.text import Text
 
     pending = b""
@@ -235,7 +235,7 @@ class PlainProgress:
         print(f"{clock:<8}  {text}", file=self._stream, flush=True)
 
 
-class LiveProgress:
+class TerminalProgress:
     """A table that changes in place; its last state stays on the terminal.
 
     :param console: a rich console on a terminal.
@@ -250,7 +250,7 @@ class LiveProgress:
             get_renderable=self._draw, console=console, refresh_per_second=8, vertical_overflow="crop", transient=True
         )
 
-    def __enter__(self) -> LiveProgress:
+    def __enter__(self) -> TerminalProgress:
         self._live.__enter__()
         return self
 

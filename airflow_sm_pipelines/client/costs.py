@@ -25,7 +25,7 @@ from airflow_sm_pipelines.cost import (
     parse_price_list,
     sum_costs,
 )
-from airflow_sm_pipelines.definition.arns import parse_execution_arn
+from airflow_sm_pipelines.definition.arns import parse_execution_arn, resource_name_of
 from airflow_sm_pipelines.exceptions import PipelineApiError, PriceError
 
 if TYPE_CHECKING:
@@ -155,10 +155,10 @@ class CostCalls:
         for key, kind in _JOB_KINDS.items():
             arn = (metadata.get(key) or {}).get("Arn") or (metadata.get(key) or {}).get("CheckJobArn")
             if arn:
-                yield kind, str(arn).rpartition("/")[2]
+                yield kind, resource_name_of(str(arn))
         tuning = (metadata.get("TuningJob") or {}).get("Arn")
         if tuning:
-            job = str(tuning).rpartition("/")[2]
+            job = resource_name_of(str(tuning))
             paginator = self._calls.conn.get_paginator("list_training_jobs_for_hyper_parameter_tuning_job")
             with mapped_errors("ListTrainingJobsForHyperParameterTuningJob", job):
                 pages = list(paginator.paginate(HyperParameterTuningJobName=job))

@@ -35,8 +35,8 @@ def resolve_log_location(job_arn: str | None) -> tuple[str, str] | None:
         return None
     if arn.kind in _GROUPS and arn.name:
         return _GROUPS[arn.kind], arn.name
-    if arn.resource.startswith("function:"):
-        return f"/aws/lambda/{arn.resource.split(':')[1]}", ""
+    if arn.kind == "function":
+        return f"/aws/lambda/{arn.name.partition(':')[0]}", ""
     return None
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.client.step_outputs import default_outputs, named_values
 from airflow_sm_pipelines.definition import PipelineDefinition, inspect_definition
+from airflow_sm_pipelines.definition.arns import resource_name_of
 from airflow_sm_pipelines.definition.expressions import parse_property_path
 from airflow_sm_pipelines.definition.problems import list_names
 from airflow_sm_pipelines.definition.property_path import (
@@ -122,23 +123,23 @@ def _parse_output_request(name: str, value: Any) -> OutputRequest:
 # Metadata key -> (boto3 method, its argument, what of the ARN it takes). Source: PipelineExecutionStepMetadata,
 # Describe* shapes.
 _DESCRIBE: dict[str, tuple[str, str, Callable[[str], str]]] = {
-    "ProcessingJob": ("describe_processing_job", "ProcessingJobName", lambda arn: arn.rpartition("/")[2]),
-    "TrainingJob": ("describe_training_job", "TrainingJobName", lambda arn: arn.rpartition("/")[2]),
-    "TransformJob": ("describe_transform_job", "TransformJobName", lambda arn: arn.rpartition("/")[2]),
+    "ProcessingJob": ("describe_processing_job", "ProcessingJobName", resource_name_of),
+    "TrainingJob": ("describe_training_job", "TrainingJobName", resource_name_of),
+    "TransformJob": ("describe_transform_job", "TransformJobName", resource_name_of),
     "TuningJob": (
         "describe_hyper_parameter_tuning_job",
         "HyperParameterTuningJobName",
-        lambda arn: arn.rpartition("/")[2],
+        resource_name_of,
     ),
-    "AutoMLJob": ("describe_auto_ml_job", "AutoMLJobName", lambda arn: arn.rpartition("/")[2]),
-    "Model": ("describe_model", "ModelName", lambda arn: arn.rpartition("/")[2]),
+    "AutoMLJob": ("describe_auto_ml_job", "AutoMLJobName", resource_name_of),
+    "Model": ("describe_model", "ModelName", resource_name_of),
     "RegisterModel": ("describe_model_package", "ModelPackageName", lambda arn: arn),
-    "Endpoint": ("describe_endpoint", "EndpointName", lambda arn: arn.rpartition("/")[2]),
-    "EndpointConfig": ("describe_endpoint_config", "EndpointConfigName", lambda arn: arn.rpartition("/")[2]),
+    "Endpoint": ("describe_endpoint", "EndpointName", resource_name_of),
+    "EndpointConfig": ("describe_endpoint_config", "EndpointConfigName", resource_name_of),
     "InferenceComponent": (
         "describe_inference_component",
         "InferenceComponentName",
-        lambda arn: arn.rpartition("/")[2],
+        resource_name_of,
     ),
 }
 MAX_OUTPUT_CHARACTERS = 1_000_000

@@ -12,6 +12,14 @@ MAX_PIPELINE_NAME = 256
 """Characters of a pipeline's name; source: the API's ``PipelineName`` shape."""
 
 
+_PIPELINE_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,255}")
+
+
+def is_pipeline_name(text: str) -> bool:
+    """Whether a pipeline may be called so; source: the API's ``PipelineName`` shape."""
+    return len(text) <= MAX_PIPELINE_NAME and _PIPELINE_NAME.fullmatch(text) is not None
+
+
 def make_display_name(text: str, *, fallback: str = "airflow") -> str:
     """The text as an execution's or a version's display name: ``[a-zA-Z0-9](-*[a-zA-Z0-9]){0,81}``."""
     return _make_name(text, max_length=MAX_DISPLAY_NAME, fallback=fallback)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.compiler.sdk_side import questions
 from airflow_sm_pipelines.compiler.sdk_side.input_recorder import names_digest
+from airflow_sm_pipelines.definition.s3_uri import split_s3_uri
 from airflow_sm_pipelines.exceptions import CompileError
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ def find_change_in_aws(
 
 def _iter_upload_checks(uploads: Sequence[Mapping[str, str]]) -> Iterator[dict[str, Any]]:
     for upload in uploads:
-        bucket, _, key = upload["uri"].removeprefix("s3://").partition("/")
+        bucket, key = split_s3_uri(upload["uri"]) or ("", "")
         arguments = {"Bucket": bucket, "Key": key}
         yield {"service": "s3", "operation": "HeadObject", "arguments": arguments, "etag": upload["etag"]}
 

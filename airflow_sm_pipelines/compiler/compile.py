@@ -28,6 +28,7 @@ from airflow_sm_pipelines.exceptions import (
     ScriptFailedError,
     ScriptFunctionError,
 )
+from airflow_sm_pipelines.local_endpoint import LOOPBACK_HOSTS, NO_PROXY_VARIABLES, join_no_proxy
 from airflow_sm_pipelines.loopback import is_loopback_url
 from airflow_sm_pipelines.processes import run_child
 
@@ -264,9 +265,7 @@ def plan_child_environment(
     if region:
         env |= {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
     if is_loopback_url(env.get("AWS_ENDPOINT_URL")):
-        # A proxy cannot reach this machine's loopback.
-        for name in ("NO_PROXY", "no_proxy"):
-            env[name] = ",".join(filter(None, [env.get(name), "127.0.0.1,localhost"]))
+        env |= {name: join_no_proxy(env.get(name), LOOPBACK_HOSTS) for name in NO_PROXY_VARIABLES}
     # Sets of strings have one order then, and what is made from them is the same at every build.
     env["PYTHONHASHSEED"] = "0"
     # The script chose its SDK. Advice to use another one only fills the task log.

@@ -6,9 +6,7 @@ for.
 
 from __future__ import annotations
 
-import importlib
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ from airflow_sm_pipelines.definition.problems import find_near
 from airflow_sm_pipelines.exceptions import ScriptMetadataError, ScriptNotFoundError
 
 # Imported by name, because a type checker sees only one of the two. Python 3.10 has no TOML reader of its own.
-_toml: Any = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+from airflow_sm_pipelines.toml_text import parse_toml
 
 _BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
 """Source: the reference implementation in PEP 723."""
@@ -117,7 +115,7 @@ def parse_metadata(source: str, *, path: Path) -> ScriptMetadata | None:
         line[2:] if line.startswith("# ") else line[1:] for line in blocks[0]["content"].splitlines(keepends=True)
     )
     try:
-        table = _toml.loads(content)
+        table = parse_toml(content)
     except ValueError as error:
         first = source.count("\n", 0, blocks[0].start()) + 1
         raise ScriptMetadataError(

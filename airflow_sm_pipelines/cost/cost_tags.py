@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition import Missing, parse_definition
+from airflow_sm_pipelines.definition.json_value import put_value
 from airflow_sm_pipelines.definition.step_places import iter_step_places
 from airflow_sm_pipelines.exceptions import DefinitionError
 from airflow_sm_pipelines.policy.job_fields import JOB_FIELDS, iter_field
@@ -16,7 +17,7 @@ from airflow_sm_pipelines.policy.job_fields import JOB_FIELDS, iter_field
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_sm_pipelines.definition import JsonObject, JsonValue, PipelineDefinition, Step
+    from airflow_sm_pipelines.definition import JsonValue, PipelineDefinition, Step
 
 PREFIX = "sm-pipelines:"
 
@@ -48,7 +49,7 @@ def with_cost_tags(definition: PipelineDefinition, tags: Mapping[str, str] | Non
         for field in fields.tags if fields else ():
             for _, present in iter_field(step.arguments, field):
                 if isinstance(present, (list, Missing)):
-                    _tag(_find(document, (*place, "Arguments")), present, _make_tags(step, tags or {}))
+                    put_value(document, (*place, "Arguments", "Tags"), _add_tags(present, _make_tags(step, tags or {})))
                     is_tagged = True
     known = {parameter.name for parameter in definition.parameters}
     added: list[JsonValue] = [
@@ -73,23 +74,8 @@ def _make_tags(step: Step, more: Mapping[str, str]) -> dict[str, JsonValue]:
     }
 
 
-def _tag(arguments: JsonObject, present: list[JsonValue] | Missing, wanted: Mapping[str, JsonValue]) -> None:
+def _add_tags(present: list[JsonValue] | Missing, wanted: Mapping[str, JsonValue]) -> list[JsonValue]:
     own = present if isinstance(present, list) else []
     keys = {item.get("Key") for item in own if isinstance(item, dict)}
     added: list[JsonValue] = [{"Key": key, "Value": value} for key, value in wanted.items() if key not in keys]
-    arguments["Tags"] = [*own, *added]
-
-
-def _find(document: JsonObject, place: tuple[str | int, ...]) -> JsonObject:
-    """The object at a place; it is made if the step has no arguments."""
-    here: JsonValue = document
-    for key in place:
-        if isinstance(here, list) and isinstance(key, int):
-            here = here[key]
-        elif isinstance(here, dict):
-            if here.get(str(key)) is None:
-                here[str(key)] = {}
-            here = here[str(key)]
-    if not isinstance(here, dict):
-        raise TypeError(f"no object at {place}")
-    return here
+    return [*own, *added]

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition.problems import suggest
 from airflow_sm_pipelines.exceptions import PriceError
+from airflow_sm_pipelines.toml_text import parse_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -60,10 +59,9 @@ def parse_prices(text: str, *, name: str = "prices") -> PriceTable:
     :param name: of the text, for messages.
     :raises PriceError: the text is not TOML, or has something other than prices in it.
     """
-    toml: Any = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     try:
-        document = toml.loads(text)
-    except toml.TOMLDecodeError as error:
+        document = parse_toml(text)
+    except ValueError as error:
         raise PriceError(f"{name} is not TOML: {error}.") from None
     for key in document:
         known = ("currency", "hourly", *_TABLE_KINDS)

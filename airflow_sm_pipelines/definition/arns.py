@@ -1,4 +1,4 @@
-"""The parts of Amazon Resource Names. Making ARNs does not belong here."""
+"""Amazon Resource Names: their parts, and what the names and ids in them are. Which ARN a thing gets is elsewhere."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 _ARN = re.compile(
     r"arn:(?P<partition>[^:]+):(?P<service>[^:]+):(?P<region>[^:]*):(?P<account>[^:]*):(?P<resource>.+)", re.DOTALL
 )
+
+_SEPARATOR = re.compile("[/:]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +29,16 @@ class Arn:
 
     @property
     def kind(self) -> str:
-        """What stands before the resource's first ``/``, such as ``pipeline`` or ``role``."""
-        return self.resource.partition("/")[0]
+        """What stands before the resource's first ``/`` or ``:``, such as ``pipeline``, ``role`` or ``function``."""
+        return _SEPARATOR.split(self.resource, maxsplit=1)[0]
 
     @property
     def name(self) -> str:
-        """What stands behind the resource's first ``/``; empty where there is none."""
-        return self.resource.partition("/")[2]
+        """What stands behind the resource's first ``/`` or ``:``; empty where there is none."""
+        return self.resource[len(self.kind) + 1 :]
+
+    def __str__(self) -> str:
+        return f"arn:{self.partition}:{self.service}:{self.region}:{self.account}:{self.resource}"
 
 
 def parse_arn(text: str) -> Arn | None:
@@ -52,3 +57,32 @@ def parse_execution_arn(arn: str) -> tuple[str, str]:
         return "", ""
     pipeline, _, rest = found.name.partition("/")
     return pipeline, rest.removeprefix("execution/") if rest.startswith("execution/") else ""
+
+
+def is_arn(name_or_arn: str) -> bool:
+    """Whether a text that is a name or an ARN is meant as an ARN."""
+    return name_or_arn.startswith("arn:")
+
+
+def resource_name_of(name_or_arn: str, *kinds: str) -> str:
+    """The name in an ARN: ``train`` of ``arn:…:training-job/train``; any other text is given back.
+
+    :param kinds: take the name only out of ARNs of these kinds, such as ``model-package``; by default of all.
+    """
+    arn = parse_arn(name_or_arn)
+    return arn.name if arn is not None and arn.name and (not kinds or arn.kind in kinds) else name_or_arn
+
+
+def pipeline_name_of(name_or_arn: str) -> str:
+    """The name of a pipeline, from its name, its ARN or the ARN of one of its executions."""
+    return parse_execution_arn(name_or_arn)[0] or name_or_arn
+
+
+def execution_id_of(arn: str) -> str:
+    """The id of an execution, from its ARN; a text that is no such ARN is given back."""
+    return parse_execution_arn(arn)[1] or arn
+
+
+def pipeline_arn_of(execution_arn: str) -> str:
+    """The ARN of the pipeline of an execution."""
+    return execution_arn.partition("/execution/")[0]

@@ -86,6 +86,26 @@ def copy_object(value: JsonObject) -> JsonObject:
     return cast("JsonObject", copy_json(value))
 
 
+def put_value(root: JsonObject, path: JsonPath, value: JsonValue) -> None:
+    """Set the value at a path of ``root``. Objects on the way that are absent or null are made.
+
+    :param path: not empty; its indexes are those of entries that are there.
+    """
+    here: JsonValue = root
+    for key in path[:-1]:
+        if isinstance(here, list) and isinstance(key, int):
+            here = here[key]
+        else:
+            holder = cast("JsonObject", here)
+            if holder.get(str(key)) is None:
+                holder[str(key)] = {}
+            here = holder[str(key)]
+    if isinstance(here, list) and isinstance(path[-1], int):
+        here[path[-1]] = value
+    else:
+        cast("JsonObject", here)[str(path[-1])] = value
+
+
 def is_same_json(left: JsonValue, right: JsonValue) -> bool:
     """Whether two values are the same JSON.
 

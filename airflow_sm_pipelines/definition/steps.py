@@ -333,6 +333,13 @@ class ForEachStep(Step):
         return Member("Arguments", None, False, lambda: write_object(self.arguments_origin, members, self.arguments))
 
 
+MAX_STEP_NAME = 64
+"""Characters of a step's name; source: the API's ``StepName`` shape."""
+
+MAX_ITERATED_NAME = MAX_STEP_NAME - len("-999")
+"""Characters of the name of a step in a ForEach body, so that each of its iterations has a name of a step."""
+
+
 def name_iteration(body_step: str, index: int) -> str:
     """The name of the step that a ForEach step makes of a body step for the item at ``index``, from 0."""
     return f"{body_step}-{index}"

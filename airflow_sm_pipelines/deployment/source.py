@@ -9,6 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.definition.s3_uri import is_s3_uri
 from airflow_sm_pipelines.deployment.options import resolve_path
 from airflow_sm_pipelines.exceptions import DefinitionError
 
@@ -58,7 +59,7 @@ def parse_source(pipeline: Any) -> SourceKind:
         text = pipeline.strip()
         if text.startswith("{"):
             return SourceKind.TEXT
-        if text.startswith("s3://"):
+        if is_s3_uri(text):
             return SourceKind.S3
         path, colon, function = text.rpartition(":")
         if colon and path.endswith(".py") and function.isidentifier():

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from threading import Event
 
     from airflow_sm_pipelines.definition import JsonValue
+    from airflow_sm_pipelines.definition.s3_uri import S3Location
     from airflow_sm_pipelines.engine.jobs import FunctionOutcome, FunctionSpec, JobOutcome, JobSpec
-    from airflow_sm_pipelines.engine.rules.s3_address import S3Location
 
 _MAX_DOCUMENT_BYTES = 10 * 1024 * 1024
 """The engine reads property files and definitions into memory; SageMaker's limit is of this order."""

@@ -17,14 +17,8 @@ from botocore.config import Config
 from airflow_sm_pipelines.client.api_errors import mapped_errors
 from airflow_sm_pipelines.client.calls import SageMakerCalls
 from airflow_sm_pipelines.client.child_credentials import make_child_environment
+from airflow_sm_pipelines.definition.partitions import AWS_DNS_SUFFIXES
 
-_AWS_DNS_SUFFIXES = (
-    *(".amazonaws.com", ".api.aws"),  # aws, aws-us-gov
-    *(".amazonaws.com.cn", ".api.amazonwebservices.com.cn"),  # aws-cn
-    *(".amazonaws.eu", ".api.amazonwebservices.eu"),  # aws-eusc
-    *(".c2s.ic.gov", ".sc2s.sgov.gov", ".cloud.adc-e.uk", ".csp.hci.ic.gov"),  # aws-iso, -iso-b, -iso-e, -iso-f
-)
-"""Source: ``dnsSuffix`` of every partition in botocore's ``endpoints.json``."""
 _SERVICES_OF_SCRIPTS = ("s3", "sagemaker", "sts", "iam", "lambda", "logs", "ecr")
 
 
@@ -58,7 +52,7 @@ class SageMakerPipelinesHook(AwsBaseHook, SageMakerCalls):
     def is_aws_endpoint(self) -> bool:
         """Whether calls go to AWS itself, so that its console shows what they create."""
         host = urlsplit(self.conn_client_meta.endpoint_url).hostname or ""
-        return host.endswith(_AWS_DNS_SUFFIXES)
+        return host.endswith(AWS_DNS_SUFFIXES)
 
     def child_environment(self) -> dict[str, str]:
         """Credentials, region and endpoints as environment variables, for a child process that uses boto3.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from airflow_sm_pipelines.client.job_logs import resolve_log_location
-from airflow_sm_pipelines.definition.arns import parse_execution_arn
+from airflow_sm_pipelines.definition.arns import parse_execution_arn, pipeline_name_of
 from airflow_sm_pipelines.links.buttons import (
     SageMakerJobLogsLink,
     SageMakerPipelineExecutionLink,
@@ -39,7 +39,7 @@ def resolve_pipeline_links(
 
     :param pipeline: the pipeline's name or ARN.
     """
-    name = pipeline.rpartition("/")[2]
+    name = pipeline_name_of(pipeline)
     execution_id = parse_execution_arn(execution_arn)[1] if execution_arn else None
     found = {SageMakerPipelineLink.key: _resolve_pipeline(hook, name, None, studio_domain_id)}
     if execution_id:

@@ -10,17 +10,20 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.definition.json_value import JsonObject, JsonPath, JsonValue, copy_object, format_path
+from airflow_sm_pipelines.definition.json_value import (
+    JsonObject,
+    JsonPath,
+    JsonValue,
+    copy_object,
+    format_path,
+    put_value,
+)
+from airflow_sm_pipelines.definition.s3_uri import split_s3_uri
 from airflow_sm_pipelines.migrate.job_requests import REQUEST_KINDS, RequestKind
-from airflow_sm_pipelines.policy.job_fields import Field, iter_field
+from airflow_sm_pipelines.policy.job_fields import iter_field, make_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-
-
-def make_fields(*paths: str) -> tuple[Field, ...]:
-    """Places in a request from paths with dots; ``*`` stands for each entry of a list."""
-    return tuple(Field(tuple(path.split("."))) for path in paths)
 
 
 _TRAINING_OUTPUTS = (
@@ -396,12 +399,5 @@ def _format_property(request: JsonObject, path: JsonPath) -> str:
 
 
 def _has_key(uri: str) -> bool:
-    return uri.startswith("s3://") and bool(uri.removeprefix("s3://").rstrip("/").partition("/")[2])
-
-
-def put_value(root: JsonObject, path: JsonPath, value: JsonValue) -> None:
-    """Replace the value that stands at a path of ``root``."""
-    holder: JsonValue = root
-    for part in path[:-1]:
-        holder = holder[part]  # type: ignore[index]
-    holder[path[-1]] = value  # type: ignore[index]
+    parts = split_s3_uri(uri.rstrip("/"))
+    return parts is not None and bool(parts[1])

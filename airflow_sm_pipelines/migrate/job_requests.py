@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition.expressions import is_expression, iter_candidates
+from airflow_sm_pipelines.definition.image_uri import parse_image_uri
 from airflow_sm_pipelines.definition.json_value import (
     JsonObject,
     JsonPath,
@@ -63,11 +64,12 @@ _BY_NOUN = {kind.noun: kind for kind in REQUEST_KINDS}
 _MADE_BY_SERVICE = frozenset({"ModelDataETag", "ETag", "ManifestEtag", "ImageDigest"})
 """Members that the service fills in about one object: the object of the next run has other values."""
 
-_BUILT_IN_IMAGE = re.compile(
-    r"/(sagemaker-xgboost|xgboost|linear-learner|kmeans|pca|factorization-machines|blazingtext|object-detection|"
-    r"image-classification|semantic-segmentation|seq2seq|ntm|lda|knn|ipinsights|object2vec|randomcutforest|"
-    r"forecasting-deepar)(:|@|$)"
-)
+_BUILT_IN_ALGORITHMS = {
+    *("sagemaker-xgboost", "xgboost", "linear-learner", "kmeans", "pca", "factorization-machines", "blazingtext"),
+    *("object-detection", "image-classification", "semantic-segmentation", "seq2seq", "ntm", "lda", "knn"),
+    *("ipinsights", "object2vec", "randomcutforest", "forecasting-deepar"),
+}
+"""The repositories of SageMaker's own algorithms in ECR."""
 
 _ENDINGS = (
     re.compile(r"-\d{4}-\d{2}-\d{2}-\d{2}-\d{2}-\d{2}(-\d{1,3})?$"),  # the SDKs'
@@ -210,7 +212,7 @@ def _tidy(arguments: JsonObject, kind: RequestKind, reader: _Reader) -> None:
         algorithm = definition.get("AlgorithmSpecification")
         if isinstance(algorithm, dict) and "MetricDefinitions" in algorithm:
             image = algorithm.get("TrainingImage")
-            if "AlgorithmName" in algorithm or (isinstance(image, str) and _BUILT_IN_IMAGE.search(image)):
+            if "AlgorithmName" in algorithm or (isinstance(image, str) and _is_built_in(image)):
                 del algorithm["MetricDefinitions"]
                 reader.note(
                     "JOB-METRICS-001", "MetricDefinitions of a built-in algorithm are SageMaker's and are left out."
@@ -304,3 +306,8 @@ def find_first_auto_ml_request(request: JsonObject) -> tuple[JsonObject, tuple[s
 
 def _pick(holder: JsonObject, *members: str) -> JsonObject:
     return {member: copy_json(holder[member]) for member in members if member in holder}
+
+
+def _is_built_in(image: str) -> bool:
+    uri = parse_image_uri(image)
+    return uri.account is not None and uri.repository in _BUILT_IN_ALGORITHMS

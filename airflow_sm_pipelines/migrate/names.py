@@ -7,11 +7,10 @@ import keyword
 import re
 from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.definition.steps import MAX_STEP_NAME
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-MAX_STEP_NAME = 64
-"""Source: the published schema of definitions."""
 
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9_-]+")
 

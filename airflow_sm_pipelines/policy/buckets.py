@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition import Join, parse_expression
 from airflow_sm_pipelines.definition.json_value import iter_values
+from airflow_sm_pipelines.definition.s3_uri import parse_s3_uri
 from airflow_sm_pipelines.definition.step_places import iter_step_places
 from airflow_sm_pipelines.policy.findings import Finding, Severity, find
 from airflow_sm_pipelines.policy.team_policy import matches_any
@@ -35,15 +36,23 @@ def check_buckets(definition: PipelineDefinition, policy: TeamPolicy) -> Iterato
 
 
 def find_bucket(value: JsonValue) -> str | None:
-    """Find the bucket of an S3 address; ``None`` for any other value.
+    """Find the bucket of an S3 address, ``s3://`` or a URL of S3; ``None`` for any other value.
 
     An address that ``Std:Join`` puts together counts too, if its beginning is written out.
     """
     text, is_whole = _beginning(value)
-    if not text.startswith("s3://"):
+    if is_whole:
+        return _bucket_of(text)
+    # The bucket is known if it stays the same whatever follows.
+    bucket = _bucket_of(f"{text}a")
+    return bucket if bucket == _bucket_of(f"{text}b") else None
+
+
+def _bucket_of(text: str) -> str | None:
+    try:
+        return parse_s3_uri(text).bucket
+    except ValueError:
         return None
-    bucket, slash, _ = text[5:].partition("/")
-    return bucket if bucket and (slash or is_whole) else None
 
 
 def _beginning(value: JsonValue) -> tuple[str, bool]:

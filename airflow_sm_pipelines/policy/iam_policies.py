@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition import Missing
+from airflow_sm_pipelines.definition.arns import Arn, is_arn
+from airflow_sm_pipelines.definition.image_uri import parse_image_uri
 from airflow_sm_pipelines.definition.json_value import iter_values
 from airflow_sm_pipelines.definition.step_places import iter_step_places
 from airflow_sm_pipelines.policy.buckets import find_bucket
@@ -49,7 +51,6 @@ _JOBS = {
     "InferenceComponent": ("InferenceComponent", "inference-component"),
 }
 _WITHOUT_STOP = ("Model", "EndpointConfig", "Endpoint", "InferenceComponent")
-_ECR = re.compile(r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/(?P<name>[^:@]+)")
 _NETWORK = (
     "ec2:CreateNetworkInterface",
     "ec2:CreateNetworkInterfacePermission",
@@ -77,7 +78,7 @@ class Account:
 
     def arn(self, service: str, resource: str) -> str:
         """The ARN of something in this account and region."""
-        return f"arn:{self.partition}:{service}:{self.region}:{self.id}:{resource}"
+        return str(Arn(self.partition, service, self.region, self.id, resource))
 
 
 def make_statement(
@@ -228,7 +229,7 @@ def make_execution_role_policy(
 
     :param role_arn: that role, which it passes to the jobs that name no other.
     """
-    statements = [*_jobs(definition, account), *_calls(definition)]
+    statements = [*_jobs(definition, account), *_calls(definition, account)]
     roles, images, keys, unknown = set[str](), set[str](), set[str](), list[str]()
     has_vpc = False
     for _, step in iter_step_places(definition):
@@ -299,13 +300,13 @@ def _jobs(definition: PipelineDefinition, account: Account) -> Iterator[JsonObje
         yield make_statement("Experiments", [f"sagemaker:{verb}" for verb in verbs], places)
 
 
-def _calls(definition: PipelineDefinition) -> Iterator[JsonObject]:
+def _calls(definition: PipelineDefinition, account: Account) -> Iterator[JsonObject]:
     steps = [step for _, step in iter_step_places(definition)]
     functions = _texts(definition, steps, "FunctionArn")
     if functions:
         yield make_statement("CallFunctions", ["lambda:InvokeFunction"], functions)
     queues = [
-        f"arn:aws:sqs:{match['region']}:{match['account']}:{match['name']}"
+        str(Arn(account.partition, "sqs", match["region"], match["account"], match["name"]))
         for url in _texts(definition, steps, "SqsQueueUrl")
         if (match := re.match(r"https://sqs\.(?P<region>[^.]+)\.[^/]+/(?P<account>\d+)/(?P<name>.+)", url))
     ]
@@ -339,10 +340,10 @@ def _buckets(definition: PipelineDefinition, account: Account) -> Iterator[JsonO
 def _images(images: set[str], account: Account, unknown: list[str]) -> Iterator[JsonObject]:
     repositories = []
     for image in sorted(images):
-        match = _ECR.match(image)
-        if match:
-            place = f"{match['region']}:{match['account']}:repository/{match['name']}"
-            repositories.append(f"arn:{account.partition}:ecr:{place}")
+        uri = parse_image_uri(image)
+        if uri.account and uri.region:
+            place = Arn(account.partition, "ecr", uri.region, uri.account, f"repository/{uri.repository}")
+            repositories.append(str(place))
         else:
             unknown.append(f"The image {image!r} is not in ECR; its registry asks for no IAM permission.")
     if repositories:
@@ -353,7 +354,7 @@ def _images(images: set[str], account: Account, unknown: list[str]) -> Iterator[
 
 def _keys(keys: set[str], account: Account) -> Iterator[JsonObject]:
     if keys:
-        arns = [key if key.startswith("arn:") else account.arn("kms", f"key/{key}") for key in keys]
+        arns = [key if is_arn(key) else account.arn("kms", f"key/{key}") for key in keys]
         aliases = [key for key in keys if key.startswith("alias/")]
         plain = [arn for arn in arns if "key/alias/" not in arn]
         verbs = ("CreateGrant", "Decrypt", "DescribeKey", "Encrypt", "GenerateDataKey*", "ReEncrypt*")

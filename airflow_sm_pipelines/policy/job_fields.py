@@ -79,7 +79,11 @@ def _iter(
         yield (*place, *rest), MISSING
 
 
-def _fields(*paths: str, needs: int = 0) -> tuple[Field, ...]:
+def make_fields(*paths: str, needs: int = 0) -> tuple[Field, ...]:
+    """Members of a step's arguments from paths with dots; ``*`` stands for each entry of an array.
+
+    :param needs: as in :class:`Field`.
+    """
     return tuple(Field(tuple(path.split(".")), needs) for path in paths)
 
 
@@ -97,47 +101,47 @@ def _under(prefixes: tuple[tuple[str, ...], ...], fields: JobFields, tags: tuple
     return JobFields(**moved, tags=tags)
 
 
-_TAGS = _fields("Tags")
+_TAGS = make_fields("Tags")
 
 _PROCESSING = JobFields(
-    vpc=_fields("NetworkConfig.VpcConfig"),
-    isolation=_fields("NetworkConfig.EnableNetworkIsolation"),
-    traffic_encryption=_fields("NetworkConfig.EnableInterContainerTrafficEncryption"),
-    volume_keys=_fields("ProcessingResources.ClusterConfig.VolumeKmsKeyId", needs=2),
-    output_keys=_fields("ProcessingOutputConfig.KmsKeyId", needs=1),
-    roles=_fields("RoleArn"),
+    vpc=make_fields("NetworkConfig.VpcConfig"),
+    isolation=make_fields("NetworkConfig.EnableNetworkIsolation"),
+    traffic_encryption=make_fields("NetworkConfig.EnableInterContainerTrafficEncryption"),
+    volume_keys=make_fields("ProcessingResources.ClusterConfig.VolumeKmsKeyId", needs=2),
+    output_keys=make_fields("ProcessingOutputConfig.KmsKeyId", needs=1),
+    roles=make_fields("RoleArn"),
     instance_types=(
-        *_fields("ProcessingResources.ClusterConfig.InstanceType", needs=3),
-        *_fields("ProcessingResources.ClusterConfig.InstancePreferences.*.InstanceType", needs=5),
+        *make_fields("ProcessingResources.ClusterConfig.InstanceType", needs=3),
+        *make_fields("ProcessingResources.ClusterConfig.InstancePreferences.*.InstanceType", needs=5),
     ),
-    instance_counts=_fields("ProcessingResources.ClusterConfig.InstanceCount", needs=3),
-    volume_sizes=_fields("ProcessingResources.ClusterConfig.VolumeSizeInGB", needs=3),
-    run_times=_fields("StoppingCondition.MaxRuntimeInSeconds"),
-    images=_fields("AppSpecification.ImageUri", needs=2),
+    instance_counts=make_fields("ProcessingResources.ClusterConfig.InstanceCount", needs=3),
+    volume_sizes=make_fields("ProcessingResources.ClusterConfig.VolumeSizeInGB", needs=3),
+    run_times=make_fields("StoppingCondition.MaxRuntimeInSeconds"),
+    images=make_fields("AppSpecification.ImageUri", needs=2),
     tags=_TAGS,
 )
 
 _TRAINING = JobFields(
-    vpc=_fields("VpcConfig"),
-    isolation=_fields("EnableNetworkIsolation"),
-    traffic_encryption=_fields("EnableInterContainerTrafficEncryption"),
-    volume_keys=_fields("ResourceConfig.VolumeKmsKeyId", needs=1),
-    output_keys=_fields("OutputDataConfig.KmsKeyId", needs=1),
-    roles=_fields("RoleArn"),
+    vpc=make_fields("VpcConfig"),
+    isolation=make_fields("EnableNetworkIsolation"),
+    traffic_encryption=make_fields("EnableInterContainerTrafficEncryption"),
+    volume_keys=make_fields("ResourceConfig.VolumeKmsKeyId", needs=1),
+    output_keys=make_fields("OutputDataConfig.KmsKeyId", needs=1),
+    roles=make_fields("RoleArn"),
     instance_types=(
-        *_fields("ResourceConfig.InstanceType", needs=2),
-        *_fields("ResourceConfig.InstanceGroups.*.InstanceType", needs=4),
-        *_fields("ResourceConfig.InstancePreferences.*.InstanceType", needs=4),
+        *make_fields("ResourceConfig.InstanceType", needs=2),
+        *make_fields("ResourceConfig.InstanceGroups.*.InstanceType", needs=4),
+        *make_fields("ResourceConfig.InstancePreferences.*.InstanceType", needs=4),
     ),
     instance_counts=(
-        *_fields("ResourceConfig.InstanceCount", needs=2),
-        *_fields("ResourceConfig.InstanceGroups.*.InstanceCount", needs=4),
+        *make_fields("ResourceConfig.InstanceCount", needs=2),
+        *make_fields("ResourceConfig.InstanceGroups.*.InstanceCount", needs=4),
     ),
-    volume_sizes=_fields("ResourceConfig.VolumeSizeInGB", needs=2),
-    run_times=_fields("StoppingCondition.MaxRuntimeInSeconds"),
-    spot=_fields("EnableManagedSpotTraining"),
-    waits=_fields("StoppingCondition.MaxWaitTimeInSeconds"),
-    images=_fields("AlgorithmSpecification.TrainingImage", needs=2),
+    volume_sizes=make_fields("ResourceConfig.VolumeSizeInGB", needs=2),
+    run_times=make_fields("StoppingCondition.MaxRuntimeInSeconds"),
+    spot=make_fields("EnableManagedSpotTraining"),
+    waits=make_fields("StoppingCondition.MaxWaitTimeInSeconds"),
+    images=make_fields("AlgorithmSpecification.TrainingImage", needs=2),
     tags=_TAGS,
 )
 
@@ -148,38 +152,38 @@ JOB_FIELDS: Mapping[str, JobFields] = {
     "Training": _TRAINING,
     "Tuning": _under((("TrainingJobDefinition",), ("TrainingJobDefinitions", EACH)), _TRAINING, _TAGS),
     "Transform": JobFields(
-        volume_keys=_fields("TransformResources.VolumeKmsKeyId", needs=1),
-        output_keys=_fields("TransformOutput.KmsKeyId", needs=1),
-        instance_types=_fields("TransformResources.InstanceType", needs=2),
-        instance_counts=_fields("TransformResources.InstanceCount", needs=2),
+        volume_keys=make_fields("TransformResources.VolumeKmsKeyId", needs=1),
+        output_keys=make_fields("TransformOutput.KmsKeyId", needs=1),
+        instance_types=make_fields("TransformResources.InstanceType", needs=2),
+        instance_counts=make_fields("TransformResources.InstanceCount", needs=2),
         tags=_TAGS,
     ),
     "AutoML": JobFields(
-        vpc=_fields("AutoMLJobConfig.SecurityConfig.VpcConfig"),
-        traffic_encryption=_fields("AutoMLJobConfig.SecurityConfig.EnableInterContainerTrafficEncryption"),
-        volume_keys=_fields("AutoMLJobConfig.SecurityConfig.VolumeKmsKeyId"),
-        output_keys=_fields("OutputDataConfig.KmsKeyId", needs=1),
-        roles=_fields("RoleArn"),
+        vpc=make_fields("AutoMLJobConfig.SecurityConfig.VpcConfig"),
+        traffic_encryption=make_fields("AutoMLJobConfig.SecurityConfig.EnableInterContainerTrafficEncryption"),
+        volume_keys=make_fields("AutoMLJobConfig.SecurityConfig.VolumeKmsKeyId"),
+        output_keys=make_fields("OutputDataConfig.KmsKeyId", needs=1),
+        roles=make_fields("RoleArn"),
         tags=_TAGS,
     ),
     "Model": JobFields(
-        vpc=_fields("VpcConfig"),
-        isolation=_fields("EnableNetworkIsolation"),
-        roles=_fields("ExecutionRoleArn"),
-        images=(*_fields("PrimaryContainer.Image", needs=2), *_fields("Containers.*.Image", needs=3)),
+        vpc=make_fields("VpcConfig"),
+        isolation=make_fields("EnableNetworkIsolation"),
+        roles=make_fields("ExecutionRoleArn"),
+        images=(*make_fields("PrimaryContainer.Image", needs=2), *make_fields("Containers.*.Image", needs=3)),
         tags=_TAGS,
     ),
     # A package in a group takes the group's tags; CreateModelPackage refuses tags of its own there.
-    "RegisterModel": JobFields(images=_fields("InferenceSpecification.Containers.*.Image", needs=4)),
+    "RegisterModel": JobFields(images=make_fields("InferenceSpecification.Containers.*.Image", needs=4)),
     "EndpointConfig": JobFields(
-        volume_keys=_fields("KmsKeyId"),
-        instance_types=_fields("ProductionVariants.*.InstanceType", needs=3),
-        instance_counts=_fields("ProductionVariants.*.InitialInstanceCount", needs=3),
+        volume_keys=make_fields("KmsKeyId"),
+        instance_types=make_fields("ProductionVariants.*.InstanceType", needs=3),
+        instance_counts=make_fields("ProductionVariants.*.InitialInstanceCount", needs=3),
         tags=_TAGS,
     ),
     "Endpoint": JobFields(tags=_TAGS),
-    "InferenceComponent": JobFields(images=_fields("Specification.Container.Image", needs=3), tags=_TAGS),
-    "Job": JobFields(roles=_fields("RoleArn"), tags=_TAGS),
+    "InferenceComponent": JobFields(images=make_fields("Specification.Container.Image", needs=3), tags=_TAGS),
+    "Job": JobFields(roles=make_fields("RoleArn"), tags=_TAGS),
 }
 """By step type. Other types start nothing in SageMaker (conditions, functions, queues), or something outside of it
 (EMR, Athena), which these policies do not cover."""

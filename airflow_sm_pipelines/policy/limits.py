@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from airflow_sm_pipelines.definition.pipeline import SCHEMA_VERSION
 from airflow_sm_pipelines.definition.problems import suggest
 from airflow_sm_pipelines.definition.step_places import iter_step_places
+from airflow_sm_pipelines.definition.steps import MAX_ITERATED_NAME, MAX_STEP_NAME
 from airflow_sm_pipelines.policy.fault_messages import describe_fault
 from airflow_sm_pipelines.policy.findings import Finding, Severity, find
 from airflow_sm_pipelines.service_model import judge_value, load_service_model
@@ -26,12 +27,6 @@ MAX_INLINE_CHARACTERS = 1_048_576
 _PARAMETER_VALUE = "String1024"
 """The API's shape of a parameter's value. An execution shows each of its values, so a default must fit it too. The
 published JSON schema allows 4096 characters, but no call could give such a value and no answer could show it."""
-
-MAX_STEP_NAME = 64
-"""How long a step's name may be; source: the API's ``StepName`` shape."""
-
-MAX_ITERATED_NAME = MAX_STEP_NAME - len("-999")
-"""How long the name of a step in a ForEach body may be, so that each of its iterations has a name of a step."""
 
 RULE = "service-limits"
 

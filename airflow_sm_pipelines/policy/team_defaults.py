@@ -6,9 +6,10 @@ SDKs write a day where nobody chose. :mod:`team_rules` finds what stays and is n
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition import Missing, parse_definition
+from airflow_sm_pipelines.definition.json_value import put_value
 from airflow_sm_pipelines.definition.step_places import iter_step_places
 from airflow_sm_pipelines.policy.instance_storage import has_local_storage
 from airflow_sm_pipelines.policy.job_fields import JOB_FIELDS, iter_field
@@ -34,7 +35,7 @@ def with_team_defaults(definition: PipelineDefinition, policy: TeamPolicy) -> Pi
         fields = JOB_FIELDS.get(step.type)
         if fields is not None:
             for inner, value in _iter_defaults(definition, step, fields, policy):
-                _put(document, (*place, "Arguments", *inner), value)
+                put_value(document, (*place, "Arguments", *inner), value)
     return parse_definition(document, name="the definition with the team's defaults")
 
 
@@ -100,17 +101,3 @@ def _tags(step: Step, fields: tuple[Field, ...], policy: TeamPolicy) -> Iterator
             ]
             if added:
                 yield place, [*own, *added]
-
-
-def _put(document: JsonObject, place: JsonPath, value: JsonValue) -> None:
-    """Set a value in a document. Objects around the place that are absent or null are made."""
-    here: JsonValue = document
-    for key in place[:-1]:
-        if isinstance(here, list) and isinstance(key, int):
-            here = here[key]
-        else:
-            holder = cast("JsonObject", here)
-            if holder.get(str(key)) is None:
-                holder[str(key)] = {}
-            here = holder[str(key)]
-    cast("JsonObject", here)[str(place[-1])] = value

@@ -7,15 +7,14 @@ Every key is optional: what is not written is not demanded. :mod:`team_rules` ch
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition.problems import suggest
 from airflow_sm_pipelines.exceptions import PolicyError
+from airflow_sm_pipelines.toml_text import parse_toml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -126,10 +125,9 @@ def parse_policy(text: str, *, name: str = "policy") -> TeamPolicy:
 
     :raises PolicyError: with everything that is wrong: unknown keys, values of a wrong kind.
     """
-    toml: Any = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     try:
-        document = toml.loads(text)
-    except toml.TOMLDecodeError as error:
+        document = parse_toml(text)
+    except ValueError as error:
         raise PolicyError(f"{name} is not TOML: {error}.") from None
     problems: list[str] = []
     values: dict[str, Any] = {}

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.definition.image_uri import parse_image_uri
 from airflow_sm_pipelines.engine.jobs import processing, training
-from airflow_sm_pipelines.engine.jobs.image_uri import parse_image_uri
 from airflow_sm_pipelines.engine.jobs.images import ImageError
 from airflow_sm_pipelines.engine.jobs.model_server import can_serve
 from airflow_sm_pipelines.engine.jobs.training_inputs import read_hyperparameter

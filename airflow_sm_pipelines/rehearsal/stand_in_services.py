@@ -10,6 +10,7 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.definition.arns import resource_name_of
 from airflow_sm_pipelines.definition.step_places import iter_step_places
 from airflow_sm_pipelines.engine.jobs.failures import JobFailure
 from airflow_sm_pipelines.engine.jobs.stand_in_table import StandIn, StandIns
@@ -210,10 +211,10 @@ class StandInServices:
         for _, step in iter_step_places(self._pipeline.definition):
             if step.type == "Lambda" and self._resolves_to(step.attributes.get("FunctionArn"), arn):
                 result |= self.outputs_of(step)
-                self.note(step.name, [f"function {arn.rpartition(':')[2]}"])
+                self.note(step.name, [f"function {resource_name_of(arn)}"])
         return FunctionSpec(
             arn=arn,
-            name=arn.rpartition(":")[2],
+            name=resource_name_of(arn),
             runtime=_RUNTIME,
             handler="index.handler",
             code_zip=pack_function(result),
@@ -275,7 +276,7 @@ class StandInServices:
         for entry in list_steps(self.engine.call, arn):
             for made in (entry.get("Metadata") or {}).values():
                 made_arn = made.get("Arn") or made.get("CheckJobArn") if isinstance(made, dict) else None
-                if made_arn and (made_arn == spec.arn or spec.name.startswith(made_arn.rpartition("/")[2] + "-")):
+                if made_arn and (made_arn == spec.arn or spec.name.startswith(resource_name_of(made_arn) + "-")):
                     return str(entry["StepName"])
         return None
 

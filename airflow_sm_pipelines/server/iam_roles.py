@@ -12,6 +12,7 @@ import uuid
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
+from airflow_sm_pipelines.definition.arns import parse_arn
 from airflow_sm_pipelines.server.http.messages import Request, Response
 
 if TYPE_CHECKING:
@@ -65,9 +66,9 @@ class IamRoles:
 
         :param arn: the role's ARN; anything else has no effect.
         """
-        _, is_role, name = arn.partition(":role/")
-        if is_role:
-            path, _, name = name.rpartition("/")
+        role = parse_arn(arn)
+        if role is not None and role.kind == "role":
+            path, _, name = role.name.rpartition("/")
             self._provide(f"/{path}/" if path else "/", name)
 
     def _provide(self, path: str, name: str) -> None:

@@ -6,6 +6,7 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.definition.arns import parse_arn
 from airflow_sm_pipelines.local_endpoint import ACCOUNT_ID
 from airflow_sm_pipelines.server.http.messages import Request
 
@@ -26,9 +27,8 @@ def find_function(name_or_arn: str, region: str) -> FunctionSpec | None:
 
     from airflow_sm_pipelines.engine.jobs import FunctionSpec
 
-    parts = name_or_arn.split(":")
-    if name_or_arn.startswith("arn:") and len(parts) > 3:
-        region = parts[3]
+    if arn := parse_arn(name_or_arn):
+        region = arn.region
     backend = lambda_backends[ACCOUNT_ID]
     if region not in backend:
         return None

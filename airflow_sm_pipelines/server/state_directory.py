@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 STATE_FORMAT = 2
 """The format that this code writes: the files of the directory and the tables of ``endpoint.sqlite3``. Who changes them
 raises it, and either has the older format migrated at the start or takes it out of `READABLE_FORMATS`. The engine's
-database has a schema version and migrations of its own (``engine/store/schema.py``)."""
+database has a schema version and migrations of its own (``engine/store/database.py``)."""
 
 READABLE_FORMATS = frozenset({1, STATE_FORMAT})
 """Format 1 is format 2 without the versions in ``VERSION``. A start in which moto restores everything migrates it."""

@@ -7,7 +7,7 @@ HTTP, definitions or Airflow; botocore is imported when the model is loaded.
 
 from __future__ import annotations
 
-from airflow_sm_pipelines.service_model.model import Operation, ServiceModel, Shape, load_service_model
+from airflow_sm_pipelines.service_model.api_model import Operation, ServiceModel, Shape, load_service_model
 from airflow_sm_pipelines.service_model.step_calls import (
     LINEAGE_CALLS,
     STEP_CALLS,

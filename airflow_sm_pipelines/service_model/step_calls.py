@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.service_model.model import Operation, Shape, load_service_model
+from airflow_sm_pipelines.service_model.api_model import Operation, Shape, load_service_model
 from airflow_sm_pipelines.service_model.walk import EACH, Judgement, ValuePath, judge_value
 
 if TYPE_CHECKING:

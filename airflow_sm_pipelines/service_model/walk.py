@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_sm_pipelines.service_model.model import Shape
+    from airflow_sm_pipelines.service_model.api_model import Shape
 
 ValuePath: TypeAlias = "tuple[str | int, ...]"
 """A place in a value: member names, map keys and list indexes from its root."""

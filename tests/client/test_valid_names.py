@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from airflow_sm_pipelines.client.valid_names import make_display_name
+from airflow_sm_pipelines.client.valid_names import is_pipeline_name, make_display_name, make_pipeline_name
+from airflow_sm_pipelines.service_model import judge_value, load_service_model
 
 
 @pytest.mark.parametrize(
@@ -24,3 +27,11 @@ def test_long_display_names_stay_apart() -> None:
     names = {make_display_name("x" * 100 + str(number)) for number in range(3)}
     assert len(names) == 3
     assert all(len(name) <= 82 for name in names)
+
+
+@settings(max_examples=300)
+@given(st.text(alphabet="aZ9-_. ", max_size=12) | st.sampled_from(["a" * 256, "a" * 257, "-" * 9, "a" + "-b" * 128]))
+def test_a_pipelines_name_is_what_the_api_takes(text: str) -> None:
+    shape = load_service_model().get_shape("PipelineName")
+    assert is_pipeline_name(text) is not bool(judge_value(text, shape).faults)
+    assert not judge_value(make_pipeline_name(text), shape).faults

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_sm_pipelines.engine import Engine
-from airflow_sm_pipelines.engine.store.schema import MIGRATIONS
+from airflow_sm_pipelines.engine.store.database import MIGRATIONS
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 from tests.engine import crash_child
 from tests.engine.fake_world import Gate, World, definition_text, processing, run_until_stopped, wait_until

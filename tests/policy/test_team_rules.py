@@ -144,6 +144,21 @@ def test_the_sample_policy_refuses_the_demo_for_more_than_five_reasons_and_passe
             id="a foreign bucket in a join",
         ),
         pytest.param(
+            '[s3]\nbuckets = "team-*"',
+            "Processing",
+            {
+                "A": {
+                    "Std:Join": {
+                        "On": "",
+                        "Values": ["https://other.s3.eu-west-1.amazonaws.com/", {"Get": "Execution.PipelineName"}],
+                    }
+                }
+            },
+            "error Steps[0].Arguments.A: step 'S' names the bucket 'other', which is not one of the team's. Allowed "
+            "are 'team-*'.",
+            id="a foreign bucket in a URL of S3",
+        ),
+        pytest.param(
             "[s3]\npublic = false",
             "Training",
             {"A": [{"S3Uri": "s3://sagemaker-sample-files/x"}]},

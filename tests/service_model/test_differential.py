@@ -25,6 +25,7 @@ import pytest
 from airflow_sm_pipelines.definition import parse_definition
 from airflow_sm_pipelines.definition.expressions import is_expression
 from airflow_sm_pipelines.engine.rules.errors import ServiceError
+from airflow_sm_pipelines.engine.rules.job_documents import JOB_KINDS, with_role, with_text_values
 from airflow_sm_pipelines.exceptions import DefinitionError
 from airflow_sm_pipelines.policy import Severity, check_definition
 from airflow_sm_pipelines.server.sagemaker_codec import RequestRefusedError, SageMakerCodec
@@ -71,12 +72,16 @@ class Hidden:
 class Case:
     """Arguments of a step.
 
+    :param arguments: as the definition has them.
+    :param without_role: with values in place of the expressions.
+    :param request: with the name and the role that the step adds to them.
     :param broken: what was broken on purpose; None for good arguments.
     """
 
     step_type: str
     arguments: dict[str, Any]
-    request: dict[str, Any]
+    without_role: Any
+    request: Any
     broken: Constraint | None
 
     @property
@@ -131,7 +136,8 @@ def make_case(number: int, step_type: str, broken: Constraint | None, way: tuple
         made = made.value if isinstance(made, Hidden) else made
     else:
         made = maker.make(root, way, lambda shape: maker.break_value(shape, broken.kind, broken.member))
-    return Case(step_type, spell(made, in_definition=True), complete(call, spell(made, in_definition=False)), broken)
+    values = spell(made, in_definition=False)
+    return Case(step_type, spell(made, in_definition=True), values, complete(call, values), broken)
 
 
 TEXTS: dict[str, list[str]] = {}
@@ -155,14 +161,14 @@ def complete(call: StepCall, request: Any) -> Any:
     request = {**request, **({call.name_member: "job-1"} if call.name_member and call.name_member not in given else {})}
     for first, *rest in call.roles:
         if not rest:
-            request = with_role(request)
+            request = complete_role(request)
         elif first in given:
             several = given[first]
-            request[first] = [*map(with_role, several)] if isinstance(several, list) else with_role(several)
+            request[first] = [*map(complete_role, several)] if isinstance(several, list) else complete_role(several)
     return request
 
 
-def with_role(request: Any) -> Any:
+def complete_role(request: Any) -> Any:
     """The request with the pipeline's role, where it is one and names none."""
     return {**request, "RoleArn": ROLE} if isinstance(request, dict) and request.get("RoleArn") is None else request
 
@@ -192,6 +198,16 @@ def is_wrong_to_the_call(operation: str, request: Any) -> bool:
     return False
 
 
+def is_wrong_to_the_step(step_type: str, case: Case) -> bool:
+    """Whether the engine's step of a job would be refused: what it makes of the arguments comes to the job's call."""
+    call, request = STEP_CALLS[step_type], case.without_role
+    kind = next((kind for kind in JOB_KINDS.values() if kind.create_operation == call.operation), None)
+    if kind is not None and isinstance(request, dict):
+        request = with_role(kind, with_text_values(request, case.arguments), ROLE)
+        request = {**request, kind.name_key: "job-1"} if not request.get(kind.name_key) else request
+    return is_wrong_to_the_call(call.operation, request if kind is not None else case.request)
+
+
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     world = World(tmp_path_factory.mktemp("world"))
@@ -209,6 +225,7 @@ def test_arguments_get_one_verdict_from_every_judge(engine: Engine) -> None:
         story = f"case {number}: {step_type} {broken.label if broken else 'good'} {text}"
         assert is_wrong_to_validate(text) is case.is_wrong, f"validate, {story}"
         assert is_wrong_to_the_call(call.operation, case.request) is case.is_wrong, f"the call, {story}"
+        assert is_wrong_to_the_step(step_type, case) is case.is_wrong, f"the step, {story}"
         assert independent_judge.is_wrong(call.operation, case.request) is case.is_wrong, f"independent, {story}"
         is_refused = is_wrong_to_create_pipeline(engine, f"p{number}", text)
         assert case.is_wrong or not is_refused, f"CreatePipeline, {story}"

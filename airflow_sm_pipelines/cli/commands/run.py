@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.deployment.deployer import Deployment
     from airflow_sm_pipelines.deployment.options import DeployOptions
     from airflow_sm_pipelines.runs.start_request import StartOptions
-
-_NAME_OR_ARN = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*|arn:.*")
-"""What names a deployed pipeline; a file of that name goes before it."""
 
 _DEPLOY_ONLY = {
     "aliases": "--alias",
@@ -141,7 +137,10 @@ def _add_deploy_options(parser: argparse.ArgumentParser) -> None:
 
 def _is_source(pipeline: str) -> bool:
     """Whether the pipeline is something to deploy, not the name or ARN of one that is deployed."""
-    return Path(pipeline).is_file() or _NAME_OR_ARN.fullmatch(pipeline) is None
+    from airflow_sm_pipelines.client.valid_names import is_pipeline_name
+    from airflow_sm_pipelines.definition.arns import is_arn
+
+    return Path(pipeline).is_file() or not (is_pipeline_name(pipeline) or is_arn(pipeline))
 
 
 def _refuse_deploy_options(arguments: argparse.Namespace) -> None:

@@ -171,7 +171,7 @@ def _make_regular(session_class: Any) -> None:
         # Jobs are described by name. In local mode an ARN is a name, so scripts pass an ARN where a name belongs.
         events = session.sagemaker_client.meta.events
         for operation in ("ProcessingJob", "TrainingJob", "TransformJob"):
-            events.register(f"provide-client-params.sagemaker.Describe{operation}", _name_for_arn)
+            events.register(f"provide-client-params.sagemaker.Describe{operation}", name_for_arn)
 
     @functools.wraps(regular.upload_data)
     def upload_data(session: Any, path: str, *args: Any, **options: Any) -> Any:
@@ -187,7 +187,8 @@ def _make_regular(session_class: Any) -> None:
     session_class.config = property(config.fget, set_config)
 
 
-def _name_for_arn(params: dict[str, Any], **_: object) -> dict[str, Any]:
+def name_for_arn(params: dict[str, Any], **_: object) -> dict[str, Any]:
+    """The arguments of a Describe call with names in place of ARNs."""
     return {
         key: value.rpartition("/")[2] if isinstance(value, str) and value.startswith("arn:") else value
         for key, value in params.items()

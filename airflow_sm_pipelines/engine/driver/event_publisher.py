@@ -11,7 +11,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.rules.resource_names import pipeline_arn_of
+from airflow_sm_pipelines.definition.arns import pipeline_arn_of
 from airflow_sm_pipelines.engine.store.documents import from_ms
 
 if TYPE_CHECKING:

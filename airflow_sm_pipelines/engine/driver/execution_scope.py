@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition.property_path import PropertyNotFoundError, locate_property_file
+from airflow_sm_pipelines.definition.s3_uri import parse_s3_uri
 from airflow_sm_pipelines.engine.rules.errors import ResolutionError
 from airflow_sm_pipelines.engine.rules.resolver import CurrentItem, ResolutionScope, resolve
-from airflow_sm_pipelines.engine.rules.s3_address import parse_s3_uri
 from airflow_sm_pipelines.engine.store.documents import from_ms
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from airflow_sm_pipelines.engine.jobs.instances import Instance
 from airflow_sm_pipelines.engine.jobs.interpreters import make_layer
 from airflow_sm_pipelines.engine.jobs.isolation import OPT_ML, IsolationMode
 from airflow_sm_pipelines.engine.jobs.process import LaunchPlan
+from airflow_sm_pipelines.local_endpoint import LOOPBACK_HOSTS, NO_PROXY_VARIABLES, join_no_proxy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -207,8 +208,8 @@ def build_environment(
     # programs/site/sitecustomize.py keeps calls with explicit AWS addresses on this machine.
     python_path = requested.get("PYTHONPATH")
     environment["PYTHONPATH"] = f"{SITE_DIRECTORY}:{python_path}" if python_path else str(SITE_DIRECTORY)
-    for name in ("NO_PROXY", "no_proxy"):
-        environment[name] = ",".join(filter(None, ("127.0.0.1,localhost", host.get(name), requested.get(name))))
+    for name in NO_PROXY_VARIABLES:
+        environment[name] = join_no_proxy(LOOPBACK_HOSTS, host.get(name), requested.get(name))
     return environment
 
 

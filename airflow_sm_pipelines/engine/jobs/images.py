@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.jobs.image_uri import ImageUri, parse_image_uri
+from airflow_sm_pipelines.definition.image_uri import ImageUri, parse_image_uri
 from airflow_sm_pipelines.engine.jobs.toml_file import TomlFileError, find_unknown_keys, is_list_of_texts, read_tables
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.definition.image_uri import parse_image_uri
+from airflow_sm_pipelines.definition.s3_uri import is_s3_uri
 from airflow_sm_pipelines.engine.jobs.archives import unpack_tar
 from airflow_sm_pipelines.engine.jobs.container import PROGRAMS_DIRECTORY, Container
 from airflow_sm_pipelines.engine.jobs.failures import JobFailure
-from airflow_sm_pipelines.engine.jobs.image_uri import parse_image_uri
 from airflow_sm_pipelines.engine.jobs.images import ImageCatalog, ImageError
 from airflow_sm_pipelines.engine.jobs.interpreters import Interpreter, resolve_interpreter
 from airflow_sm_pipelines.engine.jobs.s3_transfer import download, download_file, list_input
@@ -131,7 +132,7 @@ def _place_code(environment: Mapping[str, str], context: JobContext, container: 
     """Put the inference code below the model, and give its entry point; None if there is none."""
     submitted = environment.get("SAGEMAKER_SUBMIT_DIRECTORY", "")
     code = container.path_of(_CODE)
-    if submitted.startswith("s3://"):
+    if is_s3_uri(submitted):
         unpack_tar(download_file(context.s3, submitted, container.root / "submitted"), code)
     program = environment.get("SAGEMAKER_PROGRAM") or ""
     if not program:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.definition.s3_uri import S3Location, parse_s3_uri
 from airflow_sm_pipelines.engine.jobs.archives import iter_files
 from airflow_sm_pipelines.engine.jobs.failures import JobFailure
-from airflow_sm_pipelines.engine.rules.s3_address import S3Location, parse_s3_uri
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.exceptions import LocalEndpointError
+from airflow_sm_pipelines.toml_text import parse_toml
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,16 +22,12 @@ def read_toml(path: Path, *, what: str) -> dict[str, Any]:
     :param what: how messages call the file, such as ``The table of images``.
     :raises TomlFileError: it cannot be read.
     """
-    # Python 3.10 has no tomllib of its own.
-    tomllib = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     try:
-        with path.open("rb") as file:
-            document: dict[str, Any] = tomllib.load(file)
+        return parse_toml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise TomlFileError(f"{what} {path} cannot be read: {error.strerror}.") from error
     except ValueError as error:
         raise TomlFileError(f"{what} {path} is not TOML: {error}.") from error
-    return document
 
 
 def read_tables(

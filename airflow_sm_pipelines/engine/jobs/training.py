@@ -16,10 +16,10 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.definition.image_uri import parse_image_uri
 from airflow_sm_pipelines.engine.jobs.archives import iter_files, pack_tar_gz
 from airflow_sm_pipelines.engine.jobs.container import PROGRAMS_DIRECTORY, Container
 from airflow_sm_pipelines.engine.jobs.failures import JobFailure, explain_failure, explain_timeout, shorten_reason
-from airflow_sm_pipelines.engine.jobs.image_uri import parse_image_uri
 from airflow_sm_pipelines.engine.jobs.instances import InstancesEnd, PeriodicWork, run_instances
 from airflow_sm_pipelines.engine.jobs.interpreters import resolve_interpreter
 from airflow_sm_pipelines.engine.jobs.job_spec import JobOutcome

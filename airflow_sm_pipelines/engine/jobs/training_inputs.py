@@ -11,6 +11,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.definition.s3_uri import is_s3_uri
 from airflow_sm_pipelines.engine.jobs.archives import unpack_tar
 from airflow_sm_pipelines.engine.jobs.failures import JobFailure
 from airflow_sm_pipelines.engine.jobs.isolation import OPT_ML
@@ -134,7 +135,7 @@ def place_source_code(submit_directory: str, context: JobContext, container: Con
     :raises ArchiveError: it cannot be unpacked safely.
     """
     code = container.path_of(f"{OPT_ML}/code")
-    if submit_directory.startswith("s3://"):
+    if is_s3_uri(submit_directory):
         archive = download_file(context.s3, submit_directory, container.root / "submitted")
     else:
         archive = container.path_of(submit_directory)

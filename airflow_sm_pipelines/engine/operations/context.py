@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from airflow_sm_pipelines.definition.arns import execution_id_of, is_arn, pipeline_name_of
 from airflow_sm_pipelines.engine.rules.errors import conflict, not_found, validation_error
-from airflow_sm_pipelines.engine.rules.resource_names import execution_id_of, is_arn, pipeline_name_of
 from airflow_sm_pipelines.engine.store.database import Page
 from airflow_sm_pipelines.engine.store.documents import encode_document, to_ms
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition import ForEachStep, resolve_parameters
+from airflow_sm_pipelines.definition.arns import execution_id_of
 from airflow_sm_pipelines.definition.status import ExecutionStatus, StepStatus
 from airflow_sm_pipelines.engine.driver.execution_scope import execution_variables, resolve_config
 from airflow_sm_pipelines.engine.operations.context import (
@@ -22,11 +23,7 @@ from airflow_sm_pipelines.engine.operations.pipelines import parallelism_of
 from airflow_sm_pipelines.engine.rules.definition_limits import find_experiment_fault, find_mlflow_fault
 from airflow_sm_pipelines.engine.rules.errors import ResolutionError, not_found, validation_error
 from airflow_sm_pipelines.engine.rules.fan_out import plan_fan_out
-from airflow_sm_pipelines.engine.rules.resource_names import (
-    EXECUTION_ID_ALPHABET,
-    EXECUTION_ID_LENGTH,
-    execution_id_of,
-)
+from airflow_sm_pipelines.engine.rules.resource_names import EXECUTION_ID_ALPHABET, EXECUTION_ID_LENGTH
 from airflow_sm_pipelines.engine.rules.scheduler import steps_to_reset
 from airflow_sm_pipelines.engine.rules.selection import check_selection, check_source
 from airflow_sm_pipelines.engine.rules.state import is_retryable

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.definition.arns import resource_name_of
 from airflow_sm_pipelines.engine.operations.resource_lists import delete_resource, list_resources, summarize
 from airflow_sm_pipelines.engine.registry.models import (
     GROUP,
@@ -17,7 +18,6 @@ from airflow_sm_pipelines.engine.registry.models import (
     require_package,
 )
 from airflow_sm_pipelines.engine.rules.errors import conflict, validation_error
-from airflow_sm_pipelines.engine.rules.resource_names import resource_name_of
 from airflow_sm_pipelines.engine.store.database import Page
 from airflow_sm_pipelines.engine.store.documents import to_ms
 

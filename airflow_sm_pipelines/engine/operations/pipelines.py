@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_sm_pipelines.definition import PipelineDefinition, definition_hash, parse_definition
+from airflow_sm_pipelines.definition.s3_uri import S3Location
 from airflow_sm_pipelines.engine.operations.context import (
     OperationContext,
     Request,
@@ -19,7 +20,6 @@ from airflow_sm_pipelines.engine.operations.context import (
 from airflow_sm_pipelines.engine.operations.versions import check_new_aliases
 from airflow_sm_pipelines.engine.rules.definition_limits import find_storage_fault, find_text_faults
 from airflow_sm_pipelines.engine.rules.errors import ResolutionError, conflict, validation_error
-from airflow_sm_pipelines.engine.rules.s3_address import S3Location
 from airflow_sm_pipelines.engine.store import PipelineRecord, VersionRecord
 from airflow_sm_pipelines.engine.store.documents import from_ms
 from airflow_sm_pipelines.exceptions import DefinitionError

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.definition.arns import pipeline_name_of
 from airflow_sm_pipelines.engine.operations.resource_lists import cut_page
 from airflow_sm_pipelines.engine.rules.errors import not_found, validation_error
-from airflow_sm_pipelines.engine.rules.resource_names import pipeline_name_of
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.engine.operations.context import OperationContext, Request, Response

@@ -11,8 +11,8 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.definition.arns import is_arn
 from airflow_sm_pipelines.engine.rules.errors import not_found, validation_error
-from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory, is_arn
 from airflow_sm_pipelines.engine.store import ResourceRecord, Store
 from airflow_sm_pipelines.engine.store.documents import to_ms
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow_sm_pipelines.engine.rules.job_documents import JobKind
+    from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory
 
 EXPERIMENT = "Experiment"
 TRIAL = "Trial"

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.definition.arns import resource_name_of
 from airflow_sm_pipelines.engine.rules.errors import validation_error
-from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory, resource_name_of
 from airflow_sm_pipelines.engine.store import ResourceRecord, Store
 from airflow_sm_pipelines.engine.store.documents import to_ms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+
+    from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory
 
 MODEL = "Model"
 PACKAGE = "ModelPackage"

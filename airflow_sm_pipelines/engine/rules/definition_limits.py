@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition.parameters import MAX_VALUE_LENGTH
 from airflow_sm_pipelines.definition.step_places import iter_places
+from airflow_sm_pipelines.definition.steps import MAX_ITERATED_NAME, MAX_STEP_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 _PARAMETER_NAME = re.compile(r"[A-Za-z0-9\-_]{1,256}")
 MAX_ENTITY_NAME = 120
 _STEP_NAME = re.compile(r"[A-Za-z0-9\-_]{1,64}")
-_MAX_STEP_NAME = 64
 _MAX_DISPLAY_NAME = 256
 _MAX_DESCRIPTION = 3072
 _ENTITY_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,119}")
@@ -29,15 +29,13 @@ _MLFLOW_ARN = re.compile(r"arn:aws[a-z\-]*:sagemaker:[a-z0-9\-]*:[0-9]{12}:mlflo
 _EXPERIMENT_MEMBERS = ("ExperimentName", "TrialName")
 _MLFLOW_MEMBERS = ("MlflowResourceArn", "MlflowExperimentName")
 _MAX_MLFLOW_NAME = 256
-_ITERATION_CHARACTERS = len("-999")
-"""What the names of steps in a ForEach body leave free for the "-<index>" of their iterations."""
 
 
 def find_text_faults(definition: PipelineDefinition) -> list[str]:
     """What is wrong with names, descriptions and defaults of parameters and steps, a sentence for each fault."""
     faults = [fault for parameter in definition.parameters for fault in _parameter_faults(parameter)]
     for place in iter_places(definition):
-        limit = _MAX_STEP_NAME - _ITERATION_CHARACTERS if place.is_template else _MAX_STEP_NAME
+        limit = MAX_ITERATED_NAME if place.is_template else MAX_STEP_NAME
         faults.extend(_step_faults(place.step, limit))
     return faults
 
@@ -98,7 +96,7 @@ def _parameter_faults(parameter: Parameter) -> Iterator[str]:
 def _step_faults(step: Step, limit: int) -> Iterator[str]:
     if not _STEP_NAME.fullmatch(step.name):
         yield (
-            f"A step is called {_quote(step.name)}; the name of a step has up to {_MAX_STEP_NAME} letters, digits,"
+            f"A step is called {_quote(step.name)}; the name of a step has up to {MAX_STEP_NAME} letters, digits,"
             " hyphens and underscores."
         )
     elif len(step.name) > limit:

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from airflow_sm_pipelines.definition.expressions import is_expression
+from airflow_sm_pipelines.definition.s3_uri import join_s3_uri
 from airflow_sm_pipelines.engine.rules.errors import MAX_REASON_CHARACTERS
-from airflow_sm_pipelines.engine.rules.s3_address import join_s3_uri
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from airflow_sm_pipelines.definition import JsonPath, JsonValue
 
 ACTIVE_STATUSES = ("InProgress", "Stopping")
 EndStatus = Literal["Completed", "Failed", "Stopped"]
@@ -102,6 +105,11 @@ AUTOML = JobKind(
 )
 """Only a stand-in of the user performs these."""
 JOB_KINDS: Mapping[str, JobKind] = {kind.table_kind: kind for kind in (PROCESSING, TRAINING, TRANSFORM, TUNING, AUTOML)}
+_ARGUMENT_LISTS = {
+    (member, name)
+    for member in ("AppSpecification", "AlgorithmSpecification")
+    for name in ("ContainerEntrypoint", "ContainerArguments")
+}
 _NO_TRAINING_JOBS = {
     "TrainingJobStatusCounters": dict.fromkeys(
         ("Completed", "InProgress", "RetryableError", "NonRetryableError", "Stopped"), 0
@@ -110,48 +118,72 @@ _NO_TRAINING_JOBS = {
 }
 
 
-def with_text_values(request: Mapping[str, Any]) -> dict[str, Any]:
-    """The request with numbers and booleans as text where the API takes only text.
+def with_text_values(request: Mapping[str, Any], written: JsonValue) -> dict[str, Any]:
+    """The request with numbers and booleans as text where an expression gave them and the API takes only text.
 
     These are environments, hyperparameters, ranges and arguments. Definitions put numeric pipeline parameters there,
-    and the service takes them.
+    and the service takes them. A number that the definition itself has there stays one, and the service refuses it.
+
+    :param written: the arguments as the definition has them, before expressions were resolved.
     """
+    changed = _with_text(request, written, (), is_given=False)
+    return changed if isinstance(changed, dict) else dict(request)
+
+
+def _with_text(value: Any, written: Any, place: JsonPath, *, is_given: bool) -> Any:
+    """A value at a place of a request with text in place of what expressions gave.
+
+    :param written: what the definition has at this place; not known inside a value that an expression gave.
+    :param is_given: whether an expression gave the value, or one around it.
+    """
+    is_given = is_given or is_expression(written)
+    if isinstance(value, dict):
+        members = written if isinstance(written, dict) and not is_given else {}
+        return {
+            key: _with_text(item, members.get(key), (*place, key), is_given=is_given) for key, item in value.items()
+        }
+    if isinstance(value, list):
+        entries = written if isinstance(written, list) and not is_given else [None] * len(value)
+        return [
+            _with_text(item, entry, (*place, index), is_given=is_given)
+            for index, (item, entry) in enumerate(zip(value, entries))  # noqa: B905 - resolving keeps the length
+        ]
+    return _as_text(value) if is_given and _is_text_place(place) else value
+
+
+def _is_text_place(place: JsonPath) -> bool:
+    if place[0] == "TrainingJobDefinition":
+        place = place[1:]
+    elif place[0] == "TrainingJobDefinitions":
+        place = place[2:]
+    if len(place) == 2:
+        return place[0] in ("Environment", "HyperParameters", "StaticHyperParameters")
+    if place[:2] in _ARGUMENT_LISTS:
+        return len(place) == 3
+    return place[:1] == ("HyperParameterRanges",) or place[:2] == ("HyperParameterTuningJobConfig", "ParameterRanges")
+
+
+def with_role(kind: JobKind, request: dict[str, Any], role: str | None) -> dict[str, Any]:
+    """The request of a job, with the role of the execution if it names none; null names none.
+
+    A transform job has no role. A tuning job has none of its own, but the definitions of its training jobs have one.
+    Source: developer guide, "IAM access management": by default each step takes on the pipeline execution role.
+    """
+    if role is None or kind is TRANSFORM:
+        return request
+    if kind is not TUNING:
+        return dict(_with_role(request, role))
     changed = dict(request)
-    for key in ("Environment", "HyperParameters", "StaticHyperParameters"):
-        if isinstance(changed.get(key), dict):
-            changed[key] = {name: _as_text(value) for name, value in changed[key].items()}
-    for key in ("AppSpecification", "AlgorithmSpecification"):
-        if isinstance(changed.get(key), dict):
-            changed[key] = {
-                name: [_as_text(item) for item in value]
-                if name in ("ContainerEntrypoint", "ContainerArguments") and isinstance(value, list)
-                else value
-                for name, value in changed[key].items()
-            }
-    if isinstance(changed.get("TrainingJobDefinition"), dict):
-        changed["TrainingJobDefinition"] = with_text_values(changed["TrainingJobDefinition"])
-    if isinstance(changed.get("TrainingJobDefinitions"), list):
-        changed["TrainingJobDefinitions"] = [with_text_values(one) for one in changed["TrainingJobDefinitions"]]
-    for key, member in (("HyperParameterTuningJobConfig", "ParameterRanges"), ("HyperParameterRanges", "")):
-        if isinstance(changed.get(key), dict):
-            ranges = changed[key].get(member) if member else changed[key]
-            if isinstance(ranges, dict):
-                written = _with_text_ranges(ranges)
-                changed[key] = {**changed[key], member: written} if member else written
+    if "TrainingJobDefinition" in request:
+        changed["TrainingJobDefinition"] = _with_role(request["TrainingJobDefinition"], role)
+    if isinstance(request.get("TrainingJobDefinitions"), list):
+        changed["TrainingJobDefinitions"] = [_with_role(one, role) for one in request["TrainingJobDefinitions"]]
     return changed
 
 
-def _with_text_ranges(ranges: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        kind: [
-            {
-                key: [_as_text(item) for item in value] if isinstance(value, list) else _as_text(value)
-                for key, value in entry.items()
-            }
-            for entry in entries
-        ]
-        for kind, entries in ranges.items()
-    }
+def _with_role(request: Any, role: str) -> Any:
+    is_without = isinstance(request, dict) and request.get("RoleArn") is None
+    return {**request, "RoleArn": role} if is_without else request
 
 
 def without_nulls(value: Any) -> Any:

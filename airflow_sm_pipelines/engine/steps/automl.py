@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_sm_pipelines.definition.status import StepStatus
 from airflow_sm_pipelines.engine.rules.errors import ServiceError, StepError
 from airflow_sm_pipelines.engine.rules.job_documents import AUTOML, without_nulls
-from airflow_sm_pipelines.engine.steps.job import find_cached
+from airflow_sm_pipelines.engine.steps.job import find_cached, with_default_role
 from airflow_sm_pipelines.engine.steps.stand_in import StandInExecutor
 from airflow_sm_pipelines.engine.steps.task import StepOutcome
 from airflow_sm_pipelines.engine.store.documents import from_ms
@@ -34,7 +34,7 @@ class AutoMLStandInExecutor(StandInExecutor):
         :raises StepError: the service would refuse the arguments.
         """
         prepared = super().prepare(task)
-        request: dict[str, Any] = without_nulls(prepared["arguments"])
+        request = _make_request(task, prepared)
         task.check_request(AUTOML.create_operation, {**request, AUTOML.name_key: task.new_name})
         return prepared
 
@@ -49,7 +49,7 @@ class AutoMLStandInExecutor(StandInExecutor):
                 return cached
             try:
                 with task.store.transaction():
-                    record = task.jobs.create(AUTOML, task.new_name, without_nulls(prepared["arguments"]))
+                    record = task.jobs.create(AUTOML, task.new_name, without_nulls(_make_request(task, prepared)))
                     task.mark_executing(
                         metadata={AUTOML.metadata_key: {"Arn": record.arn}},
                         resource=(record.kind, record.name),
@@ -69,6 +69,12 @@ class AutoMLStandInExecutor(StandInExecutor):
             raise
         # The metadata keep the ARN of the job, unless the function names another.
         return replace(outcome, metadata=outcome.metadata or None)
+
+
+def _make_request(task: StepTask, prepared: JsonObject) -> dict[str, Any]:
+    """The request as the definition has it, nulls included."""
+    arguments = prepared["arguments"]
+    return with_default_role(task, AUTOML, arguments if isinstance(arguments, dict) else {})
 
 
 def _described_outputs(task: StepTask, outcome: StepOutcome) -> dict[str, Any]:

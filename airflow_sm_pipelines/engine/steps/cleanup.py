@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition.property_path import find_value
+from airflow_sm_pipelines.definition.s3_uri import join_s3_uri, parse_s3_uri
 from airflow_sm_pipelines.definition.status import StepStatus
 from airflow_sm_pipelines.engine.rules.errors import StepError
 from airflow_sm_pipelines.engine.rules.resolver import resolve
-from airflow_sm_pipelines.engine.rules.s3_address import join_s3_uri, parse_s3_uri
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from airflow_sm_pipelines.engine.rules.cache_key import make_cache_key
 from airflow_sm_pipelines.engine.rules.cache_miss import LOG_GROUP, explain_changes
 from airflow_sm_pipelines.engine.rules.definition_limits import MAX_ENTITY_NAME, is_entity_name
 from airflow_sm_pipelines.engine.rules.errors import ServiceError, StepError
-from airflow_sm_pipelines.engine.rules.job_documents import TRANSFORM, TUNING, JobKind, with_text_values, without_nulls
+from airflow_sm_pipelines.engine.rules.job_documents import TUNING, JobKind, with_role, with_text_values, without_nulls
 from airflow_sm_pipelines.engine.rules.resource_names import trial_names
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 from airflow_sm_pipelines.engine.store.documents import to_ms
@@ -52,12 +52,13 @@ class JobExecutor:
             return PreparedJob()
         scope = task.new_scope({self._kind.name_key: task.new_name})
         resolved = task.resolve_arguments(scope)
-        request = with_default_role(task, self._kind, with_text_values(without_nulls(resolved)))
+        request = with_default_role(task, self._kind, with_text_values(resolved, task.step.arguments))
         request.pop(self._kind.name_key, None)
         if self._kind is not TUNING and not request.get("ExperimentConfig"):
             request |= _experiment_config(task, scope.experiment)
+        # The service checks members that are null, too: it must know them.
         task.check_request(self._kind.create_operation, {**request, self._kind.name_key: task.new_name})
-        return PreparedJob(request, select_cache_fields(task.step.type, resolved, {}))
+        return PreparedJob(without_nulls(request), select_cache_fields(task.step.type, resolved, {}))
 
     def run(self, task: StepTask, prepared: PreparedJob) -> StepOutcome:
         """Run the job to its end."""
@@ -87,23 +88,9 @@ class JobExecutor:
 
 
 def with_default_role(task: StepTask, kind: JobKind, request: dict[str, Any]) -> dict[str, Any]:
-    """The request of a job, with the role of the execution if it names none.
-
-    A transform job has no role. A tuning job has none of its own, but the definitions of its training jobs have one.
-    Source: developer guide, "IAM access management": by default each step takes on the pipeline execution role.
-    """
+    """The request of a step's job, with the role of the execution if it names none."""
     execution = task.store.executions.find(task.execution_id)
-    role = execution.role_arn if execution is not None else None
-    if role is None or kind is TRANSFORM:
-        return request
-    if kind is not TUNING:
-        return {"RoleArn": role, **request}
-    changed = dict(request)
-    if isinstance(request.get("TrainingJobDefinition"), dict):
-        changed["TrainingJobDefinition"] = {"RoleArn": role, **request["TrainingJobDefinition"]}
-    if isinstance(request.get("TrainingJobDefinitions"), list):
-        changed["TrainingJobDefinitions"] = [{"RoleArn": role, **one} for one in request["TrainingJobDefinitions"]]
-    return changed
+    return with_role(kind, request, execution.role_arn if execution is not None else None)
 
 
 def may_use_cache(task: StepTask) -> bool:

@@ -16,8 +16,10 @@ def resolve_request(task: StepTask, operation: str, name: dict[str, str]) -> dic
     :param name: the member that names what is made, if the arguments need not name it.
     :raises StepError: they cannot be resolved, or the service would refuse them.
     """
-    request: dict[str, Any] = without_nulls(task.resolve_arguments(task.scope))
-    task.check_request(operation, {**name, **request})
+    resolved = task.resolve_arguments(task.scope)
+    request: dict[str, Any] = without_nulls(resolved)
+    # The service checks members that are null, too: it must know them.
+    task.check_request(operation, {**resolved, **{key: request.get(key, value) for key, value in name.items()}})
     return request
 
 

@@ -13,7 +13,9 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.definition.arns import resource_name_of
 from airflow_sm_pipelines.definition.cache_identity import select_cache_fields
+from airflow_sm_pipelines.definition.s3_uri import join_s3_uri, parse_s3_uri
 from airflow_sm_pipelines.definition.status import StepStatus
 from airflow_sm_pipelines.engine.jobs.stand_in_table import explain_registration
 from airflow_sm_pipelines.engine.registry.models import PACKAGE
@@ -21,8 +23,6 @@ from airflow_sm_pipelines.engine.rules.cache_key import make_cache_key
 from airflow_sm_pipelines.engine.rules.errors import ResolutionError, StepError
 from airflow_sm_pipelines.engine.rules.job_documents import PROCESSING, with_text_values, without_nulls
 from airflow_sm_pipelines.engine.rules.resolver import resolve
-from airflow_sm_pipelines.engine.rules.resource_names import resource_name_of
-from airflow_sm_pipelines.engine.rules.s3_address import join_s3_uri, parse_s3_uri
 from airflow_sm_pipelines.engine.steps.job import find_cached, may_use_cache, outcome_of_job, with_default_role
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 from airflow_sm_pipelines.engine.store.database import Page
@@ -125,9 +125,10 @@ class CheckExecutor:
                 "is computed here. "
                 + explain_registration(task.services.stand_ins, step=task.step.name, type=task.step.type)
             )
-        request = with_default_role(task, PROCESSING, with_text_values(without_nulls(arguments)))
+        request = with_default_role(task, PROCESSING, with_text_values(arguments, task.step.arguments))
+        task.check_request(PROCESSING.create_operation, {**request, PROCESSING.name_key: task.new_name})
         fields = select_cache_fields(task.step.type, arguments, attributes)
-        check = replace(_plan_check(task, kind, attributes, request), cache_fields=fields)
+        check = replace(_plan_check(task, kind, attributes, without_nulls(request)), cache_fields=fields)
         task.check_request(PROCESSING.create_operation, {**check.request, PROCESSING.name_key: task.new_name})
         return check
 

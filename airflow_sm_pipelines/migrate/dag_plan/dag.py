@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition.expressions import iter_candidates
+from airflow_sm_pipelines.migrate.dag_plan.node_results import Results
 from airflow_sm_pipelines.migrate.dag_plan.pipeline_plan import PipelinePlan, plan_pipeline
-from airflow_sm_pipelines.migrate.dag_plan.results import Results
 from airflow_sm_pipelines.migrate.dag_plan.steps_after_choice import move_steps_into_branches
 from airflow_sm_pipelines.migrate.dag_plan.units import ChoiceUnit, PipelineUnit, TaskUnit, iter_units, split_into_units
 from airflow_sm_pipelines.migrate.names import ClaimedNames, clean_name

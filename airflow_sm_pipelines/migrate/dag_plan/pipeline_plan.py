@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow_sm_pipelines.definition import Dependency, JsonObject, JsonPath, JsonValue
-    from airflow_sm_pipelines.migrate.dag_plan.results import Results
+    from airflow_sm_pipelines.migrate.dag_plan.node_results import Results
     from airflow_sm_pipelines.migrate.dag_plan.units import PipelineUnit
     from airflow_sm_pipelines.migrate.workflow import Branch, Node
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from airflow_sm_pipelines.definition import JsonObject, JsonValue
-    from airflow_sm_pipelines.migrate.dag_plan.results import Result, Results
+    from airflow_sm_pipelines.migrate.dag_plan.node_results import Result, Results
 
 _EXECUTION = {
     # Short, and of characters that names of jobs may have, as an execution's id is; a run's id is not.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from airflow_sm_pipelines.definition import MISSING
 from airflow_sm_pipelines.definition.parameters import SCHEMA_TYPES
+from airflow_sm_pipelines.local_endpoint import ACCOUNT_ID
 from airflow_sm_pipelines.migrate.dag_plan.units import ChoiceUnit, PipelineUnit, TaskUnit, Unit, Upstream, iter_units
 from airflow_sm_pipelines.migrate.files.airflow_expressions import AirflowValues, BranchConditions
 from airflow_sm_pipelines.migrate.files.python_text import (
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.definition import Parameter
     from airflow_sm_pipelines.migrate.dag_plan.dag import DagPlan
 
-DEFAULT_ROLE = "arn:aws:iam::123456789012:role/SageMakerExecution"
+DEFAULT_ROLE = f"arn:aws:iam::{ACCOUNT_ID}:role/SageMakerExecution"
 """The role if the source names none; it serves for runs on one's own machine, which has no roles."""
 
 _RULE_AFTER_CHOICE = "none_failed_min_one_success"

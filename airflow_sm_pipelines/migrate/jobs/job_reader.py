@@ -1,23 +1,39 @@
-"""Reads Describe answers into a workflow: a step for each job that the user started, in the order that data passes."""
+"""Reads Describe answers into a workflow: a step for each job that the user started, in the order that data passes.
+
+It first finds the answers in the documents: which call each one answers, when its job ran, and who started it.
+"""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition import Dependency
 from airflow_sm_pipelines.definition.json_value import JsonObject, JsonPath, format_path
+from airflow_sm_pipelines.definition.problems import list_names
+from airflow_sm_pipelines.exceptions import MigrationError
 from airflow_sm_pipelines.migrate.job_links import Product, find_products, join_parts, link_arguments, separate_outputs
-from airflow_sm_pipelines.migrate.job_requests import clean_request, find_first_auto_ml_request, shorten_name
-from airflow_sm_pipelines.migrate.jobs.described import DescribedJob, parse_described
+from airflow_sm_pipelines.migrate.job_requests import (
+    REQUEST_KINDS,
+    RequestKind,
+    clean_request,
+    find_first_auto_ml_request,
+    shorten_name,
+)
 from airflow_sm_pipelines.migrate.jobs.parameter_table import ParameterTable
 from airflow_sm_pipelines.migrate.names import ClaimedNames
 from airflow_sm_pipelines.migrate.report import Migration, Outcome, Reason, Record
 from airflow_sm_pipelines.migrate.workflow import CallNode, CallWait, PipelineStepNode, Workflow
+from airflow_sm_pipelines.service_model import load_service_model
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    from airflow_sm_pipelines.definition import JsonObject, JsonValue
+
 
 _BAD_ENDS = ("Failed", "Stopped", "OutOfService")
 
@@ -31,6 +47,142 @@ _DIFFERENCES = (
         "SageMaker names the jobs, models and endpoint configurations that the steps make.",
     ),
 )
+
+
+_ENDS = ("TrainingEndTime", "ProcessingEndTime", "TransformEndTime", "HyperParameterTuningEndTime", "EndTime")
+_STARTERS = {
+    "TuningJobArn": "the tuning job",
+    "AutoMLJobArn": "the AutoML job",
+    "LabelingJobArn": "the labeling job",
+    "MonitoringScheduleArn": "the monitoring schedule",
+    "TrainingJobArn": "the training job whose rules it checked",
+}
+_OF_PIPELINE = re.compile(r"pipelines-[a-z0-9]{12}-")
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedJob:
+    """One Describe answer.
+
+    :param source: the document; if it holds several answers, also the place in it.
+    :param index: its position among all answers.
+    :param created: aware; None if the answer does not say.
+    :param ended: aware; when the result existed. A thing that is made at once ended when it was created.
+    """
+
+    source: str
+    index: int
+    kind: RequestKind
+    answer: JsonObject
+    created: datetime | None
+    ended: datetime | None
+
+    @property
+    def name(self) -> str:
+        """The job's name."""
+        return str(self.answer[self.kind.name_member])
+
+    @property
+    def arn(self) -> str:
+        """The job's ARN."""
+        return str(self.answer[self.kind.arn_member])
+
+    @property
+    def status(self) -> str:
+        """The job's status; empty for a thing that has none."""
+        for member in (f"{self.kind.noun}Status", f"{self.kind.noun.removesuffix('V2')}Status"):
+            status = self.answer.get(member)
+            if isinstance(status, str):
+                return status
+        return ""
+
+    @property
+    def starter(self) -> tuple[str, str] | None:
+        """What started it, in words and by ARN; None if the user did."""
+        for member, words in _STARTERS.items():
+            arn = self.answer.get(member)
+            if member != self.kind.arn_member and isinstance(arn, str) and arn:
+                return words, arn
+        return ("a pipeline", "") if _OF_PIPELINE.match(self.name) else None
+
+
+def parse_described(documents: Sequence[tuple[str, JsonObject]]) -> list[DescribedJob]:
+    """Every answer in the documents, in their order.
+
+    :raises MigrationError: there is none, or an object answers no Describe call.
+    """
+    found: list[DescribedJob] = []
+    for file, document in documents:
+        for source, answer in _iter_answers(file, document):
+            kind = _find_kind(source, answer)
+            created = _read_time(answer.get("CreationTime"))
+            ended = next((time for time in (_read_time(answer.get(member)) for member in _ENDS) if time), created)
+            found.append(DescribedJob(source, len(found), kind, answer, created, ended))
+    if not found:
+        raise MigrationError("There is no job to migrate: give at least one document with a Describe answer.")
+    return found
+
+
+def _iter_answers(file: str, document: JsonObject) -> Iterator[tuple[str, JsonObject]]:
+    if any(kind.arn_member in document for kind in REQUEST_KINDS):
+        yield file, document
+        return
+    lists = {key: value for key, value in document.items() if isinstance(value, list) and value}
+    if not lists:
+        raise MigrationError(_explain_unknown(file, document))
+    for key, entries in lists.items():
+        for index, entry in enumerate(entries):
+            place = f"{file}: {key}[{index}]"
+            if not isinstance(entry, dict):
+                raise MigrationError(f"{place}: expected the answer of a Describe call, found {entry!r:.60}.")
+            yield place, entry
+
+
+def _find_kind(source: str, answer: JsonObject) -> RequestKind:
+    for kind in REQUEST_KINDS:
+        if not {kind.name_member, kind.arn_member} <= answer.keys():
+            continue
+        if kind.noun == "AutoMLJobV2" and "AutoMLJobInputDataConfig" not in answer:
+            continue
+        create = load_service_model().get_request_shape(f"Create{kind.noun}")
+        if answer.keys() & create.members.keys() - {kind.name_member, "ModelPackageGroupName", "ModelApprovalStatus"}:
+            return kind
+        raise MigrationError(
+            f"{source}: this names the {kind.noun} {answer[kind.name_member]!r} but does not say what it does, like an "
+            f"entry of a List answer. Expected the answer of Describe{kind.noun}: describe it by its name."
+        )
+    raise MigrationError(_explain_unknown(source, answer))
+
+
+def _explain_unknown(source: str, answer: JsonObject) -> str:
+    nouns = ", ".join(kind.noun for kind in REQUEST_KINDS)
+    return (
+        f"{source}: expected the answer of a SageMaker Describe call, with a name and an ARN, "
+        f"found an object with the keys {list_names(answer)}. Known kinds: {nouns}."
+    )
+
+
+def _read_time(value: JsonValue | None) -> datetime | None:
+    """A time as the AWS CLI prints it: ISO text, or seconds or milliseconds if it is configured so."""
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, (int, float)):
+        seconds = value / 1000 if value > 1e11 else value
+        return datetime.fromtimestamp(seconds, tz=timezone.utc)
+    if not isinstance(value, str):
+        return None
+    if re.fullmatch(r"\d+(\.\d+)?", value):
+        return _read_time(float(value))
+    # Python 3.10 reads neither a Z nor a fraction of one digit.
+    match = re.fullmatch(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?)(?:\.(\d+))?\s*(Z|[+-]\d\d:?\d\d)?", value.strip())
+    if match is None:
+        return None
+    base, fraction, zone = match.groups()
+    if zone in (None, "Z"):
+        zone = "+00:00"
+    elif ":" not in zone:
+        zone = f"{zone[:3]}:{zone[3:]}"
+    return datetime.fromisoformat(f"{base}.{(fraction or '0')[:6]:0<6}{zone}" if base.count(":") == 2 else base + zone)
 
 
 @dataclass(slots=True)

@@ -7,11 +7,11 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition import Parameter
-from airflow_sm_pipelines.definition.json_value import JsonObject, JsonPath, JsonValue, copy_object
+from airflow_sm_pipelines.definition.json_value import JsonObject, JsonPath, JsonValue, copy_object, put_value
 from airflow_sm_pipelines.definition.parameters import MAX_VALUE_LENGTH
-from airflow_sm_pipelines.migrate.job_links import make_fields, put_value
+from airflow_sm_pipelines.definition.s3_uri import is_s3_uri
 from airflow_sm_pipelines.migrate.names import ClaimedNames
-from airflow_sm_pipelines.policy.job_fields import JOB_FIELDS, iter_field
+from airflow_sm_pipelines.policy.job_fields import JOB_FIELDS, iter_field, make_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -81,7 +81,7 @@ def _iter_places(step_type: str, arguments: JsonObject) -> Iterator[tuple[str, J
                         yield kind, path, value
     for field in INPUT_FIELDS.get(step_type, ()):
         for path, value in iter_field(arguments, field):
-            if isinstance(value, str) and value.startswith("s3://") and len(value) <= MAX_VALUE_LENGTH:
+            if isinstance(value, str) and is_s3_uri(value) and len(value) <= MAX_VALUE_LENGTH:
                 yield "Uri", path, value
 
 

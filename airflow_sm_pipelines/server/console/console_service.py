@@ -11,7 +11,9 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from airflow_sm_pipelines.definition.arns import parse_arn
 from airflow_sm_pipelines.definition.status import ExecutionStatus
+from airflow_sm_pipelines.engine.rules.job_documents import JOB_KINDS
 from airflow_sm_pipelines.local_endpoint import CONSOLE_PATH, make_log_page_url, make_pipeline_page_url
 from airflow_sm_pipelines.server.http.messages import Response
 
@@ -30,7 +32,7 @@ _HEADERS = (
     ("Referrer-Policy", "no-referrer"),
 )
 _METHODS = ("GET", "HEAD")
-_LOG_GROUPS = {"processing-job": "ProcessingJobs", "training-job": "TrainingJobs", "transform-job": "TransformJobs"}
+_LOG_GROUPS = {kind.resource: kind.log_group for kind in JOB_KINDS.values() if kind.log_group}
 _MAX_LOG_EVENTS = 5000
 """So many lines of each instance's log are shown."""
 
@@ -127,7 +129,7 @@ class ConsoleService:
             case ["pipelines", name, "executions", execution_id]:
                 return self._execution(name, execution_id)
             case ["logs", kind, job] if kind in _LOG_GROUPS:
-                return self._log(f"/aws/sagemaker/{_LOG_GROUPS[kind]}", job)
+                return self._log(_LOG_GROUPS[kind], job)
         return None
 
     def _pipeline(self, name: str) -> str:
@@ -241,7 +243,8 @@ def _make_step_row(step: Mapping[str, Any], begin: datetime, total_seconds: floa
 
 def _iter_results(step: Mapping[str, Any], metadata: Mapping[str, Any]) -> Iterator[StepResult]:
     arn = str(metadata.get("Arn") or metadata.get("CheckJobArn") or "")
-    if arn.rpartition(":")[2].partition("/")[0] in _LOG_GROUPS:
+    parsed = parse_arn(arn)
+    if parsed is not None and parsed.kind in _LOG_GROUPS:
         yield StepResult("log", href=make_log_page_url(CONSOLE_PATH, arn))
     elif arn:
         yield StepResult(arn)

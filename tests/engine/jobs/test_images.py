@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from airflow_sm_pipelines.definition.image_uri import parse_image_uri
 from airflow_sm_pipelines.engine.jobs import ImageCatalog, ImageEntry, ImageError
-from airflow_sm_pipelines.engine.jobs.image_uri import parse_image_uri
 
 if TYPE_CHECKING:
     from pathlib import Path

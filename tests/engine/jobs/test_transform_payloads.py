@@ -8,8 +8,12 @@ from typing import Any
 import pytest
 
 from airflow_sm_pipelines.engine.jobs.failures import JobFailure
-from airflow_sm_pipelines.engine.jobs.record_path import parse_record_path
-from airflow_sm_pipelines.engine.jobs.transform_payloads import Payload, TransformPlan, plan_transform
+from airflow_sm_pipelines.engine.jobs.transform_payloads import (
+    Payload,
+    TransformPlan,
+    parse_record_path,
+    plan_transform,
+)
 
 
 def plan(

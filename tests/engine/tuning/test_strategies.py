@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from airflow_sm_pipelines.engine.rules.errors import ServiceError
-from airflow_sm_pipelines.engine.tuning.early_stopping import MedianRule
 from airflow_sm_pipelines.engine.tuning.ranges import SearchSpace, parse_ranges
 from airflow_sm_pipelines.engine.tuning.strategies import History, propose_point
 
@@ -133,18 +132,3 @@ def test_parallel_trials_do_not_try_the_same() -> None:
         assert point is not None
         tried = (*tried, point)
     assert len({found.values_at(point)["a"] for point in tried}) == 8
-
-
-def test_the_median_rule_compares_with_the_running_averages_of_the_others() -> None:
-    rule = MedianRule(is_minimized=True)
-    for job, losses in (("a", (4, 2)), ("b", (4, 4)), ("c", (8, 8))):
-        # Fewer than three others: nothing can be said.
-        assert [rule.observe(job, loss) for loss in losses] == [False, False]
-    # The medians of the averages are 4 after the first epoch, and of (3, 4, 8) after the second.
-    assert rule.observe("d", 4.0) is False
-    assert rule.observe("d", 4.1) is True
-    maximized = MedianRule(is_minimized=False)
-    for job in "abc":
-        maximized.observe(job, 0.5)
-    assert maximized.observe("d", 0.4) is True
-    assert maximized.observe("e", 0.6) is False

@@ -11,6 +11,7 @@ import pytest
 
 from airflow_sm_pipelines.engine.jobs import JobContext, JobOutcome, JobSpec
 from airflow_sm_pipelines.engine.rules.errors import ServiceError
+from airflow_sm_pipelines.engine.tuning.tuning_run import MedianRule
 from tests.engine.fake_world import ROLE, World, wait_until
 
 if TYPE_CHECKING:
@@ -324,3 +325,18 @@ def test_a_steps_properties_name_the_best_trainings(world: World) -> None:
         {"HyperParameterTuningJobName": name, "SortBy": "FinalObjectiveMetricValue"},
     )["TrainingJobSummaries"]
     assert steps["Say"]["FailureReason"] == " ".join(one["TrainingJobName"] for one in ranked[:2])
+
+
+def test_the_median_rule_compares_with_the_running_averages_of_the_others() -> None:
+    rule = MedianRule(is_minimized=True)
+    for job, losses in (("a", (4, 2)), ("b", (4, 4)), ("c", (8, 8))):
+        # Fewer than three others: nothing can be said.
+        assert [rule.observe(job, loss) for loss in losses] == [False, False]
+    # The medians of the averages are 4 after the first epoch, and of (3, 4, 8) after the second.
+    assert rule.observe("d", 4.0) is False
+    assert rule.observe("d", 4.1) is True
+    maximized = MedianRule(is_minimized=False)
+    for job in "abc":
+        maximized.observe(job, 0.5)
+    assert maximized.observe("d", 0.4) is True
+    assert maximized.observe("e", 0.6) is False

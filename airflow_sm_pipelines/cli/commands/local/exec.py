@@ -36,7 +36,7 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run a command against an endpoint of its own, and give the command's exit code."""
-    from airflow_sm_pipelines.cli.local_endpoint import announced_endpoint, explain_not_runnable, run_command
+    from airflow_sm_pipelines.cli.local_session import announced_endpoint, explain_not_runnable, run_command
 
     command = list(arguments.command)
     if command[:1] == ["--"]:

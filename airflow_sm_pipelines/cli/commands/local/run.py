@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.cli.shared_options import add_endpoint_options
+from airflow_sm_pipelines.local_endpoint import ENDPOINT_VARIABLE
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.cli.shared_options import Commands
@@ -37,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     :raises CompileError: if there is no interpreter for the script, or no Docker.
     """
-    from airflow_sm_pipelines.cli.local_endpoint import announced_endpoint, run_command
+    from airflow_sm_pipelines.cli.local_session import announced_endpoint, run_command
     from airflow_sm_pipelines.cli.sources import print_error
     from airflow_sm_pipelines.compiler.local_scripts import make_local_command
 
@@ -50,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     environment = {**os.environ, "SAGEMAKER_SUPPRESS_V2_WARNING": "1"}
     # With Docker the SDK reaches AWS itself; inside `local exec` there is an endpoint already.
-    if arguments.docker or "SM_PIPELINES_ENDPOINT" in os.environ:
+    if arguments.docker or ENDPOINT_VARIABLE in os.environ:
         return run_command(command, environment)
     with announced_endpoint(arguments) as server:
         return run_command(command, {**server.environment(), "SAGEMAKER_SUPPRESS_V2_WARNING": "1"})

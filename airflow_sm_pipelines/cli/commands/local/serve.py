@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.cli.shared_options import DEFAULT_PORT, add_endpoint_options
+from airflow_sm_pipelines.local_endpoint import CONSOLE_VARIABLE, ENDPOINT_VARIABLE
 
 if TYPE_CHECKING:
     import argparse
@@ -21,8 +22,8 @@ _EXPORTED = (
     "AWS_CONFIG_FILE",
     "AWS_SHARED_CREDENTIALS_FILE",
     "AIRFLOW_CONN_AWS_DEFAULT",
-    "SM_PIPELINES_ENDPOINT",
-    "SM_PIPELINES_CONSOLE_URL",
+    ENDPOINT_VARIABLE,
+    CONSOLE_VARIABLE,
 )
 
 
@@ -42,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     import signal
     import threading
 
-    from airflow_sm_pipelines.cli.local_endpoint import handled_signals, open_endpoint
+    from airflow_sm_pipelines.cli.local_session import handled_signals, open_endpoint
     from airflow_sm_pipelines.cli.terminal import show_log_lines
 
     show_log_lines()

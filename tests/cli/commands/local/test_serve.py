@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.local_endpoint import default_state_dir
+from airflow_sm_pipelines.cli.local_session import default_state_dir
 from tests.cli.command_runs import RunningCommand, execute, read_line, refused
 
 if TYPE_CHECKING:

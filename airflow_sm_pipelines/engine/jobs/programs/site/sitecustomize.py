@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     from typing import Any
 
 _TARGET = "botocore.session"
+AWS_DNS_SUFFIXES = (
+    *(".amazonaws.com", ".api.aws"),
+    *(".amazonaws.com.cn", ".api.amazonwebservices.com.cn"),
+    *(".amazonaws.eu", ".api.amazonwebservices.eu"),
+    *(".c2s.ic.gov", ".api.aws.ic.gov"),
+    *(".sc2s.sgov.gov", ".api.aws.scloud"),
+    *(".cloud.adc-e.uk", ".api.cloud-aws.adc-e.uk"),
+    *(".csp.hci.ic.gov", ".api.aws.hci.ic.gov"),
+)
+"""As in ``definition.partitions``; jobs can import nothing of ours, so a test compares both."""
 
 
 class _BotocoreFinder:
@@ -48,7 +58,7 @@ def _redirect(session_class: Any) -> None:
 
         local = os.environ.get("AWS_ENDPOINT_URL")
         host = urlsplit(kwargs.get("endpoint_url") or "").hostname or ""
-        if local and host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws")):
+        if local and host.endswith(AWS_DNS_SUFFIXES):
             kwargs["endpoint_url"] = local
         return create_client(self, *args, **kwargs)
 

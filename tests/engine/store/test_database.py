@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_sm_pipelines.engine.store import database
-from airflow_sm_pipelines.engine.store.database import EngineDatabase
-from airflow_sm_pipelines.engine.store.schema import MIGRATIONS
+from airflow_sm_pipelines.engine.store.database import MIGRATIONS, EngineDatabase
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 from tests.engine.fake_world import World, definition_text, processing
 

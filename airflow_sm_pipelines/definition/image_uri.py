@@ -1,11 +1,15 @@
-"""The address of a container image, and its parts. What runs in place of an image is in ``images``."""
+"""The address of a container image, and its parts. What the engine runs in its place is in ``engine.jobs.images``."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-_ECR = re.compile(r"(?P<account>\d{12})\.dkr\.ecr[.-](?:fips\.)?(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?")
+from airflow_sm_pipelines.definition.partitions import DNS_SUFFIX_PATTERN
+
+_ECR = re.compile(
+    rf"(?P<account>\d{{12}})\.dkr\.ecr[.-](?:fips\.)?(?P<region>[a-z0-9-]+){DNS_SUFFIX_PATTERN}",
+)
 
 
 @dataclass(frozen=True, slots=True)

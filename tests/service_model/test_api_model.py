@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 import botocore.session
 import pytest
 
-from airflow_sm_pipelines.service_model import STEP_CALLS, find_parameter_type, find_shape, load_service_model, model
+from airflow_sm_pipelines.service_model import (
+    STEP_CALLS,
+    api_model,
+    find_parameter_type,
+    find_shape,
+    load_service_model,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,8 +37,8 @@ def fresh_model() -> Iterator[None]:
     [("1.44.4", False), ("1.9.99", False), ("", False), ("1.1000.0", True), ("2.0", True), ("9.9.9.dev1", True)],
 )
 def test_the_newer_model_judges(installed: str, is_installed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model, "read_installed_version", lambda: installed)
-    monkeypatch.setattr(model, "read_installed_model", lambda: NEWER)
+    monkeypatch.setattr(api_model, "read_installed_version", lambda: installed)
+    monkeypatch.setattr(api_model, "read_installed_model", lambda: NEWER)
     loaded = load_service_model()
     assert (loaded.version == installed) is is_installed
     assert ("CreateThing" in loaded.operation_names) is is_installed
@@ -46,14 +52,14 @@ def test_the_carried_model_judges_where_botocore_is_missing(monkeypatch: pytest.
 def test_the_carried_model_is_that_of_the_pinned_botocore(repository: Path) -> None:
     pinned = re.search(r"^botocore==([\d.]+)", (repository / "requirements" / "dev.txt").read_text(), re.MULTILINE)
     assert pinned is not None
-    assert model.read_carried_model()[1] == pinned[1], "run scripts/make_service_model.py"
+    assert api_model.read_carried_model()[1] == pinned[1], "run scripts/make_service_model.py"
 
 
 def test_the_carried_model_says_what_botocores_says() -> None:
-    document, version = model.read_carried_model()
-    if version != model.read_installed_version():
+    document, version = api_model.read_carried_model()
+    if version != api_model.read_installed_version():
         pytest.skip("another botocore is installed")
-    carried = model.ServiceModel(document, version=version)
+    carried = api_model.ServiceModel(document, version=version)
     theirs = botocore.session.Session().get_service_model("sagemaker")
     assert carried.operation_names == set(theirs.operation_names)
     assert carried.shape_names == set(theirs.shape_names)
@@ -61,7 +67,7 @@ def test_the_carried_model_says_what_botocores_says() -> None:
         assert _facts(carried.get_shape(name)) == _their_facts(theirs.shape_for(name)), name
 
 
-def _facts(shape: model.Shape) -> dict[str, Any]:
+def _facts(shape: api_model.Shape) -> dict[str, Any]:
     parts = [getattr(shape, part).name for part in ("member", "key", "value") if hasattr(shape, part)]
     return {
         "type": shape.type_name,
@@ -87,8 +93,8 @@ def _their_facts(shape: Any) -> dict[str, Any]:
 
 
 def test_the_carried_model_is_small_and_has_no_prose() -> None:
-    document, _ = model.read_carried_model()
-    assert model.CARRIED_MODEL.stat().st_size < 150_000
+    document, _ = api_model.read_carried_model()
+    assert api_model.CARRIED_MODEL.stat().st_size < 150_000
     assert "documentation" not in document
     assert not any("documentation" in shape for shape in document["shapes"].values())
 
