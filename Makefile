@@ -21,7 +21,7 @@ export SM_PIPELINES_CACHE_DIR := $(CURDIR)/.local/cache
 SDK ?= v2
 RMSE ?=
 
-.PHONY: help setup demo test differential oldest lint format bench dist lock clean
+.PHONY: help setup demo test differential oldest lint format bench builds dist lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ format: $(STAMP) ## Let ruff mend what it can
 
 bench: $(STAMP) ## Measure, and write benchmarks/results.json
 	$(BIN)/python -m benchmarks
+
+builds: $(STAMP) ## Build every kind of step under every circumstance, and write docs/builds.md
+	$(BIN)/python -m tests.compiler.build_table docs/builds.md
 
 dist: $(STAMP) ## Build the wheel and the sdist into dist/
 	$(BIN)/uv build --no-build-isolation --python $(BIN)/python

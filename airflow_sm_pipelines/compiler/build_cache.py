@@ -11,10 +11,13 @@ import hashlib
 import json
 import os
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.compiler.sdk_side import questions
+from airflow_sm_pipelines.compiler.sdk_side.input_recorder import names_digest
 from airflow_sm_pipelines.definition.s3_uri import split_s3_uri
 from airflow_sm_pipelines.exceptions import CompileError
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.definition.json_value import JsonValue
 
+_THREADS = 16
 _SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules"})
 
 
@@ -63,10 +67,14 @@ def folder_digest(folder: Path) -> str:
 
 
 def packages_digest(interpreter: Path) -> str:
-    """The digest of the packages and versions that are installed in an interpreter's environment."""
+    """The digest of the packages and versions that are installed in an interpreter's environment.
+
+    The environment's own place does not count: packages lie below the Python's version in it.
+    """
     environment = interpreter.parent.parent
-    names = sorted(entry.name for entry in environment.glob("lib/python*/site-packages/*.dist-info"))
-    return json_digest([str(interpreter), *names])
+    found = environment.glob("lib/python*/site-packages/*.dist-info")
+    names = sorted(f"{entry.parent.parent.name}/{entry.name}" for entry in found)
+    return json_digest([*names])
 
 
 def _iter_files(folder: Path) -> Iterator[Path]:
@@ -84,9 +92,10 @@ class BuildCache:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
-    def load(self, key: str, *, env: Mapping[str, str]) -> dict[str, Any] | None:
+    def load(self, key: str, *, folder: Path, env: Mapping[str, str]) -> dict[str, Any] | None:
         """Load the answer of an earlier build, if the files and variables that it read are unchanged.
 
+        :param folder: the script's folder, from which the names of the project's files are seen.
         :param env: the environment variables that the worker would get.
         :return: None if there is no answer, or something it read has changed.
         """
@@ -95,7 +104,7 @@ class BuildCache:
             files, variables = answer["files_read"], answer["variables_read"]
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        are_files_same = all(file_digest(Path(name)) == digest for name, digest in files.items())
+        are_files_same = all(read_digest(folder / name) == digest for name, digest in files.items())
         are_variables_same = all(variable_digest(env.get(name)) == digest for name, digest in variables.items())
         return answer if are_files_same and are_variables_same else None
 
@@ -124,41 +133,92 @@ def variable_digest(value: str | None) -> str | None:
     return None if value is None else hashlib.sha256(value.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def are_uploads_present(
-    uploads: Sequence[Mapping[str, str]], *, aws_environment: Mapping[str, str], region: str | None
-) -> bool:
-    """Whether every object that a build uploaded to S3 is still there unchanged.
+def read_digest(path: Path) -> str | None:
+    """The digest of what a build read: a file's bytes, or the names in a folder; None if it is not there."""
+    if not path.is_dir():
+        return file_digest(path)
+    try:
+        return names_digest([entry.name for entry in path.iterdir()])
+    except OSError:
+        return None
 
-    :param uploads: ``{"uri": "s3://...", "etag": ...}`` each.
-    :param aws_environment: the AWS variables of the worker: S3 is asked with its credentials, at its endpoint.
+
+def find_change_in_aws(
+    kept: Mapping[str, Any], *, aws_environment: Mapping[str, str], region: str | None
+) -> str | None:
+    """Ask AWS, side by side, whether a kept build's uploads are still there and its questions have the same answers.
+
+    :param kept: the worker's answer: ``uploads`` with ``uri`` and ``etag``, ``questions`` with their answers' digests.
+    :param aws_environment: the AWS variables of the worker: AWS is asked with its credentials, at its endpoints.
+    :return: what has changed, in words; None if nothing has.
     """
-    if not uploads:
-        return True
-    access_key = aws_environment.get("AWS_ACCESS_KEY_ID")
-    if not access_key:
-        return False  # without credentials it is unknown which account has the objects
-    import boto3
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ClientError
+    checks = [*_iter_upload_checks(kept["uploads"]), *kept["questions"]]
+    if not checks:
+        return None
+    if not aws_environment.get("AWS_ACCESS_KEY_ID"):
+        return "without credentials it is unknown whether what AWS holds for it is unchanged"
+    ask_aws = _Asking(aws_environment, region, checks)
+    if len(checks) == 1:
+        return ask_aws(checks[0])
+    with ThreadPoolExecutor(min(len(checks), _THREADS)) as pool:
+        return next((change for change in pool.map(ask_aws, checks) if change is not None), None)
 
-    client = boto3.session.Session(
-        aws_access_key_id=access_key,
-        aws_secret_access_key=aws_environment.get("AWS_SECRET_ACCESS_KEY"),
-        aws_session_token=aws_environment.get("AWS_SESSION_TOKEN"),
-        region_name=region,
-    ).client(
-        "s3",
-        endpoint_url=aws_environment.get("AWS_ENDPOINT_URL_S3") or aws_environment.get("AWS_ENDPOINT_URL"),
-        config=Config(
-            connect_timeout=5, read_timeout=15, retries={"total_max_attempts": 2}, ignore_configured_endpoint_urls=True
-        ),
-    )
+
+def _iter_upload_checks(uploads: Sequence[Mapping[str, str]]) -> Iterator[dict[str, Any]]:
     for upload in uploads:
         bucket, key = split_s3_uri(upload["uri"]) or ("", "")
+        arguments = {"Bucket": bucket, "Key": key}
+        yield {"service": "s3", "operation": "HeadObject", "arguments": arguments, "etag": upload["etag"]}
+
+
+class _Asking:
+    """Asks AWS again what a build asked. The clients are made first: making one is not safe in threads."""
+
+    def __init__(
+        self, aws_environment: Mapping[str, str], region: str | None, checks: Sequence[Mapping[str, Any]]
+    ) -> None:
+        import boto3
+
+        self._env = aws_environment
+        self._region = region
+        session = boto3.session.Session(
+            aws_access_key_id=aws_environment.get("AWS_ACCESS_KEY_ID"),
+            aws_secret_access_key=aws_environment.get("AWS_SECRET_ACCESS_KEY"),
+            aws_session_token=aws_environment.get("AWS_SESSION_TOKEN"),
+            region_name=region,
+        )
+        places = dict.fromkeys((check["service"], check.get("region") or region) for check in checks)
+        self._clients = {place: self._make_client(session, *place) for place in places}
+
+    def __call__(self, check: Mapping[str, Any]) -> str | None:
+        from botocore.exceptions import BotoCoreError
+
+        what = f"{check['service']}:{check['operation']}"
+        client = self._clients[check["service"], check.get("region") or self._region]
         try:
-            found = client.head_object(Bucket=bucket, Key=key)
-        except (BotoCoreError, ClientError):
-            return False  # a new build uploads it again, or fails and names the reason
-        if found.get("ETag") != upload["etag"]:
-            return False
-    return True
+            answer, digest = questions.ask(check, client._make_api_call)
+        except BotoCoreError as error:
+            return f"{what} cannot be asked again ({type(error).__name__})"
+        if "etag" not in check:
+            return None if digest == check["digest"] else f"{what} has another answer now"
+        place = f"s3://{check['arguments']['Bucket']}/{check['arguments']['Key']}"
+        if answer is None:
+            return f"{place} is no longer there"
+        return None if answer["ETag"] == check["etag"] else f"{place} is no longer what it was"
+
+    def _make_client(self, session: Any, service: str, region: str | None) -> Any:
+        from botocore.config import Config
+
+        specific = f"AWS_ENDPOINT_URL_{service.upper().replace('-', '_')}"
+        return session.client(
+            service,
+            region_name=region,
+            endpoint_url=self._env.get(specific) or self._env.get("AWS_ENDPOINT_URL"),
+            config=Config(
+                connect_timeout=5,
+                read_timeout=15,
+                retries={"total_max_attempts": 2},
+                ignore_configured_endpoint_urls=True,
+                max_pool_connections=_THREADS,
+            ),
+        )

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.compiler.build_cache import (
     BuildCache,
-    are_uploads_present,
     file_digest,
+    find_change_in_aws,
     folder_digest,
     json_digest,
 )
@@ -39,14 +39,15 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.compiler.script import ScriptReference
     from airflow_sm_pipelines.definition.json_value import JsonObject
 
-_PROTOCOL = 1
+_PROTOCOL = 2
 _WORKER = Path(__file__).with_name("worker.py")
 
-_WITHHELD_PREFIXES = ("AWS_", "AIRFLOW_", "_AIRFLOW_")
-"""``AWS_*`` may be of another account than the script's; ``AIRFLOW_*`` holds connections and keys of the deployment."""
+_WITHHELD_PREFIXES = ("AWS_", "AIRFLOW_", "_AIRFLOW_", "PYTHON")
+"""``AWS_*`` may be of another account than the script's; ``AIRFLOW_*`` holds connections and keys of the deployment;
+``PYTHON*`` would change what the child's interpreter imports."""
 
-_WITHHELD = frozenset({"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "CONDA_PREFIX"})
-"""They would change what the child's interpreter imports."""
+_WITHHELD = frozenset({"VIRTUAL_ENV", "CONDA_PREFIX"})
+"""They name another environment than the child's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,10 @@ class CompiledPipeline:
     :param sdk_version: the SDK's distribution and version: ``sagemaker 2.257.7``.
     :param from_cache: whether an earlier build was taken and the script did not run.
     :param uploads: the S3 URIs of the code objects that the definition names.
+    :param sent: those of them that were not in S3 before; empty for an earlier build.
+    :param aws_changes: what else the build changed in AWS, such as ``lambda:CreateFunction score``.
+    :param not_sent: the calls that would have changed SageMaker; they were answered here instead of being sent.
+    :param built_each_time: why no earlier build of this script is ever taken, with file and line. Empty for most.
     """
 
     name: str
@@ -71,6 +76,10 @@ class CompiledPipeline:
     sdk_version: str
     from_cache: bool
     uploads: tuple[str, ...]
+    sent: tuple[str, ...] = ()
+    aws_changes: tuple[str, ...] = ()
+    not_sent: tuple[str, ...] = ()
+    built_each_time: tuple[str, ...] = ()
 
 
 def compile_pipeline(
@@ -86,6 +95,7 @@ def compile_pipeline(
     cache_dir: Path | None,
     timeout_seconds: float = 600,
     working_folder: Path | None = None,
+    cache: bool = True,
     log: Callable[[str], None],
 ) -> CompiledPipeline:
     """Run the function of a SageMaker SDK script in an interpreter of its own, and return the pipeline that it built.
@@ -94,9 +104,12 @@ def compile_pipeline(
     ``PipelineSession``), ``role``, ``role_arn`` or ``execution_role``, ``region``, ``default_bucket``,
     ``pipeline_name``, and the keys of ``config``, which come before all others.
 
-    The same content always gives the same definition. A script runs again only if something it depends on has changed:
-    its folder, the other files and variables that it read, its requirements, the arguments, or the code objects that it
-    uploaded to S3.
+    With the same SDK and Python, the same content gives the same definition, in every folder, on every machine, at any
+    time. A script runs again only if something that it depends on has changed: its folder, the other files and
+    variables that it read, its requirements, the arguments, what AWS answered, or the code objects that it uploaded to
+    S3. A script that asks for the time, for randomness or for what only its machine knows runs each time.
+
+    A build changes nothing in SageMaker: calls that would are answered without being sent.
 
     :param reference: ``path.py:function``.
     :param config: JSON values for further parameters of the function.
@@ -107,6 +120,7 @@ def compile_pipeline(
     :param cache_dir: see :func:`~airflow_sm_pipelines.environments.default_cache_dir`.
     :param timeout_seconds: for the script. Installing its requirements has a limit of its own.
     :param working_folder: where the script runs; by default its own folder.
+    :param cache: whether an earlier build may be taken.
     :param log: called with each output line of uv, the SDK and the script as it comes.
     :raises CompileError: the subclass names the cause.
     """
@@ -127,7 +141,9 @@ def compile_pipeline(
     }
     build = _Build(target, script, source, python, content, env, working_folder, log)
     key = build.make_key(_identify_account(role_arn, aws_environment))
-    return build.run(BuildCache(cache_dir / "definitions"), key, region=region, timeout_seconds=timeout_seconds)
+    kept_builds = BuildCache(cache_dir / "definitions")
+    kept = build.load(kept_builds, key, region=region) if cache else None
+    return kept or build.run(kept_builds, key, keys_folder=cache_dir / "keys", timeout_seconds=timeout_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,38 +164,50 @@ class _Build:
     log: Callable[[str], None]
 
     def make_key(self, account: JsonObject) -> str:
-        """The name of the build in the cache."""
+        """The name of the build in the cache. It holds no path, so that a fresh clone finds it, too."""
+        folder = self.working_folder
         return json_digest(
             {
                 "content": self.content,
-                "path": str(self.script),
-                "working_folder": None if self.working_folder is None else str(self.working_folder),
+                "working_folder": None if folder is None else os.path.relpath(folder, self.script.parent),
                 "interpreter": self.python.identity,
                 "worker": [file_digest(_WORKER), folder_digest(_WORKER.with_name("sdk_side"))],
                 "account": account,
             }
         )
 
-    def run(self, cache: BuildCache, key: str, *, region: str | None, timeout_seconds: float) -> CompiledPipeline:
-        """Take the pipeline from the cache, or run the worker and keep its answer."""
-        kept = cache.load(key, env=self.env)
-        if kept is not None and are_uploads_present(kept["uploads"], aws_environment=self.env, region=region):
-            self.log(f"{self.target} is unchanged: the definition of {kept['name']!r} is taken from {cache.directory}")
-            return _make_compiled(kept, from_cache=True)
-        answer = self._run_worker(timeout_seconds)
-        try:
-            cache.store(key, answer)
-        except OSError as error:
-            self.log(f"The definition could not be kept in {cache.directory}: {error.strerror}")
+    def load(self, cache: BuildCache, key: str, *, region: str | None) -> CompiledPipeline | None:
+        """Take the pipeline of an earlier build, if all that it depends on is unchanged."""
+        kept = cache.load(key, folder=self.script.parent, env=self.env)
+        if kept is None:
+            return None
+        change = find_change_in_aws(kept, aws_environment=self.env, region=region)
+        if change is not None:
+            self.log(f"{self.target} is built again: {change}")
+            return None
+        self.log(f"{self.target} is unchanged: the definition of {kept['name']!r} is taken from {cache.directory}")
+        return _make_compiled(kept, from_cache=True)
+
+    def run(self, cache: BuildCache, key: str, *, keys_folder: Path, timeout_seconds: float) -> CompiledPipeline:
+        """Run the worker and keep its answer, unless another run could give another one."""
+        answer = self._run_worker(keys_folder, timeout_seconds)
+        for reason in answer["unrepeatable"]:
+            self.log(f"{self.target} is built each time: {reason}")
+        if not answer["unrepeatable"]:
+            try:
+                cache.store(key, answer)
+            except OSError as error:
+                self.log(f"The definition could not be kept in {cache.directory}: {error.strerror}")
         return _make_compiled(answer, from_cache=False)
 
-    def _run_worker(self, timeout_seconds: float) -> dict[str, Any]:
+    def _run_worker(self, keys_folder: Path, timeout_seconds: float) -> dict[str, Any]:
         """Run the worker and read its answer from a file: what the script prints cannot damage that."""
         with tempfile.TemporaryDirectory(prefix="sm-pipelines-", ignore_cleanup_errors=True) as scratch:
             asked, answered = Path(scratch, "request.json"), Path(scratch, "answer.json")
-            asked.write_text(json.dumps(self._make_request()), encoding="utf-8")
-            # `-I` keeps our own folder off the path; the worker adds the script's.
-            command = [str(self.python.path), "-I", "-u", str(_WORKER), str(asked), str(answered)]
+            request = self._make_request() | {"scratch": scratch, "keys_folder": str(keys_folder)}
+            asked.write_text(json.dumps(request), encoding="utf-8")
+            # `-s`, and no PYTHON variable but the hash seed, which `-I` would ignore, too.
+            command = [str(self.python.path), "-s", "-u", str(_WORKER), str(asked), str(answered)]
             folder = self.working_folder or self.script.parent
             try:
                 outcome = run_child(command, env=self.env, cwd=folder, timeout_seconds=timeout_seconds, log=self.log)
@@ -211,8 +239,6 @@ class _Build:
             **self.content,
             "script": str(self.script),
             "project_root": str(root) if root else None,
-            # Of the content alone, so that the same content gives the same definition in every folder.
-            "name_seed": json_digest(self.content),
         }
 
 
@@ -240,6 +266,8 @@ def plan_child_environment(
         env |= {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
     if is_loopback_url(env.get("AWS_ENDPOINT_URL")):
         env |= {name: join_no_proxy(env.get(name), LOOPBACK_HOSTS) for name in NO_PROXY_VARIABLES}
+    # Sets of strings have one order then, and what is made from them is the same at every build.
+    env["PYTHONHASHSEED"] = "0"
     # The script chose its SDK. Advice to use another one only fills the task log.
     env.setdefault("SAGEMAKER_SUPPRESS_V2_WARNING", "1")
     return env
@@ -307,4 +335,8 @@ def _make_compiled(answer: Mapping[str, Any], *, from_cache: bool) -> CompiledPi
         sdk_version=answer["sdk_version"],
         from_cache=from_cache,
         uploads=tuple(upload["uri"] for upload in answer["uploads"]),
+        sent=() if from_cache else tuple(answer["sent"]),
+        aws_changes=() if from_cache else tuple(answer["writes"]),
+        not_sent=tuple(answer["answered"]),
+        built_each_time=tuple(answer["unrepeatable"]),
     )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _PROBE_TIMEOUT_SECONDS = 60
 _PROBE = """
-import importlib.metadata as m, json, sys
+import importlib.metadata as m, json, os, sys
 names = ("sagemaker", "sagemaker-core", "sagemaker-train", "sagemaker-serve", "sagemaker-mlops", "boto3", "botocore")
 found = {}
 for name in names:
@@ -28,7 +28,9 @@ for name in names:
         found[name] = m.version(name)
     except m.PackageNotFoundError:
         pass
-print(json.dumps([sys.version, found], sort_keys=True))
+folders = [path for path in sys.path if os.path.isdir(path)]
+installed = sorted(name for path in folders for name in os.listdir(path) if name.endswith(".dist-info"))
+print(json.dumps([sys.version, found, installed], sort_keys=True))
 """
 
 
@@ -93,7 +95,7 @@ def _probe_interpreter(name: str) -> ScriptInterpreter:
             stdin=subprocess.DEVNULL,
             check=True,
         )
-        version, packages = json.loads(probe.stdout)
+        version, packages, installed = json.loads(probe.stdout)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         detail = getattr(error, "stderr", None) or error
         raise ScriptEnvironmentError(f"{path} does not run as Python: {str(detail).strip()}") from error
@@ -101,4 +103,4 @@ def _probe_interpreter(name: str) -> ScriptInterpreter:
         raise ScriptEnvironmentError(
             f"{path} has no SageMaker SDK. Install it there, such as `{path} -m pip install 'sagemaker>=2.257,<3'`."
         )
-    return ScriptInterpreter(path, json.dumps([str(path), version, packages]))
+    return ScriptInterpreter(path, json.dumps([version, installed]))

@@ -7,10 +7,13 @@ the SDK and the script. Usage: ``worker.py REQUEST ANSWER``.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import sys
-from pathlib import Path
+
+del sys.path[:1]  # this file's folder; nothing is imported from there by name
+
+import importlib  # noqa: E402
+import importlib.util  # noqa: E402
+from pathlib import Path  # noqa: E402
 
 _PACKAGE = "_sm_pipelines_sdk_side"
 

@@ -133,7 +133,6 @@ def test_an_endpoint_that_does_not_answer_is_named(compile_stub: Compiler, write
         ("create_transform_job", "CreateTransformJob"),
         ("create_processing_job", "CreateProcessingJob"),
         ("create_endpoint", "CreateEndpoint"),
-        ("start_pipeline_execution", "StartPipelineExecution"),
     ],
 )
 def test_a_script_that_starts_work_while_building_is_refused(

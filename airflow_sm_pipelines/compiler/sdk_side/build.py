@@ -9,39 +9,80 @@ import importlib
 import importlib.machinery
 import importlib.util
 import inspect
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .aws_calls import is_loopback
 from .build_errors import BuildError
+from .finishing import Finishing
+from .held_uploads import HeldUploads
 from .local_mode import INSTANCE_TYPES, LocalMode, refuse_docker
 from .sdk_patches import SdkPatches
+from .step_payloads import LocalSecret, StepPayloads
 
 if TYPE_CHECKING:
     from .aws_calls import AwsCalls
+    from .machine_calls import MachineCalls
+    from .project import Project
     from .sdk import Sdk
+    from .stamps import Stamps
 
 _SESSION_NAMES = ("sagemaker_session", "pipeline_session", "session")
 _ROLE_NAMES = ("role", "role_arn", "execution_role")
 _REGION_NAMES = ("region", "region_name", "aws_region")
 
 
-def build(request: dict[str, Any], sdk: Sdk, aws: AwsCalls) -> dict[str, Any]:
-    """Build the pipeline.
+def build(
+    request: dict[str, Any], sdk: Sdk, aws: AwsCalls, stamps: Stamps, project: Project, machine: MachineCalls
+) -> dict[str, Any]:
+    """Build the pipeline and upload what it uses.
 
     :param request: the worker's request.
     :return: the answer's part about the pipeline: its name, definition, tags, uploads and so on.
     :raises BuildError: the script has no such function, or the function returns no pipeline.
     """
-    patches = SdkPatches(request["name_seed"])
+    secret = LocalSecret(Path(request["keys_folder"]))
+    payloads = StepPayloads(project)
+    patches = SdkPatches(stamps=stamps, project=project, secret=secret)
+    patches.install_once()
     patches.install()
+    payloads.install()
+    folder = project.scratch.with_name("held")
+    folder.mkdir()
+    held = HeldUploads(folder, started=stamps.real_time(), is_key_chosen=functools.partial(_is_key_chosen, project))
+    aws.hold(held, account=_account_of(request["role_arn"]))
     if sdk.local_session_class is not None:
         refuse_docker(sdk)
         LocalMode(sdk).install()
+    with machine.watch():
+        result = _call_function(request, sdk, patches)
+        patches.install()  # and for what the function imported
+        definition = result.definition()
+    assert aws.answers is not None  # noqa: S101 - set by hold
+    for uri in aws.answers.definition_uris:  # of a definition that was to be sent by way of S3
+        held.drop(uri)
+    finishing = Finishing(stamps=stamps, held=held, payloads=payloads, secret=secret, project=project, call=aws.call)
+    finished = finishing.finish(result.name, definition, result)
+    aws.look_up()
+    return {
+        "name": finished.name,
+        "definition_text": finished.definition_text,
+        **_read_settings(result, finishing),
+        "sdk_version": sdk.version,
+        "uploads": finished.uploads,
+        "sent": finished.sent,
+        "writes": aws.writes,
+        "answered": aws.answers.calls,
+        "questions": [*aws.questions, *finished.asked],
+        "unrepeatable": [*machine.found, *aws.unrepeatable],
+    }
+
+
+def _call_function(request: dict[str, Any], sdk: Sdk, patches: SdkPatches) -> Any:
+    """Load the script and call its function; give the pipeline."""
     module = _load_script(Path(request["script"]))
-    patches.install()  # again, for the SDK modules that the script imported
+    patches.install()  # once more, for what the script imported
     function = _find_function(module, request["function"], request["script"])
     arguments = _Arguments(request, sdk)
     positional, keywords = arguments.bind(function)
@@ -52,23 +93,39 @@ def build(request: dict[str, Any], sdk: Sdk, aws: AwsCalls) -> dict[str, Any]:
             f"{request['function']}() returned {_describe_type(result)}, not a SageMaker SDK Pipeline "
             f"({sdk.pipeline_class.__module__}.{sdk.pipeline_class.__name__}).",
         )
-    definition = result.definition()
-    return {
-        "name": result.name,
-        "definition_text": definition,
-        **_read_settings(result),
-        "sdk_version": sdk.version,
-        "uploads": aws.uploads,
-    }
+    return result
 
 
-def _read_settings(pipeline: Any) -> dict[str, Any]:
+def _account_of(role_arn: str | None) -> str:
+    parts = (role_arn or "").split(":")
+    return parts[4] if len(parts) > 4 and parts[4] else "000000000000"
+
+
+_TAKES_KEY = frozenset(
+    {"upload_data", "upload", "upload_file", "upload_bytes", "upload_string_as_file_body", "upload_fileobj"}
+)
+"""Functions of the SDK that take the key from their caller."""
+
+
+def _is_key_chosen(project: Project) -> bool:
+    """Say whether the user's own code named the key of the upload that is running."""
+    below, frame = None, sys._getframe(1)
+    while frame is not None and not project.holds(frame.f_code.co_filename):
+        below, frame = frame, frame.f_back  # type: ignore[assignment]
+    if frame is None or below is None:
+        return False
+    is_sdk = str(below.f_globals.get("__name__", "")).split(".")[0] == "sagemaker"
+    return not is_sdk or below.f_code.co_name in _TAKES_KEY
+
+
+def _read_settings(pipeline: Any, finishing: Finishing) -> dict[str, Any]:
     """The settings for the deployment that the script has set on the pipeline."""
+    description = getattr(pipeline, "description", None)
     parallelism = getattr(pipeline, "parallelism_config", None)
     if parallelism is not None and not isinstance(parallelism, dict):  # the SDK's ParallelismConfiguration
         parallelism = {"MaxParallelExecutionSteps": parallelism.max_parallel_execution_steps}
     return {
-        "description": getattr(pipeline, "description", None),
+        "description": None if description is None else finishing.written(description),
         "tags": list(getattr(pipeline, "tags", None) or ()),
         "parallelism": parallelism,
     }
@@ -195,14 +252,23 @@ class _Arguments:
             raise BuildError("arguments", f"{call} cannot be called. {' '.join(findings)}")
 
 
-def keep_folder_clean(folder: Path) -> None:
-    """Write no bytecode into the user's folder: the SDK would include it in the step code and its digest."""
+def read_sources_only(project: Project) -> None:
+    """Compile the user's modules from source, and write no bytecode beside them.
+
+    The SDK would include the bytecode in the step code and its digest, and a function read from bytecode may pickle
+    differently.
+    """
     loader: Any = importlib.machinery.SourceFileLoader
-    write, prefix = loader.set_data, str(folder) + os.sep
+    write, get_code = loader.set_data, loader.get_code
 
     @functools.wraps(write)
     def write_elsewhere(self: Any, path: str, data: bytes, **options: Any) -> None:
-        if not path.startswith(prefix):
+        if not project.holds(path):
             write(self, path, data, **options)
 
-    loader.set_data = write_elsewhere
+    @functools.wraps(get_code)
+    def compile_source(self: Any, name: str) -> Any:
+        path = self.get_filename(name)
+        return self.source_to_code(self.get_data(path), path) if project.holds(path) else get_code(self, name)
+
+    loader.set_data, loader.get_code = write_elsewhere, compile_source

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from .aws_calls import AwsCalls, guard_network
-from .build import build, keep_folder_clean
+from .build import build, read_sources_only
 from .build_errors import BuildError, StartedJobError
 from .input_recorder import FileRecorder, record_variables
+from .machine_calls import MachineCalls
+from .project import Project
 from .sdk import load_sdk
+from .stamps import Stamps
 
-PROTOCOL = 1
+PROTOCOL = 2
 
 
 def main() -> int:
@@ -47,13 +50,20 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
         if root := request["project_root"]:
             sys.path.insert(1, root)
             own_folders.append(Path(root))
-        keep_folder_clean(script.parent)
-        files = FileRecorder(script.parent)
+        scratch = Path(request["scratch"], "tmp")
+        scratch.mkdir()
+        project = Project(script, root=Path(root) if root else None, scratch=scratch)
+        read_sources_only(project)
+        files = FileRecorder(project, own=[request["keys_folder"]])
         variables = record_variables(own_folders)
+        machine = MachineCalls(project)
+        machine.install()
         guard_network()
+        stamps = Stamps()
+        stamps.install(machine.note_real)
         sdk = load_sdk()
         aws = AwsCalls()
-        built = build(request, sdk, aws)
+        built = build(request, sdk, aws, stamps, project, machine)
         return {"ok": True, **built, "files_read": files.digests(), "variables_read": variables}
     except StartedJobError as error:
         return _make_failure(error.kind, str(error), error, script)

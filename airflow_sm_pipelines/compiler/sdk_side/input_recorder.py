@@ -8,20 +8,38 @@ import sys
 import sysconfig
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .project import Project
 
 _PACKAGES = frozenset({"site-packages", "dist-packages"})
 
 
-class FileRecorder:
-    """Records the user's files outside the script's folder that the build reads.
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+_SDK_SETTINGS = ("/etc/xdg/sagemaker/config.yaml", "~/.config/sagemaker/config.yaml")
 
-    :param folder: the script's folder.
+
+def names_digest(names: list[str]) -> str:
+    """The digest of the names in a folder. What Python and editors put beside the files does not count."""
+    counted = sorted(name for name in names if name != "__pycache__" and not name.startswith("."))
+    return hashlib.sha256("\0".join(counted).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+class FileRecorder:
+    """Records the user's files outside the script's folder that the build reads, and the folders that it lists.
+
+    The script's folder counts as a whole anyway, except for its hidden files.
+
+    :param own: folders of the compiler's own.
     """
 
-    def __init__(self, folder: Path) -> None:
-        prefixes = {sys.prefix, sys.base_prefix, *sysconfig.get_paths().values()}
-        prefixes |= {"/proc", "/sys", "/dev", "/etc", "/usr", "/lib", str(folder), str(Path(__file__).parent.parent)}
+    def __init__(self, project: Project, *, own: list[str]) -> None:
+        self._project = project
+        self._folder = os.path.realpath(project.folder) + os.sep
+        prefixes = {sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), str(project.scratch.parent)}
+        prefixes |= {"/proc", "/sys", "/dev", "/etc", "/usr", "/lib", str(Path(__file__).parent.parent)}
+        prefixes |= {folder for folder in own if folder}
         self._ignored = tuple(os.path.realpath(prefix) + os.sep for prefix in prefixes)
         self._start = time.time()
         self._seen: set[str] = set()
@@ -29,29 +47,55 @@ class FileRecorder:
         sys.addaudithook(self._note)
 
     def _note(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if event != "open" or not self._is_on or not isinstance(arguments[0], (str, os.PathLike)):
+        if not self._is_on or event not in ("open", "os.listdir", "os.scandir"):
             return
-        mode = arguments[1]
-        if mode is None or (isinstance(mode, str) and mode.strip("bt") == "r"):
+        if not isinstance(arguments[0], (str, os.PathLike)):
+            return
+        mode, flags = arguments[1:3] if event == "open" else (None, 0)
+        is_read = mode.strip("bt") == "r" if isinstance(mode, str) else not (flags or 0) & _WRITES
+        if is_read:
             self._seen.add(os.path.abspath(arguments[0]))  # noqa: PTH100 - cheap: this runs for every open()
 
-    def digests(self) -> dict[str, str]:
-        """The digest of each of the user's files that was read, by its path. Stops the recording."""
+    def digests(self) -> dict[str, str | None]:
+        """The digest of each of the user's files that was read, by its path; None for one that was missing.
+
+        Paths of the project are seen from the script's folder. Stops the recording.
+        """
         self._is_on = False
         # A module may have been read from bytecode, which changes only at its next import. So its source counts.
         sources = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
-        found = {}
+        found: dict[str, str | None] = {}
         for name in sorted(self._seen | {source for source in sources if isinstance(source, str)}):
             path = Path(os.path.realpath(name))
-            is_users = not str(path).startswith(self._ignored) and not _PACKAGES.intersection(path.parts)
             # A file that changed after the start was written by the build itself.
-            if is_users and path.suffix != ".pyc" and path.is_file() and path.stat().st_ctime < self._start:
-                found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+            if self._counts(path) and (not path.exists() or path.stat().st_ctime < self._start):
+                found[self._name_of(path, name)] = self._digest(path)
+        for name in _SDK_SETTINGS:
+            found[os.path.expanduser(name)] = self._digest(Path(os.path.expanduser(name)))  # noqa: PTH111 - as text
         return found
+
+    def _counts(self, path: Path) -> bool:
+        if str(path).startswith(self._ignored) or _PACKAGES.intersection(path.parts) or path.suffix == ".pyc":
+            return False
+        if not f"{path}{os.sep}".startswith(self._folder):
+            return True
+        return any(part.startswith(".") for part in Path(os.path.relpath(path, self._folder)).parts)
+
+    def _name_of(self, path: Path, name: str) -> str:
+        return os.path.relpath(path, self._folder) if self._project.holds(str(path)) else name
+
+    @staticmethod
+    def _digest(path: Path) -> str | None:
+        try:
+            if path.is_dir():
+                return names_digest([entry.name for entry in path.iterdir()])
+            return hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError:
+            return None
 
 
 def record_variables(folders: list[Path]) -> dict[str, str | None]:
-    """Record the environment variables that the user's code reads.
+    """Record the environment variables that the user's code reads, and those by which the SDK is set.
 
     :param folders: of the user's code.
     :return: the digest of each variable's value by its name, None for an unset one; it fills while the script runs.
@@ -67,7 +111,7 @@ def record_variables(folders: list[Path]) -> dict[str, str | None]:
             frame = sys._getframe(1)
             while frame.f_back is not None and frame.f_code.co_filename.startswith(lookup_files):
                 frame = frame.f_back
-            is_users = frame.f_code.co_filename.startswith(prefixes)
+            is_users = frame.f_code.co_filename.startswith(prefixes) or str(key).startswith("SAGEMAKER_")
             if is_users and isinstance(key, str):
                 read.setdefault(key, None)
             value = super().__getitem__(key)

@@ -1,105 +1,147 @@
-"""Changes the SDK in this process: unchanged code gets the same names at every build, and no telemetry is sent."""
+"""Changes the SDK in this process: it hashes no paths, gives each step a stamp of its own, and sends no telemetry."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import importlib
 import inspect
-import os
 import sys
 import tempfile
-import threading
-import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlparse
 
-# The modules that define the replaced functions. They are loaded first, so that later imports get the replacements.
+from .archives import is_compiled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .project import Project
+    from .stamps import Stamps
+    from .step_payloads import LocalSecret
+
+# Where the SDKs define what is replaced; loaded first, so that later imports of it get ours.
 _HOMES = (
     "sagemaker.utils",
+    "sagemaker.workflow.utilities",
     "sagemaker.telemetry.telemetry_logging",
     "sagemaker.core.common_utils",
     "sagemaker.core.modules.utils",
+    "sagemaker.core.workflow.utilities",
     "sagemaker.core.telemetry.telemetry_logging",
     "sagemaker.train.utils",
 )
+_COMPILERS = ("sagemaker.workflow._steps_compiler", "sagemaker.mlops.workflow._steps_compiler")
 
 
 class SdkPatches:
-    """Replaces functions of the SDK: they send no telemetry, and give unchanged code the same names each time.
+    """The changes to the SDK of one build.
 
-    The SDK puts the time into S3 keys and job names, so every compile would look like a change. Here the times come
-    from the request's seed and count up. They differ within one build, and between builds of different content.
-
-    The SDK has a setting against telemetry, TelemetryOptOut in a defaults file. But with any defaults file the SDK
-    (2.257, 3.27) validates the whole file for every value that it looks up, and a build takes three times as long.
-
-    :param seed: equal for builds of the same content.
+    Telemetry has a setting of its own, TelemetryOptOut in a defaults file. With any defaults file the SDK (2.257, 3.27)
+    validates the whole of it for every value it looks up, which makes a build three times as long.
     """
 
-    def __init__(self, seed: str) -> None:
-        self._seed = seed
-        start = int(hashlib.sha256(seed.encode()).hexdigest()[:12], 16)
-        self._milliseconds = 946_684_800_000 + start % 600_000_000_000  # some time in 2000 to 2018
-        self._lock = threading.Lock()
+    def __init__(self, *, stamps: Stamps, project: Project, secret: LocalSecret) -> None:
+        self._stamps = stamps
+        self._project = project
+        self._secret = secret
+        self._own_code_hash: Callable[[Any], Any] | None = None
         self._replacements: dict[str, Any] = {
-            "sagemaker_timestamp": self._timestamp,
-            "sagemaker_short_timestamp": self._short_timestamp,
-            "unique_name_from_base": self._unique_name,
-            "unique_name_from_base_uuid4": self._unique_name,
             "_get_unique_name": self._unique_name,
+            "get_code_hash": self._code_hash,
+            "_hash_file_or_dir": self._hash_file_or_dir,
             "_hash_dir": _hash_dir,
+            "hash_files_or_dirs": self._hash_files_or_dirs,
             **_NO_TELEMETRY,
         }
 
     def install(self) -> None:
         """Replace the functions in every module of the SDK that is loaded."""
-        tempfile.mkstemp = self._mkstemp  # type: ignore[assignment]
+        self._keep_code_hash()
         _replace(self._replacements)
+        self._stamps.install_datetime()
 
-    def _next(self) -> int:
-        with self._lock:
-            self._milliseconds += 1
-            return self._milliseconds
+    def install_once(self) -> None:
+        """Change what is changed in its place: temporary files, and the class that builds the steps."""
+        tempfile.tempdir = str(self._project.scratch)
+        # A temporary file's name may end up in a key: it is a stamp like any other.
+        tempfile._get_candidate_names = self._names  # type: ignore[attr-defined]
+        for name in _COMPILERS:
+            with contextlib.suppress(ImportError):  # it is the other SDK generation's
+                self._stamp_each_step(importlib.import_module(name).StepsCompiler)
 
-    def _timestamp(self) -> str:
-        milliseconds = self._next()
-        moment = time.strftime("%Y-%m-%d-%H-%M-%S", time.gmtime(milliseconds // 1000))
-        return f"{moment}-{milliseconds % 1000:03d}"
-
-    def _short_timestamp(self) -> str:
-        return time.strftime("%y%m%d-%H%M", time.gmtime(self._next() // 1000))
-
-    @staticmethod
-    def _mkstemp(
-        suffix: str | None = None, prefix: str | None = None, dir: str | None = None, text: bool = False
-    ) -> tuple[int, str]:
-        """Make a temporary file; an ``@step``'s requirements file always gets the same name.
-
-        Version 2 writes that name into the definition.
-        """
-        if prefix != "sagemaker_requirements_":
-            made: tuple[int, str] = _mkstemp(suffix, prefix, dir, text)
-            return made
-        path = os.path.join(tempfile.mkdtemp(dir=dir), f"{prefix[:-1]}{suffix or ''}")  # noqa: PTH118 - str, as asked
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), path
+    def _names(self) -> Iterator[str]:
+        while True:
+            yield self._stamps.short_id()
 
     def _unique_name(self, base: str, max_length: int = 63) -> str:
-        tail = hashlib.sha256(f"{self._seed}/{self._next()}".encode()).hexdigest()[:20]
-        return f"{base[: max_length - len(tail) - 1]}-{tail}"
+        # The SDK cuts the time off at its end; then two names may be one.
+        moment = self._stamps.timestamp().replace("-", "")[:14]
+        return f"{base[: max_length - len(moment) - 1]}-{moment}"
 
+    def _stamp_each_step(self, compiler: Any) -> None:
+        """Let each `@step` have a stamp of its own: with the pipeline's, one edited function would change all."""
+        build, initialize = compiler._build_step, compiler.__init__
+        stamps, secret = self._stamps, self._secret
 
-_mkstemp: Any = tempfile.mkstemp
+        @functools.wraps(initialize)
+        def initialize_with_key(self: Any, *args: Any, **options: Any) -> None:
+            initialize(self, *args, **options)
+            if hasattr(getattr(self, "_function_step_secret_token", None), "private_bytes"):
+                self._function_step_secret_token = secret.signing_key(stamps.neutral(self.pipeline_name))
+
+        @functools.wraps(build)
+        def build_with_stamp(self: Any, step: Any) -> Any:
+            self.pipeline_build_time = stamps.timestamp()
+            self.upload_workspace = True
+            return build(self, step)
+
+        compiler.__init__, compiler._build_step = initialize_with_key, build_with_stamp
+
+    def _keep_code_hash(self) -> None:
+        for name in ("sagemaker.workflow.utilities", "sagemaker.core.workflow.utilities"):
+            found = getattr(sys.modules.get(name), "get_code_hash", self._code_hash)
+            if found != self._code_hash:
+                self._own_code_hash = found
+
+    def _code_hash(self, step: Any) -> Any:
+        """Hash a step's code as the SDK does, but for code from Git: of that it knows only the path beforehand.
+
+        Without this hash the SDK stamps the code's key, and a stamp becomes the digest of what was cloned.
+        """
+        arguments = getattr(step, "step_args", None)
+        job = next(iter(getattr(arguments, "func_args", None) or ()), None)
+        if getattr(job, "git_config", None) or (getattr(arguments, "func_kwargs", None) or {}).get("git_config"):
+            return None
+        return None if self._own_code_hash is None else self._own_code_hash(step)
+
+    def _hash_files_or_dirs(self, paths: list[str]) -> str:
+        digest = hashlib.sha256()
+        for path in sorted(paths, key=lambda path: (self._project.name_of(_local(path)), path)):
+            self._hash_file_or_dir(path, digest)
+        return digest.hexdigest()
+
+    def _hash_file_or_dir(self, path: str, digest: Any) -> Any:
+        """Digest code as the SDK does, but for the path that it hashes, too: seen from the project it is the same."""
+        place = Path(_local(path))
+        digest.update(self._project.name_of(str(place)).encode())
+        if place.is_dir():
+            _hash_dir(place, digest)
+        elif place.is_file():
+            digest.update(place.read_bytes())
+        return digest
 
 
 def silence_telemetry() -> None:
-    """Keep the SDK from sending telemetry, and change nothing else."""
+    """Let the SDK send no telemetry, and change nothing else."""
     _replace(_NO_TELEMETRY)
 
 
 def _replace(replacements: dict[str, Any]) -> None:
     for home in _HOMES:
-        with contextlib.suppress(ImportError):  # the module belongs to the other SDK generation
+        with contextlib.suppress(ImportError):  # it is the other SDK generation's
             importlib.import_module(home)
     for name, module in list(sys.modules.items()):
         if name.split(".")[0] == "sagemaker":
@@ -109,7 +151,7 @@ def _replace(replacements: dict[str, Any]) -> None:
 
 
 def _send_nothing(*args: object, **kwargs: object) -> None:
-    """Replaces the SDK's telemetry."""
+    """Stand in for the SDK's telemetry."""
 
 
 _NO_TELEMETRY: dict[str, Any] = {
@@ -119,10 +161,15 @@ _NO_TELEMETRY: dict[str, Any] = {
 }
 
 
+def _local(path: Any) -> str:
+    text = str(path)
+    return unquote(urlparse(text).path) if text.lower().startswith("file://") else text
+
+
 def _hash_dir(directory: Any, digest: Any) -> Any:
-    """Digest a folder of step code as the SDK does, but without compiled Python, which comes and goes."""
+    """Digest a folder of step code as the SDK does, but for compiled Python, which comes and goes."""
     for path in sorted(Path(directory).iterdir()):
-        if path.name != "__pycache__":
+        if not is_compiled(path.name):
             digest.update(path.name.encode())
             if path.is_file():
                 digest.update(path.read_bytes())

@@ -1,0 +1,82 @@
+"""Writes archives so that equal members give equal bytes, and digests them by their members.
+
+The SDK packs code with the times, owners and order that the files have on this machine. Members are told apart here by
+name, mode and bytes alone; compiled Python, which comes and goes, is left out.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import tarfile
+import zipfile
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
+
+
+def rewrite_archive(body: bytes, change: Callable[[bytes], bytes]) -> tuple[bytes, str] | None:
+    """Give a tar, tar.gz or zip archive in its steady form, and its digest; None for what is no archive.
+
+    :param change: gives what a member's bytes become.
+    """
+    if body[:4] == b"PK\x03\x04":
+        return _rewrite_zip(body, change)
+    is_compressed = body[:2] == b"\x1f\x8b"
+    if not is_compressed and body[257:262] != b"ustar":
+        return None
+    return _rewrite_tar(body, change, is_compressed=is_compressed)
+
+
+def _rewrite_tar(body: bytes, change: Callable[[bytes], bytes], *, is_compressed: bool) -> tuple[bytes, str] | None:
+    digest = hashlib.sha256()
+    plain = io.BytesIO()
+    try:
+        with tarfile.open(fileobj=io.BytesIO(body)) as given:
+            members = [member for member in given.getmembers() if not is_compiled(member.name)]
+            if not any(member.islnk() for member in members):  # a hard link follows what it points to
+                members.sort(key=lambda member: member.name)
+            with tarfile.open(fileobj=plain, mode="w", format=tarfile.GNU_FORMAT) as made:
+                for member in members:
+                    file = given.extractfile(member) if member.isfile() else None
+                    content = change(file.read()) if file is not None else b""
+                    steady = tarfile.TarInfo(member.name)
+                    steady.type, steady.mode, steady.linkname = member.type, member.mode & 0o777, member.linkname
+                    steady.size = len(content)
+                    made.addfile(steady, io.BytesIO(content))
+                    _add(digest, member.name, member.mode & 0o777, member.linkname.encode() + content)
+    except (tarfile.TarError, OSError, EOFError):
+        return None
+    return gzip.compress(plain.getvalue(), mtime=0) if is_compressed else plain.getvalue(), digest.hexdigest()
+
+
+def _rewrite_zip(body: bytes, change: Callable[[bytes], bytes]) -> tuple[bytes, str] | None:
+    digest = hashlib.sha256()
+    written = io.BytesIO()
+    try:
+        with zipfile.ZipFile(io.BytesIO(body)) as given, zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as made:
+            for member in sorted(given.infolist(), key=lambda member: member.filename):
+                if is_compiled(member.filename):
+                    continue
+                content = change(given.read(member))
+                steady = zipfile.ZipInfo(member.filename, _ZIP_TIME)
+                steady.external_attr, steady.create_system = member.external_attr, 3
+                steady.compress_type = zipfile.ZIP_DEFLATED
+                made.writestr(steady, content)
+                _add(digest, member.filename, member.external_attr >> 16 & 0o777, content)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError):
+        return None
+    return written.getvalue(), digest.hexdigest()
+
+
+def is_compiled(name: str) -> bool:
+    """Say whether a member is what Python writes when it imports a module."""
+    return "__pycache__" in name.split("/") or name.endswith((".pyc", ".pyo"))
+
+
+def _add(digest: hashlib._Hash, name: str, mode: int, content: bytes) -> None:
+    digest.update(f"{name}\0{mode:o}\0{hashlib.sha256(content).hexdigest()}\n".encode())

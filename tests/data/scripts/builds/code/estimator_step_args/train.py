@@ -1,0 +1,1 @@
+print("estimator_step_args")

@@ -1,0 +1,1 @@
+NAME = "repack_source_dir"

@@ -1,0 +1,5 @@
+"""What the scripts of builds share."""
+
+
+def factor():
+    return 3
