@@ -103,6 +103,7 @@ def find_circle(arrows: dict[str, set[str]]) -> list[str]:
 
 
 SAME_MEANING = {
+    "archives": "tar and zip archives: beside the SDK written with steady bytes, in the engine unpacked without trust",
     "automl": "AutoML jobs: the engine's step and the API's operations",
     "base": "the base classes of a room's operators, sensors or triggers",
     "callback": "a Callback step: its sensor, its trigger and the engine's step",
@@ -178,7 +179,8 @@ def test_tests_mirror_the_package() -> None:
 
 WHOLE_ROOM_TESTS = {
     *(f"compiler.{name}" for name in ("arguments", "child_environment", "isolation", "project_root", "real_sdks")),
-    *("compiler.reuse", "compiler.started_jobs"),
+    *("compiler.reuse", "compiler.started_jobs", "compiler.builds", "compiler.build_changes_nothing"),
+    *("compiler.built_each_time", "compiler.function_steps", "compiler.names_by_content"),
     *("cost.cost", "render.render", "sensors.sensors"),
     *("engine.durability", "engine.random_use", "engine.operations.operations"),
     *("operators.exactly_once", "operators.live_mapped", "planning.cache_agreement", "triggers.event_mode"),

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from .archives import rewrite_archive
 from .build_errors import BuildError
-from .walk import Place, iter_steps, iter_texts, map_texts
+from .definition_texts import Place, iter_steps, iter_texts, map_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable

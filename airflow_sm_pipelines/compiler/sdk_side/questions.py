@@ -10,7 +10,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from .walk import iter_steps
+from .definition_texts import iter_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
