@@ -103,12 +103,9 @@ def compile_pipeline(
     ``PipelineSession``), ``role``, ``role_arn`` or ``execution_role``, ``region``, ``default_bucket``,
     ``pipeline_name``, and the keys of ``config``, which come before all others.
 
-    With the same SDK and Python, the same content gives the same definition, in every folder, on every machine, at any
-    time. A script runs again only if something that it depends on has changed: its folder, the other files and
-    variables that it read, its requirements, the arguments, what AWS answered, or the code objects that it uploaded to
-    S3. A script that asks for the time, for randomness or for what only its machine knows runs each time.
-
-    A build changes nothing in SageMaker: calls that would are answered without being sent.
+    The same content gives the same definition, in every folder, on every machine, at any time. A script runs again only
+    if what it read, its requirements, the arguments, AWS's answers or its uploads have changed, or if it asks for what
+    differs each time. A build changes nothing in SageMaker: calls that would are answered without being sent.
 
     :param reference: ``path.py:function``; ``path.py:name`` for a pipeline that the script makes at its top level;
         ``path.py`` for a script with a ``get_pipeline`` or with one pipeline.

@@ -58,7 +58,7 @@ class StepPayloads:
             with self._relative_files():
                 payload = self._dump(obj, lambda code: {"co_filename": self._project.name_of(code.co_filename)})
                 bare = self._dump(obj, _without_place)
-        except Exception:
+        except Exception:  # of any class: the SDK's own pickling says what is wrong, in its own words
             assert self._original is not None  # noqa: S101 - set by install
             return self._original(obj)
         self._bare[hashlib.sha256(payload).hexdigest()] = bare
