@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.client.request_tokens import make_token
 from airflow_sm_pipelines.client.status_events import delete_messages, put_back
+from airflow_sm_pipelines.option_reader import PARAMETER_MEMBERS, parse_named_values
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from airflow_sm_pipelines.client.calls import SageMakerCalls
 
@@ -91,13 +92,15 @@ def delete_callback(calls: SageMakerCalls, queue_url: str, message: CallbackMess
         delete_messages(calls, queue_url, [message.receipt])
 
 
-def send_success(calls: SageMakerCalls, token: str, outputs: Mapping[str, Any]) -> str:
+def send_success(calls: SageMakerCalls, token: str, outputs: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> str:
     """End a Callback step as succeeded. Sending the same answer again changes nothing.
 
-    :param outputs: the step's declared outputs; what is not text is sent as JSON.
+    :param outputs: the declared outputs by name, or as the API's list of ``{"Name": ..., "Value": ...}``; what is
+        not text is sent as JSON.
     :return: the execution's ARN.
     """
-    listed = [{"Name": name, "Value": _text(value)} for name, value in outputs.items()]
+    named = parse_named_values("outputs", outputs, members=PARAMETER_MEMBERS)
+    listed = [{"Name": name, "Value": _text(value)} for name, value in named.items()]
     request: dict[str, Any] = {"CallbackToken": token, "ClientRequestToken": make_token("success", token)}
     if listed:
         request["OutputParameters"] = listed

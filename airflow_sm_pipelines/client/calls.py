@@ -27,6 +27,7 @@ from airflow_sm_pipelines.exceptions import (
     PipelineRequestError,
     PipelineUnavailableError,
 )
+from airflow_sm_pipelines.option_reader import TAG_MEMBERS, parse_named_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -292,9 +293,13 @@ class SageMakerCalls:
         items = self._pages("list_tags", "Tags", arn, each=("Key",), ResourceArn=arn)
         return {item["Key"]: item.get("Value", "") for item in items}
 
-    def add_tags(self, arn: str, tags: Mapping[str, str]) -> None:
-        """Add tags to a pipeline, or change their values. No tag is removed."""
-        listed = [{"Key": key, "Value": value} for key, value in tags.items()]
+    def add_tags(self, arn: str, tags: Mapping[str, str] | Sequence[Mapping[str, str]]) -> None:
+        """Add tags to a pipeline, or change their values. No tag is removed.
+
+        :param tags: values by key, or AWS's list of ``{"Key": ..., "Value": ...}``.
+        """
+        named = parse_named_values("tags", tags, members=TAG_MEMBERS)
+        listed = [{"Key": key, "Value": str(value)} for key, value in named.items()]
         self.ask("add_tags", arn, required=("Tags",), ResourceArn=arn, Tags=listed)
 
     def describe_execution(self, arn: str) -> ExecutionReport:
