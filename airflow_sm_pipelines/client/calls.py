@@ -300,7 +300,7 @@ class SageMakerCalls:
         """
         named = parse_named_values("tags", tags, members=TAG_MEMBERS)
         listed = [{"Key": key, "Value": str(value)} for key, value in named.items()]
-        self.ask("add_tags", arn, required=("Tags",), ResourceArn=arn, Tags=listed)
+        self.ask("add_tags", arn, required=("Tags",), entries={"Tags": ("Key",)}, ResourceArn=arn, Tags=listed)
 
     def describe_execution(self, arn: str) -> ExecutionReport:
         """An execution's state, without its steps."""
