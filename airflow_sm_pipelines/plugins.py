@@ -18,4 +18,4 @@ class SageMakerPipelinesPlugin(AirflowPlugin):
     """Shows this package under *Admin → Plugins*, and has executions stopped whose tasks were ended."""
 
     name = "sm_pipelines"
-    listeners = [ended_task_listener]  # noqa: RUF012 - Airflow's own declaration
+    listeners = [ended_task_listener]

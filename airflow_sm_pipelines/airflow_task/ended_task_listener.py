@@ -1,7 +1,7 @@
 """Airflow's listener for tasks that a person, or a DAG run's time-out, has ended: it has their executions stopped.
 
 Airflow calls it in the api-server and in the scheduler, which need no rights on AWS. So it adds a row to Airflow's
-``callback`` table, in the same transaction as the task's end, and the next triggerer that lives runs the call there. The
+``callback`` table, in the same transaction as the task's end, and the next triggerer that lives makes the call. The
 plugin registers this module in every process of Airflow; in a worker it does nothing.
 """
 

@@ -1,9 +1,9 @@
 """Stops an execution when somebody has ended its task, and leaves it alone when the next attempt will wait for it.
 
 Airflow also kills a task when it takes its worker or its triggerer for dead and has given the work to another one. So
-:class:`ExecutionStopper`, for a worker, :func:`stop_if_ended_by_hand`, for a triggerer, and
-:func:`stop_execution_of_ended_task`, which the api-server and the scheduler leave for a triggerer, first ask which state
-the task is in now. The table of who stops when is in docs/airflow.md.
+all three here first ask which state the task is in now: :class:`ExecutionStopper`, for a worker,
+:func:`stop_if_ended_by_hand`, for a triggerer, and :func:`stop_execution_of_ended_task`, which the api-server and the
+scheduler leave for a triggerer. The table of who stops when is in docs/airflow.md.
 """
 
 from __future__ import annotations

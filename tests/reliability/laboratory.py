@@ -135,6 +135,16 @@ class Subject:
         return bool(executions) and executions[0]["PipelineExecutionStatus"] not in ("Executing", "Stopping")
 
     @property
+    def is_started(self) -> bool:
+        """Whether SageMaker has accepted its start call."""
+        return self.laboratory.proxy.accepted[self.pipeline, "StartPipelineExecution"] > 0
+
+    @property
+    def executions(self) -> int:
+        """How many executions have started."""
+        return len(self.laboratory.executions_of(self.pipeline))
+
+    @property
     def seconds_since_mark(self) -> float:
         """How long ago a person marked it."""
         return 0.0 if self.marked_at is None else time.monotonic() - self.marked_at
@@ -142,7 +152,7 @@ class Subject:
     @property
     def is_over(self) -> bool:
         """Whether nothing more will happen."""
-        return self.is_script_over and self.state in ("success", "failed")
+        return self.is_script_over and self.state in ("success", "failed", "skipped", "deleted")
 
     def answer(self, *, is_success: bool = True) -> None:
         """End the newest waiting step."""
@@ -181,6 +191,27 @@ class Subject:
         body |= {"only_failed": False, "only_running": False}
         self.laboratory.airflow.call("POST", f"/dags/{self.dag_id}/clearTaskInstances", body)
         self.state = None
+
+    def pause(self, *, is_paused: bool) -> None:
+        """Pause its DAG, or let it go on."""
+        self.laboratory.airflow.call("PATCH", f"/dags/{self.dag_id}", {"is_paused": is_paused})
+
+    def delete_run(self) -> bool:
+        """Delete the DAG run, which Airflow allows while it is queued; False if it has gone on meanwhile."""
+        try:
+            self.mark_run("queued")
+            self.laboratory.airflow.call("DELETE", self.laboratory.run_path(self))
+        except urllib.error.HTTPError as error:
+            if error.code != 409:
+                raise
+            return False
+        self.state = "deleted"
+        return True
+
+    def delete_dag(self) -> None:
+        """Delete the DAG with its runs."""
+        self.laboratory.airflow.call("DELETE", f"/dags/{self.dag_id}")
+        self.state = "deleted"
 
 
 @dataclass(frozen=True, slots=True)
