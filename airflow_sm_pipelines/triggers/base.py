@@ -88,6 +88,13 @@ class SageMakerDeferredTrigger(SageMakerPipelinesTrigger):
         :param state: None for a task that was cleared, :data:`DELETED` for one whose row is gone.
         """
 
+    def begin_kill(self) -> None:
+        """Called when Airflow cancels the trigger: begin at once, without waiting, what :meth:`on_kill` must do.
+
+        Airflow 3.3.2 cancels a trigger again, once a second, until it has ended. If its event loop was blocked, the
+        second time comes before ``on_kill``, which is then never called.
+        """
+
     def make_error_event(self, error: Exception) -> dict[str, Any]:
         """The payload of the event for a wait that broke off."""
         return {"kind": "error", "message": f"The wait broke off: {type(error).__name__}: {error}"}
@@ -103,10 +110,13 @@ class SageMakerDeferredTrigger(SageMakerPipelinesTrigger):
             if self.task_instance is not None:
                 await self._follow_task(self.task_instance, waiting)
             payload = await waiting
+            if self.task_instance is not None:
+                await asyncio.sleep(plan_hold_seconds(self.deferred_at, now=datetime.now(timezone.utc)))
+        except asyncio.CancelledError:
+            self.begin_kill()
+            raise
         finally:
             waiting.cancel()
-        if self.task_instance is not None:
-            await asyncio.sleep(plan_hold_seconds(self.deferred_at, now=datetime.now(timezone.utc)))
         yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
     async def _follow_task(self, task: Any, waiting: asyncio.Future[dict[str, Any]]) -> None:

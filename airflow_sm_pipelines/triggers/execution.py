@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.client.reports import ExecutionReport
 
 WATCHERS = WatcherRegistry()
-"""The one state of this module: Airflow makes each trigger by itself, and gives them no place to meet."""
+"""The watchers of all triggers: Airflow makes each trigger by itself, and gives them no place to meet."""
+
+_STOPPING: set[asyncio.Future[None]] = set()
+"""Stops under way; the event loop alone would not keep them when their triggers have ended."""
 
 
 class SageMakerPipelineExecutionTrigger(SageMakerDeferredTrigger):
@@ -75,6 +78,7 @@ class SageMakerPipelineExecutionTrigger(SageMakerDeferredTrigger):
         self.stream_logs = stream_logs
         self.log_cursor = log_cursor
         self._progress: LiveProgress | None = None
+        self._stopping: asyncio.Future[None] | None = None
 
     def own_arguments(self) -> dict[str, Any]:
         """The arguments that make this trigger again, without those of its connection."""
@@ -124,21 +128,27 @@ class SageMakerPipelineExecutionTrigger(SageMakerDeferredTrigger):
         """Stop the execution of a task that was cleared or deleted, before its next attempt begins, if it ever does."""
         await self._stop_if_ended()
 
-    async def _stop_if_ended(self) -> None:
-        if not self.stop_on_kill:
-            return
-        # Airflow 3.3.2 cancels again, once a second, what it has cancelled and what has not ended yet.
-        self._stopping = asyncio.ensure_future(
-            asyncio.to_thread(
-                stop_if_ended_by_hand,
-                self.task_instance,
-                self.execution_arn,
-                make_hook=self.hook_arguments.make_hook,
-                log=self.log,
-                stop_on_clear=self.stop_on_clear,
+    def begin_kill(self) -> None:
+        """Begin to stop the execution, if somebody has ended, deleted or cleared the task."""
+        if self.stop_on_kill and (self._stopping is None or self._stopping.done()):
+            self._stopping = asyncio.ensure_future(
+                asyncio.to_thread(
+                    stop_if_ended_by_hand,
+                    self.task_instance,
+                    self.execution_arn,
+                    make_hook=self.hook_arguments.make_hook,
+                    log=self.log,
+                    stop_on_clear=self.stop_on_clear,
+                )
             )
-        )
-        await asyncio.shield(self._stopping)
+            _STOPPING.add(self._stopping)
+            self._stopping.add_done_callback(_STOPPING.discard)
+
+    async def _stop_if_ended(self) -> None:
+        self.begin_kill()
+        if self._stopping is not None:
+            # Airflow 3.3.2 cancels again, once a second, what it has cancelled and what has not ended yet.
+            await asyncio.shield(self._stopping)
 
     def _with_log_cursor(self, event: dict[str, Any]) -> dict[str, Any]:
         cursor = None if self._progress is None else self._progress.cursor

@@ -178,3 +178,43 @@ def test_a_trigger_that_is_cancelled_again_while_it_stops_the_execution_stops_it
 
     asyncio.run(asyncio.wait_for(cancel_twice(), 30))
     assert stopped == [ARN]
+
+
+def test_a_trigger_that_is_cancelled_twice_before_its_on_kill_stops_the_execution_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stopped: list[str] = []
+    answer_state(monkeypatch, DELETED)
+    monkeypatch.setattr(HookArguments, "make_hook", lambda _: make_hook(stopped))
+    monkeypatch.setattr(stop_on_kill, "request_task_state", lambda _: DELETED)
+
+    class Endless(SageMakerPipelineExecutionTrigger):
+        """Its execution never ends."""
+
+        async def wait(self) -> dict[str, Any]:
+            return await asyncio.get_running_loop().create_future()
+
+    async def cancel_twice() -> None:
+        trigger = Endless(execution_arn=ARN)
+        trigger.task_instance = IDENTITY  # type: ignore[assignment]
+
+        async def run() -> None:
+            try:
+                async for _ in trigger.run():
+                    pass
+            except asyncio.CancelledError:
+                await asyncio.sleep(0)  # Airflow logs here, and only then calls on_kill
+                raise
+
+        running = asyncio.ensure_future(run())
+        await asyncio.sleep(0.05)
+        running.cancel()
+        await asyncio.sleep(0)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        while not stopped:
+            await asyncio.sleep(0.01)
+
+    asyncio.run(asyncio.wait_for(cancel_twice(), 30))
+    assert stopped == [ARN]

@@ -703,7 +703,7 @@ WINDOWS = (
         "run_timed_out",
         "`dagrun_timeout` passes",
         script=time_out_run,
-        arguments={"dagrun_timeout_seconds": 25},
+        arguments={"dagrun_timeout_seconds": 60},
         retries=0,
         status="Stopped",
         state="skipped",
