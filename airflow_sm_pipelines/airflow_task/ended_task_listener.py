@@ -75,7 +75,7 @@ def _order_stops(row: Any, dag_id: str, run_id: str, task: tuple[str, int] | Non
     try:
         from airflow.models.callback import TriggererCallback
         from airflow.models.task_state_store import TaskStateStoreModel  # noqa: F401
-        from airflow.sdk import AsyncCallback
+        from airflow.sdk.definitions.callback import AsyncCallback
     except ImportError:  # Airflow before 3.3; delete when 3.3 is the oldest
         return
     from sqlalchemy.orm import object_session

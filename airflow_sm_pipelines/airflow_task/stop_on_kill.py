@@ -231,6 +231,19 @@ class ExecutionStopper:
             time.sleep(_SIGKILL_TIMEOUT_SECONDS)
         raise PipelineExecutionFailedError(what, is_final=True)
 
+    def stop_pending(self, pending: Submission | None) -> None:
+        """After an error in the start call: stop what the call may have started, if somebody has ended the task.
+
+        Airflow refuses to store anything for a cleared or deleted task, so the error may come before
+        :meth:`check_wanted`.
+        """
+        if pending is None or self._task is None or _is_dags_test():
+            return
+        state = self._task_state(self._task)
+        if is_ended_by_hand(state) or (state == _CLEARED_WHILE_RUNNING and self._stop_on_clear):
+            self.is_ended_by_hand = True
+            self._find_and_stop(pending)
+
     def stop(self, arn: str | None, *, pending: Submission | None = None) -> None:
         """Stop the execution if the task was ended by hand or timed out.
 
@@ -263,6 +276,9 @@ class ExecutionStopper:
                 self._log.info("The task is %s; its execution goes on for the next attempt.", state)
                 return
             self.is_ended_by_hand = True
+        self._find_and_stop(execution)
+
+    def _find_and_stop(self, execution: str | Submission) -> None:
         calls = self._hook or self._make_hook()
         try:
             arn = execution if isinstance(execution, str) else find_execution(calls, execution)

@@ -203,17 +203,26 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
 
     @failing_fast()
     def execute_complete(
-        self, context: Context, event: dict[str, Any] | None = None, execution_arn: str | None = None
+        self,
+        context: Context,
+        event: dict[str, Any] | None = None,
+        execution_arn: str | None = None,
+        try_number: int | None = None,
     ) -> dict[str, Any]:
         """Go on after the deferral: publish the outputs, or fail with the reason.
 
         :param event: the trigger's event; None where Airflow lost it, and then the execution is asked for again.
         :param execution_arn: the execution; ``airflow dags test`` drops it.
+        :param try_number: the attempt that deferred. Airflow 3.3.2 may also go on here with a task that was cleared in
+            the moment of its deferral; that is a new attempt, which begins anew.
         """
         from airflow_sm_pipelines.airflow_task.task_identity import parse_task_identity
 
         with self._marking_failure(context):
             self._identity = parse_task_identity(context)
+            if try_number not in (None, self._identity.try_number):
+                self.log.info("The task was cleared as it deferred; this attempt begins anew.")
+                return self._execute(context)
             self._check_arguments()
             hook = self.make_hook()
             if event is None:
@@ -362,7 +371,12 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         if self.stop_on_kill:
             self._stopper = self._make_stopper()
             store.save_stop_arguments(self.hook_arguments.to_json())
-        arn = self._execution_arn = submitter.submit(request)
+        try:
+            arn = self._execution_arn = submitter.submit(request)
+        except Exception:
+            if self._stopper is not None and not self._stopper.is_ended_by_hand:
+                self._stopper.stop_pending(self._pending)
+            raise
         self._check_wanted(arn)
         return arn
 
@@ -411,7 +425,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
                 **self.hook_arguments.to_json(),
             ),
             method_name="execute_complete",
-            kwargs={"execution_arn": arn},
+            kwargs={"execution_arn": arn, "try_number": self._identity.try_number if self._identity else None},
         )
 
     def _replace_event(

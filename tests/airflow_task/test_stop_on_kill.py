@@ -101,6 +101,17 @@ def test_a_task_that_was_ended_before_its_wait_stops_its_own_execution(
     assert (stopped, stopper.is_ended_by_hand) == ([ARN], True)
 
 
+@pytest.mark.parametrize(("state", "expected"), [("restarting", [ARN]), (DELETED, [ARN]), ("running", [])])
+def test_an_error_in_the_start_call_of_an_ended_task_leaves_nothing_running(
+    monkeypatch: pytest.MonkeyPatch, state: str, expected: list[str]
+) -> None:
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", SimpleNamespace(), raising=False)
+    answer_state(monkeypatch, state)
+    stopped: list[str] = []
+    make_stopper(stopped).stop_pending(SUBMISSION)
+    assert stopped == expected
+
+
 @pytest.mark.parametrize("state", ["running", "queued", None])
 def test_a_task_that_nobody_has_ended_goes_on(monkeypatch: pytest.MonkeyPatch, state: str | None) -> None:
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", SimpleNamespace(), raising=False)

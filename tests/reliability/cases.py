@@ -152,7 +152,7 @@ def clear_starting(subject: Subject) -> Steps:
     """A person clears the task as soon as SageMaker has accepted the start call."""
     yield lambda: subject.is_started
     subject.clear()
-    yield lambda: subject.executions >= 2 and len(subject.tokens) >= 1 and subject.is_waiting
+    yield lambda: subject.tries >= 2 and subject.token and subject.is_waiting
     subject.answer()
 
 
@@ -174,6 +174,15 @@ def clear_and_resume(subject: Subject) -> Steps:
     subject.clear()
     yield lambda: subject.tries >= 2 and subject.is_waiting
     subject.answer()
+
+
+def fail_and_clear_another(subject: Subject) -> Steps:
+    """The step fails; a person clears another task of the run while this one waits for its retry."""
+    yield lambda: subject.token
+    subject.answer(is_success=False)
+    yield lambda: subject.state == "up_for_retry"
+    subject.clear_another()
+    yield from work_at_once(subject)
 
 
 def delete_run(subject: Subject) -> Steps:
@@ -229,10 +238,10 @@ class Case:
     :param modes: ``sync``, ``deferred``; ``bare`` is sync without botocore's own retries; ``mapped`` is deferred.
     :param count: subjects of each mode in a whole run; ``sample`` in the test suite.
     :param arguments: of the operator.
-    :param executions: how many must have been started.
+    :param executions: how many must have been started; where ``fewest`` is given, so many at least.
     :param status: of the last execution at the end.
     :param state: of the task at the end.
-    :param stops: how many executions must have been told to stop by the operator.
+    :param stops: how many executions must have been told to stop by the operator; None where that depends.
     :param resumes: how many resumes must have been accepted.
     :param phase: the disaster that strikes every subject of the phase at once; empty for none.
     :param pipeline: ``callback``, ``for_each`` or ``handled``.
@@ -249,9 +258,10 @@ class Case:
     arguments: dict[str, Any] = field(default_factory=dict)
     retries: int = 3
     executions: int = 1
+    fewest: int | None = None
     status: str = "Succeeded"
     state: str = "success"
-    stops: int = 0
+    stops: int | None = 0
     resumes: int = 0
     phase: str = ""
     pipeline: str = "callback"
@@ -620,18 +630,18 @@ WINDOWS = (
             f"{title} as soon as SageMaker has the start call, whose answer takes {HELD_SECONDS} s",
             script=script,
             injections=(Injection(START, "hold", "after", delay_seconds=HELD_SECONDS),),
-            modes=("sync", "deferred", "mapped"),
             retries=0,
-            count=2,
             executions=executions,
+            fewest=1,
             status=status,
             state=state,
-            stops=1,
+            stops=stops,
         )
-        for who, title, script, executions, status, state in (
-            ("marked", "marked failed", mark_starting("failed"), 1, "Stopped", "failed"),
-            ("run_marked", "the DAG run marked failed", mark_run_starting, 1, "Stopped", "failed"),
-            ("cleared", "cleared", clear_starting, 2, "Succeeded", "success"),
+        for who, title, script, executions, status, state, stops in (
+            ("marked", "marked failed", mark_starting("failed"), 1, "Stopped", "failed", 1),
+            ("run_marked", "the DAG run marked failed", mark_run_starting, 1, "Stopped", "failed", 1),
+            # One that nobody waits for yet becomes the next attempt's, if the worker was killed first.
+            ("cleared", "cleared", clear_starting, 2, "Succeeded", "success", None),
         )
     ),
     *(
@@ -677,6 +687,14 @@ WINDOWS = (
         script=clear_and_resume,
         arguments={"on_clear": "resume"},
         done_by_hand=1,
+    ),
+    Case(
+        "another_cleared",
+        "a step fails; while the task waits for its retry, another task of the run is cleared: the retry resumes",
+        script=fail_and_clear_another,
+        sample=1,
+        resumes=1,
+        done_by_hand=2,
     ),
     Case(
         "run_deleted",
