@@ -1,6 +1,7 @@
 """The command itself: it parses the arguments, runs one command, and ends every error with a block on stderr.
 
-Exit codes: 0 is success, 1 an answer that says no (invalid, different), 2 a command that could not do its work.
+Exit codes: 0 is success, 1 an answer that says no (invalid, refused, failed), 2 a command that could not do its
+work, 3 changes where ``--exit-code`` asks for them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 from typing import TYPE_CHECKING, cast
 
 from airflow_sm_pipelines.cli.commands import COMMANDS
+from airflow_sm_pipelines.cli.terminal import complain
 from airflow_sm_pipelines.exceptions import SageMakerPipelinesError
 
 if TYPE_CHECKING:
@@ -26,12 +28,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     :param argv: the arguments; those of the process by default.
     :return: the exit code.
     """
-    arguments = make_parser().parse_args(argv)
+    parser = make_parser()
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        parser.error(_explain_unknown(unknown, arguments))
     try:
         code = cast("Callable[[argparse.Namespace], int]", arguments.run)(arguments)
         sys.stdout.flush()
     except SageMakerPipelinesError as error:
-        print(f"sm-pipelines: {error}", file=sys.stderr)
+        complain(f"sm-pipelines: {error}")
         return USAGE_ERROR
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
@@ -47,13 +52,22 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="sm-pipelines",
         description="Build, check and compare SageMaker pipelines, and run them on this machine.",
-        epilog="Exit codes: 0 success; 1 an invalid or different definition; 2 the command could not do its work.",
+        epilog="Exit codes: 0 success; 1 the answer is no: invalid, refused, failed; 2 the command could not do its "
+        "work; 3 with --exit-code, there are changes.",
     )
     parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version, and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:
         command.add(commands)
     return parser
+
+
+def _explain_unknown(unknown: list[str], arguments: argparse.Namespace) -> str:
+    """What to say of arguments that the command does not have."""
+    pairs = [text for text in unknown if text.partition("=")[0].isidentifier() and "=" in text]
+    if pairs == unknown and hasattr(arguments, "parameters"):
+        return f"write -p before each parameter: {' '.join(f'-p {pair}' for pair in pairs)}"
+    return f"unrecognized arguments: {' '.join(unknown)}"
 
 
 class _ShowVersion(argparse.Action):

@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from airflow_sm_pipelines.exceptions import ArgumentError
-from airflow_sm_pipelines.option_reader import find_count_problems, find_list_problems, read_options
+from airflow_sm_pipelines.option_reader import (
+    find_count_problems,
+    find_list_problems,
+    find_pipeline_name_problems,
+    read_options,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,6 +72,7 @@ class DeployOptions:
         :raises ArgumentError: naming each of them, and what was expected.
         """
         problems = find_count_problems("max_parallel_steps", self.max_parallel_steps)
+        problems += find_pipeline_name_problems(self.pipeline_name)
         if self.policy not in get_args(PolicyMode):
             expected = ", ".join(map(repr, get_args(PolicyMode)))
             problems.append(f"policy={self.policy!r}: expected one of {expected}.")
