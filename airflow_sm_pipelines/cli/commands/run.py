@@ -220,8 +220,8 @@ def _deploy(
     try:
         return deployer.deploy(check=start.check)
     except CompileError:
-        if printed:
-            complain(*printed)
+        if lines := [line for line in printed if not line.startswith("::")]:
+            complain(*lines)
         raise
 
 
