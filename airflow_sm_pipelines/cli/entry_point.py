@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 from typing import TYPE_CHECKING, cast
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 USAGE_ERROR = 2
+
+_OPTIONS = re.compile(
+    r"(?m)(?:^(?P<given>[a-z]+(?:_[a-z]+)*)=(?=['\"]))"
+    r"|(?P<named>\b(?:role_arn|pipeline_name|policy_file)\b)(?= is needed|[.,:;]?$|[.,:;] )"
+    r"|(?P<aliases>^aliases(?=: ))"
+)
+"""An operator's argument where a message names it: at the start of a line with its value, or as what is missing."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = cast("Callable[[argparse.Namespace], int]", arguments.run)(arguments)
         sys.stdout.flush()
     except SageMakerPipelinesError as error:
-        complain(f"sm-pipelines: {error}")
+        complain(f"sm-pipelines: {name_flags(str(error))}")
         return USAGE_ERROR
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
@@ -45,6 +53,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     return code
+
+
+def name_flags(message: str) -> str:
+    """The message with the commands' options where it names the operators' arguments: the rules have one wording."""
+    return _OPTIONS.sub(
+        lambda found: "--alias" if found["aliases"] else _flag(found["given"] or found["named"], bool(found["given"])),
+        message,
+    )
+
+
+def _flag(name: str, has_value: bool) -> str:
+    return f"--{name.replace('_', '-')}{' ' if has_value else ''}"
 
 
 def make_parser() -> argparse.ArgumentParser:

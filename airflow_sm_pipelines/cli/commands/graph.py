@@ -51,12 +51,15 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Draw the pipeline, or the execution."""
     from airflow_sm_pipelines.cli.sources import UnreadableSourceError, write_output
+    from airflow_sm_pipelines.cli.terminal import complain
 
     form = _choose_format(arguments)
     if form == "gantt" and arguments.execution is None:
         raise UnreadableSourceError("A Gantt chart shows an execution: name one with --execution ARN.")
     text = _draw(form, arguments, _read_runs(arguments))
     write_output(arguments.output, text if text.endswith("\n") else text + "\n")
+    if arguments.output is not None:
+        complain(f"{arguments.output}: written as {form}")
     return 0
 
 
