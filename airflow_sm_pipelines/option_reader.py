@@ -5,7 +5,6 @@ The option classes themselves stand with what they are for: ``deployment.options
 
 from __future__ import annotations
 
-import re
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,9 +12,6 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
     Options = TypeVar("Options", bound=DataclassInstance)
-
-_PIPELINE_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,255}")
-"""Source: the API's ``PipelineName`` shape."""
 
 
 def read_options(kind: type[Options], source: object, **given: Any) -> Options:
@@ -47,15 +43,3 @@ def find_list_problems(name: str, value: object) -> list[str]:
     if isinstance(value, str):
         return [f"{name}={value!r}: expected a list of names, such as [{value!r}]."]
     return []
-
-
-def find_pipeline_name_problems(value: object, *, name: str = "pipeline_name") -> list[str]:
-    """What is wrong with a new pipeline's name, as sentences; nothing where it is not given.
-
-    :param name: what the sentence calls the option.
-    """
-    if value is None or _PIPELINE_NAME.fullmatch(str(value)):
-        return []
-    better = re.sub(r"[^a-zA-Z0-9]+", "-", str(value)).strip("-")[:256].rstrip("-")
-    hint = f" '{better}' would do." if better else ""
-    return [f"{name}={value!r} is no pipeline name: expected letters, digits and '-', at most 256 characters.{hint}"]
