@@ -8,13 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from airflow_sm_pipelines.client.valid_names import find_pipeline_name_problems
 from airflow_sm_pipelines.exceptions import ArgumentError
-from airflow_sm_pipelines.option_reader import (
-    find_count_problems,
-    find_list_problems,
-    find_pipeline_name_problems,
-    read_options,
-)
+from airflow_sm_pipelines.option_reader import find_count_problems, find_list_problems, read_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

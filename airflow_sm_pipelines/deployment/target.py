@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.client.valid_names import find_pipeline_name_problems
 from airflow_sm_pipelines.exceptions import ArgumentError, DefinitionError
-from airflow_sm_pipelines.option_reader import find_pipeline_name_problems
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -14,7 +14,7 @@ from airflow_sm_pipelines.cli.shared_options import (
     add_script_options,
     open_calls,
 )
-from airflow_sm_pipelines.option_reader import find_pipeline_name_problems
+from airflow_sm_pipelines.client.valid_names import find_pipeline_name_problems
 
 if TYPE_CHECKING:
     import argparse
