@@ -116,4 +116,5 @@ def _show(found: re.Match[str]) -> str:
 
 
 def _write(stream: TextIO, lines: tuple[object, ...]) -> None:
-    print(*map(clean, lines), sep="\n", file=stream, flush=True)
+    if lines:
+        print(*map(clean, lines), sep="\n", file=stream, flush=True)

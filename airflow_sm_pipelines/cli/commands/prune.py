@@ -38,8 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
         is_dry_run=not arguments.yes,
         log=complain,
     )
-    if names:
-        say(*names)
+    say(*names)
     if names and not arguments.yes:
         complain("Nothing was deleted: --yes deletes them.")
     return 0

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 _NAME_OR_ARN = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*|arn:.*")
 """What names a deployed pipeline; a file of that name goes before it."""
 
+_SHOWN_LINES = 20
+"""Last lines to show of what a script that failed, or the making of its environment, has printed."""
+
 _DEPLOY_ONLY = {
     "aliases": "--alias",
     "tags": "--tag",
@@ -220,8 +223,7 @@ def _deploy(
     try:
         return deployer.deploy(check=start.check)
     except CompileError:
-        if lines := [line for line in printed if not line.startswith("::")]:
-            complain(*lines)
+        complain(*[line for line in printed if not line.startswith(("::", " + "))][-_SHOWN_LINES:])
         raise
 
 
