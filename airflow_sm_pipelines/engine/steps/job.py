@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_sm_pipelines.definition.cache_identity import select_cache_fields
 from airflow_sm_pipelines.definition.status import StepStatus
 from airflow_sm_pipelines.engine.registry.experiments import ensure_trial
-from airflow_sm_pipelines.engine.rules.cache_key import make_cache_key
-from airflow_sm_pipelines.engine.rules.cache_miss import LOG_GROUP, explain_changes
+from airflow_sm_pipelines.engine.rules.cache_key import LOG_GROUP, explain_changes, make_cache_key
 from airflow_sm_pipelines.engine.rules.definition_limits import MAX_ENTITY_NAME, is_entity_name
 from airflow_sm_pipelines.engine.rules.errors import ServiceError, StepError
 from airflow_sm_pipelines.engine.rules.job_documents import (

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.engine import Engine
-from airflow_sm_pipelines.engine.driver.clock import SteadyClock
 from airflow_sm_pipelines.engine.jobs import JobOutcome
+from airflow_sm_pipelines.engine.services import SteadyClock
 from tests.engine.fake_world import Gate, World, processing, wait_until
 
 if TYPE_CHECKING:
