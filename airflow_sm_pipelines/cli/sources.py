@@ -75,21 +75,12 @@ def check_script(reference: str) -> None:
     """Refuse a script that is not there, before anything is asked or started.
 
     :param reference: ``script.py:function``, or anything else, which is let pass.
-    :raises UnreadableSourceError: naming the scripts that are there.
+    :raises ScriptNotFoundError: naming files with similar names.
     """
-    if not is_script(reference):
-        return
-    path = Path(reference.rpartition(":")[0])
-    if path.is_file():
-        return
-    folder = path.parent
-    if not folder.is_dir():
-        raise UnreadableSourceError(f"There is no pipeline script {path}: there is no folder {folder}.")
-    found = ", ".join(sorted(file.name for file in folder.glob("*.py"))[:10])
-    raise UnreadableSourceError(
-        f"There is no pipeline script {path}. "
-        + (f"{folder.absolute()} has {found}." if found else f"{folder.absolute()} has no Python file.")
-    )
+    if is_script(reference):
+        from airflow_sm_pipelines.compiler.script import read_script
+
+        read_script(Path(reference.rpartition(":")[0]))
 
 
 def is_script(source: str) -> bool:

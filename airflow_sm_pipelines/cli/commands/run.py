@@ -172,7 +172,8 @@ def _is_source(pipeline: str) -> bool:
 def _check_source(arguments: argparse.Namespace) -> None:
     """Refuse what cannot be deployed, before anything is asked or built.
 
-    :raises UnreadableSourceError: if the script is not there, or ``--version`` is given.
+    :raises ScriptNotFoundError: if the script is not there.
+    :raises UnreadableSourceError: if ``--version`` is given.
     :raises ArgumentError: naming each wrong option.
     """
     from airflow_sm_pipelines.cli.sources import UnreadableSourceError, check_script

@@ -128,20 +128,18 @@ def test_an_estimate_prices_each_steps_time(
     assert [line.split()[0] for line in table.splitlines()[:4]] == ["Step", "Work", "Check", "Total"]
 
 
-def test_a_bill_that_cannot_be_there_yet_says_so(server: RunningServer, execution: str) -> None:
-    result = run(server, execution, "--billed")
-    assert (result.returncode, result.stderr) == (0, "")
-    assert "Cost Explorer may be 24 hours late" in result.stdout
-
-
-def test_where_there_is_no_price_list_a_file_is_asked_for(server: RunningServer, execution: str) -> None:
-    result = run(server, execution, "--list-prices")
-    assert result.returncode == 2
-    assert "Give a file of prices instead" in result.stderr
+@pytest.mark.parametrize("options", [[], ["--list-prices"], ["--billed"]], ids=["no option", "list", "bill"])
+def test_the_local_endpoint_has_no_prices_and_no_bill_and_says_what_to_do(
+    options: list[str], server: RunningServer, execution: str
+) -> None:
+    result = run(server, execution, *options)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "has no price list and no bill" in result.stderr
+    assert "--prices prices.toml" in result.stderr
     assert "Traceback" not in result.stderr
 
 
-def test_one_source_of_costs_is_needed(server: RunningServer, execution: str) -> None:
-    result = run(server, execution)
+def test_only_one_source_of_costs_is_taken(server: RunningServer, execution: str) -> None:
+    result = run(server, execution, "--billed", "--list-prices")
     assert result.returncode == 2
-    assert "--prices --list-prices --billed is required" in result.stderr
+    assert "not allowed with argument" in result.stderr

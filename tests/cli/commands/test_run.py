@@ -162,7 +162,7 @@ def test_a_failure_shows_the_reason_and_the_log_and_has_its_exit_code(server: Ru
     ("arguments", "reason"),
     [
         (("run", "no-such-pipeline"), "no-such-pipeline"),
-        (("run", "{source}"), "role_arn is needed to create pipeline 'refused'"),
+        (("run", "{source}"), "--role-arn is needed to create pipeline 'refused'"),
         (("run", "{source}", "--role-arn", ROLE, "-p", "Wrd=x", "-p", "Count=many"), "Did you mean 'Word'"),
         (("run", "{source}", "--role-arn", ROLE, "-p", "Word"), "NAME=VALUE"),
         (("run", "{source}", "--version", "1"), "name the pipeline instead"),
