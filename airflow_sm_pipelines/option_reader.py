@@ -5,13 +5,22 @@ The option classes themselves stand with what they are for: ``deployment.options
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow_sm_pipelines.exceptions import ArgumentError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
     Options = TypeVar("Options", bound=DataclassInstance)
+
+TAG_MEMBERS = ("Key", "Value")
+"""What AWS's list of tags calls the parts of an entry."""
+
+PARAMETER_MEMBERS = ("Name", "Value")
+"""What the API's lists of pipeline parameters and of callback outputs call the parts of an entry."""
 
 
 def read_options(kind: type[Options], source: object, **given: Any) -> Options:
@@ -26,6 +35,33 @@ def read_options(kind: type[Options], source: object, **given: Any) -> Options:
     values = {field.name: getattr(source, field.name, None) for field in fields(kind)} | given
     required = {field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING}
     return kind(**{name: value for name, value in values.items() if name in required or value not in (None, "")})
+
+
+def parse_named_values(option: str, given: object, *, members: tuple[str, str]) -> dict[str, Any]:
+    """Values by name, from a mapping or from the list form that AWS and boto3 use.
+
+    :param option: what the author calls it, for messages.
+    :param given: ``{"team": "risk"}``, ``[{"Key": "team", "Value": "risk"}]``, or None for nothing.
+    :param members: what the list form calls the name and the value: ``("Key", "Value")`` for tags.
+    :raises ArgumentError: for anything else. A wrong shape is never taken for another one.
+    """
+    key, value = members
+    if given is None:
+        return {}
+    if isinstance(given, Mapping):
+        if members == TAG_MEMBERS and set(given) == set(members):
+            raise ArgumentError(f"{option}={given!r} is one entry of AWS's list of tags: put it into a list.")
+        return {str(name): item for name, item in given.items()}
+    if isinstance(given, (list, tuple)) and all(isinstance(one, Mapping) and set(one) == set(members) for one in given):
+        names = [str(one[key]) for one in given]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ArgumentError(f"{option} names {', '.join(map(repr, twice))} twice.")
+        return {str(one[key]): one[value] for one in given}
+    raise ArgumentError(
+        f"{option}={given!r}: expected values by name, such as {{'team': 'risk'}}, or AWS's list, such as "
+        f"[{{'{key}': 'team', '{value}': 'risk'}}]."
+    )
 
 
 def find_count_problems(name: str, value: object) -> list[str]:

@@ -463,6 +463,8 @@ def open_fake(fake: FakeSageMaker) -> Iterator[str]:
             self.send_response(status)
             self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
+            if self.command in ("GET", "PUT"):
+                self.send_header("ETag", '"0"')
             self.end_headers()
             self.wfile.write(body)
 

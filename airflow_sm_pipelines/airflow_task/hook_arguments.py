@@ -53,7 +53,9 @@ class HookArguments:
 
     def make_hook_without_retries(self) -> SageMakerPipelinesHook:
         """A hook that passes each refusal on at once, for a caller that slows down all its calls by itself."""
-        return self._make({**_NO_RETRIES, **(self.botocore_config or {})})
+        hook = self._make({**_NO_RETRIES, **(self.botocore_config or {})})
+        hook.answer_pauses = ()
+        return hook
 
     def _make(self, config: Mapping[str, Any] | None) -> SageMakerPipelinesHook:
         from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook

@@ -74,14 +74,31 @@ _UNAVAILABLE = {
     "RequestTimeoutException",
     "ExpiredToken",
     "ExpiredTokenException",
+    "ClockSkew",
+    "UnreadableAnswer",
+    "IncompleteReadError",
 }
+_CLOCK_SKEW = {"RequestTimeTooSkewed", "RequestExpired"}
+_ADVICE = {
+    "NoCredentialsError": (
+        "There are no AWS credentials. Put them into the Airflow connection (aws_conn_id) or into the environment, or "
+        "run this under 'sm-pipelines local exec --', which needs no AWS account."
+    ),
+    "PartialCredentialsError": "The AWS credentials lack a part: give the key's id together with its secret.",
+    "NoRegionError": (
+        "No region is known. Give region_name, put it into the Airflow connection's extra, set AWS_DEFAULT_REGION, or "
+        "run this under 'sm-pipelines local exec --', which needs no AWS account."
+    ),
+}
+"""What to do about errors that botocore names only."""
 
 
 def parse_error_class(code: str, *, http_status: int | None = None) -> type[PipelineApiError]:
     """The class of our error tree for an AWS error code.
 
     :param code: ``Error.Code`` of the answer, or the name of the botocore exception where there was no answer.
-    :param http_status: the answer's HTTP status; it decides only for codes that are not known here.
+    :param http_status: the answer's HTTP status; it decides only for codes that are not known here. A redirect comes
+        from something in between: AWS's JSON services send none.
     """
     for codes, error in (
         (_NOT_FOUND, PipelineNotFoundError),
@@ -92,7 +109,7 @@ def parse_error_class(code: str, *, http_status: int | None = None) -> type[Pipe
     ):
         if code in codes:
             return error
-    if http_status is not None and (http_status >= 500 or http_status == 429):
+    if http_status is not None and (http_status >= 500 or http_status == 429 or 300 <= http_status < 400):
         return PipelineUnavailableError
     return PipelineApiError
 
@@ -116,17 +133,41 @@ def mapped_errors(call: str, target: str) -> Iterator[None]:
     except ClientError as error:
         answer = error.response.get("Error", {})
         code = str(answer.get("Code", "Unknown"))
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        metadata = error.response.get("ResponseMetadata", {})
+        status = metadata.get("HTTPStatusCode")
         message = f"{call} on '{target}' was refused: {code}: {answer.get('Message') or 'no message'}"
+        if _is_clock_skew(code, str(answer.get("Message"))):
+            date = metadata.get("HTTPHeaders", {}).get("date")
+            message += " The clock of this machine differs from the service's" + (
+                f", which says {date}." if date else "."
+            )
+            code = "ClockSkew"
         raise parse_error_class(code, http_status=status)(message, code=code) from error
     except (HTTPClientError, BotoConnectionError) as error:
         code = type(error).__name__
         raise PipelineUnavailableError(f"{call} on '{target}' got no answer: {code}: {error}", code=code) from error
     except BotoCoreError as error:
         code = type(error).__name__
-        raise parse_error_class(code)(f"{call} on '{target}' was not sent: {code}: {error}", code=code) from error
+        message = f"{call} on '{target}' was not sent: {code}: {error}"
+        if code == "IncompleteReadError":
+            message = f"{call} on '{target}' was answered by half: {error}"
+        elif code in _ADVICE:
+            message += f" {_ADVICE[code]}"
+        raise parse_error_class(code)(message, code=code) from error
     except (ResponseParserError, KeyError) as error:
         # For instance, the log-in page of a proxy in between, with status 200: botocore takes it for an empty answer.
         reason = f"{type(error).__name__}: {error}"
         message = f"{call} on '{target}' was answered by something that is not SageMaker: {reason}"
         raise PipelineUnavailableError(message, code="UnreadableAnswer") from error
+
+
+def _is_clock_skew(code: str, message: str) -> bool:
+    """Whether a signature was refused for its time.
+
+    The JSON services have one code for a wrong key and for a wrong clock, so only the text tells them apart:
+    "Signature expired: 20261130T080000Z is now earlier than ..." and "Signature not yet current: ...".
+    """
+    return code in _CLOCK_SKEW or (
+        code in ("InvalidSignatureException", "SignatureDoesNotMatch")
+        and message.startswith(("Signature expired", "Signature not yet current"))
+    )

@@ -9,11 +9,12 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.client.api_errors import mapped_errors
 from airflow_sm_pipelines.client.request_tokens import make_token
+from airflow_sm_pipelines.client.status_events import delete_messages, put_back
+from airflow_sm_pipelines.option_reader import PARAMETER_MEMBERS, parse_named_values
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from airflow_sm_pipelines.client.calls import SageMakerCalls
 
@@ -63,49 +64,61 @@ def receive_callback(
 
     :param execution_arn: take only this execution's messages; None takes any.
     """
-    sqs = calls.client_of("sqs")
-    with mapped_errors("ReceiveMessage", queue_url):
-        answer = sqs.receive_message(
-            QueueUrl=queue_url, MaxNumberOfMessages=10, VisibilityTimeout=visibility_seconds, WaitTimeSeconds=1
-        )
-    chosen = None
+    answer = calls.ask(
+        "receive_message",
+        queue_url,
+        service="sqs",
+        is_repeatable=False,
+        entries={"Messages": ("Body", "ReceiptHandle")},
+        QueueUrl=queue_url,
+        MaxNumberOfMessages=10,
+        VisibilityTimeout=visibility_seconds,
+        WaitTimeSeconds=1,
+    )
+    chosen, others = None, []
     for item in answer.get("Messages") or ():
         message = parse_message(item["Body"], item["ReceiptHandle"])
         if chosen is None and message is not None and execution_arn in (None, message.execution_arn):
             chosen = message
             continue
-        with mapped_errors("ChangeMessageVisibility", queue_url):
-            sqs.change_message_visibility(QueueUrl=queue_url, ReceiptHandle=item["ReceiptHandle"], VisibilityTimeout=0)
+        others.append(item["ReceiptHandle"])
+    put_back(calls, queue_url, others)
     return chosen
 
 
 def delete_callback(calls: SageMakerCalls, queue_url: str, message: CallbackMessage) -> None:
     """Delete a message from its queue."""
     if message.receipt is not None:
-        with mapped_errors("DeleteMessage", queue_url):
-            calls.client_of("sqs").delete_message(QueueUrl=queue_url, ReceiptHandle=message.receipt)
+        delete_messages(calls, queue_url, [message.receipt])
 
 
-def send_success(calls: SageMakerCalls, token: str, outputs: Mapping[str, Any]) -> str:
+def send_success(calls: SageMakerCalls, token: str, outputs: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> str:
     """End a Callback step as succeeded. Sending the same answer again changes nothing.
 
-    :param outputs: the step's declared outputs; what is not text is sent as JSON.
+    :param outputs: the declared outputs by name, or as the API's list of ``{"Name": ..., "Value": ...}``; what is
+        not text is sent as JSON.
     :return: the execution's ARN.
     """
-    listed = [{"Name": name, "Value": _text(value)} for name, value in outputs.items()]
+    named = parse_named_values("outputs", outputs, members=PARAMETER_MEMBERS)
+    listed = [{"Name": name, "Value": _text(value)} for name, value in named.items()]
     request: dict[str, Any] = {"CallbackToken": token, "ClientRequestToken": make_token("success", token)}
     if listed:
         request["OutputParameters"] = listed
-    with mapped_errors("SendPipelineExecutionStepSuccess", "the step of a callback token"):
-        return str(calls.conn.send_pipeline_execution_step_success(**request)["PipelineExecutionArn"])
+    return _send(calls, "send_pipeline_execution_step_success", request)
 
 
 def send_failure(calls: SageMakerCalls, token: str, reason: str) -> str:
     """End a Callback step as failed, and give the execution's ARN. Sending the same answer again changes nothing."""
-    with mapped_errors("SendPipelineExecutionStepFailure", "the step of a callback token"):
-        answer = calls.conn.send_pipeline_execution_step_failure(
-            CallbackToken=token, FailureReason=reason[:256], ClientRequestToken=make_token("failure", token)
-        )
+    request = {
+        "CallbackToken": token,
+        "FailureReason": reason[:256],
+        "ClientRequestToken": make_token("failure", token),
+    }
+    return _send(calls, "send_pipeline_execution_step_failure", request)
+
+
+def _send(calls: SageMakerCalls, operation: str, request: Mapping[str, Any]) -> str:
+    answer = calls.ask(operation, "the step of a callback token", required=("PipelineExecutionArn",), **request)
     return str(answer["PipelineExecutionArn"])
 
 

@@ -6,9 +6,11 @@ connection, :class:`~airflow_sm_pipelines.client.session_calls.SessionCalls` fro
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.client.answers import ANSWER_PAUSES, UNREADABLE_ANSWER, ask, ask_pages
 from airflow_sm_pipelines.client.api_errors import mapped_errors
 from airflow_sm_pipelines.client.reports import (
     ExecutionReport,
@@ -18,13 +20,26 @@ from airflow_sm_pipelines.client.reports import (
     parse_step,
 )
 from airflow_sm_pipelines.definition.s3_uri import split_s3_uri
-from airflow_sm_pipelines.exceptions import PipelineApiError, PipelineConflictError, PipelineRequestError
+from airflow_sm_pipelines.definition.status import ExecutionStatus
+from airflow_sm_pipelines.exceptions import (
+    PipelineApiError,
+    PipelineConflictError,
+    PipelineRequestError,
+    PipelineUnavailableError,
+)
+from airflow_sm_pipelines.option_reader import TAG_MEMBERS, parse_named_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from airflow_sm_pipelines.definition.json_value import JsonObject
+
+_SUMMARY_MEMBERS = ("PipelineExecutionArn", "PipelineExecutionStatus")
+"""Without these, an answer does not tell about an execution."""
+
+DESCRIBED_MEMBERS = {"describe_model_package": "ModelPackageArn"}
+"""For Describe calls whose answer may lack the member that their argument is called by: one that it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +88,11 @@ class SageMakerCalls:
     """Calls to SageMaker and to the services that its pipelines use. Subclasses bring the credentials.
 
     :ivar conn: a boto3 SageMaker client.
+    :ivar answer_pauses: seconds to wait before an unreadable answer is asked for again, once for each entry.
     """
 
     conn: Any
+    answer_pauses: Sequence[float] = ANSWER_PAUSES
 
     @property
     def conn_region_name(self) -> str:
@@ -101,6 +118,24 @@ class SageMakerCalls:
         """
         raise NotImplementedError
 
+    def ask(
+        self, operation: str, target: str, *, service: str = "sagemaker", is_repeatable: bool = True, **request: Any
+    ) -> dict[str, Any]:
+        """Make one call, and give its answer once all of it can be trusted.
+
+        :param operation: the boto3 method, such as ``describe_pipeline``.
+        :param target: what is asked about, for messages.
+        :param service: whose method it is.
+        :param is_repeatable: whether the call may be made again after an unreadable answer.
+        :param request: the other arguments of :func:`~airflow_sm_pipelines.client.answers.ask`.
+        """
+        pauses = self.answer_pauses if is_repeatable else ()
+        return ask(self._open_client(service), operation, target, pauses=pauses, **request)
+
+    def _open_client(self, service: str) -> Any:
+        with mapped_errors("CreateClient", service):
+            return self.conn if service == "sagemaker" else self.client_of(service)
+
     # --- pipelines and versions -------------------------------------------------------------------------------------
 
     def describe_pipeline(self, name: str, *, version: str | int | None = None) -> DeployedPipeline:
@@ -110,12 +145,17 @@ class SageMakerCalls:
         :param version: a version id, or an alias; None for the latest.
         :raises PipelineNotFoundError: if there is no such pipeline, version or alias.
         """
-        with mapped_errors("DescribePipeline", _target(name, version)):
-            answer = self.conn.describe_pipeline(PipelineName=name, **plan_version_arguments(version))
+        answer = self.ask(
+            "describe_pipeline",
+            _target(name, version),
+            required=("PipelineArn", "PipelineDefinition"),
+            PipelineName=name,
+            **plan_version_arguments(version),
+        )
         return DeployedPipeline(
             name=answer.get("PipelineName", name),
             arn=answer["PipelineArn"],
-            definition_text=answer.get("PipelineDefinition", ""),
+            definition_text=answer["PipelineDefinition"],
             role_arn=answer.get("RoleArn"),
             description=answer.get("PipelineDescription"),
             display_name=answer.get("PipelineDisplayName"),
@@ -124,7 +164,13 @@ class SageMakerCalls:
 
     def list_versions(self, name: str) -> list[PipelineVersion]:
         """Every version of a pipeline, newest first."""
-        items = self._pages("list_pipeline_versions", "PipelineVersionSummaries", name, PipelineName=name)
+        items = self._pages(
+            "list_pipeline_versions",
+            "PipelineVersionSummaries",
+            name,
+            each=("PipelineVersionId",),
+            PipelineName=name,
+        )
         versions = [
             PipelineVersion(
                 id=int(item["PipelineVersionId"]),
@@ -143,8 +189,10 @@ class SageMakerCalls:
 
         :param request: ``CreatePipeline``'s input without the name.
         """
-        with mapped_errors("CreatePipeline", name):
-            return str(self.conn.create_pipeline(PipelineName=name, **request)["PipelineArn"])
+        answer = self.ask(
+            "create_pipeline", name, is_repeatable=False, required=("PipelineArn",), PipelineName=name, **request
+        )
+        return str(answer["PipelineArn"])
 
     def update_pipeline(self, name: str, **request: Any) -> tuple[str, int | None]:
         """Update a pipeline.
@@ -152,8 +200,9 @@ class SageMakerCalls:
         :param request: ``UpdatePipeline``'s input without the name.
         :return: the pipeline's ARN, and the id of the new version; None where the update made none.
         """
-        with mapped_errors("UpdatePipeline", name):
-            answer = self.conn.update_pipeline(PipelineName=name, **request)
+        answer = self.ask(
+            "update_pipeline", name, is_repeatable=False, required=("PipelineArn",), PipelineName=name, **request
+        )
         version = answer.get("PipelineVersionId")
         return str(answer["PipelineArn"]), None if version is None else int(version)
 
@@ -162,10 +211,7 @@ class SageMakerCalls:
     ) -> None:
         """Add aliases to a version, or remove them from it."""
         operations = {key: list(value) for key, value in (("Add", add), ("Remove", remove)) if value}
-        with mapped_errors("UpdatePipelineVersion", f"{pipeline_arn} version {version_id}"):
-            self.conn.update_pipeline_version(
-                PipelineArn=pipeline_arn, PipelineVersionId=version_id, PipelineVersionAliasOperations=operations
-            )
+        self._update_version(pipeline_arn, version_id, PipelineVersionAliasOperations=operations)
 
     def update_version_labels(
         self, pipeline_arn: str, version_id: int, *, display_name: str | None, description: str | None
@@ -173,8 +219,25 @@ class SageMakerCalls:
         """Give a version a display name and a description; None leaves what it has."""
         named = {"PipelineVersionDisplayName": display_name, "PipelineVersionDescription": description}
         request = {key: value for key, value in named.items() if value is not None}
-        with mapped_errors("UpdatePipelineVersion", f"{pipeline_arn} version {version_id}"):
-            self.conn.update_pipeline_version(PipelineArn=pipeline_arn, PipelineVersionId=version_id, **request)
+        self._update_version(pipeline_arn, version_id, **request)
+
+    def _update_version(self, pipeline_arn: str, version_id: int, **request: Any) -> None:
+        """Not repeated by itself: adding an alias twice is refused, so the second answer would hide the first."""
+        target = f"{pipeline_arn} version {version_id}"
+        answer = self.ask(
+            "update_pipeline_version",
+            target,
+            is_repeatable=False,
+            required=("PipelineArn", "PipelineVersionId"),
+            PipelineArn=pipeline_arn,
+            PipelineVersionId=version_id,
+            **request,
+        )
+        if answer["PipelineVersionId"] != version_id:
+            raise PipelineUnavailableError(
+                f"UpdatePipelineVersion on '{target}' was answered for version {answer['PipelineVersionId']}.",
+                code=UNREADABLE_ANSWER,
+            )
 
     def list_pipelines(self, *, prefix: str = "") -> list[PipelineSummary]:
         """Every pipeline of the account and region, newest first.
@@ -186,6 +249,7 @@ class SageMakerCalls:
             "list_pipelines",
             "PipelineSummaries",
             prefix or "*",
+            each=("PipelineName", "PipelineArn"),
             SortBy="CreationTime",
             SortOrder="Descending",
             **request,
@@ -206,6 +270,7 @@ class SageMakerCalls:
             "list_pipeline_executions",
             "PipelineExecutionSummaries",
             pipeline,
+            each=_SUMMARY_MEMBERS,
             PipelineName=pipeline,
             SortBy="CreationTime",
             SortOrder="Descending",
@@ -214,28 +279,37 @@ class SageMakerCalls:
 
     def delete_pipeline(self, name: str, *, token: str) -> None:
         """Delete a pipeline with all its versions. SageMaker refuses this while an execution runs."""
-        with mapped_errors("DeletePipeline", name):
-            self.conn.delete_pipeline(PipelineName=name, ClientRequestToken=token)
+        self.ask(
+            "delete_pipeline",
+            name,
+            is_repeatable=False,
+            required=("PipelineArn",),
+            PipelineName=name,
+            ClientRequestToken=token,
+        )
 
     def list_tags(self, arn: str) -> dict[str, str]:
         """The tags of a pipeline."""
-        return {item["Key"]: item["Value"] for item in self._pages("list_tags", "Tags", arn, ResourceArn=arn)}
+        items = self._pages("list_tags", "Tags", arn, each=("Key",), ResourceArn=arn)
+        return {item["Key"]: item.get("Value", "") for item in items}
 
-    def add_tags(self, arn: str, tags: Mapping[str, str]) -> None:
-        """Add tags to a pipeline, or change their values. No tag is removed."""
-        with mapped_errors("AddTags", arn):
-            self.conn.add_tags(ResourceArn=arn, Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
+    def add_tags(self, arn: str, tags: Mapping[str, str] | Sequence[Mapping[str, str]]) -> None:
+        """Add tags to a pipeline, or change their values. No tag is removed.
+
+        :param tags: values by key, or AWS's list of ``{"Key": ..., "Value": ...}``.
+        """
+        named = parse_named_values("tags", tags, members=TAG_MEMBERS)
+        listed = [{"Key": key, "Value": str(value)} for key, value in named.items()]
+        self.ask("add_tags", arn, required=("Tags",), entries={"Tags": ("Key",)}, ResourceArn=arn, Tags=listed)
 
     def describe_execution(self, arn: str) -> ExecutionReport:
         """An execution's state, without its steps."""
-        with mapped_errors("DescribePipelineExecution", arn):
-            return parse_execution(self.conn.describe_pipeline_execution(PipelineExecutionArn=arn))
+        return self.describe_execution_times(arn)[0]
 
     def describe_execution_times(self, arn: str) -> tuple[ExecutionReport, datetime | None, datetime | None]:
         """An execution's state without its steps, when it was created, and when it last changed; both aware."""
-        with mapped_errors("DescribePipelineExecution", arn):
-            answer = self.conn.describe_pipeline_execution(PipelineExecutionArn=arn)
-            return parse_execution(answer), answer.get("CreationTime"), answer.get("LastModifiedTime")
+        answer = self.ask("describe_pipeline_execution", arn, required=_SUMMARY_MEMBERS, PipelineExecutionArn=arn)
+        return parse_execution(answer), answer.get("CreationTime"), answer.get("LastModifiedTime")
 
     def describe_execution_steps(self, arn: str) -> tuple[StepReport, ...]:
         """Every scheduled step of an execution, in the order they started."""
@@ -247,6 +321,7 @@ class SageMakerCalls:
             "list_pipeline_execution_steps",
             "PipelineExecutionSteps",
             arn,
+            each=("StepName", "StepStatus"),
             PipelineExecutionArn=arn,
             SortOrder="Ascending",
         )
@@ -259,22 +334,37 @@ class SageMakerCalls:
         :param request: ``StartPipelineExecution``'s input without ``ClientRequestToken``.
         :param token: 32 to 128 characters.
         """
-        with mapped_errors("StartPipelineExecution", str(request.get("PipelineName"))):
-            return str(self.conn.start_pipeline_execution(**request, ClientRequestToken=token)["PipelineExecutionArn"])
+        answer = self.ask(
+            "start_pipeline_execution",
+            str(request.get("PipelineName")),
+            required=("PipelineExecutionArn",),
+            **request,
+            ClientRequestToken=token,
+        )
+        return str(answer["PipelineExecutionArn"])
 
     def retry_execution(self, arn: str, *, token: str, parallelism: Mapping[str, Any] | None = None) -> None:
         """Resume a failed or stopped execution from the steps that did not succeed."""
         request: dict[str, Any] = {"PipelineExecutionArn": arn, "ClientRequestToken": token}
         if parallelism:
             request["ParallelismConfiguration"] = dict(parallelism)
-        with mapped_errors("RetryPipelineExecution", arn):
-            self.conn.retry_pipeline_execution(**request)
+        self.ask("retry_pipeline_execution", arn, required=("PipelineExecutionArn",), **request)
 
     def stop_execution(self, arn: str, *, token: str) -> bool:
         """Ask SageMaker to stop an execution; False if it had already ended or was stopping."""
         try:
-            with mapped_errors("StopPipelineExecution", arn):
-                self.conn.stop_pipeline_execution(PipelineExecutionArn=arn, ClientRequestToken=token)
+            self.ask(
+                "stop_pipeline_execution",
+                arn,
+                is_repeatable=False,
+                required=("PipelineExecutionArn",),
+                PipelineExecutionArn=arn,
+                ClientRequestToken=token,
+            )
+        except PipelineUnavailableError as error:
+            # An answer that cannot be read may hide a stop that was accepted.
+            if error.code != UNREADABLE_ANSWER or self.describe_execution(arn).status == "Executing":
+                raise
         except (PipelineConflictError, PipelineRequestError):
             # The service has one code for 'already ended' and for a wrong ARN. The execution's state tells which.
             if self.describe_execution(arn).status != "Executing":
@@ -296,21 +386,44 @@ class SageMakerCalls:
         request |= {"SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": 100}
         if token is not None:
             request["NextToken"] = token
-        with mapped_errors("ListPipelineExecutions", str(request.get("PipelineName"))):
-            answer = self.conn.list_pipeline_executions(**request)
-        return list(answer.get("PipelineExecutionSummaries") or ()), answer.get("NextToken")
+        answer = self.ask(
+            "list_pipeline_executions",
+            str(request.get("PipelineName")),
+            required=("PipelineExecutionSummaries",),
+            entries={"PipelineExecutionSummaries": _SUMMARY_MEMBERS},
+            **request,
+        )
+        return list(answer["PipelineExecutionSummaries"]), answer.get("NextToken")
 
     def describe_report(self, arn: str) -> ExecutionReport:
         """An execution's state with all its steps: two calls, and one more for each further hundred steps.
 
-        The state is read before the steps, so that the steps of an ended execution have ended too.
+        The state is read before the steps, so that the steps of an ended execution have ended too. A pipeline has at
+        least one step, so a success without any is asked about again.
+
+        :raises PipelineUnavailableError: if a successful execution still has no steps.
         """
-        return self.describe_execution(arn).with_steps(self.describe_execution_steps(arn))
+        report = self.describe_execution(arn)
+        steps = self.describe_execution_steps(arn)
+        if report.status == ExecutionStatus.SUCCEEDED:
+            for pause in self.answer_pauses:
+                if steps:
+                    break
+                time.sleep(pause)
+                steps = self.describe_execution_steps(arn)
+            if not steps:
+                text = f"ListPipelineExecutionSteps on '{arn}' names no step, though the execution has succeeded."
+                raise PipelineUnavailableError(text, code=UNREADABLE_ANSWER)
+        return report.with_steps(steps)
 
     def describe_execution_definition(self, arn: str) -> str:
         """The definition that an execution runs, JSON text."""
-        with mapped_errors("DescribePipelineDefinitionForExecution", arn):
-            answer = self.conn.describe_pipeline_definition_for_execution(PipelineExecutionArn=arn)
+        answer = self.ask(
+            "describe_pipeline_definition_for_execution",
+            arn,
+            required=("PipelineDefinition",),
+            PipelineExecutionArn=arn,
+        )
         return str(answer["PipelineDefinition"])
 
     def describe_resource(self, operation: str, argument: str, value: str) -> JsonObject:
@@ -320,9 +433,20 @@ class SageMakerCalls:
         :param argument: its one argument.
         :param value: the argument's value.
         """
-        with mapped_errors(self.conn.meta.method_to_api_mapping[operation], value):
-            answer = getattr(self.conn, operation)(**{argument: value})
+        required = DESCRIBED_MEMBERS.get(operation, argument)
+        answer = self.ask(operation, value, required=(required,), **{argument: value})
         return {key: item for key, item in answer.items() if key != "ResponseMetadata"}
+
+    def list_tuned_jobs(self, tuning_job: str) -> list[str]:
+        """The names of the training jobs that a tuning job has started."""
+        items = self._pages(
+            "list_training_jobs_for_hyper_parameter_tuning_job",
+            "TrainingJobSummaries",
+            tuning_job,
+            each=("TrainingJobName",),
+            HyperParameterTuningJobName=tuning_job,
+        )
+        return [str(item["TrainingJobName"]) for item in items]
 
     # --- S3 and logs ------------------------------------------------------------------------------------------------
 
@@ -332,15 +456,18 @@ class SageMakerCalls:
         :param uri: ``s3://bucket/key``.
         """
         place = _locate_object(uri)
-        with mapped_errors("GetObject", uri):
-            body: bytes = self.client_of("s3").get_object(**place)["Body"].read()
-        return body.decode("utf-8")
+        answer = self.ask("get_object", uri, service="s3", required=("Body", "ETag"), **place)
+        try:
+            with mapped_errors("GetObject", uri):
+                body: bytes = answer["Body"].read()
+            return body.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise PipelineApiError(f"'{uri}' is no text: {error}.", code="NotText") from error
 
     def write_s3_text(self, uri: str, text: str) -> None:
         """Put a text into an S3 object."""
         place = _locate_object(uri)
-        with mapped_errors("PutObject", uri):
-            self.client_of("s3").put_object(**place, Body=text.encode("utf-8"))
+        self.ask("put_object", uri, service="s3", required=("ETag",), **place, Body=text.encode("utf-8"))
 
     def read_log_tail(self, group: str, stream_prefix: str, *, max_lines: int) -> list[str]:
         """The last lines of the newest CloudWatch log stream with this prefix; empty when there is none."""
@@ -348,10 +475,11 @@ class SageMakerCalls:
 
         return read_stream_tail(self.client_of("logs"), group, stream_prefix, max_lines=max_lines)
 
-    def _pages(self, operation: str, member: str, target: str, **request: Any) -> Iterator[dict[str, Any]]:
-        with mapped_errors(self.conn.meta.method_to_api_mapping[operation], target):
-            for page in self.conn.get_paginator(operation).paginate(**request):
-                yield from page.get(member) or ()
+    def _pages(
+        self, operation: str, member: str, target: str, *, each: Sequence[str] = (), **request: Any
+    ) -> Iterator[dict[str, Any]]:
+        client = self._open_client("sagemaker")
+        return ask_pages(client, operation, target, member=member, each=each, pauses=self.answer_pauses, **request)
 
 
 def plan_version_arguments(version: str | int | None) -> dict[str, Any]:

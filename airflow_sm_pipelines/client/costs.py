@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.client.api_errors import mapped_errors
+from airflow_sm_pipelines.client.answers import ask, ask_pages
 from airflow_sm_pipelines.cost import (
     LAG,
     BilledCost,
@@ -94,9 +94,7 @@ class CostCalls:
         try:
             for instance_type in sorted(instance_types):
                 request = make_price_request(instance_type, region=self._calls.conn_region_name)
-                with mapped_errors("GetProducts", instance_type):
-                    for page in client.get_paginator("get_products").paginate(**request):
-                        products += page["PriceList"]
+                products += ask_pages(client, "get_products", instance_type, member="PriceList", **request)
         except PipelineApiError as error:
             raise PriceError(f"AWS's price list cannot be asked. Give a file of prices instead. {error}") from error
         return parse_price_list(products)
@@ -134,8 +132,8 @@ class CostCalls:
         client = self._calls.client_of("ce")
         token: dict[str, str] = {}
         while True:
-            with mapped_errors("GetCostAndUsage", str(request["TimePeriod"]["Start"])):
-                page = client.get_cost_and_usage(**request, **token)
+            started = str(request["TimePeriod"]["Start"])
+            page = ask(client, "get_cost_and_usage", started, required=("ResultsByTime",), **request, **token)
             yield page
             if not page.get("NextPageToken"):
                 return
@@ -147,8 +145,7 @@ class CostCalls:
             return
         for kind, job in self._job_names(step.metadata or {}):
             operation = f"describe_{kind.lower()}_job"
-            with mapped_errors(operation, job):
-                description = getattr(self._calls.conn, operation)(**{f"{kind}JobName": job})
+            description = self._calls.ask(operation, job, required=(f"{kind}JobName",), **{f"{kind}JobName": job})
             yield from parse_job_use(step.name, kind, description, now=now)
 
     def _job_names(self, metadata: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -159,8 +156,5 @@ class CostCalls:
         tuning = (metadata.get("TuningJob") or {}).get("Arn")
         if tuning:
             job = resource_name_of(str(tuning))
-            paginator = self._calls.conn.get_paginator("list_training_jobs_for_hyper_parameter_tuning_job")
-            with mapped_errors("ListTrainingJobsForHyperParameterTuningJob", job):
-                pages = list(paginator.paginate(HyperParameterTuningJobName=job))
-            for page in pages:
-                yield from (("Training", str(one["TrainingJobName"])) for one in page["TrainingJobSummaries"])
+            for name in self._calls.list_tuned_jobs(job):
+                yield "Training", name

@@ -10,7 +10,7 @@ import time
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.client.api_errors import mapped_errors
+from airflow_sm_pipelines.client.answers import ask, ask_pages
 from airflow_sm_pipelines.client.job_logs import resolve_log_location
 from airflow_sm_pipelines.client.wait_policy import plan_backoff
 from airflow_sm_pipelines.exceptions import PipelineApiError, PipelineNotFoundError, PipelineUnavailableError
@@ -144,9 +144,17 @@ def list_log_streams(logs: Any, group: str, prefix: str) -> list[str]:
 
     :param logs: a boto3 client of CloudWatch Logs.
     """
-    with mapped_errors("DescribeLogStreams", f"{group}/{prefix}"):
-        pages = logs.get_paginator("describe_log_streams").paginate(logGroupName=group, logStreamNamePrefix=prefix)
-        return [stream["logStreamName"] for page in pages for stream in page.get("logStreams") or ()]
+    streams = ask_pages(
+        logs,
+        "describe_log_streams",
+        f"{group}/{prefix}",
+        member="logStreams",
+        each=("logStreamName",),
+        token_name="nextToken",  # noqa: S106 (the member's name)
+        logGroupName=group,
+        logStreamNamePrefix=prefix,
+    )
+    return [stream["logStreamName"] for stream in streams]
 
 
 def read_log_events(
@@ -161,9 +169,15 @@ def read_log_events(
     request: dict[str, Any] = {"logGroupName": group, "logStreamName": stream, "startFromHead": True}
     request |= {"startTime": start_ms} if start_ms else {}
     request |= {"nextToken": token} if token else {}
-    with mapped_errors("GetLogEvents", f"{group}/{stream}"):
-        answer = logs.get_log_events(**request)
-    events = [(int(event["timestamp"]), str(event["message"]).rstrip()) for event in answer["events"]]
+    answer = ask(
+        logs,
+        "get_log_events",
+        f"{group}/{stream}",
+        required=("events",),
+        entries={"events": ("timestamp",)},
+        **request,
+    )
+    events = [(int(event["timestamp"]), str(event.get("message") or "").rstrip()) for event in answer["events"]]
     return events, answer.get("nextForwardToken")
 
 

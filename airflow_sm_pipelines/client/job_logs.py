@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.client.api_errors import mapped_errors
+from airflow_sm_pipelines.client.answers import ask
 from airflow_sm_pipelines.definition.arns import parse_arn
 from airflow_sm_pipelines.exceptions import PipelineApiError
 
@@ -46,16 +46,29 @@ def read_stream_tail(logs: Any, group: str, stream_prefix: str, *, max_lines: in
     :param logs: a boto3 client of CloudWatch Logs.
     :raises PipelineApiError: if there is no such group, or it may not be read.
     """
-    with mapped_errors("DescribeLogStreams", f"{group}/{stream_prefix}"):
-        streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=stream_prefix)["logStreams"]
+    streams = ask(
+        logs,
+        "describe_log_streams",
+        f"{group}/{stream_prefix}",
+        required=("logStreams",),
+        entries={"logStreams": ("logStreamName",)},
+        logGroupName=group,
+        logStreamNamePrefix=stream_prefix,
+    )["logStreams"]
     if not streams:
         return []
     newest = max(streams, key=lambda stream: stream.get("lastEventTimestamp") or stream.get("creationTime") or 0)
-    with mapped_errors("GetLogEvents", f"{group}/{newest['logStreamName']}"):
-        answer = logs.get_log_events(
-            logGroupName=group, logStreamName=newest["logStreamName"], startFromHead=False, limit=max_lines
-        )
-    return [str(event["message"]).rstrip() for event in answer["events"]][-max_lines:]
+    answer = ask(
+        logs,
+        "get_log_events",
+        f"{group}/{newest['logStreamName']}",
+        required=("events",),
+        logGroupName=group,
+        logStreamName=newest["logStreamName"],
+        startFromHead=False,
+        limit=max_lines,
+    )
+    return [str(event.get("message") or "").rstrip() for event in answer["events"]][-max_lines:]
 
 
 def read_log_tails(

@@ -17,7 +17,7 @@ from airflow_sm_pipelines.client.step_outputs import default_outputs, named_valu
 from airflow_sm_pipelines.definition import PipelineDefinition, inspect_definition
 from airflow_sm_pipelines.definition.arns import resource_name_of
 from airflow_sm_pipelines.definition.expressions import parse_property_path
-from airflow_sm_pipelines.definition.problems import list_names
+from airflow_sm_pipelines.definition.problems import list_names, suggest
 from airflow_sm_pipelines.definition.property_path import (
     PropertyNotFoundError,
     PropertyPath,
@@ -27,7 +27,8 @@ from airflow_sm_pipelines.definition.property_path import (
     walk_path,
     walk_step_property,
 )
-from airflow_sm_pipelines.definition.step_places import iter_step_places
+from airflow_sm_pipelines.definition.status import ExecutionStatus
+from airflow_sm_pipelines.definition.step_places import find_step_problem, iter_step_places
 from airflow_sm_pipelines.definition.steps import name_iteration
 from airflow_sm_pipelines.exceptions import DefinitionError, OutputError, PipelineApiError
 
@@ -59,14 +60,15 @@ class OutputRequest:
     :param step: the step that yields it.
     :param path: a property path in the step's job, or the JSON path in the property file.
     :param property_file: the property file's name; None for a property of the job.
-    :param is_required: whether its absence fails the task instead of giving None.
+    :param is_required: whether its absence fails the task instead of giving None; None where the author leaves it to
+        the definition: see :meth:`OutputReader.read`.
     """
 
     name: str
     step: str
     path: PropertyPath
     property_file: str | None = None
-    is_required: bool = False
+    is_required: bool | None = None
 
 
 def parse_output_requests(outputs: Mapping[str, Any]) -> tuple[OutputRequest, ...]:
@@ -74,7 +76,7 @@ def parse_output_requests(outputs: Mapping[str, Any]) -> tuple[OutputRequest, ..
 
     :param outputs: by XCom key, ``"Steps.Train.ModelArtifacts.S3ModelArtifacts"``, or ``{"property": "Steps.…"}``, or
         ``{"property_file": "Steps.Evaluate.PropertyFiles.Metrics", "path": "regression.rmse.value"}``; the dict forms
-        take ``"required": True``.
+        take ``"required"``, True or False.
     :raises DefinitionError: naming every output that is none of these, and every name that the operator uses itself.
     """
     found: list[OutputRequest] = []
@@ -92,6 +94,26 @@ def parse_output_requests(outputs: Mapping[str, Any]) -> tuple[OutputRequest, ..
     return tuple(found)
 
 
+def check_output_steps(requests: tuple[OutputRequest, ...], definition: PipelineDefinition) -> None:
+    """Refuse outputs of steps, or of property files, that the pipeline does not have.
+
+    :raises DefinitionError: naming each of them, with the nearest name.
+    """
+    problems = []
+    for request in requests:
+        problem = find_step_problem(definition, request.step)
+        if problem is None and request.property_file is not None:
+            steps = [step for _, step in iter_step_places(definition) if step.name == request.step]
+            names = [file.name for step in steps for file in step.property_files]
+            if steps and request.property_file not in names:
+                hint = suggest(request.property_file, names) or f" It has {list_names(names)}."
+                problem = f"Step '{request.step}' has no property file '{request.property_file}'.{hint}"
+        if problem is not None:
+            problems.append(f"Output '{request.name}': {problem}")
+    if problems:
+        raise DefinitionError("\n".join(problems))
+
+
 def _parse_output_request(name: str, value: Any) -> OutputRequest:
     if isinstance(value, str):
         value = {"property": value}
@@ -105,7 +127,9 @@ def _parse_output_request(name: str, value: Any) -> OutputRequest:
             "expected 'property', or 'property_file' with 'path'; 'required' may stand beside them; "
             f"found {', '.join(map(repr, value)) or 'nothing'}."
         )
-    required = bool(value.get("required", False))
+    required = value.get("required")
+    if required is not None and not isinstance(required, bool):
+        raise DefinitionError(f"'required' must be True or False, found {required!r}.")
     reference = parse_property_path(str(value.get("property", value.get("property_file"))))
     is_file = reference.path[0] == "PropertyFiles"
     if "property" in value:
@@ -146,15 +170,28 @@ MAX_OUTPUT_CHARACTERS = 1_000_000
 """Characters that one output may have as JSON: Airflow keeps XComs in its database, and each pull sends them."""
 
 
+class StepNotRunError(LookupError):
+    """A step that the execution did not run, so that it has no outputs."""
+
+
 class OutputReader:
     """Reads outputs of one ended execution.
 
     :param calls: the connection to read through.
     :param report: the execution with its steps.
     :param warn: told why an output that is not required is None.
+    :param is_selective: whether the execution ran selected steps only.
     """
 
-    def __init__(self, calls: SageMakerCalls, report: ExecutionReport, *, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        calls: SageMakerCalls,
+        report: ExecutionReport,
+        *,
+        warn: Callable[[str], None],
+        is_selective: bool = False,
+    ) -> None:
+        self._is_selective = is_selective
         self._calls = calls
         self._report = report
         self._warn = warn
@@ -164,6 +201,9 @@ class OutputReader:
 
     def read(self, requests: tuple[OutputRequest, ...]) -> dict[str, Any]:
         """Every requested output by name, as JSON; None for one that is missing and not required.
+
+        Where the author does not say, an output is required of a step that ran, and of a step that each path through
+        the pipeline runs. Nothing is required of an execution that did not succeed, or that ran selected steps only.
 
         :raises OutputError: naming each required output that is missing, and why.
         """
@@ -177,13 +217,27 @@ class OutputReader:
                 reason = error.args[0] if isinstance(error, LookupError) else str(error)
                 reason = f"it has {reason}" if isinstance(error, PropertyNotFoundError) else reason
                 text = f"Output '{request.name}' could not be read from step '{request.step}': {reason}"
-                if request.is_required:
+                if self._is_required(request, error):
                     problems.append(text)
                 else:
                     self._warn(f"{text}. It is None.")
         if problems:
             raise OutputError("\n".join(problems))
         return found
+
+    def _is_required(self, request: OutputRequest, error: Exception) -> bool:
+        """Whether an output that could not be read fails the task."""
+        if request.is_required is not None:
+            return request.is_required
+        if self._report.status != ExecutionStatus.SUCCEEDED:
+            return False
+        if not isinstance(error, StepNotRunError):
+            return True
+        from airflow_sm_pipelines.definition.graph import list_unconditional_steps
+
+        if self._is_selective:
+            return False
+        return request.step in list_unconditional_steps(self._read_definition())
 
     def read_defaults(self, *, max_steps: int) -> dict[str, dict[str, Any]]:
         """The default outputs of each step that succeeded, by step name, as JSON. Unreadable ones are left out.
@@ -238,7 +292,7 @@ class OutputReader:
         for step in reversed(self._report.steps):
             if step.name == name:
                 return step
-        raise LookupError(
+        raise StepNotRunError(
             f"the step did not run; steps that did: {', '.join(step.name for step in self._report.steps) or 'none'}"
         )
 
@@ -278,14 +332,18 @@ class OutputReader:
                 raise LookupError(f"property file {uri} is not JSON: {error}") from error
         return self._files[step.name, name]
 
-    def _written_step(self, step: StepReport) -> Step | None:
-        """The step as the executed definition has it; problems are passed over, since the service has accepted it."""
+    def _read_definition(self) -> PipelineDefinition:
         if self._definition is None:
             text = self._calls.describe_execution_definition(self._report.arn)
             self._definition = inspect_definition(text)[0] or PipelineDefinition()
+        return self._definition
+
+    def _written_step(self, step: StepReport) -> Step | None:
+        """The step as the executed definition has it; problems are passed over, since the service has accepted it."""
+        definition = self._read_definition()
         # A ForEach step calls what it makes of its body "<body step>-<index>".
         name = step.name if step.iteration is None else step.name.removesuffix(f"-{step.iteration}")
-        return next((written for _, written in iter_step_places(self._definition) if written.name == name), None)
+        return next((written for _, written in iter_step_places(definition) if written.name == name), None)
 
 
 def _checked_size(value: Any) -> Any:

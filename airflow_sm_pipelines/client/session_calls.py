@@ -96,8 +96,7 @@ class SessionCalls(SageMakerCalls):
     @cached_property
     def account_id(self) -> str:
         """The caller's AWS account, 12 digits."""
-        with mapped_errors("GetCallerIdentity", "the caller"):
-            return str(self.client_of("sts").get_caller_identity()["Account"])
+        return str(self.ask("get_caller_identity", "the caller", service="sts", required=("Account",))["Account"])
 
     def client_of(self, service: str, *, region_name: str | None = None) -> Any:
         """A boto3 client of a service, made once.

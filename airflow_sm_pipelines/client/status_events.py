@@ -11,8 +11,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.client.api_errors import mapped_errors
+from airflow_sm_pipelines.client.answers import UNREADABLE_ANSWER
 from airflow_sm_pipelines.definition.status import ExecutionStatus
+from airflow_sm_pipelines.exceptions import PipelineUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,8 +90,7 @@ def find_queue_url(calls: SageMakerCalls, queue: str) -> str:
     """The URL of a queue that is given by its name, or by its URL."""
     if "://" in queue:
         return queue
-    with mapped_errors("GetQueueUrl", queue):
-        return str(calls.client_of("sqs").get_queue_url(QueueName=queue)["QueueUrl"])
+    return str(calls.ask("get_queue_url", queue, service="sqs", required=("QueueUrl",), QueueName=queue)["QueueUrl"])
 
 
 def receive_messages(
@@ -104,14 +104,18 @@ def receive_messages(
     sqs = calls.client_of("sqs")
     # The answer must come before the client's own timeout.
     longest = int(sqs.meta.config.read_timeout or 60) - 5
-    with mapped_errors("ReceiveMessage", queue_url):
-        answer = sqs.receive_message(
-            QueueUrl=queue_url,
-            MaxNumberOfMessages=10,
-            WaitTimeSeconds=max(min(wait_seconds, _MAX_WAIT_SECONDS, longest), 0),
-            VisibilityTimeout=hidden_seconds,
-            MessageSystemAttributeNames=["ApproximateReceiveCount"],
-        )
+    answer = calls.ask(
+        "receive_message",
+        queue_url,
+        service="sqs",
+        is_repeatable=False,
+        entries={"Messages": ("ReceiptHandle",)},
+        QueueUrl=queue_url,
+        MaxNumberOfMessages=10,
+        WaitTimeSeconds=max(min(wait_seconds, _MAX_WAIT_SECONDS, longest), 0),
+        VisibilityTimeout=hidden_seconds,
+        MessageSystemAttributeNames=["ApproximateReceiveCount"],
+    )
     return list(answer.get("Messages") or ())
 
 
@@ -125,8 +129,7 @@ def delete_messages(calls: SageMakerCalls, queue_url: str, receipts: Sequence[st
     """Delete up to ten messages from their queue. A message that is not deleted comes again."""
     if receipts:
         entries = [{"Id": str(number), "ReceiptHandle": receipt} for number, receipt in enumerate(receipts)]
-        with mapped_errors("DeleteMessageBatch", queue_url):
-            calls.client_of("sqs").delete_message_batch(QueueUrl=queue_url, Entries=entries)
+        _change(calls, "delete_message_batch", queue_url, entries)
 
 
 def put_back(calls: SageMakerCalls, queue_url: str, receipts: Sequence[str]) -> None:
@@ -136,5 +139,17 @@ def put_back(calls: SageMakerCalls, queue_url: str, receipts: Sequence[str]) -> 
             {"Id": str(number), "ReceiptHandle": receipt, "VisibilityTimeout": 0}
             for number, receipt in enumerate(receipts)
         ]
-        with mapped_errors("ChangeMessageVisibilityBatch", queue_url):
-            calls.client_of("sqs").change_message_visibility_batch(QueueUrl=queue_url, Entries=entries)
+        _change(calls, "change_message_visibility_batch", queue_url, entries)
+
+
+def _change(calls: SageMakerCalls, operation: str, queue_url: str, entries: list[dict[str, Any]]) -> None:
+    """Change messages. The answer tells of each whether it was changed; one that was not comes again by itself."""
+    answer = calls.ask(
+        operation, queue_url, service="sqs", entries={"Successful": ("Id",)}, QueueUrl=queue_url, Entries=entries
+    )
+    told = [*(answer.get("Successful") or ()), *(answer.get("Failed") or ())]
+    if len(told) < len(entries):
+        raise PipelineUnavailableError(
+            f"{operation} on '{queue_url}' tells of {len(told)} messages instead of {len(entries)}.",
+            code=UNREADABLE_ANSWER,
+        )

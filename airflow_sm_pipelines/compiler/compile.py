@@ -18,7 +18,7 @@ from airflow_sm_pipelines.compiler.build_cache import (
     json_digest,
 )
 from airflow_sm_pipelines.compiler.interpreter import find_interpreter
-from airflow_sm_pipelines.compiler.script import parse_metadata, parse_reference, read_script
+from airflow_sm_pipelines.compiler.script import check_name, parse_metadata, parse_reference, read_script
 from airflow_sm_pipelines.environments import default_cache_dir
 from airflow_sm_pipelines.exceptions import (
     CompileError,
@@ -104,14 +104,12 @@ def compile_pipeline(
     ``PipelineSession``), ``role``, ``role_arn`` or ``execution_role``, ``region``, ``default_bucket``,
     ``pipeline_name``, and the keys of ``config``, which come before all others.
 
-    With the same SDK and Python, the same content gives the same definition, in every folder, on every machine, at any
-    time. A script runs again only if something that it depends on has changed: its folder, the other files and
-    variables that it read, its requirements, the arguments, what AWS answered, or the code objects that it uploaded to
-    S3. A script that asks for the time, for randomness or for what only its machine knows runs each time.
+    The same content gives the same definition, in every folder, on every machine, at any time. A script runs again only
+    if what it read, its requirements, the arguments, AWS's answers or its uploads have changed, or if it asks for what
+    differs each time. A build changes nothing in SageMaker: calls that would are answered without being sent.
 
-    A build changes nothing in SageMaker: calls that would are answered without being sent.
-
-    :param reference: ``path.py:function``.
+    :param reference: ``path.py:function``; ``path.py:name`` for a pipeline that the script makes at its top level;
+        ``path.py`` for a script with a ``get_pipeline`` or with one pipeline.
     :param config: JSON values for further parameters of the function.
     :param interpreter: a Python that has the SDK. Without it, one is made by the script's PEP 723 metadata.
     :param role_arn: passed to the function as its role.
@@ -126,6 +124,7 @@ def compile_pipeline(
     """
     target = parse_reference(reference)
     script, source = read_script(target.path)
+    check_name(target, script, source)
     cache_dir = cache_dir or default_cache_dir(os.environ)
     python = find_interpreter(script, source, interpreter=interpreter, cache_dir=cache_dir, log=log)
     env = plan_child_environment(os.environ, aws_environment=aws_environment, region=region)

@@ -1,4 +1,4 @@
-"""A pipeline script: how it is named (``path.py:function``), its text, and the environment that it says it needs.
+"""A pipeline script: how it is named, its text, and the environment that it says it needs.
 
 The environment stands in the script as inline metadata (PEP 723), with a table of ours for what PEP 723 has no word
 for.
@@ -6,15 +6,18 @@ for.
 
 from __future__ import annotations
 
+import ast
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition.problems import find_near
-from airflow_sm_pipelines.exceptions import ScriptMetadataError, ScriptNotFoundError
+from airflow_sm_pipelines.exceptions import ScriptFunctionError, ScriptMetadataError, ScriptNotFoundError
 
-# Imported by name, because a type checker sees only one of the two. Python 3.10 has no TOML reader of its own.
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
 from airflow_sm_pipelines.toml_text import parse_toml
 
 _BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
@@ -24,24 +27,27 @@ _EXAMPLE = '# /// script\n# dependencies = ["sagemaker>=2.257,<3"]\n# ///'
 
 @dataclass(frozen=True, slots=True)
 class ScriptReference:
-    """A script and a function in it.
+    """A script and what in it is the pipeline.
 
     :param path: as the user wrote it.
-    :param function: the name of the function that returns the pipeline.
+    :param function: the name of the function that returns the pipeline, or of the pipeline itself. None for a script
+        that has one pipeline.
     """
 
     path: Path
-    function: str
+    function: str | None
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.function}"
+        return str(self.path) if self.function is None else f"{self.path}:{self.function}"
 
 
 def parse_reference(reference: str) -> ScriptReference:
-    """Parse ``path.py:function``.
+    """Parse ``path.py:function``, ``path.py:pipeline`` or ``path.py``.
 
     :raises ScriptNotFoundError: the text has another form.
     """
+    if reference.endswith(".py"):
+        return ScriptReference(Path(reference), None)
     path, separator, function = reference.rpartition(":")
     if not separator or not path.endswith(".py") or not function.isidentifier():
         raise ScriptNotFoundError(
@@ -72,6 +78,53 @@ def read_script(script: Path) -> tuple[Path, str]:
         else:
             hint = f" {path.parent} has {', '.join(near) or 'no Python file'}."
         raise ScriptNotFoundError(f"Cannot read the pipeline script {path}: {error.strerror}.{hint}") from error
+
+
+def check_name(reference: ScriptReference, script: Path, source: str) -> None:
+    """Check that a script defines what is named in it, without running it.
+
+    A script that may define names in other ways (``from x import *``, ``globals()``) is not judged.
+
+    :raises ScriptFunctionError: it does not; the message has the names that it does define.
+    """
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return  # Python says it better, with the line
+    if reference.function is None or any(_hides_names(node) for node in ast.walk(tree)):
+        return
+    names = [name for node in _iter_module_level(tree.body) for name in _bound_names(node)]
+    if reference.function in names:
+        return
+    functions = sorted(
+        node.name for node in tree.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+    )
+    close = find_near(reference.function, [name for name in names if not name.startswith("_")])
+    hint = f" Did you mean {close!r}?" if close else f" It has {', '.join(functions) or 'no function'}."
+    raise ScriptFunctionError(f"{script} has no such function: {reference.function!r}.{hint}")
+
+
+def _iter_module_level(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+    for node in body:
+        yield node
+        for field in ("body", "orelse", "finalbody", "handlers"):
+            if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                yield from _iter_module_level(getattr(node, field, ()))
+
+
+def _bound_names(node: ast.AST) -> list[str]:
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        return [node.name]
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        return [alias.asname or alias.name.split(".")[0] for alias in node.names]
+    return [part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)]
+
+
+def _hides_names(node: ast.AST) -> bool:
+    if isinstance(node, ast.ImportFrom):
+        return any(alias.name == "*" for alias in node.names)
+    is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    return is_call and node.func.id in ("globals", "exec", "setattr", "vars", "locals")  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,6 +118,21 @@ def build_graph(definition: PipelineDefinition) -> StepGraph:
     return StepGraph(nodes, order, {name: tuple(steps) for name, steps in downstream.items()})
 
 
+def list_unconditional_steps(definition: PipelineDefinition) -> frozenset[str]:
+    """The names of the steps that every successful execution of the whole pipeline runs.
+
+    A step in a branch or in a ForEach body may not run. Neither may one that waits for such a step, or for the failure
+    of another one.
+    """
+    graph = build_graph(definition)
+    found: set[str] = set()
+    for name in graph.order:
+        node = graph.nodes[name]
+        if node.parent is None and all(one.step in found and one.trigger != "Failed" for one in node.upstream):
+            found.add(name)
+    return frozenset(found)
+
+
 def iter_edges(step: Step) -> Iterator[Edge]:
     """Find every reason why this step waits for another, explicit ones first, then in document order.
 

@@ -73,8 +73,15 @@ def suggest(wrong: str, known: Iterable[str]) -> str:
 
 
 def find_near(wrong: str, known: Iterable[str]) -> str:
-    """Find the known name that is most like this one, upper and lower case aside; empty if none is near."""
+    """Find the known name that is most like this one, upper and lower case aside; empty if none is near.
+
+    A name that only lacks its end is near, too: the SDK makes ``Register-RegisterModel`` of a step collection that its
+    author called ``Register``. Of several, the one that is no preparation of the other (``-RepackModel``) is meant.
+    """
     folded = {name.casefold(): name for name in known}
+    longer = [name for name in folded if name.startswith(f"{wrong.casefold()}-")]
+    if longer:
+        return folded[min(longer, key=lambda name: ("-repackmodel" in name, not name.endswith("-registermodel"), name))]
     near = difflib.get_close_matches(wrong.casefold(), folded, n=1, cutoff=0.6)
     return folded[near[0]] if near else ""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from airflow_sm_pipelines.definition.problems import list_names, suggest
 from airflow_sm_pipelines.definition.steps import ConditionStep, ForEachStep, Step
 
 if TYPE_CHECKING:
@@ -48,6 +49,22 @@ def iter_step_places(definition: PipelineDefinition) -> Iterator[tuple[JsonPath,
     """Every step with its path, in the order of :func:`iter_places`."""
     for place in iter_places(definition):
         yield place.path, place.step
+
+
+def find_step_problem(definition: PipelineDefinition, name: str) -> str | None:
+    """What is wrong with the name of a step, as a sentence; None if an execution of the pipeline can run it.
+
+    :param name: as executions call it: a step in a ForEach body is run as ``<name>-<number of the item>``.
+    """
+    places = list(iter_places(definition))
+    names = [place.step.name for place in places]
+    if name in names:
+        return None
+    stem, _, number = name.rpartition("-")
+    if number.isdecimal() and any(place.is_template and place.step.name == stem for place in places):
+        return None
+    hint = suggest(name, names) or f" It has {list_names(names, limit=20)}."
+    return f"The pipeline has no step '{name}'.{hint}"
 
 
 def _iter_children(place: StepPlace) -> Iterator[StepPlace]:

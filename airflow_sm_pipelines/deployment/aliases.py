@@ -6,6 +6,7 @@ a rollback goes back to that version.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,17 +15,31 @@ from airflow_sm_pipelines.exceptions import (
     PipelineApiError,
     PipelineConflictError,
     PipelineNotFoundError,
+    PipelineRequestError,
+    PipelineUnavailableError,
     PromotionError,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from airflow_sm_pipelines.client.calls import PipelineVersion, SageMakerCalls
     from airflow_sm_pipelines.client.logger import Logger
 
 PREVIOUS = "-previous"
 """What follows an alias in the name of the alias that keeps where it pointed before."""
+
+MOVE_TIMEOUT_SECONDS = 30.0
+"""How long a move goes on looking again while others move the same alias."""
+
+MOVE_PAUSE_SECONDS = 0.1
+"""Seconds until the next look, times the number of refusals in a row, up to five."""
+
+MAX_EQUAL_REFUSALS = 4
+"""How often a request that the service calls wrong is made again, since the list behind it may have been old."""
+
+MAX_ROLL_BACK_LOOKS = 20
+"""How often a rollback looks again where to go, because somebody else has moved the alias."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +110,27 @@ def roll_back(
     :param version: where to; where not given, ``<alias>-previous``, which then changes places with the alias.
     :raises PromotionError: if it is not known where the alias pointed before.
     """
+    for last in (False,) * MAX_ROLL_BACK_LOOKS + (True,):
+        try:
+            return _roll_back(calls, name, alias=alias, version=version, log=log)
+        except AliasMovedError as error:
+            if last:
+                raise
+            log.info("Looking again where to roll back to: %s", error)
+    raise AssertionError("unreachable")
+
+
+def _roll_back(calls: SageMakerCalls, name: str, *, alias: str, version: str | int | None, log: Logger) -> Promotion:
     versions = calls.list_versions(name)
-    if version is None:
-        wanted = next((one for one in versions if f"{alias}{PREVIOUS}" in one.aliases), None)
-        if wanted is None:
-            raise PromotionError(
-                f"Pipeline '{name}' has no alias '{alias}{PREVIOUS}', so it is not known where '{alias}' pointed "
-                f"before. Name a version; there are {_render_ids(versions)}."
-            )
-    else:
-        wanted = find_version(name, versions, version)
-    return _point(calls, name, versions, wanted, alias, log=log)
+    if version is not None:
+        return _point(calls, name, versions, find_version(name, versions, version), alias, log=log)
+    wanted = next((one for one in versions if f"{alias}{PREVIOUS}" in one.aliases), None)
+    if wanted is None:
+        raise PromotionError(
+            f"Pipeline '{name}' has no alias '{alias}{PREVIOUS}', so it is not known where '{alias}' pointed "
+            f"before. Name a version; there are {_render_ids(versions)}."
+        )
+    return _point(calls, name, versions, wanted, alias, is_expected=True, log=log)
 
 
 def find_version(name: str, versions: Sequence[PipelineVersion], version: str | int | None) -> PipelineVersion:
@@ -138,38 +163,163 @@ def plan_alias_moves(
 
 
 def move_aliases(
-    calls: SageMakerCalls, *, pipeline_arn: str, version_id: int, moves: Sequence[AliasMove], log: Logger
-) -> None:
-    """Point aliases to a version: remove them from where they are, then add them; put them back if adding fails.
+    calls: SageMakerCalls,
+    *,
+    pipeline_arn: str,
+    version_id: int,
+    aliases: Iterable[str],
+    log: Logger,
+    expected: Mapping[str, int | None] | None = None,
+) -> dict[str, int | None]:
+    """Point aliases to a version, whatever others do at the same moment, and read back where they are.
 
-    Between the two calls an alias points nowhere, because the API has no atomic move.
+    The API has no atomic move: an alias is removed from where it is, then added. In between it points nowhere, and a
+    list may be older than the last move. So a refusal that another look may settle is followed by another look. Once
+    the service has taken an addition, the alias belongs to whoever moves it next: it is not fetched back.
 
-    :raises PipelineApiError: the first refusal, once everything is put back.
+    :param expected: where the aliases must be now, by alias; None where that does not matter.
+    :return: by each alias that was moved, the version that it was taken from; None where it did not exist.
+    :raises PipelineApiError: the refusal that no other look settles, once everything is put back.
+    :raises AliasMovedError: if an alias is not where it was expected.
     """
-    removed: list[AliasMove] = []
-    try:
+    mover = _AliasMover(calls, pipeline_arn, version_id, tuple(dict.fromkeys(aliases)), log, expected)
+    return mover.move()
+
+
+class AliasMovedError(PipelineConflictError):
+    """An alias that somebody else has moved since it was looked up."""
+
+
+class _AliasMover:
+    """One move of some aliases to one version.
+
+    :ivar taken: by alias, the version that it was taken from.
+    :ivar given: the aliases whose addition the service has confirmed.
+    """
+
+    def __init__(
+        self,
+        calls: SageMakerCalls,
+        pipeline_arn: str,
+        version_id: int,
+        aliases: tuple[str, ...],
+        log: Logger,
+        expected: Mapping[str, int | None] | None,
+    ) -> None:
+        self._calls = calls
+        self._arn = pipeline_arn
+        self._version_id = version_id
+        self._aliases = aliases
+        self._log = log
+        self._expected = expected
+        self.taken: dict[str, int] = {}
+        self.given: dict[str, int | None] = {}
+
+    def move(self) -> dict[str, int | None]:
+        """Move them, and give where they were."""
+        deadline = time.monotonic() + MOVE_TIMEOUT_SECONDS
+        refused: tuple[AliasMove, ...] | None = None
+        refusals = 0
+        while True:
+            try:
+                moves = self._plan()
+                if not moves:
+                    missing = [alias for alias in self.given if alias not in self._holders]
+                    if not missing:
+                        return self._finish()
+                    moves = self._await_return(missing, deadline)
+                self._carry_out(moves)
+                continue
+            except PipelineApiError as error:
+                refusals = refusals + 1 if moves == refused else 1
+                refused = moves
+                is_over = time.monotonic() >= deadline or not _may_settle(error, refusals)
+                if is_over:
+                    self._undo(error)
+                    raise
+                self._log.info("The aliases are looked at again: %s", error)
+            time.sleep(MOVE_PAUSE_SECONDS * min(refusals, 5))
+
+    def _plan(self) -> tuple[AliasMove, ...]:
+        versions = self._calls.list_versions(self._arn)
+        self._holders = {alias: version.id for version in versions for alias in version.aliases}
+        wanted = [alias for alias in self._aliases if alias not in self.given]
+        for alias in wanted:
+            if self._expected is not None and alias not in self.taken:
+                self._check_expected(alias)
+        return plan_alias_moves(wanted, version_id=self._version_id, versions=versions)
+
+    def _check_expected(self, alias: str) -> None:
+        expected = (self._expected or {}).get(alias)
+        if self._holders.get(alias) not in (expected, self._version_id):
+            raise AliasMovedError(
+                f"Somebody else moved alias '{alias}' of {self._arn} at the same moment, to version "
+                f"{self._holders.get(alias) or 'none'}.",
+                code="ConflictException",
+            )
+
+    def _carry_out(self, moves: tuple[AliasMove, ...]) -> None:
+        if not moves:
+            return
         for move in moves:
             if move.holder is not None:
-                calls.update_version_aliases(pipeline_arn, move.holder, remove=[move.alias])
-                removed.append(move)
-        if moves:
-            calls.update_version_aliases(pipeline_arn, version_id, add=[move.alias for move in moves])
-    except PipelineApiError as error:
-        for move in removed:
+                self._take(move.alias, move.holder)
+        self._calls.update_version_aliases(self._arn, self._version_id, add=[move.alias for move in moves])
+        for move in moves:
+            before = self.taken.get(move.alias, self.given.get(move.alias))
+            self.given[move.alias] = before
+            self._log.info("Alias '%s': version %s -> version %s", move.alias, before or "none", self._version_id)
+
+    def _take(self, alias: str, holder: int) -> None:
+        try:
+            self._calls.update_version_aliases(self._arn, holder, remove=[alias])
+        except PipelineUnavailableError:
+            self.taken[alias] = holder  # the removal may have been carried out
+            raise
+        self.taken[alias] = holder
+
+    def _await_return(self, missing: list[str], deadline: float) -> tuple[AliasMove, ...]:
+        """Wait for aliases that somebody else is moving on; those that he has dropped are to be added again."""
+        while time.monotonic() < deadline:
+            time.sleep(MOVE_PAUSE_SECONDS)
+            self._plan()
+            if all(alias in self._holders for alias in missing):
+                return ()
+        return tuple(AliasMove(alias, None) for alias in missing if alias not in self._holders)
+
+    def _finish(self) -> dict[str, int | None]:
+        for alias in self.given:
+            if self._holders[alias] != self._version_id:
+                self._log.info("Somebody has moved alias '%s' on to version %s.", alias, self._holders[alias])
+        return dict(self.given)
+
+    def _undo(self, error: PipelineApiError) -> None:
+        """Give aliases back that were taken and not given; an alias that somebody else has placed stays there."""
+        for alias, holder in self.taken.items():
+            if alias in self.given:
+                continue
             try:
-                calls.update_version_aliases(pipeline_arn, int(move.holder or 0), add=[move.alias])
+                self._calls.update_version_aliases(self._arn, holder, add=[alias])
+            except PipelineConflictError:
+                self._log.info("Alias '%s' is not given back: somebody else has placed it.", alias)
             except PipelineApiError as undo_error:
-                log.error(
-                    "Alias '%s' was taken from version %s and could not be given back: %s",
-                    move.alias,
-                    move.holder,
-                    undo_error,
+                self._log.error(
+                    "Alias '%s' was taken from version %s and could not be given back: %s", alias, holder, undo_error
                 )
-        if removed:
-            log.error("Aliases were not moved to version %s: %s", version_id, error)
-        raise
-    for move in moves:
-        log.info("Alias '%s': version %s -> version %s", move.alias, move.holder or "none", version_id)
+        if self.taken:
+            self._log.error("Aliases were not moved to version %s: %s", self._version_id, error)
+
+
+def _may_settle(error: PipelineApiError, refusals: int) -> bool:
+    """Whether another look may settle a refusal.
+
+    :param refusals: how often the same moves were refused in a row. A request that stays wrong is wrong.
+    """
+    if isinstance(error, AliasMovedError):
+        return False
+    if isinstance(error, PipelineRequestError):
+        return refusals < MAX_EQUAL_REFUSALS
+    return isinstance(error, (PipelineConflictError, PipelineUnavailableError))
 
 
 def _require_success(calls: SageMakerCalls, name: str, version: PipelineVersion) -> None:
@@ -192,27 +342,25 @@ def _point(
     wanted: PipelineVersion,
     alias: str,
     *,
+    is_expected: bool = False,
     log: Logger,
 ) -> Promotion:
-    holder = next((one for one in versions if alias in one.aliases), None)
-    result = Promotion(name, alias, wanted.id, None if holder is None else holder.id, holder is not wanted)
-    if not result.is_moved:
+    """Move an alias, and note where it was.
+
+    :param is_expected: refuse the move if somebody else moves the alias meanwhile.
+    """
+    holder = next((one.id for one in versions if alias in one.aliases), None)
+    if holder == wanted.id:
         log.info("Alias '%s' of pipeline '%s' points to version %s already.", alias, name, wanted.id)
-        return result
-    arn = calls.describe_pipeline(name).arn
-    _check_is_unmoved(calls, name, alias, holder)
-    move_aliases(
-        calls,
-        pipeline_arn=arn,
-        version_id=wanted.id,
-        moves=plan_alias_moves([alias], version_id=wanted.id, versions=versions),
-        log=log,
-    )
-    if holder is not None:
+        return Promotion(name, alias, wanted.id, holder, is_moved=False)
+    arn = calls.describe_pipeline(name, version=wanted.id).arn
+    expected = {alias: holder} if is_expected else None
+    moved = move_aliases(calls, pipeline_arn=arn, version_id=wanted.id, aliases=[alias], expected=expected, log=log)
+    before = moved.get(alias) or holder
+    if before is not None and before != wanted.id:
         previous = f"{alias}{PREVIOUS}"
         try:
-            moves = plan_alias_moves([previous], version_id=holder.id, versions=versions)
-            move_aliases(calls, pipeline_arn=arn, version_id=holder.id, moves=moves, log=log)
+            move_aliases(calls, pipeline_arn=arn, version_id=before, aliases=[previous], log=log)
         except PipelineApiError as error:
             log.warning(
                 "'%s' has moved, but '%s' could not be noted, so a rollback must name its version: %s",
@@ -220,18 +368,7 @@ def _point(
                 previous,
                 error,
             )
-    return result
-
-
-def _check_is_unmoved(calls: SageMakerCalls, name: str, alias: str, holder: PipelineVersion | None) -> None:
-    """Refuse the move if somebody else has moved the alias since it was looked up."""
-    now = next((one for one in calls.list_versions(name) if alias in one.aliases), None)
-    if (now.id if now else None) != (holder.id if holder else None):
-        raise PipelineConflictError(
-            f"Somebody else moved alias '{alias}' of pipeline '{name}' at the same moment, to version "
-            f"{now.id if now else 'none'}.",
-            code="ConflictException",
-        )
+    return Promotion(name, alias, wanted.id, before, is_moved=True)
 
 
 def _render_ids(versions: Sequence[PipelineVersion]) -> str:

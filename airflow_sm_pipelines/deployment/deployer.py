@@ -6,11 +6,18 @@ What changes is decided in :mod:`~airflow_sm_pipelines.deployment.changes`, what
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.deployment.target import PipelineTarget, load_target
-from airflow_sm_pipelines.exceptions import ArgumentError, PipelineApiError, PipelineNotFoundError
+from airflow_sm_pipelines.exceptions import (
+    ArgumentError,
+    PipelineApiError,
+    PipelineConflictError,
+    PipelineNotFoundError,
+    PipelineUnavailableError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +27,12 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.definition import PipelineDefinition
     from airflow_sm_pipelines.deployment.options import DeployOptions
     from airflow_sm_pipelines.deployment.provenance import CommandProvenance, Provenance
+
+MAX_LOOKS = 5
+"""How often a deployment looks again at a pipeline that somebody else writes at the same moment."""
+
+LOOK_PAUSE_SECONDS = 0.5
+"""Seconds between two such looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,21 +126,21 @@ class PipelineDeployer:
             return None
 
     def _write(self, target: PipelineTarget) -> tuple[str, int, str, bool]:
-        """Create or update; the ARN, the version, the action, and whether the version is new."""
-        from airflow_sm_pipelines.deployment.changes import is_already_there
+        """Create or update; the ARN, the version, the action, and whether the version is new.
 
-        found = self._describe(target.name)
-        if found is None:
+        What is there may change between the look and the write, so a refusal that another look settles is followed by
+        one.
+        """
+        for left in range(MAX_LOOKS, -1, -1):
+            found = self._describe(target.name)
             try:
-                return self._create(target)
+                return self._create(target) if found is None else self._update(target, *found)
             except PipelineApiError as error:
-                if not is_already_there(error):
+                if not left or not _may_settle(error, is_creation=found is None):
                     raise
-                self._log.info("Somebody else created '%s' at the same moment; comparing with that.", target.name)
-                found = self._describe(target.name)
-                if found is None:
-                    raise
-        return self._update(target, *found)
+                self._log.info("Somebody else writes '%s' at the same moment; comparing again: %s", target.name, error)
+            time.sleep(LOOK_PAUSE_SECONDS)
+        raise AssertionError("unreachable")
 
     def _create(self, target: PipelineTarget) -> tuple[str, int, str, bool]:
         if target.role_arn is None:
@@ -148,7 +161,7 @@ class PipelineDeployer:
             if value is not None:
                 request[key] = value
         arn = self._calls.create_pipeline(target.name, **request)
-        return arn, self._latest_version(target.name), "created", True
+        return arn, self._own_version(target), "created", True
 
     def _update(
         self, target: PipelineTarget, deployed: DeployedPipeline, version_id: int
@@ -162,12 +175,27 @@ class PipelineDeployer:
         arguments = self._definition_arguments(target) if plan.has_definition else {}
         arn, new_id = self._calls.update_pipeline(target.name, **arguments, **plan.request)
         if new_id is None and plan.has_definition:
-            new_id = self._latest_version(target.name)
+            new_id = self._own_version(target)
         return arn, new_id or version_id, "updated", plan.has_definition
 
-    def _latest_version(self, name: str) -> int:
-        versions = self._calls.list_versions(name)
-        return versions[0].id if versions else 1
+    def _own_version(self, target: PipelineTarget) -> int:
+        """The newest version whose definition is the one that was written; others may have added newer ones.
+
+        :raises PipelineUnavailableError: if no version has it.
+        """
+        from airflow_sm_pipelines.definition import definition_hash, inspect_definition
+
+        wanted = definition_hash(target.definition)
+        for _ in range(MAX_LOOKS):
+            for version in self._calls.list_versions(target.name):
+                deployed = self._calls.describe_pipeline(target.name, version=version.id)
+                found = inspect_definition(deployed.definition_text)[0]
+                if found is not None and definition_hash(found) == wanted:
+                    return version.id
+            time.sleep(LOOK_PAUSE_SECONDS)
+        raise PipelineUnavailableError(
+            f"Pipeline '{target.name}' was written, but no version of it has the definition.", code="VersionNotFound"
+        )
 
     def _definition_arguments(self, target: PipelineTarget) -> dict[str, Any]:
         from airflow_sm_pipelines.definition import definition_hash
@@ -183,6 +211,10 @@ class PipelineDeployer:
         missing = {key: value for key, value in target.tags.items() if present.get(key) != value}
         if missing:
             self._calls.add_tags(arn, missing)
+            present = self._calls.list_tags(arn)
+            lost = [key for key, value in missing.items() if present.get(key) != value]
+            if lost:
+                self._log.warning("The tags %s do not show yet, or somebody else has changed them.", ", ".join(lost))
             self._log.info("Tags: %s", ", ".join(f"{key}={value}" for key, value in missing.items()))
 
     def _label_version(self, arn: str, version_id: int) -> None:
@@ -198,10 +230,18 @@ class PipelineDeployer:
             self._log.warning("Version %s has no name and description of who made it: %s", version_id, error)
 
     def _point_aliases(self, arn: str, version_id: int) -> None:
-        from airflow_sm_pipelines.deployment.aliases import move_aliases, plan_alias_moves
+        from airflow_sm_pipelines.deployment.aliases import move_aliases
 
-        if not self._options.aliases:
-            return
-        versions = self._calls.list_versions(arn)
-        moves = plan_alias_moves(self._options.aliases, version_id=version_id, versions=versions)
-        move_aliases(self._calls, pipeline_arn=arn, version_id=version_id, moves=moves, log=self._log)
+        if self._options.aliases:
+            move_aliases(
+                self._calls, pipeline_arn=arn, version_id=version_id, aliases=self._options.aliases, log=self._log
+            )
+
+
+def _may_settle(error: PipelineApiError, *, is_creation: bool) -> bool:
+    """Whether another look may settle a refused write."""
+    from airflow_sm_pipelines.deployment.changes import is_already_there
+
+    if is_creation:
+        return is_already_there(error)
+    return isinstance(error, (PipelineConflictError, PipelineNotFoundError))

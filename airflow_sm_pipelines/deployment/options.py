@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from airflow_sm_pipelines.exceptions import ArgumentError
-from airflow_sm_pipelines.option_reader import find_count_problems, find_list_problems, read_options
+from airflow_sm_pipelines.option_reader import (
+    TAG_MEMBERS,
+    find_count_problems,
+    find_list_problems,
+    parse_named_values,
+    read_options,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 PolicyMode = Literal["enforce", "apply", "warn", "off"]
 """What to do with findings: refuse errors, fill in the team's defaults first, only log them, or do not look."""
@@ -27,6 +32,7 @@ class DeployOptions:
 
     :param pipeline: a script, a file, an S3 object, JSON text or a dict, as
         :func:`~airflow_sm_pipelines.deployment.source.parse_source` tells them apart.
+    :param tags: by key, or AWS's list of ``{"Key": ..., "Value": ...}``; ``cost_tags`` too.
     :param folder: where relative paths start.
     :param is_run_in_folder: whether a script runs in ``folder`` instead of in its own.
     """
@@ -38,7 +44,7 @@ class DeployOptions:
     config: Mapping[str, Any] | None = None
     interpreter: str | None = None
     aliases: Sequence[str] = ()
-    tags: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] | Sequence[Mapping[str, str]] = field(default_factory=dict)
     description: str | None = None
     version_name: str | None = None
     version_description: str | None = None
@@ -48,7 +54,7 @@ class DeployOptions:
     definition_bucket: str | None = None
     policy_file: str | None = None
     policy: PolicyMode = "enforce"
-    cost_tags: Mapping[str, str] | None = None
+    cost_tags: Mapping[str, str] | Sequence[Mapping[str, str]] | None = None
     compile_timeout_seconds: float = 600
     is_run_in_folder: bool = False
 
@@ -73,11 +79,11 @@ class DeployOptions:
         if self.policy == "apply" and not self.policy_file:
             problems.append("policy='apply' fills in what a team's policy says: name its file with policy_file.")
         problems += find_list_problems("aliases", self.aliases) or self._find_alias_problems()
-        problems += [
-            f"{name}={value!r}: expected values by key, such as {{'team': 'forecasting'}}."
-            for name, value in (("tags", self.tags), ("cost_tags", self.cost_tags))
-            if value is not None and not isinstance(value, Mapping)
-        ]
+        for name, value in (("tags", self.tags), ("cost_tags", self.cost_tags)):
+            try:
+                parse_named_values(name, value, members=TAG_MEMBERS)
+            except ArgumentError as error:
+                problems.append(str(error))
         if problems:
             raise ArgumentError("\n".join(problems))
 

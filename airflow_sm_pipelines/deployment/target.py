@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.exceptions import ArgumentError, DefinitionError
+from airflow_sm_pipelines.option_reader import TAG_MEMBERS, parse_named_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -72,7 +73,7 @@ def _target(loaded: LoadedDefinition, options: DeployOptions) -> PipelineTarget:
         description=options.description or loaded.description,
         display_name=options.pipeline_display_name,
         parallelism=parallelism,
-        tags={**(loaded.tags or {}), **{key: str(value) for key, value in options.tags.items()}},
+        tags={**(loaded.tags or {}), **_parse_tags("tags", options.tags)},
     )
 
 
@@ -113,12 +114,16 @@ def _apply_policy(target: PipelineTarget, options: DeployOptions, log: Logger) -
     return target
 
 
-def _with_cost_tags(target: PipelineTarget, cost_tags: Mapping[str, str] | None) -> PipelineTarget:
+def _parse_tags(option: str, given: object) -> dict[str, str]:
+    return {key: str(value) for key, value in parse_named_values(option, given, members=TAG_MEMBERS).items()}
+
+
+def _with_cost_tags(target: PipelineTarget, cost_tags: object) -> PipelineTarget:
     if cost_tags is None:
         return target
     from airflow_sm_pipelines.cost import with_cost_tags
 
-    tagged = with_cost_tags(target.definition, {key: str(value) for key, value in cost_tags.items()})
+    tagged = with_cost_tags(target.definition, _parse_tags("cost_tags", cost_tags))
     return replace(target, definition=tagged, text=json.dumps(tagged.to_json()))
 
 

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from botocore.config import Config
 
 from airflow_sm_pipelines.client.api_errors import mapped_errors
 from airflow_sm_pipelines.client.calls import SageMakerCalls
 from airflow_sm_pipelines.client.child_credentials import make_child_environment
 from airflow_sm_pipelines.definition.partitions import AWS_DNS_SUFFIXES
+from airflow_sm_pipelines.exceptions import PipelineAccessError
+
+if TYPE_CHECKING:
+    from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
 
 _SERVICES_OF_SCRIPTS = ("s3", "sagemaker", "sts", "iam", "lambda", "logs", "ecr")
 
@@ -28,7 +33,8 @@ class SageMakerPipelinesHook(AwsBaseHook, SageMakerCalls):
     Botocore retries in adaptive mode, ten attempts, unless the connection configures retries itself. Errors are
     :class:`~airflow_sm_pipelines.exceptions.PipelineApiError` and its subclasses.
 
-    :param aws_conn_id: the Airflow connection; None for boto3's own credential chain.
+    :param aws_conn_id: the Airflow connection; None for boto3's own credential chain. One that does not exist is an
+        error, but for ``aws_default``, without which boto3's own chain is used.
     :param region_name: the region; None for the connection's.
     :param verify: whether, or with which bundle, to verify TLS certificates.
     :param config: botocore client settings; they win over this hook's.
@@ -45,6 +51,33 @@ class SageMakerPipelinesHook(AwsBaseHook, SageMakerCalls):
         if getattr(configured, "retries", None):
             return configured
         return configured.merge(Config(retries={"mode": "adaptive", "max_attempts": 10}))
+
+    @cached_property
+    def conn_config(self) -> AwsConnectionWrapper:
+        """The connection, read from Airflow.
+
+        The amazon provider falls back to boto3's own credentials where a connection is missing. A paid execution must
+        not start under whatever these are. Only ``aws_default``, which nobody has to name, may be missing.
+
+        :raises PipelineAccessError: naming the connection that does not exist.
+        """
+        name = self.aws_conn_id
+        if name and name != self.default_conn_name:
+            try:
+                self.get_connection(name)
+            except AirflowNotFoundException as error:
+                raise PipelineAccessError(
+                    f"There is no Airflow connection {name!r}. Create it, or correct aws_conn_id; aws_conn_id=None "
+                    "asks for boto3's own credentials.",
+                    code="ConnectionNotFound",
+                ) from error
+        found: AwsConnectionWrapper = super().conn_config
+        return found
+
+    @cached_property
+    def account_id(self) -> str:
+        """The caller's AWS account, 12 digits."""
+        return str(self.ask("get_caller_identity", "the caller", service="sts", required=("Account",))["Account"])
 
     # --- where calls go -----------------------------------------------------------------------------------------------
 
@@ -80,10 +113,11 @@ class SageMakerPipelinesHook(AwsBaseHook, SageMakerCalls):
         """
         key = service, region_name
         if key not in self._clients:
-            self._clients[key] = self.get_session(region_name=region_name or self.region_name).client(
-                service,
-                endpoint_url=self.conn_config.get_service_endpoint_url(service),
-                config=self.config,
-                verify=self.verify,
-            )
+            with mapped_errors("CreateClient", service):
+                self._clients[key] = self.get_session(region_name=region_name or self.region_name).client(
+                    service,
+                    endpoint_url=self.conn_config.get_service_endpoint_url(service),
+                    config=self.config,
+                    verify=self.verify,
+                )
         return self._clients[key]

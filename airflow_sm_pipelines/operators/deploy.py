@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from airflow_sm_pipelines.links.buttons import SageMakerPipelineLink
 from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from airflow.sdk import BaseOperatorLink, Context
 
@@ -30,13 +31,15 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
 
     :param pipeline: ``"script.py:function"`` (compiled with the SageMaker SDK in an interpreter of its own), the
         path of a JSON file, ``"s3://bucket/key"``, JSON text, or a dict. Relative paths start at the DAG file's folder.
+        JSON text and a dict are never rendered: ``{{ }}`` in them is data.
     :param role_arn: the role that executions assume; needed to create a pipeline, kept where not given.
     :param pipeline_name: needed for everything but a script, which may name its pipeline itself. A template makes a
         name of its own for each run, as ``"train-{{ dag_run.run_after | ts_nodash }}"``.
     :param config: handed to the script's function as ``config``; JSON.
     :param interpreter: path of a Python that has the SDK, instead of one made from the script's requirements.
     :param aliases: aliases to point to this version; taken from the versions that hold them.
-    :param tags: added to the pipeline, or changed; other tags stay.
+    :param tags: by key, or as AWS's list of ``{"Key": ..., "Value": ...}``; added to the pipeline, or changed; other
+        tags stay.
     :param description: of the pipeline; the script's where not given.
     :param version_name: the display name of a new version; made from DAG, task and run where not given.
     :param version_description: the description of a new version; where not given, DAG, run and task, and the Git
@@ -87,7 +90,7 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         config: Mapping[str, Any] | None = None,
         interpreter: str | None = None,
         aliases: Sequence[str] | None = None,
-        tags: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | Sequence[Mapping[str, str]] | None = None,
         description: str | None = None,
         version_name: str | None = None,
         version_description: str | None = None,
@@ -97,7 +100,7 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         definition_bucket: str | None = None,
         policy_file: str | None = None,
         policy: PolicyMode = "enforce",
-        cost_tags: Mapping[str, str] | None = None,
+        cost_tags: Mapping[str, str] | Sequence[Mapping[str, str]] | None = None,
         compile_timeout_seconds: float = 600,
         studio_domain_id: str | None = None,
         **kwargs: Any,
@@ -124,6 +127,18 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         self.compile_timeout_seconds = compile_timeout_seconds
         self.studio_domain_id = studio_domain_id
         self._deployment: Deployment | None = None
+
+    def _do_render_template_fields(
+        self, parent: Any, template_fields: Iterable[str], context: Context, jinja_env: Any, seen_oids: set[int]
+    ) -> None:
+        """Render the template fields, but never the text of a definition: braces in it are data.
+
+        Airflow calls this for mapped tasks, too. It skips the objects whose ids it has seen.
+        """
+        if _is_definition(parent.pipeline):
+            parent.pipeline = _resolve(parent.pipeline, context)
+            seen_oids.add(id(parent.pipeline))
+        super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
 
     @failing_fast()
     def execute(self, context: Context) -> dict[str, Any]:
@@ -154,3 +169,21 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         if self._deployment is None:
             return None
         return make_deploy_lineage(self._deployment, url=self.link_addresses.get(SageMakerPipelineLink.key))
+
+
+def _is_definition(pipeline: Any) -> bool:
+    """Whether it is a definition itself, and no template or name of one."""
+    if isinstance(pipeline, str):
+        return pipeline.lstrip().startswith("{") and not pipeline.lstrip().startswith(("{{", "{%", "{#"))
+    return isinstance(pipeline, Mapping)
+
+
+def _resolve(value: Any, context: Context) -> Any:
+    """The definition with the values of XComs that stand in it; nothing else is changed."""
+    if hasattr(value, "resolve") and hasattr(value, "iter_references"):
+        return value.resolve(context)
+    if isinstance(value, Mapping):
+        return {key: _resolve(item, context) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_resolve(item, context) for item in value]
+    return value

@@ -57,10 +57,13 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
     :param pipeline_name: name or ARN of the pipeline.
     :param version: version id or alias to run; None for the latest.
     :param parameters: pipeline parameters, typed or as text; checked against the deployed definition before the call.
+        The API's list of ``{"Name": ..., "Value": ...}`` will do as well. Of one template that gives a dict, as
+        ``"{{ params }}"``, only the parameters that the pipeline has are taken.
     :param outputs: the values to read from the ended execution, by XCom key:
         ``"Steps.Train.ModelArtifacts.S3ModelArtifacts"``, or ``{"property_file":
-        "Steps.Evaluate.PropertyFiles.Metrics", "path": "regression.rmse.value"}``. An output whose step did not run
-        is None; ``{"property": "Steps.…", "required": True}`` makes its absence an error.
+        "Steps.Evaluate.PropertyFiles.Metrics", "path": "regression.rmse.value"}``. A step that the pipeline does not
+        have is refused before the start. After success a missing output fails the task, but is None if its step stands
+        under a condition and did not run; ``{"property": "Steps.…", "required": True}``, or False, decides either way.
     :param max_step_outputs: the most steps in ``step_outputs``, which holds what each step yields (model and metrics,
         S3 addresses, package ARN, outcome, report...) whether ``outputs`` names it or not. One call for each step that
         made a job.
@@ -117,7 +120,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         *,
         pipeline_name: str,
         version: str | int | None = None,
-        parameters: Mapping[str, Any] | None = None,
+        parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | str | None = None,
         outputs: Mapping[str, Any] | None = None,
         max_step_outputs: int = 25,
         display_name: str | None = None,
@@ -184,9 +187,9 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         from airflow_sm_pipelines.client.execution_watch import ExecutionWatch
         from airflow_sm_pipelines.runs.results import make_result
 
-        policy, _ = self._check_arguments()
+        policy, requests = self._check_arguments()
         hook = self.make_hook()
-        arn = self._submit(context, hook, policy)
+        arn = self._submit(context, hook, policy, requests)
         self._publish_start(context, hook, arn)
         if not self.wait_for_completion:
             return make_result(hook.describe_execution(arn))
@@ -279,7 +282,9 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         policy = WaitPolicy(on_stopped=self.on_stopped, on_completed_with_failures=self.on_completed_with_failures)
         return policy, requests
 
-    def _submit(self, context: Context, hook: SageMakerPipelinesHook, policy: WaitPolicy) -> str:
+    def _submit(
+        self, context: Context, hook: SageMakerPipelinesHook, policy: WaitPolicy, requests: tuple[OutputRequest, ...]
+    ) -> str:
         """The ARN of the execution that this task waits for, started if there is none yet."""
         from airflow_sm_pipelines.airflow_task.task_identity import parse_task_identity
         from airflow_sm_pipelines.airflow_task.task_state_store import TaskStateStore
@@ -295,7 +300,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
             on_retry=self.on_retry,
             log=self.log,
         )
-        request = plan_start_request(hook, self.start_options(), identity=identity, log=self.log)
+        request = plan_start_request(hook, self.start_options(), identity=identity, log=self.log, outputs=requests)
         arn = self._execution_arn = submitter.submit(request)
         return arn
 
@@ -376,7 +381,8 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         policy, requests = self._check_arguments()
         kind, report = self._read_end(hook, event, progress)
         progress.finish(report)
-        reader = OutputReader(hook, report, warn=self.log.warning)
+        is_selective = bool(self.select_steps or self.from_step)
+        reader = OutputReader(hook, report, warn=self.log.warning, is_selective=is_selective)
         self._ended = (reader, report)
         result = self._publish_end(context, hook, report)
         if kind == "timeout":

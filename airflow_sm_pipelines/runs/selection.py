@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition.problems import list_names, suggest
 from airflow_sm_pipelines.definition.status import StepStatus
+from airflow_sm_pipelines.definition.step_places import find_step_problem
 from airflow_sm_pipelines.exceptions import ParameterError
 
 if TYPE_CHECKING:
@@ -50,8 +51,13 @@ def plan_selection(
     problems = []
     for name in dict.fromkeys(wanted):
         if name not in graph.nodes:
+            inside = find_step_problem(definition, name) is None
             hint = suggest(name, graph.nodes) or f" It has {list_names(graph.nodes, limit=20)}."
-            problems.append(f"The pipeline has no step '{name}'.{hint}")
+            problems.append(
+                f"Step '{name}' is in the body of a ForEach step, and only the whole ForEach step can be selected."
+                if inside
+                else f"The pipeline has no step '{name}'.{hint}"
+            )
     if problems:
         raise ParameterError("\n".join(problems))
     chosen = set(wanted)

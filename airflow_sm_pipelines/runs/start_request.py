@@ -2,20 +2,49 @@
 
 from __future__ import annotations
 
+import ast
+import json
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_sm_pipelines.client.valid_names import make_display_name
-from airflow_sm_pipelines.exceptions import ArgumentError, DefinitionError, PipelineAccessError
-from airflow_sm_pipelines.option_reader import find_count_problems, find_list_problems, read_options
+from airflow_sm_pipelines.exceptions import (
+    ArgumentError,
+    DefinitionError,
+    PipelineAccessError,
+    PipelineApiError,
+    PipelineNotFoundError,
+)
+from airflow_sm_pipelines.option_reader import (
+    PARAMETER_MEMBERS,
+    find_count_problems,
+    find_list_problems,
+    parse_named_values,
+    read_options,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from airflow_sm_pipelines.client.calls import SageMakerCalls
     from airflow_sm_pipelines.client.logger import Logger
+    from airflow_sm_pipelines.client.outputs import OutputRequest
     from airflow_sm_pipelines.definition import PipelineDefinition
     from airflow_sm_pipelines.runs.submission import TaskIdentity
+
+RECENT = timedelta(minutes=10)
+"""How old the executions are that may come from a start call without an answer."""
+
+MISSING_ALIAS_SECONDS = 20.0
+"""How long an alias that is not there is asked for again: somebody may be moving it."""
+
+MISSING_ALIAS_PAUSE = 0.5
+"""Seconds between two looks for an alias."""
+
+Found = TypeVar("Found")
 
 MAX_DESCRIPTION = 3072
 """Characters of an execution's description; source: the API's ``PipelineExecutionDescription`` shape."""
@@ -23,15 +52,20 @@ MAX_DESCRIPTION = 3072
 
 @dataclass(frozen=True, slots=True)
 class StartOptions:
-    """What to run, and how. The run operator describes each option for authors."""
+    """What to run, and how. The run operator describes each option for authors.
+
+    :param parameters: values by name; the API's list of ``{"Name": ..., "Value": ...}``; or a text that holds either,
+        as ``"{{ params }}"`` gives it. Of a text, only those that the pipeline has are taken.
+    :param select_steps: names, or the API's list of ``{"StepName": ...}``.
+    """
 
     pipeline_name: str
     version: str | int | None = None
-    parameters: Mapping[str, Any] | None = None
+    parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | str | None = None
     display_name: str | None = None
     description: str | None = None
     max_parallel_steps: int | None = None
-    select_steps: Sequence[str] | None = None
+    select_steps: Sequence[str] | Sequence[Mapping[str, str]] | None = None
     from_step: str | None = None
     source_execution_arn: str | None = None
     role_arn: str | None = None
@@ -55,6 +89,10 @@ class StartOptions:
         """
         problems = find_count_problems("max_parallel_steps", self.max_parallel_steps)
         problems += find_list_problems("select_steps", self.select_steps)
+        try:
+            self.named_parameters()
+        except ArgumentError as error:
+            problems.append(str(error))
         if problems:
             raise ArgumentError("\n".join(problems))
         if definition is None:
@@ -62,18 +100,58 @@ class StartOptions:
         from airflow_sm_pipelines.definition import resolve_parameters
         from airflow_sm_pipelines.runs.selection import plan_selection
 
-        resolve_parameters(definition, {str(name): value for name, value in (self.parameters or {}).items()})
+        resolve_parameters(definition, self.named_parameters(definition))
         if self.select_steps or self.from_step:
-            plan_selection(definition, steps=self.select_steps or (), from_step=self.from_step)
+            plan_selection(definition, steps=self.selected_names, from_step=self.from_step)
+
+    @property
+    def selected_names(self) -> list[str]:
+        """The steps of ``select_steps`` by name."""
+        return [
+            str(one["StepName"]) if isinstance(one, Mapping) and set(one) == {"StepName"} else str(one)
+            for one in self.select_steps or ()
+        ]
+
+    def named_parameters(self, definition: PipelineDefinition | None = None) -> dict[str, Any]:
+        """The given parameters by name.
+
+        :param definition: of parameters given as one text, take only those that it has.
+        :raises ArgumentError: if they are in none of the forms there are.
+        """
+        given: Any = self.parameters
+        if isinstance(given, str):
+            given = _read_text(given)
+        found = parse_named_values("parameters", given, members=PARAMETER_MEMBERS)
+        if isinstance(self.parameters, str) and definition is not None:
+            known = {parameter.name for parameter in definition.parameters}
+            return {name: value for name, value in found.items() if name in known}
+        return found
+
+
+def _read_text(text: str) -> Any:
+    """The value in a text: JSON, or Python's own notation, which a template makes of a dict."""
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(text)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            continue
+    raise ArgumentError(f"parameters={text!r}: expected values by name; as a text, JSON or a template of a dict.")
 
 
 def plan_start_request(
-    calls: SageMakerCalls, options: StartOptions, *, identity: TaskIdentity | None, log: Logger
+    calls: SageMakerCalls,
+    options: StartOptions,
+    *,
+    identity: TaskIdentity | None,
+    log: Logger,
+    outputs: tuple[OutputRequest, ...] = (),
 ) -> dict[str, Any]:
     """The start call's input without its token.
 
     :param identity: the task that starts, which names and describes the execution where the options do not; None for
         a command.
+    :param outputs: what will be read at the end; refused here if the pipeline has no such step.
+    :raises DefinitionError: naming every output of a step that the pipeline does not have.
     :raises ArgumentError: if an option is wrong.
     :raises ParameterError: naming every parameter and step that does not fit the deployed definition.
     """
@@ -89,10 +167,13 @@ def plan_start_request(
         request["PipelineExecutionDisplayName"] = make_display_name(display_name)
     if description:
         request["PipelineExecutionDescription"] = description[:MAX_DESCRIPTION]
+    deployed = _DeployedDefinition(calls, options)
+    if outputs:
+        _check_outputs(deployed, outputs, log=log)
     if options.parameters:
-        request["PipelineParameters"] = _encode_parameters(calls, options, log=log)
+        request["PipelineParameters"] = _encode_parameters(deployed, options, log=log)
     if options.select_steps or options.from_step:
-        request["SelectiveExecutionConfig"] = _plan_selection(calls, options, log=log)
+        request["SelectiveExecutionConfig"] = _plan_selection(deployed, options, log=log)
     for key, value in (("RoleArn", options.role_arn), ("MlflowExperimentName", options.mlflow_experiment_name)):
         if value:
             request[key] = value
@@ -101,26 +182,95 @@ def plan_start_request(
     return request
 
 
-def _plan_selection(calls: SageMakerCalls, options: StartOptions, *, log: Logger) -> dict[str, Any]:
-    from airflow_sm_pipelines.definition import parse_definition
+class _DeployedDefinition:
+    """The definition that will be run, asked for at most once."""
+
+    def __init__(self, calls: SageMakerCalls, options: StartOptions) -> None:
+        self.calls = calls
+        self._options = options
+        self._definition: PipelineDefinition | None = None
+
+    def read(self) -> PipelineDefinition:
+        """The definition.
+
+        :raises PipelineAccessError: if it may not be read.
+        :raises DefinitionError: if it is none.
+        """
+        from airflow_sm_pipelines.definition import parse_definition
+
+        if self._definition is None:
+            name, version = self._options.pipeline_name, self._options.version
+            deployed = await_alias(version, lambda: self.calls.describe_pipeline(name, version=version))
+            self._definition = parse_definition(deployed.definition_text, name=deployed.name)
+        return self._definition
+
+
+def await_alias(version: object, call: Callable[[], Found]) -> Found:
+    """Make a call on a version; again for a while if the version is an alias that is not there.
+
+    Between the two calls that move an alias it points nowhere.
+
+    :param version: a version id, an alias, or None for the latest.
+    :raises PipelineNotFoundError: if the alias does not come back.
+    """
+    is_alias = version is not None and str(version).strip() not in ("", "None") and not str(version).strip().isdigit()
+    deadline = time.monotonic() + MISSING_ALIAS_SECONDS
+    while True:
+        try:
+            return call()
+        except PipelineNotFoundError:
+            if not is_alias or time.monotonic() >= deadline:
+                raise
+        time.sleep(MISSING_ALIAS_PAUSE)
+
+
+def describe_recent_starts(calls: SageMakerCalls, request: Mapping[str, Any]) -> str:
+    """What to say when it is not known whether a start call has started an execution: which ones are new.
+
+    :param request: the start call's input.
+    """
+    name = str(request.get("PipelineName"))
+    text = "An execution may be running all the same; another attempt with the same token finds it."
+    since = datetime.now(timezone.utc) - RECENT
+    try:
+        items, _ = calls.list_executions_page(PipelineName=name, CreatedAfter=since)
+    except PipelineApiError as error:
+        return f"{text} Which executions there are could not be asked: {error}"
+    minutes = int(RECENT.total_seconds() // 60)
+    found = ", ".join(f"{item['PipelineExecutionArn']} ({item['PipelineExecutionStatus']})" for item in items)
+    return f"{text} Executions of '{name}' in the last {minutes} minutes: {found or 'none'}."
+
+
+def _check_outputs(deployed: _DeployedDefinition, outputs: tuple[OutputRequest, ...], *, log: Logger) -> None:
+    from airflow_sm_pipelines.client.outputs import check_output_steps
+
+    try:
+        definition = deployed.read()
+    except (PipelineAccessError, DefinitionError) as error:
+        log.warning("Whether the pipeline has the steps of the outputs could not be checked: %s", error)
+        return
+    check_output_steps(outputs, definition)
+
+
+def _plan_selection(deployed: _DeployedDefinition, options: StartOptions, *, log: Logger) -> dict[str, Any]:
     from airflow_sm_pipelines.runs.selection import encode_selection, find_source, plan_selection
 
-    deployed = calls.describe_pipeline(options.pipeline_name, version=options.version)
-    definition = parse_definition(deployed.definition_text, name=deployed.name)
-    selection = plan_selection(definition, steps=options.select_steps or (), from_step=options.from_step or None)
-    source = options.source_execution_arn or find_source(calls, options.pipeline_name, selection)
+    selection = plan_selection(deployed.read(), steps=options.selected_names, from_step=options.from_step or None)
+    source = options.source_execution_arn or find_source(deployed.calls, options.pipeline_name, selection)
     log.info("Selected steps: %s; source execution: %s", ", ".join(selection.steps), source or "none needed")
     return encode_selection(selection, source)
 
 
-def _encode_parameters(calls: SageMakerCalls, options: StartOptions, *, log: Logger) -> list[dict[str, str]]:
-    from airflow_sm_pipelines.definition import encode_parameters, parse_definition
+def _encode_parameters(deployed: _DeployedDefinition, options: StartOptions, *, log: Logger) -> list[dict[str, str]]:
+    from airflow_sm_pipelines.definition import encode_parameters
 
-    given = {str(name): value for name, value in (options.parameters or {}).items()}
+    given = options.named_parameters()
     try:
-        deployed = calls.describe_pipeline(options.pipeline_name, version=options.version)
-        definition = parse_definition(deployed.definition_text, name=deployed.name)
+        definition = deployed.read()
     except (PipelineAccessError, DefinitionError) as error:
         log.warning("The parameters are sent unchecked, as text: %s", error)
         return [{"Name": name, "Value": str(value)} for name, value in given.items()]
-    return encode_parameters(definition, given)
+    taken = options.named_parameters(definition)
+    if left := [name for name in given if name not in taken]:
+        log.info("The pipeline has no parameters %s, so these are not sent.", ", ".join(map(repr, left)))
+    return encode_parameters(definition, taken)

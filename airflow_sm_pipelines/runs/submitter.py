@@ -18,6 +18,7 @@ from airflow_sm_pipelines.exceptions import (
     PipelineRequestError,
     PipelineUnavailableError,
 )
+from airflow_sm_pipelines.runs.start_request import await_alias, describe_recent_starts
 from airflow_sm_pipelines.runs.submission import (
     Move,
     Submission,
@@ -35,6 +36,12 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.client.reports import ExecutionReport
     from airflow_sm_pipelines.client.wait_policy import WaitPolicy
     from airflow_sm_pipelines.runs.submission import RetryChoice, SubmissionStore, TaskIdentity
+
+START_PAUSES = (2.0, 5.0)
+"""Seconds before a start call without a clear answer is made again, once for each entry."""
+
+REFUSAL_CODES = ("ThrottlingException", "Throttling", "TooManyRequestsException", "ExpiredTokenException", "ClockSkew")
+"""Codes of errors after which nothing was started, though the same call may succeed later."""
 
 _STOP_TIMEOUT_SECONDS = 900.0
 _RESUME_TIMEOUT_SECONDS = 10.0
@@ -125,7 +132,7 @@ class ExecutionSubmitter:
         """Repeat a start call whose answer was lost, to learn its execution; None if it started nothing."""
         self._log.info("An earlier attempt ended during its start call; repeating the call with the same token.")
         try:
-            arn = self._calls.start_execution(last.request, token=last.token)
+            arn = self._call_start(last)
         except PipelineUnavailableError:
             raise
         except PipelineApiError as error:
@@ -139,10 +146,33 @@ class ExecutionSubmitter:
         self._store.save_submission(answered)
         return answered
 
+    def _call_start(self, submission: Submission) -> str:
+        """Make the start call, again with the same token while it is not known whether an execution was started.
+
+        :raises PipelineUnavailableError: if that stays unknown; the message lists the newest executions.
+        """
+        request, is_refused = submission.request, True
+        for pause in (*START_PAUSES, None):
+            try:
+                return await_alias(
+                    request.get("PipelineVersionAlias"),
+                    lambda: self._calls.start_execution(request, token=submission.token),
+                )
+            except PipelineUnavailableError as error:
+                is_refused = is_refused and error.code in REFUSAL_CODES
+                if pause is None:
+                    if is_refused:
+                        raise
+                    text = f"{error} {describe_recent_starts(self._calls, request)}"
+                    raise PipelineUnavailableError(text, code=error.code) from error
+                self._log.warning("%s Asking again with the same token.", error)
+                time.sleep(pause)
+        raise AssertionError("unreachable")
+
     def _start(self, submission: Submission) -> str:
         self._store.save_submission(submission)
         try:
-            arn = self._calls.start_execution(submission.request, token=submission.token)
+            arn = self._call_start(submission)
         except PipelineUnavailableError:
             raise
         except PipelineApiError:

@@ -124,10 +124,12 @@ def test_throttling_puts_off_and_refusal_ends(logs: Logs) -> None:
     codes = ["ThrottlingException"]
 
     class Refusing:
-        def get_paginator(self, operation: str) -> Any:
+        meta = logs.client.meta
+
+        def describe_log_streams(self, **request: Any) -> Any:
             if codes:
-                raise ClientError({"Error": {"Code": codes[0], "Message": "no"}}, operation)
-            return logs.client.get_paginator(operation)
+                raise ClientError({"Error": {"Code": codes[0], "Message": "no"}}, "DescribeLogStreams")
+            return logs.client.describe_log_streams(**request)
 
         def get_log_events(self, **request: Any) -> Any:
             return logs.client.get_log_events(**request)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_sm_pipelines.client.job_logs import resolve_log_location
-from airflow_sm_pipelines.client.outputs import OutputReader, parse_output_requests
+from airflow_sm_pipelines.client.outputs import OutputReader, check_output_steps, parse_output_requests
+from airflow_sm_pipelines.definition import parse_definition
 from airflow_sm_pipelines.exceptions import DefinitionError, OutputError
+from tests.airflow_fakes import DEFINITION
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
@@ -88,13 +90,84 @@ def test_a_missing_output_is_none_with_a_reason(reader: tuple[OutputReader, list
     requests = parse_output_requests(
         {
             "a": "Steps.Register.ModelPackageArn",
-            "b": {"property_file": METRICS, "path": "x"},
-            "c": "Steps.Train.Nothing",
+            "b": {"property_file": METRICS, "path": "x", "required": False},
+            "c": {"property": "Steps.Train.Nothing", "required": False},
         }
     )
     assert reader[0].read(requests) == {"a": None, "b": None, "c": None}
     assert [warning.split(" could")[0] for warning in reader[1]] == ["Output 'a'", "Output 'b'", "Output 'c'"]
     assert "steps that did: Train, Evaluate" in reader[1][0]
+
+
+CHOICE = {
+    **DEFINITION,
+    "Steps": [
+        *DEFINITION["Steps"],
+        {
+            "Name": "IsGood",
+            "Type": "Condition",
+            "Arguments": {
+                "Conditions": [{"Type": "GreaterThan", "LeftValue": 1, "RightValue": 0}],
+                "IfSteps": [{**DEFINITION["Steps"][1], "Name": "Register-RegisterModel", "DependsOn": []}],
+                "ElseSteps": [],
+            },
+        },
+        {**DEFINITION["Steps"][1], "Name": "Tell", "DependsOn": ["Register-RegisterModel"]},
+        {**DEFINITION["Steps"][1], "Name": "Clean", "DependsOn": ["IsGood"]},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("output", "is_selective", "is_error"),
+    [
+        ("Steps.Clean.ProcessingJobName", False, True),  # every path runs it
+        ("Steps.Clean.ProcessingJobName", True, False),  # but not where others were selected
+        ("Steps.Register-RegisterModel.ModelPackageArn", False, False),  # in a branch
+        ("Steps.Tell.ProcessingJobName", False, False),  # waits for a step in a branch
+        ("Steps.Train.Nothing", False, True),  # ran, and has no such property
+        ({"property": "Steps.Train.Nothing", "required": False}, False, False),
+        ({"property": "Steps.Tell.ProcessingJobName", "required": True}, False, True),
+        ({"property_file": METRICS, "path": "x"}, False, True),  # its file is not there
+    ],
+)
+@pytest.mark.parametrize("status", ["Succeeded", "CompletedWithFailures"])
+def test_a_missing_output_fails_after_success_unless_its_step_need_not_run(
+    fake: FakeSageMaker,
+    hook: SageMakerPipelinesHook,
+    output: Any,
+    is_selective: bool,
+    is_error: bool,
+    status: str,
+) -> None:
+    fake.add_pipeline("p", CHOICE)
+    fake.statuses = [status]
+    report = hook.describe_report(hook.start_execution({"PipelineName": "p"}, token="t" * 40))
+    reader = OutputReader(hook, report, warn=lambda _: None, is_selective=is_selective)
+    requests = parse_output_requests({"x": output})
+    if not is_error or (status != "Succeeded" and not requests[0].is_required):
+        assert reader.read(requests) == {"x": None}
+        return
+    with pytest.raises(OutputError, match="Output 'x'"):
+        reader.read(requests)
+
+
+def test_an_output_of_a_step_that_does_not_exist_is_refused_with_the_nearest_name() -> None:
+    requests = parse_output_requests(
+        {
+            "a": "Steps.Trian.ModelArtifacts.S3ModelArtifacts",
+            "b": "Steps.Register.ModelPackageArn",
+            "c": {"property_file": "Steps.Evaluate.PropertyFiles.Metric", "path": "x"},
+            "good": "Steps.Tell.ProcessingJobName",
+        }
+    )
+    with pytest.raises(DefinitionError) as caught:
+        check_output_steps(requests, parse_definition(CHOICE))
+    assert str(caught.value).splitlines() == [
+        "Output 'a': The pipeline has no step 'Trian'. Did you mean 'Train'?",
+        "Output 'b': The pipeline has no step 'Register'. Did you mean 'Register-RegisterModel'?",
+        "Output 'c': Step 'Evaluate' has no property file 'Metric'. Did you mean 'Metrics'?",
+    ]
 
 
 def test_every_missing_output_that_is_required_is_named(reader: tuple[OutputReader, list[str]]) -> None:
@@ -153,7 +226,10 @@ def test_each_kind_of_job_logs_to_its_group(arn: str | None, expected: tuple[str
 def test_a_value_too_large_for_an_xcom_says_so(fake: FakeSageMaker, reader: tuple[OutputReader, list[str]]) -> None:
     fake.objects["bucket/out/evaluation.json"] = json.dumps({"rows": ["x" * 1000] * 1001, "n": 1}).encode()
     requests = parse_output_requests(
-        {name: {"property_file": METRICS, "path": path} for name, path in (("all", "rows"), ("n", "n"))}
+        {
+            name: {"property_file": METRICS, "path": path, "required": False}
+            for name, path in (("all", "rows"), ("n", "n"))
+        }
     )
     assert reader[0].read(requests) == {"all": None, "n": 1}
     assert "it has 1,005,004 characters as JSON" in reader[1][0]

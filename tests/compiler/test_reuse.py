@@ -131,6 +131,27 @@ def test_a_change_of_a_variable_it_read_runs_it(
     assert compile_stub(reference).from_cache
 
 
+def test_a_variable_that_the_script_sets_itself_is_no_change(compile_stub: Compiler, write_script: Write):
+    script = "import os\nfrom sagemaker.workflow.pipeline import Pipeline\nos.environ['STAGE'] = 'own'\n"
+    reference = write_script(f"{script}\ndef get_pipeline():\n    return Pipeline(os.environ['STAGE'])\n")
+    assert compile_stub(reference).name == "own"
+    assert compile_stub(reference).from_cache
+
+
+def test_a_bucket_of_somebody_else_is_no_change(compile_stub: Compiler, write_script: Write):
+    body = (
+        "from sagemaker.workflow.pipeline import Pipeline\n\ndef get_pipeline(session):\n"
+        "    bucket = session.boto_session.resource('s3').Bucket('mine')\n"
+        "    return Pipeline('bucket', steps=[str(bucket.creation_date is None)])\n"
+    )
+    reference = write_script(body)
+    assert '"True"' in compile_stub(reference).definition_text
+    s3_client(compile_stub).create_bucket(Bucket="of-somebody-else")
+    assert compile_stub(reference).from_cache
+    s3_client(compile_stub).create_bucket(Bucket="mine")
+    assert '"False"' in compile_stub(reference).definition_text
+
+
 def test_the_value_of_a_variable_is_not_kept(
     compile_stub: Compiler, reference: str, monkeypatch: pytest.MonkeyPatch, write_script: Write
 ):

@@ -19,10 +19,15 @@ def test_a_reference_names_a_script_and_a_function():
     )
 
 
+def test_a_reference_may_name_the_script_alone():
+    assert parse_reference("pipelines/train.py") == ScriptReference(Path("pipelines/train.py"), None)
+    assert str(parse_reference("pipelines/train.py")) == "pipelines/train.py"
+
+
 @pytest.mark.parametrize(
     "text",
-    ["train.py", "train:get_pipeline", "train.py:", "train.py:get-pipeline", ":get_pipeline", ""],
-    ids=["no function", "no .py", "empty function", "no identifier", "no script", "nothing"],
+    ["train:get_pipeline", "train.py:", "train.py:get-pipeline", ":get_pipeline", ""],
+    ids=["no .py", "empty function", "no identifier", "no script", "nothing"],
 )
 def test_what_is_no_reference_is_refused_with_the_form_it_should_have(text: str):
     with pytest.raises(ScriptNotFoundError, match=r"pipelines/train.py:get_pipeline"):

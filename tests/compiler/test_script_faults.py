@@ -49,7 +49,15 @@ def test_a_syntax_error_is_told_with_its_line(compile_stub: Compiler, write_scri
 
 def test_a_missing_package_is_told_with_where_to_name_it(compile_stub: Compiler, write_script: Write):
     with pytest.raises(ScriptFailedError, match=r"No module named 'lightgbm'.*`dependencies`"):
-        compile_stub(write_script("import lightgbm\n"))
+        compile_stub(write_script("import lightgbm\n\ndef get_pipeline(): ...\n"))
+
+
+def test_a_script_for_another_generation_of_the_sdk_is_told_what_to_pin(compile_stub: Compiler, write_script: Write):
+    body = "from sagemaker.mlops.workflow.pipeline import Pipeline\n\ndef get_pipeline(): ...\n"
+    with pytest.raises(
+        ScriptFailedError, match=r'written for SDK v3.*has sagemaker 2\.999.*"sagemaker-mlops>=1\.27,<2"'
+    ):
+        compile_stub(write_script(body))
 
 
 @pytest.mark.parametrize(
@@ -145,16 +153,16 @@ def test_a_script_that_starts_work_while_building_is_refused(
 
 def test_a_missing_interpreter_is_named(compile_stub: Compiler, write_script: Write):
     with pytest.raises(ScriptEnvironmentError, match="no Python '/opt/nowhere/python'"):
-        compile_stub(write_script(""), interpreter="/opt/nowhere/python")
+        compile_stub(write_script("def get_pipeline(): ...\n"), interpreter="/opt/nowhere/python")
 
 
 def test_a_program_that_is_no_python_is_refused(compile_stub: Compiler, write_script: Write):
     with pytest.raises(ScriptEnvironmentError, match="does not run as Python"):
-        compile_stub(write_script(""), interpreter="/bin/false")
+        compile_stub(write_script("def get_pipeline(): ...\n"), interpreter="/bin/false")
 
 
 def test_an_interpreter_without_the_sdk_is_told_how_to_get_it(compile_stub: Compiler, write_script: Write):
-    script = '# /// script\n# [tool.sm-pipelines]\n# interpreter = "current"\n# ///\n'
+    script = '# /// script\n# [tool.sm-pipelines]\n# interpreter = "current"\n# ///\ndef get_pipeline(): ...\n'
     with pytest.raises(ScriptEnvironmentError, match=r"has no SageMaker SDK.*-m pip install") as caught:
         compile_stub(write_script(script), interpreter=None)
     assert sys.executable in str(caught.value)
@@ -166,7 +174,7 @@ def test_a_script_that_says_nothing_of_its_sdk_is_shown_what_to_say(compile_stub
 
 
 def test_requirements_that_cannot_be_resolved_come_with_uvs_reason(compile_stub: Compiler, write_script: Write):
-    script = '# /// script\n# dependencies = ["sagemaker>=2,<1"]\n# ///\n'
+    script = '# /// script\n# dependencies = ["sagemaker>=2,<1"]\n# ///\ndef get_pipeline(): ...\n'
     with pytest.raises(
         ScriptEnvironmentError, match=r"uv could not make.*sagemaker>=2,<1[\s\S]*(incompatible|unsatisfiable)"
     ):

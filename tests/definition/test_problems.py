@@ -20,6 +20,8 @@ from airflow_sm_pipelines.definition.problems import (
         ("Trian", ["Train", "Evaluate"], "Train"),
         ("TRAIN", ["Train", "Evaluate"], "Train"),
         ("x", ["Train", "Evaluate"], ""),
+        ("Register", ["Register-RepackModel-0", "Register-RegisterModel", "Reg"], "Register-RegisterModel"),
+        ("model", ["Model-CreateModel"], "Model-CreateModel"),
         ("Train", [], ""),
     ],
 )

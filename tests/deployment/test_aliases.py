@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_sm_pipelines.client.calls import PipelineVersion
+from airflow_sm_pipelines.deployment import aliases as alias_moves
 from airflow_sm_pipelines.deployment.aliases import AliasMove, move_aliases, plan_alias_moves, promote, roll_back
 from airflow_sm_pipelines.exceptions import (
     PipelineApiError,
@@ -36,13 +37,20 @@ def test_only_aliases_that_point_elsewhere_are_moved() -> None:
     assert moves == (AliasMove("prod", 2), AliasMove("new", None))
 
 
+@pytest.fixture(autouse=True)
+def short_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give up soon where an alias cannot be moved."""
+    monkeypatch.setattr(alias_moves, "MOVE_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(alias_moves, "MOVE_PAUSE_SECONDS", 0.01)
+
+
 def aliases(hook: SageMakerPipelinesHook) -> dict[int, tuple[str, ...]]:
     return {version.id: version.aliases for version in hook.list_versions("p")}
 
 
 def test_an_alias_is_taken_from_its_holder_and_given_to_the_version(hook: SageMakerPipelinesHook) -> None:
-    moves = (AliasMove("prod", 1), AliasMove("staging", 2), AliasMove("new", None))
-    move_aliases(hook, pipeline_arn=ARN, version_id=3, moves=moves, log=LOG)
+    moved = move_aliases(hook, pipeline_arn=ARN, version_id=3, aliases=["prod", "staging", "new"], log=LOG)
+    assert moved == {"prod": 1, "staging": 2, "new": None}
     assert aliases(hook) == {3: ("prod", "staging", "new"), 2: (), 1: ()}
 
 
@@ -56,16 +64,14 @@ def test_aliases_are_given_back_when_the_move_fails_halfway(fake: FakeSageMaker,
 
     fake.op_UpdatePipelineVersion = refuse_version_3  # type: ignore[method-assign]
     with pytest.raises(PipelineApiError):
-        move_aliases(
-            hook, pipeline_arn=ARN, version_id=3, moves=(AliasMove("prod", 1), AliasMove("staging", 2)), log=LOG
-        )
+        move_aliases(hook, pipeline_arn=ARN, version_id=3, aliases=["prod", "staging"], log=LOG)
     assert aliases(hook) == {3: (), 2: ("staging",), 1: ("prod",)}
 
 
 def test_aliases_stay_when_the_first_step_is_refused(fake: FakeSageMaker, hook: SageMakerPipelinesHook) -> None:
     fake.fail_next("UpdatePipelineVersion", Fault("AccessDeniedException"))
     with pytest.raises(PipelineApiError):
-        move_aliases(hook, pipeline_arn=ARN, version_id=3, moves=(AliasMove("prod", 1),), log=LOG)
+        move_aliases(hook, pipeline_arn=ARN, version_id=3, aliases=["prod"], log=LOG)
     assert aliases(hook) == {3: (), 2: ("staging",), 1: ("prod",)}
 
 

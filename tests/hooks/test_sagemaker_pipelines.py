@@ -165,3 +165,45 @@ def test_a_version_is_described_by_id_or_alias(fake: FakeSageMaker, hook: SageMa
     assert hook.describe_pipeline("p", version="prod").definition_text == hook.describe_pipeline("p").definition_text
     with pytest.raises(exceptions.PipelineNotFoundError):
         hook.describe_pipeline("p", version="staging")
+
+
+def test_a_connection_that_does_not_exist_is_an_error_that_names_it(
+    fake: FakeSageMaker, fake_is_aws: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.add_pipeline("p")
+    lost = SageMakerPipelinesHook(aws_conn_id="no_such")
+    for call in (lambda: lost.describe_pipeline("p"), lambda: lost.client_of("s3"), lost.child_environment):
+        with pytest.raises(
+            exceptions.PipelineAccessError, match=r"no Airflow connection 'no_such'\. Create it"
+        ) as caught:
+            call()
+        assert caught.value.is_final
+    assert not fake.count("DescribePipeline")
+    monkeypatch.setenv("AIRFLOW_CONN_OURS", "aws://")
+    assert SageMakerPipelinesHook(aws_conn_id="ours").describe_pipeline("p").name == "p"
+    monkeypatch.delenv("AIRFLOW_CONN_AWS_DEFAULT")
+    for name in (None, "aws_default"):
+        assert SageMakerPipelinesHook(aws_conn_id=name).describe_pipeline("p").name == "p"
+
+
+def test_tags_are_written_as_they_are_meant_or_refused(fake: FakeSageMaker, hook: SageMakerPipelinesHook) -> None:
+    fake.add_pipeline("p")
+    arn = hook.describe_pipeline("p").arn
+    hook.add_tags(arn, [{"Key": "team", "Value": "risk"}, {"Key": "env", "Value": "prod"}])
+    assert hook.list_tags(arn) == {"team": "risk", "env": "prod"}
+    for wrong in ({"Key": "team", "Value": "risk"}, [{"Key": "team"}], ["team=risk"], "team=risk"):
+        with pytest.raises(exceptions.ArgumentError, match="tags="):
+            hook.add_tags(arn, wrong)  # type: ignore[arg-type]
+    assert fake.count("AddTags") == 1
+
+
+def test_a_success_without_steps_is_asked_again_and_then_no_success(
+    fake: FakeSageMaker, hook: SageMakerPipelinesHook
+) -> None:
+    fake.add_pipeline("p")
+    hook.answer_pauses = (0.0, 0.0)
+    fake.statuses, fake.steps = ["Succeeded"], []
+    arn = hook.start_execution({"PipelineName": "p"}, token=TOKEN)
+    with pytest.raises(exceptions.PipelineUnavailableError, match="names no step, though the execution has succeeded"):
+        hook.describe_report(arn)
+    assert fake.count("ListPipelineExecutionSteps") == 3

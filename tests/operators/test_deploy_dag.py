@@ -35,7 +35,10 @@ with DAG("deploying", schedule=None, params=pipeline_params("definitions/train.j
         pipeline_name=changed.output["pipeline_name"],
         version=changed.output["pipeline_version_id"],
         parameters={"MaxDepth": "{{ params.MaxDepth }}", "Mode": "slow"},
-        outputs={"metric": "Steps.Train.FinalMetricDataList['validation:rmse'].Value", "gone": "Steps.Other.X"},
+        outputs={
+            "metric": "Steps.Train.FinalMetricDataList['validation:rmse'].Value",
+            "gone": {"property": "Steps.Train.Nothing", "required": False},
+        },
     )
     wrong = SageMakerDeployPipelineOperator(
         task_id="wrong", pipeline="definitions/wrong.json", pipeline_name="q", retries=3, trigger_rule="all_done"

@@ -106,7 +106,8 @@ def test_without_a_source_nothing_is_started(fake: FakeSageMaker) -> None:
 
 def test_outputs_become_assets_of_their_alias(fake: FakeSageMaker) -> None:
     model = "Steps.Train.ModelArtifacts.S3ModelArtifacts"
-    result, added = run(outputs={"model": model, "gone": "Steps.Stop.X"}, assets={"model": "models", "gone": "other"})
+    gone = {"property": "Steps.Stop.X", "required": False}
+    result, added = run(outputs={"model": model, "gone": gone}, assets={"model": "models", "gone": "other"})
     ((asset, extra),) = added["models"]
     assert (asset.uri, extra["pipeline_execution_arn"]) == (
         "s3://bucket/model.tar.gz",

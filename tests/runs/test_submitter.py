@@ -12,6 +12,7 @@ from airflow_sm_pipelines import exceptions
 from airflow_sm_pipelines.airflow_task.task_state_store import SUBMISSION_KEY, TaskStateStore
 from airflow_sm_pipelines.client.wait_policy import WaitPolicy
 from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
+from airflow_sm_pipelines.runs import start_request, submitter
 from airflow_sm_pipelines.runs.submission import TaskIdentity
 from airflow_sm_pipelines.runs.submitter import ExecutionSubmitter
 from tests.airflow_fakes import FAILED_STEPS, Fault
@@ -25,6 +26,12 @@ FIRST = TaskIdentity(
 RETRY = replace(FIRST, try_number=2)
 CLEARED = replace(FIRST, try_number=2, max_tries=4, clear_number=1)
 REQUEST = {"PipelineName": "p", "PipelineParameters": [{"Name": "MaxDepth", "Value": "5"}]}
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask again at once."""
+    monkeypatch.setattr(submitter, "START_PAUSES", (0.0, 0.0))
 
 
 class Crash(BaseException):
@@ -60,7 +67,7 @@ def ready(fake: FakeSageMaker, fake_is_aws: None) -> FakeSageMaker:
 def submit(
     state: State | None, identity: TaskIdentity, *, request: dict[str, Any] | None = None, on_retry: str = "resume"
 ) -> str:
-    submitter = ExecutionSubmitter(
+    one = ExecutionSubmitter(
         SageMakerPipelinesHook(aws_conn_id=None, config={"retries": {"max_attempts": 0}}),
         store=TaskStateStore({"task_state_store": state}),
         identity=identity,
@@ -68,7 +75,7 @@ def submit(
         on_retry=on_retry,
         log=logging.getLogger("test"),
     )
-    return submitter.submit(request or REQUEST)
+    return one.submit(request or REQUEST)
 
 
 def test_a_worker_that_dies_before_the_start_call_has_started_nothing(ready: FakeSageMaker) -> None:
@@ -104,11 +111,52 @@ def test_the_lost_call_is_repeated_word_for_word_when_templates_have_changed_sin
 
 def test_an_answer_lost_after_the_service_accepted_starts_nothing_twice(ready: FakeSageMaker) -> None:
     state = State()
-    ready.fail_next("StartPipelineExecution", Fault("InternalFailure", 500, is_done_first=True))
+    ready.fail_next("StartPipelineExecution", Fault("InternalFailure", 500, is_done_first=True, times=3))
     with pytest.raises(exceptions.PipelineUnavailableError):
         submit(state, FIRST)
     submit(state, RETRY)
     assert len(ready.executions) == 1
+
+
+def test_a_start_without_an_answer_is_asked_again_in_the_same_attempt(ready: FakeSageMaker) -> None:
+    ready.fail_next("StartPipelineExecution", Fault("InternalFailure", 500, is_done_first=True, times=2))
+    arn = submit(State(), FIRST)
+    assert list(ready.executions) == [arn]
+    assert len({request["ClientRequestToken"] for request in ready.requests("StartPipelineExecution")}) == 1
+
+
+def test_a_start_that_stays_without_an_answer_says_what_may_be_running(ready: FakeSageMaker) -> None:
+    ready.fail_next("StartPipelineExecution", Fault("InternalFailure", 500, is_done_first=True, times=3))
+    with pytest.raises(exceptions.PipelineUnavailableError) as caught:
+        submit(State(), FIRST)
+    (arn,) = ready.executions
+    expected = "may be running all the same; another attempt with the same token finds it. "
+    expected += f"Executions of 'p' in the last 10 minutes: {arn} (Executing)."
+    assert expected in str(caught.value)
+    (asked,) = ready.requests("ListPipelineExecutions")
+    assert asked["CreatedAfter"]
+    ready.fail_next("StartPipelineExecution", Fault("InternalFailure", 500, times=3))
+    ready.fail_next("ListPipelineExecutions", Fault("AccessDeniedException"))
+    with pytest.raises(exceptions.PipelineUnavailableError, match=r"could not be asked: .*AccessDenied"):
+        submit(State(), replace(FIRST, task_id="other"))
+
+
+def test_a_throttled_start_has_started_nothing_and_says_nothing_else(ready: FakeSageMaker) -> None:
+    ready.fail_next("StartPipelineExecution", Fault("ThrottlingException", times=3))
+    with pytest.raises(exceptions.PipelineUnavailableError) as caught:
+        submit(State(), FIRST)
+    assert "may be running" not in str(caught.value)
+
+
+def test_an_alias_that_is_being_moved_is_asked_for_again(ready: FakeSageMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(start_request, "MISSING_ALIAS_PAUSE", 0.01)
+    request = {**REQUEST, "PipelineVersionAlias": "prod"}
+    ready.fail_next("StartPipelineExecution", Fault("ResourceNotFound", times=3))
+    assert list(ready.executions) == [submit(State(), FIRST, request=request)]
+    monkeypatch.setattr(start_request, "MISSING_ALIAS_SECONDS", 0.05)
+    ready.fail_next("StartPipelineExecution", Fault("ResourceNotFound", times=99))
+    with pytest.raises(exceptions.PipelineNotFoundError):
+        submit(State(), replace(FIRST, task_id="other"), request=request)
 
 
 def test_a_retry_attaches_to_the_live_execution_without_a_start_call(ready: FakeSageMaker) -> None:

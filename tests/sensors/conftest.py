@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_sm_pipelines.client import execution_watch as watch
+from tests.airflow_fakes import DEFINITION
 from tests.airflow_fixtures import endpoint, fake_is_aws  # noqa: F401
 
 if TYPE_CHECKING:
@@ -21,8 +22,9 @@ def short_looks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def fake(endpoint: tuple[FakeSageMaker, str], fake_is_aws: None) -> FakeSageMaker:  # noqa: F811
-    """The fake; its only execution is of pipeline ``p``."""
+    """The fake; its only execution is of pipeline ``p``, which has the steps Train, Evaluate and Register."""
     one = endpoint[0]
-    one.add_pipeline("p")
+    steps = [*DEFINITION["Steps"], {**DEFINITION["Steps"][1], "Name": "Register", "DependsOn": ["Evaluate"]}]
+    one.add_pipeline("p", {**DEFINITION, "Steps": steps})
     one.op_StartPipelineExecution({"PipelineName": "p", "ClientRequestToken": "t" * 40})
     return one

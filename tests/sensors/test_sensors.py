@@ -156,6 +156,24 @@ def test_an_execution_s_end_means_what_the_author_says(
             {"on_not_run": "fail", "soft_fail": True},
             AirflowSkipException,
         ),
+        ("Register", ["Executing", "Failed"], FAILED_STEPS, {}, AirflowFailException),
+        ("Register", ["Failed"], FAILED_STEPS, {"on_not_run": "succeed"}, AirflowFailException),
+        ("Register", ["Executing", "Stopped"], STOPPED_STEPS, {"on_not_run": "skip"}, AirflowFailException),
+        ("Register", ["Executing", "CompletedWithFailures"], FAILED_STEPS, {}, AirflowFailException),
+        (
+            "Register",
+            ["Executing", "CompletedWithFailures"],
+            FAILED_STEPS,
+            {"on_not_run": "succeed", "on_completed_with_failures": "succeed"},
+            None,
+        ),
+        (
+            "Register",
+            ["CompletedWithFailures"],
+            FAILED_STEPS,
+            {"on_not_run": "succeed", "on_completed_with_failures": "skip"},
+            AirflowSkipException,
+        ),
     ],
 )
 def test_a_step_s_end_means_what_the_author_says(
@@ -176,6 +194,29 @@ def test_a_step_s_end_means_what_the_author_says(
         assert run(sensor)["job_arn"] == SUCCEEDED_STEPS[0]["Metadata"]["TrainingJob"]["Arn"]
     else:
         assert run(sensor) is None
+
+
+@WAYS
+def test_a_step_that_a_failed_execution_did_not_reach_fails_with_its_reason(fake: FakeSageMaker, way: str) -> None:
+    script(fake, ["Executing", "Failed"], FAILED_STEPS)
+    with pytest.raises(AirflowFailException, match=r"(?s)a step failed.*'Evaluate'.*AlgorithmError: exit code 3"):
+        run(step_sensor(fake, "Register", way=way))
+
+
+@WAYS
+@pytest.mark.parametrize(("name", "near"), [("Evalute", "Evaluate"), ("register", "Register")])
+def test_a_name_that_no_step_has_fails_at_the_first_look(fake: FakeSageMaker, way: str, name: str, near: str) -> None:
+    script(fake, ["Executing"], RUNNING_STEPS)
+    with pytest.raises(AirflowFailException, match=f"no step '{name}'. Did you mean '{near}'"):
+        run(step_sensor(fake, name, way=way))
+    assert fake.count("DescribePipelineExecution") == 1
+
+
+def test_a_definition_that_may_not_be_read_is_waited_for_without(fake: FakeSageMaker) -> None:
+    script(fake, ["Executing", "Succeeded"])
+    fake.fail_next("DescribePipelineDefinitionForExecution", Fault("AccessDeniedException"))
+    with pytest.raises(AirflowSkipException, match="did not run step 'Evalute'"):
+        run(step_sensor(fake, "Evalute", way="poke"))
 
 
 @WAYS

@@ -117,7 +117,8 @@ class AwsCalls:
         self.questions = [question for question in self.questions if question["service"] not in self._written]
         for client, question in [*asked_before, *self._lookups]:
             with contextlib.suppress(importlib.import_module("botocore.exceptions").ClientError):  # an answer, too
-                self._note(client, question["service"], question["operation"], decode(question["arguments"]))
+                part: dict[str, str] = {name: question[name] for name in ("part", "bucket") if name in question}
+                self._note(client, question["service"], question["operation"], decode(question["arguments"]), part)
 
     def _watched(self, client: Any, service: str, operation: str, arguments: dict[str, Any]) -> Any:
         assert self._held is not None and self.answers is not None  # noqa: S101, PT018 - set by hold
@@ -138,13 +139,24 @@ class AwsCalls:
             self._note_write(client, service, operation, arguments)
         return result
 
-    def _note(self, client: Any, service: str, operation: str, arguments: dict[str, Any]) -> Any:
+    def _note(
+        self,
+        client: Any,
+        service: str,
+        operation: str,
+        arguments: dict[str, Any],
+        part: dict[str, str] | None = None,
+    ) -> Any:
+        """Ask, and keep the question; `part` says what of the answer counts."""
         try:
             asked = encode(arguments)
         except TypeError as error:
             self.unrepeatable.append(f"{service}:{operation}: {error}")
             return self.call(client, operation, arguments)
         question = {"service": service, "operation": operation, "arguments": asked, "region": client.meta.region_name}
+        if part is None and (bucket := _only_bucket_asked_for(service, operation)) is not None:
+            part = {"part": "bucket", "bucket": bucket}
+        question |= part or {}
         self._asked.append((client, question))
         if _credentials_of(client) not in (None, os.environ.get("AWS_ACCESS_KEY_ID")):
             self.unrepeatable.append(
@@ -184,6 +196,19 @@ class AwsCalls:
                 self._lookups.append((client, question))
         else:
             self.unrepeatable.append(f"{service}:{operation} changes something that is not looked up")
+
+
+def _only_bucket_asked_for(service: str, operation: str) -> str | None:
+    """Give the bucket that boto3 lists all buckets for, to learn of one whether it is there."""
+    if (service, operation) != ("s3", "ListBuckets"):
+        return None
+    frame: Any = sys._getframe(2)
+    while frame is not None:
+        if frame.f_code.co_name == "bucket_load":
+            name = getattr(frame.f_locals.get("self"), "name", None)
+            return name if isinstance(name, str) else None
+        frame = frame.f_back
+    return None
 
 
 def _credentials_of(client: Any) -> str | None:

@@ -83,14 +83,16 @@ def _call_function(request: dict[str, Any], sdk: Sdk, patches: SdkPatches) -> An
     """Load the script and call its function; give the pipeline."""
     module = _load_script(Path(request["script"]))
     patches.install()  # once more, for what the script imported
-    function = _find_function(module, request["function"], request["script"])
+    function = _find_function(module, request["function"], request["script"], sdk.pipeline_class)
+    if isinstance(function, sdk.pipeline_class):
+        return function
     arguments = _Arguments(request, sdk)
     positional, keywords = arguments.bind(function)
     result = function(*positional, **keywords)
     if not isinstance(result, sdk.pipeline_class):
         raise BuildError(
             "no_pipeline",
-            f"{request['function']}() returned {_describe_type(result)}, not a SageMaker SDK Pipeline "
+            f"{function.__name__}() returned {_describe_type(result)}, not a SageMaker SDK Pipeline "
             f"({sdk.pipeline_class.__module__}.{sdk.pipeline_class.__name__}).",
         )
     return result
@@ -149,9 +151,12 @@ def _load_script(script: Path) -> Any:
     return module
 
 
-def _find_function(module: Any, name: str, script: str) -> Any:
+def _find_function(module: Any, name: str | None, script: str, pipeline_class: type) -> Any:
+    """Find the function that returns the pipeline, or the pipeline that the script has made itself."""
+    if name is None:
+        name = _find_only_name(module, script, pipeline_class)
     function = getattr(module, name, None)
-    if callable(function):
+    if callable(function) or isinstance(function, pipeline_class):
         return function
     own = [
         key
@@ -162,6 +167,17 @@ def _find_function(module: Any, name: str, script: str) -> Any:
     hint = f" Did you mean {close[0]!r}?" if close else f" It has {', '.join(sorted(own)) or 'no function'}."
     what = "is not a function" if function is not None else "has no such function"
     raise BuildError("function_missing", f"{script} {what}: {name!r}.{hint}")
+
+
+def _find_only_name(module: Any, script: str, pipeline_class: type) -> str:
+    if callable(getattr(module, "get_pipeline", None)):
+        return "get_pipeline"
+    made: dict[int, str] = {id(value): key for key, value in vars(module).items() if isinstance(value, pipeline_class)}
+    if len(made) == 1:
+        return next(iter(made.values()))
+    found = f"{len(made)} pipelines: {', '.join(sorted(made.values()))}" if made else "neither a pipeline"
+    what = f"has {found}" if made else f"has {found} at its top level nor a function get_pipeline"
+    raise BuildError("function_missing", f"{script} {what}. Name what is meant, such as '{script}:get_pipeline'.")
 
 
 class _Arguments:

@@ -16,7 +16,7 @@ from .build_errors import BuildError, StartedJobError
 from .input_recorder import FileRecorder, record_variables
 from .machine_calls import MachineCalls
 from .project import Project
-from .sdk import load_sdk
+from .sdk import explain_generation, load_sdk
 from .stamps import Stamps
 
 PROTOCOL = 2
@@ -87,6 +87,8 @@ def _explain(error: BaseException, script: Path) -> dict[str, Any]:
     if type(error).__name__ == "NoRegionError":
         hint = "The SDK needs an AWS region: set one in the connection, or with region_name."
         return _make_failure("script_error", hint, error, script)
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == "sagemaker":
+        return _make_failure("script_error", explain_generation(error.name or ""), error, script)
     if isinstance(error, ModuleNotFoundError):
         hint = f"No module named {error.name!r}. If it is a package, name it in the script's `dependencies`."
         return _make_failure("script_error", hint, error, script)

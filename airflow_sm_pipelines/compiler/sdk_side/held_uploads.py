@@ -10,6 +10,7 @@ import datetime
 import hashlib
 import io
 import re
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,7 @@ class HeldUploads:
         self._is_key_chosen = is_key_chosen
         self._objects: dict[tuple[str, str], HeldUpload] = {}
         self._multiparts: dict[str, _Multipart] = {}
+        self._lock = threading.Lock()
         self._count = 0
 
     def __iter__(self) -> Iterator[HeldUpload]:
@@ -83,16 +85,16 @@ class HeldUploads:
         return None if method is None else method(client, arguments, call)
 
     def _keep(self, client: Any, arguments: dict[str, Any], body: bytes, *, is_made_here: bool) -> str:
-        self._count += 1
-        path = self._folder / f"{self._count}"
+        with self._lock:  # a script may upload in threads
+            self._count += 1
+            order = self._count
+        path = self._folder / f"{order}"
         path.write_bytes(body)
         place = (arguments["Bucket"], arguments["Key"])
         left_out = ("Bucket", "Key", "Body", "UploadId", "MultipartUpload", "ContentMD5", "CopySource")
         rest = {name: value for name, value in arguments.items() if name not in left_out}
         rest = {name: value for name, value in rest.items() if not name.startswith("Checksum")}
-        self._objects[place] = HeldUpload(
-            *place, path, rest, is_made_here, self._is_key_chosen(), client, order=self._count
-        )
+        self._objects[place] = HeldUpload(*place, path, rest, is_made_here, self._is_key_chosen(), client, order=order)
         return _etag(body)
 
     def _PutObject(self, client: Any, arguments: dict[str, Any], call: Callable[..., Any]) -> Any:  # noqa: N802

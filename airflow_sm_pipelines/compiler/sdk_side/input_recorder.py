@@ -101,6 +101,7 @@ def record_variables(folders: list[Path]) -> dict[str, str | None]:
     :return: the digest of each variable's value by its name, None for an unset one; it fills while the script runs.
     """
     read: dict[str, str | None] = {}
+    given = dict(os.environ)  # what the script or the SDK sets itself does not come from outside
     prefixes = tuple(str(folder) + os.sep for folder in folders)
     # Where os.getenv() and os.environ.get() are defined; "<frozen" from Python 3.11 on.
     lookup_files = (os.__file__, str(sys.modules["_collections_abc"].__file__), "<frozen")
@@ -112,12 +113,11 @@ def record_variables(folders: list[Path]) -> dict[str, str | None]:
             while frame.f_back is not None and frame.f_code.co_filename.startswith(lookup_files):
                 frame = frame.f_back
             is_users = frame.f_code.co_filename.startswith(prefixes) or str(key).startswith("SAGEMAKER_")
-            if is_users and isinstance(key, str):
-                read.setdefault(key, None)
-            value = super().__getitem__(key)
-            if is_users and isinstance(key, str):
-                read[key] = hashlib.sha256(value.encode("utf-8", "surrogateescape")).hexdigest()
-            return value
+            if is_users and isinstance(key, str) and key not in read:
+                value = given.get(key)
+                encoded = None if value is None else value.encode("utf-8", "surrogateescape")
+                read[key] = None if encoded is None else hashlib.sha256(encoded).hexdigest()
+            return super().__getitem__(key)
 
     os.environ.__class__ = RecordingEnviron
     return read

@@ -65,6 +65,8 @@ def part_of(question: Mapping[str, Any], answer: Mapping[str, Any]) -> Any:
     """Give what counts of an answer."""
     if question.get("part") == "signing_keys":
         return signing_keys(json.loads(answer["PipelineDefinition"]))
+    if question.get("part") == "bucket":
+        return [bucket for bucket in answer.get("Buckets", ()) if bucket["Name"] == question["bucket"]]
     if question["service"] == "s3" and question["operation"] in ("GetObject", "HeadObject"):
         return {name: answer.get(name) for name in ("ETag", "ContentLength", "VersionId")}
     if question["service"] == "sts" and question["operation"] == "GetCallerIdentity":

@@ -58,3 +58,23 @@ def load_sdk() -> Sdk:
         f"{sys.executable} has no SageMaker SDK with pipelines. Name one in the script's `dependencies`, "
         'such as "sagemaker>=2.257,<3" or "sagemaker-mlops>=1.27,<2".',
     )
+
+
+def explain_generation(module: str) -> str:
+    """Say which SDK a script is written for that imports a module which is not here, and what to pin."""
+    here = next(
+        (f"{name} {_version_of(name)}" for name in ("sagemaker-mlops", "sagemaker") if _version_of(name)), "none"
+    )
+    is_v3 = module.split(".")[1:2] and module.split(".")[1] in ("mlops", "core", "train", "serve", "ai_registry")
+    generation, pin = ("v3", "sagemaker-mlops>=1.27,<2") if is_v3 else ("v2", "sagemaker>=2.257,<3")
+    return (
+        f"There is no module {module!r}: the script is written for SDK {generation}, and the environment has {here}. "
+        f'Pin it in the script\'s `dependencies`: "{pin}".'
+    )
+
+
+def _version_of(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,55 @@
+"""What an error of AWS becomes: its class, and a message that says what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError
+
+from airflow_sm_pipelines.client.api_errors import mapped_errors, parse_error_class
+from airflow_sm_pipelines.exceptions import (
+    PipelineAccessError,
+    PipelineApiError,
+    PipelineRequestError,
+    PipelineUnavailableError,
+)
+
+
+def refusal(code: str, message: str, status: int = 403) -> ClientError:
+    metadata: Any = {"HTTPStatusCode": status, "HTTPHeaders": {"date": "Mon, 30 Nov 2026 08:00:00 GMT"}}
+    return ClientError({"Error": {"Code": code, "Message": message}, "ResponseMetadata": metadata}, "StartIt")
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("InvalidSignatureException", "Signature expired: 20261130T080000Z is now earlier than 20261130T081000Z"),
+        ("InvalidSignatureException", "Signature not yet current: 20261130T080000Z is still later than"),
+        ("RequestTimeTooSkewed", "The difference between the request time and the current time is too large."),
+    ],
+)
+def test_a_wrong_clock_is_named_and_may_be_right_later(code: str, message: str) -> None:
+    expected = pytest.raises(PipelineUnavailableError, match=r"clock of this machine .* says Mon, 30 Nov")
+    with expected as caught, mapped_errors("StartIt", "p"):
+        raise refusal(code, message)
+    assert (caught.value.code, caught.value.is_final) == ("ClockSkew", False)
+
+
+def test_a_wrong_key_is_no_wrong_clock() -> None:
+    with pytest.raises(PipelineAccessError), mapped_errors("StartIt", "p"):
+        raise refusal("InvalidSignatureException", "The request signature we calculated does not match")
+
+
+@pytest.mark.parametrize("error", [NoCredentialsError(), NoRegionError()])
+def test_what_is_missing_is_told_with_what_to_do(error: Exception) -> None:
+    expected = pytest.raises(PipelineAccessError, match=r"connection.*'sm-pipelines local exec --'")
+    with expected, mapped_errors("StartIt", "p"):
+        raise error
+
+
+def test_the_status_decides_for_codes_that_are_not_known() -> None:
+    assert parse_error_class("X", http_status=302) is PipelineUnavailableError
+    assert parse_error_class("X", http_status=503) is PipelineUnavailableError
+    assert parse_error_class("X", http_status=418) is PipelineApiError
+    assert parse_error_class("ValidationException", http_status=302) is PipelineRequestError

@@ -1,0 +1,99 @@
+"""The start call's input: the forms in which parameters and steps may be given, and what is refused before the call."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_sm_pipelines.client.outputs import parse_output_requests
+from airflow_sm_pipelines.exceptions import ArgumentError, DefinitionError, ParameterError, PipelineNotFoundError
+from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
+from airflow_sm_pipelines.runs import start_request
+from airflow_sm_pipelines.runs.start_request import StartOptions, plan_start_request
+from tests.airflow_fakes import Fault
+
+if TYPE_CHECKING:
+    from tests.airflow_fakes import FakeSageMaker
+
+LOG: Any = logging.getLogger("test")
+
+
+@pytest.fixture
+def hook(fake: FakeSageMaker, fake_is_aws: None) -> SageMakerPipelinesHook:
+    """A hook on a fake with pipeline ``p``."""
+    fake.add_pipeline("p")
+    return SageMakerPipelinesHook(aws_conn_id=None, config={"retries": {"max_attempts": 0}})
+
+
+def plan(hook: SageMakerPipelinesHook, *, outputs: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
+    return plan_start_request(
+        hook,
+        StartOptions(pipeline_name="p", **options),
+        identity=None,
+        log=LOG,
+        outputs=parse_output_requests(outputs or {}),
+    )
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"MaxDepth": 5},
+        [{"Name": "MaxDepth", "Value": "5"}],
+        '{"MaxDepth": 5, "of_the_dag": "x"}',
+        "{'MaxDepth': '5', 'of_the_dag': None}",
+        """[{'Name': 'MaxDepth', 'Value': 5}]""",
+    ],
+)
+def test_parameters_may_be_given_in_each_form(hook: SageMakerPipelinesHook, given: Any) -> None:
+    assert plan(hook, parameters=given)["PipelineParameters"] == [{"Name": "MaxDepth", "Value": "5"}]
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "text"),
+    [
+        ({"MaxDepht": 5}, ParameterError, "Did you mean 'MaxDepth'"),
+        ([{"Name": "MaxDepth"}], ArgumentError, r"parameters=\[.*AWS's list, such as \[{'Name'"),
+        ([{"Key": "MaxDepth", "Value": 1}], ArgumentError, "parameters="),
+        (["MaxDepth=5"], ArgumentError, "parameters="),
+        (7, ArgumentError, "parameters=7"),
+        ("MaxDepth=5", ArgumentError, "parameters='MaxDepth=5'"),
+        ("[1, 2]", ArgumentError, "parameters="),
+        ([{"Name": "MaxDepth", "Value": 1}, {"Name": "MaxDepth", "Value": 2}], ArgumentError, "'MaxDepth' twice"),
+    ],
+)
+def test_a_wrong_shape_is_refused_and_never_taken_for_another(
+    fake: FakeSageMaker, hook: SageMakerPipelinesHook, given: Any, error: type[Exception], text: str
+) -> None:
+    with pytest.raises(error, match=text):
+        plan(hook, parameters=given)
+
+
+def test_steps_may_be_selected_in_the_api_s_form(hook: SageMakerPipelinesHook) -> None:
+    for given in (["Train"], [{"StepName": "Train"}]):
+        assert plan(hook, select_steps=given)["SelectiveExecutionConfig"]["SelectedSteps"] == [{"StepName": "Train"}]
+    with pytest.raises(ParameterError, match=r"no step 'Trian'\. Did you mean 'Train'"):
+        plan(hook, select_steps=["Trian"])
+
+
+def test_an_output_of_no_step_is_refused_before_the_start(fake: FakeSageMaker, hook: SageMakerPipelinesHook) -> None:
+    with pytest.raises(DefinitionError, match=r"Output 'x': .* no step 'Trian'\. Did you mean 'Train'"):
+        plan(hook, outputs={"x": "Steps.Trian.TrainingJobName"})
+    plan(hook, outputs={"x": "Steps.Train.TrainingJobName"}, parameters={"MaxDepth": 5})
+    assert fake.count("DescribePipeline") == 2  # once for each plan
+    fake.fail_next("DescribePipeline", Fault("AccessDeniedException"))
+    plan(hook, outputs={"x": "Steps.Trian.TrainingJobName"})
+
+
+def test_an_alias_that_is_missing_is_asked_for_again_and_a_version_is_not(
+    fake: FakeSageMaker, hook: SageMakerPipelinesHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(start_request, "MISSING_ALIAS_PAUSE", 0.01)
+    fake.pipelines["p"]["versions"][0]["aliases"].append("prod")
+    fake.fail_next("DescribePipeline", Fault("ResourceNotFound", times=3))
+    assert plan(hook, version="prod", parameters={"MaxDepth": 5})["PipelineVersionAlias"] == "prod"
+    fake.fail_next("DescribePipeline", Fault("ResourceNotFound"))
+    with pytest.raises(PipelineNotFoundError):
+        plan(hook, version=1, parameters={"MaxDepth": 5})
