@@ -180,7 +180,13 @@ def test_tests_mirror_the_package() -> None:
 WHOLE_ROOM_TESTS = {
     *(f"compiler.{name}" for name in ("arguments", "child_environment", "isolation", "project_root", "real_sdks")),
     *("compiler.reuse", "compiler.started_jobs", "compiler.builds", "compiler.build_changes_nothing"),
-    *("compiler.built_each_time", "compiler.function_steps", "compiler.names_by_content"),
+    *(
+        "compiler.built_each_time",
+        "compiler.function_steps",
+        "compiler.names_by_content",
+        "compiler.scripts_as_they_are",
+    ),
+    "deployment.races",
     *("cost.cost", "render.render", "sensors.sensors"),
     *("engine.durability", "engine.random_use", "engine.operations.operations"),
     *("operators.exactly_once", "operators.live_mapped", "planning.cache_agreement", "triggers.event_mode"),
