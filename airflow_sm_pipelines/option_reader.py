@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
+from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_sm_pipelines.exceptions import ArgumentError
@@ -79,3 +80,27 @@ def find_list_problems(name: str, value: object) -> list[str]:
     if isinstance(value, str):
         return [f"{name}={value!r}: expected a list of names, such as [{value!r}]."]
     return []
+
+
+def parse_seconds(name: str, value: object) -> float | None:
+    """A number of seconds that may come from a template, as text; None where it is not given, or came out empty.
+
+    :raises ArgumentError: naming the option, if it is no number over 0.
+    """
+    if value is None or value == "":
+        return None
+    try:
+        seconds = float(str(value))
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < inf:
+        raise ArgumentError(f"{name}={value!r}: expected a number of seconds over 0.")
+    return seconds
+
+
+def parse_verify(value: object) -> bool | str | None:
+    """``verify`` of an AWS client, which may come from a template: true, false, or the path of a CA bundle."""
+    if isinstance(value, str):
+        text = value.strip()
+        return {"": None, "none": None, "true": True, "false": False}.get(text.lower(), text)
+    return value if isinstance(value, bool) else None

@@ -6,6 +6,8 @@ declares, because ``[core] lazy_discover_providers`` is on by default.
 
 from __future__ import annotations
 
+from airflow_sm_pipelines.airflow_task import ended_task_listener
+
 try:
     from airflow.sdk.plugins_manager import AirflowPlugin
 except ImportError:  # Airflow 3.1; delete when 3.2 is the oldest
@@ -13,6 +15,7 @@ except ImportError:  # Airflow 3.1; delete when 3.2 is the oldest
 
 
 class SageMakerPipelinesPlugin(AirflowPlugin):
-    """Shows this package under *Admin → Plugins*."""
+    """Shows this package under *Admin → Plugins*, and has executions stopped whose tasks were ended."""
 
     name = "sm_pipelines"
+    listeners = [ended_task_listener]

@@ -1,7 +1,8 @@
-"""`make demo`: runs the example DAG on this machine and ends with a summary of what it did.
+"""`make demo`: runs the example DAG on this machine, prints its progress, and ends with a summary of what it did.
 
 Airflow's home, the local endpoint's state and all caches live under ``.local`` in the checkout, so that a second run
-finds the pipeline deployed and makes no new version of it. Exits non-zero when anything failed.
+finds the pipeline deployed and makes no new version of it. The whole log goes to ``.local/demo.log``. Exits non-zero
+when anything failed.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
+import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,18 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL = ROOT / ".local"
 BIN = Path(sys.executable).parent
+LOG = LOCAL / "demo.log"
 DAG_ID = "train_diabetes"
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+_PROGRESS = re.compile(
+    r"(?P<endpoint>local endpoint http\S+(?=,))"
+    r"|starting task_id=(?P<task>\w+)"
+    r"|\[error +\] (?P<error>.*?)(?: \[\w[\w.]*\]|$)"
+    r"|\] +(?P<message>(?:Compiled |Pipeline '|Alias '|Step '|Execution arn:).*?) \[[\w.]+\]"
+)
+"""The lines of the log that are progress: the endpoint, each task's start, and what our operators say of theirs."""
 
 
 def main() -> int:
@@ -30,12 +44,47 @@ def main() -> int:
     conf: dict[str, Any] = {"sdk": arguments.sdk}
     if arguments.rmse_threshold is not None:
         conf["RmseThreshold"] = arguments.rmse_threshold
-    print(f"Running the DAG {DAG_ID} with {json.dumps(conf)} ...", flush=True)
+    print(f"Running the DAG {DAG_ID} with {json.dumps(conf)}. The whole log: {LOG.relative_to(ROOT)}", flush=True)
+    if not any((Path(os.environ["SM_PIPELINES_CACHE_DIR"]) / "environments").glob("*")):
+        print("The first time, this makes environments for the SDK and for the jobs: a few minutes.", flush=True)
     command = [BIN / "sm-pipelines", "local", "exec", "--state-dir", LOCAL / "sagemaker", "--"]
     command += [BIN / "airflow", "dags", "test", DAG_ID, "--conf", json.dumps(conf)]
-    exit_code = subprocess.run([str(part) for part in command], check=False).returncode
+    exit_code = run_logged([str(part) for part in command])
     succeeded = print_summary()
+    if exit_code or not succeeded:
+        print(f"It did not succeed. The whole log: {LOG}", file=sys.stderr)
     return exit_code or (0 if succeeded else 1)
+
+
+def run_logged(command: list[str]) -> int:
+    """Run a command with its output in the log file, print its progress, and give its exit code."""
+    began = time.monotonic()
+    said = ""
+    with (
+        LOG.open("w", encoding="utf-8") as log,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace") as run,
+    ):
+        for line in run.stdout or ():
+            log.write(line)
+            log.flush()
+            words = progress_words(line)
+            if words and words != said:
+                said = words
+                print(f"{time.monotonic() - began:5.0f} s  {words}", flush=True)
+    return run.returncode
+
+
+def progress_words(line: str) -> str | None:
+    """What a line of the log says of the progress; None for a line that says nothing of it."""
+    found = _PROGRESS.search(_COLOURS.sub("", line.rstrip()))
+    if found is None:
+        return None
+    if task := found["task"]:
+        return f"Task {task} starts"
+    if error := found["error"]:
+        return f"  error: {error.strip()}"
+    words = found["endpoint"] or f"  {found['message']}"
+    return words.strip("\n").partition("; uploaded ")[0].rstrip()
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -81,7 +130,7 @@ def print_summary() -> bool:
     with create_session() as session:
         run = session.scalars(select(DagRun).where(DagRun.dag_id == DAG_ID).order_by(DagRun.id.desc()).limit(1)).first()
         if run is None:
-            print("The DAG did not run; the reason is above.", file=sys.stderr)
+            print(f"The DAG did not run; the reason is in {LOG}.", file=sys.stderr)
             return False
         states = {ti.task_id: str(ti.state) for ti in run.get_task_instances(session=session)}
         entries = session.scalars(

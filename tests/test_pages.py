@@ -1,11 +1,9 @@
-"""What the README and the pages promise: their links lead somewhere, their Python is Python, their commands exist."""
+"""What the README and the pages promise: their links lead somewhere, and their Python is Python."""
 
 from __future__ import annotations
 
 import ast
 import re
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
@@ -15,7 +13,6 @@ import airflow_sm_pipelines as package
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
-COMMAND = re.compile(r"^sm-pipelines ((?:local )?[a-z]+)", re.MULTILINE)
 by_name = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
@@ -33,20 +30,12 @@ def test_every_piece_of_python_can_be_parsed(page: Path) -> None:
 
 
 def test_the_readmes_dag_is_a_dag(tmp_path: Path) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    files = dict(re.findall(r"cat > (\S+) <<'END'\n(.*?)\nEND\n", (ROOT / "README.md").read_text(), re.DOTALL))
+    for name, code in files.items():
+        ast.parse(code, name)
     found: dict[str, object] = {"__file__": str(tmp_path / "train_model.py")}
-    exec(compile(code, "README.md", "exec"), found)  # noqa: S102 - the page's own example
+    exec(compile(files["dags/train_model.py"], "README.md", "exec"), found)  # noqa: S102 - the page's own example
     assert found["train"].upstream_task_ids == {"deploy"}  # type: ignore[attr-defined]
-
-
-def test_every_command_of_the_pages_is_one_of_sm_pipelines() -> None:
-    named = {
-        name for page in PAGES for name in re.findall(r"^sm-pipelines ((?:local )?[a-z]+)", page.read_text(), re.M)
-    }
-    assert len(named) >= 5
-    for name in named:
-        command = [sys.executable, "-m", "airflow_sm_pipelines.cli", *name.split(), "--help"]
-        assert subprocess.run(command, capture_output=True, timeout=60).returncode == 0, name
 
 
 @pytest.mark.parametrize(

@@ -156,6 +156,11 @@ def make_execution_lineage(reader: OutputReader, report: ExecutionReport, *, url
     )
 
 
+def make_no_lineage() -> Any:
+    """The ``OperatorLineage`` of a task without an execution. OpenLineage warns of an operator that gives None."""
+    return OperatorLineage()
+
+
 def make_deploy_lineage(deployment: Deployment, *, url: str | None) -> Any:
     """The ``OperatorLineage`` of a deployment: a run facet; it reads and writes no data."""
     facet = SageMakerPipelineDeploymentRunFacet(

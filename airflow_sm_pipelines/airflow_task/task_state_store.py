@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 SUBMISSION_KEY = "sagemaker_pipeline_submission"
 """The key of the last start of an execution."""
 
+STOP_KEY = "sagemaker_pipeline_stop"
+"""The key of the arguments of the hook that can stop the execution; there only while a task's end must stop it."""
+
 LOG_CURSOR_KEY = "sagemaker_log_cursor"
 """The key of the place up to which the jobs' logs were shown."""
 
@@ -31,6 +34,8 @@ class TaskStateStore:
 
     def __init__(self, context: Mapping[str, Any]) -> None:
         self._accessor: Any = context.get("task_state_store")
+        self.saved: Submission | None = None
+        """The submission that this attempt has saved last."""
 
     @property
     def is_durable(self) -> bool:
@@ -44,7 +49,23 @@ class TaskStateStore:
 
     def save_submission(self, submission: Submission) -> None:
         """Remember a submission; returns once Airflow has it."""
+        self.saved = submission
         self._save(SUBMISSION_KEY, submission.to_json())
+
+    def mark_failed_try(self, try_number: int) -> None:
+        """Mark the last submission: this attempt ends with an error of its own, so what follows is a retry."""
+        last = self.load_submission()
+        if last is not None:
+            self.save_submission(last.with_failed_try(try_number))
+
+    def save_stop_arguments(self, hook_arguments: dict[str, Any]) -> None:
+        """Remember that the task's end must stop its execution, and where the call for it goes."""
+        self._save(STOP_KEY, hook_arguments)
+
+    def delete_stop_arguments(self) -> None:
+        """Forget that the task's end must stop its execution."""
+        if self._accessor is not None:
+            self._accessor.delete(STOP_KEY)
 
     def load_log_cursor(self) -> dict[str, Any] | None:
         """How far an earlier attempt has shown the jobs' logs."""

@@ -1,23 +1,33 @@
 """The command itself: it parses the arguments, runs one command, and ends every error with a block on stderr.
 
-Exit codes: 0 is success, 1 an answer that says no (invalid, different), 2 a command that could not do its work.
+Exit codes: 0 is success, 1 an answer that says no (invalid, refused, failed), 2 a command that could not do its
+work, 3 changes where ``--exit-code`` asks for them.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 from typing import TYPE_CHECKING, cast
 
 from airflow_sm_pipelines.cli.commands import COMMANDS
+from airflow_sm_pipelines.cli.terminal import complain
 from airflow_sm_pipelines.exceptions import SageMakerPipelinesError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 USAGE_ERROR = 2
+
+_OPTIONS = re.compile(
+    r"(?m)(?:^(?P<given>[a-z]+(?:_[a-z]+)*)=(?=['\"]))"
+    r"|(?P<named>\b(?:role_arn|pipeline_name|policy_file)\b)(?= is needed|[.,:;]?$|[.,:;] )"
+    r"|(?P<aliases>^aliases(?=: ))"
+)
+"""An operator's argument where a message names it: at the start of a line with its value, or as what is missing."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,12 +36,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     :param argv: the arguments; those of the process by default.
     :return: the exit code.
     """
-    arguments = make_parser().parse_args(argv)
+    parser = make_parser()
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        parser.error(_explain_unknown(unknown, arguments))
     try:
         code = cast("Callable[[argparse.Namespace], int]", arguments.run)(arguments)
         sys.stdout.flush()
     except SageMakerPipelinesError as error:
-        print(f"sm-pipelines: {error}", file=sys.stderr)
+        complain(f"sm-pipelines: {name_flags(str(error))}")
         return USAGE_ERROR
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
@@ -42,18 +55,39 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+def name_flags(message: str) -> str:
+    """The message with the commands' options where it names the operators' arguments: the rules have one wording."""
+    return _OPTIONS.sub(
+        lambda found: "--alias" if found["aliases"] else _flag(found["given"] or found["named"], bool(found["given"])),
+        message,
+    )
+
+
+def _flag(name: str, has_value: bool) -> str:
+    return f"--{name.replace('_', '-')}{' ' if has_value else ''}"
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The parser of all commands; ``run`` in what it gives is the function to call."""
     parser = argparse.ArgumentParser(
         prog="sm-pipelines",
         description="Build, check and compare SageMaker pipelines, and run them on this machine.",
-        epilog="Exit codes: 0 success; 1 an invalid or different definition; 2 the command could not do its work.",
+        epilog="Exit codes: 0 success; 1 the answer is no: invalid, refused, failed; 2 the command could not do its "
+        "work; 3 with --exit-code, there are changes.",
     )
     parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version, and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:
         command.add(commands)
     return parser
+
+
+def _explain_unknown(unknown: list[str], arguments: argparse.Namespace) -> str:
+    """What to say of arguments that the command does not have."""
+    pairs = [text for text in unknown if text.partition("=")[0].isidentifier() and "=" in text]
+    if pairs == unknown and hasattr(arguments, "parameters"):
+        return f"write -p before each parameter: {' '.join(f'-p {pair}' for pair in pairs)}"
+    return f"unrecognized arguments: {' '.join(unknown)}"
 
 
 class _ShowVersion(argparse.Action):

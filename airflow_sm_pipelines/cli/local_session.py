@@ -6,11 +6,11 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.cli.terminal import complain
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 
 if TYPE_CHECKING:
@@ -40,11 +40,9 @@ def announced_endpoint(arguments: argparse.Namespace) -> Iterator[RunningServer]
     """An endpoint for one command. A line on standard error says where it is, unless ``--quiet`` is given."""
     with open_endpoint(arguments) as server:
         if not arguments.quiet:
-            print(
+            complain(
                 f"sm-pipelines: local endpoint {server.endpoint_url}, pages at {server.console_url}, "
-                f"state in {server.state_dir}",
-                file=sys.stderr,
-                flush=True,
+                f"state in {server.state_dir}"
             )
         yield server
 
@@ -148,8 +146,8 @@ def explain_not_runnable(name: str) -> int:
     path = Path(name)
     if os.sep in name and path.exists():
         reason = "is a directory" if path.is_dir() else "cannot be executed: is it marked as executable?"
-        print(f"sm-pipelines: {name} {reason}", file=sys.stderr)
+        complain(f"sm-pipelines: {name} {reason}")
         return _NOT_EXECUTABLE
     where = "" if os.sep in name else " on the PATH; is its virtual environment active?"
-    print(f"sm-pipelines: command not found: {name}{where and f' ({name} is not{where})'}", file=sys.stderr)
+    complain(f"sm-pipelines: command not found: {name}{where and f' ({name} is not{where})'}")
     return _NOT_FOUND

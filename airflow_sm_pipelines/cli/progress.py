@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 import threading
@@ -12,6 +11,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_sm_pipelines.cli.execution_view import ExecutionReader, step_key
+from airflow_sm_pipelines.cli.terminal import clean, complain, say, say_json
 from airflow_sm_pipelines.definition.arns import parse_execution_arn
 from airflow_sm_pipelines.definition.status import ExecutionStatus
 from airflow_sm_pipelines.exceptions import PipelineUnavailableError
@@ -81,7 +81,7 @@ def follow_execution(calls: SageMakerCalls, arn: str, arguments: argparse.Namesp
     :param arguments: of :func:`~airflow_sm_pipelines.cli.shared_options.add_progress_options`.
     """
     if not arguments.as_json:
-        print(arn, flush=True)
+        say(arn)
     # With --json, standard output is for programs; people look at standard error.
     progress, is_live = open_progress(sys.stderr if arguments.as_json else sys.stdout)
     reader = ExecutionReader(calls, log_lines=arguments.log_lines, is_live=is_live)
@@ -97,10 +97,10 @@ def follow_execution(calls: SageMakerCalls, arn: str, arguments: argparse.Namesp
                         break
                 threading.Event().wait(max(0.05, interval - (time.monotonic() - began)))
     except KeyboardInterrupt:
-        print(f"\nNo longer watching; the execution goes on. Look again: sm-pipelines watch {arn}", file=sys.stderr)
+        complain(f"\nNo longer watching; the execution goes on. Look again: sm-pipelines watch {arn}")
         raise
     if arguments.as_json:
-        print(json.dumps(view.report.to_json(), indent=2))
+        say_json(view.report.to_json())
     return 0 if view.report.status == ExecutionStatus.SUCCEEDED else NOT_SUCCEEDED
 
 
@@ -109,7 +109,7 @@ def _try_to_read(reader: ExecutionReader, arn: str) -> ExecutionView | None:
     try:
         return reader.read(arn)
     except PipelineUnavailableError as error:
-        print(f"sm-pipelines: {error}; trying again.", file=sys.stderr)
+        complain(f"sm-pipelines: {error}; trying again.")
         return None
 
 
@@ -232,7 +232,7 @@ class PlainProgress:
         if isinstance(moment, str):
             moment = datetime.fromisoformat(moment)
         clock = "" if moment is None else moment.astimezone(timezone.utc).strftime("%H:%M:%S")
-        print(f"{clock:<8}  {text}", file=self._stream, flush=True)
+        print(clean(f"{clock:<8}  {text}"), file=self._stream, flush=True)
 
 
 class TerminalProgress:
@@ -330,9 +330,9 @@ def _draw_execution(view: ExecutionView, now: datetime, max_steps: int | None) -
     heading = Text.assemble(
         _mark(view.report.status),
         " ",
-        (pipeline, "bold"),
-        f"  {view.report.status}  ",
-        (f"{spent}  {execution}", "dim"),
+        (clean(pipeline), "bold"),
+        f"  {clean(view.report.status)}  ",
+        (clean(f"{spent}  {execution}"), "dim"),
     )
     table = Table.grid(padding=(0, 2))
     # Only the remarks are long, so the columns before them keep their widths.
@@ -346,7 +346,7 @@ def _draw_execution(view: ExecutionView, now: datetime, max_steps: int | None) -
     for step in steps[hidden:]:
         table.add_row(
             Text.assemble("  ", _mark(step.status), " ", _label(step)),
-            Text(step.type or "", "dim"),
+            Text(clean(step.type or ""), "dim"),
             _spent(step, now),
             _remark(step, view),
         )
@@ -358,9 +358,9 @@ def _draw_execution(view: ExecutionView, now: datetime, max_steps: int | None) -
         tail = view.log_tails.get(step_key(step), ()) if step.is_failed else ()
         if tail and max_steps is None:
             parts.append(Text(f"  The last lines of {_label(step)}:", "bold"))
-            parts += [Text.assemble(("  │ ", "red"), line) for line in tail]
+            parts += [Text.assemble(("  │ ", "red"), clean(line)) for line in tail]
     if view.report.failure_reason:
-        parts.append(Text(f"  {view.report.failure_reason}", "red"))
+        parts.append(Text(clean(f"  {view.report.failure_reason}"), "red"))
     return Group(*parts)
 
 
@@ -368,16 +368,16 @@ def _remark(step: StepReport, view: ExecutionView) -> Text:
     from rich.text import Text
 
     if step.failure_reason:
-        return Text(step.failure_reason, "red")
+        return Text(clean(step.failure_reason), "red")
     if step.cached_from:
         return Text("from the cache", "dim")
     outcome = ((step.metadata or {}).get("Condition") or {}).get("Outcome")
     if outcome:
-        return Text(f"is {outcome.lower()}", "dim")
+        return Text(clean(f"is {outcome.lower()}"), "dim")
     if (step.attempts or 1) > 1 and not step.is_terminal:
         return Text(f"attempt {step.attempts}", "yellow")
     tail = view.log_tails.get(step_key(step), ())
-    return Text(tail[-1].strip() if tail and not step.is_terminal else "", "dim")
+    return Text(clean(tail[-1].strip()) if tail and not step.is_terminal else "", "dim")
 
 
 def _spent(step: StepReport, now: datetime) -> str:
@@ -389,7 +389,7 @@ def _spent(step: StepReport, now: datetime) -> str:
 
 
 def _label(step: StepReport) -> str:
-    return step.name if step.iteration is None else f"{step.name} [{step.iteration}]"
+    return clean(step.name if step.iteration is None else f"{step.name} [{step.iteration}]")
 
 
 def _mark(status: str) -> Text:

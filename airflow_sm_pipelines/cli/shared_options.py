@@ -5,6 +5,7 @@ An option that only one command has stands in that command's module.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,11 @@ if TYPE_CHECKING:
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-SOURCE_HELP = "a definition file, 'script.py:function', or - for a definition on standard input"
+SOURCE_HELP = "a definition file, 'script.py:function', the ARN of a pipeline or an execution, or - for standard input"
 PIPELINE_HELP = "the pipeline's name or ARN"
+
+CHANGED = 3
+"""The exit code of ``--exit-code`` when there are changes. 1 always means that the answer is no."""
 
 DEFAULT_PORT = 4610
 """Where ``local serve`` answers: fixed, so that what points to it may be written down."""
@@ -36,6 +40,11 @@ def add_json_option(parser: argparse.ArgumentParser | argparse._MutuallyExclusiv
     parser.add_argument("--json", action="store_true", dest="as_json", help=f"write {what} as JSON")
 
 
+def add_exit_code_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--exit-code``, which means the same in every command: end with :data:`CHANGED` when there are changes."""
+    parser.add_argument("--exit-code", action="store_true", help=f"end with {CHANGED} when there are changes")
+
+
 def add_output_option(parser: argparse.ArgumentParser) -> None:
     """Add ``--output``."""
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write there instead of to standard output")
@@ -44,17 +53,61 @@ def add_output_option(parser: argparse.ArgumentParser) -> None:
 def add_connection_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     """Add ``--profile`` and ``--region``; :func:`open_calls` reads them."""
     parser.add_argument("--profile", help="the AWS profile")
-    parser.add_argument("--region", help="the region; AWS_REGION, AWS_DEFAULT_REGION or the profile's by default")
+    parser.add_argument(
+        "--region", help="the region; by default that of an ARN, AWS_REGION, AWS_DEFAULT_REGION, or the profile's"
+    )
 
 
-def open_calls(arguments: argparse.Namespace) -> SessionCalls:
+def open_calls(arguments: argparse.Namespace, *, arn: str | None = None) -> SessionCalls:
     """The calls to AWS, or to the local endpoint that AWS_ENDPOINT_URL names, with the profile and region given.
 
+    :param arn: what the command is about. An ARN with a region decides the region; a name decides nothing.
     :raises PipelineAccessError: if there is no such profile, or no region.
+    :raises ArgumentError: if ``--region`` is another region than the ARN's.
     """
-    from airflow_sm_pipelines.client.session_calls import SessionCalls
+    from botocore.exceptions import ProfileNotFound
 
-    return SessionCalls.open(profile=arguments.profile, region=arguments.region)
+    from airflow_sm_pipelines.client.session_calls import SessionCalls
+    from airflow_sm_pipelines.exceptions import PipelineAccessError
+
+    try:
+        return SessionCalls.open(profile=arguments.profile, region=_resolve_region(arguments.region, arn))
+    except ProfileNotFound:
+        # boto3 looks at AWS_PROFILE even to list the profiles there are.
+        raise PipelineAccessError(
+            f"There is no AWS profile {os.environ.get('AWS_PROFILE')!r}, which AWS_PROFILE names. Unset "
+            "AWS_PROFILE, or name another profile.",
+            code="ProfileNotFound",
+        ) from None
+
+
+def open_execution_calls(arguments: argparse.Namespace, arn: str) -> SessionCalls:
+    """The calls for an execution, in its own region.
+
+    :raises ArgumentError: if the text is no execution's ARN, or ``--region`` is another region.
+    :raises PipelineAccessError: if there is no such profile.
+    """
+    from airflow_sm_pipelines.definition.arns import parse_execution_arn
+    from airflow_sm_pipelines.exceptions import ArgumentError
+
+    if not all(parse_execution_arn(arn)):
+        raise ArgumentError(
+            f"{arn!r} is not the ARN of an execution. Expected "
+            "arn:aws:sagemaker:REGION:ACCOUNT:pipeline/NAME/execution/ID, as 'sm-pipelines run' prints it."
+        )
+    return open_calls(arguments, arn=arn)
+
+
+def _resolve_region(given: str | None, arn: str | None) -> str | None:
+    from airflow_sm_pipelines.definition.arns import parse_arn
+    from airflow_sm_pipelines.exceptions import ArgumentError
+
+    found = parse_arn(arn or "")
+    if found is None or not found.region:
+        return given
+    if given not in (None, "", found.region):
+        raise ArgumentError(f"--region {given}: but {arn} is in {found.region}. Leave --region out.")
+    return found.region
 
 
 def add_parameter_option(parser: argparse.ArgumentParser, *, help_text: str) -> None:
@@ -138,7 +191,9 @@ def add_endpoint_options(parser: argparse.ArgumentParser, *, port: int, port_hel
     )
     state.add_argument("--ephemeral", action="store_true", help="keep nothing: a fresh directory, removed at the end")
     parser.add_argument("--port", type=parse_port, default=port, metavar="N", help=port_help)
-    parser.add_argument("--region", help="the endpoint's region; AWS_REGION or us-east-1 by default")
+    parser.add_argument(
+        "--region", help="the endpoint's region; AWS_REGION, AWS_DEFAULT_REGION or us-east-1 by default"
+    )
 
 
 def parse_port(text: str) -> int:

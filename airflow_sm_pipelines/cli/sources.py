@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.cli.shared_options import open_calls
+from airflow_sm_pipelines.cli.terminal import clean, complain
+from airflow_sm_pipelines.definition.arns import parse_execution_arn
 from airflow_sm_pipelines.exceptions import SageMakerPipelinesError
 
 if TYPE_CHECKING:
@@ -36,13 +38,15 @@ class Source:
 def read_source(source: str, arguments: argparse.Namespace) -> Source:
     """The text of a definition.
 
-    :param source: a file, ``script.py:function``, or ``-``.
+    :param source: a file, ``script.py:function``, the ARN of a pipeline or an execution, or ``-``.
     :param arguments: has the options for pipeline scripts.
     :raises UnreadableSourceError: when there is nothing to read.
     :raises CompileError: when a script gives no pipeline.
     """
     if source == "-":
         return Source("standard input", sys.stdin.buffer.read())
+    if source.startswith("arn:"):
+        return Source(source, _read_deployed(source, arguments).encode())
     if is_script(source):
         return Source(source, compile_source(source, arguments).definition_text.encode())
     try:
@@ -54,6 +58,38 @@ def read_source(source: str, arguments: argparse.Namespace) -> Source:
         if source.endswith(".py"):
             hint = f" For a pipeline script, name the function too: {source}:get_pipeline"
         raise UnreadableSourceError(f"Cannot read {source}: {error.strerror}.{hint}") from None
+
+
+def _read_deployed(arn: str, arguments: argparse.Namespace) -> str:
+    """The definition of the pipeline or the execution that an ARN names."""
+    pipeline, execution = parse_execution_arn(arn)
+    if not pipeline:
+        raise UnreadableSourceError(
+            f"{arn} is neither a pipeline nor an execution: expected arn:aws:sagemaker:REGION:ACCOUNT:pipeline/NAME."
+        )
+    calls = open_calls(arguments, arn=arn)
+    return calls.describe_execution_definition(arn) if execution else calls.describe_pipeline(arn).definition_text
+
+
+def check_script(reference: str) -> None:
+    """Refuse a script that is not there, before anything is asked or started.
+
+    :param reference: ``script.py:function``, or anything else, which is let pass.
+    :raises UnreadableSourceError: naming the scripts that are there.
+    """
+    if not is_script(reference):
+        return
+    path = Path(reference.rpartition(":")[0])
+    if path.is_file():
+        return
+    folder = path.parent
+    if not folder.is_dir():
+        raise UnreadableSourceError(f"There is no pipeline script {path}: there is no folder {folder}.")
+    found = ", ".join(sorted(file.name for file in folder.glob("*.py"))[:10])
+    raise UnreadableSourceError(
+        f"There is no pipeline script {path}. "
+        + (f"{folder.absolute()} has {found}." if found else f"{folder.absolute()} has no Python file.")
+    )
 
 
 def is_script(source: str) -> bool:
@@ -78,8 +114,10 @@ def compile_source(
     from airflow_sm_pipelines.deployment.options import DeployOptions
     from airflow_sm_pipelines.deployment.source import compile_script
 
+    check_script(reference)
     options = DeployOptions.of(arguments, pipeline=reference, config=read_config(arguments))
-    return compile_script(calls or open_calls(arguments), options, log=log or print_error)
+    options.check()
+    return compile_script(calls or open_calls(arguments), options, log=log or complain)
 
 
 def read_policy(arguments: argparse.Namespace) -> TeamPolicy | None:
@@ -142,17 +180,12 @@ def write_output(path: Path | None, text: str) -> None:
     :raises UnreadableSourceError: when the file cannot be written.
     """
     if path is None:
-        sys.stdout.write(text)
+        sys.stdout.write(clean(text))
         return
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UnreadableSourceError(f"Cannot write {path}: {error.strerror}.") from None
-
-
-def print_error(line: str) -> None:
-    """Write a line to standard error."""
-    print(line, file=sys.stderr)
 
 
 def read_config(arguments: argparse.Namespace) -> dict[str, JsonValue]:

@@ -1,30 +1,88 @@
-"""What goes to a terminal: colour where it shows, and log lines on standard error."""
+"""What goes to a terminal: cleaned text, colour where it shows, and log lines on standard error.
+
+Names, reasons and log lines come from the service, so anybody who may write them could send commands to the reader's
+terminal. Every command writes through the functions here, which show control characters instead of sending them.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import re
 import sys
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from airflow_sm_pipelines.definition import JsonValue
 
 _CODES = {"red": "31", "green": "32", "yellow": "33"}
 
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]",
+)
+"""Control characters except tab and newline, marks that reorder text, line separators, and halves of characters."""
 
-def paint(text: str, colour: str) -> str:
-    """The text in a colour if standard output is a terminal. ``NO_COLOR`` and dumb terminals get it plain."""
+
+def clean(text: object) -> str:
+    r"""The text with its control characters shown as ``\x1b``, so that it cannot command a terminal.
+
+    Tabs and newlines stay. A carriage return before a newline is dropped, as it shows nothing.
+    """
+    return _UNSAFE.sub(_show, str(text).replace("\r\n", "\n"))
+
+
+def say(*lines: object) -> None:
+    """Write lines to standard output, cleaned."""
+    _write(sys.stdout, lines)
+
+
+def say_painted(*lines: str) -> None:
+    """Write lines whose parts come from :func:`clean` and :func:`paint`, to standard output."""
+    print(*lines, sep="\n", flush=True)
+
+
+def complain(*lines: object) -> None:
+    """Write lines to standard error, cleaned."""
+    _write(sys.stderr, lines)
+
+
+def say_json(document: JsonValue | object) -> None:
+    """Write a JSON document to standard output. What a terminal would act on is escaped as JSON does it."""
+    print(render_json(document), flush=True)
+
+
+def render_json(document: JsonValue | object) -> str:
+    """A JSON document as indented text, in which what a terminal would act on is escaped as JSON does it."""
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def paint(text: object, colour: str) -> str:
+    """The cleaned text, in a colour if standard output is a terminal. ``NO_COLOR`` and dumb terminals get it plain."""
     code = _CODES.get(colour)
     if code is None or not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
-        return text
-    return f"\x1b[{code}m{text}\x1b[0m"
+        return clean(text)
+    return f"\x1b[{code}m{clean(text)}\x1b[0m"
 
 
 def open_log() -> logging.Logger:
     """A log for what a command does: each message is a line on standard error."""
     log = logging.getLogger("sm-pipelines")
     if not log.handlers:
-        log.addHandler(logging.StreamHandler(sys.stderr))
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(_CleanFormatter())
+        log.addHandler(handler)
         log.setLevel(logging.INFO)
         log.propagate = False
     return log
+
+
+class _CleanFormatter(logging.Formatter):
+    """The message, cleaned."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return clean(super().format(record))
 
 
 class LineFormatter(logging.Formatter):
@@ -38,7 +96,7 @@ class LineFormatter(logging.Formatter):
             line += f" ({type(error).__name__}: {error})"
             if os.environ.get("SM_PIPELINES_DEBUG"):
                 line += f"\n{self.formatException(record.exc_info)}"  # type: ignore[arg-type]
-        return line
+        return clean(line)
 
 
 def show_log_lines() -> None:
@@ -50,3 +108,13 @@ def show_log_lines() -> None:
         handler.setFormatter(LineFormatter())
         logger.addHandler(handler)
         logger.propagate = False
+
+
+def _show(found: re.Match[str]) -> str:
+    number = ord(found[0])
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
+
+
+def _write(stream: TextIO, lines: tuple[object, ...]) -> None:
+    if lines:
+        print(*map(clean, lines), sep="\n", file=stream, flush=True)

@@ -11,6 +11,9 @@ MAX_DISPLAY_NAME = 82
 MAX_PIPELINE_NAME = 256
 """Characters of a pipeline's name; source: the API's ``PipelineName`` shape."""
 
+_PIPELINE_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,255}")
+"""Source: the same shape."""
+
 
 _PIPELINE_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,255}")
 
@@ -28,6 +31,18 @@ def make_display_name(text: str, *, fallback: str = "airflow") -> str:
 def make_pipeline_name(text: str, *, fallback: str = "airflow") -> str:
     """The text as a pipeline's name: ``[a-zA-Z0-9](-*[a-zA-Z0-9]){0,255}``."""
     return _make_name(text, max_length=MAX_PIPELINE_NAME, fallback=fallback)
+
+
+def find_pipeline_name_problems(value: object, *, name: str = "pipeline_name") -> list[str]:
+    """What is wrong with a new pipeline's name, as sentences; nothing where it is not given.
+
+    :param name: what the sentence calls the option.
+    """
+    if value is None or _PIPELINE_NAME.fullmatch(str(value)):
+        return []
+    better = make_pipeline_name(str(value), fallback="")
+    hint = f" '{better}' would do." if better else ""
+    return [f"{name}={value!r} is no pipeline name: expected letters, digits and '-', at most 256 characters.{hint}"]
 
 
 def _make_name(text: str, *, max_length: int, fallback: str) -> str:

@@ -34,6 +34,9 @@ MAX_LOOKS = 5
 LOOK_PAUSE_SECONDS = 0.5
 """Seconds between two such looks."""
 
+_MAX_LINES = 5
+"""Changes that the log lists; a command shows all of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
@@ -104,7 +107,8 @@ class PipelineDeployer:
         if is_new_version:
             self._label_version(arn, version_id)
         self._point_aliases(arn, version_id)
-        self._log.info("Pipeline '%s' %s: version %s, %s", target.name, action, version_id, arn)
+        aliases = f", aliases {', '.join(options.aliases)}" if options.aliases else ""
+        self._log.info("Pipeline '%s' %s: version %s%s, %s", target.name, action, version_id, aliases, arn)
         return Deployment(
             pipeline_name=target.name,
             pipeline_arn=arn,
@@ -171,11 +175,15 @@ class PipelineDeployer:
         plan = plan_update(target, deployed)
         if plan.is_empty:
             return deployed.arn, version_id, "unchanged", False
-        self._log.info("Changes to pipeline '%s':\n%s", target.name, "\n".join(plan.lines))
+        hidden = len(plan.lines) - _MAX_LINES
+        lines = plan.lines if hidden <= 0 else (*plan.lines[:_MAX_LINES], f"... and {hidden} more")
+        self._log.info("Changes to pipeline '%s':\n%s", target.name, "\n".join(lines))
         arguments = self._definition_arguments(target) if plan.has_definition else {}
         arn, new_id = self._calls.update_pipeline(target.name, **arguments, **plan.request)
         if new_id is None and plan.has_definition:
             new_id = self._own_version(target)
+        if hidden > 0 and plan.has_definition:
+            self._log.info("All changes: sm-pipelines versions %s --diff %s %s", target.name, version_id, new_id)
         return arn, new_id or version_id, "updated", plan.has_definition
 
     def _own_version(self, target: PipelineTarget) -> int:

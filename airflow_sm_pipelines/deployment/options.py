@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from airflow_sm_pipelines.client.valid_names import find_pipeline_name_problems
 from airflow_sm_pipelines.exceptions import ArgumentError
 from airflow_sm_pipelines.option_reader import (
     TAG_MEMBERS,
@@ -73,6 +74,7 @@ class DeployOptions:
         :raises ArgumentError: naming each of them, and what was expected.
         """
         problems = find_count_problems("max_parallel_steps", self.max_parallel_steps)
+        problems += find_pipeline_name_problems(self.pipeline_name)
         if self.policy not in get_args(PolicyMode):
             expected = ", ".join(map(repr, get_args(PolicyMode)))
             problems.append(f"policy={self.policy!r}: expected one of {expected}.")

@@ -135,7 +135,12 @@ def compile_script(calls: SageMakerCalls, options: DeployOptions, *, log: Callab
 
 
 def _load_script(calls: SageMakerCalls, options: DeployOptions, *, log: Callable[[str], None]) -> LoadedDefinition:
-    compiled = compile_script(calls, options, log=log)
+    # Airflow's UI and GitHub's fold what stands between these two lines.
+    log(f"::group::Compile {str(options.pipeline).strip()}")
+    try:
+        compiled = compile_script(calls, options, log=log)
+    finally:
+        log("::endgroup::")
     script, _, function = str(options.pipeline).strip().rpartition(":")
     origin = f"{options.resolve_path(script)}:{function}"
     log(

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.client.valid_names import find_pipeline_name_problems
 from airflow_sm_pipelines.exceptions import ArgumentError, DefinitionError
 from airflow_sm_pipelines.option_reader import TAG_MEMBERS, parse_named_values
 
@@ -62,6 +63,8 @@ def _target(loaded: LoadedDefinition, options: DeployOptions) -> PipelineTarget:
     name = options.pipeline_name or loaded.name
     if not name:
         raise ArgumentError(f"pipeline_name is needed: {loaded.origin} does not name its pipeline.")
+    if problems := find_pipeline_name_problems(name, name=f"{loaded.origin}: name"):
+        raise ArgumentError(problems[0])
     parallelism = loaded.parallelism
     if options.max_parallel_steps is not None:
         parallelism = {"MaxParallelExecutionSteps": int(options.max_parallel_steps)}

@@ -28,6 +28,7 @@ class SageMakerAnswerCallbackOperator(SageMakerPipelinesOperator):
     :param failure_reason: why the step fails; at most 256 characters are sent.
     """
 
+    custom_operator_name = "SM answer callback"
     template_fields: Sequence[str] = ("token", "outputs", "success", "failure_reason", *AWS_TEMPLATE_FIELDS)
     template_fields_renderers = {"outputs": "json"}
 

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from airflow_sm_pipelines.airflow_task.hook_arguments import HookArguments
+from airflow_sm_pipelines.option_reader import parse_verify
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
 
-AWS_TEMPLATE_FIELDS = ("aws_conn_id", "region_name")
+AWS_TEMPLATE_FIELDS = ("aws_conn_id", "region_name", "verify")
 
 
 class SageMakerPipelinesOperator(BaseOperator):
@@ -47,11 +48,19 @@ class SageMakerPipelinesOperator(BaseOperator):
         self.link_addresses: dict[str, str] = {}
 
     def publish_links(self, ti: Any, addresses: Mapping[str, str]) -> None:
-        """Make links visible now, while the task still runs: addresses by XCom key."""
+        """Make links visible now, while the task still runs: addresses by XCom key.
+
+        The UI reads them in Airflow's database. A custom XCom backend would put a path into it, as does the one for
+        object storage, so they go past the backend, as Airflow's own do when the task ends.
+        """
         self.link_addresses.update(addresses)
-        if self.do_xcom_push:
-            for key, address in addresses.items():
-                ti.xcom_push(key=key, value=address)
+        if not self.do_xcom_push:
+            return
+        from airflow.sdk.bases.xcom import BaseXCom
+
+        where = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id}
+        for key, address in addresses.items():
+            BaseXCom.set(key=key, value=address, map_index=-1 if ti.map_index is None else ti.map_index, **where)
 
     @property
     def hook_arguments(self) -> HookArguments:
@@ -59,7 +68,7 @@ class SageMakerPipelinesOperator(BaseOperator):
         return HookArguments(
             aws_conn_id=self.aws_conn_id or None,
             region_name=self.region_name or None,
-            verify=self.verify,
+            verify=parse_verify(self.verify),
             botocore_config=self.botocore_config,
         )
 

@@ -39,6 +39,7 @@ class SageMakerPipelineCostOperator(SageMakerPipelinesOperator):
     :param chart_uri: also write a bar chart, SVG, to this S3 URI.
     """
 
+    custom_operator_name = "SM pipeline cost"
     template_fields: Sequence[str] = ("execution_arn", "source", "prices", "tag_key", "chart_uri", *AWS_TEMPLATE_FIELDS)
 
     def __init__(

@@ -61,6 +61,7 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
     :param studio_domain_id: ``d-…``: lets the link lead to the pipeline itself instead of to Studio.
     """
 
+    custom_operator_name = "SM deploy pipeline"
     template_fields: Sequence[str] = (
         "pipeline",
         "role_arn",
@@ -163,11 +164,11 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         return deployment.to_json()
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
-        """OpenLineage: the deployed version as a run facet; None where nothing was deployed."""
-        from airflow_sm_pipelines.airflow_task.lineage import make_deploy_lineage
+        """OpenLineage: the deployed version as a run facet; empty where nothing was deployed."""
+        from airflow_sm_pipelines.airflow_task.lineage import make_deploy_lineage, make_no_lineage
 
         if self._deployment is None:
-            return None
+            return make_no_lineage()
         return make_deploy_lineage(self._deployment, url=self.link_addresses.get(SageMakerPipelineLink.key))
 
 

@@ -6,6 +6,7 @@ Its methods import what only a running task needs, so that parsing a DAG file st
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,10 @@ from airflow_sm_pipelines.links.buttons import (
     SageMakerPipelineLink,
 )
 from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator, is_deferrable
+from airflow_sm_pipelines.option_reader import parse_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from airflow.sdk import Context
 
@@ -33,10 +35,10 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.client.wait_policy import Outcome, WaitPolicy
     from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
     from airflow_sm_pipelines.runs.start_request import StartOptions
-    from airflow_sm_pipelines.runs.submission import RetryChoice, TaskIdentity
+    from airflow_sm_pipelines.runs.submission import ClearChoice, RetryChoice, Submission, TaskIdentity
 
-STREAM_DELAY_SECONDS = 30.0
-"""Seconds between two checks of a deferred execution's steps, if logs are streamed and the author names no time."""
+PROGRESS_DELAY_SECONDS = 30.0
+"""Seconds between two checks of a deferred execution's steps where the author names no time."""
 
 
 class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
@@ -81,23 +83,27 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
     :param wait_for_completion: wait for the end; False returns as soon as the execution has started, without outputs.
     :param deferrable: wait in the triggerer instead of in a worker; None for ``[operators] default_deferrable``.
     :param waiter_delay: seconds between two checks of a long execution; a new one is checked more often.
-    :param progress_delay: seconds between two checks of a deferred execution's steps. Their changes are then in the
-        task's log and its XCom ``steps`` while it waits; with None they are there at the end only. A task that does not
-        defer always shows them.
+    :param progress_delay: seconds between two checks of a deferred execution's steps. Their changes are in the task's
+        log and its XCom ``steps`` while it waits; with None they are there at the end only. All waits of a triggerer
+        share five such checks a second, so with many waits a check comes later. A task that does not defer always shows
+        them.
     :param stream_logs: write the log lines of the running jobs to the task's log, each once, even if the task is
-        retried or deferred meanwhile. A deferred task then checks its steps every 30 seconds where ``progress_delay``
-        is None.
+        retried or deferred meanwhile. A deferred task reads them at each check of its steps.
     :param max_wait_seconds: give up after so many seconds; ``execution_timeout`` limits a deferred wait as well.
     :param on_stopped: ``"fail"``, ``"succeed"`` or ``"skip"`` when somebody stopped the execution.
     :param on_completed_with_failures: the same for an execution that ended although a step failed.
     :param on_retry: what an Airflow retry does with a failed execution: ``"resume"`` it from its failed steps,
         ``"restart"`` with a new one, or ``"fail"`` at once, without retries. An execution that a Fail step has ended
         cannot be resumed.
-    :param stop_on_kill: stop the execution when the task is marked, cleared or timed out while it waits.
+    :param on_clear: what a cleared task does about its earlier execution: ``"restart"`` stops it, if it still runs, and
+        starts another; ``"resume"`` goes on with it: waits for it, resumes it from its failed steps, or publishes its
+        outputs again. After a Fail step it starts another one all the same.
+    :param stop_on_kill: stop the execution when the task is marked, cleared, deleted or timed out while it waits.
     :param log_lines: last log lines of each failed job to put into the error; 0 for none.
     :param studio_domain_id: ``d-…``: lets the links lead to the execution itself instead of to Studio.
     """
 
+    custom_operator_name = "SM run pipeline"
     template_fields: Sequence[str] = (
         "pipeline_name",
         "version",
@@ -110,6 +116,14 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         "source_execution_arn",
         "role_arn",
         "mlflow_experiment_name",
+        "max_parallel_steps",
+        "waiter_delay",
+        "max_wait_seconds",
+        "on_stopped",
+        "on_completed_with_failures",
+        "on_retry",
+        "on_clear",
+        "studio_domain_id",
         *AWS_TEMPLATE_FIELDS,
     )
     template_fields_renderers = {"parameters": "json", "outputs": "json"}
@@ -135,12 +149,13 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         wait_for_completion: bool = True,
         deferrable: bool | None = None,
         waiter_delay: float = 30,
-        progress_delay: float | None = None,
+        progress_delay: float | None = PROGRESS_DELAY_SECONDS,
         stream_logs: bool = False,
         max_wait_seconds: float | None = None,
         on_stopped: Outcome = "fail",
         on_completed_with_failures: Outcome = "fail",
         on_retry: RetryChoice = "resume",
+        on_clear: ClearChoice = "restart",
         stop_on_kill: bool = True,
         log_lines: int = 20,
         studio_domain_id: str | None = None,
@@ -173,17 +188,58 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         self.on_stopped = on_stopped
         self.on_completed_with_failures = on_completed_with_failures
         self.on_retry = on_retry
+        self.on_clear = on_clear
         self.stop_on_kill = stop_on_kill
         self.log_lines = log_lines
         self.studio_domain_id = studio_domain_id
         self._execution_arn: str | None = None
         self._identity: TaskIdentity | None = None
+        self._pending: Submission | None = None
         self._stopper: ExecutionStopper | None = None
         self._ended: tuple[OutputReader, ExecutionReport] | None = None
 
     @failing_fast()
     def execute(self, context: Context) -> dict[str, Any]:
         """Start an execution, or go on with an earlier attempt's; wait for its end, or defer; publish its outputs."""
+        with self._marking_failure(context):
+            return self._execute(context)
+
+    @failing_fast()
+    def execute_complete(
+        self,
+        context: Context,
+        event: dict[str, Any] | None = None,
+        execution_arn: str | None = None,
+        try_number: int | None = None,
+    ) -> dict[str, Any]:
+        """Go on after the deferral: publish the outputs, or fail with the reason.
+
+        :param event: the trigger's event; None where Airflow lost it, and then the execution is asked for again.
+        :param execution_arn: the execution; ``airflow dags test`` drops it.
+        :param try_number: the attempt that deferred. Airflow 3.3.2 may also go on here with a task that was cleared in
+            the moment of its deferral; that is a new attempt, which begins anew.
+        """
+        from airflow_sm_pipelines.airflow_task.task_identity import parse_task_identity
+
+        with self._marking_failure(context):
+            self._identity = parse_task_identity(context)
+            if try_number not in (None, self._identity.try_number):
+                self.log.info("The task was cleared as it deferred; this attempt begins anew.")
+                return self._execute(context)
+            self._check_arguments()
+            hook = self.make_hook()
+            if event is None:
+                event = self._replace_event(context, hook, execution_arn)
+            self._execution_arn = event.get("execution_arn")
+            return self._finish(context, hook, event, self._progress(context, hook, cursor=event.get("log_cursor")))
+
+    def on_kill(self) -> None:
+        """Stop the execution, unless only the worker is going away and the next attempt will go on with it."""
+        if self.stop_on_kill and (self._execution_arn is not None or self._pending is not None):
+            (self._stopper or self._make_stopper()).stop(self._execution_arn, pending=self._pending)
+
+    def _execute(self, context: Context) -> dict[str, Any]:
+        from airflow_sm_pipelines.airflow_task.task_state_store import TaskStateStore
         from airflow_sm_pipelines.client.execution_watch import ExecutionWatch
         from airflow_sm_pipelines.runs.results import make_result
 
@@ -192,17 +248,19 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         arn = self._submit(context, hook, policy, requests)
         self._publish_start(context, hook, arn)
         if not self.wait_for_completion:
+            if self.stop_on_kill:
+                TaskStateStore(context).delete_stop_arguments()
             return make_result(hook.describe_execution(arn))
         deadline = self._deadline()
         progress = self._progress(context, hook)
         if is_deferrable(self.deferrable):
+            self._check_wanted(arn)
             self._defer(arn, deadline, log_cursor=progress.cursor)
-        if self.stop_on_kill:
-            self._stopper = self._make_stopper()
+        if self._stopper is not None:
             self._stopper.prepare()
         watch = ExecutionWatch(
             arn,
-            waiter_delay=self.waiter_delay,
+            waiter_delay=float(self.waiter_delay),
             deadline=deadline,
             log=self.log.info,
             warn=self.log.warning,
@@ -212,33 +270,35 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
             time.sleep(watch.delay_seconds)
         return self._finish(context, hook, event, progress)
 
-    @failing_fast()
-    def execute_complete(
-        self, context: Context, event: dict[str, Any] | None = None, execution_arn: str | None = None
-    ) -> dict[str, Any]:
-        """Go on after the deferral: publish the outputs, or fail with the reason.
+    @contextmanager
+    def _marking_failure(self, context: Context) -> Iterator[None]:
+        """Leave a mark if this attempt ends with an error, so that the next one knows itself for a retry."""
+        from airflow.sdk.exceptions import AirflowTaskTimeout
 
-        :param event: the trigger's event; None where Airflow lost it, and then the execution is asked for again.
-        :param execution_arn: the execution; ``airflow dags test`` drops it.
-        """
-        from airflow_sm_pipelines.airflow_task.task_identity import parse_task_identity
+        from airflow_sm_pipelines.airflow_task.task_state_store import TaskStateStore
 
-        self._identity = parse_task_identity(context)
-        hook = self.make_hook()
-        if event is None:
-            event = self._replace_event(context, hook, execution_arn)
-        self._execution_arn = event.get("execution_arn")
-        return self._finish(context, hook, event, self._progress(context, hook, cursor=event.get("log_cursor")))
-
-    def on_kill(self) -> None:
-        """Stop the execution, unless only the worker is going away and the next attempt will go on with it."""
-        if self.stop_on_kill and self._execution_arn is not None:
-            (self._stopper or self._make_stopper()).stop(self._execution_arn)
+        try:
+            yield
+        except (Exception, AirflowTaskTimeout):
+            if self._stopper is not None and self._stopper.is_ended_by_hand:
+                raise  # a clear may have ended it, and what follows a clear is no retry
+            try:
+                TaskStateStore(context).mark_failed_try(context["ti"].try_number)
+            except Exception as error:  # noqa: BLE001 - the attempt's own error matters, not this one
+                self.log.warning("The failed attempt could not be marked: %s: %s", type(error).__name__, error)
+            raise
 
     def _make_stopper(self) -> ExecutionStopper:
         from airflow_sm_pipelines.airflow_task.stop_on_kill import ExecutionStopper
 
-        return ExecutionStopper(self.make_hook, task=self._identity, log=self.log)
+        return ExecutionStopper(
+            self.make_hook, task=self._identity, log=self.log, stop_on_clear=self.on_clear == "restart"
+        )
+
+    def _check_wanted(self, arn: str | None = None) -> None:
+        """Ask whether this attempt is still wanted; stop the execution, if there is one, of a task that was ended."""
+        if self._stopper is not None:
+            self._stopper.check_wanted(arn)
 
     def start_options(self) -> StartOptions:
         """The options of the start call that the author has set."""
@@ -249,12 +309,12 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """OpenLineage: the data that the steps read and wrote, and the execution as a run facet.
 
-        OpenLineage calls this in the process in which the task has ended, deferred or not. None without an execution.
+        OpenLineage calls this in the process in which the task has ended, deferred or not. Empty without an execution.
         """
-        from airflow_sm_pipelines.airflow_task.lineage import make_execution_lineage
+        from airflow_sm_pipelines.airflow_task.lineage import make_execution_lineage, make_no_lineage
 
         if self._ended is None:
-            return None
+            return make_no_lineage()
         return make_execution_lineage(*self._ended, url=self.link_addresses.get(SageMakerPipelineExecutionLink.key))
 
     def get_openlineage_facets_on_failure(self, task_instance: Any) -> Any:
@@ -270,10 +330,14 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         """
         from airflow_sm_pipelines.client.outputs import parse_output_requests
         from airflow_sm_pipelines.client.wait_policy import WaitPolicy
-        from airflow_sm_pipelines.runs.submission import RetryChoice
+        from airflow_sm_pipelines.runs.submission import ClearChoice, RetryChoice
 
         requests = parse_output_requests(self.outputs or {})
         check_choice("on_retry", self.on_retry, RetryChoice)
+        check_choice("on_clear", self.on_clear, ClearChoice)
+        self.waiter_delay = parse_seconds("waiter_delay", self.waiter_delay) or 30.0
+        self.max_wait_seconds = parse_seconds("max_wait_seconds", self.max_wait_seconds)
+        self.progress_delay = parse_seconds("progress_delay", self.progress_delay)
         unknown = set(self.assets or ()) - {request.name for request in requests}
         if unknown:
             raise ArgumentError(f"assets names outputs that are not in outputs: {', '.join(sorted(unknown))}.")
@@ -292,25 +356,44 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         from airflow_sm_pipelines.runs.submitter import ExecutionSubmitter
 
         identity = self._identity = parse_task_identity(context)
+        store = TaskStateStore(context)
+
+        def check_wanted() -> None:
+            self._check_wanted()
+            self._pending = store.saved
+
         submitter = ExecutionSubmitter(
             hook,
-            store=TaskStateStore(context),
+            store=store,
             identity=identity,
             policy=policy,
             on_retry=self.on_retry,
+            on_clear=self.on_clear,
+            check_wanted=check_wanted,
             log=self.log,
         )
         request = plan_start_request(hook, self.start_options(), identity=identity, log=self.log, outputs=requests)
-        arn = self._execution_arn = submitter.submit(request)
+        if self.stop_on_kill:
+            self._stopper = self._make_stopper()
+            store.save_stop_arguments(self.hook_arguments.to_json())
+        try:
+            arn = self._execution_arn = submitter.submit(request)
+        except Exception:
+            if self._stopper is not None and not self._stopper.is_ended_by_hand:
+                self._stopper.stop_pending(self._pending)
+            raise
+        self._check_wanted(arn)
         return arn
 
     # --- while it runs ----------------------------------------------------------------------------------------------
 
     def _publish_start(self, context: Context, hook: SageMakerPipelinesHook, arn: str) -> None:
-        self.log.info("Pipeline execution: %s", arn)
         if self.do_xcom_push:
             context["ti"].xcom_push(key="pipeline_execution_arn", value=arn)
-        self.publish_links(context["ti"], self._resolve_links(hook, self.pipeline_name, arn))
+        links = self._resolve_links(hook, self.pipeline_name, arn)
+        address = links.get(SageMakerPipelineExecutionLink.key)
+        self.log.info("Pipeline execution: %s%s", arn, f"\n{address}" if address else "")
+        self.publish_links(context["ti"], links)
 
     def _deadline(self) -> datetime | None:
         limits = [self.max_wait_seconds] if self.max_wait_seconds is not None else []
@@ -332,21 +415,22 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
 
         progress_delay = self.progress_delay
         if progress_delay is None and self.stream_logs:
-            progress_delay = STREAM_DELAY_SECONDS
+            progress_delay = PROGRESS_DELAY_SECONDS
         self.defer(
             trigger=SageMakerPipelineExecutionTrigger(
                 execution_arn=arn,
-                waiter_delay=self.waiter_delay,
+                waiter_delay=float(self.waiter_delay),
                 progress_delay=progress_delay,
                 deadline=None if deadline is None else deadline.isoformat(),
                 stop_on_kill=self.stop_on_kill,
+                stop_on_clear=self.on_clear == "restart",
                 publish_steps=self.do_xcom_push,
                 stream_logs=self.stream_logs,
                 log_cursor=None if log_cursor is None else dict(log_cursor),
                 **self.hook_arguments.to_json(),
             ),
             method_name="execute_complete",
-            kwargs={"execution_arn": arn},
+            kwargs={"execution_arn": arn, "try_number": self._identity.try_number if self._identity else None},
         )
 
     def _replace_event(
@@ -374,6 +458,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         self, context: Context, hook: SageMakerPipelinesHook, event: Mapping[str, Any], progress: RunProgress
     ) -> dict[str, Any]:
         """Publish what the execution has made, or fail or skip the task for its reason."""
+        from airflow_sm_pipelines.airflow_task.task_state_store import TaskStateStore
         from airflow_sm_pipelines.client.outputs import OutputReader
         from airflow_sm_pipelines.client.wait_policy import Verdict, render_failure
         from airflow_sm_pipelines.runs.results import make_timeout_error
@@ -384,14 +469,18 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         is_selective = bool(self.select_steps or self.from_step)
         reader = OutputReader(hook, report, warn=self.log.warning, is_selective=is_selective)
         self._ended = (reader, report)
-        result = self._publish_end(context, hook, report)
+        verdict = Verdict.FAIL if kind == "timeout" else policy.verdict(report.status)
+        result = self._publish_end(context, hook, report, is_returned=verdict is Verdict.SUCCEED)
+        if self.stop_on_kill and report.is_terminal:
+            TaskStateStore(context).delete_stop_arguments()
         if kind == "timeout":
             raise make_timeout_error(report, was_stopped=self._stop_for_timeout(hook, report))
-        verdict = policy.verdict(report.status)
         if verdict is Verdict.SKIP:
             from airflow.providers.common.compat.sdk import AirflowSkipException
 
-            raise AirflowSkipException(render_failure(report))
+            reason = render_failure(report)
+            self.log.warning("Skipped: %s", reason)  # Airflow itself says only that the task was skipped
+            raise AirflowSkipException(reason)
         if verdict is not Verdict.SUCCEED:
             raise self._make_failure(hook, report)
         result |= reader.read(requests)
@@ -421,13 +510,18 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
             self.log.info(line)
         return "ended" if report.is_terminal else kind, report
 
-    def _publish_end(self, context: Context, hook: SageMakerPipelinesHook, report: ExecutionReport) -> dict[str, Any]:
-        """Push the XComs and the links that also a failed task has; gives the XComs."""
+    def _publish_end(
+        self, context: Context, hook: SageMakerPipelinesHook, report: ExecutionReport, *, is_returned: bool
+    ) -> dict[str, Any]:
+        """Push the XComs and the links that also a failed task has; gives the XComs.
+
+        :param is_returned: whether the task will return the XComs, and Airflow push each key (``multiple_outputs``).
+        """
         from airflow_sm_pipelines.links.addresses import resolve_logs_link
         from airflow_sm_pipelines.runs.results import make_result
 
         result = make_result(report)
-        if self.do_xcom_push:
+        if self.do_xcom_push and not (is_returned and self.multiple_outputs):
             for key, value in result.items():
                 context["ti"].xcom_push(key=key, value=value)
         links = self._resolve_links(hook, report.pipeline_name, report.arn)
@@ -438,7 +532,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         from airflow_sm_pipelines.links.addresses import resolve_pipeline_links
 
         return resolve_pipeline_links(
-            hook, pipeline=pipeline, execution_arn=arn, studio_domain_id=self.studio_domain_id
+            hook, pipeline=pipeline, execution_arn=arn, studio_domain_id=self.studio_domain_id or None
         )
 
     def _stop_for_timeout(self, hook: SageMakerPipelinesHook, report: ExecutionReport) -> bool | None:

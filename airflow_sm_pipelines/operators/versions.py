@@ -47,6 +47,7 @@ class SageMakerPromotePipelineOperator(_AliasOperator):
     :param require_success: refuse, without retries, a version whose last execution did not succeed, or that never ran.
     """
 
+    custom_operator_name = "SM promote pipeline"
     template_fields: Sequence[str] = ("pipeline_name", "version", "alias", *AWS_TEMPLATE_FIELDS)
 
     def __init__(
@@ -83,6 +84,7 @@ class SageMakerRollBackPipelineOperator(_AliasOperator):
     :param version: point the alias to this version id or alias instead.
     """
 
+    custom_operator_name = "SM roll back pipeline"
     template_fields: Sequence[str] = ("pipeline_name", "alias", "version", *AWS_TEMPLATE_FIELDS)
 
     def __init__(self, *, pipeline_name: str, alias: str, version: str | int | None = None, **kwargs: Any) -> None:
@@ -112,6 +114,7 @@ class SageMakerPrunePipelinesOperator(SageMakerPipelinesOperator):
     :param dry_run: only name the pipelines.
     """
 
+    custom_operator_name = "SM prune pipelines"
     template_fields: Sequence[str] = ("prefix", *AWS_TEMPLATE_FIELDS)
 
     def __init__(
@@ -154,6 +157,7 @@ class SageMakerDeletePipelineOperator(SageMakerPipelinesOperator):
     :param pipeline_name: name of the pipeline.
     """
 
+    custom_operator_name = "SM delete pipeline"
     template_fields: Sequence[str] = ("pipeline_name", *AWS_TEMPLATE_FIELDS)
 
     def __init__(self, *, pipeline_name: str, **kwargs: Any) -> None:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 RetryChoice = Literal["resume", "restart", "fail"]
 """What a retry of the task does about a failed execution."""
 
+ClearChoice = Literal["restart", "resume"]
+"""What a cleared task does about the execution that it had before."""
+
 
 @dataclass(frozen=True, slots=True)
 class TaskIdentity:
@@ -71,7 +74,9 @@ class Submission:
     :param is_refused: whether the service refused the call, so that it started nothing.
     :param resumes: how many ``RetryPipelineExecution`` calls were made for it.
     :param max_tries: of the task instance when it was started.
-    :param clear_number: of the DAG run when it was started.
+    :param clear_number: of the DAG run when it was started, or when a later attempt went on with it.
+    :param failed_try: the last attempt that ended with an error of its own; 0 for none. An attempt that a clear has
+        ended leaves no such mark.
     """
 
     number: int
@@ -82,6 +87,7 @@ class Submission:
     max_tries: int
     clear_number: int
     is_refused: bool = False
+    failed_try: int = 0
 
     @property
     def resume_token(self) -> str:
@@ -99,6 +105,10 @@ class Submission:
     def with_generation(self, identity: TaskIdentity) -> Submission:
         """The same submission, taken over by a cleared task instance."""
         return replace(self, max_tries=identity.max_tries, clear_number=identity.clear_number)
+
+    def with_failed_try(self, try_number: int) -> Submission:
+        """The same submission, marked by an attempt that ends with an error of its own."""
+        return replace(self, failed_try=try_number)
 
     def with_resume(self) -> Submission:
         """The same submission, about to be resumed once more."""
@@ -152,17 +162,27 @@ def is_cleared(identity: TaskIdentity, last: Submission) -> bool:
 
 
 def plan_move(
-    *, identity: TaskIdentity, last: Submission, report: ExecutionReport, policy: WaitPolicy, on_retry: RetryChoice
+    *,
+    identity: TaskIdentity,
+    last: Submission,
+    report: ExecutionReport,
+    policy: WaitPolicy,
+    on_retry: RetryChoice,
+    on_clear: ClearChoice = "restart",
 ) -> Move:
     """Decide what to do with the execution of an earlier attempt.
 
-    Clearing a running task changes only the DAG run's clear number, and so does clearing any other task of the run.
-    After such a change, a running or successful execution is kept, and an unsuccessful one is replaced by a new one.
+    The DAG run's clear number rises when this task is cleared while it runs, and also when any other task of the run
+    is cleared. An attempt that failed by itself has left its mark, so after it this is a retry. Without the mark, a
+    running or successful execution is kept, and an unsuccessful one is replaced by a new one.
     """
+    is_retry = last.failed_try == identity.try_number - 1 > 0
+    maybe_cleared = identity.clear_number != last.clear_number and not is_retry
+    if on_clear == "resume" and (maybe_cleared or is_cleared(identity, last)):
+        return _plan_resume(report, policy)
     if is_cleared(identity, last):
         return Move.RESTART if report.is_terminal else Move.STOP_AND_RESTART
     verdict = policy.verdict(report.status)
-    maybe_cleared = identity.clear_number != last.clear_number
     if report.status == ExecutionStatus.STOPPING and policy.verdict(ExecutionStatus.STOPPED) is Verdict.FAIL:
         if maybe_cleared or on_retry == "restart":
             return Move.RESTART
@@ -172,6 +192,15 @@ def plan_move(
     if maybe_cleared:
         return Move.RESTART
     return {"resume": Move.RESUME, "restart": Move.RESTART, "fail": Move.FAIL}[on_retry]
+
+
+def _plan_resume(report: ExecutionReport, policy: WaitPolicy) -> Move:
+    """What a cleared task does that goes on with its earlier execution."""
+    if report.status == ExecutionStatus.STOPPING:
+        return Move.AWAIT_STOP_AND_RESUME
+    if policy.verdict(report.status) is Verdict.FAIL:
+        return Move.RESUME if is_resumable(report) else Move.RESTART
+    return Move.ATTACH
 
 
 def is_resumable(report: ExecutionReport) -> bool:

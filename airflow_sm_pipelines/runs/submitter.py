@@ -29,13 +29,13 @@ from airflow_sm_pipelines.runs.submission import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from airflow_sm_pipelines.client.calls import SageMakerCalls
     from airflow_sm_pipelines.client.logger import Logger
     from airflow_sm_pipelines.client.reports import ExecutionReport
     from airflow_sm_pipelines.client.wait_policy import WaitPolicy
-    from airflow_sm_pipelines.runs.submission import RetryChoice, SubmissionStore, TaskIdentity
+    from airflow_sm_pipelines.runs.submission import ClearChoice, RetryChoice, SubmissionStore, TaskIdentity
 
 START_PAUSES = (2.0, 5.0)
 """Seconds before a start call without a clear answer is made again, once for each entry."""
@@ -55,6 +55,9 @@ class ExecutionSubmitter:
     :param identity: the task instance.
     :param policy: what counts as failed.
     :param on_retry: ``"resume"``, ``"restart"`` or ``"fail"``: what a retry does about a failed execution.
+    :param on_clear: ``"restart"`` or ``"resume"``: what a cleared task does about its earlier execution.
+    :param check_wanted: called before each call that starts or resumes an execution, when the submission is stored;
+        raises if somebody has ended the task by now.
     :param log: receives every decision.
     """
 
@@ -66,6 +69,8 @@ class ExecutionSubmitter:
         identity: TaskIdentity,
         policy: WaitPolicy,
         on_retry: RetryChoice,
+        on_clear: ClearChoice = "restart",
+        check_wanted: Callable[[], None] = lambda: None,
         log: Logger,
     ) -> None:
         self._calls = calls
@@ -73,6 +78,8 @@ class ExecutionSubmitter:
         self._identity = identity
         self._policy = policy
         self._on_retry = on_retry
+        self._on_clear = on_clear
+        self._check_wanted = check_wanted
         self._log = log
 
     def submit(self, request: Mapping[str, Any]) -> str:
@@ -108,9 +115,16 @@ class ExecutionSubmitter:
             self._log.warning("The earlier execution %s is gone; starting another.", arn)
             return self._start(self._next(last, request))
         move = plan_move(
-            identity=self._identity, last=last, report=report, policy=self._policy, on_retry=self._on_retry
+            identity=self._identity,
+            last=last,
+            report=report,
+            policy=self._policy,
+            on_retry=self._on_retry,
+            on_clear=self._on_clear,
         )
         self._log.info("An earlier attempt started %s, now %s: %s.", arn, report.status, move.value)
+        if move in (Move.ATTACH, Move.RESUME, Move.AWAIT_STOP_AND_RESUME):
+            last = self._take_over(last)
         if move is Move.ATTACH:
             return arn
         if move is Move.FAIL:
@@ -127,6 +141,13 @@ class ExecutionSubmitter:
         if move is Move.STOP_AND_RESTART:
             self._stop(arn)
         return self._start(self._next(last, request))
+
+    def _take_over(self, last: Submission) -> Submission:
+        """Count the clears until now as answered, so that later attempts do not take them for new ones."""
+        taken = last.with_generation(self._identity)
+        if taken != last:
+            self._store.save_submission(taken)
+        return taken
 
     def _settle(self, last: Submission, request: Mapping[str, Any]) -> Submission | None:
         """Repeat a start call whose answer was lost, to learn its execution; None if it started nothing."""
@@ -171,6 +192,7 @@ class ExecutionSubmitter:
 
     def _start(self, submission: Submission) -> str:
         self._store.save_submission(submission)
+        self._check_wanted()
         try:
             arn = self._call_start(submission)
         except PipelineUnavailableError:
@@ -194,6 +216,7 @@ class ExecutionSubmitter:
             )
         resumed = last.with_resume()
         self._store.save_submission(resumed)
+        self._check_wanted()
         token = make_token(resumed.resume_token, 0 if self._store.is_durable else self._identity.try_number)
         try:
             self._calls.retry_execution(arn, token=token)

@@ -37,6 +37,7 @@ class SageMakerPipelineCallbackSensor(SageMakerPipelinesSensor):
     :param kwargs: those of Airflow's sensors: ``mode``, ``poke_interval``, ``timeout``, ...
     """
 
+    custom_operator_name = "SM callback sensor"
     template_fields: Sequence[str] = ("queue_url", "execution_arn", *AWS_TEMPLATE_FIELDS)
 
     def __init__(

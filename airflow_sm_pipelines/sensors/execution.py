@@ -33,6 +33,7 @@ class SageMakerPipelineExecutionSensor(SageMakerExecutionBaseSensor):
     :param kwargs: ``deferrable``, and those of Airflow's sensors: ``mode``, ``poke_interval``, ``timeout``, ...
     """
 
+    custom_operator_name = "SM execution sensor"
     template_fields: Sequence[str] = ("execution_arn", *AWS_TEMPLATE_FIELDS)
 
     def __init__(

@@ -39,6 +39,7 @@ class SageMakerPipelineStepSensor(SageMakerExecutionBaseSensor):
     :param kwargs: ``deferrable``, and those of Airflow's sensors: ``mode``, ``poke_interval``, ``timeout``, ...
     """
 
+    custom_operator_name = "SM step sensor"
     template_fields: Sequence[str] = ("execution_arn", "step_name", *AWS_TEMPLATE_FIELDS)
 
     def __init__(

@@ -178,7 +178,7 @@ def _start(
     closing.callback(engine.stop)
     with _damage_reported(directory.path):
         engine.start()
-    directory.announce(url)
+    directory.announce(url, region=region)
     return RunningServer(
         endpoint_url=url,
         region=region,

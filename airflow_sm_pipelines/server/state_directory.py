@@ -9,9 +9,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import socket
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import IO, TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 
@@ -81,12 +83,14 @@ class StateDirectory:
         """Whether another version of moto, or an unknown one, wrote the state."""
         return self._mark.exists() and (self.origin is None or self.origin.moto != current_origin().moto)
 
-    def announce(self, url: str) -> None:
+    def announce(self, url: str, *, region: str | None = None) -> None:
         """Write ``server.json``, by which people and tools find the running server.
 
         :param url: the endpoint's URL.
+        :param region: the endpoint's region, if it is known.
         """
-        self._replace(self._announcement, {"url": url, "pid": os.getpid()})
+        known = {} if region is None else {"region": region}
+        self._replace(self._announcement, {"url": url, "pid": os.getpid(), **known})
 
     def check_databases(self, names: Sequence[str]) -> None:
         """Refuse a directory that was used before and has lost its state since.
@@ -159,13 +163,34 @@ def read_announcement(path: Path) -> dict[str, str] | None:
     """Where the server of a state directory says it is.
 
     :param path: the state directory.
-    :return: ``url`` and ``pid`` as text, or None where no server has announced itself.
+    :return: ``url``, ``pid`` and, where it is known, ``region`` as text; or None where no server has announced itself.
     """
     try:
         content = json.loads((path / "server.json").read_text(encoding="utf-8"))
-        return {"url": str(content["url"]), "pid": str(content["pid"])}
+        known = {name: str(content[name]) for name in ("region",) if name in content}
+        return {"url": str(content["url"]), "pid": str(content["pid"]), **known}
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def find_running_server(path: Path) -> dict[str, str] | None:
+    """What the server of a state directory has announced, if it answers; a killed one leaves its announcement.
+
+    :param path: the state directory.
+    :return: as :func:`read_announcement`.
+    """
+    server = read_announcement(path)
+    if server is None:
+        return None
+    address = urlsplit(server["url"])
+    try:
+        os.kill(int(server["pid"]), 0)
+        socket.create_connection((address.hostname or "", address.port or 0), timeout=2).close()
+    except PermissionError:  # the process is another user's
+        return server
+    except (OSError, ValueError):
+        return None
+    return server
 
 
 def _parse_origin(text: str) -> StateOrigin | None:

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.client.reports import ExecutionReport
 
 WATCHERS = WatcherRegistry()
-"""The one state of this module: Airflow makes each trigger by itself, and gives them no place to meet."""
+"""The watchers of all triggers: Airflow makes each trigger by itself, and gives them no place to meet."""
+
+_STOPPING: set[asyncio.Future[None]] = set()
+"""Stops under way; the event loop alone would not keep them when their triggers have ended."""
 
 
 class SageMakerPipelineExecutionTrigger(SageMakerDeferredTrigger):
@@ -42,7 +45,8 @@ class SageMakerPipelineExecutionTrigger(SageMakerDeferredTrigger):
     :param progress_delay: seconds between two checks of its steps, whose changes are then logged here; None for no
         such checks. All waits together check steps five times a second at most.
     :param deadline: ISO 8601 time with offset at which to give up; None for never.
-    :param stop_on_kill: stop the execution when somebody ends the deferred task by hand (Airflow 3.3).
+    :param stop_on_kill: stop the execution when somebody ends or deletes the deferred task (Airflow 3.3).
+    :param stop_on_clear: the same when somebody clears it; False where it goes on with its execution then.
     :param publish_steps: push the steps as XCom ``steps`` whenever one of them has changed.
     :param stream_logs: write the jobs' log lines here, at each check of the steps.
     :param log_cursor: how far the logs were shown before. The event's ``log_cursor`` says how far they are now.
@@ -57,6 +61,7 @@ class SageMakerPipelineExecutionTrigger(SageMakerDeferredTrigger):
         progress_delay: float | None = None,
         deadline: str | None = None,
         stop_on_kill: bool = True,
+        stop_on_clear: bool = True,
         publish_steps: bool = False,
         stream_logs: bool = False,
         log_cursor: dict[str, Any] | None = None,
@@ -68,10 +73,12 @@ class SageMakerPipelineExecutionTrigger(SageMakerDeferredTrigger):
         self.progress_delay = progress_delay
         self.deadline = deadline
         self.stop_on_kill = stop_on_kill
+        self.stop_on_clear = stop_on_clear
         self.publish_steps = publish_steps
         self.stream_logs = stream_logs
         self.log_cursor = log_cursor
         self._progress: LiveProgress | None = None
+        self._stopping: asyncio.Future[None] | None = None
 
     def own_arguments(self) -> dict[str, Any]:
         """The arguments that make this trigger again, without those of its connection."""
@@ -81,6 +88,7 @@ class SageMakerPipelineExecutionTrigger(SageMakerDeferredTrigger):
             "progress_delay": self.progress_delay,
             "deadline": self.deadline,
             "stop_on_kill": self.stop_on_kill,
+            "stop_on_clear": self.stop_on_clear,
             "publish_steps": self.publish_steps,
             "stream_logs": self.stream_logs,
             "log_cursor": self.log_cursor,
@@ -110,23 +118,37 @@ class SageMakerPipelineExecutionTrigger(SageMakerDeferredTrigger):
         return report.is_terminal
 
     async def on_kill(self) -> None:
-        """Stop the execution, if somebody has ended the task by hand.
+        """Stop the execution, if somebody has ended, deleted or cleared the task.
 
         Airflow also calls this when it has given a stalled triggerer's work to another one.
         """
-        if not self.stop_on_kill:
-            return
-        # Airflow 3.3.2 cancels again, once a second, what it has cancelled and what has not ended yet.
-        self._stopping = asyncio.ensure_future(
-            asyncio.to_thread(
-                stop_if_ended_by_hand,
-                self.task_instance,
-                self.execution_arn,
-                make_hook=self.hook_arguments.make_hook,
-                log=self.log,
+        await self._stop_if_ended()
+
+    async def leave_task(self, state: str | None) -> None:
+        """Stop the execution of a task that was cleared or deleted, before its next attempt begins, if it ever does."""
+        await self._stop_if_ended()
+
+    def begin_kill(self) -> None:
+        """Begin to stop the execution, if somebody has ended, deleted or cleared the task."""
+        if self.stop_on_kill and (self._stopping is None or self._stopping.done()):
+            self._stopping = asyncio.ensure_future(
+                asyncio.to_thread(
+                    stop_if_ended_by_hand,
+                    self.task_instance,
+                    self.execution_arn,
+                    make_hook=self.hook_arguments.make_hook,
+                    log=self.log,
+                    stop_on_clear=self.stop_on_clear,
+                )
             )
-        )
-        await asyncio.shield(self._stopping)
+            _STOPPING.add(self._stopping)
+            self._stopping.add_done_callback(_STOPPING.discard)
+
+    async def _stop_if_ended(self) -> None:
+        self.begin_kill()
+        if self._stopping is not None:
+            # Airflow 3.3.2 cancels again, once a second, what it has cancelled and what has not ended yet.
+            await asyncio.shield(self._stopping)
 
     def _with_log_cursor(self, event: dict[str, Any]) -> dict[str, Any]:
         cursor = None if self._progress is None else self._progress.cursor

@@ -39,6 +39,9 @@ class ExecutionWait:
     :param deadline: when to give up, on the watcher's clock; None for never.
     :param progress_delay: seconds between two checks of its steps; None for never.
     :param report_progress: called with a report after each check of its steps.
+    :param began: when it began, on the watcher's clock.
+    :param progress_due: when its steps are due for a check.
+    :param has_changed: whether the last check of its steps, or an event, has shown a change; true before the first.
     """
 
     arn: str
@@ -49,6 +52,7 @@ class ExecutionWait:
     report_progress: Callable[[Any], None] | None = None
     began: float = 0.0
     progress_due: float = 0.0
+    has_changed: bool = True
 
 
 @dataclass(slots=True)
@@ -80,6 +84,55 @@ class WatchedPipeline:
         return min(wait.waiter_delay for waits in self.waits.values() for wait in waits)
 
 
+class StepsQueue:
+    """The waits that are told of their executions' steps, by when these are due for a check.
+
+    Where more are due than can be checked, every second check is of an execution that has changed lately; the others
+    share the rest, the longest due first, so that none is forgotten.
+    """
+
+    def __init__(self) -> None:
+        self._waits: dict[ExecutionWait, None] = {}
+        self._heaps: dict[bool, list[tuple[float, int, ExecutionWait]]] = {True: [], False: []}
+        self._count = 0
+        self._is_turn_of_changed = True
+
+    def put(self, wait: ExecutionWait, *, due: float) -> None:
+        """Have a wait's steps checked at this time, and not at the one planned before."""
+        wait.progress_due = due
+        self._waits[wait] = None
+        self._count += 1
+        heapq.heappush(self._heaps[wait.has_changed], (due, self._count, wait))
+
+    def discard(self, wait: ExecutionWait) -> None:
+        """Check a wait's steps no more."""
+        self._waits.pop(wait, None)
+
+    def next_due(self) -> float:
+        """When the next check is due; infinity for never."""
+        return min(self._first(True)[0], self._first(False)[0])
+
+    def take(self, now: float) -> ExecutionWait | None:
+        """A wait whose check is due now. It is due again after its own delay, unless :meth:`put` says otherwise."""
+        first = self._is_turn_of_changed
+        for has_changed in (first, not first):
+            due, wait = self._first(has_changed)
+            if wait is not None and due <= now:
+                self._is_turn_of_changed = not has_changed
+                self.put(wait, due=now + (wait.progress_delay or 0))
+                return wait
+        return None
+
+    def _first(self, has_changed: bool) -> tuple[float, ExecutionWait | None]:
+        heap = self._heaps[has_changed]
+        while heap:
+            due, _, wait = heap[0]
+            if wait in self._waits and wait.progress_due == due and wait.has_changed is has_changed:
+                return due, wait
+            heapq.heappop(heap)
+        return inf, None
+
+
 class WaitSchedule:
     """The waits of one watcher, and when to check what they wait for."""
 
@@ -87,7 +140,7 @@ class WaitSchedule:
         self._pipelines: dict[str, WatchedPipeline] = {}
         self._deadlines: list[tuple[float, int, ExecutionWait]] = []
         self._count = 0
-        self._progress: dict[ExecutionWait, None] = {}
+        self._steps = StepsQueue()
 
     def __len__(self) -> int:
         """How many tasks wait."""
@@ -109,13 +162,13 @@ class WaitSchedule:
         if pipeline is None:
             pipeline = self._pipelines[arn] = WatchedPipeline(arn, due=now + GATHER_SECONDS)
         pipeline.due = min(pipeline.due, now + GATHER_SECONDS)
-        wait.began = wait.progress_due = now
+        wait.began = now
         pipeline.waits.setdefault(wait.arn, []).append(wait)
         if wait.deadline is not None:
             self._count += 1
             heapq.heappush(self._deadlines, (wait.deadline, self._count, wait))
         if wait.progress_delay is not None:
-            self._progress[wait] = None
+            self._steps.put(wait, due=now)
         return self._next_moment() < before
 
     def remove(self, wait: ExecutionWait) -> bool:
@@ -125,7 +178,7 @@ class WaitSchedule:
         if pipeline is None or waits is None or wait not in waits:
             return False
         waits.remove(wait)
-        self._progress.pop(wait, None)
+        self._steps.discard(wait)
         if not waits:
             del pipeline.waits[wait.arn]
             pipeline.started.pop(wait.arn, None)
@@ -193,10 +246,17 @@ class WaitSchedule:
             if not pipeline.failures:
                 pipeline.due = min(pipeline.due, now)
 
-    def next_steps_wait(self, now: float) -> ExecutionWait | None:
-        """The wait whose steps have been due for a check for the longest time."""
-        due = [wait for wait in self._progress if wait.progress_due <= now]
-        return min(due, key=lambda wait: wait.progress_due, default=None)
+    def take_steps_wait(self, now: float) -> ExecutionWait | None:
+        """A wait whose steps are due for a check; it is due again after its own delay."""
+        return self._steps.take(now)
+
+    def record_steps(self, arn: str, *, has_changed: bool, now: float) -> list[ExecutionWait]:
+        """Note a check of an execution's steps, and give the waits that are told of them."""
+        waits = self.waits_for_steps(arn)
+        for wait in waits:
+            wait.has_changed = has_changed
+            self._steps.put(wait, due=now + (wait.progress_delay or 0))
+        return waits
 
     def record_running(self, pipeline: WatchedPipeline, arn: str, started: datetime | None) -> None:
         """Note that a check has found an execution running; the pipeline's others are checked before it next time."""
@@ -214,7 +274,7 @@ class WaitSchedule:
 
     def next_steps_due(self) -> float:
         """When the next check of steps is due; infinity for never."""
-        return min((wait.progress_due for wait in self._progress), default=inf)
+        return self._steps.next_due()
 
     def next_deadline(self) -> float:
         """When the next wait's time is over, or was; infinity for never."""
@@ -254,7 +314,8 @@ class WaitSchedule:
     def check_steps_now(self, arn: str, *, now: float) -> None:
         """Have an execution's steps checked now, if a wait is told of them."""
         for wait in self.waits_for_steps(arn):
-            wait.progress_due = min(wait.progress_due, now)
+            wait.has_changed = True
+            self._steps.put(wait, due=min(wait.progress_due, now))
 
     def plan_after_refusal(self, pipeline: WatchedPipeline, *, delay_seconds: float, now: float) -> None:
         """Plan the next check, after one that the service has refused."""

@@ -64,6 +64,7 @@ class PipelineWatcher:
         self._unsubscribe: Callable[[], None] | None = None
         self._silent_since: float | None = None
         self._progress_at = 0.0
+        self._steps_seen: dict[str, tuple[tuple[str, str], ...]] = {}
         self._is_closing = self._is_warned = False
         self._thread = threading.Thread(target=self._run, name="sm-pipelines-watcher", daemon=True)
 
@@ -92,6 +93,8 @@ class PipelineWatcher:
         """End a wait that no task needs any more."""
         with self._changed:
             self._schedule.remove(wait)
+            if not self._schedule.is_awaited(wait.arn):
+                self._steps_seen.pop(wait.arn, None)
 
     @property
     def is_empty(self) -> bool:
@@ -189,7 +192,7 @@ class PipelineWatcher:
             arns = list(pipeline.waits)
             pipeline.announced.clear()
             return lambda: self._check_pipeline(pipeline, arns)
-        wait = self._schedule.next_steps_wait(now) if self._progress_at <= now else None
+        wait = self._schedule.take_steps_wait(now) if self._progress_at <= now else None
         return None if wait is None else lambda: self._check_steps(wait)
 
     def _next_moment(self, pipeline: WatchedPipeline, now: float, pause: float) -> float:
@@ -278,17 +281,19 @@ class PipelineWatcher:
 
     def _check_steps(self, wait: ExecutionWait) -> None:
         self._progress_at = time.monotonic() + 1 / _PROGRESS_CALLS_PER_SECOND
-        wait.progress_due = time.monotonic() + (wait.progress_delay or 0)
         try:
             with self._call() as hook:
                 steps = hook.describe_execution_steps(wait.arn)
         except PipelineApiError as error:
             log.info("The steps of %s could not be seen: %s", wait.arn, error)
             return
+        states = tuple((step.name, step.status) for step in steps)
+        has_changed = self._steps_seen.get(wait.arn) != states
         with self._changed:
-            waits = self._schedule.waits_for_steps(wait.arn)
+            waits = self._schedule.record_steps(wait.arn, has_changed=has_changed, now=time.monotonic())
+            if waits:
+                self._steps_seen[wait.arn] = states
         for one in waits:
-            one.progress_due = time.monotonic() + (one.progress_delay or 0)
             if one.report_progress is not None:
                 one.report_progress(ExecutionReport(wait.arn, "Executing", steps=steps))
 
@@ -305,6 +310,7 @@ class PipelineWatcher:
     def _end(self, arn: str, event: dict[str, Any]) -> None:
         with self._changed:
             ended = self._schedule.take(arn)
+            self._steps_seen.pop(arn, None)
         for wait in ended:
             wait.finish(event)
 

@@ -13,7 +13,9 @@ from airflow.sdk.execution_time import task_runner
 
 from airflow_sm_pipelines.airflow_task import stop_on_kill
 from airflow_sm_pipelines.airflow_task.hook_arguments import HookArguments
-from airflow_sm_pipelines.runs.submission import TaskIdentity
+from airflow_sm_pipelines.airflow_task.stop_on_kill import DELETED
+from airflow_sm_pipelines.exceptions import PipelineExecutionFailedError, PipelineUnavailableError
+from airflow_sm_pipelines.runs.submission import Submission, TaskIdentity, make_submission
 from airflow_sm_pipelines.triggers.execution import SageMakerPipelineExecutionTrigger
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/p/execution/abcdefghijkl"
@@ -22,23 +24,41 @@ IDENTITY = TaskIdentity(
 )
 
 
-def kill(monkeypatch: pytest.MonkeyPatch, state: str | None) -> list[str]:
-    """What is stopped when Airflow says that the task is in this state."""
+SUBMISSION = make_submission(IDENTITY, number=1, request={"PipelineName": "p"})
+
+
+def answer_state(monkeypatch: pytest.MonkeyPatch, state: str | None) -> None:
+    """Have Airflow say that the task is in this state, or that there is none."""
 
     def get_task_states(**query: Any) -> dict[str, dict[str, str | None]]:
         assert query == {"dag_id": "d", "task_ids": ["t"], "run_ids": ["r"], "map_index": 2}
-        return {"r": {"t_2": state}}
+        return {} if state == DELETED else {"r": {"t_2": state}}
 
-    stopped: list[str] = []
-    hook = SimpleNamespace(stop_execution=lambda arn, *, token: stopped.append(arn) or True)
     monkeypatch.setattr(task_runner.RuntimeTaskInstance, "get_task_states", staticmethod(get_task_states))
     monkeypatch.setattr(stop_on_kill, "_SIGKILL_TIMEOUT_SECONDS", 0.0)
-    stopper = stop_on_kill.ExecutionStopper(lambda: hook, task=IDENTITY, log=logging.getLogger("test"))  # type: ignore[arg-type, return-value]
-    stopper.stop(ARN)
+
+
+def make_stopper(stopped: list[str], **options: Any) -> stop_on_kill.ExecutionStopper:
+    hook = make_hook(stopped)
+    return stop_on_kill.ExecutionStopper(lambda: hook, task=IDENTITY, log=logging.getLogger("test"), **options)
+
+
+def make_hook(stopped: list[str]) -> Any:
+    return SimpleNamespace(
+        stop_execution=lambda arn, *, token: stopped.append(arn) or True,
+        start_execution=lambda request, *, token: ARN if token == SUBMISSION.token else "another",
+    )
+
+
+def kill(monkeypatch: pytest.MonkeyPatch, state: str | None, **options: Any) -> list[str]:
+    """What is stopped when Airflow says that the task is in this state."""
+    answer_state(monkeypatch, state)
+    stopped: list[str] = []
+    make_stopper(stopped, **options).stop(ARN)
     return stopped
 
 
-@pytest.mark.parametrize("state", ["failed", "success", "skipped", "removed", "upstream_failed", "restarting"])
+@pytest.mark.parametrize("state", ["failed", "success", "skipped", "removed", "upstream_failed", "restarting", DELETED])
 def test_a_task_that_a_person_ended_or_cleared_stops_its_execution(monkeypatch: pytest.MonkeyPatch, state: str) -> None:
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", SimpleNamespace(), raising=False)
     assert kill(monkeypatch, state) == [ARN]
@@ -50,6 +70,88 @@ def test_a_task_that_another_worker_has_or_will_have_leaves_its_execution_alone(
 ) -> None:
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", SimpleNamespace(), raising=False)
     assert kill(monkeypatch, state) == []
+
+
+def test_a_cleared_task_that_goes_on_with_its_execution_does_not_stop_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", SimpleNamespace(), raising=False)
+    assert kill(monkeypatch, "restarting", stop_on_clear=False) == []
+    assert kill(monkeypatch, "failed", stop_on_clear=False) == [ARN]
+
+
+def test_a_task_that_is_ended_within_its_start_call_stops_what_the_call_has_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", SimpleNamespace(), raising=False)
+    answer_state(monkeypatch, "failed")
+    stopped: list[str] = []
+    make_stopper(stopped).stop(None, pending=SUBMISSION)
+    assert stopped == [ARN]
+
+
+@pytest.mark.parametrize("state", ["failed", "success", "skipped", "restarting", DELETED])
+def test_a_task_that_was_ended_before_its_wait_stops_its_own_execution(
+    monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", SimpleNamespace(), raising=False)
+    answer_state(monkeypatch, state)
+    stopped: list[str] = []
+    stopper = make_stopper(stopped)
+    with pytest.raises(PipelineExecutionFailedError, match=f"The task is {state} while its execution starts"):
+        stopper.check_wanted(ARN)
+    assert (stopped, stopper.is_ended_by_hand) == ([ARN], True)
+
+
+@pytest.mark.parametrize(("state", "expected"), [("restarting", [ARN]), (DELETED, [ARN]), ("running", [])])
+def test_an_error_in_the_start_call_of_an_ended_task_leaves_nothing_running(
+    monkeypatch: pytest.MonkeyPatch, state: str, expected: list[str]
+) -> None:
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", SimpleNamespace(), raising=False)
+    answer_state(monkeypatch, state)
+    stopped: list[str] = []
+    make_stopper(stopped).stop_pending(SUBMISSION)
+    assert stopped == expected
+
+
+@pytest.mark.parametrize("state", ["running", "queued", None])
+def test_a_task_that_nobody_has_ended_goes_on(monkeypatch: pytest.MonkeyPatch, state: str | None) -> None:
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", SimpleNamespace(), raising=False)
+    answer_state(monkeypatch, state)
+    stopped: list[str] = []
+    make_stopper(stopped).check_wanted(ARN)
+    assert stopped == []
+
+
+@pytest.mark.parametrize(("state", "expected"), [("failed", [ARN]), (DELETED, [ARN]), (None, []), ("running", [])])
+@pytest.mark.parametrize("submission", [SUBMISSION, SUBMISSION.with_arn(ARN)], ids=["unknown", "known"])
+def test_an_ordered_stop_is_made_only_while_the_task_is_ended(
+    monkeypatch: pytest.MonkeyPatch, state: str | None, expected: list[str], submission: Submission
+) -> None:
+    answer_state(monkeypatch, state)
+    stopped: list[str] = []
+    monkeypatch.setattr(HookArguments, "make_hook", lambda _: make_hook(stopped))
+    key = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": 2}
+    stop = stop_on_kill.stop_execution_of_ended_task(key, submission.to_json(), HookArguments().to_json())
+    answer = asyncio.run(stop)
+    assert stopped == expected
+    assert ("told to stop" in answer) is bool(expected)
+
+
+def test_an_ordered_stop_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer_state(monkeypatch, "failed")
+    monkeypatch.setattr(stop_on_kill, "_PAUSE_SECONDS", 0.0)
+    answers = [PipelineUnavailableError("busy", code="ThrottlingException"), True]
+
+    def stop_execution(arn: str, *, token: str) -> bool:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(HookArguments, "make_hook", lambda _: SimpleNamespace(stop_execution=stop_execution))
+    key = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": 2}
+    stop = stop_on_kill.stop_execution_of_ended_task(key, SUBMISSION.with_arn(ARN).to_json(), {})
+    assert "told to stop" in asyncio.run(stop)
+    assert answers == []
 
 
 def test_where_nobody_else_has_the_task_a_kill_stops_its_execution(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,6 +184,46 @@ def test_a_trigger_that_is_cancelled_again_while_it_stops_the_execution_stops_it
         with pytest.raises(asyncio.CancelledError):
             await killing_it
         answered.set()
+        while not stopped:
+            await asyncio.sleep(0.01)
+
+    asyncio.run(asyncio.wait_for(cancel_twice(), 30))
+    assert stopped == [ARN]
+
+
+def test_a_trigger_that_is_cancelled_twice_before_its_on_kill_stops_the_execution_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stopped: list[str] = []
+    answer_state(monkeypatch, DELETED)
+    monkeypatch.setattr(HookArguments, "make_hook", lambda _: make_hook(stopped))
+    monkeypatch.setattr(stop_on_kill, "request_task_state", lambda _: DELETED)
+
+    class Endless(SageMakerPipelineExecutionTrigger):
+        """Its execution never ends."""
+
+        async def wait(self) -> dict[str, Any]:
+            return await asyncio.get_running_loop().create_future()
+
+    async def cancel_twice() -> None:
+        trigger = Endless(execution_arn=ARN)
+        trigger.task_instance = IDENTITY  # type: ignore[assignment]
+
+        async def run() -> None:
+            try:
+                async for _ in trigger.run():
+                    pass
+            except asyncio.CancelledError:
+                await asyncio.sleep(0)  # Airflow logs here, and only then calls on_kill
+                raise
+
+        running = asyncio.ensure_future(run())
+        await asyncio.sleep(0.05)
+        running.cancel()
+        await asyncio.sleep(0)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
         while not stopped:
             await asyncio.sleep(0.01)
 

@@ -128,6 +128,7 @@ def test_xcoms_and_task_states_keep_their_keys() -> None:
     assert live_progress.LOG_CURSOR_XCOM == "sagemaker_log_cursor"
     assert task_state_store.SUBMISSION_KEY == "sagemaker_pipeline_submission"
     assert task_state_store.LOG_CURSOR_KEY == "sagemaker_log_cursor"
+    assert task_state_store.STOP_KEY == "sagemaker_pipeline_stop"
     assert task_state_store.CALLBACK_KEY == "sagemaker_callback_message"
 
 
@@ -143,6 +144,7 @@ def test_a_stored_submission_keeps_its_fields() -> None:
         "max_tries": 0,
         "clear_number": 0,
         "is_refused": False,
+        "failed_try": 0,
     }
     assert Submission(**stored).to_json() == stored
 

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import argparse
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
+from airflow_sm_pipelines.cli import main
+from airflow_sm_pipelines.cli.entry_point import name_flags
+from airflow_sm_pipelines.cli.shared_options import open_calls
 from tests.cli.command_runs import refused, run
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+EXECUTION = "arn:aws:sagemaker:us-west-2:123456789012:pipeline/train/execution/abcdefghijkl"
 
 
 def test_help_is_there_for_every_command() -> None:
@@ -32,3 +41,81 @@ def test_asking_for_help_imports_nothing_heavy() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert result.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("pipeline_name='my_pipe' is no pipeline name", "--pipeline-name 'my_pipe' is no pipeline name"),
+        ("aliases: '5' is no alias", "--alias: '5' is no alias"),
+        ("f(session, role_arn) needs 'role': give role_arn.", "f(session, role_arn) needs 'role': give --role-arn."),
+        ("role_arn is needed to create 'x'", "--role-arn is needed to create 'x'"),
+        ("The API refused RoleArn='x'", "The API refused RoleArn='x'"),
+    ],
+)
+def test_a_message_names_the_commands_own_options(message: str, shown: str) -> None:
+    assert name_flags(message) == shown
+
+
+def test_a_parameter_without_its_option_is_told_how(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["run", "train", "MaxDepth=4", "Eta=0.1"])
+    assert "write -p before each parameter: -p MaxDepth=4 -p Eta=0.1" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["validate", "a.json", "--nonsense"])
+    assert "unrecognized arguments: --nonsense" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "my_pipe"], "'my_pipe' is no pipeline name: expected letters, digits and '-', at most 256 characters"),
+        (["run", "d.json", "--pipeline-name", "my_pipe"], "'my-pipe' would do"),
+        (["run", "train.py"], "names no function: expected 'train.py:get_pipeline'"),
+        (["run", "trian.py:get_pipeline"], "There is no pipeline script trian.py."),
+        (["compile", "none/train.py:get_pipeline"], "there is no folder none"),
+        (["run", "d.json", "--alias", "5"], "'5' is no alias"),
+        (["run", "train", "-p", "MaxDepth"], "is not NAME=VALUE"),
+        (["watch", "train"], "'train' is not the ARN of an execution"),
+        (["cost", "arn:aws:sagemaker:us-east-1:123456789012:pipeline/train"], "is not the ARN of an execution"),
+        (["watch", EXECUTION, "--region", "eu-west-1"], "is in us-west-2. Leave --region out."),
+        (["graph", "d.json", "-o", "d.PNG"], "graph writes no .png file. Name it d.svg"),
+        (["graph", "d.json", "-o", "d.json"], "End it in .svg, .mmd or .txt"),
+        (["diff", "arn:aws:s3:::bucket", "d.json"], "is neither a pipeline nor an execution"),
+    ],
+    ids=lambda value: " ".join(value)[:60] if isinstance(value, list) else "",
+)
+def test_what_cannot_be_meant_is_told_before_anything_is_asked(
+    arguments: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """There is no region and there are no credentials, so a call, or a search for them, would say something else."""
+    (tmp_path / "d.json").write_text('{"Version": "2020-12-01", "Steps": []}')
+    monkeypatch.chdir(tmp_path)
+    without_aws(monkeypatch, tmp_path)
+    assert main(arguments) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_an_arn_brings_its_region_and_a_wrong_profile_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    without_aws(monkeypatch, tmp_path)
+    given = argparse.Namespace(profile=None, region=None)
+    assert open_calls(given, arn=EXECUTION).conn_region_name == "us-west-2"
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    assert open_calls(given, arn=EXECUTION).conn_region_name == "us-west-2"
+    assert open_calls(given, arn="train").conn_region_name == "eu-west-1"
+    monkeypatch.setenv("AWS_PROFILE", "nope")
+    assert main(["versions", "train"]) == 2
+    assert "There is no AWS profile 'nope', which AWS_PROFILE names." in capsys.readouterr().err
+
+
+def without_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))

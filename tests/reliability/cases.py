@@ -23,6 +23,7 @@ DESCRIBE = "DescribePipelineExecution"
 STEPS = "ListPipelineExecutionSteps"
 RESUME = "RetryPipelineExecution"
 READ_TIMEOUT_SECONDS = 3
+HELD_SECONDS = 2.5
 HEARTBEAT_SECONDS = 45
 """How long Airflow waits for a task's heartbeat."""
 
@@ -129,6 +130,87 @@ def mend_and_clear(subject: Subject) -> Steps:
     subject.answer()
 
 
+def mark_starting(state: str) -> Callable[[Subject], Steps]:
+    """A person marks the task as soon as SageMaker has accepted the start call."""
+
+    def script(subject: Subject) -> Steps:
+        yield lambda: subject.is_started
+        subject.mark(state)
+        yield lambda: subject.is_execution_over
+
+    return script
+
+
+def mark_run_starting(subject: Subject) -> Steps:
+    """A person marks the DAG run failed as soon as SageMaker has accepted the start call."""
+    yield lambda: subject.is_started
+    subject.mark_run("failed")
+    yield lambda: subject.is_execution_over
+
+
+def clear_starting(subject: Subject) -> Steps:
+    """A person clears the task as soon as SageMaker has accepted the start call."""
+    yield lambda: subject.is_started
+    subject.clear()
+    yield lambda: subject.tries >= 2 and subject.token and subject.is_waiting
+    subject.answer()
+
+
+def clear_while_paused(subject: Subject) -> Steps:
+    """A person pauses the DAG and clears the waiting task, which does not start again until the DAG goes on."""
+    yield lambda: subject.token and subject.is_waiting
+    first = subject.token
+    subject.pause(is_paused=True)
+    subject.clear()
+    yield lambda: subject.is_execution_over
+    subject.pause(is_paused=False)
+    yield lambda: subject.token and subject.token != first
+    subject.answer()
+
+
+def clear_and_resume(subject: Subject) -> Steps:
+    """A person clears the waiting task, which goes on with its execution."""
+    yield lambda: subject.token and subject.is_waiting
+    subject.clear()
+    yield lambda: subject.tries >= 2 and subject.is_waiting
+    subject.answer()
+
+
+def fail_and_clear_another(subject: Subject) -> Steps:
+    """The step fails; a person clears another task of the run while this one waits for its retry."""
+    yield lambda: subject.token
+    subject.answer(is_success=False)
+    yield lambda: subject.state == "up_for_retry"
+    subject.clear_another()
+    yield from work_at_once(subject)
+
+
+def delete_run(subject: Subject) -> Steps:
+    """A person deletes the DAG run of the waiting task."""
+    yield lambda: subject.token and subject.is_waiting
+    yield subject.delete_run
+    yield lambda: subject.is_execution_over
+
+
+def delete_dag(subject: Subject) -> Steps:
+    """A person deletes the DAG of the waiting task."""
+    yield lambda: subject.token and subject.is_waiting
+    subject.delete_dag()
+    yield lambda: subject.is_execution_over
+
+
+def mark_waiting_for_retry(subject: Subject) -> Steps:
+    """A person marks the task while it waits for its retry, and its execution runs."""
+    yield lambda: subject.state == "up_for_retry"
+    subject.mark("failed")
+    yield lambda: subject.is_execution_over
+
+
+def time_out_run(subject: Subject) -> Steps:
+    """The DAG run's time is over."""
+    yield lambda: subject.state == "skipped" and subject.is_execution_over
+
+
 def nothing(subject: Subject) -> Steps:
     """The step never ends by itself."""
     yield lambda: subject.state in ("success", "failed") and subject.is_execution_over
@@ -156,10 +238,10 @@ class Case:
     :param modes: ``sync``, ``deferred``; ``bare`` is sync without botocore's own retries; ``mapped`` is deferred.
     :param count: subjects of each mode in a whole run; ``sample`` in the test suite.
     :param arguments: of the operator.
-    :param executions: how many must have been started.
+    :param executions: how many must have been started; where ``fewest`` is given, so many at least.
     :param status: of the last execution at the end.
     :param state: of the task at the end.
-    :param stops: how many executions must have been told to stop by the operator.
+    :param stops: how many executions must have been told to stop by the operator; None where that depends.
     :param resumes: how many resumes must have been accepted.
     :param phase: the disaster that strikes every subject of the phase at once; empty for none.
     :param pipeline: ``callback``, ``for_each`` or ``handled``.
@@ -176,9 +258,10 @@ class Case:
     arguments: dict[str, Any] = field(default_factory=dict)
     retries: int = 3
     executions: int = 1
+    fewest: int | None = None
     status: str = "Succeeded"
     state: str = "success"
-    stops: int = 0
+    stops: int | None = 0
     resumes: int = 0
     phase: str = ""
     pipeline: str = "callback"
@@ -540,6 +623,113 @@ PEOPLE = (
     ),
 )
 
+WINDOWS = (
+    *(
+        Case(
+            f"{who}_starting",
+            f"{title} as soon as SageMaker has the start call, whose answer takes {HELD_SECONDS} s",
+            script=script,
+            injections=(Injection(START, "hold", "after", delay_seconds=HELD_SECONDS),),
+            retries=0,
+            executions=executions,
+            fewest=1,
+            status=status,
+            state=state,
+            stops=stops,
+        )
+        for who, title, script, executions, status, state, stops in (
+            ("marked", "marked failed", mark_starting("failed"), 1, "Stopped", "failed", 1),
+            ("run_marked", "the DAG run marked failed", mark_run_starting, 1, "Stopped", "failed", 1),
+            # One that nobody waits for yet becomes the next attempt's, if the worker was killed first.
+            ("cleared", "cleared", clear_starting, 2, "Succeeded", "success", None),
+        )
+    ),
+    *(
+        Case(
+            f"{word}_started",
+            f"marked {word} a moment after the start call",
+            script=mark_starting(state),
+            modes=("sync", "deferred", "mapped"),
+            retries=0,
+            count=4,
+            sample=1,
+            status="Stopped",
+            state=state,
+            stops=1,
+            done_by_hand=1,
+        )
+        for word, state in (("failed", "failed"), ("successful", "success"))
+    ),
+    Case(
+        "marked_up_for_retry",
+        "marked failed while it waits for a retry, after its worker was killed",
+        script=mark_waiting_for_retry,
+        injections=_kill(START, "after"),
+        count=2,
+        status="Stopped",
+        state="failed",
+        stops=1,
+    ),
+    Case(
+        "cleared_paused",
+        "cleared while it waits, in a DAG that is paused: the old execution stops at once",
+        script=clear_while_paused,
+        modes=("deferred",),
+        count=2,
+        sample=1,
+        executions=2,
+        stops=1,
+        done_by_hand=1,
+    ),
+    Case(
+        "cleared_resumed",
+        'cleared while it waits, `on_clear="resume"`: the same execution goes on',
+        script=clear_and_resume,
+        arguments={"on_clear": "resume"},
+        done_by_hand=1,
+    ),
+    Case(
+        "another_cleared",
+        "a step fails; while the task waits for its retry, another task of the run is cleared: the retry resumes",
+        script=fail_and_clear_another,
+        sample=1,
+        resumes=1,
+        done_by_hand=2,
+    ),
+    Case(
+        "run_deleted",
+        "the DAG run deleted while it waits",
+        script=delete_run,
+        retries=0,
+        status="Stopped",
+        state="deleted",
+        stops=1,
+        done_by_hand=1,
+    ),
+    Case(
+        "dag_deleted",
+        "the DAG deleted while it waits",
+        script=delete_dag,
+        modes=("deferred",),
+        retries=0,
+        status="Stopped",
+        state="deleted",
+        stops=1,
+        done_by_hand=1,
+    ),
+    Case(
+        "run_timed_out",
+        "`dagrun_timeout` passes",
+        script=time_out_run,
+        arguments={"dagrun_timeout_seconds": 60},
+        retries=0,
+        status="Stopped",
+        state="skipped",
+        stops=1,
+        done_by_hand=1,
+    ),
+)
+
 DISASTERS = (
     Case(
         "endpoint_killed",
@@ -590,6 +780,7 @@ GROUPS = {
     "The task's process is killed with SIGKILL": KILLS,
     "Calls go wrong": NETWORK,
     "People, limits, and how executions end": PEOPLE,
+    "A task ends where no worker waits for it": WINDOWS,
     "A part of the system dies, for every waiting task at once": DISASTERS,
 }
 CASES = tuple(case for group in GROUPS.values() for case in group)

@@ -10,6 +10,7 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, get_parsing_context
 
 from airflow_sm_pipelines import SageMakerRunPipelineOperator
@@ -38,7 +39,10 @@ def build(plan):
         "retry_delay": timedelta(seconds=12),
         "waiter_delay": 1,
     }
-    with DAG(plan["dag_id"], schedule=None, max_active_tasks=64):
+    run_seconds = arguments.pop("dagrun_timeout_seconds", None)
+    timeout = None if run_seconds is None else timedelta(seconds=run_seconds)
+    with DAG(plan["dag_id"], schedule=None, max_active_tasks=64, dagrun_timeout=timeout):
+        EmptyOperator(task_id="other")
         if plan["is_mapped"]:
             SageMakerRunPipelineOperator.partial(task_id="subject", parameters={"Number": 1}, **arguments).expand(
                 pipeline_name=plan["pipelines"]

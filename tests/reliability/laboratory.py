@@ -135,6 +135,16 @@ class Subject:
         return bool(executions) and executions[0]["PipelineExecutionStatus"] not in ("Executing", "Stopping")
 
     @property
+    def is_started(self) -> bool:
+        """Whether SageMaker has accepted its start call."""
+        return self.laboratory.proxy.accepted[self.pipeline, "StartPipelineExecution"] > 0
+
+    @property
+    def executions(self) -> int:
+        """How many executions have started."""
+        return len(self.laboratory.executions_of(self.pipeline))
+
+    @property
     def seconds_since_mark(self) -> float:
         """How long ago a person marked it."""
         return 0.0 if self.marked_at is None else time.monotonic() - self.marked_at
@@ -142,7 +152,7 @@ class Subject:
     @property
     def is_over(self) -> bool:
         """Whether nothing more will happen."""
-        return self.is_script_over and self.state in ("success", "failed")
+        return self.is_script_over and self.state in ("success", "failed", "skipped", "deleted")
 
     def answer(self, *, is_success: bool = True) -> None:
         """End the newest waiting step."""
@@ -177,10 +187,38 @@ class Subject:
 
     def clear(self) -> None:
         """Clear the task through the REST API."""
-        body = {"dry_run": False, "dag_run_id": self.laboratory.runs[self.dag_id], "task_ids": [self.task_id]}
+        self._clear(self.task_id)
+        self.state = None
+
+    def clear_another(self) -> None:
+        """Clear a task of the same DAG run that has nothing to do with it."""
+        self._clear("other")
+
+    def _clear(self, task_id: str) -> None:
+        body = {"dry_run": False, "dag_run_id": self.laboratory.runs[self.dag_id], "task_ids": [task_id]}
         body |= {"only_failed": False, "only_running": False}
         self.laboratory.airflow.call("POST", f"/dags/{self.dag_id}/clearTaskInstances", body)
-        self.state = None
+
+    def pause(self, *, is_paused: bool) -> None:
+        """Pause its DAG, or let it go on."""
+        self.laboratory.airflow.call("PATCH", f"/dags/{self.dag_id}", {"is_paused": is_paused})
+
+    def delete_run(self) -> bool:
+        """Delete the DAG run, which Airflow allows while it is queued; False if it has gone on meanwhile."""
+        try:
+            self.mark_run("queued")
+            self.laboratory.airflow.call("DELETE", self.laboratory.run_path(self))
+        except urllib.error.HTTPError as error:
+            if error.code != 409:
+                raise
+            return False
+        self.state = "deleted"
+        return True
+
+    def delete_dag(self) -> None:
+        """Delete the DAG with its runs."""
+        self.laboratory.airflow.call("DELETE", f"/dags/{self.dag_id}")
+        self.state = "deleted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,14 +436,15 @@ class Laboratory:
         last = statuses[0] if statuses else "none"
         stops = self.proxy.accepted[subject.pipeline, "StopPipelineExecution"]
         resumes = self.proxy.accepted[subject.pipeline, "RetryPipelineExecution"]
-        if len(executions) != case.executions:
+        fewest = case.executions if case.fewest is None else case.fewest
+        if not fewest <= len(executions) <= case.executions:
             problems.append(f"{len(executions)} executions instead of {case.executions}")
         if running:
             problems.append(f"{running} executions still running")
         for what, found, wanted in (
             ("task", subject.state, case.state),
             ("execution", last, case.status),
-            ("stops", bool(stops), bool(case.stops)),
+            ("stops", bool(stops), bool(stops) if case.stops is None else bool(case.stops)),
             ("resumes", bool(resumes), bool(case.resumes)),
         ):
             if found != wanted:
@@ -424,7 +463,7 @@ class Laboratory:
             faults=subject.faults.done + case.done_by_hand,
             executions=len(executions),
             duplicates=max(0, len(executions) - case.executions),
-            lost=max(0, case.executions - len(executions)) + running + is_unknown,
+            lost=max(0, fewest - len(executions)) + running + is_unknown,
             is_false_green=subject.state == "success" and (case.state != "success" or last != case.status),
             tries=subject.tries,
             problems=tuple(f"{subject.pipeline}: {problem}" for problem in problems),

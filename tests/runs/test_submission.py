@@ -24,14 +24,27 @@ IDENTITY = TaskIdentity(
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/p/execution/e"
 
 
-def move(status: str, *, on_retry: str = "resume", policy: WaitPolicy | None = None, **identity: int) -> Move:
-    last = make_submission(IDENTITY, number=1, request={}).with_arn(ARN)
+FAIL_STEP = (StepReport("TooHigh", "Fail", "Failed"),)
+
+
+def move(
+    status: str,
+    *,
+    on_retry: str = "resume",
+    on_clear: str = "restart",
+    policy: WaitPolicy | None = None,
+    failed_try: int = 0,
+    steps: tuple[StepReport, ...] = (),
+    **identity: int,
+) -> Move:
+    last = make_submission(IDENTITY, number=1, request={}).with_arn(ARN).with_failed_try(failed_try)
     return plan_move(
-        identity=replace(IDENTITY, try_number=2, **identity),
+        identity=replace(IDENTITY, **{"try_number": 2, **identity}),
         last=last,
-        report=ExecutionReport(arn=ARN, status=status),
+        report=ExecutionReport(arn=ARN, status=status, steps=steps),
         policy=policy or WaitPolicy(),
         on_retry=on_retry,
+        on_clear=on_clear,
     )
 
 
@@ -96,6 +109,41 @@ def test_clearing_another_task_of_the_run_starts_nothing_that_is_alive_again() -
     assert move("Executing", clear_number=1) is Move.ATTACH
     assert move("Succeeded", clear_number=1) is Move.ATTACH
     assert move("Stopped", clear_number=1) is Move.RESTART
+
+
+def test_after_an_attempt_that_failed_by_itself_a_clear_of_another_task_leaves_a_retry_a_retry() -> None:
+    assert move("Failed", clear_number=1, failed_try=1) is Move.RESUME
+    assert move("Stopping", clear_number=1, failed_try=1) is Move.AWAIT_STOP_AND_RESUME
+    assert move("Failed", clear_number=1, failed_try=1, on_retry="fail") is Move.FAIL
+
+
+def test_the_mark_of_an_earlier_attempt_says_nothing_about_the_last_one() -> None:
+    assert move("Failed", clear_number=1, failed_try=1, try_number=3) is Move.RESTART
+
+
+def test_a_clear_of_the_task_itself_is_a_clear_whatever_mark_there_is() -> None:
+    assert move("Failed", max_tries=4, clear_number=1, failed_try=1) is Move.RESTART
+
+
+@pytest.mark.parametrize("cleared", [{"max_tries": 4, "clear_number": 1}, {"clear_number": 1}])
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ("Executing", Move.ATTACH),
+        ("Succeeded", Move.ATTACH),
+        ("Failed", Move.RESUME),
+        ("Stopped", Move.RESUME),
+        ("Stopping", Move.AWAIT_STOP_AND_RESUME),
+    ],
+)
+def test_a_clear_goes_on_with_the_execution_where_the_author_says_so(
+    status: str, expected: Move, cleared: dict[str, int]
+) -> None:
+    assert move(status, on_clear="resume", on_retry="fail", **cleared) is expected
+
+
+def test_a_cleared_task_does_not_insist_on_resuming_what_a_fail_step_ended() -> None:
+    assert move("Failed", on_clear="resume", max_tries=4, steps=FAIL_STEP) is Move.RESTART
 
 
 def test_what_a_fail_step_ended_cannot_be_resumed() -> None:

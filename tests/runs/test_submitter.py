@@ -65,7 +65,12 @@ def ready(fake: FakeSageMaker, fake_is_aws: None) -> FakeSageMaker:
 
 
 def submit(
-    state: State | None, identity: TaskIdentity, *, request: dict[str, Any] | None = None, on_retry: str = "resume"
+    state: State | None,
+    identity: TaskIdentity,
+    *,
+    request: dict[str, Any] | None = None,
+    on_retry: str = "resume",
+    **options: Any,
 ) -> str:
     one = ExecutionSubmitter(
         SageMakerPipelinesHook(aws_conn_id=None, config={"retries": {"max_attempts": 0}}),
@@ -73,6 +78,7 @@ def submit(
         identity=identity,
         policy=WaitPolicy(),
         on_retry=on_retry,
+        **options,
         log=logging.getLogger("test"),
     )
     return one.submit(request or REQUEST)
@@ -215,6 +221,35 @@ def test_a_clear_stops_the_live_execution_and_starts_another(ready: FakeSageMake
     assert len(ready.executions[arn].stops) == 1
     assert submit(state, replace(CLEARED, try_number=3)) == second
     assert len(ready.executions) == 2
+
+
+def test_a_cleared_task_resumes_its_execution_if_told_so(ready: FakeSageMaker) -> None:
+    state = State()
+    arn = submit(state, FIRST)
+    ready.executions[arn].statuses, ready.executions[arn].steps = ["Failed"], FAILED_STEPS
+    assert submit(state, CLEARED, on_clear="resume") == arn
+    assert (len(ready.executions), ready.count("RetryPipelineExecution")) == (1, 1)
+    assert state.values[SUBMISSION_KEY]["max_tries"] == CLEARED.max_tries
+
+
+def test_a_clear_of_another_task_counts_once(ready: FakeSageMaker) -> None:
+    state = State()
+    arn = submit(state, FIRST)
+    submit(state, replace(RETRY, clear_number=1))
+    ready.executions[arn].statuses, ready.executions[arn].steps = ["Failed"], FAILED_STEPS
+    assert submit(state, replace(RETRY, clear_number=1, try_number=3)) == arn
+
+
+def test_a_task_that_was_ended_before_its_start_call_starts_nothing(ready: FakeSageMaker) -> None:
+    state = State()
+
+    def refuse() -> None:
+        assert state.values[SUBMISSION_KEY]["execution_arn"] is None
+        raise Crash
+
+    with pytest.raises(Crash):
+        submit(state, FIRST, check_wanted=refuse)
+    assert ready.count("StartPipelineExecution") == 0
 
 
 def test_a_clear_after_a_lost_answer_takes_the_unknown_execution_on(ready: FakeSageMaker) -> None:

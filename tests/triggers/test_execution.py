@@ -144,11 +144,21 @@ def test_a_task_ended_by_hand_stops_its_execution(
     assert fake.count("StopPipelineExecution") == 1
 
 
-@pytest.mark.parametrize("state", ["deferred", "running", "queued", "scheduled", "restarting", "up_for_retry", None])
+@pytest.mark.parametrize("state", ["deferred", "running", "restarting", "up_for_retry"])
 def test_a_false_alarm_stops_nothing(fake: FakeSageMaker, state: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     script(fake, ["Executing"])
     kill(make_trigger(fake), state, monkeypatch)
     assert fake.count("StopPipelineExecution") == 0
+
+
+@pytest.mark.parametrize("state", [None, "scheduled", "queued"])
+@pytest.mark.parametrize("stop_on_clear", [True, False])
+def test_a_cleared_task_whose_next_attempt_has_not_begun_stops_its_execution_unless_it_resumes_it(
+    fake: FakeSageMaker, state: str | None, stop_on_clear: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script(fake, ["Executing"])
+    kill(make_trigger(fake, stop_on_clear=stop_on_clear), state, monkeypatch)
+    assert fake.count("StopPipelineExecution") == stop_on_clear
 
 
 def test_a_kill_leaves_the_execution_alone_when_the_author_says_so(

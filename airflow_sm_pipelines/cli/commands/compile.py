@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.cli.shared_options import add_output_option, add_policy_options, add_script_options
@@ -36,6 +35,7 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write the definition that a pipeline script makes."""
     from airflow_sm_pipelines.cli.sources import compile_source, read_policy, write_output
+    from airflow_sm_pipelines.cli.terminal import complain, render_json
     from airflow_sm_pipelines.definition import parse_definition
 
     policy = read_policy(arguments)
@@ -43,20 +43,21 @@ def run(arguments: argparse.Namespace) -> int:
     document: JsonValue = json.loads(compiled.definition_text)
     if policy is not None and arguments.policy == "apply":
         document = _fill_in(parse_definition(compiled.definition_text, name=arguments.reference), policy)
-    write_output(arguments.output, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    write_output(arguments.output, render_json(document) + "\n")
     if arguments.output is not None:
         origin = "cached" if compiled.from_cache else compiled.sdk_version
-        print(f"{arguments.output}: pipeline {compiled.name!r} ({origin})", file=sys.stderr)
+        complain(f"{arguments.output}: pipeline {compiled.name!r} ({origin})")
     return 0
 
 
 def _fill_in(definition: PipelineDefinition, policy: TeamPolicy) -> JsonObject:
     """The definition with the team's defaults; standard error says what was filled in."""
+    from airflow_sm_pipelines.cli.terminal import complain
     from airflow_sm_pipelines.definition import diff_definitions, render_changes
     from airflow_sm_pipelines.policy import with_team_defaults
 
     filled = with_team_defaults(definition, policy)
     changes = diff_definitions(definition, filled)
     if changes:
-        print(f"Filled in from {policy.name}:\n{render_changes(changes)}", file=sys.stderr)
+        complain(f"Filled in from {policy.name}:\n{render_changes(changes)}")
     return filled.to_json()

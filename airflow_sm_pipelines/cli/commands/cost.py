@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.cli.shared_options import add_connection_options, add_json_option, open_calls
+from airflow_sm_pipelines.cli.shared_options import add_connection_options, add_json_option, open_execution_calls
+from airflow_sm_pipelines.exceptions import PriceError
+from airflow_sm_pipelines.loopback import is_loopback_url
 
 if TYPE_CHECKING:
     import argparse
 
     from airflow_sm_pipelines.cli.shared_options import Commands
+
+_NO_LOCAL_PRICES = """The local endpoint has no price list and no bill: nothing here costs money.
+For what the same seconds would cost on AWS, give prices in a file, --prices prices.toml:
+  currency = "USD"
+  [hourly]
+  "ml.m5.large" = 0.115"""
 
 
 def add(commands: Commands) -> None:
@@ -25,10 +32,10 @@ def add(commands: Commands) -> None:
         "allocation tags and were on the jobs: deploy with cost_tags.",
     )
     parser.add_argument("execution", metavar="ARN", help="the execution")
-    source = parser.add_mutually_exclusive_group(required=True)
+    source = parser.add_mutually_exclusive_group()
     source.add_argument("--prices", type=Path, metavar="FILE", help="estimate, with this TOML file of hourly prices")
     source.add_argument(
-        "--list-prices", action="store_true", help="estimate, with the prices of AWS's public price list"
+        "--list-prices", action="store_true", help="estimate, with the prices of AWS's public price list (the default)"
     )
     source.add_argument("--billed", action="store_true", help="ask Cost Explorer")
     parser.add_argument(
@@ -42,18 +49,25 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Show the costs of an execution, step by step."""
+    from airflow_sm_pipelines.cli.terminal import say, say_json
     from airflow_sm_pipelines.client.costs import CostCalls
     from airflow_sm_pipelines.cost import billed_to_json, estimate_to_json, load_prices, render_billed, render_estimate
 
+    calls = open_execution_calls(arguments, arguments.execution)
+    if arguments.prices is None and is_loopback_url(calls.conn.meta.endpoint_url):
+        raise PriceError(_NO_LOCAL_PRICES)
     document: Any
     if arguments.billed:
-        bill = CostCalls(open_calls(arguments)).bill(arguments.execution, tag_key=arguments.tag_key)
+        bill = CostCalls(calls).bill(arguments.execution, tag_key=arguments.tag_key)
         table, document = render_billed(bill.cost, bill.notes), billed_to_json(bill.cost, bill.notes)
     else:
         prices = load_prices(arguments.prices) if arguments.prices else None
-        estimate = CostCalls(open_calls(arguments)).estimate(arguments.execution, prices=prices)
+        estimate = CostCalls(calls).estimate(arguments.execution, prices=prices)
         table, document = render_estimate(estimate), estimate_to_json(estimate)
-    print(json.dumps(document, indent=2) if arguments.as_json else table)
+    if arguments.as_json:
+        say_json(document)
+    else:
+        say(table)
     if arguments.chart is not None:
         _write_chart(document, arguments)
     return 0

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.shared_options import add_command, add_connection_options, open_calls
+from airflow_sm_pipelines.cli.shared_options import PIPELINE_HELP, add_command, add_connection_options, open_calls
 
 if TYPE_CHECKING:
     import argparse
@@ -19,7 +18,7 @@ NOT_CONFIRMED = 1
 def add(commands: Commands) -> None:
     """Add the command."""
     parser = add_command(commands, "delete", "delete a pipeline with all its versions")
-    parser.add_argument("pipeline", metavar="PIPELINE", help="the pipeline's name")
+    parser.add_argument("pipeline", metavar="PIPELINE", help=PIPELINE_HELP)
     parser.add_argument("--yes", action="store_true", help="really delete it")
     add_connection_options(parser)
     parser.set_defaults(run=run)
@@ -27,10 +26,14 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Delete a pipeline with all its versions."""
+    from airflow_sm_pipelines.cli.terminal import complain, say
+    from airflow_sm_pipelines.definition.arns import parse_execution_arn
     from airflow_sm_pipelines.deployment.lifecycle import delete
 
     if not arguments.yes:
-        print(f"Nothing was deleted: --yes deletes '{arguments.pipeline}' with all its versions.", file=sys.stderr)
+        complain(f"Nothing was deleted: --yes deletes '{arguments.pipeline}' with all its versions.")
         return NOT_CONFIRMED
-    print("deleted" if delete(open_calls(arguments), arguments.pipeline) else "there was none")
+    name = parse_execution_arn(arguments.pipeline)[0] or arguments.pipeline
+    is_deleted = delete(open_calls(arguments, arn=arguments.pipeline), name)
+    say(f"Deleted pipeline '{name}'." if is_deleted else f"Nothing to delete: there is no pipeline '{name}'.")
     return 0

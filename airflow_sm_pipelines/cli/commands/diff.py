@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.shared_options import SOURCE_HELP, add_json_option, add_script_options
+from airflow_sm_pipelines.cli.shared_options import (
+    CHANGED,
+    SOURCE_HELP,
+    add_exit_code_option,
+    add_json_option,
+    add_script_options,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -23,10 +28,11 @@ def add(commands: Commands) -> None:
         help="say what changed between two definitions",
         description="Compare two definitions by what they mean: parameters, steps and their arguments by name. "
         "Key order, white space and other spellings of the same are no change.",
+        epilog="Exit codes: 0 compared; 2 a definition could not be read; with --exit-code, 3 there are changes.",
     )
     parser.add_argument("old", metavar="OLD", help=SOURCE_HELP)
     parser.add_argument("new", metavar="NEW", help="the same")
-    parser.add_argument("--exit-code", action="store_true", help="end with 1 when there are changes")
+    add_exit_code_option(parser)
     add_json_option(parser, "the changes")
     add_script_options(parser)
     parser.set_defaults(run=run)
@@ -35,7 +41,7 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Say what changed from one definition to another."""
     from airflow_sm_pipelines.cli.sources import read_source
-    from airflow_sm_pipelines.cli.terminal import paint
+    from airflow_sm_pipelines.cli.terminal import paint, say_json, say_painted
     from airflow_sm_pipelines.definition import diff_definitions, parse_definition, render_changes
 
     old, new = (
@@ -48,8 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
             {"kind": change.kind, "path": change.path, "before": change.before, "after": change.after}
             for change in changes
         ]
-        print(json.dumps(document, indent=2, ensure_ascii=False))
+        say_json(document)
     else:
-        for line in render_changes(changes).splitlines():
-            print(paint(line, _COLOURS.get(line.lstrip()[:1], "")))
-    return int(bool(changes) and arguments.exit_code)
+        for line in (render_changes(changes) or "No change.").splitlines():
+            say_painted(paint(line, _COLOURS.get(line.lstrip()[:1], "")))
+    return CHANGED if changes and arguments.exit_code else 0

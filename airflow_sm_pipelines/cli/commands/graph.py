@@ -5,7 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.shared_options import SOURCE_HELP, add_output_option, add_script_options, open_calls
+from airflow_sm_pipelines.cli.shared_options import (
+    SOURCE_HELP,
+    add_output_option,
+    add_script_options,
+    open_execution_calls,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -14,7 +19,10 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.definition import PipelineDefinition
     from airflow_sm_pipelines.render import StepRun
 
-_ENDINGS = {".svg": "svg", ".mmd": "mermaid", ".mermaid": "mermaid", ".txt": "text"}
+_ENDINGS = {".svg": "svg", ".mmd": "mermaid", ".mermaid": "mermaid", ".txt": "text", "": "text"}
+
+_NO_PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".pdf")
+"""Endings of pictures that this command cannot write, whatever the format says."""
 
 
 def add(commands: Commands) -> None:
@@ -32,7 +40,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--format",
         choices=("text", "mermaid", "svg", "gantt"),
-        help="what to write; by the ending of --output by default (.svg, .mmd), else text",
+        help="what to write; by the ending of --output by default (.svg, .mmd, .txt), else text",
     )
     parser.add_argument("--title", help="what stands at the top of the picture; the pipeline's name by default")
     add_output_option(parser)
@@ -43,13 +51,34 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Draw the pipeline, or the execution."""
     from airflow_sm_pipelines.cli.sources import UnreadableSourceError, write_output
+    from airflow_sm_pipelines.cli.terminal import complain
 
-    form = arguments.format or _ENDINGS.get(arguments.output.suffix if arguments.output else "", "text")
+    form = _choose_format(arguments)
     if form == "gantt" and arguments.execution is None:
         raise UnreadableSourceError("A Gantt chart shows an execution: name one with --execution ARN.")
     text = _draw(form, arguments, _read_runs(arguments))
     write_output(arguments.output, text if text.endswith("\n") else text + "\n")
+    if arguments.output is not None:
+        complain(f"{arguments.output}: written as {form}")
     return 0
+
+
+def _choose_format(arguments: argparse.Namespace) -> str:
+    """The format that is asked for, or that the ending of ``--output`` stands for."""
+    from airflow_sm_pipelines.cli.sources import UnreadableSourceError
+
+    ending = arguments.output.suffix.lower() if arguments.output else ""
+    if ending in _NO_PICTURES:
+        raise UnreadableSourceError(
+            f"--output {arguments.output}: graph writes no {ending} file. Name it {arguments.output.stem}.svg; "
+            "a browser shows SVG and prints it."
+        )
+    if arguments.format is None and ending not in _ENDINGS:
+        raise UnreadableSourceError(
+            f"--output {arguments.output}: what is a {ending} file to hold? End it in .svg, .mmd or .txt, "
+            "or choose with --format."
+        )
+    return str(arguments.format or _ENDINGS[ending])
 
 
 def _draw(form: str, arguments: argparse.Namespace, runs: tuple[StepRun, ...]) -> str:
@@ -74,7 +103,7 @@ def _read_runs(arguments: argparse.Namespace) -> tuple[StepRun, ...]:
         return ()
     from airflow_sm_pipelines.render import parse_step_runs
 
-    return parse_step_runs(open_calls(arguments).iter_step_answers(arguments.execution))
+    return parse_step_runs(open_execution_calls(arguments, arguments.execution).iter_step_answers(arguments.execution))
 
 
 def _read_definition(arguments: argparse.Namespace) -> PipelineDefinition:
@@ -86,7 +115,7 @@ def _read_definition(arguments: argparse.Namespace) -> PipelineDefinition:
         return parse_definition(source.text, name=source.name)
     if arguments.execution is None:
         raise UnreadableSourceError("Name a definition to draw, or an execution with --execution ARN.")
-    text = open_calls(arguments).describe_execution_definition(arguments.execution)
+    text = open_execution_calls(arguments, arguments.execution).describe_execution_definition(arguments.execution)
     return parse_definition(text, name=arguments.execution)
 
 

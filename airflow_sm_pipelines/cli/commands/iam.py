@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.cli.shared_options import SOURCE_HELP, add_script_options, open_calls
@@ -35,12 +33,15 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write one policy as JSON; what could not be put in it goes to standard error."""
-    print(json.dumps(_make(arguments), indent=2))
+    from airflow_sm_pipelines.cli.terminal import say_json
+
+    say_json(_make(arguments))
     return 0
 
 
 def _make(arguments: argparse.Namespace) -> JsonObject:
     from airflow_sm_pipelines.cli.sources import UnreadableSourceError, read_source
+    from airflow_sm_pipelines.cli.terminal import complain
     from airflow_sm_pipelines.definition import parse_definition
     from airflow_sm_pipelines.policy import iam_policies
 
@@ -65,7 +66,7 @@ def _make(arguments: argparse.Namespace) -> JsonObject:
         parse_definition(source.text, name=source.name), account, role_arn=arguments.role_arn
     )
     for sentence in made.unknown:
-        print(f"note: {sentence}", file=sys.stderr)
+        complain(f"note: {sentence}")
     return made.document
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.cli.shared_options import (
+    CHANGED,
     SOURCE_HELP,
+    add_exit_code_option,
     add_json_option,
     add_policy_options,
     add_script_options,
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.definition import PipelineDefinition
 
 REFUSED = 1
-CHANGED = 3
-"""The exit codes of a plan that cannot be carried out, and, where it is asked for, of one that changes something."""
+"""The exit code of a plan that cannot be carried out."""
 
 _COLOURS = (
     ("+ ", "green"),
@@ -59,7 +59,7 @@ def add(commands: Commands) -> None:
     shape = parser.add_mutually_exclusive_group()
     add_json_option(shape, "the plan")
     shape.add_argument("--markdown", action="store_true", help="write it as a comment for a pull request")
-    parser.add_argument("--exit-code", action="store_true", help="end with 3 when something would change")
+    add_exit_code_option(parser)
     add_policy_options(parser)
     add_script_options(parser)
     parser.set_defaults(run=run)
@@ -68,7 +68,7 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Show the plan; say by the exit code whether it can be carried out."""
     from airflow_sm_pipelines.cli.sources import read_policy
-    from airflow_sm_pipelines.cli.terminal import paint
+    from airflow_sm_pipelines.cli.terminal import paint, say, say_json, say_painted
     from airflow_sm_pipelines.definition import parse_definition
     from airflow_sm_pipelines.planning import plan_deployment, render_plan, render_plan_markdown, write_plan
 
@@ -82,12 +82,12 @@ def run(arguments: argparse.Namespace) -> int:
         is_filled_in=arguments.policy == "apply",
     )
     if arguments.as_json:
-        print(json.dumps(write_plan(plan), indent=2, ensure_ascii=False))
+        say_json(write_plan(plan))
     elif arguments.markdown:
-        print(render_plan_markdown(plan), end="")
+        say(render_plan_markdown(plan).removesuffix("\n"))
     else:
         for line in render_plan(plan).splitlines():
-            print(paint(line, _find_colour(line)))
+            say_painted(paint(line, _find_colour(line)))
     if plan.errors:
         return REFUSED
     return CHANGED if arguments.exit_code and plan.action != "none" else 0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.cli.shared_options import (
@@ -40,12 +38,12 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Move an alias to a version that has proven itself."""
-    from airflow_sm_pipelines.cli.terminal import open_log
+    from airflow_sm_pipelines.cli.terminal import complain, open_log, say, say_json
     from airflow_sm_pipelines.deployment.aliases import promote
 
     try:
         promotion = promote(
-            open_calls(arguments),
+            open_calls(arguments, arn=arguments.pipeline),
             arguments.pipeline,
             version=arguments.version,
             alias=arguments.alias,
@@ -53,7 +51,10 @@ def run(arguments: argparse.Namespace) -> int:
             log=open_log(),
         )
     except PromotionError as error:
-        print(f"sm-pipelines: {error}", file=sys.stderr)
+        complain(f"sm-pipelines: {error}".replace("require_success=False", "--unproven"))
         return REFUSED
-    print(json.dumps(promotion.to_json(), indent=2) if arguments.as_json else promotion.render())
+    if arguments.as_json:
+        say_json(promotion.to_json())
+    else:
+        say(promotion.render())
     return 0

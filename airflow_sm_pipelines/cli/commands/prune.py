@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.cli.shared_options import add_command, add_connection_options, open_calls
@@ -28,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Delete old timestamped pipelines; without ``--yes``, only say which."""
     from datetime import timedelta
 
-    from airflow_sm_pipelines.cli.sources import print_error
+    from airflow_sm_pipelines.cli.terminal import complain, say
     from airflow_sm_pipelines.deployment.lifecycle import prune
 
     names = prune(
@@ -37,9 +36,9 @@ def run(arguments: argparse.Namespace) -> int:
         keep=arguments.keep,
         older_than=None if arguments.older_than is None else timedelta(days=arguments.older_than),
         is_dry_run=not arguments.yes,
-        log=print_error,
+        log=complain,
     )
-    print("\n".join(names))
+    say(*names)
     if names and not arguments.yes:
-        print("Nothing was deleted: --yes deletes them.", file=sys.stderr)
+        complain("Nothing was deleted: --yes deletes them.")
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.cli.shared_options import (
@@ -32,11 +31,18 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Move an alias back."""
-    from airflow_sm_pipelines.cli.terminal import open_log
+    from airflow_sm_pipelines.cli.terminal import open_log, say, say_json
     from airflow_sm_pipelines.deployment.aliases import roll_back
 
     promotion = roll_back(
-        open_calls(arguments), arguments.pipeline, alias=arguments.alias, version=arguments.to, log=open_log()
+        open_calls(arguments, arn=arguments.pipeline),
+        arguments.pipeline,
+        alias=arguments.alias,
+        version=arguments.to,
+        log=open_log(),
     )
-    print(json.dumps(promotion.to_json(), indent=2) if arguments.as_json else promotion.render())
+    if arguments.as_json:
+        say_json(promotion.to_json())
+    else:
+        say(promotion.render())
     return 0

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import sys
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from airflow_sm_pipelines.cli.shared_options import (
     add_script_options,
     open_calls,
 )
+from airflow_sm_pipelines.client.valid_names import find_pipeline_name_problems
 
 if TYPE_CHECKING:
     import argparse
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.deployment.deployer import Deployment
     from airflow_sm_pipelines.deployment.options import DeployOptions
     from airflow_sm_pipelines.runs.start_request import StartOptions
+
+_SHOWN_LINES = 20
+"""Last lines to show of what a script that failed, or the making of its environment, has printed."""
 
 _DEPLOY_ONLY = {
     "aliases": "--alias",
@@ -70,25 +73,32 @@ def run(arguments: argparse.Namespace) -> int:
 
     from airflow_sm_pipelines.cli.progress import follow_execution
     from airflow_sm_pipelines.cli.sources import read_pairs
-    from airflow_sm_pipelines.cli.terminal import open_log
+    from airflow_sm_pipelines.cli.terminal import open_log, say, say_json
     from airflow_sm_pipelines.runs.start_request import StartOptions, plan_start_request
 
-    calls, log = open_calls(arguments), open_log()
     options = StartOptions.of(
         arguments,
         pipeline_name=arguments.pipeline,
         parameters=read_pairs(arguments.parameters, option="--parameter"),
     )
-    if _is_source(arguments.pipeline):
+    is_source = _is_source(arguments.pipeline)
+    options.check()
+    if is_source:
+        _check_source(arguments)
+    else:
+        _refuse_deploy_options(arguments)
+    calls, log = open_calls(arguments, arn=arguments.pipeline), open_log()
+    if is_source:
         # The role and the description are the pipeline's here.
         options = replace(options, role_arn=None, description=None)
         deployment = _deploy(calls, arguments, options, log=log)
         options = replace(options, pipeline_name=deployment.pipeline_name, version=deployment.version_id)
-    else:
-        _refuse_deploy_options(arguments)
     arn = calls.start_execution(plan_start_request(calls, options, identity=None, log=log), token=str(uuid.uuid4()))
     if arguments.no_follow:
-        print(json.dumps({"execution_arn": arn}, indent=2) if arguments.as_json else arn)
+        if arguments.as_json:
+            say_json({"execution_arn": arn})
+        else:
+            say(arn)
         return 0
     return follow_execution(calls, arn, arguments)
 
@@ -136,11 +146,42 @@ def _add_deploy_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _is_source(pipeline: str) -> bool:
-    """Whether the pipeline is something to deploy, not the name or ARN of one that is deployed."""
+    """Whether the pipeline is something to deploy, not the name or ARN of one that is deployed.
+
+    :raises ArgumentError: if it is neither.
+    """
     from airflow_sm_pipelines.client.valid_names import is_pipeline_name
     from airflow_sm_pipelines.definition.arns import is_arn
 
-    return Path(pipeline).is_file() or not (is_pipeline_name(pipeline) or is_arn(pipeline))
+    if Path(pipeline).is_file():
+        return True
+    if is_pipeline_name(pipeline) or is_arn(pipeline):
+        return False
+    if pipeline.endswith(".py"):
+        from airflow_sm_pipelines.deployment.source import parse_source
+
+        parse_source(pipeline)  # says that the function is missing
+    if re.fullmatch(r"[\w.-]+", pipeline) and Path(pipeline).suffix not in (".py", ".json") and pipeline != "-":
+        from airflow_sm_pipelines.exceptions import ArgumentError
+
+        (problem,) = find_pipeline_name_problems(pipeline, name="PIPELINE")
+        raise ArgumentError(f"{problem} There is no file of that name either.")
+    return True
+
+
+def _check_source(arguments: argparse.Namespace) -> None:
+    """Refuse what cannot be deployed, before anything is asked or built.
+
+    :raises UnreadableSourceError: if the script is not there, or ``--version`` is given.
+    :raises ArgumentError: naming each wrong option.
+    """
+    from airflow_sm_pipelines.cli.sources import UnreadableSourceError, check_script
+
+    if arguments.version is not None:
+        raise UnreadableSourceError("--version runs what is deployed: name the pipeline instead of a file.")
+    check_script(arguments.pipeline)
+    if arguments.pipeline != "-":
+        _read_deploy_options(arguments).check()
 
 
 def _refuse_deploy_options(arguments: argparse.Namespace) -> None:
@@ -160,14 +201,13 @@ def _deploy(
     calls: SageMakerCalls, arguments: argparse.Namespace, start: StartOptions, *, log: logging.Logger
 ) -> Deployment:
     """Deploy the source; what the SDK prints meanwhile is shown only where the script fails."""
-    from airflow_sm_pipelines.cli.sources import UnreadableSourceError, is_script
+    from airflow_sm_pipelines.cli.sources import is_script
+    from airflow_sm_pipelines.cli.terminal import complain
     from airflow_sm_pipelines.deployment.deployer import PipelineDeployer
     from airflow_sm_pipelines.deployment.provenance import CommandProvenance, read_git_revision
     from airflow_sm_pipelines.deployment.source import resolve_code_path
     from airflow_sm_pipelines.exceptions import CompileError
 
-    if arguments.version is not None:
-        raise UnreadableSourceError("--version runs what is deployed: name the pipeline instead of a file.")
     options = _read_deploy_options(arguments)
     code = resolve_code_path(options.pipeline, folder=options.folder)
     printed: list[str] = []
@@ -183,7 +223,7 @@ def _deploy(
     try:
         return deployer.deploy(check=start.check)
     except CompileError:
-        print(*printed, sep="\n", file=sys.stderr)
+        complain(*[line for line in printed if not line.startswith(("::", " + "))][-_SHOWN_LINES:])
         raise
 
 

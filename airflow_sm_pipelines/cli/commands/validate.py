@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.cli.shared_options import SOURCE_HELP, add_json_option, add_policy_options, add_script_options
@@ -37,6 +36,7 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Say what is wrong with definitions; 1 when SageMaker would refuse one."""
     from airflow_sm_pipelines.cli.sources import read_policy, read_source
+    from airflow_sm_pipelines.cli.terminal import say_json, say_painted
 
     policy = read_policy(arguments)
     reports = [
@@ -44,10 +44,10 @@ def run(arguments: argparse.Namespace) -> int:
         for source in arguments.sources
     ]
     if arguments.as_json:
-        print(json.dumps(reports[0] if len(reports) == 1 else reports, indent=2, ensure_ascii=False))
+        say_json(reports[0] if len(reports) == 1 else reports)
     else:
         for report in reports:
-            print(_render(report))
+            say_painted(_render(report))
     failing = ("error", "warning") if arguments.strict else ("error",)
     return int(any(finding["severity"] in failing for report in reports for finding in _findings(report)))
 
@@ -113,16 +113,16 @@ def _findings(report: JsonObject) -> list[JsonObject]:
 
 
 def _render(report: JsonObject) -> str:
-    from airflow_sm_pipelines.cli.terminal import paint
+    from airflow_sm_pipelines.cli.terminal import clean, paint
 
-    name, findings = report["source"], _findings(report)
+    name, findings = clean(report["source"]), _findings(report)
     lines = []
     for finding in findings:
         place = name if finding["line"] is None else f"{name}:{finding['line']}:{finding['column']}"
         severity = str(finding["severity"])
-        path = f"{finding['path']}: " if finding["path"] else ""
+        path = clean(f"{finding['path']}: ") if finding["path"] else ""
         label = paint(severity, "red" if severity == "error" else "yellow")
-        lines.append(f"{place}: {label}: {path}{finding['message']}")
+        lines.append(f"{place}: {label}: {path}{clean(finding['message'])}")
     counts = _counts([str(finding["severity"]) for finding in findings])
     if report["valid"]:
         size = f"{_plural(report['steps'], 'step')}, {_plural(report['parameters'], 'parameter')}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.cli.shared_options import (
+    CHANGED,
     PIPELINE_HELP,
     add_command,
     add_connection_options,
+    add_exit_code_option,
     add_json_option,
     open_calls,
 )
@@ -25,6 +26,7 @@ def add(commands: Commands) -> None:
     parser = add_command(commands, "versions", "list a pipeline's versions and aliases, or compare two of them")
     parser.add_argument("pipeline", metavar="PIPELINE", help=PIPELINE_HELP)
     parser.add_argument("--diff", nargs=2, metavar=("OLD", "NEW"), help="say what changed; ids or aliases")
+    add_exit_code_option(parser)
     add_json_option(parser, "the versions")
     add_connection_options(parser)
     parser.set_defaults(run=run)
@@ -32,20 +34,23 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """List a pipeline's versions, or say what changed between two of them."""
-    calls = open_calls(arguments)
+    from airflow_sm_pipelines.cli.terminal import say, say_json
+
+    calls = open_calls(arguments, arn=arguments.pipeline)
     if arguments.diff:
         from airflow_sm_pipelines.definition import render_changes
         from airflow_sm_pipelines.deployment.lifecycle import diff_versions
 
         old, new = arguments.diff
-        print(render_changes(diff_versions(calls, arguments.pipeline, old=old, new=new)) or "No change.")
-        return 0
+        changes = diff_versions(calls, arguments.pipeline, old=old, new=new)
+        say(render_changes(changes) or "No change.")
+        return CHANGED if changes and arguments.exit_code else 0
     versions = calls.list_versions(arguments.pipeline)
     if arguments.as_json:
-        print(json.dumps([_to_json(version) for version in versions], indent=2))
+        say_json([_to_json(version) for version in versions])
         return 0
     for version in versions:
-        print(_render(version))
+        say(_render(version))
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.shared_options import add_connection_options, add_progress_options, open_calls
+from airflow_sm_pipelines.cli.shared_options import add_connection_options, add_progress_options, open_execution_calls
 
 if TYPE_CHECKING:
     import argparse
@@ -30,4 +30,4 @@ def run(arguments: argparse.Namespace) -> int:
     """Show an execution that was started elsewhere."""
     from airflow_sm_pipelines.cli.progress import follow_execution
 
-    return follow_execution(open_calls(arguments), arguments.execution, arguments)
+    return follow_execution(open_execution_calls(arguments, arguments.execution), arguments.execution, arguments)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +72,7 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Rehearse a pipeline, say how its steps ended and what was made up for them; 0 if it succeeded."""
     from airflow_sm_pipelines.cli.sources import UnreadableSourceError, read_pairs
+    from airflow_sm_pipelines.cli.terminal import say, say_json
 
     try:
         from airflow_sm_pipelines.rehearsal import Rehearsal
@@ -97,7 +97,10 @@ def run(arguments: argparse.Namespace) -> int:
             )
         except TimeoutError as error:
             raise UnreadableSourceError(f"{error} Give it longer with --execution-timeout SECONDS.") from None
-    print(json.dumps(_as_json(report), indent=2) if arguments.as_json else "\n".join(_render(report)))
+    if arguments.as_json:
+        say_json(_as_json(report))
+    else:
+        say(*_render(report))
     return 0 if report.is_success else NOT_SUCCEEDED
 
 

@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     :raises CompileError: if there is no interpreter for the script, or no Docker.
     """
     from airflow_sm_pipelines.cli.local_session import announced_endpoint, run_command
-    from airflow_sm_pipelines.cli.sources import print_error
+    from airflow_sm_pipelines.cli.terminal import complain
     from airflow_sm_pipelines.compiler.local_scripts import make_local_command
 
     command = make_local_command(
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.arguments,
         interpreter=arguments.interpreter,
         in_docker=arguments.docker,
-        log=print_error,
+        log=complain,
     )
     environment = {**os.environ, "SAGEMAKER_SUPPRESS_V2_WARNING": "1"}
     # With Docker the SDK reaches AWS itself; inside `local exec` there is an endpoint already.

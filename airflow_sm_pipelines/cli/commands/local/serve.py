@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.cli.shared_options import DEFAULT_PORT, add_endpoint_options
-from airflow_sm_pipelines.local_endpoint import CONSOLE_VARIABLE, ENDPOINT_VARIABLE
 
 if TYPE_CHECKING:
     import argparse
 
     from airflow_sm_pipelines.cli.shared_options import Commands
-
-_EXPORTED = (
-    "AWS_ENDPOINT_URL",
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_REGION",
-    "AWS_DEFAULT_REGION",
-    "AWS_EC2_METADATA_DISABLED",
-    "AWS_CONFIG_FILE",
-    "AWS_SHARED_CREDENTIALS_FILE",
-    "AIRFLOW_CONN_AWS_DEFAULT",
-    ENDPOINT_VARIABLE,
-    CONSOLE_VARIABLE,
-)
 
 
 def add(commands: Commands) -> None:
@@ -43,28 +30,33 @@ def run(arguments: argparse.Namespace) -> int:
     import signal
     import threading
 
-    from airflow_sm_pipelines.cli.local_session import handled_signals, open_endpoint
-    from airflow_sm_pipelines.cli.terminal import show_log_lines
+    from airflow_sm_pipelines.cli.local_session import default_state_dir, handled_signals, open_endpoint
+    from airflow_sm_pipelines.cli.shell_exports import find_shell, render_exports
+    from airflow_sm_pipelines.cli.terminal import say, show_log_lines
 
     show_log_lines()
+    shell = find_shell(os.environ.get("SHELL"))
     stop = threading.Event()
     with (
         open_endpoint(arguments) as server,
         handled_signals(lambda _: stop.set(), signal.SIGINT, signal.SIGTERM, signal.SIGHUP),
     ):
         environment = server.environment()
-        exports = [f"  export {name}={environment[name]}" for name in _EXPORTED if name in environment]
-        print(
+        exports = render_exports(environment, shell=shell, present=os.environ)
+        is_default = server.state_dir == default_state_dir(os.environ).absolute()
+        option = "" if is_default else f" --state-dir {shlex.quote(str(server.state_dir))}"
+        command = f"sm-pipelines local env{option}"
+        say(
             f"Local SageMaker endpoint: {server.endpoint_url} (region {server.region}, account {server.account_id})",
             f"Pages: {server.console_url}",
             f"State: {server.state_dir}",
             server.isolation,
-            "Point a shell to it:",
-            *exports,
+            "Point another shell to it:",
+            f"  {command} | source" if shell == "fish" else f'  eval "$({command})"',
+            "which does this:",
+            *(f"  {line}" for line in exports),
             "Stop it with Ctrl-C.",
-            sep="\n",
-            flush=True,
         )
         stop.wait()
-        print("Stopping; what is running goes on at the next start.", flush=True)
+        say("Stopping; what is running goes on at the next start.")
     return 0

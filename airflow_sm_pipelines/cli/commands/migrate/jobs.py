@@ -41,6 +41,7 @@ def add(sources: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Read the jobs, write the files, and say what became of them."""
     from airflow_sm_pipelines.cli.sources import read_object
+    from airflow_sm_pipelines.cli.terminal import say
     from airflow_sm_pipelines.migrate import make_package
     from airflow_sm_pipelines.migrate.jobs import parse_jobs
     from airflow_sm_pipelines.policy import Severity
@@ -50,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     package = make_package(parse_jobs(documents, name=arguments.name, origin=f"the SageMaker jobs of {names}"))
     written = _write(package, arguments.output, is_forced=arguments.force)
     report = next(text for name, text in package.files.items() if name.endswith(".report.json"))
-    print(report if arguments.as_json else _summarise(package, written))
+    say(report if arguments.as_json else _summarise(package, written))
     has_errors = any(one.severity is Severity.ERROR for found in package.findings.values() for one in found)
     return 0 if arguments.allow_partial or (package.migration.is_complete and not has_errors) else 1
 

@@ -10,28 +10,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.cli.local_session import default_state_dir
-from tests.cli.command_runs import RunningCommand, execute, read_line, refused
+from tests.cli.command_runs import RunningCommand, execute, read_line, refused, run
 
 if TYPE_CHECKING:
     import pytest
 
+LISTING = "import boto3; print(boto3.client('sagemaker').list_pipelines()['PipelineSummaries'])"
 
-def test_an_endpoint_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
+
+def test_an_endpoint_serves_until_it_is_told_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHELL", "/bin/bash")
     with RunningCommand("local", "serve", "--state-dir", str(tmp_path), "--port", "0") as process:
         first = read_line(process)
         assert first.startswith("Local SageMaker endpoint: http://127.0.0.1:")
-        exports = {}
+        lines = []
         while not (line := read_line(process)).startswith("Stop"):
-            if line.startswith("  export "):
-                name, _, value = line.removeprefix("  export ").rstrip("\n").partition("=")
-                exports[name] = value
+            if line.startswith(("  export ", "  unset ")):
+                lines.append(line.strip())
+        # As a user has it: a profile that the endpoint knows nothing of, and a shell that reads `local env`.
+        printed = run("local", "env", "--state-dir", str(tmp_path), "--shell", "bash", env={"AWS_PROFILE": "work"})
+        assert printed.returncode == 0, printed.stderr
+        assert printed.stdout.splitlines() == lines
         listing = subprocess.run(
-            [
-                sys.executable,
-                "-c",
-                "import boto3; print(boto3.client('sagemaker').list_pipelines()['PipelineSummaries'])",
-            ],
-            env={**os.environ, **exports},
+            ["bash", "-c", "\n".join([*lines, f'exec {sys.executable} -c "$LISTING"'])],
+            env={**os.environ, "AWS_PROFILE": "work", "LISTING": LISTING},
             capture_output=True,
             text=True,
             timeout=60,
@@ -39,7 +41,7 @@ def test_an_endpoint_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
         )
         assert listing.stdout == "[]\n", listing.stderr
         in_use = refused(execute("true", state=tmp_path))
-        assert f"in use by another local endpoint at {exports['AWS_ENDPOINT_URL']}" in in_use
+        assert f"in use by another local endpoint at {first.split()[3]}" in in_use
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
     assert execute("true", state=tmp_path).returncode == 0
@@ -51,3 +53,12 @@ def test_the_state_has_a_home_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Non
     assert default_state_dir({"XDG_STATE_HOME": "/state"}) == Path("/state/airflow-sm-pipelines/local")
     assert default_state_dir({"XDG_STATE_HOME": "relative"}).is_relative_to("/home/someone")
     assert default_state_dir({"SM_PIPELINES_STATE_DIR": "here", "XDG_STATE_HOME": "/state"}) == Path("here")
+
+
+def test_where_no_endpoint_runs_env_prints_nothing_to_evaluate(tmp_path: Path) -> None:
+    (tmp_path / "server.json").write_text('{"url": "http://127.0.0.1:9", "pid": 1}')  # what a killed one leaves
+    found = run("local", "env", "--state-dir", str(tmp_path))
+    assert (found.returncode, found.stdout) == (1, "")
+    assert found.stderr == (
+        f"# No local endpoint runs on {tmp_path}. Start one in another terminal: sm-pipelines local serve\n"
+    )

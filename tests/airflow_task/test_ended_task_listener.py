@@ -1,0 +1,129 @@
+"""A task that a person has ended leaves an order to stop its execution, in the transaction that ends it."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import create_engine, select
+from sqlalchemy.orm import Session
+
+from airflow_sm_pipelines.airflow_task import ended_task_listener as listener
+from airflow_sm_pipelines.airflow_task import stop_on_kill
+from airflow_sm_pipelines.airflow_task.hook_arguments import HookArguments
+from airflow_sm_pipelines.airflow_task.task_state_store import STOP_KEY, SUBMISSION_KEY
+from airflow_sm_pipelines.runs.submission import TaskIdentity, make_submission
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+IDENTITY = TaskIdentity(
+    dag_id="d", run_id="r", task_id="t", map_index=-1, run_start="", max_tries=0, clear_number=0, try_number=1
+)
+SUBMISSION = make_submission(IDENTITY, number=1, request={"PipelineName": "p"}).to_json()
+ARGUMENTS = HookArguments().to_json()
+MANUAL = "Dag Run's state was manually set to `failed`."
+
+
+@pytest.fixture
+def session(airflow_template: Path) -> Iterator[Session]:
+    """A session on a copy of Airflow's database; nothing is kept."""
+    pytest.importorskip("airflow.models.task_state_store", reason="Airflow before 3.3 has no task state store")
+    engine = create_engine(f"sqlite:///{airflow_template / 'airflow.db'}")
+    with Session(engine) as one:
+        yield one
+        one.rollback()
+    engine.dispose()
+
+
+def keep(session: Session, key: str, value: dict[str, Any], *, task_id: str = "t", map_index: int = -1) -> None:
+    from airflow.models.task_state_store import TaskStateStoreModel
+
+    row = {"dag_run_id": 1, "dag_id": "d", "run_id": "r", "task_id": task_id, "map_index": map_index}
+    session.add(TaskStateStoreModel(**row, key=key, value=json.dumps(value)))
+    session.flush()
+
+
+def make_dag_run(session: Session) -> Any:
+    from airflow.models.dagrun import DagRun
+
+    run = DagRun(dag_id="d", run_id="r", run_type="manual")
+    with session.no_autoflush:
+        session.add(run)
+    return run
+
+
+def make_task_instance(task_id: str = "t") -> Any:
+    """Something that looks like a row of Airflow's ``task_instance``."""
+    kind = type("TaskInstance", (SimpleNamespace,), {"__module__": "airflow.models.taskinstance"})
+    return kind(dag_id="d", run_id="r", task_id=task_id, map_index=-1)
+
+
+@pytest.fixture
+def ended(session: Session, monkeypatch: pytest.MonkeyPatch) -> Session:
+    """The session, for rows of any kind."""
+    monkeypatch.setattr("sqlalchemy.orm.object_session", lambda _: session)
+    return session
+
+
+def orders(session: Session) -> list[dict[str, Any]]:
+    from airflow.models.callback import TriggererCallback
+
+    with session.no_autoflush:
+        found = [one for one in session.new if isinstance(one, TriggererCallback)]
+    found += session.scalars(select(TriggererCallback)).all() if not found else []
+    assert all(one.trigger is not None for one in found), "an order without a trigger is run by nobody"
+    return [{"path": one.data["path"], **one.data["kwargs"]} for one in found]
+
+
+def test_a_marked_task_leaves_an_order_that_a_triggerer_can_run(ended: Session) -> None:
+    keep(ended, SUBMISSION_KEY, SUBMISSION)
+    keep(ended, STOP_KEY, ARGUMENTS)
+    listener.on_task_instance_failed(previous_state=None, task_instance=make_task_instance())
+    (order,) = orders(ended)
+    module, _, name = order.pop("path").rpartition(".")
+    assert (module, getattr(stop_on_kill, name)) == (stop_on_kill.__name__, stop_on_kill.stop_execution_of_ended_task)
+    key = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": -1}
+    assert order == {"task": key, "submission": SUBMISSION, "hook_arguments": ARGUMENTS}
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {SUBMISSION_KEY: SUBMISSION},
+        {STOP_KEY: ARGUMENTS},
+        {STOP_KEY: ARGUMENTS, SUBMISSION_KEY: {**SUBMISSION, "is_refused": True}},
+        {},
+    ],
+    ids=["must not be stopped, or has ended", "has not started", "was refused", "another operator"],
+)
+def test_a_task_without_an_execution_to_stop_leaves_none(ended: Session, stored: dict[str, dict[str, Any]]) -> None:
+    for key, value in stored.items():
+        keep(ended, key, value)
+    listener.on_task_instance_success(previous_state=None, task_instance=make_task_instance())
+    listener.on_task_instance_skipped(previous_state=None, task_instance=make_task_instance())
+    assert orders(ended) == []
+
+
+def test_a_task_that_ends_by_itself_leaves_none(ended: Session) -> None:
+    keep(ended, SUBMISSION_KEY, SUBMISSION)
+    keep(ended, STOP_KEY, ARGUMENTS)
+    listener.on_task_instance_failed(previous_state="running", task_instance=make_task_instance())
+    on_worker = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1)
+    listener.on_task_instance_failed(previous_state=None, task_instance=on_worker)
+    assert orders(ended) == []
+
+
+@pytest.mark.parametrize(("message", "expected"), [("timed_out", 2), (MANUAL, 2), ("task_failure", 0)])
+def test_a_run_that_was_ended_orders_a_stop_for_each_of_its_tasks(
+    session: Session, message: str, expected: int
+) -> None:
+    for index in (0, 1):
+        keep(session, SUBMISSION_KEY, SUBMISSION, map_index=index)
+        keep(session, STOP_KEY, ARGUMENTS, map_index=index)
+    with session.no_autoflush:
+        listener.on_dag_run_failed(dag_run=make_dag_run(session), msg=message)
+        assert [order["task"]["map_index"] for order in orders(session)] == list(range(expected))

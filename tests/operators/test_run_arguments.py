@@ -1,0 +1,145 @@
+"""The run operator in a real Airflow: arguments from templates, XComs and links under a backend of one's own, skips."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections import Counter
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import airflow_sm_pipelines
+from airflow_sm_pipelines import SageMakerRunPipelineOperator
+from tests.airflow_fakes import SUCCEEDED_STEPS
+
+if TYPE_CHECKING:
+    from tests.airflow_fakes import FakeSageMaker
+    from tests.airflow_runs import DagRunner
+
+DAG_FILE = """
+from airflow.sdk import DAG, Param
+from airflow_sm_pipelines import SageMakerRunPipelineOperator
+
+CASES = {cases!r}
+
+with DAG("arguments", schedule=None, params={{"steps": 4, "word": "skip", "nothing": Param("", type="string")}}):
+    for name, arguments in CASES:
+        SageMakerRunPipelineOperator(task_id=name, pipeline_name=name, **arguments)
+"""
+TEMPLATED = {
+    "max_parallel_steps": "{{ params.steps }}",
+    "waiter_delay": "{{ params.steps / 10 }}",
+    "max_wait_seconds": "{{ params.steps * 100 }}",
+    "on_stopped": "{{ params.word }}",
+    "on_completed_with_failures": "fail",
+    "on_retry": "{{ 'restart' }}",
+    "on_clear": "{{ 'resume' }}",
+    "studio_domain_id": "d-{{ params.steps }}abcdefghij",
+    "verify": "{{ 'false' }}",
+}
+WRONG = {
+    "wrong-count": ("max_parallel_steps", "{{ 'many' }}", "expected a whole number from 1"),
+    "wrong-delay": ("waiter_delay", "{{ 'soon' }}", "waiter_delay='soon': expected a number of seconds over 0"),
+    "wrong-wait": ("max_wait_seconds", "{{ -1 }}", "max_wait_seconds='-1': expected a number of seconds over 0"),
+    "wrong-end": ("on_stopped", "{{ 'ignore' }}", "on_stopped='ignore': expected one of"),
+    "wrong-clear": ("on_clear", "{{ 'again' }}", "on_clear='again': expected one of 'restart', 'resume'"),
+}
+EMPTY = dict.fromkeys(("max_parallel_steps", "waiter_delay", "max_wait_seconds", "verify"), "{{ params.nothing }}")
+
+
+@pytest.mark.slow
+def test_a_template_works_or_is_refused_before_anything_starts(fake: FakeSageMaker, dag_runner: DagRunner) -> None:
+    cases = [("templated", TEMPLATED), ("empty", EMPTY)]
+    cases += [(name, {argument: value}) for name, (argument, value, _) in WRONG.items()]
+    for name, _ in cases:
+        fake.add_pipeline(name)
+        fake.by_pipeline[name] = (["Stopped" if name == "templated" else "Succeeded"], SUCCEEDED_STEPS, None)
+    dag_runner.write("arguments.py", DAG_FILE.format(cases=cases))
+    result = dag_runner.test("arguments")
+    assert result.states == {"templated": "skipped", "empty": "success"} | dict.fromkeys(WRONG, "failed"), result.output
+    (execution,) = fake.executions_of("templated")
+    assert execution.request["ParallelismConfiguration"] == {"MaxParallelExecutionSteps": 4}
+    for name, (_, _, message) in WRONG.items():
+        assert fake.executions_of(name) == []
+        assert message in result.output
+    assert f"Skipped: Pipeline 'templated' execution {execution.arn} ended Stopped" in result.output
+
+
+@pytest.mark.parametrize(("deferred_in", "expected"), [(1, "anew"), (2, "ended"), (None, "ended")])
+def test_an_attempt_that_airflow_resumes_by_mistake_after_a_clear_begins_anew(
+    monkeypatch: pytest.MonkeyPatch, deferred_in: int | None, expected: str
+) -> None:
+    operator = SageMakerRunPipelineOperator(task_id="t", pipeline_name="p")
+    monkeypatch.setattr(operator, "_execute", lambda _: "anew")
+    monkeypatch.setattr(operator, "_finish", lambda *_: "ended")
+    monkeypatch.setattr(operator, "make_hook", lambda: None)
+    monkeypatch.setattr(operator, "_progress", lambda *_, **__: None)
+    ti = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1, try_number=2, max_tries=0)
+    context: Any = {"ti": ti, "dag_run": SimpleNamespace(start_date=None, run_after=None, clear_number=1)}
+    assert operator.execute_complete(context, {"kind": "ended"}, try_number=deferred_in) == expected
+
+
+def test_a_run_shows_its_steps_unless_told_otherwise_and_the_graph_its_whole_name() -> None:
+    operator = SageMakerRunPipelineOperator(task_id="t", pipeline_name="p")
+    assert operator.progress_delay == 30
+    names = [value.custom_operator_name for value in map(load, airflow_sm_pipelines.__all__) if is_operator(value)]
+    assert names
+    assert all(len(name) <= 24 for name in names)
+
+
+def load(name: str) -> Any:
+    return getattr(airflow_sm_pipelines, name)
+
+
+def is_operator(value: Any) -> bool:
+    return isinstance(value, type) and value.__name__.endswith(("Operator", "Sensor"))
+
+
+BACKEND = """
+import json, os
+from airflow.sdk.bases.xcom import BaseXCom
+
+class PathXCom(BaseXCom):
+    @staticmethod
+    def serialize_value(value, *, key=None, **_):
+        with open(os.environ["PUSHED"], "a") as file:
+            file.write(json.dumps([key, value]) + chr(10))
+        return BaseXCom.serialize_value("path://" + json.dumps(value))
+
+    @staticmethod
+    def deserialize_value(result):
+        value = BaseXCom.deserialize_value(result)
+        return json.loads(value.removeprefix("path://")) if str(value).startswith("path://") else value
+"""
+
+
+@pytest.mark.slow
+def test_keys_are_pushed_once_and_links_are_addresses_whatever_the_xcom_backend(
+    fake: FakeSageMaker, dag_runner: DagRunner
+) -> None:
+    for name in ("sync", "deferred"):
+        fake.add_pipeline(name)
+        fake.by_pipeline[name] = (["Executing", "Succeeded"], SUCCEEDED_STEPS, None)
+    dag_runner.write("path_xcom.py", BACKEND)
+    dag_runner.environment |= {
+        "AIRFLOW__CORE__XCOM_BACKEND": "path_xcom.PathXCom",
+        "PUSHED": str(dag_runner.home / "pushed"),
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(dag_runner.dags), os.environ.get("PYTHONPATH")))),
+        "SM_PIPELINES_CONSOLE_URL": "http://127.0.0.1:9/console",
+    }
+    cases = [("sync", {"deferrable": False}), ("deferred", {"deferrable": True})]
+    dag_runner.write("arguments.py", DAG_FILE.format(cases=cases))
+    result = dag_runner.test("arguments")
+    assert set(result.states.values()) == {"success"}, result.output
+    pushed = Counter(json.loads(line)[0] for line in (dag_runner.home / "pushed").read_text().splitlines())
+    assert {key: count for key, count in pushed.items() if count > 2} == {"pipeline_execution_arn": 4, "steps": 4}
+    with sqlite3.connect(dag_runner.home / "airflow.db") as database:
+        links = [value for (value,) in database.execute("select value from xcom where key like 'sagemaker_%_link'")]
+    addresses = [json.loads(json.loads(value)) if '"\\"' in value else json.loads(value) for value in links]
+    assert addresses
+    assert all(not address or address.startswith("http://127.0.0.1:9/") for address in addresses), addresses
+    assert "Pipeline execution: arn:" in result.output
+    assert "\nhttp://127.0.0.1:9/" in result.output
