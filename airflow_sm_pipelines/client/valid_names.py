@@ -15,9 +15,6 @@ _PIPELINE_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,255}")
 """Source: the same shape."""
 
 
-_PIPELINE_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,255}")
-
-
 def is_pipeline_name(text: str) -> bool:
     """Whether a pipeline may be called so; source: the API's ``PipelineName`` shape."""
     return len(text) <= MAX_PIPELINE_NAME and _PIPELINE_NAME.fullmatch(text) is not None
@@ -38,7 +35,7 @@ def find_pipeline_name_problems(value: object, *, name: str = "pipeline_name") -
 
     :param name: what the sentence calls the option.
     """
-    if value is None or _PIPELINE_NAME.fullmatch(str(value)):
+    if value is None or is_pipeline_name(str(value)):
         return []
     better = make_pipeline_name(str(value), fallback="")
     hint = f" '{better}' would do." if better else ""

@@ -113,7 +113,7 @@ def compile_pipeline(
     :param config: JSON values for further parameters of the function.
     :param interpreter: a Python that has the SDK. Without it, one is made by the script's PEP 723 metadata.
     :param role_arn: passed to the function as its role.
-    :param aws_environment: all AWS variables that the script gets: credentials, ``AWS_ENDPOINT_URL`` and so on.
+    :param aws_environment: the script's only AWS variables: credentials, ``AWS_ENDPOINT_URL`` and so on.
     :param cache_dir: see :func:`~airflow_sm_pipelines.environments.default_cache_dir`.
     :param timeout_seconds: for the script. Installing its requirements has a limit of its own.
     :param working_folder: where the script runs; by default its own folder.

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_sm_pipelines.migrate.job_links import OUTPUT_FIELDS, find_products, link_arguments, separate_outputs
 from airflow_sm_pipelines.migrate.job_requests import clean_request, get_request_kind, shorten_name
-from airflow_sm_pipelines.migrate.jobs.parameter_table import INPUT_FIELDS
+from airflow_sm_pipelines.migrate.jobs.job_reader import INPUT_FIELDS
 from airflow_sm_pipelines.service_model import find_shape
 
 TRAIN = {"OutputDataConfig": {"S3OutputPath": "s3://b/models"}}

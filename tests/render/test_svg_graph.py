@@ -7,7 +7,7 @@ from itertools import combinations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_sm_pipelines.render.layout import BOX_GAP, Box, Layout, place_boxes
+from airflow_sm_pipelines.render.svg_graph import BOX_GAP, Box, Layout, place_boxes
 
 
 @st.composite
