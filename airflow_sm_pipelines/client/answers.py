@@ -160,7 +160,7 @@ def _check_members(
     shape = client.meta.service_model.operation_model(name).output_shape
     if not isinstance(answer, dict):
         raise _UnreadableAnswerError("it is empty")
-    wrong = _find_wrong_type(shape, answer, "") if shape is not None else None
+    wrong = find_wrong_type(shape, answer, "") if shape is not None else None
     if wrong is not None:
         raise _UnreadableAnswerError(wrong)
     for member in required:
@@ -176,8 +176,12 @@ def _check_members(
                 raise _UnreadableAnswerError(f"{member}[{number}] has no {missing}")
 
 
-def _find_wrong_type(shape: Any, value: Any, path: str) -> str | None:
-    """The first place where a value has another type than the service's model says; None if there is none."""
+def find_wrong_type(shape: Any, value: Any, path: str) -> str | None:
+    """The first place where a value has another type than the service's model says; None if there is none.
+
+    It asks for types only, of any service and with the shapes that the client has loaded anyway. ``service_model`` judges
+    SageMaker's values whole; a test holds both to the same verdict on types.
+    """
     kind = _TYPES.get(shape.type_name)
     if kind is None or getattr(shape, "is_document_type", False):
         return None
@@ -195,5 +199,5 @@ def _find_wrong_type(shape: Any, value: Any, path: str) -> str | None:
         parts = [(shape.value, item, f"{path}[{key!r}]") for key, item in value.items()]
     else:
         return None
-    found = (_find_wrong_type(*part) for part in parts)
+    found = (find_wrong_type(*part) for part in parts)
     return next((one for one in found if one is not None), None)

