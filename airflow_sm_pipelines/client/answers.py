@@ -90,7 +90,7 @@ def ask_pages(
     each: Sequence[str] = (),
     token_name: str = "NextToken",  # noqa: S107 (the name of a member)
     **request: Any,
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Any]:
     """The entries of a list call. Pages are read as they are needed, and each must have the list.
 
     :param member: the list in the answer.
@@ -179,7 +179,7 @@ def _check_members(
 def find_wrong_type(shape: Any, value: Any, path: str) -> str | None:
     """The first place where a value has another type than the service's model says; None if there is none.
 
-    It asks for types only, of any service and with the shapes that the client has loaded anyway. ``service_model`` judges
+    It asks for types only, of any service, with the shapes that the client has loaded anyway. ``service_model`` judges
     SageMaker's values whole; a test holds both to the same verdict on types.
     """
     kind = _TYPES.get(shape.type_name)
@@ -187,17 +187,15 @@ def find_wrong_type(shape: Any, value: Any, path: str) -> str | None:
         return None
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         return f"{path or 'the answer'} is {value!r:.80}, where a {shape.type_name} was expected"
+    content: Any = value
+    parts: list[tuple[Any, Any, str]] = []
     if shape.type_name == "structure":
-        parts = [
-            (shape.members[key], item, f"{path}.{key}" if path else key)
-            for key, item in value.items()
-            if key in shape.members and item is not None
-        ]
+        for key, item in content.items():
+            if key in shape.members and item is not None:
+                parts.append((shape.members[key], item, f"{path}.{key}" if path else key))
     elif shape.type_name == "list":
-        parts = [(shape.member, item, f"{path}[{number}]") for number, item in enumerate(value)]
+        parts = [(shape.member, item, f"{path}[{number}]") for number, item in enumerate(content)]
     elif shape.type_name == "map":
-        parts = [(shape.value, item, f"{path}[{key!r}]") for key, item in value.items()]
-    else:
-        return None
+        parts = [(shape.value, item, f"{path}[{key!r}]") for key, item in content.items()]
     found = (find_wrong_type(*part) for part in parts)
     return next((one for one in found if one is not None), None)

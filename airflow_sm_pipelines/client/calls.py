@@ -434,7 +434,8 @@ class SageMakerCalls:
         :param value: the argument's value.
         """
         required = DESCRIBED_MEMBERS.get(operation, argument)
-        answer = self.ask(operation, value, required=(required,), **{argument: value})
+        request: dict[str, Any] = {argument: value}
+        answer = self.ask(operation, value, required=(required,), **request)
         return {key: item for key, item in answer.items() if key != "ResponseMetadata"}
 
     def list_tuned_jobs(self, tuning_job: str) -> list[str]:
@@ -500,7 +501,7 @@ def _target(name: str, version: str | int | None) -> str:
     return f"{name} version {next(iter(arguments.values()))}" if arguments else name
 
 
-def _locate_object(uri: str) -> dict[str, str]:
+def _locate_object(uri: str) -> dict[str, Any]:
     """The arguments of S3 calls that name an object.
 
     :raises PipelineApiError: if it is not the address of an object.

@@ -130,7 +130,7 @@ class CostCalls:
     def _cost_pages(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
         # botocore has no paginator for GetCostAndUsage.
         client = self._calls.client_of("ce")
-        token: dict[str, str] = {}
+        token: dict[str, Any] = {}
         while True:
             started = str(request["TimePeriod"]["Start"])
             page = ask(client, "get_cost_and_usage", started, required=("ResultsByTime",), **request, **token)
@@ -145,7 +145,8 @@ class CostCalls:
             return
         for kind, job in self._job_names(step.metadata or {}):
             operation = f"describe_{kind.lower()}_job"
-            description = self._calls.ask(operation, job, required=(f"{kind}JobName",), **{f"{kind}JobName": job})
+            asked: dict[str, Any] = {f"{kind}JobName": job}
+            description = self._calls.ask(operation, job, required=tuple(asked), **asked)
             yield from parse_job_use(step.name, kind, description, now=now)
 
     def _job_names(self, metadata: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

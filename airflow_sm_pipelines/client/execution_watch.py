@@ -10,6 +10,7 @@ import time
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.client.answers import UNREADABLE_ANSWER
 from airflow_sm_pipelines.client.wait_policy import ProgressLog, plan_backoff, plan_delay
 from airflow_sm_pipelines.exceptions import PipelineApiError, PipelineUnavailableError
 
@@ -25,8 +26,14 @@ MAX_UNANSWERED_LOOKS = 20
 Throttling is an answer, and never ends the wait.
 """
 
-UNREACHABLE_CODES = ("EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "ConnectionClosedError")
-"""Codes of errors where no service answered."""
+UNREACHABLE_CODES = (
+    "EndpointConnectionError",
+    "ConnectTimeoutError",
+    "ReadTimeoutError",
+    "ConnectionClosedError",
+    UNREADABLE_ANSWER,
+)
+"""Codes of errors where no service answered, though something in between may have."""
 
 
 class ExecutionWatch:

@@ -167,6 +167,8 @@ def main(rounds: int) -> int:
             faults += found.faults
             for fault in found.faults:
                 print(fault, flush=True)
+            if number % 25 == 24:
+                print(f"{number + 1} races, {moves} alias moves, {len(faults)} faults", flush=True)
     print(f"{rounds} races, {moves} alias moves, {len(faults)} faults")
     return 1 if faults else 0
 

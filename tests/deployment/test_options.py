@@ -126,7 +126,10 @@ def test_every_wrong_option_is_named_at_once() -> None:
         "max_parallel_steps=True: expected a whole number from 1.",
         "policy='strict': expected one of 'enforce', 'apply', 'warn', 'off'.",
         "aliases='prod': expected a list of names, such as ['prod'].",
-        "tags=['team=a']: expected values by key, such as {'team': 'forecasting'}.",
+        (
+            "tags=['team=a']: expected values by name, such as {'team': 'risk'}, or AWS's list, such as "
+            "[{'Key': 'team', 'Value': 'risk'}]."
+        ),
     ]
 
 

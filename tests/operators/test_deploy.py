@@ -55,7 +55,8 @@ def test_a_definition_is_not_rendered_in_a_mapped_task() -> None:
             pipeline_name=["a", "b"]
         )
     mapped = dag.task_dict["t"]
-    context: Any = {"role": "r", "ti": SimpleNamespace(map_index=1, task=None)}
+    run = SimpleNamespace(conf={})
+    context: Any = {"role": "r", "ti": SimpleNamespace(map_index=1, task=None), "dag": dag, "dag_run": run}
     mapped.render_template_fields(context)
     task = context["task"]
     assert (task.pipeline, task.pipeline_name, task.role_arn) == (DEFINITION, "b", "r")

@@ -158,7 +158,8 @@ def test_an_alias_that_is_being_moved_is_asked_for_again(ready: FakeSageMaker, m
     monkeypatch.setattr(start_request, "MISSING_ALIAS_PAUSE", 0.01)
     request = {**REQUEST, "PipelineVersionAlias": "prod"}
     ready.fail_next("StartPipelineExecution", Fault("ResourceNotFound", times=3))
-    assert list(ready.executions) == [submit(State(), FIRST, request=request)]
+    arn = submit(State(), FIRST, request=request)
+    assert list(ready.executions) == [arn]
     monkeypatch.setattr(start_request, "MISSING_ALIAS_SECONDS", 0.05)
     ready.fail_next("StartPipelineExecution", Fault("ResourceNotFound", times=99))
     with pytest.raises(exceptions.PipelineNotFoundError):
