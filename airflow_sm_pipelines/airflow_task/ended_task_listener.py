@@ -16,7 +16,9 @@ from airflow.listeners import hookimpl
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_CALLBACK = "airflow_sm_pipelines.airflow_task.stop_on_kill.stop_execution_of_ended_task"
+CALLBACK = "airflow_sm_pipelines.airflow_task.stop_on_kill.stop_execution_of_ended_task"
+"""What a triggerer runs for an order; Airflow keeps the path in its database."""
+
 _BY_HAND = "manually set"
 _TIMED_OUT = "timed_out"
 _PRIORITY = 1000
@@ -85,7 +87,7 @@ def _order_stops(row: Any, dag_id: str, run_id: str, task: tuple[str, int] | Non
         return
     for key, submission, hook_arguments in _read_submissions(session, dag_id, run_id, task):
         arguments = {"task": key, "submission": submission, "hook_arguments": hook_arguments}
-        callback = TriggererCallback(AsyncCallback(_CALLBACK, arguments), priority_weight=_PRIORITY)
+        callback = TriggererCallback(AsyncCallback(CALLBACK, arguments), priority_weight=_PRIORITY)
         callback.queue(session=session)
         session.add(callback)
         log.info("A triggerer will stop the execution of task %s, which was ended.", key)

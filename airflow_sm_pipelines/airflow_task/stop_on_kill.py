@@ -208,12 +208,14 @@ class ExecutionStopper:
         self._hook = self._make_hook()
         _ = self._hook.conn
 
-    def check_wanted(self, arn: str | None = None) -> None:
+    def check_wanted(self, arn: str | None = None, *, calls: SageMakerCalls | None = None) -> None:
         """Ask Airflow whether this attempt is still wanted; if somebody has ended the task, stop its execution.
 
         A task that ends between its start call and its wait has nobody else who would stop the execution.
 
         :param arn: the execution to stop; None where none has started.
+        :param calls: a connection that is not in use now. Airflow may be killing this process, and making another
+            takes time.
         :raises PipelineExecutionFailedError: final, if the task has been ended or cleared.
         """
         if self._task is None or _is_dags_test():
@@ -225,13 +227,13 @@ class ExecutionStopper:
         what = f"The task is {state} while its execution starts."
         if arn is not None and (self._stop_on_clear or state != _CLEARED_WHILE_RUNNING):
             self._log.warning(what)
-            _stop(self._hook or self._make_hook(), arn, self._log)
+            _stop(calls or self._hook or self._make_hook(), arn, self._log)
         if state == _CLEARED_WHILE_RUNNING:
             # A failure that is reported now may reach the task's next attempt. Airflow kills this one.
             time.sleep(_SIGKILL_TIMEOUT_SECONDS)
         raise PipelineExecutionFailedError(what, is_final=True)
 
-    def stop_pending(self, pending: Submission | None) -> None:
+    def stop_pending(self, pending: Submission | None, *, calls: SageMakerCalls | None = None) -> None:
         """After an error in the start call: stop what the call may have started, if somebody has ended the task.
 
         Airflow refuses to store anything for a cleared or deleted task, so the error may come before
@@ -242,7 +244,7 @@ class ExecutionStopper:
         state = self._task_state(self._task)
         if is_ended_by_hand(state) or (state == _CLEARED_WHILE_RUNNING and self._stop_on_clear):
             self.is_ended_by_hand = True
-            self._find_and_stop(pending)
+            self._find_and_stop(pending, calls or self._hook or self._make_hook())
 
     def stop(self, arn: str | None, *, pending: Submission | None = None) -> None:
         """Stop the execution if the task was ended by hand or timed out.
@@ -260,6 +262,8 @@ class ExecutionStopper:
             return
         thread = threading.Thread(target=self._stop_in_thread, args=(submission_or_arn, is_timeout), daemon=True)
         thread.start()
+        if arn is None and not is_timeout:
+            return  # the start call goes on; when it returns, check_wanted stops the execution without a new client
         thread.join(_TIMEOUT_STOP_SECONDS if is_timeout else _STOP_TIMEOUT_SECONDS)
         if self.is_ended_by_hand:
             # Airflow lets the interrupted code run on until SIGKILL. It would see the execution stopped, and report a
@@ -276,10 +280,9 @@ class ExecutionStopper:
                 self._log.info("The task is %s; its execution goes on for the next attempt.", state)
                 return
             self.is_ended_by_hand = True
-        self._find_and_stop(execution)
+        self._find_and_stop(execution, self._hook or self._make_hook())
 
-    def _find_and_stop(self, execution: str | Submission) -> None:
-        calls = self._hook or self._make_hook()
+    def _find_and_stop(self, execution: str | Submission, calls: SageMakerCalls) -> None:
         try:
             arn = execution if isinstance(execution, str) else find_execution(calls, execution)
         except PipelineApiError as error:

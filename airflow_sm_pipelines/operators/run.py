@@ -254,7 +254,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         deadline = self._deadline()
         progress = self._progress(context, hook)
         if is_deferrable(self.deferrable):
-            self._check_wanted(arn)
+            self._check_wanted(arn, hook)
             self._defer(arn, deadline, log_cursor=progress.cursor)
         if self._stopper is not None:
             self._stopper.prepare()
@@ -295,10 +295,10 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
             self.make_hook, task=self._identity, log=self.log, stop_on_clear=self.on_clear == "restart"
         )
 
-    def _check_wanted(self, arn: str | None = None) -> None:
+    def _check_wanted(self, arn: str | None = None, hook: SageMakerPipelinesHook | None = None) -> None:
         """Ask whether this attempt is still wanted; stop the execution, if there is one, of a task that was ended."""
         if self._stopper is not None:
-            self._stopper.check_wanted(arn)
+            self._stopper.check_wanted(arn, calls=hook)
 
     def start_options(self) -> StartOptions:
         """The options of the start call that the author has set."""
@@ -379,10 +379,10 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         try:
             arn = self._execution_arn = submitter.submit(request)
         except Exception:
-            if self._stopper is not None and not self._stopper.is_ended_by_hand:
-                self._stopper.stop_pending(self._pending)
+            if self._stopper is not None:
+                self._stopper.stop_pending(self._pending, calls=hook)
             raise
-        self._check_wanted(arn)
+        self._check_wanted(arn, hook)
         return arn
 
     # --- while it runs ----------------------------------------------------------------------------------------------

@@ -121,3 +121,15 @@ def test_the_real_listener_writes_data_and_facets(fake: FakeSageMaker, dag_runne
     facet = bad["run"]["facets"]["sageMakerPipelineExecution"]
     assert (facet["status"], facet["steps"][1]["failure_reason"]) == ("Failed", "AlgorithmError: exit code 3")
     assert [item["name"] for item in bad["outputs"]] == ["model.tar.gz"]
+
+
+def test_a_task_without_an_execution_tells_nothing_instead_of_what_openlineage_warns_of() -> None:
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
+    from airflow_sm_pipelines import SageMakerDeployPipelineOperator, SageMakerRunPipelineOperator
+
+    run = SageMakerRunPipelineOperator(task_id="run", pipeline_name="p")
+    deploy = SageMakerDeployPipelineOperator(task_id="deploy", pipeline="{}", pipeline_name="p")
+    for operator in (run, deploy):
+        assert operator.get_openlineage_facets_on_complete(None) == OperatorLineage()
+    assert run.get_openlineage_facets_on_failure(None) == OperatorLineage()

@@ -16,7 +16,7 @@ import pytest
 
 import airflow_sm_pipelines
 from airflow_sm_pipelines import airflow_task, triggers
-from airflow_sm_pipelines.airflow_task import lineage, run_progress, task_state_store
+from airflow_sm_pipelines.airflow_task import ended_task_listener, lineage, run_progress, task_state_store
 from airflow_sm_pipelines.links import buttons
 from airflow_sm_pipelines.provider_info import get_provider_info
 from airflow_sm_pipelines.triggers import live_progress
@@ -39,16 +39,15 @@ TRIGGERS: dict[str, tuple[dict[str, Any], set[str]]] = {
     "airflow_sm_pipelines.triggers.execution.SageMakerPipelineExecutionTrigger": (
         {"execution_arn": "arn"},
         {
-            *("execution_arn", "waiter_delay", "progress_delay", "deadline"),
-            *("stop_on_kill", "stop_on_clear", "publish_steps", "stream_logs", "log_cursor", "deferred_at"),
+            *("execution_arn", "waiter_delay", "progress_delay", "deadline", "deferred_at", "stop_on_clear"),
+            *("stop_on_kill", "publish_steps", "stream_logs", "log_cursor"),
         },
     ),
     "airflow_sm_pipelines.triggers.step.SageMakerPipelineStepTrigger": (
         {"execution_arn": "arn", "step_name": "Train"},
         {
-            *("execution_arn", "waiter_delay", "progress_delay", "deadline"),
-            *("stop_on_kill", "stop_on_clear", "publish_steps", "stream_logs", "log_cursor", "deferred_at"),
-            "step_name",
+            *("execution_arn", "waiter_delay", "progress_delay", "deadline", "deferred_at", "stop_on_clear"),
+            *("stop_on_kill", "publish_steps", "stream_logs", "log_cursor", "step_name"),
         },
     ),
 }
@@ -148,6 +147,12 @@ def test_a_stored_submission_keeps_its_fields() -> None:
         "failed_try": 0,
     }
     assert Submission(**stored).to_json() == stored
+
+
+def test_an_ordered_stop_keeps_its_path() -> None:
+    assert ended_task_listener.CALLBACK == (
+        "airflow_sm_pipelines.airflow_task.stop_on_kill.stop_execution_of_ended_task"
+    )
 
 
 def test_openlineage_facets_keep_their_names() -> None:
