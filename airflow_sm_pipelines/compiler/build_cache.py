@@ -7,6 +7,7 @@ variables. An entry lists all of these, and is used only while they are as they 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -171,21 +172,32 @@ def _iter_upload_checks(uploads: Sequence[Mapping[str, str]]) -> Iterator[dict[s
         yield {"service": "s3", "operation": "HeadObject", "arguments": arguments, "etag": upload["etag"]}
 
 
+@functools.lru_cache(maxsize=1)
+def _service_data() -> Any:
+    """Botocore's loader of service descriptions. It keeps what it has read; reading takes longer than the questions."""
+    from botocore.loaders import create_loader
+
+    return create_loader()
+
+
 class _Asking:
     """Asks AWS again what a build asked. The clients are made first: making one is not safe in threads."""
 
     def __init__(
         self, aws_environment: Mapping[str, str], region: str | None, checks: Sequence[Mapping[str, Any]]
     ) -> None:
-        import boto3
+        import botocore.session
 
         self._env = aws_environment
         self._region = region
-        session = boto3.session.Session(
-            aws_access_key_id=aws_environment.get("AWS_ACCESS_KEY_ID"),
-            aws_secret_access_key=aws_environment.get("AWS_SECRET_ACCESS_KEY"),
-            aws_session_token=aws_environment.get("AWS_SESSION_TOKEN"),
-            region_name=region,
+        # As the child was: without the profiles and settings of this process's user.
+        own = {"profile": (None, None, None, None), "config_file": (None, None, os.devnull, None)}
+        session = botocore.session.Session(session_vars=own)
+        session.register_component("data_loader", _service_data())
+        session.set_credentials(
+            aws_environment.get("AWS_ACCESS_KEY_ID"),
+            aws_environment.get("AWS_SECRET_ACCESS_KEY"),
+            aws_environment.get("AWS_SESSION_TOKEN"),
         )
         places = dict.fromkeys((check["service"], check.get("region") or region) for check in checks)
         self._clients = {place: self._make_client(session, *place) for place in places}
@@ -210,7 +222,7 @@ class _Asking:
         from botocore.config import Config
 
         specific = f"AWS_ENDPOINT_URL_{service.upper().replace('-', '_')}"
-        return session.client(
+        return session.create_client(
             service,
             region_name=region,
             endpoint_url=self._env.get(specific) or self._env.get("AWS_ENDPOINT_URL"),

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -200,3 +201,27 @@ def test_a_fresh_clone_of_the_same_bytes_is_warm(compile_stub: Compiler, referen
     compile_stub(reference)
     copy = shutil.copytree(folder_of(reference), tmp_path / "clone")
     assert compile_stub(f"{copy}/train.py:get_pipeline").from_cache
+
+
+def test_of_three_commits_the_one_that_touches_a_step_makes_the_one_new_version(
+    compile_stub: Compiler, reference: str, tmp_path: Path
+):
+    repository = folder_of(reference)
+
+    def git(*command: str, folder: Path = repository) -> None:
+        identity = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.com"]
+        subprocess.run(["git", *identity, *command], cwd=folder, check=True, capture_output=True)
+
+    versions = []
+    git("init", "-q", "-b", "main")
+    for number, (name, text) in enumerate([("README.md", "One"), ("README.md", "Two"), ("one/train.py", "print(2)\n")]):
+        (repository / name).write_text(text)
+        git("add", ".")
+        git("commit", "-q", "-m", f"Commit {number}")
+        # A Git bundle checks each commit out into a folder of its own.
+        git("clone", "-q", str(repository), str(tmp_path / "versions" / str(number)), folder=tmp_path)
+        compiled = compile_stub(f"{tmp_path}/versions/{number}/train.py:get_pipeline")
+        versions.append(compiled.definition_text)
+        elsewhere = shutil.copytree(repository, tmp_path / "clones" / str(number))
+        assert compile_stub(f"{elsewhere}/train.py:get_pipeline", cache=False).definition_text == versions[-1]
+    assert versions[0] == versions[1] != versions[2]

@@ -178,6 +178,14 @@ def test_a_code_object_that_somebody_overwrote_runs_the_script(compile_stub: Com
     assert not compile_stub(reference).from_cache
 
 
+def test_a_profile_of_the_parent_does_not_matter(
+    compile_stub: Compiler, reference: str, monkeypatch: pytest.MonkeyPatch
+):
+    compile_stub(reference)
+    monkeypatch.setenv("AWS_PROFILE", "of-the-parent")
+    assert compile_stub(reference).from_cache
+
+
 def test_an_unreadable_entry_is_no_entry(compile_stub: Compiler, reference: str):
     compile_stub(reference)
     for entry in (compile_stub.cache_dir / "definitions").glob("*.json"):

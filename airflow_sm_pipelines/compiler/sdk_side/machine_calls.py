@@ -152,10 +152,12 @@ class MachineCalls:
         """Give the line of the user's code that made a call; None where it was made for another reason."""
         while frame is not None:
             file = frame.f_code.co_filename
+            if file.startswith(_OWN):
+                return None
             if self._project.holds(file):
                 return f"{self._project.name_of(file)}:{frame.f_lineno}"
             module = str(frame.f_globals.get("__name__", "")).split(".")[0]
-            if file.startswith((_OWN, "<frozen importlib")) or module in _SDK or module in is_for_itself:
+            if file.startswith("<frozen importlib") or module in _SDK or module in is_for_itself:
                 return None
             frame = frame.f_back
         return None

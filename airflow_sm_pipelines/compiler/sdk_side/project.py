@@ -28,13 +28,16 @@ class Project:
             sorted({f"{os.path.realpath(path)}{os.sep}" for path in folders} | {f"{path}{os.sep}" for path in folders})
         )
         standard = sysconfig.get_paths()
-        self._libraries = tuple(
-            f"{os.path.realpath(standard[name])}{os.sep}" for name in ("stdlib", "platstdlib", "purelib", "platlib")
-        )
+        libraries = {standard[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+        # An environment may lie in the project, and so does this package in its own repository.
+        libraries.add(str(Path(__file__).parent.parent))
+        self._libraries = tuple({f"{os.path.realpath(path)}{os.sep}" for path in libraries})
 
     def holds(self, path: str) -> bool:
         """Say whether a file is the user's: in the project, and no installed package."""
-        return self._is_inside(path) and not any(f"{os.sep}{name}{os.sep}" in path for name in _PACKAGES)
+        if not self._is_inside(path) or path.startswith(self._libraries):
+            return False
+        return not any(f"{os.sep}{name}{os.sep}" in path for name in _PACKAGES)
 
     def name_of(self, path: str) -> str:
         """Give what a path is called: seen from the script's folder where it is in the project, else its last part."""
