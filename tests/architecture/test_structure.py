@@ -185,6 +185,8 @@ WHOLE_ROOM_TESTS = {
         "compiler.function_steps",
         "compiler.names_by_content",
         "compiler.scripts_as_they_are",
+        "compiler.archives",
+        "compiler.project",
     ),
     "deployment.races",
     *("cost.cost", "render.render", "sensors.sensors"),
