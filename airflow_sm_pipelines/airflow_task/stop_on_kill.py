@@ -69,14 +69,25 @@ class TaskInstanceKey(Protocol):
 def request_task_state(task: TaskInstanceKey) -> str | None:
     """Ask Airflow for the state of a task instance now, whichever attempt it is at.
 
-    :return: Airflow's word; None for a task that was cleared, :data:`DELETED` for one whose row is gone.
+    :return: Airflow's word; None for a task that was cleared, :data:`DELETED` for one whose row is gone; ``"running"``
+        where there is no Airflow to ask.
     """
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-    states = RuntimeTaskInstance.get_task_states(
-        dag_id=task.dag_id, task_ids=[task.task_id], run_ids=[task.run_id], map_index=task.map_index
-    )
+    try:
+        states = RuntimeTaskInstance.get_task_states(
+            dag_id=task.dag_id, task_ids=[task.task_id], run_ids=[task.run_id], map_index=task.map_index
+        )
+    except NameError:  # Airflow 3.3's module has no SUPERVISOR_COMMS where nobody supervises the process
+        return "running"
     return find_task_state(states, task)
+
+
+def find_supervisor() -> Any:
+    """The connection to Airflow of this worker or triggerer; None in a process that Airflow does not supervise."""
+    from airflow.sdk.execution_time import task_runner
+
+    return getattr(task_runner, "SUPERVISOR_COMMS", None)
 
 
 def find_task_state(states: Mapping[str, Mapping[str, Any]], task: TaskInstanceKey) -> str | None:
@@ -302,9 +313,7 @@ class ExecutionStopper:
 
 def _is_dags_test() -> bool:
     """Whether this is ``airflow dags test``, where only the user can have killed the task."""
-    from airflow.sdk.execution_time import task_runner
-
-    comms = getattr(task_runner, "SUPERVISOR_COMMS", None)
+    comms = find_supervisor()
     return comms is None or type(comms).__name__ == "InProcessSupervisorComms"
 
 

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.airflow_task.stop_on_kill import find_task_state
+from airflow_sm_pipelines.airflow_task.stop_on_kill import find_supervisor, find_task_state
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,11 +67,11 @@ class TaskStates:
 
 
 def _request_states(dag_id: str, tasks: Sequence[TaskInstanceKey]) -> dict[str, dict[str, Any]] | None:
-    from airflow.sdk.execution_time import task_runner
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-    if getattr(task_runner, "SUPERVISOR_COMMS", None) is None:  # no triggerer: a test, or `airflow dags test`
+    if find_supervisor() is None:  # no triggerer: a test, or `airflow dags test`
         return None
-    return task_runner.RuntimeTaskInstance.get_task_states(
+    return RuntimeTaskInstance.get_task_states(
         dag_id=dag_id,
         task_ids=sorted({task.task_id for task in tasks}),
         run_ids=sorted({task.run_id for task in tasks}),

@@ -179,6 +179,9 @@ def test_a_cancelled_wait_leaves_no_thread(fake: FakeSageMaker) -> None:
             await task
 
     asyncio.run(asyncio.wait_for(cancel(), 30))
+    deadline = time.monotonic() + 10
+    while watcher_threads() and time.monotonic() < deadline:  # it ends when its call has been answered
+        threading.Event().wait(0.01)
     assert (len(WATCHERS), watcher_threads()) == (0, [])
 
 
