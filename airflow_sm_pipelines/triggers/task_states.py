@@ -50,8 +50,10 @@ class TaskStates:
         return await answer
 
     async def _request_group(self, dag_id: str) -> None:
-        await asyncio.sleep(GATHER_SECONDS)
-        group = self._waiting.pop(dag_id)
+        try:
+            await asyncio.sleep(GATHER_SECONDS)
+        finally:  # also when it is cancelled: the next request must not wait for this one
+            group = self._waiting.pop(dag_id)
         for start in range(0, len(group), MAX_TASKS):
             part = group[start : start + MAX_TASKS]
             try:
