@@ -110,7 +110,7 @@ def test_validate_says_whether_the_filled_in_definition_would_pass() -> None:
 def test_filling_in_needs_a_policy() -> None:
     result = run("validate", "--policy", "apply", str(DEMO))
     assert (result.returncode, result.stdout) == (2, "")
-    assert "name its file with policy_file" in result.stderr
+    assert "name its file with --policy-file" in result.stderr
 
 
 def test_a_wrong_policy_is_told_without_a_traceback(tmp_path: Path) -> None:
