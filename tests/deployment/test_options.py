@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
-from airflow_sm_pipelines.cli.entry_point import main, make_parser
+from airflow_sm_pipelines.cli.entry_point import main, make_parser, name_flags
 from airflow_sm_pipelines.definition import parse_definition
 from airflow_sm_pipelines.deployment.options import DeployOptions, PolicyMode, resolve_path
 from airflow_sm_pipelines.exceptions import ArgumentError, ParameterError
@@ -100,7 +100,7 @@ def test_the_operator_the_decorator_and_the_command_refuse_the_same_in_the_same_
         done = run_command(["run", "train.json", "--role-arn", ROLE, *flags], endpoint[1], dag_runner)
         assert (done.returncode, done.stdout) == (2, ""), done.stderr
         # The command names the option as it is typed; the rest of the sentence is the operator's.
-        assert words.rpartition(": ")[2].partition(" ")[2] in done.stderr, done.stderr
+        assert name_flags(words) in done.stderr
         assert "Traceback" not in done.stderr
     for flags, words in (
         (["-p", "MaxDept=1"], "Did you mean 'MaxDepth'"),

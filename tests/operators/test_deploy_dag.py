@@ -98,7 +98,7 @@ def test_deploying_writes_only_what_changed(fake: FakeSageMaker, dag_runner: Dag
         {"Name": "Mode", "Value": "slow"},
     ]
     assert result.xcom("read") == [4.5, "Succeeded", None]
-    assert "Output 'gone' could not be read from step 'Train': " in result.output
+    assert "Output 'gone' could not be read from step 'Train': it has no property 'Nothing'" in result.output
 
     # What no retry can mend is not retried; a full quota is.
     assert [result.states[name] for name in ("denied", "invalid", "quota")] == ["failed", "failed", "success"]
