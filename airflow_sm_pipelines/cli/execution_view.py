@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.client.answers import ask_pages
 from airflow_sm_pipelines.client.job_logs import read_stream_tail, resolve_log_location
 from airflow_sm_pipelines.exceptions import PipelineApiError
 from airflow_sm_pipelines.loopback import is_loopback_url
@@ -77,11 +78,16 @@ class ExecutionReader:
         for pipeline in self._calls.list_pipelines():
             if pipeline.last_execution is None or pipeline.last_execution < moment:
                 continue
-            pages = self._calls.conn.get_paginator("list_pipeline_executions").paginate(
-                PipelineName=pipeline.name, CreatedAfter=moment
+            started = ask_pages(
+                self._calls.conn,
+                "list_pipeline_executions",
+                pipeline.name,
+                member="PipelineExecutionSummaries",
+                each=("StartTime", "PipelineExecutionArn"),
+                PipelineName=pipeline.name,
+                CreatedAfter=moment,
             )
-            for page in pages:
-                found += [(one["StartTime"], one["PipelineExecutionArn"]) for one in page["PipelineExecutionSummaries"]]
+            found += [(one["StartTime"], one["PipelineExecutionArn"]) for one in started]
         return [arn for _, arn in sorted(found)]
 
     def _tail(self, arn: str, step: StepReport) -> tuple[str, ...]:
