@@ -116,8 +116,8 @@ def _check_step(step: Step, path: JsonPath, known: _KnownNames, problems: Proble
         if upstream is not None and upstream.type == "Condition":
             problems.add(
                 place,
-                f"{called} depends on {dependency.step!r}, which is a Condition step: SageMaker refuses that. Put the step"
-                " into a branch, or let it depend on the steps that the Condition step waits for.",
+                f"{called} depends on {dependency.step!r}, which is a Condition step: SageMaker refuses that. Put the "
+                "step into a branch, or let it depend on the steps that the Condition step waits for.",
             )
     if step.type == "Cleanup":
         for inner, name in iter_cleanup_sources(step):

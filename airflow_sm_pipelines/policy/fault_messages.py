@@ -30,7 +30,7 @@ _MAX_LISTED = 20
 _MAX_QUOTED = 100
 _FIXES = {
     FaultKind.EXPRESSION_FOR_MANY: "Put an expression in each place inside.",
-    FaultKind.NUMBER_FOR_TEXT: "Give the parameter the type String, or make text of it with Std:Join (to_string()).",
+    FaultKind.NUMBER_FOR_TEXT: "Give the parameter the type String, or use Std:Join (SDK: to_string()).",
 }
 _UPDATE = "Check the spelling, or update boto3."
 
@@ -60,7 +60,7 @@ def _describe(fault: Fault) -> tuple[str, str]:
         FaultKind.WRONG_PATTERN: f"{_quote(fault.value)} does not match {shape.spelled_pattern!r}.",
         FaultKind.EXPRESSION_FOR_MANY: f"expected {_TYPES[shape.type_name]}, found an expression, which stands for one"
         " value only.",
-        FaultKind.NUMBER_FOR_TEXT: f"{_quote(fault.value)} gives a number or a boolean; SageMaker takes only text here.",
+        FaultKind.NUMBER_FOR_TEXT: f"{_quote(fault.value)} gives a number or a boolean, but only text goes here.",
         FaultKind.NULL_ENTRY: "an array has no place for null.",
         FaultKind.NOT_ONE_MEMBER: f"exactly one of {list_names(shape.members)} must be given.",
         FaultKind.OUTSIDE_TYPE: f"{_quote(fault.value)} has too many digits for {shape.name}.",

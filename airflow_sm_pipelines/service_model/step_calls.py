@@ -10,6 +10,8 @@ from airflow_sm_pipelines.service_model.walk import (
     EACH,
     UNKNOWN_TYPE,
     ExpressionType,
+    Fault,
+    FaultKind,
     Judgement,
     ValuePath,
     judge_value,
@@ -33,11 +35,13 @@ class StepCall:
     :param name_member: names what the call makes. The step need not give it: SageMaker makes a name.
     :param roles: where the request names its role. The step need not: pipelines without it are deployed and running,
         with the pipeline's own role.
+    :param closed: members of the request that a step may not give.
     """
 
     operation: str
     name_member: str = ""
     roles: frozenset[ValuePath] = frozenset()
+    closed: frozenset[str] = frozenset()
 
     @property
     def may_miss(self) -> frozenset[ValuePath]:
@@ -63,7 +67,8 @@ STEP_CALLS: Mapping[str, StepCall] = {
     "Tuning": StepCall("CreateHyperParameterTuningJob", "HyperParameterTuningJobName", _TRIAL_ROLES),
     "AutoML": StepCall("CreateAutoMLJob", "AutoMLJobName", _ROLE),
     "Model": StepCall("CreateModel", "ModelName"),
-    "RegisterModel": StepCall("CreateModelPackage"),
+    # Pipelines leave out the name of an unversioned package (aws/sagemaker-python-sdk, pull request 3472).
+    "RegisterModel": StepCall("CreateModelPackage", closed=frozenset({"ModelPackageName"})),
     "EndpointConfig": StepCall("CreateEndpointConfig", "EndpointConfigName"),
     "Endpoint": StepCall("CreateEndpoint", "EndpointName"),
     "InferenceComponent": StepCall("CreateInferenceComponent", "InferenceComponentName"),
@@ -96,7 +101,10 @@ def judge_arguments(call: StepCall, arguments: Mapping[str, Any], *, expression_
     operation = call.find_operation()
     if operation is None or operation.input_shape is None:
         return Judgement(arguments, [])
-    return judge_value(arguments, operation.input_shape, expression_type=expression_type, may_miss=call.may_miss)
+    judgement = judge_value(arguments, operation.input_shape, expression_type=expression_type, may_miss=call.may_miss)
+    for name in sorted(call.closed & arguments.keys()) if isinstance(arguments, dict) else ():
+        judgement.faults.append(Fault(FaultKind.UNKNOWN_MEMBER, (name,), operation.input_shape, arguments))
+    return judgement
 
 
 def find_shape(step_type: str, path: ValuePath) -> Shape | None:

@@ -38,8 +38,7 @@ UNKNOWN_TYPE = "Unknown"
 """The type of an expression that may give anything, such as a value out of a JSON file."""
 
 ExpressionType: TypeAlias = "Callable[[Any], str | None]"
-"""Gives the type of an expression's value (``String``, ``Integer``, ``Float``, ``Boolean``, :data:`UNKNOWN_TYPE`); None for
-a literal."""
+"""Gives the type of an expression's value, as parameters have it, or :data:`UNKNOWN_TYPE`; None for a literal."""
 
 _BITS = {"integer": 31, "long": 63}
 _HOLD_MANY = frozenset({"structure", "list", "map"})

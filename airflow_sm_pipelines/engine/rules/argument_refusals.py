@@ -2,8 +2,8 @@
 
 On record (aws/sagemaker-python-sdk): unknown members (issue 4994, pull request 3472), references where a list belongs
 (2345), texts where an object belongs (3908), values outside of a closed list, lists that are too long (2554), numbers
-for text (2631, 4867). The rest follows from the API model and has our words. *Chosen:* patterns and the shortest length of
-texts are left to the job's Create call, since public definitions with masked or unfilled values are shown as created.
+for text (2631, 4867). The rest follows from the API model and has our words. *Chosen:* patterns and the shortest
+length of texts are left to the job's Create call, since definitions with masked values are published as created.
 """
 
 from __future__ import annotations
