@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_sm_pipelines.server.http.aws_errors import json_error, json_response
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.server.http.messages import Request, Response
 
 _log = logging.getLogger(__name__)
+
+_INVOCATION = re.compile(r"/endpoints/(?P<name>[^/]+)/(?:async-)?invocations(?:-[a-z-]+)?")
+"""The paths of SageMaker Runtime (botocore's service model sagemaker-runtime)."""
 
 _TAG_OPERATIONS = frozenset({"AddTags", "DeleteTags", "ListTags"})
 """Operations on any kind of resource, which their ``ResourceArn`` names."""
@@ -93,6 +97,22 @@ class SageMakerService:
             return json_error(
                 "InternalFailure", f"The local engine failed: {type(error).__name__}: {error}", status=500
             )
+
+    def refuse_invocation(self, request: Request) -> Response | None:
+        """The answer to a call of SageMaker Runtime, which nothing here serves; None for any other request."""
+        match = _INVOCATION.fullmatch(request.path)
+        if match is None or request.service != "sagemaker":
+            return None
+        name = match["name"]
+        try:
+            self._engine.call("DescribeEndpoint", {"EndpointName": name})
+        except self._refusals:
+            return json_error("ValidationError", f"Endpoint {name} not found.")
+        return json_error(
+            "ValidationError",
+            f"Endpoint {name} is a record only: no model is served on the local endpoint. Score with a batch transform,"
+            " or call the endpoint on AWS.",
+        )
 
     def _is_engines(self, operation: str, request: Request) -> bool:
         if operation not in self._engine.operations:

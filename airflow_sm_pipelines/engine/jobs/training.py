@@ -71,7 +71,7 @@ def run_training_job(spec: JobSpec, context: JobContext, log: JobLog, stop: thre
         context.images, algorithm["TrainingImage"], cache_dir=context.cache_dir, log=partial(log.add, hosts[0])
     )
     containers = [Container.create(spec.directory, host) for host in hosts]
-    download_channels(request, context, containers)
+    download_channels(request, context, containers, note=partial(log.add, hosts[0]))
     syncs = _prepare_checkpoints(request, context, containers)
     submit_directory = read_hyperparameter(request, "sagemaker_submit_directory")
     for container in containers:
