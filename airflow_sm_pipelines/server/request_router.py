@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.local_endpoint import CONSOLE_PATH
+from airflow_sm_pipelines.server.event_targets import let_targets_be_independent, refuse_unserved_targets
 from airflow_sm_pipelines.server.http.aws_errors import error_response
 from airflow_sm_pipelines.server.http.host_rules import is_allowed_host, is_allowed_origin
 from airflow_sm_pipelines.server.http.messages import Request, Response, make_authorization
@@ -76,10 +77,16 @@ class RequestRouter:
             # moto takes an unsigned request for one to S3.
             scope = make_authorization("", request.service)
             request = Request({**request.environ, "HTTP_AUTHORIZATION": scope}, request.body)
-        if request.target.startswith("SageMaker."):
+        is_runtime = request.service == "sagemaker" and request.path.startswith("/endpoints/")
+        if request.target.startswith("SageMaker.") or is_runtime:
             return self._call_sagemaker(request)
         if request.path == CONSOLE_PATH or request.path.startswith(f"{CONSOLE_PATH}/"):
             return self._call_console(request)
+        if request.service == "events":
+            let_targets_be_independent()
+            refusal = refuse_unserved_targets(request)
+            if refusal is not None:
+                return refusal
         self._roles.prepare(request)
         request = with_code_inlined(request)
         if request.service == "iam" and request.operation == "SimulatePrincipalPolicy":

@@ -65,10 +65,12 @@ class SageMakerService:
         self._codec = codec
 
     def call(self, request: Request) -> Response:
-        """The answer to a request of the JSON protocol.
+        """The answer to a request to SageMaker, or to SageMaker Runtime.
 
-        :param request: a request whose target is a SageMaker operation.
+        :param request: one whose target is an operation of SageMaker, or whose path is below ``/endpoints/``.
         """
+        if not request.target:
+            return self._answer_invocation(request)
         operation = request.operation
         if operation not in self._codec.operation_names:
             return json_error("UnknownOperationException", f"SageMaker has no operation called '{operation}'.")
@@ -98,20 +100,18 @@ class SageMakerService:
                 "InternalFailure", f"The local engine failed: {type(error).__name__}: {error}", status=500
             )
 
-    def refuse_invocation(self, request: Request) -> Response | None:
-        """The answer to a call of SageMaker Runtime, which nothing here serves; None for any other request."""
+    def _answer_invocation(self, request: Request) -> Response:
+        """Refuse a call of SageMaker Runtime: nothing here serves models."""
         match = _INVOCATION.fullmatch(request.path)
-        if match is None or request.service != "sagemaker":
-            return None
-        name = match["name"]
+        name = match["name"] if match else request.path
         try:
             self._engine.call("DescribeEndpoint", {"EndpointName": name})
         except self._refusals:
             return json_error("ValidationError", f"Endpoint {name} not found.")
         return json_error(
             "ValidationError",
-            f"Endpoint {name} is a record only: no model is served on the local endpoint. Score with a batch transform,"
-            " or call the endpoint on AWS.",
+            f"Endpoint {name} is a record only: the local endpoint serves no models. Score with a batch transform, or"
+            " call the endpoint on AWS.",
         )
 
     def _is_engines(self, operation: str, request: Request) -> bool:

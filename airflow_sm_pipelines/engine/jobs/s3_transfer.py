@@ -99,7 +99,7 @@ def describe_neighbours(source: Mapping[str, Any], objects: Sequence[S3Object]) 
         return None
     return (
         f"The input {uri} is a prefix, so it also takes other objects whose keys begin so, as SageMaker does: "
-        f"{len(others)} here, such as {others[0].location.uri}. End the address with a slash to take only what is below it."
+        f"{len(others)} here, such as {others[0].location.uri}. End the address with a slash to take what is below."
     )
 
 
