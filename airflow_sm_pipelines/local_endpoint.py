@@ -6,6 +6,7 @@ signature. How the endpoint runs is in :mod:`airflow_sm_pipelines.server`.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
@@ -38,6 +39,9 @@ NO_PROXY_VARIABLES = ("no_proxy", "NO_PROXY")
 
 LOOPBACK_HOSTS = "127.0.0.1,localhost"
 """What belongs into them where a server on this machine is called: a proxy cannot reach this machine's loopback."""
+
+SITE_DIRECTORY = Path(__file__).parent / "engine" / "jobs" / "programs" / "site"
+"""A folder for ``PYTHONPATH``: its ``sitecustomize.py`` keeps a Python program's calls to AWS on this machine."""
 
 CREDENTIAL_VARIABLES = frozenset(
     {
@@ -119,6 +123,7 @@ def child_environment(base_env: Mapping[str, str], url: str, region: str) -> dic
         "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
         ENDPOINT_VARIABLE: url,
         CONSOLE_VARIABLE: f"{url}{CONSOLE_PATH}",
+        "PYTHONPATH": _join_path(str(SITE_DIRECTORY), base_env.get("PYTHONPATH")),
     }
     host = urlsplit(url).hostname
     for name in NO_PROXY_VARIABLES:
@@ -133,6 +138,10 @@ def join_no_proxy(*lists: str | None) -> str:
     """
     hosts = (host.strip() for text in lists for host in (text or "").split(","))
     return ",".join(dict.fromkeys(filter(None, hosts)))
+
+
+def _join_path(first: str, rest: str | None) -> str:
+    return ":".join([first, *(entry for entry in (rest or "").split(":") if entry not in ("", first))])
 
 
 def _is_dropped(name: str) -> bool:
