@@ -188,8 +188,11 @@ def build_environment(
     sdk_config = home / "sagemaker-config.yaml"
     sdk_config.write_text(_SDK_CONFIG)
     environment |= {
-        "PATH": ":".join([*map(str, programs), _SYSTEM_PATH]),
+        "PATH": ":".join([str(PROGRAMS_DIRECTORY / "bin"), *map(str, programs), _SYSTEM_PATH]),
         "HOME": str(home),
+        # As in a container. Without a user the SDKs ask for sudo, which programs/bin has for those who are not root.
+        "USER": "root",
+        "LOGNAME": "root",
         "LANG": "C.UTF-8",
         "LC_ALL": "C.UTF-8",
         "TZ": "UTC",
