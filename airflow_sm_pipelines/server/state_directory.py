@@ -6,6 +6,7 @@ modules that write them.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -184,10 +185,9 @@ def find_running_server(path: Path) -> dict[str, str] | None:
         return None
     address = urlsplit(server["url"])
     try:
-        os.kill(int(server["pid"]), 0)
+        with contextlib.suppress(PermissionError):  # the process is another user's
+            os.kill(int(server["pid"]), 0)
         socket.create_connection((address.hostname or "", address.port or 0), timeout=2).close()
-    except PermissionError:  # the process is another user's
-        return server
     except (OSError, ValueError):
         return None
     return server
