@@ -18,7 +18,7 @@ try:
     )
 except ImportError:
     from airflow.configuration import conf
-    from airflow.exceptions import (
+    from airflow.exceptions import (  # type: ignore[attr-defined, no-redef]
         AirflowFailException,
         AirflowNotFoundException,
         AirflowSensorTimeout,
