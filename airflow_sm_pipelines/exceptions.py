@@ -27,6 +27,7 @@ behind it.
     |   +-- PipelineNotFoundError          final
     |   +-- PipelineAccessError            final
     |   +-- PipelineRequestError           final
+    |   +-- OldClientError                 final
     |   +-- PipelineConflictError
     |   |   +-- [AliasMovedError]
     |   +-- PipelineUnavailableError
@@ -176,6 +177,12 @@ class PipelineAccessError(PipelineApiError):
 
 class PipelineRequestError(PipelineApiError):
     """A request that the service finds wrong, and would refuse again."""
+
+    is_final = True
+
+
+class OldClientError(PipelineApiError):
+    """A call, or a member of one, that the installed boto3 does not know: the message names a version that does."""
 
     is_final = True
 

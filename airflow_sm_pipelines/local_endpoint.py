@@ -6,6 +6,7 @@ signature. How the endpoint runs is in :mod:`airflow_sm_pipelines.server`.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
@@ -33,6 +34,9 @@ ENDPOINT_VARIABLE = "SM_PIPELINES_ENDPOINT"
 
 CONSOLE_VARIABLE = "SM_PIPELINES_CONSOLE_URL"
 """Environment variable: the address of pages that show pipelines of an endpoint that is not AWS."""
+
+CALLER_PYTHON_VARIABLE = "SM_PIPELINES_CALLER_PYTHON"
+"""Environment variable: the Python that a ``local`` command was called with, where the command runs in another one."""
 
 NO_PROXY_VARIABLES = ("no_proxy", "NO_PROXY")
 """Environment variables: the hosts that no proxy is asked for. Some programs read only one of them."""
@@ -79,6 +83,14 @@ def resolve_region(env: Mapping[str, str]) -> str:
     :param env: an environment, such as ``os.environ``.
     """
     return env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
+
+
+def find_caller_python(env: Mapping[str, str]) -> str:
+    """The Python of whoever called the command: scripts that ask for the current interpreter run in it.
+
+    :param env: an environment, such as ``os.environ``.
+    """
+    return env.get(CALLER_PYTHON_VARIABLE) or sys.executable
 
 
 def make_pipeline_page_url(console_url: str, pipeline_name: str, *, execution_id: str | None = None) -> str:
@@ -145,5 +157,5 @@ def _join_path(first: str, rest: str | None) -> str:
 
 
 def _is_dropped(name: str) -> bool:
-    # AWS_ENDPOINT_URL_S3 and its siblings would take precedence over AWS_ENDPOINT_URL.
-    return name in CREDENTIAL_VARIABLES or name.startswith("AWS_ENDPOINT_URL_")
+    # AWS_ENDPOINT_URL_S3 and its siblings would take precedence over AWS_ENDPOINT_URL. A child knows its own Python.
+    return name in CREDENTIAL_VARIABLES or name == CALLER_PYTHON_VARIABLE or name.startswith("AWS_ENDPOINT_URL_")

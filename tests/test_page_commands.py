@@ -154,5 +154,5 @@ def test_the_readmes_first_dag_is_green_when_its_blocks_are_pasted(tmp_path: Pat
         ["bash", script], cwd=work, env=environment, capture_output=True, text=True, timeout=900, check=False
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert "Pipeline 'train-model' created: version 1, aliases staging" in done.stdout
+    assert "Pipeline 'train-model' created: version 1, arn:" in done.stdout
     assert "state=success" in done.stdout

@@ -38,6 +38,6 @@ def failing_fast() -> Iterator[None]:
     except SageMakerPipelinesError as error:
         if not error.is_final:
             raise
-        from airflow.providers.common.compat.sdk import AirflowFailException
+        from airflow_sm_pipelines.airflow_names import AirflowFailException
 
         raise AirflowFailException(str(error)) from error

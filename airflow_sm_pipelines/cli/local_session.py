@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.cli.terminal import complain
-from airflow_sm_pipelines.exceptions import LocalEndpointError
 
 if TYPE_CHECKING:
     import argparse
@@ -49,33 +48,23 @@ def announced_endpoint(arguments: argparse.Namespace) -> Iterator[RunningServer]
 
 @contextlib.contextmanager
 def open_endpoint(arguments: argparse.Namespace) -> Iterator[RunningServer]:
-    """An endpoint that answers inside the block.
+    """An endpoint that answers inside the block, in the environment that has its packages.
 
-    :raises LocalEndpointError: if it cannot start, or its packages are not installed.
+    :raises LocalEndpointError: if it cannot start, or there is no environment for it.
     """
-    try:
-        from airflow_sm_pipelines.server import serve
-    except ImportError as error:
-        raise _missing_extra(error) from None
+    from airflow_sm_pipelines.cli.local_environment import enter_local_environment
+    from airflow_sm_pipelines.server import serve
+
+    enter_local_environment(arguments)
     with contextlib.ExitStack() as closing:
         if arguments.ephemeral:
             directory = closing.enter_context(tempfile.TemporaryDirectory(prefix="sm-pipelines-"))
             state_dir = Path(directory) / "state"
         else:
             state_dir = arguments.state_dir or default_state_dir(os.environ)
-        try:
-            server = serve(state_dir, port=arguments.port, region=arguments.region)
-        except ImportError as error:
-            raise _missing_extra(error) from None
+        server = serve(state_dir, port=arguments.port, region=arguments.region)
         closing.callback(server.close)
         yield server
-
-
-def _missing_extra(error: ImportError) -> LocalEndpointError:
-    return LocalEndpointError(
-        f"The local endpoint needs packages that are not installed ({error}). "
-        "Install them: pip install 'airflow-sm-pipelines[local]'"
-    )
 
 
 def run_command(command: list[str], environment: dict[str, str], **streams: Any) -> int:

@@ -95,6 +95,7 @@ def promote(
     :raises PromotionError: if the version's last execution does not allow it.
     :raises PipelineNotFoundError: if there is no such pipeline or version.
     """
+    calls.require_aliases()
     versions = calls.list_versions(name)
     wanted = find_version(name, versions, version)
     if is_success_required:
@@ -110,6 +111,7 @@ def roll_back(
     :param version: where to; where not given, ``<alias>-previous``, which then changes places with the alias.
     :raises PromotionError: if it is not known where the alias pointed before.
     """
+    calls.require_aliases()
     for last in (False,) * MAX_ROLL_BACK_LOOKS + (True,):
         try:
             return _roll_back(calls, name, alias=alias, version=version, log=log)

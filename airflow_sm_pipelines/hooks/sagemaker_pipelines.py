@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
-from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from botocore.config import Config
 
+from airflow_sm_pipelines.airflow_names import AirflowNotFoundException
 from airflow_sm_pipelines.client.api_errors import mapped_errors
 from airflow_sm_pipelines.client.calls import SageMakerCalls
 from airflow_sm_pipelines.client.child_credentials import make_child_environment

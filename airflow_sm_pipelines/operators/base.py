@@ -81,6 +81,6 @@ def is_deferrable(choice: bool | None) -> bool:
     """Whether a task waits in the triggerer: its ``deferrable`` argument, or else Airflow's configuration."""
     if choice is not None:
         return choice
-    from airflow.providers.common.compat.sdk import conf
+    from airflow_sm_pipelines.airflow_names import conf
 
     return bool(conf.getboolean("operators", "default_deferrable", fallback=False))

@@ -273,8 +273,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
     @contextmanager
     def _marking_failure(self, context: Context) -> Iterator[None]:
         """Leave a mark if this attempt ends with an error, so that the next one knows itself for a retry."""
-        from airflow.sdk.exceptions import AirflowTaskTimeout
-
+        from airflow_sm_pipelines.airflow_names import AirflowTaskTimeout
         from airflow_sm_pipelines.airflow_task.task_state_store import TaskStateStore
 
         try:
@@ -476,7 +475,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         if kind == "timeout":
             raise make_timeout_error(report, was_stopped=self._stop_for_timeout(hook, report))
         if verdict is Verdict.SKIP:
-            from airflow.providers.common.compat.sdk import AirflowSkipException
+            from airflow_sm_pipelines.airflow_names import AirflowSkipException
 
             reason = render_failure(report)
             self.log.warning("Skipped: %s", reason)  # Airflow itself says only that the task was skipped

@@ -69,7 +69,7 @@ class SageMakerPipelinesSensor(SageMakerPipelinesOperator, BaseSensorOperator):
             self.check_arguments()
         if not is_deferrable(self.deferrable):
             return super().execute(context)
-        from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
+        from airflow_sm_pipelines.airflow_names import AirflowFailException, AirflowSkipException
 
         try:
             result = self.poke(context)
@@ -102,7 +102,7 @@ class SageMakerPipelinesSensor(SageMakerPipelinesOperator, BaseSensorOperator):
             context["ti"].xcom_push(key="return_value", value=found.xcom)
         if found.verdict is Verdict.SKIP or self.soft_fail:
             # Airflow's own loop would skip as well, but not say why.
-            from airflow.providers.common.compat.sdk import AirflowSkipException
+            from airflow_sm_pipelines.airflow_names import AirflowSkipException
 
             raise AirflowSkipException(found.text)
         raise PipelineExecutionFailedError(found.text, is_final=True)
@@ -119,7 +119,7 @@ class SageMakerPipelinesSensor(SageMakerPipelinesOperator, BaseSensorOperator):
         :param event: the trigger's event; None where Airflow lost it.
         :param deadline: of the deferral; ``airflow dags test`` drops it.
         """
-        from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
+        from airflow_sm_pipelines.airflow_names import AirflowFailException, AirflowSensorTimeout
 
         kind, payload = parse_event(event) if event is not None else ("ended", {})
         if kind == "error":

@@ -90,7 +90,7 @@ class SageMakerPipelineCallbackSensor(SageMakerPipelinesSensor):
         :param event: the trigger's event; None where Airflow lost it.
         :param deadline: of the deferral; the trigger has kept to it.
         """
-        from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
+        from airflow_sm_pipelines.airflow_names import AirflowFailException, AirflowSensorTimeout
 
         kind = (event or {}).get("kind")
         if event is None or kind == "timeout":

@@ -54,8 +54,8 @@ def test_the_sensor_sees_an_execution_through(pipeline: str, client: Client, wai
 
 @pytest.mark.usefixtures("connection")
 def test_the_sensor_fails_with_a_failed_execution(pipeline: str, client: Client, wait: Callable[[str], Any]) -> None:
+    from airflow.exceptions import AirflowException
     from airflow.providers.amazon.aws.sensors.sagemaker import SageMakerPipelineSensor
-    from airflow.providers.common.compat.sdk import AirflowException
 
     arn = client("sagemaker").start_pipeline_execution(
         PipelineName=pipeline, PipelineParameters=[{"Name": "Limit", "Value": "20"}]

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.exceptions import AirflowRescheduleException
-from airflow.providers.common.compat.sdk import (
+
+from airflow_sm_pipelines import SageMakerPipelineExecutionSensor, SageMakerPipelineStepSensor
+from airflow_sm_pipelines.airflow_names import (
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
     TaskDeferred,
 )
-
-from airflow_sm_pipelines import SageMakerPipelineExecutionSensor, SageMakerPipelineStepSensor
 from tests.airflow_fakes import FAILED_STEPS, SUCCEEDED_STEPS, Fault
 
 if TYPE_CHECKING:

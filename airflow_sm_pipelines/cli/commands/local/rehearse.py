@@ -71,16 +71,13 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Rehearse a pipeline, say how its steps ended and what was made up for them; 0 if it succeeded."""
+    from airflow_sm_pipelines.cli.local_environment import enter_local_environment
     from airflow_sm_pipelines.cli.sources import UnreadableSourceError, read_pairs
     from airflow_sm_pipelines.cli.terminal import say, say_json
 
-    try:
-        from airflow_sm_pipelines.rehearsal import Rehearsal
-    except ImportError as error:
-        raise UnreadableSourceError(
-            f"A rehearsal needs packages that are not installed ({error}). "
-            "Install them: pip install 'airflow-sm-pipelines[local]'"
-        ) from None
+    enter_local_environment(arguments)
+    from airflow_sm_pipelines.rehearsal import Rehearsal
+
     parameters = read_pairs(arguments.parameters, option="--parameter")
     uploads = [_read_upload(text) for text in arguments.uploads]
     with Rehearsal(arguments.state_dir, region=arguments.region) as rehearsal:
