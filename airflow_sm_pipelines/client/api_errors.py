@@ -6,6 +6,7 @@ answer? Each has a class in :mod:`airflow_sm_pipelines.exceptions`.
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -53,7 +54,10 @@ _REQUEST = {
     "SerializationException",
 }
 _CONFLICT = {"ConflictException", "ResourceInUse", "IdempotentParameterMismatch"}
-_UNAVAILABLE = {
+EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException"})
+"""Codes of refused credentials that were good before."""
+
+_UNAVAILABLE = EXPIRED_CODES | {
     "Throttling",
     "ThrottlingException",
     "ThrottledException",
@@ -72,13 +76,14 @@ _UNAVAILABLE = {
     "ServiceUnavailableException",
     "RequestTimeout",
     "RequestTimeoutException",
-    "ExpiredToken",
-    "ExpiredTokenException",
     "ClockSkew",
     "UnreadableAnswer",
     "IncompleteReadError",
 }
-_CLOCK_SKEW = {"RequestTimeTooSkewed", "RequestExpired"}
+_CLOCK_SKEW = {"RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"}
+_MAYBE_CLOCK_SKEW = {"InvalidSignatureException", "SignatureDoesNotMatch", "AuthFailure"}
+_MAX_SKEW_SECONDS = 240.0
+"""How far a clock may be off before a signature may be refused for it; AWS allows five minutes."""
 _ADVICE = {
     "NoCredentialsError": (
         "There are no AWS credentials. Put them into the Airflow connection (aws_conn_id) or into the environment, or "
@@ -136,11 +141,12 @@ def mapped_errors(call: str, target: str) -> Iterator[None]:
         metadata = error.response.get("ResponseMetadata", {})
         status = metadata.get("HTTPStatusCode")
         message = f"{call} on '{target}' was refused: {code}: {answer.get('Message') or 'no message'}"
-        if _is_clock_skew(code, str(answer.get("Message"))):
-            date = metadata.get("HTTPHeaders", {}).get("date")
+        date = str(metadata.get("HTTPHeaders", {}).get("date") or "")
+        if _is_clock_skew(code, str(answer.get("Message")), date):
             message += " The clock of this machine differs from the service's" + (
-                f", which says {date}." if date else "."
+                f", which says {date}" if date else ""
             )
+            message += ": set this machine's clock."
             code = "ClockSkew"
         raise parse_error_class(code, http_status=status)(message, code=code) from error
     except (HTTPClientError, BotoConnectionError) as error:
@@ -161,13 +167,26 @@ def mapped_errors(call: str, target: str) -> Iterator[None]:
         raise PipelineUnavailableError(message, code="UnreadableAnswer") from error
 
 
-def _is_clock_skew(code: str, message: str) -> bool:
+def _is_clock_skew(code: str, message: str, date: str) -> bool:
     """Whether a signature was refused for its time.
 
-    The JSON services have one code for a wrong key and for a wrong clock, so only the text tells them apart:
+    Most services have one code for a wrong key and for a wrong clock. The answer's date tells them apart, and the text:
     "Signature expired: 20261130T080000Z is now earlier than ..." and "Signature not yet current: ...".
+
+    :param date: the answer's ``Date`` header; empty where it has none.
     """
-    return code in _CLOCK_SKEW or (
-        code in ("InvalidSignatureException", "SignatureDoesNotMatch")
-        and message.startswith(("Signature expired", "Signature not yet current"))
-    )
+    if code in _CLOCK_SKEW:
+        return True
+    if code not in _MAYBE_CLOCK_SKEW:
+        return False
+    return message.startswith(("Signature expired", "Signature not yet current")) or _is_far_from_now(date)
+
+
+def _is_far_from_now(date: str) -> bool:
+    from email.utils import parsedate_to_datetime
+
+    try:
+        moment = parsedate_to_datetime(date)
+    except ValueError:
+        return False
+    return abs(moment.timestamp() - time.time()) > _MAX_SKEW_SECONDS

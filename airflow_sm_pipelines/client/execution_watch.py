@@ -11,8 +11,14 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.client.answers import UNREADABLE_ANSWER
-from airflow_sm_pipelines.client.wait_policy import ProgressLog, plan_backoff, plan_delay
-from airflow_sm_pipelines.exceptions import PipelineApiError, PipelineUnavailableError
+from airflow_sm_pipelines.client.wait_policy import (
+    MAX_REFUSED_SECONDS,
+    ProgressLog,
+    RefusedLooks,
+    plan_backoff,
+    plan_delay,
+)
+from airflow_sm_pipelines.exceptions import PipelineApiError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +29,7 @@ if TYPE_CHECKING:
 MAX_UNANSWERED_LOOKS = 20
 """Looks in a row without an answer before the wait gives up: with the back-off, about a quarter of an hour.
 
-Throttling is an answer, and never ends the wait.
+Throttling is an answer: what the service refuses is borne longer, see ``max_refused_seconds``.
 """
 
 UNREACHABLE_CODES = (
@@ -46,6 +52,7 @@ class ExecutionWatch:
     :param warn: told each look that was refused.
     :param is_over: whether the wait is over after a look; when the execution has ended, where not given.
     :param notice: told what each look found, and whether anything is new.
+    :param max_refused_seconds: how long it is borne that each look is refused.
     """
 
     def __init__(
@@ -58,6 +65,7 @@ class ExecutionWatch:
         warn: Callable[[str], None],
         is_over: Callable[[ExecutionReport], bool] | None = None,
         notice: Callable[[ExecutionReport, bool], None] | None = None,
+        max_refused_seconds: float = MAX_REFUSED_SECONDS,
     ) -> None:
         self._is_over = is_over
         self._notice = notice
@@ -69,8 +77,14 @@ class ExecutionWatch:
         self._warn = warn
         self._progress = ProgressLog()
         self._began = time.monotonic()
+        self._refused = RefusedLooks(max_refused_seconds)
         self._refusals = 0
         self._silences = 0
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the last look was refused. Another connection may have newer credentials."""
+        return self._refusals > 0
 
     def look(self, calls: SageMakerCalls) -> dict[str, Any] | None:
         """Look once. On None, sleep ``delay_seconds`` and look again.
@@ -80,11 +94,12 @@ class ExecutionWatch:
         """
         try:
             report = calls.describe_report(self.arn)
-        except PipelineUnavailableError as error:
-            return self._refused(error)
         except PipelineApiError as error:
+            if self._refused.can_pass(error):
+                return self._bear(error)
             return error_event(self.arn, code=error.code, message=str(error))
         self._refusals = self._silences = 0
+        self._refused.record_answer()
         lines = self._progress.lines(report)
         for line in lines:
             self._log(line)
@@ -97,8 +112,11 @@ class ExecutionWatch:
         self._plan(plan_delay(elapsed_seconds=time.monotonic() - self._began, waiter_delay=self._waiter_delay))
         return None
 
-    def _refused(self, error: PipelineUnavailableError) -> dict[str, Any] | None:
+    def _bear(self, error: PipelineApiError) -> dict[str, Any] | None:
         self._refusals += 1
+        reason = self._refused.record_refusal(error, now=time.monotonic())
+        if reason is not None:
+            return error_event(self.arn, code=error.code, message=reason)
         self._silences = self._silences + 1 if error.code in UNREACHABLE_CODES else 0
         if self._silences >= MAX_UNANSWERED_LOOKS:
             message = f"{error} No answer to {self._silences} looks in a row: the execution may still be running."

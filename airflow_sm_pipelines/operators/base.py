@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from airflow_sm_pipelines.airflow_task.hook_arguments import HookArguments
-from airflow_sm_pipelines.option_reader import parse_verify
+from airflow_sm_pipelines.option_reader import parse_flag, parse_verify
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,10 +77,14 @@ class SageMakerPipelinesOperator(BaseOperator):
         return self.hook_arguments.make_hook()
 
 
-def is_deferrable(choice: bool | None) -> bool:
-    """Whether a task waits in the triggerer: its ``deferrable`` argument, or else Airflow's configuration."""
-    if choice is not None:
-        return choice
+def is_deferrable(choice: bool | str | None) -> bool:
+    """Whether a task waits in the triggerer: its ``deferrable`` argument, or else Airflow's configuration.
+
+    :raises ArgumentError: if a template made something else of the argument.
+    """
+    chosen = parse_flag("deferrable", choice)
+    if chosen is not None:
+        return chosen
     from airflow.providers.common.compat.sdk import conf
 
     return bool(conf.getboolean("operators", "default_deferrable", fallback=False))

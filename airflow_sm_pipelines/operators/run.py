@@ -14,6 +14,8 @@ from airflow.sdk import Asset, AssetAlias
 
 from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
 from airflow_sm_pipelines.client.choices import check_choice
+from airflow_sm_pipelines.client.valid_names import parse_domain_id
+from airflow_sm_pipelines.client.wait_policy import MAX_REFUSED_SECONDS
 from airflow_sm_pipelines.exceptions import ArgumentError, PipelineExecutionFailedError
 from airflow_sm_pipelines.links.buttons import (
     SageMakerJobLogsLink,
@@ -21,10 +23,10 @@ from airflow_sm_pipelines.links.buttons import (
     SageMakerPipelineLink,
 )
 from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator, is_deferrable
-from airflow_sm_pipelines.option_reader import parse_seconds
+from airflow_sm_pipelines.option_reader import parse_arguments, parse_count_or_none, parse_flag, parse_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from airflow.sdk import Context
 
@@ -39,6 +41,20 @@ if TYPE_CHECKING:
 
 PROGRESS_DELAY_SECONDS = 30.0
 """Seconds between two checks of a deferred execution's steps where the author names no time."""
+
+TYPED_ARGUMENTS: dict[str, tuple[Callable[..., Any], Any]] = {
+    "wait_for_completion": (parse_flag, True),
+    "stream_logs": (parse_flag, False),
+    "stop_on_kill": (parse_flag, True),
+    "waiter_delay": (parse_seconds, 30.0),
+    "max_wait_seconds": (parse_seconds, None),
+    "max_refused_seconds": (parse_seconds, MAX_REFUSED_SECONDS),
+    "progress_delay": (parse_seconds, None),
+    "max_step_outputs": (parse_count_or_none, 25),
+    "log_lines": (parse_count_or_none, 20),
+    "studio_domain_id": (parse_domain_id, None),
+}
+"""How an argument that a template may give as text is read, and what it is where the text is empty."""
 
 
 class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
@@ -90,6 +106,8 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
     :param stream_logs: write the log lines of the running jobs to the task's log, each once, even if the task is
         retried or deferred meanwhile. A deferred task reads them at each check of its steps.
     :param max_wait_seconds: give up after so many seconds; ``execution_timeout`` limits a deferred wait as well.
+    :param max_refused_seconds: give up when each check has been refused for so long: by throttling, expired credentials
+        or a wrong clock, or by a denied access after checks that were answered. The execution goes on.
     :param on_stopped: ``"fail"``, ``"succeed"`` or ``"skip"`` when somebody stopped the execution.
     :param on_completed_with_failures: the same for an execution that ended although a step failed.
     :param on_retry: what an Airflow retry does with a failed execution: ``"resume"`` it from its failed steps,
@@ -117,12 +135,20 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         "role_arn",
         "mlflow_experiment_name",
         "max_parallel_steps",
+        "max_step_outputs",
+        "wait_for_completion",
+        "deferrable",
         "waiter_delay",
+        "progress_delay",
+        "stream_logs",
         "max_wait_seconds",
+        "max_refused_seconds",
         "on_stopped",
         "on_completed_with_failures",
         "on_retry",
         "on_clear",
+        "stop_on_kill",
+        "log_lines",
         "studio_domain_id",
         *AWS_TEMPLATE_FIELDS,
     )
@@ -152,6 +178,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         progress_delay: float | None = PROGRESS_DELAY_SECONDS,
         stream_logs: bool = False,
         max_wait_seconds: float | None = None,
+        max_refused_seconds: float = MAX_REFUSED_SECONDS,
         on_stopped: Outcome = "fail",
         on_completed_with_failures: Outcome = "fail",
         on_retry: RetryChoice = "resume",
@@ -163,7 +190,9 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
     ) -> None:
         kwargs.setdefault("multiple_outputs", True)
         if assets:
-            kwargs["outlets"] = [*_as_list(kwargs.get("outlets")), *map(AssetAlias, dict.fromkeys(assets.values()))]
+            given = kwargs.get("outlets") or []
+            given = given if isinstance(given, (list, tuple)) else [given]
+            kwargs["outlets"] = [*given, *map(AssetAlias, dict.fromkeys(assets.values()))]
         super().__init__(**kwargs)
         self.pipeline_name = pipeline_name
         self.version = version
@@ -185,6 +214,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         self.progress_delay = progress_delay
         self.stream_logs = stream_logs
         self.max_wait_seconds = max_wait_seconds
+        self.max_refused_seconds = max_refused_seconds
         self.on_stopped = on_stopped
         self.on_completed_with_failures = on_completed_with_failures
         self.on_retry = on_retry
@@ -253,7 +283,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
             return make_result(hook.describe_execution(arn))
         deadline = self._deadline()
         progress = self._progress(context, hook)
-        if is_deferrable(self.deferrable):
+        if self.deferrable:
             self._check_wanted(arn, hook)
             self._defer(arn, deadline, log_cursor=progress.cursor)
         if self._stopper is not None:
@@ -265,9 +295,13 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
             log=self.log.info,
             warn=self.log.warning,
             notice=progress.show,
+            max_refused_seconds=float(self.max_refused_seconds),
         )
-        while (event := watch.look(hook)) is None:
+        looking = hook
+        while (event := watch.look(looking)) is None:
             time.sleep(watch.delay_seconds)
+            if watch.is_refused:
+                looking = self.make_hook()  # the connection may have been given new credentials
         return self._finish(context, hook, event, progress)
 
     @contextmanager
@@ -335,9 +369,8 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         requests = parse_output_requests(self.outputs or {})
         check_choice("on_retry", self.on_retry, RetryChoice)
         check_choice("on_clear", self.on_clear, ClearChoice)
-        self.waiter_delay = parse_seconds("waiter_delay", self.waiter_delay) or 30.0
-        self.max_wait_seconds = parse_seconds("max_wait_seconds", self.max_wait_seconds)
-        self.progress_delay = parse_seconds("progress_delay", self.progress_delay)
+        parse_arguments(self, TYPED_ARGUMENTS)
+        self.deferrable = is_deferrable(self.deferrable)
         unknown = set(self.assets or ()) - {request.name for request in requests}
         if unknown:
             raise ArgumentError(f"assets names outputs that are not in outputs: {', '.join(sorted(unknown))}.")
@@ -422,6 +455,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
                 waiter_delay=float(self.waiter_delay),
                 progress_delay=progress_delay,
                 deadline=None if deadline is None else deadline.isoformat(),
+                max_refused_seconds=float(self.max_refused_seconds),
                 stop_on_kill=self.stop_on_kill,
                 stop_on_clear=self.on_clear == "restart",
                 publish_steps=self.do_xcom_push,
@@ -532,7 +566,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         from airflow_sm_pipelines.links.addresses import resolve_pipeline_links
 
         return resolve_pipeline_links(
-            hook, pipeline=pipeline, execution_arn=arn, studio_domain_id=self.studio_domain_id or None
+            hook, pipeline=pipeline, execution_arn=arn, studio_domain_id=self.studio_domain_id
         )
 
     def _stop_for_timeout(self, hook: SageMakerPipelinesHook, report: ExecutionReport) -> bool | None:
@@ -563,9 +597,3 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
                 continue
             extra = {key: result[key] for key in ("pipeline_name", "pipeline_execution_arn", "pipeline_version_id")}
             context["outlet_events"][AssetAlias(alias)].add(Asset(uri=str(uri), name=str(uri)), extra=extra)
-
-
-def _as_list(outlets: Any) -> list[Any]:
-    if outlets is None:
-        return []
-    return list(outlets) if isinstance(outlets, (list, tuple)) else [outlets]

@@ -11,6 +11,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_sm_pipelines.airflow_task.hook_arguments import HookArguments
 from airflow_sm_pipelines.airflow_task.stop_on_kill import DELETED
+from airflow_sm_pipelines.exceptions import PipelineApiError, SageMakerPipelinesError
 from airflow_sm_pipelines.triggers.task_states import TaskStates
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class SageMakerDeferredTrigger(SageMakerPipelinesTrigger):
 
     def make_error_event(self, error: Exception) -> dict[str, Any]:
         """The payload of the event for a wait that broke off."""
-        return {"kind": "error", "message": f"The wait broke off: {type(error).__name__}: {error}"}
+        return {"kind": "error", "code": error_code(error), "message": f"The wait broke off: {describe_error(error)}"}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and yield the one event, but not while the worker that deferred may still be leaving.
@@ -153,6 +154,16 @@ class SageMakerDeferredTrigger(SageMakerPipelinesTrigger):
             # triggerer's log.
             self.log.exception("The wait broke off")
             return self.make_error_event(error)
+
+
+def error_code(error: Exception) -> str:
+    """The code of an error of AWS, or the name of another one's class."""
+    return error.code if isinstance(error, PipelineApiError) else type(error).__name__
+
+
+def describe_error(error: Exception) -> str:
+    """An error as text: one of ours is a sentence, another one needs the name of its class."""
+    return str(error) if isinstance(error, SageMakerPipelinesError) else f"{type(error).__name__}: {error}"
 
 
 def plan_hold_seconds(deferred_at: str, *, now: datetime) -> float:
