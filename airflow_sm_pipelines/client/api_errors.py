@@ -84,18 +84,21 @@ _CLOCK_SKEW = {"RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"}
 _MAYBE_CLOCK_SKEW = {"InvalidSignatureException", "SignatureDoesNotMatch", "AuthFailure"}
 _MAX_SKEW_SECONDS = 240.0
 """How far a clock may be off before a signature may be refused for it; AWS allows five minutes."""
+_LOCAL_EXEC = "run this under 'sm-pipelines local exec --', which needs no AWS account."
 _ADVICE = {
     "NoCredentialsError": (
-        "There are no AWS credentials. Put them into the Airflow connection (aws_conn_id) or into the environment, or "
-        "run this under 'sm-pipelines local exec --', which needs no AWS account."
+        "there are no AWS credentials. Fill in AWS Access Key ID and AWS Secret Access Key of the Airflow connection "
+        f"(aws_conn_id), or its extra's profile_name; or set AWS_PROFILE or AWS_ACCESS_KEY_ID; or {_LOCAL_EXEC}"
     ),
-    "PartialCredentialsError": "The AWS credentials lack a part: give the key's id together with its secret.",
+    "PartialCredentialsError": (
+        "a part of the AWS credentials is missing. Give the access key's id together with its secret."
+    ),
     "NoRegionError": (
-        "No region is known. Give region_name, put it into the Airflow connection's extra, set AWS_DEFAULT_REGION, or "
-        "run this under 'sm-pipelines local exec --', which needs no AWS account."
+        'no region is known. Put "region_name" into the extra of the Airflow connection (aws_conn_id), give '
+        f"region_name, or set AWS_DEFAULT_REGION; or {_LOCAL_EXEC}"
     ),
 }
-"""What to do about errors that botocore names only."""
+"""What is wrong, and what to do, for errors that botocore names only."""
 
 
 def parse_error_class(code: str, *, http_status: int | None = None) -> type[PipelineApiError]:
@@ -154,11 +157,9 @@ def mapped_errors(call: str, target: str) -> Iterator[None]:
         raise PipelineUnavailableError(f"{call} on '{target}' got no answer: {code}: {error}", code=code) from error
     except BotoCoreError as error:
         code = type(error).__name__
-        message = f"{call} on '{target}' was not sent: {code}: {error}"
+        message = f"{call} on '{target}' was not sent: {_ADVICE.get(code, f'{code}: {error}')}"
         if code == "IncompleteReadError":
             message = f"{call} on '{target}' was answered by half: {error}"
-        elif code in _ADVICE:
-            message += f" {_ADVICE[code]}"
         raise parse_error_class(code)(message, code=code) from error
     except (ResponseParserError, KeyError) as error:
         # For instance, the log-in page of a proxy in between, with status 200: botocore takes it for an empty answer.
