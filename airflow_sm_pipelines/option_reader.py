@@ -57,6 +57,22 @@ def parse_arguments(task: object, kinds: Mapping[str, tuple[Callable[..., Any], 
         setattr(task, name, default if value is None else value)
 
 
+def refuse_template(name: str, value: object) -> None:
+    """Refuse a template in an option that Airflow does not render.
+
+    :param value: a text, or texts in lists and mappings.
+    :raises ArgumentError: naming the option.
+    """
+    if isinstance(value, Mapping):
+        for item in (*value, *value.values()):
+            refuse_template(name, item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            refuse_template(name, item)
+    elif isinstance(value, str) and ("{{" in value or "{%" in value):
+        raise ArgumentError(f"{name} takes no template: found {value!r}.")
+
+
 def parse_named_values(option: str, given: object, *, members: tuple[str, str]) -> dict[str, Any]:
     """Values by name, from a mapping or from the list form that AWS and boto3 use.
 

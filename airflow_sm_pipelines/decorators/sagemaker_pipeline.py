@@ -17,6 +17,7 @@ from airflow_sm_pipelines.decorators.function_script import bind_config, keep_sc
 from airflow_sm_pipelines.exceptions import ArgumentError, ScriptFunctionError
 from airflow_sm_pipelines.operators.deploy import SageMakerDeployPipelineOperator
 from airflow_sm_pipelines.operators.run import SageMakerRunPipelineOperator
+from airflow_sm_pipelines.option_reader import refuse_template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -92,6 +93,7 @@ class SageMakerPipelineFunctionOperator(
         from airflow_sm_pipelines.deployment.options import DeployOptions
         from airflow_sm_pipelines.environments import default_cache_dir
 
+        refuse_template("requirements", self.requirements)
         if not self.requirements and not self.interpreter:
             raise ArgumentError(
                 f"{self.custom_operator_name} needs the SDK that its function is written for: "

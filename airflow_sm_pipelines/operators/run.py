@@ -14,7 +14,6 @@ from airflow.sdk import Asset, AssetAlias
 
 from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
 from airflow_sm_pipelines.client.choices import check_choice
-from airflow_sm_pipelines.client.valid_names import parse_domain_id
 from airflow_sm_pipelines.client.wait_policy import MAX_REFUSED_SECONDS
 from airflow_sm_pipelines.exceptions import ArgumentError, PipelineExecutionFailedError
 from airflow_sm_pipelines.links.buttons import (
@@ -22,11 +21,11 @@ from airflow_sm_pipelines.links.buttons import (
     SageMakerPipelineExecutionLink,
     SageMakerPipelineLink,
 )
-from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator, is_deferrable
-from airflow_sm_pipelines.option_reader import parse_arguments, parse_count_or_none, parse_flag, parse_seconds
+from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
+from airflow_sm_pipelines.operators.run_arguments import read_run_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from airflow.sdk import Context
 
@@ -41,20 +40,6 @@ if TYPE_CHECKING:
 
 PROGRESS_DELAY_SECONDS = 30.0
 """Seconds between two checks of a deferred execution's steps where the author names no time."""
-
-TYPED_ARGUMENTS: dict[str, tuple[Callable[..., Any], Any]] = {
-    "wait_for_completion": (parse_flag, True),
-    "stream_logs": (parse_flag, False),
-    "stop_on_kill": (parse_flag, True),
-    "waiter_delay": (parse_seconds, 30.0),
-    "max_wait_seconds": (parse_seconds, None),
-    "max_refused_seconds": (parse_seconds, MAX_REFUSED_SECONDS),
-    "progress_delay": (parse_seconds, None),
-    "max_step_outputs": (parse_count_or_none, 25),
-    "log_lines": (parse_count_or_none, 20),
-    "studio_domain_id": (parse_domain_id, None),
-}
-"""How an argument that a template may give as text is read, and what it is where the text is empty."""
 
 
 class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
@@ -76,7 +61,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
     :param version: version id or alias to run; None for the latest.
     :param parameters: pipeline parameters, typed or as text; checked against the deployed definition before the call.
         The API's list of ``{"Name": ..., "Value": ...}`` will do as well. Of one template that gives a dict, as
-        ``"{{ params }}"``, only the parameters that the pipeline has are taken.
+        ``"{{ params }}"``, only the parameters that the pipeline has are taken, and no nulls.
     :param outputs: the values to read from the ended execution, by XCom key:
         ``"Steps.Train.ModelArtifacts.S3ModelArtifacts"``, or ``{"property_file":
         "Steps.Evaluate.PropertyFiles.Metrics", "path": "regression.rmse.value"}``. A step that the pipeline does not
@@ -197,6 +182,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         self.pipeline_name = pipeline_name
         self.version = version
         self.parameters = parameters
+        self.is_one_template = isinstance(parameters, str)
         self.outputs = outputs
         self.max_step_outputs = max_step_outputs
         self.display_name = display_name
@@ -369,8 +355,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         requests = parse_output_requests(self.outputs or {})
         check_choice("on_retry", self.on_retry, RetryChoice)
         check_choice("on_clear", self.on_clear, ClearChoice)
-        parse_arguments(self, TYPED_ARGUMENTS)
-        self.deferrable = is_deferrable(self.deferrable)
+        read_run_arguments(self)
         unknown = set(self.assets or ()) - {request.name for request in requests}
         if unknown:
             raise ArgumentError(f"assets names outputs that are not in outputs: {', '.join(sorted(unknown))}.")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
 from airflow_sm_pipelines.exceptions import ArgumentError
 from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
-from airflow_sm_pipelines.option_reader import parse_arguments, parse_count_or_none, parse_flag
+from airflow_sm_pipelines.option_reader import parse_arguments, parse_count_or_none, parse_flag, refuse_template
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import timedelta
 
     from airflow.sdk import Context
 
@@ -141,8 +141,7 @@ class SageMakerPrunePipelinesOperator(SageMakerPipelinesOperator):
 
         if not self.prefix:
             raise ArgumentError("prefix is empty: it must name the pipelines of one team.")
-        if not isinstance(self.older_than, (timedelta, type(None))):
-            raise ArgumentError(f"older_than={self.older_than!r}: expected a timedelta; it takes no template.")
+        refuse_template("older_than", self.older_than)
         parse_arguments(self, {"keep": (parse_count_or_none, 10)})
         return prune(
             self.make_hook(),
