@@ -143,7 +143,7 @@ def mapped_errors(call: str, target: str) -> Iterator[None]:
         code = str(answer.get("Code", "Unknown"))
         metadata = error.response.get("ResponseMetadata", {})
         status = metadata.get("HTTPStatusCode")
-        message = f"{call} on '{target}' was refused: {code}: {answer.get('Message') or 'no message'}"
+        message = f"{call} on '{target}' was refused: {code}: {_as_sentence(answer.get('Message') or 'no message')}"
         date = str(metadata.get("HTTPHeaders", {}).get("date") or "")
         if _is_clock_skew(code, str(answer.get("Message")), date):
             message += " The clock of this machine differs from the service's" + (
@@ -154,7 +154,8 @@ def mapped_errors(call: str, target: str) -> Iterator[None]:
         raise parse_error_class(code, http_status=status)(message, code=code) from error
     except (HTTPClientError, BotoConnectionError) as error:
         code = type(error).__name__
-        raise PipelineUnavailableError(f"{call} on '{target}' got no answer: {code}: {error}", code=code) from error
+        message = f"{call} on '{target}' got no answer: {code}: {_as_sentence(error)}"
+        raise PipelineUnavailableError(message, code=code) from error
     except BotoCoreError as error:
         code = type(error).__name__
         message = f"{call} on '{target}' was not sent: {_ADVICE.get(code, f'{code}: {error}')}"
@@ -166,6 +167,12 @@ def mapped_errors(call: str, target: str) -> Iterator[None]:
         reason = f"{type(error).__name__}: {error}"
         message = f"{call} on '{target}' was answered by something that is not SageMaker: {reason}"
         raise PipelineUnavailableError(message, code="UnreadableAnswer") from error
+
+
+def _as_sentence(text: object) -> str:
+    """The text with a full stop, since sentences of ours may follow."""
+    found = str(text).rstrip()
+    return found if found.endswith((".", "!", "?")) else f"{found}."
 
 
 def _is_clock_skew(code: str, message: str, date: str) -> bool:

@@ -122,7 +122,8 @@ class ExecutionWatch:
             message = f"{error} No answer to {self._silences} looks in a row: the execution may still be running."
             return error_event(self.arn, code=error.code, message=message)
         if self._deadline is not None and datetime.now(timezone.utc) >= self._deadline:
-            return error_event(self.arn, code=error.code, message=f"{error} Out of time to ask again.")
+            self._warn(f"{error} The time for asking again is over.")
+            return timeout_event(self.arn)
         self._plan(plan_backoff(failures=self._refusals, waiter_delay=self._waiter_delay))
         self._warn(f"{error} Looking again in {self.delay_seconds:.0f} s.")
         return None
@@ -137,6 +138,11 @@ class ExecutionWatch:
 def ended_event(report: ExecutionReport) -> dict[str, Any]:
     """The event of an execution that has ended."""
     return {"kind": "ended", **report.to_json()}
+
+
+def timeout_event(arn: str) -> dict[str, Any]:
+    """The event of a wait whose time is over, where the last look has found nothing."""
+    return {"kind": "timeout", "execution_arn": arn, "status": "Executing", "failure_reason": None}
 
 
 def error_event(arn: str, *, code: str, message: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.client.api_errors import EXPIRED_CODES
-from airflow_sm_pipelines.client.execution_watch import UNREACHABLE_CODES, error_event
+from airflow_sm_pipelines.client.execution_watch import UNREACHABLE_CODES, error_event, timeout_event
 from airflow_sm_pipelines.client.reports import ExecutionReport, parse_execution_summary
 from airflow_sm_pipelines.client.wait_policy import is_passing_refusal, plan_backoff, render_refused
 from airflow_sm_pipelines.exceptions import (
@@ -208,7 +208,7 @@ class PipelineWatcher:
 
     def _expire(self, now: float) -> None:
         for wait in self._schedule.take_expired(now):
-            wait.finish({"kind": "timeout", "execution_arn": wait.arn, "status": "Executing", "failure_reason": None})
+            wait.finish(timeout_event(wait.arn))
 
     def _check_pipeline(self, pipeline: WatchedPipeline, arns: list[str]) -> None:
         """Check every execution of a pipeline for which a task waits."""

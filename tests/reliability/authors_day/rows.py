@@ -296,11 +296,10 @@ def tasks_test(day: Day) -> Steps:
 
 PYTEST = """
 import os
-from airflow.models import DagBag
 
-def test_the_dag(tmp_path):
+def test_the_dag():
     from airflow.dag_processing.dagbag import DagBag
-    dag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"], include_examples=False).get_dag("tasks_test")
+    dag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"]).get_dag("tasks_test")
     run = dag.test()
     assert run.state == "success"
 """
@@ -311,7 +310,7 @@ def dag_test(day: Day) -> Steps:
     name = "tasks-test"
     home = day.folder / "pytest"
     home.mkdir()
-    (home / "test_dag.py").write_text(PYTEST.replace("from airflow.models import DagBag\n", ""))
+    (home / "test_dag.py").write_text(PYTEST)
     before = len(day.executions(name))
     environment = {**day.airflow.environment, "AIRFLOW_HOME": str(home)}
     environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = f"sqlite:///{home}/airflow.db"
