@@ -73,6 +73,8 @@ class SageMakerPipelineFunctionOperator(
         from airflow_sm_pipelines.airflow_task.task_identity import read_provenance
         from airflow_sm_pipelines.deployment.deployer import PipelineDeployer
 
+        refuse_template("requirements", self.requirements)
+        self._check_arguments()  # before anything is deployed
         hook = self.make_hook()
         provenance = read_provenance(context, code=Path(self.dag.fileloc))
         options = self._deploy_options(context)
@@ -93,7 +95,6 @@ class SageMakerPipelineFunctionOperator(
         from airflow_sm_pipelines.deployment.options import DeployOptions
         from airflow_sm_pipelines.environments import default_cache_dir
 
-        refuse_template("requirements", self.requirements)
         if not self.requirements and not self.interpreter:
             raise ArgumentError(
                 f"{self.custom_operator_name} needs the SDK that its function is written for: "

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset, AssetAlias
 
 from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
+from airflow_sm_pipelines.airflow_task.run_arguments import read_run_arguments
 from airflow_sm_pipelines.client.choices import check_choice
 from airflow_sm_pipelines.client.wait_policy import MAX_REFUSED_SECONDS
 from airflow_sm_pipelines.exceptions import ArgumentError, PipelineExecutionFailedError
@@ -21,8 +22,7 @@ from airflow_sm_pipelines.links.buttons import (
     SageMakerPipelineExecutionLink,
     SageMakerPipelineLink,
 )
-from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
-from airflow_sm_pipelines.operators.run_arguments import read_run_arguments
+from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator, is_deferrable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -356,6 +356,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         check_choice("on_retry", self.on_retry, RetryChoice)
         check_choice("on_clear", self.on_clear, ClearChoice)
         read_run_arguments(self)
+        self.deferrable = is_deferrable(self.deferrable)
         unknown = set(self.assets or ()) - {request.name for request in requests}
         if unknown:
             raise ArgumentError(f"assets names outputs that are not in outputs: {', '.join(sorted(unknown))}.")

@@ -42,9 +42,10 @@ def test_a_wrong_clock_is_named_and_may_be_right_later(code: str, message: str) 
     assert (caught.value.code, caught.value.is_final) == ("ClockSkew", False)
 
 
-@pytest.mark.parametrize("date", [format_datetime(datetime.now(timezone.utc), usegmt=True), "", "yesterday"])
+@pytest.mark.parametrize("date", ["now", "", "yesterday"])
 @pytest.mark.parametrize("code", ["InvalidSignatureException", "SignatureDoesNotMatch"])
 def test_a_wrong_key_is_no_wrong_clock(code: str, date: str) -> None:
+    date = format_datetime(datetime.now(timezone.utc), usegmt=True) if date == "now" else date
     with pytest.raises(PipelineAccessError), mapped_errors("StartIt", "p"):
         raise refusal(code, "The request signature we calculated does not match", date=date)
 

@@ -24,6 +24,7 @@ from airflow_sm_pipelines import (
     SageMakerPrunePipelinesOperator,
     SageMakerRunPipelineOperator,
 )
+from airflow_sm_pipelines.decorators.sagemaker_pipeline import SageMakerPipelineFunctionOperator
 from tests.airflow_fakes import SUCCEEDED_STEPS
 
 if TYPE_CHECKING:
@@ -151,6 +152,12 @@ def test_each_argument_of_ours_takes_a_template_or_refuses_it() -> None:
         lambda: SageMakerPrunePipelinesOperator(task_id="t", prefix="p", older_than="{{ params.age }}"),
         lambda: SageMakerPipelineCostOperator(task_id="t", execution_arn="arn:aws:x", wait_for_bill="later"),
         lambda: SageMakerDeployPipelineOperator(task_id="t", pipeline="p.py:f", studio_domain_id="x"),
+        lambda: SageMakerPipelineFunctionOperator(
+            task_id="t", python_callable=lambda: None, requirements=["sagemaker"], on_stopped="x"
+        ),
+        lambda: SageMakerPipelineFunctionOperator(
+            task_id="t", python_callable=lambda: None, requirements=["sagemaker=={{ params.sdk }}"]
+        ),
         lambda: SageMakerPipelineStepSensor(task_id="t", execution_arn="arn", step_name="s", on_not_run="x"),
         lambda: SageMakerPipelineStepSensor(task_id="t", execution_arn="arn", step_name="s", deferrable="x"),
         lambda: SageMakerPipelineExecutionSensor(task_id="t", execution_arn="arn", log_lines="all"),

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.client.valid_names import parse_domain_id
 from airflow_sm_pipelines.client.wait_policy import MAX_REFUSED_SECONDS
-from airflow_sm_pipelines.operators.base import is_deferrable
 from airflow_sm_pipelines.option_reader import (
     parse_arguments,
     parse_count_or_none,
@@ -17,8 +16,6 @@ from airflow_sm_pipelines.option_reader import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from airflow_sm_pipelines.operators.run import SageMakerRunPipelineOperator
 
 _ARGUMENTS: dict[str, tuple[Callable[..., Any], Any]] = {
     "wait_for_completion": (parse_flag, True),
@@ -35,11 +32,10 @@ _ARGUMENTS: dict[str, tuple[Callable[..., Any], Any]] = {
 """How each is read, and what it is where a template came out empty."""
 
 
-def read_run_arguments(operator: SageMakerRunPipelineOperator) -> None:
+def read_run_arguments(operator: Any) -> None:
     """Replace the arguments that came as text by what they say.
 
     :raises ArgumentError: naming the first that cannot be read, and what was expected.
     """
     parse_arguments(operator, _ARGUMENTS)
-    operator.deferrable = is_deferrable(operator.deferrable)
     refuse_template("assets", operator.assets)
