@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_sm_pipelines.airflow_task.hook_arguments import HookArguments
-from airflow_sm_pipelines.airflow_task.stop_on_kill import DELETED
+from airflow_sm_pipelines.airflow_task.stop_on_kill import has_left
 from airflow_sm_pipelines.exceptions import PipelineApiError, SageMakerPipelinesError
 from airflow_sm_pipelines.triggers.task_states import TaskStates
 
@@ -86,7 +86,7 @@ class SageMakerDeferredTrigger(SageMakerPipelinesTrigger):
     async def leave_task(self, state: str | None) -> None:
         """Called when the task does not wait any more, although Airflow still runs its trigger.
 
-        :param state: None for a task that was cleared, :data:`DELETED` for one whose row is gone.
+        :param state: what :func:`~airflow_sm_pipelines.airflow_task.stop_on_kill.request_task_state` gives.
         """
 
     def begin_kill(self) -> None:
@@ -125,7 +125,7 @@ class SageMakerDeferredTrigger(SageMakerPipelinesTrigger):
         is_left = False
         while True:
             state = await TASK_STATES.request(task)
-            is_gone = state is None or state == DELETED
+            is_gone = has_left(state)
             if is_gone and not is_left:
                 is_left = await self._leave_safely(state)
             elif not is_gone:
