@@ -50,7 +50,8 @@ with dag("downstream_cleared"):
     train() >> EmptyOperator(task_id="after")
 
 days = {"schedule": "@daily", "start_date": NOW.start_of("day").subtract(days=3)}
-with dag("backfilled", **{**days, "start_date": pendulum.datetime(2024, 1, 1, tz="UTC")}):
+year = {"start_date": pendulum.datetime(2024, 1, 1, tz="UTC"), "end_date": pendulum.datetime(2024, 3, 1, tz="UTC")}
+with dag("backfilled", schedule="@daily", **year):
     train(parameters={"Day": "{{ ds }}"})
 with dag("catching_up", **days, catchup=True):
     train(parameters={"Day": "{{ ds }}"})

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import boto3
 from botocore.config import Config
@@ -206,7 +206,7 @@ class Day:
 
     def clear(self, run: str, *task_ids: str, **options: Any) -> None:
         """Clear tasks of a run."""
-        dag_id, run_id = run.split("/")[2], run.rpartition("/")[2]
+        dag_id, run_id = run.split("/")[2], unquote(run.rpartition("/")[2])
         body = {"dry_run": False, "dag_run_id": run_id, "task_ids": list(task_ids), "only_failed": False, **options}
         self.airflow.call("POST", f"/dags/{dag_id}/clearTaskInstances", body)
 
