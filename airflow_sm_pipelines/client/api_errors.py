@@ -54,10 +54,9 @@ _REQUEST = {
     "SerializationException",
 }
 _CONFLICT = {"ConflictException", "ResourceInUse", "IdempotentParameterMismatch"}
-EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException"})
-"""Codes of refused credentials that were good before."""
+_EXPIRED = {"ExpiredToken", "ExpiredTokenException"}
 
-_UNAVAILABLE = EXPIRED_CODES | {
+_UNAVAILABLE = _EXPIRED | {
     "Throttling",
     "ThrottlingException",
     "ThrottledException",
@@ -120,6 +119,11 @@ def parse_error_class(code: str, *, http_status: int | None = None) -> type[Pipe
     if http_status is not None and (http_status >= 500 or http_status == 429 or 300 <= http_status < 400):
         return PipelineUnavailableError
     return PipelineApiError
+
+
+def needs_new_client(error: PipelineApiError) -> bool:
+    """Whether the credentials were refused: a connection may have been given others, which a new client reads."""
+    return error.code in _EXPIRED or isinstance(error, PipelineAccessError)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.client.answers import UNREADABLE_ANSWER
+from airflow_sm_pipelines.client.api_errors import needs_new_client
 from airflow_sm_pipelines.client.wait_policy import (
     MAX_REFUSED_SECONDS,
     ProgressLog,
@@ -53,6 +54,7 @@ class ExecutionWatch:
     :param is_over: whether the wait is over after a look; when the execution has ended, where not given.
     :param notice: told what each look found, and whether anything is new.
     :param max_refused_seconds: how long it is borne that each look is refused.
+    :ivar needs_new_client: whether the last look was refused for its credentials.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class ExecutionWatch:
         self._notice = notice
         self.arn = arn
         self.delay_seconds = 0.0
+        self.needs_new_client = False
         self._waiter_delay = waiter_delay
         self._deadline = deadline
         self._log = log
@@ -80,11 +83,6 @@ class ExecutionWatch:
         self._refused = RefusedLooks(max_refused_seconds)
         self._refusals = 0
         self._silences = 0
-
-    @property
-    def is_refused(self) -> bool:
-        """Whether the last look was refused. Another connection may have newer credentials."""
-        return self._refusals > 0
 
     def look(self, calls: SageMakerCalls) -> dict[str, Any] | None:
         """Look once. On None, sleep ``delay_seconds`` and look again.
@@ -98,7 +96,7 @@ class ExecutionWatch:
             if self._refused.can_pass(error):
                 return self._bear(error)
             return error_event(self.arn, code=error.code, message=str(error))
-        self._refusals = self._silences = 0
+        self._refusals, self._silences, self.needs_new_client = 0, 0, False
         self._refused.record_answer()
         lines = self._progress.lines(report)
         for line in lines:
@@ -114,6 +112,7 @@ class ExecutionWatch:
 
     def _bear(self, error: PipelineApiError) -> dict[str, Any] | None:
         self._refusals += 1
+        self.needs_new_client = needs_new_client(error)
         reason = self._refused.record_refusal(error, now=time.monotonic())
         if reason is not None:
             return error_event(self.arn, code=error.code, message=reason)

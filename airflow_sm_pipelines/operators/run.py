@@ -286,8 +286,8 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         looking = hook
         while (event := watch.look(looking)) is None:
             time.sleep(watch.delay_seconds)
-            if watch.is_refused:
-                looking = self.make_hook()  # the connection may have been given new credentials
+            if watch.needs_new_client:
+                looking = self.make_hook()
         return self._finish(context, hook, event, progress)
 
     @contextmanager

@@ -11,6 +11,7 @@ from airflow.sdk import BaseSensorOperator
 
 from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
 from airflow_sm_pipelines.airflow_task.task_state_store import TaskStateStore
+from airflow_sm_pipelines.client.api_errors import needs_new_client
 from airflow_sm_pipelines.client.wait_policy import (
     MAX_REFUSED_SECONDS,
     RefusedLooks,
@@ -170,7 +171,8 @@ class SageMakerPipelinesSensor(SageMakerPipelinesOperator, BaseSensorOperator):
         reason = refused.record_refusal(error, now=time.time())
         if reason is not None:
             raise type(error)(reason, code=error.code) from error
-        self._hook = None  # its credentials may have expired
+        if needs_new_client(error):
+            self._hook = None
         self._seen = str(error)
         self.log.warning("%s Checking again.", error)
 

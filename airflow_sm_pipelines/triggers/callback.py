@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from airflow_sm_pipelines.airflow_task.token_sealing import seal_token
+from airflow_sm_pipelines.client.api_errors import needs_new_client
 from airflow_sm_pipelines.client.callbacks import receive_callback
 from airflow_sm_pipelines.client.wait_policy import MAX_REFUSED_SECONDS, RefusedLooks
 from airflow_sm_pipelines.exceptions import PipelineApiError
@@ -73,7 +74,8 @@ class SageMakerPipelineCallbackTrigger(SageMakerDeferredTrigger):
                     return {"kind": "error", "code": error.code, "message": reason or str(error)}
                 self.log.warning("%s Looking again.", error)
                 message, seen = None, str(error)
-                hook = await asyncio.to_thread(self.hook_arguments.make_hook)
+                if needs_new_client(error):
+                    hook = await asyncio.to_thread(self.hook_arguments.make_hook)
             if message is not None:
                 return {"kind": "message", **message.to_json(), "token": seal_token(message.token)}
             if self.deadline and datetime.now(timezone.utc) >= datetime.fromisoformat(self.deadline):

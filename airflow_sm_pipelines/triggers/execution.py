@@ -221,6 +221,6 @@ class SageMakerPipelineExecutionTrigger(SageMakerDeferredTrigger):
         hook = await asyncio.to_thread(self.hook_arguments.make_hook)
         while (event := await asyncio.to_thread(watch.look, hook)) is None:
             await asyncio.sleep(watch.delay_seconds)
-            if watch.is_refused:
+            if watch.needs_new_client:
                 hook = await asyncio.to_thread(self.hook_arguments.make_hook)
         return event

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.client.api_errors import EXPIRED_CODES
+from airflow_sm_pipelines.client.api_errors import needs_new_client
 from airflow_sm_pipelines.client.execution_watch import UNREACHABLE_CODES, error_event, timeout_event
 from airflow_sm_pipelines.client.reports import ExecutionReport, parse_execution_summary
 from airflow_sm_pipelines.client.wait_policy import is_passing_refusal, plan_backoff, render_refused
@@ -359,7 +359,7 @@ class PipelineWatcher:
                 return
         else:
             self._silent_since = None
-            if error.code in EXPIRED_CODES:
+            if needs_new_client(error):
                 self._renew_old_hook()
         with self._changed:
             delay = plan_backoff(failures=min(pipeline.failures, 4), waiter_delay=1)

@@ -11,6 +11,7 @@ from airflow_sm_pipelines.client.answers import UNREADABLE_ANSWER
 from airflow_sm_pipelines.client.api_errors import parse_error_class
 from airflow_sm_pipelines.client.execution_watch import MAX_UNANSWERED_LOOKS, ExecutionWatch
 from airflow_sm_pipelines.client.reports import ExecutionReport
+from airflow_sm_pipelines.exceptions import PipelineAccessError, PipelineUnavailableError
 
 
 class Refusing:
@@ -24,7 +25,8 @@ class Refusing:
         self.answers -= 1
         if self.answers >= 0:
             return ExecutionReport(arn, "Executing")
-        raise parse_error_class(self.code)("no", code=self.code)
+        is_denied = parse_error_class(self.code) is PipelineAccessError
+        raise (PipelineAccessError if is_denied else PipelineUnavailableError)("no", code=self.code)
 
 
 def looks(code: str) -> list[Any]:
@@ -49,8 +51,8 @@ def test_throttling_is_an_answer() -> None:
 def test_what_is_refused_for_too_long_ends(code: str) -> None:
     watch = ExecutionWatch("arn", waiter_delay=1, deadline=None, log=print, warn=print, max_refused_seconds=0.05)
     calls: Any = Refusing(code, answers=1)
-    assert (watch.look(calls), watch.is_refused) == (None, False)
-    assert (watch.look(calls), watch.is_refused) == (None, True)
+    assert (watch.look(calls), watch.needs_new_client) == (None, False)
+    assert (watch.look(calls), watch.needs_new_client) == (None, code[0] in "EA")
     time.sleep(0.06)
     last: Any = watch.look(calls)
     assert (last["kind"], last["code"]) == ("error", code)
