@@ -21,7 +21,7 @@ export SM_PIPELINES_CACHE_DIR := $(CURDIR)/.local/cache
 SDK ?= v2
 RMSE ?=
 
-.PHONY: help setup demo test differential constrained lint format bench builds dist lock clean
+.PHONY: help setup demo test differential constrained lint format bench builds day dist lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ bench: $(STAMP) ## Measure, and write benchmarks/results.json
 
 builds: $(STAMP) ## Build every kind of step under every circumstance, and write docs/builds.md
 	$(BIN)/python -m tests.compiler.build_table docs/builds.md
+
+day: $(STAMP) ## Do in a whole Airflow what a demanding author does in a day (needs PostgreSQL)
+	$(BIN)/python -m tests.reliability.authors_day
 
 dist: $(STAMP) ## Build the wheel and the sdist into dist/
 	$(BIN)/uv build --no-build-isolation --python $(BIN)/python

@@ -128,7 +128,7 @@ def compile_script(calls: SageMakerCalls, options: DeployOptions, *, log: Callab
         interpreter=None if options.interpreter is None else str(options.resolve_path(options.interpreter)),
         aws_environment=calls.child_environment(),
         cache_dir=None,
-        timeout_seconds=options.compile_timeout_seconds,
+        timeout_seconds=float(options.compile_timeout_seconds),
         working_folder=Path(options.folder) if options.is_run_in_folder else None,
         log=log,
     )

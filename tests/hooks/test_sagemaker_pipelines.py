@@ -84,8 +84,21 @@ def test_an_endpoint_that_is_not_there_is_an_unavailable_service(monkeypatch: py
 
 def test_a_missing_region_is_said_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
-    hook = SageMakerPipelinesHook(aws_conn_id=None)
-    with pytest.raises(exceptions.PipelineAccessError, match="NoRegionError"):
+    for ask in (
+        lambda hook: hook.describe_pipeline("p"),
+        lambda hook: hook.conn_region_name,
+        lambda hook: hook.is_aws_endpoint,
+        lambda hook: hook.child_environment(),
+    ):
+        with pytest.raises(exceptions.PipelineAccessError, match=r"no region is known.*'sm-pipelines local exec --'"):
+            ask(SageMakerPipelinesHook(aws_conn_id=None))
+
+
+def test_a_child_gets_no_credentials_where_there_are_none() -> None:
+    hook = SageMakerPipelinesHook(aws_conn_id=None, region_name="us-east-1")
+    environment = hook.child_environment()
+    assert "AWS_ACCESS_KEY_ID" not in environment
+    with pytest.raises(exceptions.PipelineAccessError, match=r"there are no AWS credentials.*AWS Secret Access Key"):
         hook.describe_pipeline("p")
 
 
