@@ -64,7 +64,7 @@ def open_endpoint(arguments: argparse.Namespace) -> Iterator[RunningServer]:
         else:
             state_dir = arguments.state_dir or default_state_dir(os.environ)
         try:
-            server = serve(state_dir, port=arguments.port, region=arguments.region)
+            server = serve(state_dir, port=arguments.port, region=arguments.region, users=arguments.users)
         except ImportError as error:
             raise _missing_extra(error) from None
         closing.callback(server.close)

@@ -11,6 +11,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.local_endpoint import ACCOUNT_ID
+from airflow_sm_pipelines.server.http.aws_errors import error_response
+from airflow_sm_pipelines.server.http.body_reader import RequestFramingError, decode_aws_chunked, parse_length
 from airflow_sm_pipelines.server.http.host_rules import parse_virtual_bucket
 from airflow_sm_pipelines.server.http.messages import Request, Response
 from airflow_sm_pipelines.server.persistence import (
@@ -109,6 +111,10 @@ class DurableMoto:
         bucket = parse_virtual_bucket(request.host, self._host_names)
         if bucket is not None:
             request = _with_bucket_in_path(request, bucket)
+        try:
+            request = _without_aws_chunks(request)
+        except RequestFramingError as error:
+            return error_response(request, "IncompleteBody", f"The request's body cannot be read: {error}")
         response = self._objects.call(request)
         if response.is_success:
             name = request.path.lstrip("/").partition("/")[0]
@@ -126,3 +132,13 @@ def _with_bucket_in_path(request: Request, bucket: str) -> Request:
     port = request.host.rpartition(":")[2]
     environ["HTTP_HOST"] = f"127.0.0.1:{port}" if port.isdigit() else "127.0.0.1"
     return Request(environ, request.body)
+
+
+def _without_aws_chunks(request: Request) -> Request:
+    """The same S3 request with its body out of AWS's chunks, whose reader in moto takes a client's sizes for true."""
+    if not str(request.environ.get("HTTP_X_AMZ_CONTENT_SHA256", "")).startswith("STREAMING-"):
+        return request
+    name = "x-amz-decoded-content-length"
+    given = request.environ.get("HTTP_X_AMZ_DECODED_CONTENT_LENGTH")
+    body = decode_aws_chunked(request.body, decoded_bytes=None if given is None else parse_length(str(given), name))
+    return Request({**request.environ, "HTTP_X_AMZ_CONTENT_SHA256": "UNSIGNED-PAYLOAD"}, body)
