@@ -74,6 +74,9 @@ class DurableMoto:
         """
         if request.service == "s3":
             return self._call_s3(request)
+        if request.target and not _is_json_object(request.body):
+            # moto takes some bodies that are none, and its other errors for them are not typed.
+            return error_response(request, "SerializationException", "The request's body is not a JSON object.")
         if request.service == "logs":
             self._log_events.load()
         response = self._journal.call(request) if is_journaled(request) else self._moto.call(request)
@@ -132,6 +135,13 @@ def _with_bucket_in_path(request: Request, bucket: str) -> Request:
     port = request.host.rpartition(":")[2]
     environ["HTTP_HOST"] = f"127.0.0.1:{port}" if port.isdigit() else "127.0.0.1"
     return Request(environ, request.body)
+
+
+def _is_json_object(body: bytes) -> bool:
+    try:
+        return isinstance(json.loads(body or b"{}"), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _without_aws_chunks(request: Request) -> Request:

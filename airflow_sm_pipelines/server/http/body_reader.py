@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 from email.errors import FirstHeaderLineIsContinuationDefect, MissingHeaderBodySeparatorDefect
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ class BodyTooLargeError(Exception):
     """The body is larger than the service takes."""
 
 
-def read_body(stream: IO[bytes], headers: Message, *, max_bytes: int) -> bytes:
+def read_body(stream: io.BufferedIOBase, headers: Message, *, max_bytes: int) -> bytes:
     """The whole body of a request, without the chunks of its transfer.
 
     :param stream: the connection, after the request's headers.
@@ -92,7 +92,7 @@ def decode_aws_chunked(body: bytes, *, decoded_bytes: int | None) -> bytes:
     return content
 
 
-def _read_chunked(stream: IO[bytes], max_bytes: int) -> bytes:
+def _read_chunked(stream: io.BufferedIOBase, max_bytes: int) -> bytes:
     content = io.BytesIO()
     for size in _iter_chunk_sizes(stream):
         _check_size(content.tell() + size, max_bytes)
@@ -108,7 +108,7 @@ def _read_chunked(stream: IO[bytes], max_bytes: int) -> bytes:
     raise RequestFramingError(f"more than {_MAX_TRAILERS} trailers follow its last chunk")
 
 
-def _iter_chunk_sizes(stream: IO[bytes]) -> Iterator[int]:
+def _iter_chunk_sizes(stream: io.BufferedIOBase) -> Iterator[int]:
     """The size of each chunk but the last one; the stream stands at the chunk's first byte."""
     while True:
         found = _CHUNK_HEAD.fullmatch(stream.readline(_MAX_LINE_BYTES))
@@ -125,7 +125,7 @@ def _check_size(size: int, max_bytes: int) -> None:
         raise BodyTooLargeError(f"The body has {size} bytes or more; at most {max_bytes} are taken.")
 
 
-def _read_exactly(stream: IO[bytes], size: int) -> bytes:
+def _read_exactly(stream: io.BufferedIOBase, size: int) -> bytes:
     """So many bytes, in blocks: memory is taken for what has come, not for what was announced."""
     if size <= _BLOCK_BYTES:
         blocks = [stream.read(size)]
