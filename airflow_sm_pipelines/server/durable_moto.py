@@ -6,7 +6,9 @@ does not go to moto at all, is in :mod:`.request_router`.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 import sys
 from typing import TYPE_CHECKING
 
@@ -99,6 +101,8 @@ class DurableMoto:
 
         if not events:
             return
+        # A group that is not recorded would be lost with all that is in it.
+        self._journal.flush()
         if group not in logs_backends[ACCOUNT_ID][region].groups:
             # Two jobs may come here at once. That the second call fails does no harm.
             self.call(Request.of_json("logs", region, "Logs_20140328.CreateLogGroup", {"logGroupName": group}))
@@ -107,7 +111,9 @@ class DurableMoto:
         self._log_events.write(region, group, stream, lines)
 
     def close(self) -> None:
-        """Remove the bodies that nothing refers to any more."""
+        """Remove the bodies that nothing refers to any more, and record what waits for room on the disk."""
+        with contextlib.suppress(sqlite3.Error):
+            self._journal.flush()
         self._bodies.close()
 
     def _call_s3(self, request: Request) -> Response:

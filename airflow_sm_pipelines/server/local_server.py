@@ -152,6 +152,7 @@ def _start(
 ) -> RunningServer:
     """Start everything in order. Each part tells `closing` how to stop it; the last one started is stopped first."""
     from airflow_sm_pipelines.engine import Engine
+    from airflow_sm_pipelines.engine.jobs.disk_room import make_room
     from airflow_sm_pipelines.environments import default_cache_dir
     from airflow_sm_pipelines.server.engine_services import make_engine_services
     from airflow_sm_pipelines.server.sagemaker_codec import SageMakerCodec
@@ -159,6 +160,7 @@ def _start(
     directory = StateDirectory(state_dir)
     closing.callback(directory.release)
     directory.check_databases(_DATABASES)
+    make_room(directory.path / "engine")
     moto, router, listener = open_moto_endpoint(closing, directory, address=address, host_names=host_names, users=users)
     url = f"http://{_name_in_url(address[0])}:{listener.port}"
     codec = SageMakerCodec()
