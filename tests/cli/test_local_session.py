@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-
-import pytest
+from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.cli import local_session
 from airflow_sm_pipelines.cli.local_session import run_command
+
+if TYPE_CHECKING:
+    import pytest
 
 DEAF = """
 import os, signal, time

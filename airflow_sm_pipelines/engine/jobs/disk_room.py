@@ -55,7 +55,7 @@ class DiskRoom:
         try:
             if self._reserve.exists():
                 if self.is_full():
-                    self._reserve.unlink()
+                    self.give_up_reserve()
             elif self.free_bytes() > 4 * self._low_bytes:
                 with self._reserve.open("wb") as file:
                     # Allocated and not only made longer: a hole in a file holds no room.
@@ -136,7 +136,7 @@ class DiskRoom:
             try:
                 return write()
             except sqlite3.OperationalError as error:
-                if self._give_up_reserve():
+                if self.give_up_reserve():
                     continue
                 if not is_told:
                     _LOG.warning("The engine's state cannot be written (%s): trying until there is room.", error)
@@ -144,7 +144,8 @@ class DiskRoom:
                 if shutdown.wait(RETRY_SECONDS):
                     raise Interrupted from error
 
-    def _give_up_reserve(self) -> bool:
+    def give_up_reserve(self) -> bool:
+        """Free the reserve, and tell whether there was one."""
         try:
             self._reserve.unlink()
         except OSError:
@@ -157,8 +158,8 @@ def make_room(directory: Path) -> None:
 
     :param directory: the engine's own; it need not exist.
     """
-    if directory.is_dir():
-        DiskRoom(directory).prepare()
+    if directory.is_dir() and (room := DiskRoom(directory)).is_full():
+        room.give_up_reserve()
 
 
 def measure_directory(directory: Path) -> int:

@@ -35,6 +35,7 @@ class JobDirectories:
     def start(self) -> None:
         """Remove what the last engine had no time to remove."""
         self._trash.mkdir(parents=True, exist_ok=True)
+        self.room.prepare()
         for path in self._trash.iterdir():
             self._remove(path)
 
