@@ -75,7 +75,8 @@ class MotoService:
                 f"({type(error).__name__}: {error}). Repeating it will not help; check its values, or use AWS.",
             )
         response = Response(started["status"], body, tuple(started["headers"]))
-        if response.status >= 400 and _is_page(response):
+        # Also redirects: werkzeug's, to an address without its double slashes.
+        if response.status >= 300 and _is_page(response):
             return not_implemented(request, "")
         return response
 

@@ -5,6 +5,7 @@ Connections are kept alive, because the handshake is most of a small call's cost
 
 from __future__ import annotations
 
+import io
 import logging
 import socket
 import threading
@@ -31,6 +32,7 @@ _IDLE_SECONDS = 120
 """A connection without a request for this long is closed."""
 
 _BLOCK_BYTES = 1 << 20
+_BLANK_LINES = (b"\r\n", b"\n")
 _LINGER_SECONDS = 5.0
 """How long a refused client may go on sending before its connection is cut."""
 
@@ -124,11 +126,26 @@ class _Server(ThreadedWSGIServer):
                 continue
 
 
+class _LineKeeper(io.BufferedReader):
+    """A connection's bytes, and the last line that was read of them."""
+
+    last_line = b""
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        self.last_line = super().readline(size)
+        return self.last_line
+
+
 class _Handler(MotoRequestHandler):
     server: _Server
+    rfile: _LineKeeper
     timeout = _IDLE_SECONDS
     disable_nagle_algorithm = True
     wbufsize = -1
+
+    def setup(self) -> None:
+        super().setup()
+        self.rfile = _LineKeeper(self.rfile.detach())
 
     def handle_expect_100(self) -> bool:
         """Say nothing yet to a client that waits for leave to send its body: it may be refused without."""
@@ -142,6 +159,11 @@ class _Handler(MotoRequestHandler):
     def run_wsgi(self) -> None:
         request = Request(self.make_environ(), b"")
         handler = self.server.request_handler
+        if self.rfile.last_line not in _BLANK_LINES:
+            # http.server takes the end of the connection for the end of the headers.
+            text = "The request ended before its headers did."
+            self._refuse(request, error_response(request, "MalformedHttpRequestException", text))
+            return
         if self.peer_refusal is not None:
             self._refuse(request, error_response(request, "AccessDenied", self.peer_refusal, status=403))
             return
