@@ -80,9 +80,10 @@ class ServiceFuzz:
     endpoint: Endpoint
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
 
-    def shoot(self, seed: int) -> None:
+    def shoot(self, seed: int) -> str:
         """Send one request.
 
+        :return: how it ended, in a word.
         :raises UnfitAnswerError: for an answer that is late, a page, or an error of the server's.
         """
         chance = random.Random(seed)
@@ -99,7 +100,9 @@ class ServiceFuzz:
         story += f" gave {answer.status} {answer.body[:300]!r}"
         if taken > MAX_SECONDS:
             raise UnfitAnswerError(f"after {taken:.1f} s, {story}")
-        self.counts[service, judge(answer, story)] += 1
+        end = judge(answer, story)
+        self.counts[service, end] += 1
+        return end
 
     def _make(self, chance: random.Random, service: str, operation: str) -> tuple[dict[str, Any], bytes]:
         """A request that fits the operation's shape more often than not, as a client would send it."""
