@@ -31,20 +31,10 @@ STATE_FORMAT = 2
 raises it, and either has the older format migrated at the start or takes it out of `READABLE_FORMATS`. The engine's
 database has a schema version and migrations of its own (``engine/store/database.py``)."""
 
+_DATABASE = "endpoint.sqlite3"
 _OWN_NAMES = frozenset(
-    {
-        "USED",
-        "VERSION",
-        "endpoint.sqlite3",
-        "engine",
-        "faults.toml",
-        "lock",
-        "moto.checkpoint",
-        "objects",
-        "server.json",
-    }
-    | {f"endpoint.sqlite3-{end}" for end in ("shm", "wal")}
-    | {"endpoint.sqlite3.commits"}
+    {"USED", "VERSION", "engine", "faults.toml", "lock", "moto.checkpoint", "objects", "server.json"}
+    | {_DATABASE, f"{_DATABASE}-shm", f"{_DATABASE}-wal", f"{_DATABASE}.commits"}
 )
 """The names in a state directory."""
 
@@ -193,7 +183,7 @@ def _keep_private(path: Path) -> None:
         found = file.lstat()
         if found.st_uid != user:
             raise LocalEndpointError(
-                f"{file} belongs to user {found.st_uid}, who could make this endpoint run anything; this is user {user}. "
+                f"{file} belongs to user {found.st_uid}, who could make this endpoint run code; this is user {user}. "
                 f"Choose another state directory, or make it yours: chown -R {user} {shlex.quote(str(path))}"
             )
     mode = stat.S_IMODE(path.stat().st_mode)
