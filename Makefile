@@ -21,7 +21,7 @@ export SM_PIPELINES_CACHE_DIR := $(CURDIR)/.local/cache
 SDK ?= v2
 RMSE ?=
 
-.PHONY: help setup demo test differential constrained lint format bench builds day dist lock clean
+.PHONY: help setup demo test differential constrained lint format bench builds day harm dist lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ format: $(STAMP) ## Let ruff mend what it can
 
 bench: $(STAMP) ## Measure, and write benchmarks/results.json
 	$(BIN)/python -m benchmarks
+
+harm: $(STAMP) ## Send 1,000 cut and 100,000 odd requests to the endpoint, and write docs/reliability.md
+	$(BIN)/python -m tests.harm --write
 
 builds: $(STAMP) ## Build every kind of step under every circumstance, and write docs/builds.md
 	$(BIN)/python -m tests.compiler.build_table docs/builds.md

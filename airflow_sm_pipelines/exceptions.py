@@ -47,6 +47,8 @@ behind it.
 
 from __future__ import annotations
 
+from airflow_sm_pipelines.printable_text import clean
+
 
 class SageMakerPipelinesError(Exception):
     """Everything that this package refuses or fails at; catch this to catch all of it.
@@ -55,6 +57,10 @@ class SageMakerPipelinesError(Exception):
     """
 
     is_final: bool = False
+
+    def __str__(self) -> str:
+        """The message, fit for a terminal and a log: names and reasons in it come from others."""
+        return clean(super().__str__())
 
 
 class ArgumentError(SageMakerPipelinesError, ValueError):

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _NOT_EXECUTABLE = 126
 _NOT_FOUND = 127
 _GRACE_SECONDS = 10.0
+"""How long a command may go on after it was told to end."""
 
 
 def default_state_dir(env: Mapping[str, str]) -> Path:
@@ -62,7 +64,7 @@ def open_endpoint(arguments: argparse.Namespace) -> Iterator[RunningServer]:
             state_dir = Path(directory) / "state"
         else:
             state_dir = arguments.state_dir or default_state_dir(os.environ)
-        server = serve(state_dir, port=arguments.port, region=arguments.region)
+        server = serve(state_dir, port=arguments.port, region=arguments.region, users=arguments.users)
         closing.callback(server.close)
         yield server
 
@@ -79,8 +81,16 @@ def run_command(command: list[str], environment: dict[str, str], **streams: Any)
         if child is None:
             pending.append(number)
         elif number not in (signal.SIGINT, signal.SIGQUIT) or not _comes_from_terminal():
-            with contextlib.suppress(ProcessLookupError):
-                child.send_signal(number)
+            send(number, child)
+
+    def send(number: int, child: subprocess.Popen[bytes]) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            child.send_signal(number)
+        if number == signal.SIGTERM:
+            # Whoever asks this process to end would otherwise wait for a command that does not listen.
+            killer = threading.Timer(_GRACE_SECONDS, child.kill)
+            killer.daemon = True
+            killer.start()
 
     with handled_signals(forward, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         try:
@@ -88,7 +98,7 @@ def run_command(command: list[str], environment: dict[str, str], **streams: Any)
         except OSError:
             return explain_not_runnable(command[0])
         for number in pending:
-            child.send_signal(number)
+            send(number, child)
         try:
             code = child.wait()
         finally:

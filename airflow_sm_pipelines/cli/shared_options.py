@@ -194,6 +194,31 @@ def add_endpoint_options(parser: argparse.ArgumentParser, *, port: int, port_hel
     parser.add_argument(
         "--region", help="the endpoint's region; AWS_REGION, AWS_DEFAULT_REGION or us-east-1 by default"
     )
+    parser.add_argument(
+        "--allow-user",
+        dest="users",
+        type=parse_user,
+        action="append",
+        default=[],
+        metavar="USER",
+        help="another user of this machine, by name or number, who may call the endpoint and so run code as you; may "
+        "be repeated. Without it, yours and root's processes may (Linux)",
+    )
+
+
+def parse_user(text: str) -> int:
+    """The number of a user of this machine.
+
+    :param text: the user's name or number.
+    :raises ArgumentTypeError: if there is no such user.
+    """
+    import argparse
+    import pwd
+
+    try:
+        return int(text) if text.isdecimal() else pwd.getpwnam(text).pw_uid
+    except KeyError:
+        raise argparse.ArgumentTypeError(f"this machine has no user called {text!r}") from None
 
 
 def parse_port(text: str) -> int:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.cli.shared_options import open_calls
-from airflow_sm_pipelines.cli.terminal import clean, complain
+from airflow_sm_pipelines.cli.terminal import complain
 from airflow_sm_pipelines.definition.arns import parse_execution_arn
 from airflow_sm_pipelines.exceptions import SageMakerPipelinesError
+from airflow_sm_pipelines.printable_text import clean
 
 if TYPE_CHECKING:
     import argparse

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow_sm_pipelines.client.choices import check_choice
 from airflow_sm_pipelines.definition.status import ExecutionStatus
 from airflow_sm_pipelines.exceptions import PipelineAccessError, PipelineUnavailableError
+from airflow_sm_pipelines.printable_text import clean, clean_log_text
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
@@ -119,8 +120,8 @@ def render_step(step: StepReport) -> str:
     if step.cached_from:
         text += ", from cache"
     if step.failure_reason:
-        text += f": {step.failure_reason}"
-    return text
+        text += f": {clean_log_text(step.failure_reason)}"
+    return clean(text)
 
 
 def render_failure(report: ExecutionReport, *, log_tails: Mapping[str, tuple[str, list[str]]] | None = None) -> str:
@@ -130,15 +131,15 @@ def render_failure(report: ExecutionReport, *, log_tails: Mapping[str, tuple[str
     :param log_tails: by step name, the log group and the last lines of the step's job.
     """
     head = f"Pipeline '{report.pipeline_name}' execution {report.arn} ended {report.status}"
-    lines = [f"{head}: {report.failure_reason}" if report.failure_reason else f"{head}."]
+    lines = [f"{head}: {clean_log_text(report.failure_reason)}" if report.failure_reason else f"{head}."]
     lines += [f"  {render_step(step)}" for step in report.failed_steps]
     if not report.failed_steps and report.status == ExecutionStatus.STOPPED:
         stopped = [step.name for step in report.steps if step.status == "Stopped"]
         lines.append(f"  Stopped in: {', '.join(stopped)}." if stopped else "  It was stopped before any step ended.")
     for name, (group, tail) in (log_tails or {}).items():
         lines.append(f"  Last lines of step '{name}' ({group}):")
-        lines += [f"    {line}" for line in tail]
-    return "\n".join(lines)
+        lines += [f"    {clean_log_text(line)}" for line in tail]
+    return clean("\n".join(lines))
 
 
 def plan_delay(*, elapsed_seconds: float, waiter_delay: float) -> float:

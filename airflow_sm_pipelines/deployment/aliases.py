@@ -19,6 +19,7 @@ from airflow_sm_pipelines.exceptions import (
     PipelineUnavailableError,
     PromotionError,
 )
+from airflow_sm_pipelines.printable_text import clean_log_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -330,7 +331,7 @@ def _require_success(calls: SageMakerCalls, name: str, version: PipelineVersion)
         raise PromotionError(f"{what}: it was never run. Run it, or allow it by require_success=False.")
     report = calls.describe_execution(version.last_execution_arn)
     if report.status != ExecutionStatus.SUCCEEDED:
-        reason = f" ({report.failure_reason})" if report.failure_reason else ""
+        reason = f" ({clean_log_text(report.failure_reason)})" if report.failure_reason else ""
         raise PromotionError(
             f"{what}: its last execution {report.arn} is {report.status}{reason}. Run it again, or allow it by "
             "require_success=False."

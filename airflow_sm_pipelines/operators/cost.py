@@ -9,6 +9,7 @@ from airflow_sm_pipelines.client.choices import check_choice
 from airflow_sm_pipelines.exceptions import ArgumentError
 from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
 from airflow_sm_pipelines.option_reader import parse_arguments, parse_flag
+from airflow_sm_pipelines.printable_text import clean_log_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,7 +89,7 @@ class SageMakerPipelineCostOperator(SageMakerPipelinesOperator):
         calls = CostCalls(hook)
         table, document = self._estimate(calls) if self.source == "estimate" else self._bill(calls)
         for line in table.splitlines():
-            self.log.info("%s", line)
+            self.log.info("%s", clean_log_text(line))
         if self.chart_uri:
             hook.write_s3_text(self.chart_uri, self._draw(document))
             self.log.info("The chart is at %s", self.chart_uri)

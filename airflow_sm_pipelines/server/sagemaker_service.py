@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_sm_pipelines.server.http.aws_errors import json_error, json_response
-from airflow_sm_pipelines.server.moto_service import not_implemented
+from airflow_sm_pipelines.server.moto_service import FAILURE_CODE, not_implemented
 from airflow_sm_pipelines.server.sagemaker_codec import InvalidAnswerError, RequestRefusedError, SageMakerCodec
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class SageMakerService:
             return json_error("UnknownOperationException", f"SageMaker has no operation called '{operation}'.")
         if not self._is_engines(operation, request):
             response = self._fallback(request)
-            if response.status >= 500 and operation in _TAG_OPERATIONS:
+            if ("x-amzn-errortype", FAILURE_CODE) in response.headers and operation in _TAG_OPERATIONS:
                 # moto 5.2 fails like this where it has no such resource.
                 return json_error("ResourceNotFound", f"The resource '{_resource_arn(request)}' does not exist.")
             return response

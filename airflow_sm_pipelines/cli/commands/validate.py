@@ -113,7 +113,8 @@ def _findings(report: JsonObject) -> list[JsonObject]:
 
 
 def _render(report: JsonObject) -> str:
-    from airflow_sm_pipelines.cli.terminal import clean, paint
+    from airflow_sm_pipelines.cli.terminal import paint
+    from airflow_sm_pipelines.printable_text import clean
 
     name, findings = clean(report["source"]), _findings(report)
     lines = []

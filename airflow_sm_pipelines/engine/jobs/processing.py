@@ -75,6 +75,7 @@ def run_processing_job(spec: JobSpec, context: JobContext, log: JobLog, stop: th
         max_runtime_seconds=limit,
         grace_seconds=context.stop_grace_seconds,
         periodic=outputs.periodic,
+        check_disk=context.check_disk,
     )
     outputs.upload(end)
     details: dict[str, Any] = {"ProcessingStartTime": started, "ProcessingEndTime": time.time()}

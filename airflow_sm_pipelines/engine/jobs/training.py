@@ -99,6 +99,7 @@ def run_training_job(spec: JobSpec, context: JobContext, log: JobLog, stop: thre
         max_runtime_seconds=limit,
         grace_seconds=context.stop_grace_seconds,
         periodic=[PeriodicWork(sync.run, _SYNC_SECONDS) for sync in syncs],
+        check_disk=context.check_disk,
     )
     ended = time.time()
     for sync in syncs:

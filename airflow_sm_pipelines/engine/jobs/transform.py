@@ -170,6 +170,7 @@ def _run_servers(
         stop=stop,
         max_runtime_seconds=None,
         grace_seconds=context.stop_grace_seconds,
+        check_disk=context.check_disk,
     )
     if stop.is_set():
         return None
