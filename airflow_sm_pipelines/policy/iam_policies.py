@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 from airflow_sm_pipelines.definition import Missing
 from airflow_sm_pipelines.definition.arns import Arn, is_arn
 from airflow_sm_pipelines.definition.image_uri import parse_image_uri
-from airflow_sm_pipelines.definition.json_value import iter_values
 from airflow_sm_pipelines.definition.step_places import iter_step_places
-from airflow_sm_pipelines.policy.buckets import find_bucket
-from airflow_sm_pipelines.policy.job_fields import JOB_FIELDS, iter_field
-from airflow_sm_pipelines.policy.possible_values import find_possible_values
+from airflow_sm_pipelines.policy.governed_places import iter_governed_places
+from airflow_sm_pipelines.policy.possible_values import ValueFinder
+from airflow_sm_pipelines.policy.shape_kinds import Kind
+from airflow_sm_pipelines.policy.text_search import find_bucket, iter_buckets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -230,27 +230,21 @@ def make_execution_role_policy(
     :param role_arn: that role, which it passes to the jobs that name no other.
     """
     statements = [*_jobs(definition, account), *_calls(definition, account)]
-    roles, images, keys, unknown = set[str](), set[str](), set[str](), list[str]()
+    found: dict[Kind, set[str]] = {kind: set() for kind in (Kind.ROLE, Kind.IMAGE, Kind.OUTPUT_KEY)}
+    unknown: list[str] = []
     has_vpc = False
-    for _, step in iter_step_places(definition):
-        fields = JOB_FIELDS.get(step.type)
-        if fields is None:
+    finder = ValueFinder(definition)
+    for place in iter_governed_places(definition):
+        has_vpc = has_vpc or (place.kind is Kind.VPC and not isinstance(place.value, Missing))
+        kind = Kind.OUTPUT_KEY if place.kind is Kind.VOLUME_KEY else place.kind
+        if kind not in found or isinstance(place.value, Missing):
             continue
-        for what, wanted, found in (
-            ("role", fields.roles, roles),
-            ("image", fields.images, images),
-            ("KMS key", (*fields.volume_keys, *fields.output_keys), keys),
-        ):
-            for field in wanted:
-                for _, value in iter_field(step.arguments, field):
-                    if isinstance(value, Missing):
-                        continue
-                    possible = find_possible_values(value, definition)
-                    found.update(str(item) for item in possible.values)
-                    if possible.is_open and not possible.values:
-                        unknown.append(f"The {what} of step {step.name!r} is known only in the execution.")
-        vpcs = (value for field in fields.vpc for _, value in iter_field(step.arguments, field))
-        has_vpc = has_vpc or any(not isinstance(value, Missing) for value in vpcs)
+        possible = finder.find(place.value, place.step)
+        found[kind].update(str(item) for item in possible.values)
+        if possible.texts and not possible.values and place.step is not None:
+            what = "KMS key" if kind is Kind.OUTPUT_KEY else str(kind)
+            unknown.append(f"The {what} of step {place.step.name!r} is known only in the execution.")
+    roles, images, keys = (found[kind] for kind in (Kind.ROLE, Kind.IMAGE, Kind.OUTPUT_KEY))
     roles |= {role_arn} if role_arn else set()
     if roles:
         to_service: JsonObject = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
@@ -315,20 +309,25 @@ def _calls(definition: PipelineDefinition, account: Account) -> Iterator[JsonObj
 
 
 def _texts(definition: PipelineDefinition, steps: list[Step], key: str) -> list[str]:
-    found = []
-    for step in steps:
-        value = step.attributes.get(key)
-        if value is not None:
-            found += [str(item) for item in find_possible_values(value, definition).values]
-    return found
+    finder = ValueFinder(definition)
+    return [
+        str(item)
+        for step in steps
+        if step.attributes.get(key) is not None
+        for item in finder.find(step.attributes[key], step).values
+    ]
 
 
 def _buckets(definition: PipelineDefinition, account: Account) -> Iterator[JsonObject]:
-    values = [parameter.default for parameter in definition.parameters if isinstance(parameter.default, str)]
-    buckets = {find_bucket(value) for value in values}
-    for _, step in iter_step_places(definition):
-        for _, operand in step.iter_operands():
-            buckets |= {find_bucket(value) for _, value in iter_values(operand) if isinstance(value, (str, dict))}
+    buckets: set[str | None] = set()
+    finder = ValueFinder(definition)
+    for place in iter_governed_places(definition):
+        if place.kind in (Kind.S3, Kind.TEXT) and not isinstance(place.value, Missing):
+            possible = finder.find(place.value, place.step)
+            texts = [*((str(value),) for value in possible.values), *possible.texts]
+            for text in texts:
+                addresses = [find_bucket(text)] if place.kind is Kind.S3 else iter_buckets(text)
+                buckets |= {address.name for address in addresses if address is not None}
     names = sorted(bucket for bucket in buckets if bucket)
     if names:
         arns = [f"arn:{account.partition}:s3:::{name}" for name in names]

@@ -68,7 +68,7 @@ def _inspect(source: Source, policy: TeamPolicy | None, *, is_filled_in: bool) -
         }
         for problem in problems
     ]
-    if definition is not None and not problems:
+    if definition is not None and (policy is not None or not problems):
         findings += _check(definition, source.text, policy, is_filled_in=is_filled_in)
     is_valid = not any(finding["severity"] == "error" for finding in findings if isinstance(finding, dict))
     report: JsonObject = {"source": source.name, "valid": is_valid, "findings": findings}
