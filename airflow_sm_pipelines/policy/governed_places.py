@@ -65,6 +65,7 @@ def iter_governed_places(definition: PipelineDefinition) -> Iterator[Place]:
 
 def iter_step_governed(step: Step) -> Iterator[Place]:
     """The governed places of one step, with paths that start at the step."""
+    yield Place(("Type",), Kind.STEP_TYPE, step.type, {}, step)
     for found in _iter_arguments(step):
         yield Place(("Arguments", *found.path), found.kind, found.value, found.owner, step)
     for key, value in step.attributes.items():

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class Kind(str, Enum):
     """What a value is, as far as a policy is concerned; the value is its name in messages."""
 
+    STEP_TYPE = "step type"
     ROLE = "role"
     VOLUME_KEY = "volume key"
     OUTPUT_KEY = "output key"

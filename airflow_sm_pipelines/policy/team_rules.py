@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 from airflow_sm_pipelines.definition import Missing, parse_definition
 from airflow_sm_pipelines.definition.arns import is_arn
 from airflow_sm_pipelines.definition.json_value import describe_kind
-from airflow_sm_pipelines.definition.step_places import iter_step_places
 from airflow_sm_pipelines.policy.findings import Finding, Severity, find
 from airflow_sm_pipelines.policy.governed_places import Place, iter_governed_places
 from airflow_sm_pipelines.policy.instance_storage import has_local_storage
 from airflow_sm_pipelines.policy.possible_values import Unknown, ValueFinder
 from airflow_sm_pipelines.policy.shape_kinds import Kind
 from airflow_sm_pipelines.policy.team_policy import matches_any, matches_image
-from airflow_sm_pipelines.policy.text_search import find_account, find_bucket, iter_accounts, iter_buckets
+from airflow_sm_pipelines.policy.text_search import cut_at_bucket, find_account, find_bucket, iter_accounts, iter_buckets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -54,6 +53,7 @@ _ALLOWED: Mapping[Kind, _KindRule] = {
     Kind.INSTANCE_TYPE: _KindRule("team-instance-types", "instances.allowed", "instance_types"),
     Kind.VOLUME_KEY: _KindRule("team-volume-key", "encryption.volume_keys", "volume_keys", "volume_kms_key="),
     Kind.OUTPUT_KEY: _KindRule("team-output-key", "encryption.output_keys", "output_keys", "output_kms_key="),
+    Kind.STEP_TYPE: _KindRule("team-step-types", "steps.allowed", "step_types"),
     Kind.SUBNET: _KindRule("team-vpc", "network.subnets", "subnets"),
     Kind.SECURITY_GROUP: _KindRule("team-vpc", "network.security_groups", "security_groups"),
 }
@@ -91,7 +91,6 @@ KIND_RULES: Mapping[Kind, _KindRule] = {**_ALLOWED, **_LIMITED, **_SWITCHES, **_
 """By kind: the rule about it. Free values and documents have none."""
 
 _ACCOUNTS = _OTHERS[Kind.ACCOUNT]
-_STEP_TYPES = _KindRule("team-step-types", "steps.allowed", "step_types")
 
 _VPC_HINTS = {
     "Processing": "In the SDK: network_config=NetworkConfig(subnets=[...], security_group_ids=[...]) of the processor",
@@ -125,7 +124,6 @@ def make_team_rule(policy: TeamPolicy, *, given: Mapping[str, JsonValue] | None 
     """
 
     def check_team_policy(definition: PipelineDefinition) -> Iterator[Finding]:
-        yield from _check_step_types(definition, policy)
         for verdict in judge_places(definition, policy, given=given):
             yield from verdict.findings
 
@@ -157,20 +155,6 @@ def check_pipeline_role(role_arn: str | None, policy: TeamPolicy) -> tuple[Findi
     finder = ValueFinder(parse_definition({"Version": "2020-12-01", "Steps": []}))
     verdicts = _PlaceJudge(policy, finder, place).judge()
     return tuple(finding for verdict in verdicts for finding in verdict.findings)
-
-
-def _check_step_types(definition: PipelineDefinition, policy: TeamPolicy) -> Iterator[Finding]:
-    for path, step in iter_step_places(definition):
-        if policy.step_types and not matches_any(step.type, policy.step_types):
-            if not policy.exempts(_STEP_TYPES.rule, step.name):
-                message = f"step {step.name!r}: steps of the type {step.type!r} are not allowed."
-                yield find(
-                    _STEP_TYPES.rule,
-                    Severity.ERROR,
-                    (*path, "Type"),
-                    message,
-                    _list_allowed(policy.step_types, _STEP_TYPES.key),
-                )
 
 
 class _PlaceJudge:
@@ -349,7 +333,7 @@ class _PlaceJudge:
                     message = f"{_show(text)}{self._source} is no S3 address."
                     yield self._broken(rule, message, f"Write s3://bucket/prefix ({rule.key}).")
                 elif address.name is None:
-                    yield from self._unknown(rule, (text,), what="bucket")
+                    yield from self._unknown(rule, (cut_at_bucket(text),), what="bucket")
                 else:
                     yield self._check_bucket(rule, address.name)
 
@@ -370,7 +354,10 @@ class _PlaceJudge:
     def _check_accounts(self, rule: _KindRule) -> Iterator[_Outcome]:
         for text in self._texts():
             for address in self._find_accounts(text):
-                if address.name is None:
+                if address.name is None and not any(isinstance(part, Unknown) for part in text):
+                    message = f"{_show(text)}{self._source} does not tell which account it is in."
+                    yield self._broken(rule, message, _list_allowed(self.policy.accounts, rule.key))
+                elif address.name is None:
                     yield from self._unknown(rule, (text,), what="account")
                 elif address.name not in self.policy.accounts:
                     message = f"{_show(text)}{self._source} is in the account {address.name!r}, which is not allowed."

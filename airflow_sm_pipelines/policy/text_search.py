@@ -23,10 +23,11 @@ _GAP = "\0"
 
 _URI = re.compile(r"\bs3[an]?://(?P<bucket>[^\s/\"'`\\,;|&<>?#)\]]+)", re.IGNORECASE)
 _WHOLE_URI = re.compile(r"s3[an]?://(?P<bucket>[^/]+)", re.IGNORECASE)
+_SCHEME = re.compile(r"\A[a-z0-9]+:/*", re.IGNORECASE)
 _OPEN_URI = re.compile(rf"\bs3[an]?:/?{_GAP}", re.IGNORECASE)
 _ENDPOINT = r"s3(?:[.-](?:accelerate|accesspoint|control|dualstack|external-1|fips|website|[a-z]{2,4}(?:-[a-z]+)+-\d+))*"
 _URL = re.compile(
-    rf"\bhttps?://(?:(?P<bucket>[^/\s\"'`\\,;]+)\.)?{_ENDPOINT}{DNS_SUFFIX_PATTERN}(?::\d+)?"
+    rf"\bhttps?://(?:(?P<bucket>[^/\s\"'`\\,;]+)\.)?{_ENDPOINT}{DNS_SUFFIX_PATTERN}(?![a-z0-9.-])(?::\d+)?"
     r"(?:/+(?P<first>[^\s/\"'`\\,;|&<>?#)\]]*))?",
     re.IGNORECASE,
 )
@@ -76,6 +77,17 @@ def find_bucket(text: Text) -> Address | None:
         return Address(None) if _GAP in whole and (_UNKNOWN_HOST.match(whole) or _is_open_scheme(whole)) else None
     bucket = match["bucket"] or match["first"] if match.re is _URL else match["bucket"]
     return _named(bucket) if bucket else None
+
+
+def cut_at_bucket(text: Text) -> Text:
+    """The beginning of an S3 address, up to the end of its bucket: what a gap in it is about."""
+    parts: list[str | Unknown] = []
+    for part in text:
+        rest = _SCHEME.sub("", part) if isinstance(part, str) and not parts else part
+        parts.append(part)
+        if isinstance(rest, str) and "/" in rest:
+            break
+    return tuple(parts) if any(isinstance(part, Unknown) for part in parts) else text
 
 
 def iter_accounts(text: Text) -> Iterator[Address]:

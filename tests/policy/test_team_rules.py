@@ -62,8 +62,9 @@ def test_the_sample_policy_refuses_the_demo_for_more_than_five_reasons_and_passe
     applied = with_team_defaults(definition, policy)
     left = check_definition(applied, rules=rules)
     assert [finding.rule for finding in left if finding.severity is Severity.ERROR] == []
-    assert {finding.rule for finding in left} == {"team-instance-types"}, "an open parameter is still told"
+    assert applied.parameter("InstanceType").enum_values[:2] == ("ml.g5.xlarge", "ml.t3.medium"), "it is closed"
     assert {change.path.split(".")[1] for change in diff_definitions(definition, applied)} == {
+        "InstanceType",
         "Preprocess",
         "Train",
         "Evaluate",
@@ -83,15 +84,15 @@ def test_the_sample_policy_refuses_the_demo_for_more_than_five_reasons_and_passe
             {},
             "error Steps[0].Arguments.VpcConfig: the Training step 'S' has no VPC: it would run outside of the team's "
             "VPC. In the SDK: subnets=[...], security_group_ids=[...] of the estimator, or let the deployment fill it "
-            "in: policy='apply', --policy apply.",
+            "in: policy='apply', --policy apply (network.subnets).",
             id="no network",
         ),
         pytest.param(
             VPC,
             "Model",
             {"VpcConfig": {"Subnets": ["subnet-1", "subnet-9"], "SecurityGroupIds": ["sg-1"]}},
-            "error Steps[0].Arguments.VpcConfig.Subnets[1]: step 'S': the Subnets entry 'subnet-9' is not allowed. "
-            "Allowed are 'subnet-1', 'subnet-2'.",
+            "error Steps[0].Arguments.VpcConfig.Subnets[1]: step 'S': the subnet 'subnet-9' is not allowed. "
+            "Allowed are 'subnet-1', 'subnet-2' (network.subnets).",
             id="another team's subnet",
         ),
         pytest.param(
@@ -99,7 +100,8 @@ def test_the_sample_policy_refuses_the_demo_for_more_than_five_reasons_and_passe
             "Training",
             {"EnableNetworkIsolation": False},
             "error Steps[0].Arguments.EnableNetworkIsolation: the Training step 'S' switches network isolation off. In "
-            "the SDK: enable_network_isolation=True, or remove the argument and let the deployment fill it in.",
+            "the SDK: enable_network_isolation=True, or remove the argument and let the deployment fill it in "
+            "(network.isolation).",
             id="isolation switched off",
         ),
         pytest.param(
@@ -107,7 +109,7 @@ def test_the_sample_policy_refuses_the_demo_for_more_than_five_reasons_and_passe
             "Processing",
             {"AppSpecification": {"ImageUri": "docker.io/miner:latest"}},
             "error Steps[0].Arguments.AppSpecification.ImageUri: step 'S': the image 'docker.io/miner:latest' is not "
-            "allowed. Allowed is '1.dkr.ecr.*.amazonaws.com/team/*'.",
+            "allowed. Allowed is '1.dkr.ecr.*.amazonaws.com/team/*' (images.allowed).",
             id="a foreign image",
         ),
         pytest.param(
@@ -115,7 +117,7 @@ def test_the_sample_policy_refuses_the_demo_for_more_than_five_reasons_and_passe
             "Tuning",
             {"TrainingJobDefinitions": [{"ResourceConfig": {"InstanceCount": 8}}]},
             "error Steps[0].Arguments.TrainingJobDefinitions[0].ResourceConfig.InstanceCount: the Tuning step 'S' may "
-            "take 8 instances; allowed are 2. Ask for 2 or fewer.",
+            "take 8 instances; allowed are 2. Ask for 2 or fewer (instances.max_count).",
             id="too many instances inside a tuning job",
         ),
         pytest.param(
@@ -124,7 +126,7 @@ def test_the_sample_policy_refuses_the_demo_for_more_than_five_reasons_and_passe
             {},
             "error Steps[0].Arguments.EnableManagedSpotTraining: the Training step 'S' does not ask for spot "
             "instances. In the SDK: use_spot_instances=True, or let the deployment fill it in: policy='apply', "
-            "--policy apply.",
+            "--policy apply (spot.required).",
             id="no spot",
         ),
         pytest.param(
@@ -132,7 +134,7 @@ def test_the_sample_policy_refuses_the_demo_for_more_than_five_reasons_and_passe
             "Endpoint",
             {"Tags": [{"Key": "team", "Value": "a"}]},
             "error Steps[0].Arguments.Tags: the Endpoint step 'S' lacks the tag 'cost'. In the SDK: tags=[...], or let "
-            "the deployment fill it in: policy='apply', --policy apply.",
+            "the deployment fill it in: policy='apply', --policy apply (tags.required).",
             id="a tag is missing",
         ),
         pytest.param(
@@ -140,7 +142,7 @@ def test_the_sample_policy_refuses_the_demo_for_more_than_five_reasons_and_passe
             "Processing",
             {"A": {"Std:Join": {"On": "/", "Values": ["s3:/", "other", {"Get": "Execution.PipelineName"}]}}},
             "error Steps[0].Arguments.A: step 'S' names the bucket 'other', which is not one of the team's. Allowed "
-            "are 'team-*'.",
+            "are 'team-*' (s3.buckets).",
             id="a foreign bucket in a join",
         ),
         pytest.param(
@@ -155,7 +157,7 @@ def test_the_sample_policy_refuses_the_demo_for_more_than_five_reasons_and_passe
                 }
             },
             "error Steps[0].Arguments.A: step 'S' names the bucket 'other', which is not one of the team's. Allowed "
-            "are 'team-*'.",
+            "are 'team-*' (s3.buckets).",
             id="a foreign bucket in a URL of S3",
         ),
         pytest.param(
@@ -163,7 +165,7 @@ def test_the_sample_policy_refuses_the_demo_for_more_than_five_reasons_and_passe
             "Training",
             {"A": [{"S3Uri": "s3://sagemaker-sample-files/x"}]},
             "error Steps[0].Arguments.A[0].S3Uri: step 'S' reads from 'sagemaker-sample-files', a public bucket that "
-            "others may change. Copy the data to a bucket of the team.",
+            "others may change. Copy the data to a bucket of the team (s3.public).",
             id="public data",
         ),
     ],
@@ -201,8 +203,8 @@ def test_what_a_rule_does_not_reach_passes(policy: str, kind: str, arguments: An
 @pytest.mark.parametrize(
     ("parameter", "severities"),
     [
-        ({"DefaultValue": "ml.m5.large"}, ["warning"]),
-        ({"DefaultValue": "ml.p4d.24xlarge"}, ["error"]),
+        ({"DefaultValue": "ml.m5.large"}, ["error"]),
+        ({"DefaultValue": "ml.p4d.24xlarge"}, ["error", "error"]),
         ({"DefaultValue": "ml.m5.large", "EnumValues": ["ml.m5.large", "ml.m5.xlarge"]}, []),
         ({"EnumValues": ["ml.m5.large", "ml.p4d.24xlarge"]}, ["error"]),
     ],
