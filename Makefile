@@ -21,7 +21,7 @@ export SM_PIPELINES_CACHE_DIR := $(CURDIR)/.local/cache
 SDK ?= v2
 RMSE ?=
 
-.PHONY: help setup demo test differential oldest lint format bench builds dist lock clean
+.PHONY: help setup demo test differential evasions oldest lint format bench builds dist lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ test: lint ## Check the code, then run the whole test suite
 
 differential: $(STAMP) ## Hold all judges of arguments to one verdict, on 20,000 generated ones
 	SM_PIPELINES_DIFFERENTIAL_ROUNDS=20000 $(BIN)/python -m pytest -s tests/service_model/test_differential.py $(PYTEST_ARGS)
+
+evasions: $(STAMP) ## Hold a team's policy by every pair of a definition that keeps it and one that breaks it
+	$(BIN)/python -m tests.policy.policy_pairs
 
 # The oldest pair that pyproject.toml allows, with what else there was then: Airflow does not bound its dependencies.
 OLDEST := .local/oldest

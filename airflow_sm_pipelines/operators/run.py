@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.client.reports import ExecutionReport
     from airflow_sm_pipelines.client.wait_policy import Outcome, WaitPolicy
     from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.option_reader import PolicyMode
     from airflow_sm_pipelines.runs.start_request import StartOptions
     from airflow_sm_pipelines.runs.submission import ClearChoice, RetryChoice, Submission, TaskIdentity
 
@@ -78,8 +79,8 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         that has all of them.
     :param role_arn: the role of this execution; the pipeline's where not given.
     :param mlflow_experiment_name: the MLflow experiment of this execution; the definition's where not given.
-    :param policy_file: a TOML file with the team's rules. The deployed definition, with the parameters of this start, is
-        held to it before the start. Relative paths start at the DAG file's folder.
+    :param policy_file: a TOML file with the team's rules. The deployed definition is held to it before the start,
+        with the parameters of this start. Relative paths start at the DAG file's folder.
     :param policy: ``"enforce"`` refuses a start that breaks the policy, ``"warn"`` logs that, ``"off"`` does not look.
     :param assets: outputs that become assets when the task succeeds: the name of an ``AssetAlias`` by output name,
         as ``{"model": "trained-models"}``; the output must be a URI. DAGs scheduled on the alias then run.
@@ -151,7 +152,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         role_arn: str | None = None,
         mlflow_experiment_name: str | None = None,
         policy_file: str | None = None,
-        policy: str = "enforce",
+        policy: PolicyMode = "enforce",
         assets: Mapping[str, str] | None = None,
         wait_for_completion: bool = True,
         deferrable: bool | None = None,

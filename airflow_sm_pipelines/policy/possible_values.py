@@ -42,7 +42,7 @@ MAX_ALTERNATIVES = 400
 class Unknown:
     """A value that the definition does not tell.
 
-    :param name: what it comes from, as a ``Get`` names it: ``Parameters.InputData``, ``Steps.Count.OutputParameters.n``.
+    :param name: what it comes from, as a ``Get`` names it: ``Parameters.InputData``, ``Steps.A.OutputParameters.n``.
     """
 
     name: str
@@ -125,7 +125,7 @@ class ValueFinder:
         """
         found = self._find(value, step.name if step else "", ())
         values = [item.value for item in found if not item.text]
-        parameters = tuple(dict.fromkeys(_iter_parameters(value)))
+        parameters = tuple(dict.fromkeys(_list_parameters(value)))
         return PossibleValues(tuple(values), tuple(item.text for item in found if item.text), parameters)
 
     def _find(self, value: JsonValue, step: str, seen: tuple[str, ...]) -> list[_Alternative]:
@@ -169,7 +169,7 @@ class ValueFinder:
         for choice in choices:
             count *= len(choice)
         if count > MAX_ALTERNATIVES:
-            gaps = [Unknown(f"Parameters.{name}") for item in join.values for name in _iter_parameters(item)]
+            gaps = [Unknown(f"Parameters.{name}") for item in join.values for name in _list_parameters(item)]
             return [_Alternative(text=tuple(gaps) or (Unknown("Std:Join"),))]
         return [_join(join.on, chosen) for chosen in product(*choices)]
 
@@ -259,7 +259,7 @@ def _read_json(value: JsonValue) -> JsonValue:
     return read
 
 
-def _iter_parameters(value: JsonValue) -> list[str]:
+def _list_parameters(value: JsonValue) -> list[str]:
     """The parameters that an expression names itself."""
     try:
         expression = parse_expression(value)
@@ -267,4 +267,6 @@ def _iter_parameters(value: JsonValue) -> list[str]:
         return []
     if isinstance(expression, ParameterReference):
         return [expression.name]
-    return [name for item in expression.values for name in _iter_parameters(item)] if isinstance(expression, Join) else []
+    return (
+        [name for item in expression.values for name in _list_parameters(item)] if isinstance(expression, Join) else []
+    )

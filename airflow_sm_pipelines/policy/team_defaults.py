@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition import Missing, ParameterReference, parse_definition, parse_expression
 from airflow_sm_pipelines.definition.json_value import put_value
-from airflow_sm_pipelines.policy.governed_places import Place, iter_governed_places
+from airflow_sm_pipelines.policy.governed_places import GovernedPlace, iter_governed_places
 from airflow_sm_pipelines.policy.instance_storage import has_local_storage
 from airflow_sm_pipelines.policy.possible_values import ValueFinder
 from airflow_sm_pipelines.policy.shape_kinds import Kind
@@ -62,7 +62,7 @@ def with_team_defaults(definition: PipelineDefinition, policy: TeamPolicy) -> Pi
     return _with_closed_parameters(filled, policy)
 
 
-def _find_default(place: Place, policy: TeamPolicy, finder: ValueFinder) -> JsonValue:
+def _find_default(place: GovernedPlace, policy: TeamPolicy, finder: ValueFinder) -> JsonValue:
     """What to write at a place; ``None`` to leave it as it is."""
     if place.kind is Kind.TAGS:
         return _add_tags(place, policy)
@@ -94,7 +94,7 @@ def _list_defaults(policy: TeamPolicy) -> dict[Kind, JsonValue]:
     }
 
 
-def _add_tags(place: Place, policy: TeamPolicy) -> JsonValue:
+def _add_tags(place: GovernedPlace, policy: TeamPolicy) -> JsonValue:
     if not policy.tag_defaults or not isinstance(place.value, (list, Missing)):
         return None
     own = place.value if isinstance(place.value, list) else []

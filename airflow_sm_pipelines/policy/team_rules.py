@@ -1,4 +1,4 @@
-"""The rule that a team's policy makes: each finding says what to write instead, and which key of the policy asks for it.
+"""The rule that a team's policy makes: each finding says what to write instead, and which key asks for it.
 
 A value that is not known before the execution is a finding too, unless the policy allows it by name. The one that a
 parameter gives is checked again when the pipeline is started, with the parameters of that start.
@@ -13,12 +13,18 @@ from airflow_sm_pipelines.definition import Missing, parse_definition
 from airflow_sm_pipelines.definition.arns import is_arn
 from airflow_sm_pipelines.definition.json_value import describe_kind
 from airflow_sm_pipelines.policy.findings import Finding, Severity, find
-from airflow_sm_pipelines.policy.governed_places import Place, iter_governed_places
+from airflow_sm_pipelines.policy.governed_places import GovernedPlace, iter_governed_places
 from airflow_sm_pipelines.policy.instance_storage import has_local_storage
 from airflow_sm_pipelines.policy.possible_values import Unknown, ValueFinder
 from airflow_sm_pipelines.policy.shape_kinds import Kind
 from airflow_sm_pipelines.policy.team_policy import matches_any, matches_image
-from airflow_sm_pipelines.policy.text_search import cut_at_bucket, find_account, find_bucket, iter_accounts, iter_buckets
+from airflow_sm_pipelines.policy.text_search import (
+    cut_at_bucket,
+    find_account,
+    find_bucket,
+    iter_accounts,
+    iter_buckets,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -101,7 +107,7 @@ _VPC_HINTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class PlaceVerdict:
     """What a policy says of one place.
 
     :param key: of the policy's file.
@@ -110,7 +116,7 @@ class Verdict:
     :param possible: what the place can hold.
     """
 
-    place: Place
+    place: GovernedPlace
     key: str
     status: str
     possible: PossibleValues
@@ -132,8 +138,8 @@ def make_team_rule(policy: TeamPolicy, *, given: Mapping[str, JsonValue] | None 
 
 def judge_places(
     definition: PipelineDefinition, policy: TeamPolicy, *, given: Mapping[str, JsonValue] | None = None
-) -> Iterator[Verdict]:
-    """What the policy says of every governed place, in the order of the document; of a text, only if it names something.
+) -> Iterator[PlaceVerdict]:
+    """What the policy says of every governed place, step by step; of a text, only if it names something.
 
     :param given: as in :func:`make_team_rule`.
     """
@@ -151,7 +157,7 @@ def check_pipeline_role(role_arn: str | None, policy: TeamPolicy) -> tuple[Findi
     """
     if role_arn is None:
         return ()
-    place = Place((), Kind.ROLE, role_arn, {})
+    place = GovernedPlace((), Kind.ROLE, role_arn, {})
     finder = ValueFinder(parse_definition({"Version": "2020-12-01", "Steps": []}))
     verdicts = _PlaceJudge(policy, finder, place).judge()
     return tuple(finding for verdict in verdicts for finding in verdict.findings)
@@ -160,7 +166,7 @@ def check_pipeline_role(role_arn: str | None, policy: TeamPolicy) -> tuple[Findi
 class _PlaceJudge:
     """Holds one place against the policy."""
 
-    def __init__(self, policy: TeamPolicy, finder: ValueFinder, place: Place) -> None:
+    def __init__(self, policy: TeamPolicy, finder: ValueFinder, place: GovernedPlace) -> None:
         self.policy = policy
         self.place = place
         self.finder = finder
@@ -186,7 +192,7 @@ class _PlaceJudge:
         wanted = getattr(policy, rule.field)
         return wanted is not None and wanted is not False and wanted != ()
 
-    def judge(self) -> Iterator[Verdict]:
+    def judge(self) -> Iterator[PlaceVerdict]:
         """The verdicts, one for each key that is about the place."""
         kind, policy = self.place.kind, self.policy
         rule = KIND_RULES[kind]
@@ -207,7 +213,7 @@ class _PlaceJudge:
         if policy.accounts and kind in _WITH_ACCOUNTS and not self.is_missing:
             yield from self._verdict(_ACCOUNTS, self._check_accounts)
 
-    def _verdict(self, rule: _KindRule, check: Callable[[_KindRule], Iterator[_Outcome]]) -> Iterator[Verdict]:
+    def _verdict(self, rule: _KindRule, check: Callable[[_KindRule], Iterator[_Outcome]]) -> Iterator[PlaceVerdict]:
         """Run a check and sort out what is exempt and what may stay unknown."""
         outcomes = list(check(rule))
         if not outcomes and self.place.kind is Kind.TEXT:
@@ -220,7 +226,7 @@ class _PlaceJudge:
             status = "allowed"
         if findings and step is not None and self.policy.exempts(rule.rule, step.name):
             status, findings = "exempt", []
-        yield Verdict(self.place, rule.key, status, self.possible, tuple(findings))
+        yield PlaceVerdict(self.place, rule.key, status, self.possible, tuple(findings))
 
     # --- the checks -------------------------------------------------------------------------------------------------
 
@@ -275,7 +281,9 @@ class _PlaceJudge:
             yield self._missing(rule, f"does not ask for {kind}.", f"In the SDK: {rule.hint}=True")
             return
         elif any(value is not True for value in self.possible.values):
-            fix = f"In the SDK: {rule.hint}=True, or remove the argument and let the deployment fill it in ({rule.key})."
+            fix = (
+                f"In the SDK: {rule.hint}=True, or remove the argument and let the deployment fill it in ({rule.key})."
+            )
             yield self._broken(rule, f"switches {kind} off.", fix, is_subject=True)
         yield from self._unknown(rule, self.possible.texts)
 
@@ -344,9 +352,7 @@ class _PlaceJudge:
             fix = f"Allowed are {', '.join(map(repr, policy.buckets))} ({rule.key})."
             return _Outcome(find(rule.rule, Severity.ERROR, self.path, message, fix))
         if not policy.allows_public_s3 and matches_any(bucket, policy.public_buckets):
-            message = (
-                f"{self._subject} reads from {bucket!r}{self._source}, a public bucket that others may change."
-            )
+            message = f"{self._subject} reads from {bucket!r}{self._source}, a public bucket that others may change."
             fix = "Copy the data to a bucket of the team (s3.public)."
             return _Outcome(find(rule.rule, Severity.ERROR, self.path, message, fix))
         return _Outcome(None)

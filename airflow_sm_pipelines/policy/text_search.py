@@ -25,7 +25,9 @@ _URI = re.compile(r"\bs3[an]?://(?P<bucket>[^\s/\"'`\\,;|&<>?#)\]]+)", re.IGNORE
 _WHOLE_URI = re.compile(r"s3[an]?://(?P<bucket>[^/]+)", re.IGNORECASE)
 _SCHEME = re.compile(r"\A[a-z0-9]+:/*", re.IGNORECASE)
 _OPEN_URI = re.compile(rf"\bs3[an]?:/?{_GAP}", re.IGNORECASE)
-_ENDPOINT = r"s3(?:[.-](?:accelerate|accesspoint|control|dualstack|external-1|fips|website|[a-z]{2,4}(?:-[a-z]+)+-\d+))*"
+_ENDPOINT = (
+    r"s3(?:[.-](?:accelerate|accesspoint|control|dualstack|external-1|fips|website|[a-z]{2,4}(?:-[a-z]+)+-\d+))*"
+)
 _URL = re.compile(
     rf"\bhttps?://(?:(?P<bucket>[^/\s\"'`\\,;]+)\.)?{_ENDPOINT}{DNS_SUFFIX_PATTERN}(?![a-z0-9.-])(?::\d+)?"
     r"(?:/+(?P<first>[^\s/\"'`\\,;|&<>?#)\]]*))?",

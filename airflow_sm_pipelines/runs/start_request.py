@@ -22,6 +22,7 @@ from airflow_sm_pipelines.option_reader import (
     PARAMETER_MEMBERS,
     find_count_problems,
     find_list_problems,
+    find_mode_problems,
     parse_named_values,
     read_options,
 )
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.client.logger import Logger
     from airflow_sm_pipelines.client.outputs import OutputRequest
     from airflow_sm_pipelines.definition import PipelineDefinition
+    from airflow_sm_pipelines.option_reader import PolicyMode
     from airflow_sm_pipelines.runs.submission import TaskIdentity
 
 RECENT = timedelta(minutes=10)
@@ -43,8 +45,6 @@ MISSING_ALIAS_SECONDS = 20.0
 
 MISSING_ALIAS_PAUSE = 0.5
 """Seconds between two looks for an alias."""
-
-_POLICY_MODES = ("enforce", "apply", "warn", "off")
 
 Found = TypeVar("Found")
 
@@ -60,8 +60,8 @@ class StartOptions:
         as ``"{{ params }}"`` gives it. Of a text, only those that the pipeline has are taken.
     :param select_steps: names, or the API's list of ``{"StepName": ...}``.
     :param policy_file: a team's policy, which the deployed definition must keep with the parameters of this start.
-    :param policy: ``enforce`` refuses a start that breaks it, ``warn`` logs that, ``off`` does not look. ``apply`` fills
-        in at deployment; a start is refused as by ``enforce``.
+    :param policy: ``enforce`` refuses a start that breaks it, ``warn`` logs that, ``off`` does not look. ``apply``
+        fills in at deployment; a start is refused as by ``enforce``.
     """
 
     pipeline_name: str
@@ -76,7 +76,7 @@ class StartOptions:
     role_arn: str | None = None
     mlflow_experiment_name: str | None = None
     policy_file: str | None = None
-    policy: str = "enforce"
+    policy: PolicyMode = "enforce"
 
     @classmethod
     def of(cls, source: object, **given: Any) -> StartOptions:
@@ -96,9 +96,7 @@ class StartOptions:
         """
         problems = find_count_problems("max_parallel_steps", self.max_parallel_steps)
         problems += find_list_problems("select_steps", self.select_steps)
-        if self.policy not in _POLICY_MODES:
-            expected = ", ".join(map(repr, _POLICY_MODES))
-            problems.append(f"policy={self.policy!r}: expected one of {expected}.")
+        problems += find_mode_problems(self.policy)
         try:
             self.named_parameters()
         except ArgumentError as error:
@@ -184,8 +182,7 @@ def plan_start_request(
         _check_outputs(deployed, outputs, log=log)
     if options.parameters:
         request["PipelineParameters"] = _encode_parameters(deployed, options, log=log)
-    if options.policy_file and options.policy != "off":
-        _check_policy(deployed, options, log=log)
+    _check_policy(deployed, options, log=log)
     if options.select_steps or options.from_step:
         request["SelectiveExecutionConfig"] = _plan_selection(deployed, options, log=log)
     for key, value in (("RoleArn", options.role_arn), ("MlflowExperimentName", options.mlflow_experiment_name)):
@@ -268,6 +265,8 @@ def _check_outputs(deployed: _DeployedDefinition, outputs: tuple[OutputRequest, 
 
 def _check_policy(deployed: _DeployedDefinition, options: StartOptions, *, log: Logger) -> None:
     """Hold the deployed definition, with the parameters and the role of this start, to the team's policy."""
+    if not options.policy_file or options.policy == "off":
+        return
     from airflow_sm_pipelines.definition import resolve_parameters
     from airflow_sm_pipelines.policy import (
         check_definition,
@@ -277,7 +276,7 @@ def _check_policy(deployed: _DeployedDefinition, options: StartOptions, *, log: 
         render_findings,
     )
 
-    team = load_policy(options.policy_file or "")
+    team = load_policy(options.policy_file)
     definition = deployed.read()
     given = resolve_parameters(definition, options.named_parameters(definition))
     findings = (

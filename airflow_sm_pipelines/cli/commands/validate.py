@@ -94,9 +94,7 @@ def _inspect(
     return report
 
 
-def _explain(
-    definition: PipelineDefinition, text: bytes, policy: TeamPolicy, *, is_filled_in: bool
-) -> list[JsonValue]:
+def _explain(definition: PipelineDefinition, text: bytes, policy: TeamPolicy, *, is_filled_in: bool) -> list[JsonValue]:
     """Every governed place: where it is, what it holds or can hold, and what the policy says of it."""
     from airflow_sm_pipelines.definition import Missing
     from airflow_sm_pipelines.definition.json_text import JsonText

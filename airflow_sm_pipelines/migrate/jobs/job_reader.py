@@ -35,8 +35,8 @@ from airflow_sm_pipelines.migrate.job_requests import (
 )
 from airflow_sm_pipelines.migrate.names import ClaimedNames
 from airflow_sm_pipelines.migrate.report import Migration, Outcome, Reason, Record
-from airflow_sm_pipelines.migrate.workflow import CallNode, CallWait, PipelineStepNode, Workflow
 from airflow_sm_pipelines.migrate.request_fields import iter_field, make_fields
+from airflow_sm_pipelines.migrate.workflow import CallNode, CallWait, PipelineStepNode, Workflow
 from airflow_sm_pipelines.policy.governed_places import iter_step_governed
 from airflow_sm_pipelines.policy.shape_kinds import Kind
 from airflow_sm_pipelines.service_model import load_service_model
@@ -259,8 +259,8 @@ def _iter_places(step_type: str, arguments: JsonObject) -> Iterator[tuple[str, J
         for place in places:
             if place.kind is governed and isinstance(place.value, type_):
                 yield kind, place.path[1:], place.value
-    for field in INPUT_FIELDS.get(step_type, ()):
-        for path, value in iter_field(arguments, field):
+    for member in INPUT_FIELDS.get(step_type, ()):
+        for path, value in iter_field(arguments, member):
             if isinstance(value, str) and is_s3_uri(value) and len(value) <= MAX_VALUE_LENGTH:
                 yield "Uri", path, value
 
