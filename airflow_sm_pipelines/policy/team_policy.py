@@ -227,6 +227,11 @@ def _accounts(value: Any) -> tuple[str, ...]:
     return items
 
 
+def _references(value: Any) -> tuple[str, ...]:
+    """References as a ``Get`` writes them, with members as this package writes them: ``.x`` for ``['x']``."""
+    return tuple(re.sub(r"\[(['\"])([^'\"\]]*)\1\]", r".\2", item) for item in _texts(value))
+
+
 def _table(value: Any) -> dict[str, str]:
     if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
         raise ValueError("a table of strings")
@@ -257,7 +262,7 @@ _KEYS: Mapping[tuple[str, str], tuple[str, Callable[[Any], Any]]] = {
     ("steps", "allowed"): ("step_types", _texts),
     ("training", "remote_debug"): ("allows_remote_debug", _truth),
     ("training", "max_keep_alive_seconds"): ("max_keep_alive_seconds", _seconds),
-    ("unknown", "allowed"): ("unknown_allowed", _texts),
+    ("unknown", "allowed"): ("unknown_allowed", _references),
 }
 
 
