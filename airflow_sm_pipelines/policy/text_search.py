@@ -38,6 +38,7 @@ _ARN = re.compile(
     r"\barn:aws[a-z0-9-]*:(?P<service>[a-z0-9-]+):[^\s:\"']*:(?P<account>[^\s:\"']*):(?P<resource>[^\s/:\"'`\\,;]*)",
     re.IGNORECASE,
 )
+_KEY = re.compile(rf"[^\s\"'`\\,;|&<>{_GAP}]*")
 _SHORT_ARN = re.compile(r"(?P<account>\d{12}):")
 _QUEUE_URL = re.compile(r"https?://[^/]+/(?P<account>[^/]+)/[^/]+")
 
@@ -50,22 +51,23 @@ class Address:
     """Something that a text names.
 
     :param name: the bucket, or the account; ``None`` where it is not known.
+    :param key: what follows the bucket, as far as it is known; empty for an account.
     """
 
     name: str | None
+    key: str = ""
 
 
 def iter_buckets(text: Text) -> Iterator[Address]:
     """The buckets of every S3 address in a text."""
     whole = _unescape(text)
     for match in _URI.finditer(whole):
-        yield _named(match["bucket"])
+        yield _located(match["bucket"], whole[match.end() :])
     for _ in _OPEN_URI.finditer(whole):
         yield Address(None)
     for match in _URL.finditer(whole):
-        bucket = match["bucket"] or match["first"]
-        if bucket:
-            yield _named(bucket)
+        if match["bucket"] or match["first"]:
+            yield _located_in_url(match)
     for match in _ARN.finditer(whole):
         if match["service"].lower() == "s3" and not match["account"] and match["resource"]:
             yield _named(match["resource"])
@@ -77,8 +79,9 @@ def find_bucket(text: Text) -> Address | None:
     match = _WHOLE_URI.match(whole) or _URL.match(whole)
     if match is None:
         return Address(None) if _GAP in whole and (_UNKNOWN_HOST.match(whole) or _is_open_scheme(whole)) else None
-    bucket = match["bucket"] or match["first"] if match.re is _URL else match["bucket"]
-    return _named(bucket) if bucket else None
+    if match.re is _URL:
+        return _located_in_url(match) if match["bucket"] or match["first"] else None
+    return _located(match["bucket"], whole[match.end() :])
 
 
 def cut_at_bucket(text: Text) -> Text:
@@ -130,6 +133,21 @@ def _is_open_scheme(whole: str) -> bool:
 
 def _named(name: str) -> Address:
     return Address(None if _GAP in name else name)
+
+
+def _located(bucket: str, rest: str) -> Address:
+    if _GAP in bucket:
+        return Address(None)
+    found = _KEY.match(rest)
+    return Address(bucket, found[0].lstrip("/") if found else "")
+
+
+def _located_in_url(match: re.Match[str]) -> Address:
+    """The bucket of a URL: in the host name, or else the first part of the path."""
+    rest = match.string[match.end() :]
+    if match["bucket"]:
+        return _located(match["bucket"], f"/{match['first'] or ''}{rest}")
+    return _located(match["first"], rest)
 
 
 def _write(text: Text) -> str:
