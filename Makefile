@@ -21,7 +21,7 @@ export SM_PIPELINES_CACHE_DIR := $(CURDIR)/.local/cache
 SDK ?= v2
 RMSE ?=
 
-.PHONY: help setup demo test differential constrained lint format bench builds day harm dist lock clean
+.PHONY: help setup demo test differential evasions constrained lint format bench builds day harm dist lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ test: lint ## Check the code, then run the whole test suite
 
 differential: $(STAMP) ## Hold all judges of arguments to one verdict, on 20,000 generated ones
 	SM_PIPELINES_DIFFERENTIAL_ROUNDS=20000 $(BIN)/python -m pytest -s tests/service_model/test_differential.py $(PYTEST_ARGS)
+
+evasions: $(STAMP) ## Hold a team's policy by every pair of a definition that keeps it and one that breaks it
+	$(BIN)/python -m tests.policy.policy_pairs
 
 # Which versions: 3.1, 3.2 or 3.3 for what Airflow's constraints pin, floor for the oldest that pyproject.toml allows.
 AIRFLOW ?= floor

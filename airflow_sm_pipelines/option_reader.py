@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from math import inf
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from airflow_sm_pipelines.exceptions import ArgumentError
 
@@ -30,6 +30,15 @@ _FLAGS = {
     **dict.fromkeys(("", "none"), None),
 }
 """What a template makes of a choice of yes or no."""
+PolicyMode = Literal["enforce", "apply", "warn", "off"]
+"""What to do with findings: refuse errors, fill in the team's defaults first, only log them, or do not look."""
+
+
+def find_mode_problems(policy: object) -> list[str]:
+    """What is wrong with a ``policy`` option, a sentence each."""
+    if policy in get_args(PolicyMode):
+        return []
+    return [f"policy={policy!r}: expected one of {', '.join(map(repr, get_args(PolicyMode)))}."]
 
 
 def read_options(kind: type[Options], source: object, **given: Any) -> Options:

@@ -27,6 +27,7 @@ with DAG("governed_training", schedule=None, doc_md=__doc__, tags=["sagemaker"])
         pipeline_name=deploy.output["pipeline_name"],
         version=deploy.output["pipeline_version_id"],
         parameters={**COST_PARAMETERS, "NumRound": 20},
+        policy_file="policies/team.toml",  # holds this start's parameters to it as well
         deferrable=True,
     )
     cost = SageMakerPipelineCostOperator(

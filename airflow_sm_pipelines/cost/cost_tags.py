@@ -12,7 +12,8 @@ from airflow_sm_pipelines.definition import Missing, parse_definition
 from airflow_sm_pipelines.definition.json_value import put_value
 from airflow_sm_pipelines.definition.step_places import iter_step_places
 from airflow_sm_pipelines.exceptions import DefinitionError
-from airflow_sm_pipelines.policy.job_fields import JOB_FIELDS, iter_field
+from airflow_sm_pipelines.policy.governed_places import iter_step_governed
+from airflow_sm_pipelines.policy.shape_kinds import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,12 +46,11 @@ def with_cost_tags(definition: PipelineDefinition, tags: Mapping[str, str] | Non
     steps = list(iter_step_places(definition))
     is_tagged = False
     for place, step in steps:
-        fields = JOB_FIELDS.get(step.type)
-        for field in fields.tags if fields else ():
-            for _, present in iter_field(step.arguments, field):
-                if isinstance(present, (list, Missing)):
-                    put_value(document, (*place, "Arguments", "Tags"), _add_tags(present, _make_tags(step, tags or {})))
-                    is_tagged = True
+        for governed in iter_step_governed(step):
+            present = governed.value
+            if governed.kind is Kind.TAGS and isinstance(present, (list, Missing)):
+                put_value(document, (*place, *governed.path), _add_tags(present, _make_tags(step, tags or {})))
+                is_tagged = True
     known = {parameter.name for parameter in definition.parameters}
     added: list[JsonValue] = [
         {"Name": name, "Type": "String", "DefaultValue": _NOT_FROM_AIRFLOW}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.client.valid_names import find_pipeline_name_problems
 from airflow_sm_pipelines.exceptions import ArgumentError
@@ -13,6 +13,7 @@ from airflow_sm_pipelines.option_reader import (
     TAG_MEMBERS,
     find_count_problems,
     find_list_problems,
+    find_mode_problems,
     find_problems,
     parse_named_values,
     parse_seconds,
@@ -22,8 +23,7 @@ from airflow_sm_pipelines.option_reader import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-PolicyMode = Literal["enforce", "apply", "warn", "off"]
-"""What to do with findings: refuse errors, fill in the team's defaults first, only log them, or do not look."""
+    from airflow_sm_pipelines.option_reader import PolicyMode
 
 _ALIAS = re.compile(r"[a-zA-Z0-9._\-]{1,128}")
 """Source: the API's ``PipelineVersionAlias`` shape; digits only would be a version's id."""
@@ -78,9 +78,7 @@ class DeployOptions:
         problems = find_count_problems("max_parallel_steps", self.max_parallel_steps)
         problems += find_problems(parse_seconds, "compile_timeout_seconds", self.compile_timeout_seconds)
         problems += find_pipeline_name_problems(self.pipeline_name)
-        if self.policy not in get_args(PolicyMode):
-            expected = ", ".join(map(repr, get_args(PolicyMode)))
-            problems.append(f"policy={self.policy!r}: expected one of {expected}.")
+        problems += find_mode_problems(self.policy)
         if self.policy == "apply" and not self.policy_file:
             problems.append("policy='apply' fills in what a team's policy says: name its file with policy_file.")
         problems += find_list_problems("aliases", self.aliases) or self._find_alias_problems()

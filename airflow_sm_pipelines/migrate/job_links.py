@@ -20,7 +20,7 @@ from airflow_sm_pipelines.definition.json_value import (
 )
 from airflow_sm_pipelines.definition.s3_uri import split_s3_uri
 from airflow_sm_pipelines.migrate.job_requests import REQUEST_KINDS, RequestKind
-from airflow_sm_pipelines.policy.job_fields import iter_field, make_fields
+from airflow_sm_pipelines.migrate.request_fields import iter_field, make_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

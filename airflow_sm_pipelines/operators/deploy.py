@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow.sdk import BaseOperatorLink, Context
 
     from airflow_sm_pipelines.deployment.deployer import Deployment
-    from airflow_sm_pipelines.deployment.options import PolicyMode
+    from airflow_sm_pipelines.option_reader import PolicyMode
 
 
 class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):

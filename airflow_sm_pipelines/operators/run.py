@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.client.reports import ExecutionReport
     from airflow_sm_pipelines.client.wait_policy import Outcome, WaitPolicy
     from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
+    from airflow_sm_pipelines.option_reader import PolicyMode
     from airflow_sm_pipelines.runs.start_request import StartOptions
     from airflow_sm_pipelines.runs.submission import ClearChoice, RetryChoice, Submission, TaskIdentity
 
@@ -79,6 +80,9 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         that has all of them.
     :param role_arn: the role of this execution; the pipeline's where not given.
     :param mlflow_experiment_name: the MLflow experiment of this execution; the definition's where not given.
+    :param policy_file: a TOML file with the team's rules. The deployed definition is held to it before the start,
+        with the parameters of this start. Relative paths start at the DAG file's folder.
+    :param policy: ``"enforce"`` refuses a start that breaks the policy, ``"warn"`` logs that, ``"off"`` does not look.
     :param assets: outputs that become assets when the task succeeds: the name of an ``AssetAlias`` by output name,
         as ``{"model": "trained-models"}``; the output must be a URI. DAGs scheduled on the alias then run.
     :param wait_for_completion: wait for the end; False returns as soon as the execution has started, without outputs.
@@ -119,6 +123,8 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         "source_execution_arn",
         "role_arn",
         "mlflow_experiment_name",
+        "policy_file",
+        "policy",
         "max_parallel_steps",
         "max_step_outputs",
         "wait_for_completion",
@@ -156,6 +162,8 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         source_execution_arn: str | None = None,
         role_arn: str | None = None,
         mlflow_experiment_name: str | None = None,
+        policy_file: str | None = None,
+        policy: PolicyMode = "enforce",
         assets: Mapping[str, str] | None = None,
         wait_for_completion: bool = True,
         deferrable: bool | None = None,
@@ -193,6 +201,8 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         self.source_execution_arn = source_execution_arn
         self.role_arn = role_arn
         self.mlflow_experiment_name = mlflow_experiment_name
+        self.policy_file = policy_file
+        self.policy = policy
         self.assets = assets
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
@@ -321,9 +331,12 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
 
     def start_options(self) -> StartOptions:
         """The options of the start call that the author has set."""
+        from airflow_sm_pipelines.deployment.options import resolve_path
         from airflow_sm_pipelines.runs.start_request import StartOptions
 
-        return StartOptions.of(self)
+        if not self.policy_file:
+            return StartOptions.of(self)
+        return StartOptions.of(self, policy_file=str(resolve_path(self.policy_file, folder=self.dag.folder)))
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
         """OpenLineage: the data that the steps read and wrote, and the execution as a run facet.

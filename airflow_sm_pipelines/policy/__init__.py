@@ -10,16 +10,18 @@ from airflow_sm_pipelines.policy.check import DEFAULT_RULES, Rule, check_definit
 from airflow_sm_pipelines.policy.findings import Finding, Severity, render_findings
 from airflow_sm_pipelines.policy.team_defaults import with_team_defaults
 from airflow_sm_pipelines.policy.team_policy import TeamPolicy, load_policy, parse_policy
-from airflow_sm_pipelines.policy.team_rules import check_pipeline_role, make_team_rule
+from airflow_sm_pipelines.policy.team_rules import PlaceVerdict, check_pipeline_role, judge_places, make_team_rule
 
 __all__ = [
     "DEFAULT_RULES",
     "Finding",
+    "PlaceVerdict",
     "Rule",
     "Severity",
     "TeamPolicy",
     "check_definition",
     "check_pipeline_role",
+    "judge_places",
     "load_policy",
     "make_team_rule",
     "parse_policy",

@@ -9,21 +9,25 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.definition import Missing
-from airflow_sm_pipelines.policy.job_fields import JobFields, iter_field
-from airflow_sm_pipelines.policy.possible_values import find_possible_values
+from airflow_sm_pipelines.definition.expressions import is_expression
 
 if TYPE_CHECKING:
-    from airflow_sm_pipelines.definition import JsonValue, PipelineDefinition, Step
+    from airflow_sm_pipelines.definition import JsonValue, Step
+    from airflow_sm_pipelines.policy.possible_values import ValueFinder
 
 _LOCAL = re.compile(r"ml\.(?:[cmr]\d+[agi]?d[n]?|x\d\w*|g4dn|g[56]e?|p3dn|p[45]\w*|trn\d\w*)\.")
 
 
-def has_local_storage(step: Step, fields: JobFields, definition: PipelineDefinition) -> bool:
-    """Whether one of the step's possible instance types has a disk of its own."""
-    values: list[JsonValue] = []
-    for field in fields.instance_types:
-        for _, value in iter_field(step.arguments, field):
-            if not isinstance(value, Missing):
-                values += find_possible_values(value, definition).values
-    return any(isinstance(value, str) and _LOCAL.match(value) for value in values)
+def has_local_storage(cluster: JsonValue, step: Step | None, finder: ValueFinder) -> bool:
+    """Whether one of the possible instance types has a disk of its own.
+
+    :param cluster: the object that describes the instances, such as a ``ResourceConfig``.
+    """
+    if isinstance(cluster, list):
+        return any(has_local_storage(item, step, finder) for item in cluster)
+    if not isinstance(cluster, dict) or is_expression(cluster):
+        return False
+    values = finder.find(cluster.get("InstanceType"), step).values
+    if any(isinstance(value, str) and _LOCAL.match(value) for value in values):
+        return True
+    return any(has_local_storage(item, step, finder) for item in cluster.values() if isinstance(item, (dict, list)))

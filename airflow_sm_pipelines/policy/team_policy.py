@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 RULE_NAMES = (
+    "team-accounts",
     "team-vpc",
     "team-isolation",
     "team-traffic-encryption",
@@ -34,6 +35,10 @@ RULE_NAMES = (
     "team-tags",
     "team-images",
     "team-s3",
+    "team-remote-debug",
+    "team-keep-alive",
+    "team-step-types",
+    "team-unplaced",
 )
 """The rules, by the names that findings carry and exceptions name."""
 
@@ -72,6 +77,11 @@ class TeamPolicy:
     :param images: patterns of container images.
     :param buckets: patterns of the S3 buckets that steps may name; empty for any.
     :param public_buckets: patterns of buckets that anyone can read, refused unless ``allows_public_s3``.
+    :param accounts: the AWS accounts whose resources a definition may name; ``aws`` for AWS's own.
+    :param step_types: patterns of the types that steps may have; empty for any.
+    :param allows_remote_debug: whether anybody may open a shell in a job's or an endpoint's container.
+    :param max_keep_alive_seconds: how long instances may be kept after a job, for the next one.
+    :param unknown_allowed: patterns of what may stay unknown until a start or the execution, as a ``Get`` names it.
     """
 
     name: str = "policy"
@@ -94,6 +104,11 @@ class TeamPolicy:
     buckets: tuple[str, ...] = ()
     allows_public_s3: bool = True
     public_buckets: tuple[str, ...] = ("sagemaker-sample-*", "sagemaker-example-*", "jumpstart-cache-*", "*-public")
+    accounts: tuple[str, ...] = ()
+    step_types: tuple[str, ...] = ()
+    allows_remote_debug: bool = True
+    max_keep_alive_seconds: int | None = None
+    unknown_allowed: tuple[str, ...] = ()
     exceptions: tuple[PolicyException, ...] = ()
 
     def exempts(self, rule: str, step_name: str) -> bool:
@@ -102,8 +117,23 @@ class TeamPolicy:
 
 
 def matches_any(text: str, patterns: tuple[str, ...]) -> bool:
-    """Whether the text matches one of the patterns; case counts."""
-    return any(fnmatchcase(text, pattern) for pattern in patterns)
+    """Whether the text matches one of the patterns: ``*`` and ``?`` stand for anything, case counts."""
+    return any(fnmatchcase(text, pattern.replace("[", "[[]")) for pattern in patterns)
+
+
+def matches_image(image: str, patterns: tuple[str, ...]) -> bool:
+    """Whether an image's address matches one of the patterns.
+
+    Its registry must match the pattern's: ``*`` stands for no slash there, so that no repository reads as a registry.
+    """
+    registry, _, repository = image.partition("/")
+    for pattern in patterns:
+        wanted, slash, rest = pattern.partition("/")
+        if slash and matches_any(registry, (wanted,)) and matches_any(repository, (rest,)):
+            return True
+        if not slash and matches_any(image, (pattern,)):
+            return True
+    return False
 
 
 def load_policy(path: str | Path) -> TeamPolicy:
@@ -184,6 +214,24 @@ def _count(value: Any) -> int:
     return value
 
 
+def _seconds(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError("a whole number of seconds, 0 for none")
+    return value
+
+
+def _accounts(value: Any) -> tuple[str, ...]:
+    items = _texts(value)
+    if not all(re.fullmatch(r"\d{12}|aws", item) for item in items):
+        raise ValueError("account ids of 12 digits, as strings, or 'aws' for AWS's own")
+    return items
+
+
+def _references(value: Any) -> tuple[str, ...]:
+    """References as a ``Get`` writes them, with members as this package writes them: ``.x`` for ``['x']``."""
+    return tuple(re.sub(r"\[(['\"])([^'\"\]]*)\1\]", r".\2", item) for item in _texts(value))
+
+
 def _table(value: Any) -> dict[str, str]:
     if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
         raise ValueError("a table of strings")
@@ -210,6 +258,11 @@ _KEYS: Mapping[tuple[str, str], tuple[str, Callable[[Any], Any]]] = {
     ("s3", "buckets"): ("buckets", _texts),
     ("s3", "public"): ("allows_public_s3", _truth),
     ("s3", "public_buckets"): ("public_buckets", _texts),
+    ("accounts", "allowed"): ("accounts", _accounts),
+    ("steps", "allowed"): ("step_types", _texts),
+    ("training", "remote_debug"): ("allows_remote_debug", _truth),
+    ("training", "max_keep_alive_seconds"): ("max_keep_alive_seconds", _seconds),
+    ("unknown", "allowed"): ("unknown_allowed", _references),
 }
 
 

@@ -22,6 +22,7 @@ from airflow_sm_pipelines.option_reader import (
     PARAMETER_MEMBERS,
     find_count_problems,
     find_list_problems,
+    find_mode_problems,
     parse_named_values,
     read_options,
 )
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.client.logger import Logger
     from airflow_sm_pipelines.client.outputs import OutputRequest
     from airflow_sm_pipelines.definition import PipelineDefinition
+    from airflow_sm_pipelines.option_reader import PolicyMode
     from airflow_sm_pipelines.runs.submission import TaskIdentity
 
 RECENT = timedelta(minutes=10)
@@ -58,6 +60,9 @@ class StartOptions:
         as ``"{{ params }}"`` gives it. Of a text, only those that the pipeline has are taken, and no nulls.
     :param is_one_template: whether one template gave all the parameters, whatever Airflow made of its text.
     :param select_steps: names, or the API's list of ``{"StepName": ...}``.
+    :param policy_file: a team's policy, which the deployed definition must keep with the parameters of this start.
+    :param policy: ``enforce`` refuses a start that breaks it, ``warn`` logs that, ``off`` does not look. ``apply``
+        fills in at deployment; a start is refused as by ``enforce``.
     """
 
     pipeline_name: str
@@ -72,6 +77,8 @@ class StartOptions:
     role_arn: str | None = None
     mlflow_experiment_name: str | None = None
     is_one_template: bool = False
+    policy_file: str | None = None
+    policy: PolicyMode = "enforce"
 
     @classmethod
     def of(cls, source: object, **given: Any) -> StartOptions:
@@ -91,6 +98,7 @@ class StartOptions:
         """
         problems = find_count_problems("max_parallel_steps", self.max_parallel_steps)
         problems += find_list_problems("select_steps", self.select_steps)
+        problems += find_mode_problems(self.policy)
         try:
             self.named_parameters()
         except ArgumentError as error:
@@ -153,7 +161,9 @@ def plan_start_request(
     :param identity: the task that starts, which names and describes the execution where the options do not; None for
         a command.
     :param outputs: what will be read at the end; refused here if the pipeline has no such step.
-    :raises DefinitionError: naming every output of a step that the pipeline does not have.
+    :raises DefinitionError: naming every output of a step that the pipeline does not have, or everything in which this
+        start breaks the team's policy.
+    :raises PolicyError: if the policy's file is none.
     :raises ArgumentError: if an option is wrong.
     :raises ParameterError: naming every parameter and step that does not fit the deployed definition.
     """
@@ -174,6 +184,7 @@ def plan_start_request(
         _check_outputs(deployed, outputs, log=log)
     if options.parameters:
         request["PipelineParameters"] = _encode_parameters(deployed, options, log=log)
+    _check_policy(deployed, options, log=log)
     if options.select_steps or options.from_step:
         request["SelectiveExecutionConfig"] = _plan_selection(deployed, options, log=log)
     for key, value in (("RoleArn", options.role_arn), ("MlflowExperimentName", options.mlflow_experiment_name)):
@@ -252,6 +263,34 @@ def _check_outputs(deployed: _DeployedDefinition, outputs: tuple[OutputRequest, 
         log.warning("Whether the pipeline has the steps of the outputs could not be checked: %s", error)
         return
     check_output_steps(outputs, definition)
+
+
+def _check_policy(deployed: _DeployedDefinition, options: StartOptions, *, log: Logger) -> None:
+    """Hold the deployed definition, with the parameters and the role of this start, to the team's policy."""
+    if not options.policy_file or options.policy == "off":
+        return
+    from airflow_sm_pipelines.definition import resolve_parameters
+    from airflow_sm_pipelines.policy import (
+        check_definition,
+        check_pipeline_role,
+        load_policy,
+        make_team_rule,
+        render_findings,
+    )
+
+    team = load_policy(options.policy_file)
+    definition = deployed.read()
+    given = resolve_parameters(definition, options.named_parameters(definition))
+    findings = (
+        *check_pipeline_role(options.role_arn, team),
+        *check_definition(definition, rules=(make_team_rule(team, given=given),)),
+    )
+    if findings and options.policy == "warn":
+        log.warning("Findings in this start of '%s':\n%s", options.pipeline_name, render_findings(findings))
+    elif findings:
+        raise DefinitionError(
+            f"The policy of the team refuses this start of '{options.pipeline_name}':\n{render_findings(findings)}"
+        )
 
 
 def _plan_selection(deployed: _DeployedDefinition, options: StartOptions, *, log: Logger) -> dict[str, Any]:

@@ -14,8 +14,9 @@ import pytest
 
 from airflow_sm_pipelines.cli.entry_point import main, make_parser, name_flags
 from airflow_sm_pipelines.definition import parse_definition
-from airflow_sm_pipelines.deployment.options import DeployOptions, PolicyMode, resolve_path
+from airflow_sm_pipelines.deployment.options import DeployOptions, resolve_path
 from airflow_sm_pipelines.exceptions import ArgumentError, ParameterError
+from airflow_sm_pipelines.option_reader import PolicyMode
 from airflow_sm_pipelines.runs.start_request import StartOptions
 from tests.airflow_fakes import DEFINITION, ROLE, aws_environment
 

@@ -73,7 +73,7 @@ def test_markdown_is_one_comment_that_names_cannot_break(repository: Path) -> No
     assert "❌ **The deployment would be refused.**" in text
     assert "```diff\n! Parameters.MaxDepth.DefaultValue: 2 → 3\n" in text
     rows = [line for line in text.splitlines() if line.startswith("| ❌")]
-    assert len(rows) == 21
+    assert len(rows) == 24
     assert all(row.count("|") - row.count("\\|") == 5 for row in rows)
     assert "| Train (Training) | off | the step does not ask for caching |" in text
 

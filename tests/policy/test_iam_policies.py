@@ -147,13 +147,75 @@ def test_a_network_and_keys_that_are_filled_in_are_permitted() -> None:
     )
     definition = with_team_defaults(parse_definition(DEMO.read_text()), policy)
     document = make_execution_role_policy(definition, ACCOUNT).document
-    assert is_allowed(document, action="ec2:CreateNetworkInterface")
+    ec2 = "arn:aws:ec2:us-east-1:123456789012:"
+    for place, is_named in (("subnet/subnet-1", True), ("subnet/subnet-2", False), ("security-group/sg-2", False)):
+        assert is_allowed(document, action="ec2:CreateNetworkInterface", resource=f"{ec2}{place}") == is_named
     key = "arn:aws:kms:us-east-1:123456789012:key/"
     assert is_allowed(document, action="kms:GenerateDataKey", resource=f"{key}k1")
     assert not is_allowed(document, action="kms:Decrypt", resource=f"{key}k2")
+    grant = "kms:CreateGrant"
+    assert not is_allowed(document, action=grant, resource=f"{key}k1")
+    assert is_allowed(document, action=grant, resource=f"{key}k1", context={"kms:GrantIsForAWSResource": "true"})
     assert is_allowed(
         document, action="kms:Decrypt", resource=f"{key}k2", context={"kms:ResourceAliases": "alias/team"}
     )
+
+
+def test_each_address_may_be_read_or_written_as_its_member_says() -> None:
+    bucket = "arn:aws:s3:::b/"
+    output = {"Std:Join": {"On": "/", "Values": ["s3://b/out", {"Get": "Execution.PipelineExecutionId"}]}}
+    train = {
+        "InputDataConfig": [
+            {"DataSource": {"S3DataSource": {"S3Uri": "s3://b/in", "S3DataType": "S3Prefix"}}},
+            {"DataSource": {"S3DataSource": {"S3Uri": "https://b.s3.amazonaws.com/url/x", "S3DataType": "S3Prefix"}}},
+        ],
+        "OutputDataConfig": {"S3OutputPath": output},
+        "CheckpointConfig": {"S3Uri": "s3://b/check"},
+        "Environment": {"TABLE": "--table=s3://b/table"},
+    }
+    package = {"ModelPackageGroupName": "Churn", "InferenceSpecification": {"Containers": []}}
+    document = {
+        "Steps": [
+            {"Name": "T", "Type": "Training", "Arguments": train},
+            {"Name": "R", "Type": "RegisterModel", "Arguments": package},
+        ]
+    }
+    made = make_execution_role_policy(parse_definition(document), ACCOUNT).document
+    for key, reads, writes in (
+        ("in/a.csv", True, False),
+        ("url/x.csv", True, False),
+        ("out/abc/model.tar.gz", False, True),
+        ("check/1", True, True),
+        ("table/1", True, True),
+        ("secret", False, False),
+    ):
+        assert is_allowed(made, action="s3:GetObject", resource=bucket + key) == reads, key
+        assert is_allowed(made, action="s3:PutObject", resource=bucket + key) == writes, key
+    create = "sagemaker:CreateModelPackage"
+    assert is_allowed(made, action=create, resource=f"{SAGEMAKER}model-package/churn/1")
+    assert not is_allowed(made, action=create, resource=f"{SAGEMAKER}model-package/other/1")
+
+
+def test_a_manifest_may_name_any_object_of_its_bucket() -> None:
+    source = {"S3DataSource": {"S3Uri": "s3://b/lists/all.manifest", "S3DataType": "ManifestFile"}}
+    step = {"Name": "T", "Type": "Training", "Arguments": {"InputDataConfig": [{"DataSource": source}]}}
+    made = make_execution_role_policy(parse_definition({"Steps": [step]}), ACCOUNT).document
+    assert is_allowed(made, action="s3:GetObject", resource="arn:aws:s3:::b/elsewhere/x")
+
+
+@pytest.mark.parametrize(
+    ("uses", "allowed", "refused"),
+    [
+        (["run"], ["StartPipelineExecution", "DescribePipelineExecution"], ["UpdatePipeline", "StopPipelineExecution"]),
+        (["stop"], ["StopPipelineExecution"], ["StartPipelineExecution", "UpdatePipeline", "DescribeTrainingJob"]),
+        (["deploy"], ["UpdatePipeline", "CreatePipeline"], ["StartPipelineExecution", "DeletePipeline"]),
+    ],
+)
+def test_airflows_role_may_do_what_it_is_for(uses: list[str], allowed: list[str], refused: list[str]) -> None:
+    document = make_airflow_role_policy(ACCOUNT, pipeline_name="P", execution_role_arn=ROLE, uses=uses)
+    names = {action for statement in document["Statement"] for action in statement["Action"]}  # type: ignore
+    assert {f"sagemaker:{name}" for name in allowed} <= names
+    assert not {f"sagemaker:{name}" for name in refused} & names
 
 
 def test_functions_queues_and_what_is_unknown_are_told_apart() -> None:
@@ -210,6 +272,10 @@ def test_policies_are_written_as_json() -> None:
         (["execution", "--role-arn", ROLE, "--region", "us-east-1"], "read from a definition"),
         (["airflow", "--role-arn", ROLE, "--region", "us-east-1"], "--pipeline-name"),
         (["airflow", "--role-arn", ROLE, "--pipeline-name", "p"], "--region"),
+        (
+            ["airflow", "--role-arn", ROLE, "--region", "us-east-1", "--pipeline-name", "p", "--for", "look"],
+            "deploy, run, stop, delete",
+        ),
     ],
 )
 def test_what_is_missing_for_a_policy_is_asked_for(arguments: list[str], message: str) -> None:

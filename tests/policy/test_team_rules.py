@@ -17,6 +17,7 @@ from airflow_sm_pipelines.policy import (
     load_policy,
     make_team_rule,
     parse_policy,
+    shape_kinds,
     with_team_defaults,
 )
 
@@ -56,14 +57,16 @@ def test_the_sample_policy_refuses_the_demo_for_more_than_five_reasons_and_passe
         "team-output-key",
         "team-run-time",
         "team-tags",
+        "team-instance-types",  # whoever starts it may choose
     }
     assert all(finding.fix for finding in found)
 
     applied = with_team_defaults(definition, policy)
     left = check_definition(applied, rules=rules)
     assert [finding.rule for finding in left if finding.severity is Severity.ERROR] == []
-    assert {finding.rule for finding in left} == {"team-instance-types"}, "an open parameter is still told"
+    assert applied.parameter("InstanceType").enum_values[:2] == ("ml.g5.xlarge", "ml.t3.medium"), "it is closed"
     assert {change.path.split(".")[1] for change in diff_definitions(definition, applied)} == {
+        "InstanceType",
         "Preprocess",
         "Train",
         "Evaluate",
@@ -83,15 +86,15 @@ def test_the_sample_policy_refuses_the_demo_for_more_than_five_reasons_and_passe
             {},
             "error Steps[0].Arguments.VpcConfig: the Training step 'S' has no VPC: it would run outside of the team's "
             "VPC. In the SDK: subnets=[...], security_group_ids=[...] of the estimator, or let the deployment fill it "
-            "in: policy='apply', --policy apply.",
+            "in: policy='apply', --policy apply (network.subnets).",
             id="no network",
         ),
         pytest.param(
             VPC,
             "Model",
             {"VpcConfig": {"Subnets": ["subnet-1", "subnet-9"], "SecurityGroupIds": ["sg-1"]}},
-            "error Steps[0].Arguments.VpcConfig.Subnets[1]: step 'S': the Subnets entry 'subnet-9' is not allowed. "
-            "Allowed are 'subnet-1', 'subnet-2'.",
+            "error Steps[0].Arguments.VpcConfig.Subnets[1]: step 'S': the subnet 'subnet-9' is not allowed. "
+            "Allowed are 'subnet-1', 'subnet-2' (network.subnets).",
             id="another team's subnet",
         ),
         pytest.param(
@@ -99,7 +102,8 @@ def test_the_sample_policy_refuses_the_demo_for_more_than_five_reasons_and_passe
             "Training",
             {"EnableNetworkIsolation": False},
             "error Steps[0].Arguments.EnableNetworkIsolation: the Training step 'S' switches network isolation off. In "
-            "the SDK: enable_network_isolation=True, or remove the argument and let the deployment fill it in.",
+            "the SDK: enable_network_isolation=True, or remove the argument and let the deployment fill it in "
+            "(network.isolation).",
             id="isolation switched off",
         ),
         pytest.param(
@@ -107,7 +111,7 @@ def test_the_sample_policy_refuses_the_demo_for_more_than_five_reasons_and_passe
             "Processing",
             {"AppSpecification": {"ImageUri": "docker.io/miner:latest"}},
             "error Steps[0].Arguments.AppSpecification.ImageUri: step 'S': the image 'docker.io/miner:latest' is not "
-            "allowed. Allowed is '1.dkr.ecr.*.amazonaws.com/team/*'.",
+            "allowed. Allowed is '1.dkr.ecr.*.amazonaws.com/team/*' (images.allowed).",
             id="a foreign image",
         ),
         pytest.param(
@@ -115,7 +119,7 @@ def test_the_sample_policy_refuses_the_demo_for_more_than_five_reasons_and_passe
             "Tuning",
             {"TrainingJobDefinitions": [{"ResourceConfig": {"InstanceCount": 8}}]},
             "error Steps[0].Arguments.TrainingJobDefinitions[0].ResourceConfig.InstanceCount: the Tuning step 'S' may "
-            "take 8 instances; allowed are 2. Ask for 2 or fewer.",
+            "take 8 instances; allowed are 2. Ask for 2 or fewer (instances.max_count).",
             id="too many instances inside a tuning job",
         ),
         pytest.param(
@@ -124,7 +128,7 @@ def test_the_sample_policy_refuses_the_demo_for_more_than_five_reasons_and_passe
             {},
             "error Steps[0].Arguments.EnableManagedSpotTraining: the Training step 'S' does not ask for spot "
             "instances. In the SDK: use_spot_instances=True, or let the deployment fill it in: policy='apply', "
-            "--policy apply.",
+            "--policy apply (spot.required).",
             id="no spot",
         ),
         pytest.param(
@@ -132,7 +136,7 @@ def test_the_sample_policy_refuses_the_demo_for_more_than_five_reasons_and_passe
             "Endpoint",
             {"Tags": [{"Key": "team", "Value": "a"}]},
             "error Steps[0].Arguments.Tags: the Endpoint step 'S' lacks the tag 'cost'. In the SDK: tags=[...], or let "
-            "the deployment fill it in: policy='apply', --policy apply.",
+            "the deployment fill it in: policy='apply', --policy apply (tags.required).",
             id="a tag is missing",
         ),
         pytest.param(
@@ -140,7 +144,7 @@ def test_the_sample_policy_refuses_the_demo_for_more_than_five_reasons_and_passe
             "Processing",
             {"A": {"Std:Join": {"On": "/", "Values": ["s3:/", "other", {"Get": "Execution.PipelineName"}]}}},
             "error Steps[0].Arguments.A: step 'S' names the bucket 'other', which is not one of the team's. Allowed "
-            "are 'team-*'.",
+            "are 'team-*' (s3.buckets).",
             id="a foreign bucket in a join",
         ),
         pytest.param(
@@ -155,7 +159,7 @@ def test_the_sample_policy_refuses_the_demo_for_more_than_five_reasons_and_passe
                 }
             },
             "error Steps[0].Arguments.A: step 'S' names the bucket 'other', which is not one of the team's. Allowed "
-            "are 'team-*'.",
+            "are 'team-*' (s3.buckets).",
             id="a foreign bucket in a URL of S3",
         ),
         pytest.param(
@@ -163,7 +167,7 @@ def test_the_sample_policy_refuses_the_demo_for_more_than_five_reasons_and_passe
             "Training",
             {"A": [{"S3Uri": "s3://sagemaker-sample-files/x"}]},
             "error Steps[0].Arguments.A[0].S3Uri: step 'S' reads from 'sagemaker-sample-files', a public bucket that "
-            "others may change. Copy the data to a bucket of the team.",
+            "others may change. Copy the data to a bucket of the team (s3.public).",
             id="public data",
         ),
     ],
@@ -201,8 +205,8 @@ def test_what_a_rule_does_not_reach_passes(policy: str, kind: str, arguments: An
 @pytest.mark.parametrize(
     ("parameter", "severities"),
     [
-        ({"DefaultValue": "ml.m5.large"}, ["warning"]),
-        ({"DefaultValue": "ml.p4d.24xlarge"}, ["error"]),
+        ({"DefaultValue": "ml.m5.large"}, ["error"]),
+        ({"DefaultValue": "ml.p4d.24xlarge"}, ["error", "error"]),
         ({"DefaultValue": "ml.m5.large", "EnumValues": ["ml.m5.large", "ml.m5.xlarge"]}, []),
         ({"EnumValues": ["ml.m5.large", "ml.p4d.24xlarge"]}, ["error"]),
     ],
@@ -255,3 +259,139 @@ def test_the_role_of_the_pipeline_itself_is_held_to_the_policy() -> None:
     (finding,) = check_pipeline_role("arn:aws:iam::123456789012:role/Admin", policy)
     assert (finding.rule, finding.severity) == ("team-roles", Severity.ERROR)
     assert "role/Admin' is not allowed" in finding.message
+
+
+# What a value can be
+
+BOUND = '[s3]\nbuckets = "team-*"\n[instances]\nallowed = "ml.m5.*"\n[accounts]\nallowed = "123456789012"\n'
+
+
+def processing(name: str, **arguments: Any) -> dict[str, Any]:
+    return {"Name": name, "Type": "Processing", "Arguments": arguments}
+
+
+def output_at(uri: Any) -> dict[str, Any]:
+    output = {"OutputName": "train", "S3Output": {"S3Uri": uri, "LocalPath": "/o", "S3UploadMode": "EndOfJob"}}
+    return {"ProcessingOutputConfig": {"Outputs": [output]}}
+
+
+def input_from(uri: Any) -> dict[str, Any]:
+    return {"ProcessingInputs": [{"InputName": "i", "S3Input": {"S3Uri": uri, "LocalPath": "/i"}}]}
+
+
+@pytest.mark.parametrize(
+    ("written", "rules"),
+    [
+        ("s3://team-data/x", []),
+        ("s3://other/x", ["team-s3", "team-s3"]),
+        ({"Std:Join": {"On": "/", "Values": ["s3:/", "team-data", {"Get": "Execution.PipelineExecutionId"}]}}, []),
+        ({"Std:Join": {"On": "", "Values": ["s3://team", {"Get": "Execution.PipelineExecutionId"}]}}, ["team-s3"] * 2),
+    ],
+    ids=["a literal", "another bucket", "known up to its bucket", "a bucket with an unknown end"],
+)
+def test_what_a_step_writes_is_known_to_the_step_that_reads_it(written: Any, rules: list[str]) -> None:
+    read = {"Get": "Steps.A.ProcessingOutputConfig.Outputs['train'].S3Output.S3Uri"}
+    document = {"Steps": [processing("A", **output_at(written)), processing("B", **input_from(read))]}
+    assert [finding.rule for finding in findings_of(BOUND, document)] == rules
+
+
+def test_a_model_lies_below_the_output_of_its_training() -> None:
+    model = {"Get": "Steps.T.ModelArtifacts.S3ModelArtifacts"}
+    for bucket, expected in (("team-data", 0), ("other", 2)):
+        train = {
+            "Name": "T",
+            "Type": "Training",
+            "Arguments": {"OutputDataConfig": {"S3OutputPath": f"s3://{bucket}/m"}},
+        }
+        create = {"Name": "M", "Type": "Model", "Arguments": {"PrimaryContainer": {"ModelDataUrl": model}}}
+        assert len(findings_of(BOUND, {"Steps": [train, create]})) == expected
+
+
+@pytest.mark.parametrize(
+    ("allowed", "count"),
+    [("Steps.L.OutputParameters['uri']", 0), ("Steps.L.*", 0), ("Steps.X.*", 1), ("Parameters.*", 1)],
+)
+def test_what_is_not_known_may_be_allowed_by_name(allowed: str, count: int) -> None:
+    function = {
+        "Name": "L",
+        "Type": "Lambda",
+        "FunctionArn": "arn:aws:lambda:us-east-1:123456789012:function:f",
+        "Arguments": {},
+        "OutputParameters": [{"OutputName": "uri", "OutputType": "String"}],
+    }
+    document = {"Steps": [function, processing("B", **input_from({"Get": "Steps.L.OutputParameters['uri']"}))]}
+    policy = f'{BOUND}[unknown]\nallowed = "{allowed}"\n'
+    found = findings_of(policy, document)
+    assert len(found) == count
+    assert all("unknown.allowed of the policy: 'Steps.L.OutputParameters.uri'" in finding.fix for finding in found)
+
+
+def test_too_many_alternatives_are_not_known() -> None:
+    names = [f"P{index}" for index in range(6)]
+    parameters = [
+        {"Name": name, "Type": "String", "DefaultValue": "a", "EnumValues": ["a", "b", "c", "d"]} for name in names
+    ]
+    uri = {"Std:Join": {"On": "", "Values": ["s3://team-", *({"Get": f"Parameters.{name}"} for name in names)]}}
+    document = {"Parameters": parameters, "Steps": [processing("B", **input_from(uri))]}
+    (finding,) = findings_of(BOUND, document)
+    assert "whoever starts the pipeline may choose any bucket" in finding.message
+
+
+def test_the_items_of_a_loop_are_all_looked_at() -> None:
+    body = {
+        "Name": "T",
+        "Type": "Training",
+        "Arguments": {"ResourceConfig": {"InstanceType": {"Get": "ForEach.CurrentItem.type"}}},
+    }
+    items: list[Any] = [{"type": "ml.m5.large"}, {"type": "ml.p4d.24xlarge"}]
+    arguments = {"IterableItems": items, "MaxConcurrency": 1, "ForEachBody": [body]}
+    document = {"Steps": [{"Name": "F", "Type": "ForEach", "Arguments": arguments}]}
+    (finding,) = findings_of(BOUND, document)
+    assert "'ml.p4d.24xlarge'" in finding.message
+
+
+def test_a_step_type_that_nobody_knows_is_refused_unless_an_exception_lets_it_pass() -> None:
+    document = {"Steps": [{"Name": "S", "Type": "training", "Arguments": {"ResourceConfig": {}}}]}
+    assert [finding.rule for finding in findings_of("", document)] == ["team-unplaced"]
+    exception = '[[exceptions]]\nrule = "team-unplaced"\nstep = "S"\nreason = "tried"'
+    assert findings_of(exception, document) == []
+
+
+def test_a_member_that_the_table_does_not_place_is_refused_where_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = {name: kind for name, kind in shape_kinds.SHAPE_KINDS.items() if name != "DirectoryPath"}
+    monkeypatch.setattr(shape_kinds, "SHAPE_KINDS", kinds)
+    unused = step("Training", {"RoleArn": "r"})
+    used = step("Training", {"CheckpointConfig": {"S3Uri": "s3://b", "LocalPath": "/opt/ml/checkpoints"}})
+    assert findings_of("", unused) == []
+    assert [finding.path for finding in findings_of("", used)] == ["Steps[0].Arguments.CheckpointConfig.LocalPath"]
+
+
+# Closing parameters
+
+
+def test_an_open_parameter_is_closed_with_what_the_policy_allows() -> None:
+    arguments = {
+        "RoleArn": {"Get": "Parameters.Role"},
+        "ResourceConfig": {"InstanceType": {"Get": "Parameters.Type"}, "VolumeKmsKeyId": {"Get": "Parameters.Key"}},
+    }
+    names = {"Role": "role/a", "Type": "ml.m5.large", "Key": "k1"}
+    parameters = [{"Name": name, "Type": "String", "DefaultValue": value} for name, value in names.items()]
+    policy = parse_policy(
+        '[roles]\nallowed = "role/*"\n[instances]\nallowed = ["ml.m5.large", "ml.m5.?xlarge"]\n'
+        '[encryption]\nvolume_keys = ["k1", "k2"]'
+    )
+    closed = with_team_defaults(parse_definition(step("Training", arguments, parameters=parameters)), policy)
+    assert closed.parameter("Type").enum_values == ("ml.m5.large", "ml.m5.2xlarge", "ml.m5.4xlarge")
+    assert closed.parameter("Key").enum_values == ("k1", "k2")
+    assert closed.parameter("Role").enum_values == (), "what a pattern allows cannot be listed"
+    found = check_definition(closed, rules=[make_team_rule(policy)])
+    assert [finding.rule for finding in found] == ["team-roles"]
+
+
+def test_a_star_in_a_registry_stands_for_no_slash() -> None:
+    policy = '[images]\nallowed = "*.dkr.ecr.*.amazonaws.com/sagemaker-*"'
+    for image, count in (
+        ("683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:1.7-1", 0),
+        ("evil.example/a.dkr.ecr.b.amazonaws.com/sagemaker-xgboost", 1),
+    ):
+        assert len(findings_of(policy, step("Processing", {"AppSpecification": {"ImageUri": image}}))) == count

@@ -15,6 +15,8 @@ from airflow_sm_pipelines.runs.start_request import StartOptions, plan_start_req
 from tests.airflow_fakes import Fault
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.airflow_fakes import FakeSageMaker
 
 LOG: Any = logging.getLogger("test")
@@ -108,3 +110,63 @@ def test_an_alias_that_is_missing_is_asked_for_again_and_a_version_is_not(
     fake.fail_next("DescribePipeline", Fault("ResourceNotFound"))
     with pytest.raises(PipelineNotFoundError):
         plan(hook, version=1, parameters={"MaxDepth": 5})
+
+
+# A team's policy at the start
+
+GOVERNED = {
+    "Parameters": [
+        {"Name": "Type", "Type": "String", "DefaultValue": "ml.m5.large"},
+        {"Name": "Data", "Type": "String", "DefaultValue": "s3://team-data/x"},
+    ],
+    "Steps": [
+        {
+            "Name": "T",
+            "Type": "Training",
+            "Arguments": {
+                "ResourceConfig": {"InstanceType": {"Get": "Parameters.Type"}},
+                "HyperParameters": {"data": {"Get": "Parameters.Data"}},
+            },
+        }
+    ],
+}
+TEAM = """
+[instances]
+allowed = "ml.m5.*"
+[s3]
+buckets = "team-*"
+[roles]
+allowed = "arn:aws:iam::123456789012:role/Sage*"
+"""
+
+
+def start(fake: FakeSageMaker, hook: SageMakerPipelinesHook, folder: Path, **options: Any) -> dict[str, Any]:
+    if "governed" not in fake.pipelines:
+        fake.add_pipeline("governed", GOVERNED)
+    (folder / "team.toml").write_text(TEAM)
+    options = {"pipeline_name": "governed", "policy_file": str(folder / "team.toml"), **options}
+    return plan_start_request(hook, StartOptions(**options), identity=None, log=LOG)
+
+
+def test_a_start_that_keeps_the_policy_is_made(
+    fake: FakeSageMaker, hook: SageMakerPipelinesHook, tmp_path: Path
+) -> None:
+    request = start(fake, hook, tmp_path, parameters={"Type": "ml.m5.xlarge"})
+    assert request["PipelineParameters"] == [{"Name": "Type", "Value": "ml.m5.xlarge"}]
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"parameters": {"Type": "ml.p4d.24xlarge"}}, "the instance type 'ml.p4d.24xlarge' .* is not allowed"),
+        ({"parameters": {"Data": "s3://other/x"}}, "names the bucket 'other'"),
+        ({"role_arn": "arn:aws:iam::123456789012:role/Admin"}, "the role '.*Admin' is not allowed"),
+    ],
+)
+def test_a_start_that_breaks_the_policy_is_refused_before_the_call(
+    fake: FakeSageMaker, hook: SageMakerPipelinesHook, tmp_path: Path, options: Any, text: str
+) -> None:
+    with pytest.raises(DefinitionError, match=text):
+        start(fake, hook, tmp_path, **options)
+    assert start(fake, hook, tmp_path, policy="warn", **options)["PipelineName"] == "governed"
+    assert start(fake, hook, tmp_path, policy="off", **options)["PipelineName"] == "governed"

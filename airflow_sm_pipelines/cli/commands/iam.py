@@ -27,6 +27,13 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("role", choices=("execution", "airflow", "require-vpc", "require-isolation"))
     parser.add_argument("source", metavar="SOURCE", nargs="?", help=f"for 'execution': {SOURCE_HELP}")
+    parser.add_argument(
+        "--for",
+        dest="uses",
+        metavar="USES",
+        default="deploy,run,stop,delete",
+        help="for 'airflow': what it does with the pipeline: deploy, run, stop, delete, with commas; all by default",
+    )
     add_script_options(parser)
     parser.set_defaults(run=run)
 
@@ -58,6 +65,7 @@ def _make(arguments: argparse.Namespace) -> JsonObject:
             pipeline_name=arguments.pipeline_name,
             execution_role_arn=arguments.role_arn,
             bucket=arguments.default_bucket,
+            uses=_read_uses(arguments.uses),
         )
     if arguments.source is None:
         raise UnreadableSourceError("The execution role's policy is read from a definition: name it after 'execution'.")
@@ -68,6 +76,16 @@ def _make(arguments: argparse.Namespace) -> JsonObject:
     for sentence in made.unknown:
         complain(f"note: {sentence}")
     return made.document
+
+
+def _read_uses(text: str) -> list[str]:
+    from airflow_sm_pipelines.cli.sources import UnreadableSourceError
+    from airflow_sm_pipelines.policy.iam_policies import AIRFLOW_USES
+
+    uses = [use.strip() for use in text.split(",")]
+    if unknown := [use for use in uses if use not in AIRFLOW_USES]:
+        raise UnreadableSourceError(f"--for {unknown[0]}: expected some of {', '.join(AIRFLOW_USES)}.")
+    return uses
 
 
 def _find_account(arguments: argparse.Namespace) -> Account:

@@ -37,7 +37,6 @@ _DEPLOY_ONLY = {
     "version_description": "--version-description",
     "pipeline_display_name": "--pipeline-display-name",
     "definition_bucket": "--definition-bucket",
-    "policy_file": "--policy-file",
     "pipeline_name": "--pipeline-name",
     "default_bucket": "--default-bucket",
     "config": "--config",
@@ -189,8 +188,8 @@ def _refuse_deploy_options(arguments: argparse.Namespace) -> None:
     from airflow_sm_pipelines.exceptions import ArgumentError
 
     given = [flag for name, flag in _DEPLOY_ONLY.items() if getattr(arguments, name)]
-    if arguments.policy != "enforce":
-        given.append("--policy")
+    if arguments.policy == "apply":
+        given.append("--policy apply")
     if given:
         raise ArgumentError(
             f"{', '.join(given)}: only for deploying, but there is no file '{arguments.pipeline}', so the pipeline of "

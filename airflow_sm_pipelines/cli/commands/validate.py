@@ -28,6 +28,11 @@ def add(commands: Commands) -> None:
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help=SOURCE_HELP)
     add_json_option(parser, "the findings")
     parser.add_argument("--strict", action="store_true", help="let warnings count as errors")
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="list every place that the policy is about, with its value and the verdict",
+    )
     add_policy_options(parser)
     add_script_options(parser)
     parser.set_defaults(run=run)
@@ -35,12 +40,19 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Say what is wrong with definitions; 1 when SageMaker would refuse one."""
-    from airflow_sm_pipelines.cli.sources import read_policy, read_source
+    from airflow_sm_pipelines.cli.sources import UnreadableSourceError, read_policy, read_source
     from airflow_sm_pipelines.cli.terminal import say_json, say_painted
 
     policy = read_policy(arguments)
+    if arguments.explain and policy is None:
+        raise UnreadableSourceError("--explain lists what a policy is about: name its file with --policy-file.")
     reports = [
-        _inspect(read_source(source, arguments), policy, is_filled_in=arguments.policy == "apply")
+        _inspect(
+            read_source(source, arguments),
+            policy,
+            is_filled_in=arguments.policy == "apply",
+            is_explained=arguments.explain,
+        )
         for source in arguments.sources
     ]
     if arguments.as_json:
@@ -52,7 +64,9 @@ def run(arguments: argparse.Namespace) -> int:
     return int(any(finding["severity"] in failing for report in reports for finding in _findings(report)))
 
 
-def _inspect(source: Source, policy: TeamPolicy | None, *, is_filled_in: bool) -> JsonObject:
+def _inspect(
+    source: Source, policy: TeamPolicy | None, *, is_filled_in: bool, is_explained: bool = False
+) -> JsonObject:
     """The report on one definition, as ``--json`` shows it."""
     from airflow_sm_pipelines.definition import inspect_definition
 
@@ -68,14 +82,49 @@ def _inspect(source: Source, policy: TeamPolicy | None, *, is_filled_in: bool) -
         }
         for problem in problems
     ]
-    if definition is not None and not problems:
+    if definition is not None and (policy is not None or not problems):
         findings += _check(definition, source.text, policy, is_filled_in=is_filled_in)
     is_valid = not any(finding["severity"] == "error" for finding in findings if isinstance(finding, dict))
     report: JsonObject = {"source": source.name, "valid": is_valid, "findings": findings}
     if definition is not None:
         report["steps"] = sum(1 for _ in definition.iter_steps())
         report["parameters"] = len(definition.parameters)
+    if is_explained and definition is not None and policy is not None:
+        report["places"] = _explain(definition, source.text, policy, is_filled_in=is_filled_in)
     return report
+
+
+def _explain(definition: PipelineDefinition, text: bytes, policy: TeamPolicy, *, is_filled_in: bool) -> list[JsonValue]:
+    """Every governed place: where it is, what it holds or can hold, and what the policy says of it."""
+    from airflow_sm_pipelines.definition import Missing
+    from airflow_sm_pipelines.definition.json_text import JsonText
+    from airflow_sm_pipelines.definition.json_value import format_path
+    from airflow_sm_pipelines.policy import judge_places, with_team_defaults
+
+    if is_filled_in:
+        definition = with_team_defaults(definition, policy)
+    document = JsonText(text)
+    document.load()
+    places: list[JsonValue] = []
+    for verdict in judge_places(definition, policy):
+        place = verdict.place
+        line, column = document.locate(place.path)
+        places.append(
+            {
+                "path": format_path(place.path),
+                "line": line,
+                "column": column,
+                "step": place.step.name if place.step is not None else None,
+                "kind": str(place.kind),
+                "key": verdict.key,
+                "is_missing": isinstance(place.value, Missing),
+                "value": None if isinstance(place.value, Missing) else place.value,
+                "possible_values": [] if isinstance(place.value, Missing) else [*verdict.possible.values],
+                "unknown": [gap.name for gap in verdict.possible.unknowns],
+                "verdict": verdict.status,
+            }
+        )
+    return places
 
 
 def _check(
@@ -108,8 +157,11 @@ def _check(
 
 
 def _findings(report: JsonObject) -> list[JsonObject]:
-    findings = report["findings"]
-    return [item for item in findings if isinstance(item, dict)] if isinstance(findings, list) else []
+    return _objects(report["findings"])
+
+
+def _objects(value: JsonValue) -> list[JsonObject]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _render(report: JsonObject) -> str:
@@ -124,6 +176,7 @@ def _render(report: JsonObject) -> str:
         path = clean(f"{finding['path']}: ") if finding["path"] else ""
         label = paint(severity, "red" if severity == "error" else "yellow")
         lines.append(f"{place}: {label}: {path}{clean(finding['message'])}")
+    lines += [_render_place(name, place) for place in _objects(report.get("places"))]
     counts = _counts([str(finding["severity"]) for finding in findings])
     if report["valid"]:
         size = f"{_plural(report['steps'], 'step')}, {_plural(report['parameters'], 'parameter')}"
@@ -131,6 +184,22 @@ def _render(report: JsonObject) -> str:
     else:
         lines.append(f"{name}: {paint('invalid', 'red')} ({counts})")
     return "\n".join(lines)
+
+
+_VERDICT_COLOURS = {"kept": "green", "broken": "red", "unknown": "red"}
+
+
+def _render_place(name: str, place: JsonObject) -> str:
+    """One line of ``--explain``."""
+    import json
+
+    from airflow_sm_pipelines.cli.terminal import clean, paint
+
+    value = "nothing" if place["is_missing"] else json.dumps(place["value"], ensure_ascii=False)
+    verdict = str(place["verdict"])
+    shown = paint(verdict, _VERDICT_COLOURS.get(verdict, "yellow"))
+    text = clean(f"{place['path']}: {place['kind']} ({place['key']}): {value}")
+    return f"{name}:{place['line']}:{place['column']}: {shown}: {text}"
 
 
 def _counts(severities: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.definition import Dependency, Parameter
+from airflow_sm_pipelines.definition import Dependency, Parameter, Step
 from airflow_sm_pipelines.definition.arns import resource_name_of
 from airflow_sm_pipelines.definition.json_value import (
     JsonObject,
@@ -35,8 +35,10 @@ from airflow_sm_pipelines.migrate.job_requests import (
 )
 from airflow_sm_pipelines.migrate.names import ClaimedNames
 from airflow_sm_pipelines.migrate.report import Migration, Outcome, Reason, Record
+from airflow_sm_pipelines.migrate.request_fields import iter_field, make_fields
 from airflow_sm_pipelines.migrate.workflow import CallNode, CallWait, PipelineStepNode, Workflow
-from airflow_sm_pipelines.policy.job_fields import JOB_FIELDS, iter_field, make_fields
+from airflow_sm_pipelines.policy.governed_places import iter_step_governed
+from airflow_sm_pipelines.policy.shape_kinds import Kind
 from airflow_sm_pipelines.service_model import load_service_model
 
 if TYPE_CHECKING:
@@ -249,17 +251,16 @@ class ParameterTable:
 
 
 def _iter_places(step_type: str, arguments: JsonObject) -> Iterator[tuple[str, JsonPath, str | int]]:
-    fields = JOB_FIELDS.get(step_type)
-    if fields is not None:
-        for kind, places in (("InstanceType", fields.instance_types), ("InstanceCount", fields.instance_counts)):
-            for field in places:
-                for path, value in iter_field(arguments, field):
-                    if (isinstance(value, str) and kind == "InstanceType") or (
-                        isinstance(value, int) and kind == "InstanceCount"
-                    ):
-                        yield kind, path, value
-    for field in INPUT_FIELDS.get(step_type, ()):
-        for path, value in iter_field(arguments, field):
+    places = list(iter_step_governed(Step("", step_type, arguments=arguments)))
+    for kind, governed, type_ in (
+        ("InstanceType", Kind.INSTANCE_TYPE, str),
+        ("InstanceCount", Kind.INSTANCE_COUNT, int),
+    ):
+        for place in places:
+            if place.kind is governed and isinstance(place.value, type_):
+                yield kind, place.path[1:], place.value
+    for member in INPUT_FIELDS.get(step_type, ()):
+        for path, value in iter_field(arguments, member):
             if isinstance(value, str) and is_s3_uri(value) and len(value) <= MAX_VALUE_LENGTH:
                 yield "Uri", path, value
 

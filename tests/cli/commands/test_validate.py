@@ -104,7 +104,31 @@ def test_validate_holds_a_definition_against_the_teams_policy() -> None:
 def test_validate_says_whether_the_filled_in_definition_would_pass() -> None:
     result = run("validate", "--policy-file", str(POLICY), "--policy", "apply", str(DEMO))
     assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout.splitlines()[-1] == f"{DEMO}: valid (6 steps, 7 parameters; 3 warnings)"
+    assert result.stdout.splitlines()[-1] == f"{DEMO}: valid (6 steps, 7 parameters)"
+
+
+def test_validate_explains_what_the_policy_says_of_every_place() -> None:
+    result = run("validate", "--json", "--explain", "--policy-file", str(POLICY), str(DEMO))
+    places = json.loads(result.stdout)["places"]
+    by_path = {(place["path"], place["key"]): place for place in places}
+    image = by_path["Steps[1].Arguments.AlgorithmSpecification.TrainingImage", "images.allowed"]
+    assert (image["verdict"], image["kind"], image["step"]) == ("kept", "image", "Train")
+    network = by_path["Steps[1].Arguments.VpcConfig", "network.subnets"]
+    assert (network["verdict"], network["is_missing"]) == ("broken", True)
+    chosen = by_path["Steps[1].Arguments.ResourceConfig.InstanceType", "instances.allowed"]
+    assert (chosen["verdict"], chosen["unknown"]) == ("unknown", ["Parameters.InstanceType"])
+    assert chosen["possible_values"] == ["ml.m5.large"]
+    group = by_path["Steps[3].Arguments.IfSteps[0].Arguments.ModelPackageGroupName", "accounts.allowed"]
+    assert group["verdict"] == "allowed"
+
+    lines = run("validate", "--explain", "--policy-file", str(POLICY), str(DEMO)).stdout.splitlines()
+    assert sum(": kept: Steps" in line for line in lines) == sum(place["verdict"] == "kept" for place in places)
+
+
+def test_an_explanation_needs_a_policy() -> None:
+    result = run("validate", "--explain", str(DEMO))
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "name its file with --policy-file" in result.stderr
 
 
 def test_filling_in_needs_a_policy() -> None:
