@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.client.calls import SageMakerCalls
     from airflow_sm_pipelines.compiler import CompiledPipeline
-    from airflow_sm_pipelines.definition import JsonObject, JsonValue
+    from airflow_sm_pipelines.definition import JsonObject, JsonValue, PipelineDefinition
+    from airflow_sm_pipelines.definition.variants import Variant
+    from airflow_sm_pipelines.documents import HeldDefinition
     from airflow_sm_pipelines.policy import TeamPolicy
 
 
@@ -29,35 +31,50 @@ class UnreadableSourceError(SageMakerPipelinesError):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A definition as text, and what to call it in messages."""
+    """A definition as text, and what to call it in messages.
+
+    :param held: what the file says beside the definition's text; None where there is no file.
+    """
 
     name: str
     text: bytes
+    held: HeldDefinition | None = None
+
+    def parse(self) -> tuple[PipelineDefinition, tuple[Variant, ...]]:
+        """The definition, and its variants where some of its values are unknown.
+
+        :raises DefinitionError: naming every problem that depends on no unknown value.
+        """
+        from airflow_sm_pipelines.documents import HeldDefinition, parse_held
+
+        return parse_held(self.held or HeldDefinition(self.text), name=self.name)
 
 
 def read_source(source: str, arguments: argparse.Namespace) -> Source:
-    """The text of a definition.
+    """The text of one definition.
 
     :param source: a file, ``script.py:function``, the ARN of a pipeline or an execution, or ``-``.
-    :param arguments: has the options for pipeline scripts.
+    :param arguments: has the options for pipeline scripts, and the values for placeholders.
     :raises UnreadableSourceError: when there is nothing to read.
+    :raises DefinitionError: when a file holds no pipeline, or several and the source names none of them.
     :raises CompileError: when a script gives no pipeline.
     """
-    if source == "-":
-        return Source("standard input", sys.stdin.buffer.read())
+    (found,) = read_sources(source, arguments, is_one=True)
+    return found
+
+
+def read_sources(source: str, arguments: argparse.Namespace, *, is_one: bool = False) -> list[Source]:
+    """All definitions of a source: a file or a folder may hold several.
+
+    :param is_one: whether exactly one is wanted; the rest is as for :func:`read_source`.
+    """
     if source.startswith("arn:"):
-        return Source(source, _read_deployed(source, arguments).encode())
+        return [Source(source, _read_deployed(source, arguments).encode())]
     if is_script(source):
-        return Source(source, compile_source(source, arguments).definition_text.encode())
-    try:
-        return Source(source, Path(source).read_bytes())
-    except IsADirectoryError:
-        raise UnreadableSourceError(f"{source} is a directory. Name the definition file in it.") from None
-    except OSError as error:
-        hint = ""
-        if source.endswith(".py"):
-            hint = f" For a pipeline script, name the function too: {source}:get_pipeline"
-        raise UnreadableSourceError(f"Cannot read {source}: {error.strerror}.{hint}") from None
+        return [Source(source, compile_source(source, arguments).definition_text.encode())]
+    from airflow_sm_pipelines.cli.definition_files import read_definition_files
+
+    return read_definition_files(source, arguments, is_one=is_one)
 
 
 def _read_deployed(arn: str, arguments: argparse.Namespace) -> str:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.shared_options import SOURCE_HELP, add_json_option, add_policy_options, add_script_options
+from airflow_sm_pipelines.cli.shared_options import (
+    SOURCE_HELP,
+    add_json_option,
+    add_policy_options,
+    add_script_options,
+    add_variable_option,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -13,6 +20,8 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.cli.shared_options import Commands
     from airflow_sm_pipelines.cli.sources import Source
     from airflow_sm_pipelines.definition import JsonObject, JsonValue, PipelineDefinition
+    from airflow_sm_pipelines.definition.variants import Variant
+    from airflow_sm_pipelines.documents import HeldDefinition
     from airflow_sm_pipelines.policy import TeamPolicy
 
 
@@ -27,6 +36,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help=SOURCE_HELP)
     add_json_option(parser, "the findings")
+    add_variable_option(parser)
     parser.add_argument("--strict", action="store_true", help="let warnings count as errors")
     add_policy_options(parser)
     add_script_options(parser)
@@ -35,14 +45,14 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Say what is wrong with definitions; 1 when SageMaker would refuse one."""
-    from airflow_sm_pipelines.cli.sources import read_policy, read_source
+    from airflow_sm_pipelines.cli.definition_files import refuse_unused_variables
+    from airflow_sm_pipelines.cli.sources import read_policy, read_sources
     from airflow_sm_pipelines.cli.terminal import say_json, say_painted
 
     policy = read_policy(arguments)
-    reports = [
-        _inspect(read_source(source, arguments), policy, is_filled_in=arguments.policy == "apply")
-        for source in arguments.sources
-    ]
+    sources = [source for name in arguments.sources for source in read_sources(name, arguments)]
+    refuse_unused_variables(arguments)
+    reports = [_inspect(source, policy, is_filled_in=arguments.policy == "apply") for source in sources]
     if arguments.as_json:
         say_json(reports[0] if len(reports) == 1 else reports)
     else:
@@ -54,9 +64,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _inspect(source: Source, policy: TeamPolicy | None, *, is_filled_in: bool) -> JsonObject:
     """The report on one definition, as ``--json`` shows it."""
-    from airflow_sm_pipelines.definition import inspect_definition
+    from airflow_sm_pipelines.documents import HeldDefinition, inspect_held
 
-    definition, problems = inspect_definition(source.text)
+    held = source.held or HeldDefinition(source.text)
+    definition, problems, variants = inspect_held(held)
     findings: list[JsonValue] = [
         {
             "severity": "error",
@@ -69,7 +80,8 @@ def _inspect(source: Source, policy: TeamPolicy | None, *, is_filled_in: bool) -
         for problem in problems
     ]
     if definition is not None and not problems:
-        findings += _check(definition, source.text, policy, is_filled_in=is_filled_in)
+        findings += _check(definition, variants, source.text, policy, is_filled_in=is_filled_in)
+    findings += _explain_unknown(held)
     is_valid = not any(finding["severity"] == "error" for finding in findings if isinstance(finding, dict))
     report: JsonObject = {"source": source.name, "valid": is_valid, "findings": findings}
     if definition is not None:
@@ -78,8 +90,23 @@ def _inspect(source: Source, policy: TeamPolicy | None, *, is_filled_in: bool) -
     return report
 
 
+def _explain_unknown(held: HeldDefinition) -> list[JsonValue]:
+    """A warning that names what is not filled in, so that nobody takes what was not checked for checked."""
+    from airflow_sm_pipelines.documents import explain_unknown
+
+    message = explain_unknown(held)
+    if not message:
+        return []
+    return [{"severity": "warning", "rule": "unknown", "path": "", "line": None, "column": None, "message": message}]
+
+
 def _check(
-    definition: PipelineDefinition, text: bytes, policy: TeamPolicy | None, *, is_filled_in: bool
+    definition: PipelineDefinition,
+    variants: Sequence[Variant],
+    text: bytes,
+    policy: TeamPolicy | None,
+    *,
+    is_filled_in: bool,
 ) -> list[JsonValue]:
     from airflow_sm_pipelines.definition.json_text import JsonText
     from airflow_sm_pipelines.policy import DEFAULT_RULES, check_definition, make_team_rule, with_team_defaults
@@ -89,10 +116,12 @@ def _check(
         rules = (*DEFAULT_RULES, make_team_rule(policy))
         if is_filled_in:
             definition = with_team_defaults(definition, policy)
+            variants = [replace(one, definition=with_team_defaults(one.definition, policy)) for one in variants]
     document = JsonText(text)
     document.load()
     found: list[JsonValue] = []
-    for finding in sorted(check_definition(definition, rules=rules), key=lambda finding: finding.severity.value):
+    findings = check_definition(definition, rules=rules, variants=variants)
+    for finding in sorted(findings, key=lambda finding: finding.severity.value):
         line, column = document.locate(finding.place)
         found.append(
             {

@@ -1,0 +1,141 @@
+"""Files, folders and standard input that hold definitions, as the commands name them: ``template.yaml#Train``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_sm_pipelines.cli.sources import Source, UnreadableSourceError, read_pairs
+from airflow_sm_pipelines.documents import Variables, choose_definition, read_document, with_values_of
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from airflow_sm_pipelines.definition import PipelineDefinition
+    from airflow_sm_pipelines.documents import HeldDefinition
+
+_ENDINGS = (".json", ".yaml", ".yml", ".template", ".tftpl", ".tpl", ".tmpl", ".tfstate")
+_SKIPPED_FOLDERS = ("node_modules", "__pycache__")
+
+
+def read_definition_files(source: str, arguments: argparse.Namespace, *, is_one: bool) -> list[Source]:
+    """The definitions in a file or a folder, or on standard input for ``-``.
+
+    :param source: what is named, with ``#`` and the name of one pipeline in it if there are several.
+    :param arguments: has the values for placeholders, under ``variables``.
+    :param is_one: whether exactly one definition is wanted.
+    :raises UnreadableSourceError: when there is nothing to read.
+    :raises DefinitionError: when a file holds no pipeline, or more than the one that is wanted.
+    """
+    variables = _variables(arguments)
+    path, wanted = _split(source)
+    held = list(_read(path, variables))
+    if wanted is not None or is_one:
+        held = [choose_definition(held, wanted=wanted, name=_name(path))]
+    return [
+        Source(_name(path, one), one.text.encode() if isinstance(one.text, str) else one.text, held=one) for one in held
+    ]
+
+
+def _split(source: str) -> tuple[str, str | None]:
+    """The file, and the pipeline that is named in it; a file may have ``#`` in its name."""
+    path, separator, wanted = source.partition("#")
+    if not separator or Path(source).exists():
+        return source, None
+    while not Path(path).exists() and "#" in wanted:
+        part, _, wanted = wanted.partition("#")
+        path = f"{path}#{part}"
+    return path, wanted
+
+
+def _name(path: str, held: HeldDefinition | None = None) -> str:
+    """What messages call a file, or a definition in it."""
+    if path == "-":
+        path = "standard input"
+    if held is None or not held.id:
+        return path
+    return str(Path(path) / held.id) if Path(path).is_dir() else f"{path}#{held.id}"
+
+
+def _read(path: str, variables: Variables) -> Iterator[HeldDefinition]:
+    if path == "-":
+        yield from read_document(sys.stdin.buffer.read(), name=_name(path), variables=variables)
+    elif Path(path).is_dir():
+        yield from _read_folder(Path(path), variables)
+    else:
+        yield from read_document(_read_bytes(path), name=path, variables=variables)
+
+
+def _read_bytes(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        hint = ""
+        if path.endswith(".py"):
+            hint = f" For a pipeline script, name the function too: {path}:get_pipeline"
+        raise UnreadableSourceError(f"Cannot read {path}: {error.strerror}.{hint}") from None
+
+
+def _read_folder(folder: Path, variables: Variables) -> list[HeldDefinition]:
+    """The definitions of all files below a folder; files that hold none are passed over."""
+    held: list[HeldDefinition] = []
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name not in _SKIPPED_FOLDERS and not name.startswith("."))
+        for file in sorted(name for name in files if name.lower().endswith(_ENDINGS)):
+            path = Path(root) / file
+            place = path.relative_to(folder).as_posix()
+            held += [
+                replace(one, id=f"{place}#{one.id}" if one.id else place)
+                for one in read_document(_read_bytes(str(path)), name=str(path), variables=variables, is_any=True)
+            ]
+    if not held:
+        raise UnreadableSourceError(
+            f"No file in {folder} holds a pipeline. It looks for {', '.join(_ENDINGS)} in the folder and those below."
+        )
+    return held
+
+
+def refuse_unused_variables(arguments: argparse.Namespace) -> None:
+    """Refuse a value for a placeholder that no source has, once all sources are read.
+
+    :raises UnreadableSourceError: naming it, and the placeholders there are.
+    """
+    from airflow_sm_pipelines.definition.problems import list_names, suggest
+
+    variables = _variables(arguments)
+    if variables.unused:
+        (first, *_), known = variables.unused, list(variables.missed)
+        raise UnreadableSourceError(
+            f"--var {first}: there is no placeholder of that name. Those without a value: {list_names(known)}."
+            f"{suggest(first, known)}"
+        )
+
+
+def _variables(arguments: argparse.Namespace) -> Variables:
+    """The values of ``--var``; one object for all sources of a command, so that it knows which were used."""
+    variables = getattr(arguments, "read_variables", None)
+    if not isinstance(variables, Variables):
+        given = getattr(arguments, "variables", ())
+        variables = Variables(read_pairs(given, option="--var", what="the name of a placeholder"))
+        arguments.read_variables = variables
+    return variables
+
+
+def parse_alike(old: Source, new: Source) -> tuple[PipelineDefinition, PipelineDefinition]:
+    """Two definitions to compare: what is unknown in one and may be what the other has, is that.
+
+    :raises DefinitionError: naming every problem that depends on no unknown value.
+    """
+    return with_values_of_other(old, new).parse()[0], with_values_of_other(new, old).parse()[0]
+
+
+def with_values_of_other(source: Source, other: Source) -> Source:
+    """A source whose unknown values are those of another definition, wherever they can be."""
+    if source.held is None or source.held.marked is None:
+        return source
+    held = with_values_of(source.held, other.parse()[0].to_json())
+    return replace(source, held=held, text=held.text.encode() if isinstance(held.text, str) else held.text)

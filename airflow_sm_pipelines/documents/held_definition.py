@@ -1,0 +1,91 @@
+"""A definition that a document holds, and reading it where some of its values are unknown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from airflow_sm_pipelines.definition import PipelineDefinition, Problem, inspect_definition, render_problems
+from airflow_sm_pipelines.definition.variants import Variant
+from airflow_sm_pipelines.documents.placeholders import make_variants
+from airflow_sm_pipelines.exceptions import DefinitionError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_sm_pipelines.definition.json_value import JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class HeldDefinition:
+    """One definition in a document.
+
+    :param text: the definition, JSON text. An unknown value stands in it as it is written: ``${bucket}``.
+    :param id: what the document calls it: a logical id, an address; empty where the document is the definition.
+    :param name: the pipeline's name, where the document has it.
+    :param description: the pipeline's, where the document has it.
+    :param parallelism: ``{"MaxParallelExecutionSteps": n}``, where the document has it.
+    :param unknown: the names of the values that are unknown, each once.
+    :param shown: their texts in the definition.
+    :param is_literal: whether the document is valid as it stands, so that what looks like a placeholder may be text for
+        the pipeline, such as ``${HOME}`` in a command.
+    :param marked: the definition with marks for unknown values; None where there are none.
+    :param before: the definition that this one replaces, where the document has both.
+    :param has_before: whether the document says what this one replaces; if it does, no ``before`` means a new pipeline.
+    """
+
+    text: str | bytes
+    id: str = ""
+    name: str | None = None
+    description: str | None = None
+    parallelism: Mapping[str, object] | None = None
+    unknown: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()
+    is_literal: bool = False
+    marked: JsonObject | None = field(default=None, repr=False)
+    before: HeldDefinition | None = field(default=None, repr=False)
+    has_before: bool = False
+
+
+def inspect_held(
+    held: HeldDefinition,
+) -> tuple[PipelineDefinition | None, tuple[Problem, ...], tuple[Variant, ...]]:
+    """Read a definition and what is wrong with it, whatever the unknown values are.
+
+    :return: the definition, its problems, and its variants, by which rules find what depends on no unknown value.
+    """
+    definition, problems = inspect_definition(held.text)
+    if held.marked is None or definition is None:
+        return definition, problems, ()
+    variants = []
+    for document, numbers in make_variants(held.marked):
+        read, found = inspect_definition(document)
+        variant = Variant(read or definition, {word: held.shown[number] for word, number in numbers.items()})
+        same = {(variant.show(problem.path), variant.show(problem.message)) for problem in found}
+        problems = tuple(problem for problem in problems if (problem.path, problem.message) in same)
+        if read is not None and not found:
+            variants.append(variant)
+    return definition, problems, tuple(variants)
+
+
+def parse_held(held: HeldDefinition, *, name: str) -> tuple[PipelineDefinition, tuple[Variant, ...]]:
+    """Read a definition, and its variants.
+
+    :param name: what errors call it.
+    :raises DefinitionError: with every problem that does not depend on an unknown value.
+    """
+    definition, problems, variants = inspect_held(held)
+    if definition is None or problems:
+        raise DefinitionError(render_problems(problems, name=name))
+    return definition, variants
+
+
+def explain_unknown(held: HeldDefinition) -> str:
+    """One sentence on what is unknown in a definition; empty if nothing is."""
+    if not held.unknown:
+        return ""
+    names = held.unknown
+    return (
+        f"unknown here: {', '.join(names)}. What depends on {'it' if len(names) == 1 else 'them'} is not checked. Give "
+        f"a value with --var '{names[0]}=VALUE'."
+    )

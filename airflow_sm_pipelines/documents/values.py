@@ -1,0 +1,117 @@
+"""Reading the value that a document's text is: JSON, YAML, a Python dict as Python prints it, or a Terraform value."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_pipelines.definition.json_text import JsonText
+from airflow_sm_pipelines.documents.terraform_values import looks_like_terraform, parse_terraform_value
+from airflow_sm_pipelines.documents.yaml_text import YamlText
+from airflow_sm_pipelines.exceptions import DefinitionError
+
+if TYPE_CHECKING:
+    from airflow_sm_pipelines.definition.json_value import JsonPath
+
+_PYTHON = re.compile(r"[\[{(]+\s*'")
+_YAML_NAME = re.compile(r"(?i)\.ya?ml(\.\w+)?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentValue:
+    """What a text says.
+
+    :param values: Python values of JSON's kinds; several for YAML with several documents.
+    :param source: the reader that knows where each value stands, if one does.
+    """
+
+    values: tuple[Any, ...]
+    source: JsonText | YamlText | None = None
+
+    def locate(self, path: JsonPath, number: int = 0) -> str:
+        """``:line:column`` of a value; empty where it is not known.
+
+        :param number: which of :attr:`values`, from 0.
+        """
+        if isinstance(self.source, JsonText):
+            line, column = self.source.locate(path)
+        elif self.source is not None and (found := self.source.locate(path, number)):
+            line, column = found
+        else:
+            return ""
+        return f":{line}:{column}"
+
+
+def decode_text(source: bytes) -> str | None:
+    """The text of a document in UTF-8, UTF-16 or UTF-32, with or without a byte order mark; None if it is none."""
+    try:
+        return source.decode(json.detect_encoding(source)).removeprefix("\ufeff")
+    except UnicodeDecodeError:
+        return None
+
+
+def read_value_text(text: str, *, name: str) -> DocumentValue | None:
+    """The value that a text is; None where it is nearest to JSON, but none: a definition's reader says what is wrong.
+
+    :param name: the file's name; its ending decides only whether text that could be either is YAML.
+    :raises DefinitionError: for YAML, Python or Terraform text that breaks off, or holds what they do not have.
+    """
+    start = text.lstrip()[:200]
+    if _YAML_NAME.search(name) is None:
+        if _PYTHON.match(start):
+            return DocumentValue((_read_python(text, name),))
+        if looks_like_terraform(start):
+            return DocumentValue((parse_terraform_value(text, name=name),))
+    if not start or start[0] in '{["' or start in ("null", "true", "false") or start[0].isdigit():
+        document = JsonText(text)
+        value, problems = document.load()
+        if not problems:
+            return DocumentValue((value,), document)
+        if isinstance(value, dict) and "Steps" not in value:
+            # A key occurs twice. That is the definition's reader's to tell, where this is a definition.
+            return DocumentValue((value,), document)
+        if value is not None:
+            return None
+        if start.startswith('"'):
+            return DocumentValue((_read_quoted(text, name),))
+        if _YAML_NAME.search(name) is None:
+            return None
+    document_text = YamlText(text, name=name)
+    return DocumentValue(document_text.load(), document_text)
+
+
+def _read_quoted(text: str, name: str) -> str:
+    """A string as Go quotes it, which has more escapes than JSON."""
+    try:
+        value = ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        value = None
+    if not isinstance(value, str):
+        raise DefinitionError(f"{name}:1:1: this begins as a quoted string, but it does not end as one.")
+    return value
+
+
+def _read_python(text: str, name: str) -> Any:
+    try:
+        return _plain(ast.parse(text.strip(), mode="eval").body)
+    except SyntaxError as error:
+        raise DefinitionError(
+            f"{name}:{error.lineno or 1}:{error.offset or 1}: this begins as a Python dict, but is none: {error.msg}."
+        ) from None
+    except (ValueError, MemoryError, RecursionError):
+        raise DefinitionError(f"{name}:1:1: this begins as a Python dict, but Python cannot read it.") from None
+
+
+def _plain(node: ast.expr) -> Any:
+    """The value of a literal. Any other expression, such as ``datetime.datetime(...)``, becomes its text."""
+    if isinstance(node, ast.Dict):
+        return {str(_plain(key)): _plain(value) for key, value in zip(node.keys, node.values, strict=True) if key}
+    if isinstance(node, (ast.List, ast.Tuple)):
+        return [_plain(item) for item in node.elts]
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        return ast.unparse(node)
