@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.cli.sources import Source, UnreadableSourceError, read_pairs
 from airflow_sm_pipelines.documents import Variables, choose_definition, read_document, with_values_of
+from airflow_sm_pipelines.exceptions import DefinitionError
 
 if TYPE_CHECKING:
     import argparse
@@ -99,6 +101,38 @@ def _read_folder(folder: Path, variables: Variables) -> list[HeldDefinition]:
     return held
 
 
+def read_deployable(source: str, arguments: argparse.Namespace) -> tuple[str, str | None]:
+    """What to deploy of a file, or of standard input.
+
+    :return: the path of a file that is a definition as it stands, else the definition's JSON text; and the pipeline's
+        name, by the document or else by the file.
+    :raises UnreadableSourceError: if standard input holds no definition, or a value is for no placeholder.
+    :raises DefinitionError: if some of its values are unknown.
+    """
+    from airflow_sm_pipelines.client.valid_names import make_pipeline_name
+    from airflow_sm_pipelines.documents import explain_unfilled
+
+    (found,) = read_definition_files(source, arguments, is_one=True)
+    refuse_unused_variables(arguments)
+    held = found.held
+    if held is not None and (problem := explain_unfilled(held, name=found.name)):
+        raise DefinitionError(f"{problem} Give each with --var NAME=VALUE.")
+    text = found.text.decode("utf-8", "replace")
+    if source == "-" and not text.lstrip().startswith("{"):
+        raise UnreadableSourceError("Standard input holds no definition: expected a JSON object.")
+    name = held.name if held else None
+    if source == "-":
+        return text, name
+    is_file = held is None or (isinstance(held.text, bytes) and not held.id)
+    return source if is_file else text, name or make_pipeline_name(short_name(found))
+
+
+def short_name(source: Source) -> str:
+    """What to call a pipeline whose name is not known: by its place in the document, else by the file."""
+    place = source.held.id if source.held else ""
+    return re.split(r"[.#/]", place.removesuffix(".json"))[-1].strip('[]"') if place else Path(source.name).stem
+
+
 def refuse_unused_variables(arguments: argparse.Namespace) -> None:
     """Refuse a value for a placeholder that no source has, once all sources are read.
 
@@ -120,7 +154,8 @@ def _variables(arguments: argparse.Namespace) -> Variables:
     variables = getattr(arguments, "read_variables", None)
     if not isinstance(variables, Variables):
         given = getattr(arguments, "variables", ())
-        variables = Variables(read_pairs(given, option="--var", what="the name of a placeholder"))
+        read_pairs(given, option="--var", what="the name of a placeholder")
+        variables = Variables(given)
         arguments.read_variables = variables
     return variables
 

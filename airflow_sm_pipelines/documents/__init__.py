@@ -7,8 +7,14 @@ nothing; it needs PyYAML, which Airflow brings, only for a file that is YAML.
 
 from __future__ import annotations
 
-from airflow_sm_pipelines.documents.held_definition import HeldDefinition, explain_unknown, inspect_held, parse_held
-from airflow_sm_pipelines.documents.matching import with_values_of
+from airflow_sm_pipelines.documents.held_definition import (
+    HeldDefinition,
+    explain_unfilled,
+    explain_unknown,
+    inspect_held,
+    parse_held,
+)
+from airflow_sm_pipelines.documents.matching import with_known_values, with_values_of
 from airflow_sm_pipelines.documents.placeholders import Variables
 from airflow_sm_pipelines.documents.reader import choose_definition, read_document
 
@@ -16,9 +22,11 @@ __all__ = [
     "HeldDefinition",
     "Variables",
     "choose_definition",
+    "explain_unfilled",
     "explain_unknown",
     "inspect_held",
     "parse_held",
     "read_document",
+    "with_known_values",
     "with_values_of",
 ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition import PipelineDefinition, Problem, inspect_definition, render_problems
+from airflow_sm_pipelines.definition.problems import list_names
 from airflow_sm_pipelines.definition.variants import Variant
 from airflow_sm_pipelines.documents.placeholders import make_variants
 from airflow_sm_pipelines.exceptions import DefinitionError
@@ -63,7 +64,7 @@ def inspect_held(
         variant = Variant(read or definition, {word: held.shown[number] for word, number in numbers.items()})
         same = {(variant.show(problem.path), variant.show(problem.message)) for problem in found}
         problems = tuple(problem for problem in problems if (problem.path, problem.message) in same)
-        if read is not None and not found:
+        if read is not None:
             variants.append(variant)
     return definition, problems, tuple(variants)
 
@@ -84,8 +85,23 @@ def explain_unknown(held: HeldDefinition) -> str:
     """One sentence on what is unknown in a definition; empty if nothing is."""
     if not held.unknown:
         return ""
-    names = held.unknown
+    them = "it" if len(held.unknown) == 1 else "them"
     return (
-        f"unknown here: {', '.join(names)}. What depends on {'it' if len(names) == 1 else 'them'} is not checked. Give "
-        f"a value with --var '{names[0]}=VALUE'."
+        f"unknown here: {list_names(held.unknown)}. What depends on {them} is not checked. Give a value with --var "
+        f"'{held.unknown[0]}=VALUE'."
+    )
+
+
+def explain_unfilled(held: HeldDefinition, *, name: str) -> str:
+    """Why a definition cannot be deployed as it is: some of its values are unknown; empty if it can be.
+
+    Text such as ``${HOME}`` in a document that is a valid definition is the pipeline's own.
+
+    :param name: what to call the document.
+    """
+    if not held.unknown or held.is_literal:
+        return ""
+    return (
+        f"{name} is not filled in: {list_names(held.unknown)}. Only a definition whose values are all known can be "
+        "deployed."
     )

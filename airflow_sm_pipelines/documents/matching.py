@@ -15,7 +15,7 @@ from airflow_sm_pipelines.definition.diff import NAME_KEYS
 from airflow_sm_pipelines.documents.placeholders import MARK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from airflow_sm_pipelines.definition.json_value import JsonObject, JsonValue
     from airflow_sm_pipelines.documents.held_definition import HeldDefinition
@@ -36,7 +36,16 @@ def with_values_of(held: HeldDefinition, other: JsonObject) -> HeldDefinition:
         for written, value in pairs:
             if len(set(MARK.findall(written))) == count:
                 _bind(written, value, values, refused)
-    known = {number: value for number, value in values.items() if number not in refused}
+    return with_known_values(held, {number: value for number, value in values.items() if number not in refused})
+
+
+def with_known_values(held: HeldDefinition, known: Mapping[int, JsonValue]) -> HeldDefinition:
+    """The definition with values for some of what is unknown in it; findings still take it for unknown.
+
+    :param known: by the number of the unknown value, its place in :attr:`HeldDefinition.shown`.
+    """
+    if held.marked is None:
+        return held
     shown = [text if number not in known else _text(known[number]) for number, text in enumerate(held.shown)]
     document = _fill(held.marked, known, shown)
     return replace(held, text=json.dumps(document, ensure_ascii=False), shown=tuple(shown))
@@ -98,7 +107,7 @@ def _pattern(written: str, values: dict[int, JsonValue]) -> re.Pattern[str]:
     return re.compile("".join(parts) + re.escape(written[end:]), re.DOTALL)
 
 
-def _fill(value: JsonValue, known: dict[int, JsonValue], shown: list[str]) -> JsonValue:
+def _fill(value: JsonValue, known: Mapping[int, JsonValue], shown: list[str]) -> JsonValue:
     if isinstance(value, dict):
         return {
             MARK.sub(lambda found: shown[int(found[1])], key): _fill(item, known, shown) for key, item in value.items()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from airflow_sm_pipelines.exceptions import DefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
     from airflow_sm_pipelines.definition.json_value import JsonObject, JsonPath, JsonValue
 
@@ -24,36 +24,45 @@ _IN_TEXT, _WHOLE, _END = "\ufdd0", "\ufdd2", "\ufdd1"
 MARK = re.compile(f"[{_IN_TEXT}{_WHOLE}](\\d+){_END}")
 """A mark, with the number of the unknown value."""
 _SIMPLE = re.compile(r'\$\{((?:[^{}"\n\\]|\\.)*)\}')
+_NAMES = ("Name", "DependsOn", "Step", "PropertyFileName", "PropertyFile", "OutputName", "InputName", "Get", "Path")
+"""Members whose values name something, or refer to it by its name."""
+
 _BRANCHES = ("IfSteps", "ElseSteps", "ForEachBody")
 _EXPRESSION: JsonObject = {"Get": "Execution.PipelineName"}
 """Stands for a value that nobody knows before an execution runs, whatever kind of value it is."""
 
 
 class Variables:
-    """Values for placeholders, by name; it notes which of them were used, and which names had none.
+    """Values for placeholders; it notes which of them were used, and which placeholders had none.
 
-    :param values: text by name.
+    :param settings: ``NAME=VALUE`` each. A name may have ``=`` in it: it is the name of a placeholder, whatever that is.
     :ivar missed: the names of placeholders without a value, in order.
     """
 
-    def __init__(self, values: Mapping[str, str] | None = None) -> None:
-        self._values = dict(values or {})
-        self.used: set[str] = set()
+    def __init__(self, settings: Sequence[str] = ()) -> None:
+        self._settings = tuple(settings)
+        self._used: set[str] = set()
         self.missed: dict[str, None] = {}
 
     def find(self, name: str) -> str | None:
         """The value for a placeholder; ``var.bucket`` of Terraform may be given as ``bucket``."""
         for key in (name, name.removeprefix("var."), name.removeprefix("local.")):
-            if key in self._values:
-                self.used.add(key)
-                return self._values[key]
+            for setting in self._settings:
+                if setting.startswith(f"{key}="):
+                    self._used.add(setting)
+                    return setting.removeprefix(f"{key}=")
         self.missed[name] = None
         return None
 
     @property
+    def is_given(self) -> bool:
+        """Whether there is any value."""
+        return bool(self._settings)
+
+    @property
     def unused(self) -> tuple[str, ...]:
-        """The names that no placeholder has had, in order."""
-        return tuple(name for name in self._values if name not in self.used)
+        """The names of the values that no placeholder has had, in order."""
+        return tuple(setting.partition("=")[0] for setting in self._settings if setting not in self._used)
 
 
 @dataclass(slots=True)
@@ -201,9 +210,9 @@ def quote_whole_values(text: str) -> str:
 def make_variants(document: JsonObject) -> tuple[tuple[JsonObject, dict[str, int]], ...]:
     """The document with different values for what is unknown in it.
 
-    What is true of all of them depends on no unknown value. In both, unknown text is a word. In the first, unknown
-    values of parameters and whole values are numbers; in the second, arguments with an unknown part are expressions,
-    which no rule can know the value of.
+    What is true of all of them depends on no unknown value. Unknown parts of names are words in both. Elsewhere, they
+    are numbers in the first; in the second, they are words, arguments with an unknown part are expressions, which no
+    rule can know the value of, and whole values are true.
 
     :param document: with marks.
     :return: each variant, with the number of the unknown value that each word stands for.
@@ -224,11 +233,15 @@ def _vary(value: JsonValue, path: JsonPath, is_expression: bool, words: dict[str
         return [_vary(item, (*path, index), is_expression, words) for index, item in enumerate(value)]
     if not isinstance(value, str) or not is_unknown(value):
         return value
-    if is_expression and _is_argument(path):
+    member = next((key for key in reversed(path) if isinstance(key, str)), "")
+    if member in _NAMES:
+        return _with_words(value, words)
+    if not is_expression:
+        is_number = is_whole(value) and (value[0] == _WHOLE or path[0] == "Parameters")
+        return int(value[1:-1]) + 1 if is_number else MARK.sub(lambda found: str(int(found[1]) + 1), value)
+    if _is_argument(path):
         return dict(_EXPRESSION)
-    if not is_expression and is_whole(value) and (value[0] == _WHOLE or path[0] == "Parameters"):
-        return int(value[1:-1]) + 1
-    return _with_words(value, words)
+    return True if value[0] == _WHOLE else _with_words(value, words)
 
 
 def _with_words(text: str, words: dict[str, int]) -> str:
@@ -244,4 +257,4 @@ def _is_argument(path: JsonPath) -> bool:
     """Whether a place is inside the arguments of a step, and not in a step of a branch or in a condition."""
     last = max((index for index, key in enumerate(path) if key == "Arguments"), default=-1)
     inner = path[last + 1 :]
-    return last >= 0 and bool(inner) and inner[0] not in (*_BRANCHES, "Conditions") and "Get" not in inner
+    return last >= 0 and bool(inner) and inner[0] not in (*_BRANCHES, "Conditions")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition.json_text import JsonText
-from airflow_sm_pipelines.definition.json_value import JsonPath, describe_kind
+from airflow_sm_pipelines.definition.json_value import copy_object, describe_kind, iter_values, put_value
 from airflow_sm_pipelines.definition.problems import list_names, suggest
 from airflow_sm_pipelines.documents import cloudformation, terraform
 from airflow_sm_pipelines.documents.held_definition import HeldDefinition
@@ -27,8 +27,11 @@ from airflow_sm_pipelines.exceptions import DefinitionError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from airflow_sm_pipelines.definition.json_value import JsonObject, JsonPath
+
 _TEMPLATE_NAME = re.compile(r"(?i)\.(tftpl|tpl|tmpl)(\.json)?\Z")
 _TERRAFORM_NAME = re.compile(r"(?i)\.(tf|hcl|tofu)\Z")
+_COMMANDS = ("ContainerEntrypoint", "ContainerArguments")
 _MENTIONS = re.compile(r"PipelineDefinition|AWS::SageMaker::Pipeline|aws(?:cc)?_sagemaker_pipeline|\"Steps\"\s*:")
 
 
@@ -139,8 +142,21 @@ def _read_definition(source: str | bytes, text: str, *, name: str, variables: Va
     marked = mark_placeholders(text, variables, unknowns, is_template=is_template, name=name, is_json=is_json)
     if not unknowns.names and marked == text:
         return HeldDefinition(source)
-    is_literal = is_json and not is_template and unknowns.show_json(marked) == text
-    return _finish(HeldDefinition("", is_literal=is_literal), marked, unknowns, name=name)
+    held = _finish(HeldDefinition(""), marked, unknowns, name=name)
+    if not is_json or is_template or variables.is_given or held.marked is None:
+        return held
+    document = _with_commands(held.marked, unknowns)
+    names = unknowns.find_names(json.dumps(document, ensure_ascii=False))
+    return replace(held, text=source, is_literal=True, unknown=names, marked=document if names else None)
+
+
+def _with_commands(document: JsonObject, unknowns: Unknowns) -> JsonObject:
+    """The definition with ``${HOME}`` and the like in commands as they are: there, a shell fills them in."""
+    kept = copy_object(document)
+    for path, value in iter_values(document):
+        if is_unknown(value) and any(key in _COMMANDS for key in path):
+            put_value(kept, path, unknowns.show(str(value)))
+    return kept
 
 
 def _finish(held: HeldDefinition, marked: str, unknowns: Unknowns, *, name: str) -> HeldDefinition:
@@ -150,7 +166,8 @@ def _finish(held: HeldDefinition, marked: str, unknowns: Unknowns, *, name: str)
         document = json.loads(text) if unknowns.find_names(text) else None
     except (ValueError, RecursionError):
         document = None
-    if isinstance(document, dict) and is_unknown(steps := document.get("Steps")):
+    steps = document.get("Steps") if isinstance(document, dict) else None
+    if isinstance(steps, str) and is_unknown(steps):
         raise DefinitionError(
             f"{name}: 'Steps' is {unknowns.show(steps)}, which is not filled in: give it with --var NAME=VALUE."
         )
@@ -206,13 +223,15 @@ class _Reader:
         if isinstance(found.body, _Template):
             yield from self._find_in_template(found.body.value, placed.path, placed.id)
         elif isinstance(found.body, _Nested):
-            yield from self._find(found.body.value, placed.path, f"{placed.id}#" if placed.id else "")
+            inner, prefix = found.body.value, f"{placed.id}#" if placed.id else ""
+            find = self._find_in_text if isinstance(inner, str) else self._find
+            yield from find(inner, placed.path, prefix)
         else:
             yield placed
 
     def _find_in_text(self, text: str, path: JsonPath, prefix: str) -> Iterator[_Found]:
         inner = read_value_text(text, name=self._name)
-        if inner is None or _is_definition(inner.values):
+        if inner is None or (isinstance(inner.source, JsonText) and _is_definition(inner.values)):
             yield _Found(text, id=prefix.rstrip("#"), path=path)
             return
         for value in inner.values:

@@ -93,8 +93,24 @@ def plan_deployment(
         filled_in=diff_definitions(new, wanted),
         findings=(*check_definition(wanted, rules=rules, variants=variants), *notes),
         limits=_find_limits(wanted),
-        cache=forecast_cache(deployed, wanted),
+        cache=_forecast(deployed, wanted, variants),
     )
+
+
+def _forecast(
+    deployed: PipelineDefinition | None, wanted: PipelineDefinition, variants: Sequence[Variant]
+) -> tuple[CacheForecast, ...]:
+    """The forecast; what depends on an unknown value is unknown too."""
+    forecasts = forecast_cache(deployed, wanted)
+    for variant in variants:
+        same = {(variant.show(one.step), one.outcome) for one in forecast_cache(deployed, variant.definition)}
+        forecasts = tuple(
+            one
+            if (one.step, one.outcome) in same
+            else replace(one, outcome="unknown", reasons=("it depends on a value that is unknown here",))
+            for one in forecasts
+        )
+    return forecasts
 
 
 def _find_limits(definition: PipelineDefinition) -> tuple[LimitUse, ...]:

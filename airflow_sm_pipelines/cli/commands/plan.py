@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.cli.shared_options import (
@@ -70,7 +68,7 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Show the plan; say by the exit code whether it can be carried out."""
-    from airflow_sm_pipelines.cli.definition_files import refuse_unused_variables, with_values_of_other
+    from airflow_sm_pipelines.cli.definition_files import refuse_unused_variables, short_name, with_values_of_other
     from airflow_sm_pipelines.cli.sources import read_policy
     from airflow_sm_pipelines.cli.terminal import paint, say, say_json, say_painted
     from airflow_sm_pipelines.planning import plan_deployment, render_plan, render_plan_markdown, write_plan
@@ -84,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     plan = plan_deployment(
         definition,
         deployed=previous,
-        name=name or _make_name(source),
+        name=name or short_name(source),
         policy=policy,
         is_filled_in=arguments.policy == "apply",
         variants=variants,
@@ -111,12 +109,6 @@ def _read_new(arguments: argparse.Namespace) -> tuple[Source, str | None]:
         return source, arguments.pipeline_name or (source.held.name if source.held else None)
     compiled = compile_source(arguments.source, arguments)
     return Source(arguments.source, compiled.definition_text.encode()), compiled.name
-
-
-def _make_name(source: Source) -> str:
-    """What to call a pipeline whose name is not known."""
-    named = source.held.id if source.held else ""
-    return re.split(r"[.#/]", named)[-1] if named else Path(source.name).stem
 
 
 def _find_notes(source: Source) -> list[Finding]:
