@@ -39,7 +39,13 @@ def read_definition_files(source: str, arguments: argparse.Namespace, *, is_one:
     if wanted is not None or is_one:
         held = [choose_definition(held, wanted=wanted, name=_name(path))]
     return [
-        Source(_name(path, one), one.text.encode() if isinstance(one.text, str) else one.text, held=one) for one in held
+        Source(
+            _name(path, one),
+            one.text.encode() if isinstance(one.text, str) else one.text,
+            held=one,
+            file=str(Path(path) / one.id.partition("#")[0]) if Path(path).is_dir() else _name(path),
+        )
+        for one in held
     ]
 
 

@@ -34,11 +34,18 @@ class Source:
     """A definition as text, and what to call it in messages.
 
     :param held: what the file says beside the definition's text; None where there is no file.
+    :param file: the file, where the name says more than that.
     """
 
     name: str
     text: bytes
     held: HeldDefinition | None = None
+    file: str | None = None
+
+    @property
+    def place(self) -> str:
+        """What to write before a line and column."""
+        return self.file or self.name
 
     def parse(self) -> tuple[PipelineDefinition, tuple[Variant, ...]]:
         """The definition, and its variants where some of its values are unknown.
@@ -47,7 +54,7 @@ class Source:
         """
         from airflow_sm_pipelines.documents import HeldDefinition, parse_held
 
-        return parse_held(self.held or HeldDefinition(self.text), name=self.name)
+        return parse_held(self.held or HeldDefinition(self.text), name=self.place)
 
 
 def read_source(source: str, arguments: argparse.Namespace) -> Source:

@@ -12,6 +12,7 @@ from airflow_sm_pipelines.documents.held_definition import (
     explain_unfilled,
     explain_unknown,
     inspect_held,
+    locate_in_document,
     parse_held,
 )
 from airflow_sm_pipelines.documents.matching import with_known_values, with_values_of
@@ -25,6 +26,7 @@ __all__ = [
     "explain_unfilled",
     "explain_unknown",
     "inspect_held",
+    "locate_in_document",
     "parse_held",
     "read_document",
     "with_known_values",

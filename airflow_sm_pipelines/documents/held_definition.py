@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition import PipelineDefinition, Problem, inspect_definition, render_problems
@@ -12,7 +12,7 @@ from airflow_sm_pipelines.documents.placeholders import make_variants
 from airflow_sm_pipelines.exceptions import DefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from airflow_sm_pipelines.definition.json_value import JsonObject
 
@@ -32,6 +32,8 @@ class HeldDefinition:
         the pipeline, such as ``${HOME}`` in a command.
     :param marked: the definition with marks for unknown values; None where there are none.
     :param before: the definition that this one replaces, where the document has both.
+    :param locate: gives the line and column in the document, from 1, of those in the definition's text, or None; not
+        needed where the definition's text is the document's.
     :param has_before: whether the document says what this one replaces; if it does, no ``before`` means a new pipeline.
     """
 
@@ -46,6 +48,7 @@ class HeldDefinition:
     marked: JsonObject | None = field(default=None, repr=False)
     before: HeldDefinition | None = field(default=None, repr=False)
     has_before: bool = False
+    locate: Callable[[int, int], tuple[int, int] | None] | None = field(default=None, repr=False, compare=False)
 
 
 def inspect_held(
@@ -56,6 +59,7 @@ def inspect_held(
     :return: the definition, its problems, and its variants, by which rules find what depends on no unknown value.
     """
     definition, problems = inspect_definition(held.text)
+    problems = tuple(_placed(problem, held) for problem in problems)
     if held.marked is None or definition is None:
         return definition, problems, ()
     variants = []
@@ -67,6 +71,18 @@ def inspect_held(
         if read is not None:
             variants.append(variant)
     return definition, problems, tuple(variants)
+
+
+def locate_in_document(held: HeldDefinition, line: int | None, column: int | None) -> tuple[int | None, int | None]:
+    """The line and column in the document of those in the definition's text, where they are known."""
+    if held.locate is None or line is None or column is None:
+        return line, column
+    return held.locate(line, column) or (None, None)
+
+
+def _placed(problem: Problem, held: HeldDefinition) -> Problem:
+    line, column = locate_in_document(held, problem.line, problem.column)
+    return replace(problem, line=line, column=column)
 
 
 def parse_held(held: HeldDefinition, *, name: str) -> tuple[PipelineDefinition, tuple[Variant, ...]]:

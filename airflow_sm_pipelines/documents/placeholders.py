@@ -35,7 +35,7 @@ _EXPRESSION: JsonObject = {"Get": "Execution.PipelineName"}
 class Variables:
     """Values for placeholders; it notes which of them were used, and which placeholders had none.
 
-    :param settings: ``NAME=VALUE`` each. A name may have ``=`` in it: it is the name of a placeholder, whatever that is.
+    :param settings: ``NAME=VALUE`` each. The name of a placeholder may itself have ``=`` in it.
     :ivar missed: the names of placeholders without a value, in order.
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_sm_pipelines.definition.json_text import JsonText
 from airflow_sm_pipelines.definition.json_value import copy_object, describe_kind, iter_values, put_value
@@ -41,6 +41,8 @@ class _Found:
 
     :param body: JSON text or an object, with marks; or what stands there instead.
     :param path: where it stands in the document.
+    :param is_nested: whether it stands in a document inside the document, and ``path`` only says where that is.
+    :param placeholders: whether ``${...}`` in the text is a placeholder, also with Terraform's ``$${`` for ``${``.
     """
 
     body: Any
@@ -53,7 +55,8 @@ class _Found:
     references: tuple[str, ...] = ()
     before: _Found | None = None
     has_before: bool = False
-    is_template: bool = False
+    placeholders: Literal["none", "any", "terraform"] = "none"
+    is_nested: bool = False
     unknowns: Unknowns = field(default_factory=Unknowns)
 
 
@@ -90,7 +93,8 @@ def read_document(
     reader = _Reader(document, name, variables)
     found = [held for number in range(len(document.values)) for held in reader.read(number)]
     if not found and not is_any:
-        raise DefinitionError(f"{name} holds no pipeline: {_describe(document.values)}.")
+        reason = "Terraform is to destroy all that it names" if reader.is_destroyed else _describe(document.values)
+        raise DefinitionError(f"{name} holds no pipeline: {reason}.")
     return tuple(found)
 
 
@@ -121,11 +125,13 @@ def choose_definition(held: Sequence[HeldDefinition], *, wanted: str | None, nam
 
 def _is_definition(values: Sequence[Any]) -> bool:
     """Whether a document is one definition itself, or nothing that is known."""
-    return (
-        len(values) == 1
-        and isinstance(values[0], dict)
-        and ("Steps" in values[0] or next(_find_shapes(values[0]), None) is None)
-    )
+    if len(values) != 1 or isinstance(values[0], str):
+        return False
+    if isinstance(values[0], list):
+        return not any(isinstance(item, dict) for item in values[0])
+    if not isinstance(values[0], dict) or "Steps" in values[0]:
+        return True
+    return not terraform.is_terraform(values[0]) and next(_find_shapes(values[0]), None) is None
 
 
 def _read_definition(source: str | bytes, text: str, *, name: str, variables: Variables) -> HeldDefinition:
@@ -185,12 +191,14 @@ class _Reader:
     """Makes definitions of what a document has.
 
     :param name: what messages call the document.
+    :ivar is_destroyed: whether it has met a pipeline that Terraform is about to destroy.
     """
 
     def __init__(self, document: DocumentValue, name: str, variables: Variables) -> None:
         self._document = document
         self._name = name
         self._variables = variables
+        self.is_destroyed = False
 
     def read(self, number: int) -> Iterator[HeldDefinition]:
         """The definitions in one of the document's values.
@@ -235,7 +243,7 @@ class _Reader:
             yield _Found(text, id=prefix.rstrip("#"), path=path)
             return
         for value in inner.values:
-            yield from (replace(found, path=path) for found in self._find(value, (), prefix))
+            yield from (replace(found, path=path, is_nested=True) for found in self._find(value, (), prefix))
 
     def _find_in_template(self, template: Mapping[str, Any], path: JsonPath, prefix: str) -> Iterator[_Found]:
         for id_, resource in template["Resources"].items():
@@ -265,12 +273,19 @@ class _Reader:
 
     def _hold(self, found: _Found, number: int) -> HeldDefinition | None:
         if found.has_before and found.body is None and found.s3_location is None and found.before is not None:
-            return None  # Terraform is about to destroy it.
+            self.is_destroyed = True
+            return None
         body = found.body
-        place = f"{self._name}{self._document.locate(found.path, number)}"
-        if isinstance(body, str) and found.is_template:
+        position = self._document.locate(found.path, number)
+        place = self._name if position is None else f"{self._name}:{position[0]}:{position[1]}"
+        if isinstance(body, str) and found.placeholders != "none":
             body = mark_placeholders(
-                body, self._variables, found.unknowns, is_template=True, name=self._name, is_json=_is_json(body)
+                body,
+                self._variables,
+                found.unknowns,
+                is_template=found.placeholders == "terraform",
+                name=self._name,
+                is_json=_is_json(body),
             )
         for _ in range(3):
             if isinstance(body, str) and body.lstrip().startswith('"') and isinstance(inner := _load(body), str):
@@ -289,7 +304,15 @@ class _Reader:
             parallelism=found.parallelism if isinstance(found.parallelism, dict) else None,
         )
         label = f"{self._name}#{found.id}" if found.id else self._name
-        return _finish(held, body, found.unknowns, name=label)
+        held = _finish(held, body, found.unknowns, name=label)
+        document = self._document
+
+        def locate(line: int, column: int) -> tuple[int, int] | None:
+            if found.is_nested:
+                return position
+            return document.locate_inside(found.path, number, str(held.text), line, column)
+
+        return replace(held, locate=locate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,6 +360,7 @@ def _find_wrapped(value: Mapping[str, Any]) -> Iterator[_Found]:
             path=("spec", "pipelineDefinition"),
             name=spec.get("pipelineName"),
             description=spec.get("pipelineDescription"),
+            placeholders="any",
         )
     elif isinstance(value.get("items"), list) and "apiVersion" in value:
         yield _Found(_Nested(value["items"]), path=("items",))
@@ -364,6 +388,7 @@ def _of_answer(value: Mapping[str, Any]) -> _Found:
         location, inner = inner.get("PipelineDefinitionS3Location"), inner.get("PipelineDefinitionBody")
     arn = value.get("PipelineArn")
     name = value.get("PipelineName")
+    is_answer = not value.keys().isdisjoint(("PipelineArn", "CreationTime"))
     return _Found(
         inner,
         path=("PipelineDefinition",),
@@ -371,6 +396,7 @@ def _of_answer(value: Mapping[str, Any]) -> _Found:
         description=value.get("PipelineDescription"),
         parallelism=value.get("ParallelismConfiguration"),
         s3_location=location,
+        placeholders="none" if is_answer else "any",
     )
 
 
@@ -399,7 +425,7 @@ def _of_attributes(values: Mapping[str, Any], *, is_template: bool) -> _Found:
         name=values.get("pipeline_name"),
         description=values.get("pipeline_description"),
         s3_location=location[0] if isinstance(location, list) and location else location or None,
-        is_template=is_template,
+        placeholders="terraform" if is_template else "none",
     )
 
 

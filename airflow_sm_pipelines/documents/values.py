@@ -31,18 +31,33 @@ class DocumentValue:
     values: tuple[Any, ...]
     source: JsonText | YamlText | None = None
 
-    def locate(self, path: JsonPath, number: int = 0) -> str:
-        """``:line:column`` of a value; empty where it is not known.
+    def locate(self, path: JsonPath, number: int = 0) -> tuple[int, int] | None:
+        """The line and column, from 1, of a value; None where they are not known.
 
         :param number: which of :attr:`values`, from 0.
         """
         if isinstance(self.source, JsonText):
-            line, column = self.source.locate(path)
-        elif self.source is not None and (found := self.source.locate(path, number)):
-            line, column = found
-        else:
-            return ""
-        return f":{line}:{column}"
+            return self.source.locate(path)
+        return None if self.source is None else self.source.locate(path, number)
+
+    def locate_inside(self, path: JsonPath, number: int, text: str, line: int, column: int) -> tuple[int, int] | None:
+        """The place in the document of a line and column in a text that stands in it; else where the text begins.
+
+        :param text: the text, which may differ from the document's where values were filled in.
+        """
+        if isinstance(self.source, YamlText):
+            found = self.source.locate_in_block(path, line, column, number)
+            return found or self.locate(path, number)
+        if self.source is None or not isinstance(_get(self.values[number], path), str):
+            return self.locate(path, number)
+        before = sum(len(one) + 1 for one in text.split("\n")[: line - 1])
+        return self.source.locate_in_string(path, before + column - 1)
+
+
+def _get(value: Any, path: JsonPath) -> Any:
+    for key in path:
+        value = value[key]
+    return value
 
 
 def decode_text(source: bytes) -> str | None:

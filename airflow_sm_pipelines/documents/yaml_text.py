@@ -74,6 +74,21 @@ class YamlText:
 
     def locate(self, path: JsonPath, number: int = 0) -> tuple[int, int] | None:
         """The line and column, from 1, of the value at ``path``, or of the nearest value around it."""
+        node = self._find(path, number)
+        return None if node is None else (node.start_mark.line + 1, node.start_mark.column + 1)
+
+    def locate_in_block(self, path: JsonPath, line: int, column: int, number: int = 0) -> tuple[int, int] | None:
+        """The place of a line and column in the block of text (``|``) at ``path``; None if there is no block."""
+        node = self._find(path, number)
+        if node is not None and node.id == "sequence" and node.value:
+            node = node.value[0]
+        if node is None or node.id != "scalar" or node.style != "|":
+            return None
+        lines = self._text.split("\n")
+        first = next((text for text in lines[node.start_mark.line + 1 :] if text.strip()), "")
+        return node.start_mark.line + 1 + line, len(first) - len(first.lstrip(" ")) + column
+
+    def _find(self, path: JsonPath, number: int) -> Any:
         if number >= len(self._nodes):
             return None
         node = self._nodes[number]
@@ -82,7 +97,7 @@ class YamlText:
             if inner is None:
                 break
             node = inner
-        return node.start_mark.line + 1, node.start_mark.column + 1
+        return node
 
 
 def _child(node: Any, key: str | int) -> Any:

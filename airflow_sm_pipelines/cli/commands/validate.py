@@ -56,8 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.as_json:
         say_json(reports[0] if len(reports) == 1 else reports)
     else:
-        for report in reports:
-            say_painted(_render(report))
+        for report, source in zip(reports, sources, strict=True):
+            say_painted(_render(report, source.place))
     failing = ("error", "warning") if arguments.strict else ("error",)
     return int(any(finding["severity"] in failing for report in reports for finding in _findings(report)))
 
@@ -80,7 +80,7 @@ def _inspect(source: Source, policy: TeamPolicy | None, *, is_filled_in: bool) -
         for problem in problems
     ]
     if definition is not None and not problems:
-        findings += _check(definition, variants, source.text, policy, is_filled_in=is_filled_in)
+        findings += _check(definition, variants, held, policy, is_filled_in=is_filled_in)
     findings += _explain_unknown(held)
     is_valid = not any(finding["severity"] == "error" for finding in findings if isinstance(finding, dict))
     report: JsonObject = {"source": source.name, "valid": is_valid, "findings": findings}
@@ -103,12 +103,13 @@ def _explain_unknown(held: HeldDefinition) -> list[JsonValue]:
 def _check(
     definition: PipelineDefinition,
     variants: Sequence[Variant],
-    text: bytes,
+    held: HeldDefinition,
     policy: TeamPolicy | None,
     *,
     is_filled_in: bool,
 ) -> list[JsonValue]:
     from airflow_sm_pipelines.definition.json_text import JsonText
+    from airflow_sm_pipelines.documents import locate_in_document
     from airflow_sm_pipelines.policy import DEFAULT_RULES, check_definition, make_team_rule, with_team_defaults
 
     rules = DEFAULT_RULES
@@ -117,12 +118,12 @@ def _check(
         if is_filled_in:
             definition = with_team_defaults(definition, policy)
             variants = [replace(one, definition=with_team_defaults(one.definition, policy)) for one in variants]
-    document = JsonText(text)
+    document = JsonText(held.text)
     document.load()
     found: list[JsonValue] = []
     findings = check_definition(definition, rules=rules, variants=variants)
     for finding in sorted(findings, key=lambda finding: finding.severity.value):
-        line, column = document.locate(finding.place)
+        line, column = locate_in_document(held, *document.locate(finding.place))
         found.append(
             {
                 "severity": finding.severity.value,
@@ -141,13 +142,13 @@ def _findings(report: JsonObject) -> list[JsonObject]:
     return [item for item in findings if isinstance(item, dict)] if isinstance(findings, list) else []
 
 
-def _render(report: JsonObject) -> str:
+def _render(report: JsonObject, file: str) -> str:
     from airflow_sm_pipelines.cli.terminal import clean, paint
 
     name, findings = clean(report["source"]), _findings(report)
     lines = []
     for finding in findings:
-        place = name if finding["line"] is None else f"{name}:{finding['line']}:{finding['column']}"
+        place = name if finding["line"] is None else f"{clean(file)}:{finding['line']}:{finding['column']}"
         severity = str(finding["severity"])
         path = clean(f"{finding['path']}: ") if finding["path"] else ""
         label = paint(severity, "red" if severity == "error" else "yellow")
