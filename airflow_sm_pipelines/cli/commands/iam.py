@@ -44,6 +44,7 @@ def _make(arguments: argparse.Namespace) -> JsonObject:
     from airflow_sm_pipelines.cli.definition_files import refuse_unused_variables
     from airflow_sm_pipelines.cli.sources import UnreadableSourceError, read_source
     from airflow_sm_pipelines.cli.terminal import complain
+    from airflow_sm_pipelines.definition.problems import list_names
     from airflow_sm_pipelines.policy import iam_policies
 
     if arguments.role == "require-vpc":
@@ -64,9 +65,13 @@ def _make(arguments: argparse.Namespace) -> JsonObject:
         raise UnreadableSourceError("The execution role's policy is read from a definition: name it after 'execution'.")
     source = read_source(arguments.source, arguments)
     refuse_unused_variables(arguments)
-    definition, variants = source.parse()
-    # In the last variant, what is unknown is an expression. In a policy, '${bucket}' would be a variable of IAM.
-    definition = variants[-1].definition if variants else definition
+    if source.held is not None and source.held.unknown:
+        # In a policy, '${bucket}' would be a variable of IAM.
+        raise UnreadableSourceError(
+            f"{source.name}: a policy needs every address: {list_names(source.held.unknown)} are unknown here. Give each "
+            "with --var NAME=VALUE."
+        )
+    definition, _ = source.parse()
     made = iam_policies.make_execution_role_policy(definition, account, role_arn=arguments.role_arn)
     for sentence in made.unknown:
         complain(f"note: {sentence}")
