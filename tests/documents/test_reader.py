@@ -66,11 +66,15 @@ def console(value: Any, indent: str = "") -> str:
     """A value as ``terraform console`` prints it."""
     inner = f"{indent}  "
     if isinstance(value, dict):
-        return "{\n" + "".join(f'{inner}"{key}" = {console(item, inner)}\n' for key, item in value.items()) + indent + "}"
+        return (
+            "{\n" + "".join(f'{inner}"{key}" = {console(item, inner)}\n' for key, item in value.items()) + indent + "}"
+        )
     if isinstance(value, list):
         return "[\n" + "".join(f"{inner}{console(item, inner)},\n" for item in value) + indent + "]"
     if isinstance(value, str) and "\n" in value:
-        return f"<<{'-' * bool(indent)}EOT\n" + "".join(f"{indent}{one}\n" for one in value.split("\n")) + indent + "EOT"
+        return (
+            f"<<{'-' * bool(indent)}EOT\n" + "".join(f"{indent}{one}\n" for one in value.split("\n")) + indent + "EOT"
+        )
     return json.dumps(value)
 
 
@@ -79,8 +83,14 @@ FORMS: dict[str, tuple[str, str | Callable[[], str]]] = {
     "a definition": ("d.json", TEXT),
     "an answer": ("d.json", json.dumps(ANSWER)),
     "answers in a list": ("d.json", json.dumps([ANSWER])),
-    "an answer that boto3 gave, printed": ("d.txt", repr({**ANSWER, "CreationTime": datetime.datetime(2024, 1, 1)})),
-    "the same by pprint": ("d.txt", pprint.pformat({**ANSWER, "LastRunTime": datetime.datetime(2024, 1, 1)})),
+    "an answer that boto3 gave, printed": (
+        "d.txt",
+        repr({**ANSWER, "CreationTime": datetime.datetime(2024, 1, 1, tzinfo=datetime.timezone.utc)}),
+    ),
+    "the same by pprint": (
+        "d.txt",
+        pprint.pformat({**ANSWER, "LastRunTime": datetime.datetime(2024, 1, 1, tzinfo=datetime.timezone.utc)}),
+    ),
     "a JSON string": ("d.json", json.dumps(TEXT)),
     "a string in a string": ("d.json", json.dumps({**ANSWER, "PipelineDefinition": json.dumps(TEXT)})),
     "a plan of Terraform": (
@@ -148,7 +158,10 @@ FORMS: dict[str, tuple[str, str | Callable[[], str]]] = {
     "YAML of another name": ("t.template", block(TEXT)),
     "an answer of get-template": ("t.json", json.dumps({"TemplateBody": block(TEXT)})),
     "a manifest of Kubernetes": ("m.yaml", "kind: Namespace\n---\n" + json.dumps(MANIFEST)),
-    "a definition as YAML": ("d.yaml", json.dumps(DEFINITION, indent=1).replace('"Version": "2020-12-01"', "Version: 2020-12-01")),
+    "a definition as YAML": (
+        "d.yaml",
+        json.dumps(DEFINITION, indent=1).replace('"Version": "2020-12-01"', "Version: 2020-12-01"),
+    ),
 }
 CHANGED = ("JSON configuration of Terraform", "a manifest of Kubernetes")
 """Forms whose definition above differs a little, because such text would be a placeholder or a directive there."""
@@ -207,7 +220,9 @@ def test_several_are_listed_and_a_wrong_name_gets_the_nearest() -> None:
 UNKNOWN_PLAN = {
     "format_version": "1.2",
     "resource_changes": [
-        resource(change={"before": None, "after": {"pipeline_name": "p"}, "after_unknown": {"pipeline_definition": True}})
+        resource(
+            change={"before": None, "after": {"pipeline_name": "p"}, "after_unknown": {"pipeline_definition": True}}
+        )
     ],
     "configuration": {
         "root_module": {
@@ -231,10 +246,22 @@ UNKNOWN_PLAN = {
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("p.json", json.dumps(UNKNOWN_PLAN), r"p\.json:1:\d+: .* applied the plan\. It depends on aws_s3_bucket\.data\.id"),
-        ("t.yaml", block("x").replace("|\n          x", "!Ref Body"), r"t\.yaml:8:33: .* give it with --var 'Body=TEXT'"),
+        (
+            "p.json",
+            json.dumps(UNKNOWN_PLAN),
+            r"p\.json:1:\d+: .* applied the plan\. It depends on aws_s3_bucket\.data\.id",
+        ),
+        (
+            "t.yaml",
+            block("x").replace("|\n          x", "!Ref Body"),
+            r"t\.yaml:8:33: .* give it with --var 'Body=TEXT'",
+        ),
         ("t.yaml", block("x").replace("|\n          x", "12"), r"t\.yaml:8:33: .* the number 12, not a JSON object"),
-        ("t.yaml", block("x").replace("|\n          x", "file://d.json"), r"t\.yaml:8:33: .* 'file://d\.json', not a JSON"),
+        (
+            "t.yaml",
+            block("x").replace("|\n          x", "file://d.json"),
+            r"t\.yaml:8:33: .* 'file://d\.json', not a JSON",
+        ),
         (
             "t.json",
             json.dumps(template(None)).replace(
@@ -284,14 +311,19 @@ def test_what_cannot_be_read_is_said_in_one_sentence_with_its_place(name: str, t
         read_document(text, name=name)
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, "{'a': " * 10_000, '{"a" = ' * 20_000], ids=["JSON", "Python", "Terraform"])
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "{'a': " * 10_000, '{"a" = ' * 20_000], ids=["JSON", "Python", "Terraform"]
+)
 def test_deep_nesting_is_an_error_like_any_other(text: str) -> None:
     with pytest.raises(DefinitionError):
         parse_held(read_document(text, name="deep")[0], name="deep")
 
 
 def test_yaml_aliases_cannot_make_a_few_lines_endless() -> None:
-    levels = "".join(f"{name}: &{name} [{','.join([f'*{before}'] * 10)}]\n" for before, name in zip("abcdefg", "bcdefgh", strict=True))
+    levels = "".join(
+        f"{name}: &{name} [{','.join([f'*{before}'] * 10)}]\n"
+        for before, name in zip("abcdefg", "bcdefgh", strict=True)
+    )
     text = f"a: &a [x]\n{levels}" + block("x").replace("|\n          x", "*h").replace("AWSTemplateFormatVersion", "V")
     with pytest.raises(DefinitionError, match="far larger than a definition can be"):
         read_document(text, name="bomb.yaml")

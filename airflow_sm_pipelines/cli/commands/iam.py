@@ -68,8 +68,8 @@ def _make(arguments: argparse.Namespace) -> JsonObject:
     if source.held is not None and source.held.unknown:
         # In a policy, '${bucket}' would be a variable of IAM.
         raise UnreadableSourceError(
-            f"{source.name}: a policy needs every address: {list_names(source.held.unknown)} are unknown here. Give each "
-            "with --var NAME=VALUE."
+            f"{source.name}: a policy needs every address, but some values are unknown here: "
+            f"{list_names(source.held.unknown)}. Give each with --var NAME=VALUE."
         )
     definition, _ = source.parse()
     made = iam_policies.make_execution_role_policy(definition, account, role_arn=arguments.role_arn)
