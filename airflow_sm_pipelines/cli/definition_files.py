@@ -5,23 +5,60 @@ from __future__ import annotations
 import os
 import re
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.sources import Source, UnreadableSourceError, read_pairs
-from airflow_sm_pipelines.documents import Variables, choose_definition, read_document, with_values_of
-from airflow_sm_pipelines.exceptions import DefinitionError
+from airflow_sm_pipelines.documents import (
+    HeldDefinition,
+    Variables,
+    choose_definition,
+    explain_unfilled,
+    parse_held,
+    read_document,
+    with_values_of,
+)
+from airflow_sm_pipelines.exceptions import DefinitionError, SageMakerPipelinesError
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
     from airflow_sm_pipelines.definition import PipelineDefinition
-    from airflow_sm_pipelines.documents import HeldDefinition
+    from airflow_sm_pipelines.definition.variants import Variant
 
 _ENDINGS = (".json", ".yaml", ".yml", ".template", ".tftpl", ".tpl", ".tmpl", ".tfstate")
 _SKIPPED_FOLDERS = ("node_modules", "__pycache__")
+
+
+class UnreadableSourceError(SageMakerPipelinesError):
+    """Something a command was told to read or write, but cannot; its message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A definition as text, and what to call it in messages.
+
+    :param held: what the file says beside the definition's text; None where there is no file.
+    :param file: the file, where the name says more than that.
+    """
+
+    name: str
+    text: bytes
+    held: HeldDefinition | None = None
+    file: str | None = None
+
+    @property
+    def place(self) -> str:
+        """What to write before a line and column."""
+        return self.file or self.name
+
+    def parse(self) -> tuple[PipelineDefinition, tuple[Variant, ...]]:
+        """The definition, and its variants where some of its values are unknown.
+
+        :raises DefinitionError: naming every problem that depends on no unknown value.
+        """
+        return parse_held(self.held or HeldDefinition(self.text), name=self.place)
 
 
 def read_definition_files(source: str, arguments: argparse.Namespace, *, is_one: bool) -> list[Source]:
@@ -116,7 +153,6 @@ def read_deployable(source: str, arguments: argparse.Namespace) -> tuple[str, st
     :raises DefinitionError: if some of its values are unknown.
     """
     from airflow_sm_pipelines.client.valid_names import make_pipeline_name
-    from airflow_sm_pipelines.documents import explain_unfilled
 
     (found,) = read_definition_files(source, arguments, is_one=True)
     refuse_unused_variables(arguments)
@@ -160,7 +196,9 @@ def _variables(arguments: argparse.Namespace) -> Variables:
     variables = getattr(arguments, "read_variables", None)
     if not isinstance(variables, Variables):
         given = getattr(arguments, "variables", ())
-        read_pairs(given, option="--var", what="the name of a placeholder")
+        for setting in given:
+            if not setting.partition("=")[0] or "=" not in setting:
+                raise UnreadableSourceError(f"--var {setting!r} is not NAME=VALUE with the name of a placeholder.")
         variables = Variables(given)
         arguments.read_variables = variables
     return variables

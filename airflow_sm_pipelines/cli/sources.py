@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.cli.definition_files import Source, UnreadableSourceError, read_definition_files
 from airflow_sm_pipelines.cli.shared_options import open_calls
 from airflow_sm_pipelines.cli.terminal import clean, complain
 from airflow_sm_pipelines.definition.arns import parse_execution_arn
-from airflow_sm_pipelines.exceptions import SageMakerPipelinesError
 
 if TYPE_CHECKING:
     import argparse
@@ -19,42 +18,8 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.client.calls import SageMakerCalls
     from airflow_sm_pipelines.compiler import CompiledPipeline
-    from airflow_sm_pipelines.definition import JsonObject, JsonValue, PipelineDefinition
-    from airflow_sm_pipelines.definition.variants import Variant
-    from airflow_sm_pipelines.documents import HeldDefinition
+    from airflow_sm_pipelines.definition import JsonObject, JsonValue
     from airflow_sm_pipelines.policy import TeamPolicy
-
-
-class UnreadableSourceError(SageMakerPipelinesError):
-    """Something a command was told to read or write, but cannot; its message says what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A definition as text, and what to call it in messages.
-
-    :param held: what the file says beside the definition's text; None where there is no file.
-    :param file: the file, where the name says more than that.
-    """
-
-    name: str
-    text: bytes
-    held: HeldDefinition | None = None
-    file: str | None = None
-
-    @property
-    def place(self) -> str:
-        """What to write before a line and column."""
-        return self.file or self.name
-
-    def parse(self) -> tuple[PipelineDefinition, tuple[Variant, ...]]:
-        """The definition, and its variants where some of its values are unknown.
-
-        :raises DefinitionError: naming every problem that depends on no unknown value.
-        """
-        from airflow_sm_pipelines.documents import HeldDefinition, parse_held
-
-        return parse_held(self.held or HeldDefinition(self.text), name=self.place)
 
 
 def read_source(source: str, arguments: argparse.Namespace) -> Source:
@@ -79,8 +44,6 @@ def read_sources(source: str, arguments: argparse.Namespace, *, is_one: bool = F
         return [Source(source, _read_deployed(source, arguments).encode())]
     if is_script(source):
         return [Source(source, compile_source(source, arguments).definition_text.encode())]
-    from airflow_sm_pipelines.cli.definition_files import read_definition_files
-
     return read_definition_files(source, arguments, is_one=is_one)
 
 

@@ -7,6 +7,7 @@ nothing; it needs PyYAML, which Airflow brings, only for a file that is YAML.
 
 from __future__ import annotations
 
+from airflow_sm_pipelines.documents.document_reader import choose_definition, read_document
 from airflow_sm_pipelines.documents.held_definition import (
     HeldDefinition,
     explain_unfilled,
@@ -17,7 +18,6 @@ from airflow_sm_pipelines.documents.held_definition import (
 )
 from airflow_sm_pipelines.documents.matching import with_known_values, with_values_of
 from airflow_sm_pipelines.documents.placeholders import Variables
-from airflow_sm_pipelines.documents.reader import choose_definition, read_document
 
 __all__ = [
     "HeldDefinition",

@@ -8,13 +8,20 @@ from typing import TYPE_CHECKING
 from airflow_sm_pipelines.definition.json_value import iter_values
 from airflow_sm_pipelines.documents import with_known_values
 from airflow_sm_pipelines.documents.placeholders import MARK
+from airflow_sm_pipelines.local_endpoint import ACCOUNT_ID, DEFAULT_REGION
 from airflow_sm_pipelines.rehearsal.sample_values import SAMPLE_BUCKET, sample_value
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.definition.json_value import JsonPath, JsonValue
     from airflow_sm_pipelines.documents import HeldDefinition
 
-_NUMBERS = ("Count", "SizeInGB", "Seconds", "Percent", "Value", "Attempts", "Minutes")
+ROLE_ARN = f"arn:aws:iam::{ACCOUNT_ID}:role/Rehearsal"
+"""The role of a rehearsed pipeline, and of jobs whose role is unknown."""
+
+_BY_NAME = {"accountid": ACCOUNT_ID, "account": ACCOUNT_ID, "region": DEFAULT_REGION, "partition": "aws"}
+"""Values by the end of a placeholder's name, such as ``AWS::Region``."""
+
+_NUMBERS = ("Count", "SizeInGB", "Seconds", "Percent", "Attempts", "Minutes")
 """Ends of the names of members whose values are numbers."""
 
 
@@ -37,15 +44,21 @@ def with_made_values(held: HeldDefinition) -> tuple[HeldDefinition, dict[str, Js
 
 def _make(shown: str, text: str, found: re.Match[str], path: JsonPath) -> JsonValue:
     word = re.sub(r"[^a-z0-9]+", "-", shown.lower()).strip("-") or "value"
-    if text[: found.start()].lower().endswith("s3://"):
-        return SAMPLE_BUCKET
-    if found[0] != text:
-        return word
+    known = next((value for part, value in _BY_NAME.items() if word.replace("-", "").endswith(part)), None)
     member = next((part for part in reversed(path) if isinstance(part, str)), "")
-    if member.endswith(_NUMBERS) and member != "Value":
+    before, after = text[: found.start()], text[found.end() :]
+    if before.lower().endswith("s3://"):
+        return SAMPLE_BUCKET
+    if not before and after.startswith("/"):
+        return "/opt/ml/processing"
+    if before == "ml." or (member == "InstanceType" and not before):
+        size = "m5" if after.startswith(".") else "m5.large"
+        return size if before else f"ml.{size}"
+    if member.endswith(("RoleArn", "RoleARN")) and not before:
+        return ROLE_ARN
+    if known or before or after:
+        return known or word
+    if member.endswith(_NUMBERS):
         return 1
-    sample = sample_value(member)
-    if isinstance(sample, str):
-        return sample
-    named = sample_value(shown)
-    return named if isinstance(named, str) else word
+    samples = (sample_value(member), sample_value(shown), word)
+    return next(sample for sample in samples if isinstance(sample, str))

@@ -20,7 +20,6 @@ from airflow_sm_pipelines.documents.placeholders import (
     mark_placeholders,
     quote_whole_values,
 )
-from airflow_sm_pipelines.documents.terraform_values import KNOWN_AFTER_APPLY
 from airflow_sm_pipelines.documents.values import DocumentValue, decode_text, read_value_text
 from airflow_sm_pipelines.exceptions import DefinitionError
 
@@ -438,7 +437,7 @@ def _explain_missing(found: _Found, body: Any) -> str:
         uri = f"s3://{members.get('bucket')}/{members.get('key') or members.get('objectkey')}"
         uri = found.unknowns.show(uri)
         return f"the definition{of} is in S3, at {uri}. Copy it from there, and name the copy."
-    if body == KNOWN_AFTER_APPLY:
+    if body == terraform.KNOWN_AFTER_APPLY:
         references = f" It depends on {', '.join(found.references)}." if found.references else ""
         return (
             f"the definition{of} is known only after Terraform has applied the plan.{references} Apply what it depends "

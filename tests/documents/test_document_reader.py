@@ -22,6 +22,7 @@ DEFINITION: dict[str, Any] = {
     "Steps": [{"Name": "Stop", "Type": "Fail", "Arguments": {"ErrorMessage": "two\nlines, and 'both' \"quotes\" \\n"}}],
 }
 TEXT = json.dumps(DEFINITION, indent=1)
+WHEN = datetime.datetime(2024, 1, 1, tzinfo=datetime.timezone.utc)
 ATTRIBUTES = {"pipeline_name": "p", "pipeline_definition": TEXT, "pipeline_definition_s3_location": [], "tags": None}
 ANSWER = {
     "PipelineArn": "arn:aws:sagemaker:us-east-1:111122223333:pipeline/p",
@@ -85,11 +86,11 @@ FORMS: dict[str, tuple[str, str | Callable[[], str]]] = {
     "answers in a list": ("d.json", json.dumps([ANSWER])),
     "an answer that boto3 gave, printed": (
         "d.txt",
-        repr({**ANSWER, "CreationTime": datetime.datetime(2024, 1, 1, tzinfo=datetime.timezone.utc)}),
+        repr({**ANSWER, "CreationTime": WHEN}),
     ),
     "the same by pprint": (
         "d.txt",
-        pprint.pformat({**ANSWER, "LastRunTime": datetime.datetime(2024, 1, 1, tzinfo=datetime.timezone.utc)}),
+        pprint.pformat({**ANSWER, "LastRunTime": WHEN}),
     ),
     "a JSON string": ("d.json", json.dumps(TEXT)),
     "a string in a string": ("d.json", json.dumps({**ANSWER, "PipelineDefinition": json.dumps(TEXT)})),
