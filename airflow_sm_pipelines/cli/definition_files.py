@@ -53,7 +53,7 @@ class Source:
         """What to write before a line and column."""
         return self.file or self.name
 
-    def parse(self) -> tuple[PipelineDefinition, tuple[Variant, ...]]:
+    def parse(self) -> tuple[PipelineDefinition, tuple[Variant, ...] | None]:
         """The definition, and its variants where some of its values are unknown.
 
         :raises DefinitionError: naming every problem that depends on no unknown value.

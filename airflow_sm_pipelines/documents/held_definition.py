@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from airflow_sm_pipelines.definition import PipelineDefinition, Problem, inspect_definition, render_problems
 from airflow_sm_pipelines.definition.problems import list_names
 from airflow_sm_pipelines.definition.variants import Variant
-from airflow_sm_pipelines.documents.placeholders import make_variants
+from airflow_sm_pipelines.documents.placeholders import find_unknown_places, make_mark, make_variants, may_be_named
 from airflow_sm_pipelines.exceptions import DefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from airflow_sm_pipelines.definition.json_value import JsonObject
 
@@ -53,24 +53,37 @@ class HeldDefinition:
 
 def inspect_held(
     held: HeldDefinition,
-) -> tuple[PipelineDefinition | None, tuple[Problem, ...], tuple[Variant, ...]]:
+) -> tuple[PipelineDefinition | None, tuple[Problem, ...], tuple[Variant, ...] | None]:
     """Read a definition and what is wrong with it, whatever the unknown values are.
 
-    :return: the definition, its problems, and its variants, by which rules find what depends on no unknown value.
+    :return: the definition; its problems; and, where some of its values are unknown, its variants, by which rules find
+        what depends on none of them.
     """
     definition, problems = inspect_definition(held.text)
     problems = tuple(_placed(problem, held) for problem in problems)
     if held.marked is None or definition is None:
-        return definition, problems, ()
+        return definition, problems, None
+    marked = held.marked
+    problems = tuple(one for one in problems if not may_be_named(_marked(one.message, held.shown), marked))
     variants = []
+    places = find_unknown_places(held.marked)
     for document, numbers in make_variants(held.marked):
         read, found = inspect_definition(document)
-        variant = Variant(read or definition, {word: held.shown[number] for word, number in numbers.items()})
+        words = {word: held.shown[number] for word, number in numbers.items()}
+        variant = Variant(read or definition, words, places)
         same = {(variant.show(problem.path), variant.show(problem.message)) for problem in found}
         problems = tuple(problem for problem in problems if (problem.path, problem.message) in same)
-        if read is not None:
+        if read is not None and not found:
             variants.append(variant)
-    return definition, problems, tuple(variants)
+    # The third one has names that stand for nothing, so that it says less; it is for want of the others.
+    return definition, problems, tuple(variants[:2])
+
+
+def _marked(text: str, shown: Sequence[str]) -> str:
+    """A text about a definition, with marks for what is shown of unknown values."""
+    for number, one in sorted(enumerate(shown), key=lambda pair: -len(pair[1])):
+        text = text.replace(one, make_mark(number))
+    return text
 
 
 def locate_in_document(held: HeldDefinition, line: int | None, column: int | None) -> tuple[int | None, int | None]:
@@ -85,8 +98,8 @@ def _placed(problem: Problem, held: HeldDefinition) -> Problem:
     return replace(problem, line=line, column=column)
 
 
-def parse_held(held: HeldDefinition, *, name: str) -> tuple[PipelineDefinition, tuple[Variant, ...]]:
-    """Read a definition, and its variants.
+def parse_held(held: HeldDefinition, *, name: str) -> tuple[PipelineDefinition, tuple[Variant, ...] | None]:
+    """Read a definition, and its variants where some of its values are unknown.
 
     :param name: what errors call it.
     :raises DefinitionError: with every problem that does not depend on an unknown value.

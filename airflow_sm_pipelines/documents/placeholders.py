@@ -11,10 +11,11 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.definition.json_value import iter_values
 from airflow_sm_pipelines.exceptions import DefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from airflow_sm_pipelines.definition.json_value import JsonObject, JsonPath, JsonValue
 
@@ -26,6 +27,27 @@ MARK = re.compile(f"[{_IN_TEXT}{_WHOLE}](\\d+){_END}")
 _SIMPLE = re.compile(r'\$\{((?:[^{}"\n\\]|\\.)*)\}')
 _NAMES = ("Name", "DependsOn", "Step", "PropertyFileName", "PropertyFile", "OutputName", "InputName", "Get", "Path")
 """Members whose values name something, or refer to it by its name."""
+
+_DECLARED = ("Name", "OutputName", "PropertyFileName")
+"""Members that declare a name to which others refer."""
+
+_STRUCTURE = (
+    "Enabled",
+    "Parameters",
+    "DependsOn",
+    "PropertyFiles",
+    "RetryPolicies",
+    "OutputParameters",
+    "EnumValues",
+    "Conditions",
+    "IfSteps",
+    "ElseSteps",
+    "ForEachBody",
+)
+"""Members outside of arguments whose values are no numbers: true or false, and lists."""
+
+_ABSENT = re.compile(r"\bno (?:such )?(?:step|output|property file|parameter)\b")
+_QUOTED = re.compile(r"'([^']+)'")
 
 _BRANCHES = ("IfSteps", "ElseSteps", "ForEachBody")
 _EXPRESSION: JsonObject = {"Get": "Execution.PipelineName"}
@@ -85,7 +107,7 @@ class Unknowns:
         if text not in self.shown:
             self.names.append(name)
             self.shown.append(text)
-        return f"{_IN_TEXT}{self.shown.index(text)}{_END}"
+        return make_mark(self.shown.index(text))
 
     def show(self, text: str) -> str:
         """The text with what is shown in place of marks."""
@@ -98,6 +120,11 @@ class Unknowns:
     def find_names(self, text: str) -> tuple[str, ...]:
         """The names of the unknown values in a text, each once."""
         return tuple(dict.fromkeys(self.names[int(number)] for number in MARK.findall(text)))
+
+
+def make_mark(number: int) -> str:
+    """The mark for an unknown value inside text."""
+    return f"{_IN_TEXT}{number}{_END}"
 
 
 def is_unknown(text: object) -> bool:
@@ -210,47 +237,157 @@ def quote_whole_values(text: str) -> str:
 def make_variants(document: JsonObject) -> tuple[tuple[JsonObject, dict[str, int]], ...]:
     """The document with different values for what is unknown in it.
 
-    What is true of all of them depends on no unknown value. Unknown parts of names are words in both. Elsewhere, they
-    are numbers in the first; in the second, they are words, arguments with an unknown part are expressions, which no
-    rule can know the value of, and whole values are true.
+    What is true of all of them depends on no unknown value. Unknown parts of names are words. Elsewhere, they are
+    numbers in the first; in the second, they are words, and arguments with an unknown part are expressions, which no
+    rule can know the value of. Where a name and a reference to it may be the same, there is a third one, in which they
+    are.
 
     :param document: with marks.
     :return: each variant, with the number of the unknown value that each word stands for.
     """
-    made = []
-    for is_expression in (False, True):
-        words: dict[str, int] = {}
-        variant = _vary(document, (), is_expression, words)
-        if isinstance(variant, dict):
-            made.append((variant, words))
-    return tuple(made)
+    numbers = dict.fromkeys(map(int, MARK.findall(json.dumps(document, ensure_ascii=False))))
+    words = {number: f"unknown{number}x" for number in numbers}
+    known = {word: number for number, word in words.items()}
+    made = [(_Filling(words, is_expression), known) for is_expression in (False, True)]
+    if bound := _bind_names(document):
+        kept = {word: number for word, number in known.items() if number not in bound}
+        made.append((_Filling({**words, **bound}, is_expression=True), kept))
+    variants = ((filling.fill(document, ()), stand_ins) for filling, stand_ins in made)
+    return tuple((variant, stand_ins) for variant, stand_ins in variants if isinstance(variant, dict))
 
 
-def _vary(value: JsonValue, path: JsonPath, is_expression: bool, words: dict[str, int]) -> JsonValue:
-    if isinstance(value, dict):
-        return {_with_words(key, words): _vary(item, (*path, key), is_expression, words) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_vary(item, (*path, index), is_expression, words) for index, item in enumerate(value)]
-    if not isinstance(value, str) or not is_unknown(value):
-        return value
-    member = next((key for key in reversed(path) if isinstance(key, str)), "")
-    if member in _NAMES:
-        return _with_words(value, words)
-    if not is_expression:
-        is_number = is_whole(value) and (value[0] == _WHOLE or path[0] == "Parameters")
-        return int(value[1:-1]) + 1 if is_number else MARK.sub(lambda found: str(int(found[1]) + 1), value)
-    if _is_argument(path):
-        return dict(_EXPRESSION)
-    return True if value[0] == _WHOLE else _with_words(value, words)
+def find_unknown_places(document: JsonObject) -> frozenset[JsonPath]:
+    """The places of unknown values, and of expressions with an unknown part; names aside."""
+    places: set[JsonPath] = set()
+    for path, value in iter_values(document):
+        if (is_unknown(value) and not any(key in _NAMES for key in path[-2:])) or (
+            isinstance(value, dict) and _is_unknown_expression(value, is_any=True)
+        ):
+            places.add(path)
+    return frozenset(places)
 
 
-def _with_words(text: str, words: dict[str, int]) -> str:
-    def word(found: re.Match[str]) -> str:
-        made = f"unknown{found[1]}x"
-        words[made] = int(found[1])
-        return made
+def may_be_named(message: str, document: JsonObject) -> bool:
+    """Whether a message says that something is not there whose name may be what is unknown.
 
-    return MARK.sub(word, text)
+    :param message: with marks, and names in quotation marks, such as ``no step is called 'Train'``.
+    """
+    if _ABSENT.search(message) is None:
+        return False
+    quoted = set(_QUOTED.findall(message))
+    parts = {part for name in quoted for part in (name, *name.split("."))}
+    values = (value for path, value in iter_values(document) if path and path[-1] in _DECLARED)
+    names = parts | {value for value in values if isinstance(value, str)}
+    open_names = {name for name in names if is_unknown(name)}
+    known = names - open_names
+    return any(_match(pattern, name) for pattern in open_names & parts for name in known) or any(
+        _match(pattern, name) for pattern in open_names - parts for name in known & parts
+    )
+
+
+class _Filling:
+    """Other values in the places of unknown ones.
+
+    :param words: the word for each unknown value.
+    :param is_expression: whether arguments become expressions.
+    """
+
+    def __init__(self, words: Mapping[int, str], is_expression: bool) -> None:
+        self._words = words
+        self._is_expression = is_expression
+        self._kinds: dict[JsonPath, object] = {}
+
+    def fill(self, value: JsonValue, path: JsonPath) -> JsonValue:
+        """The value at a path, with all that is inside it."""
+        if isinstance(value, dict):
+            if _is_unknown_expression(value, is_any=self._is_expression and _is_argument(path)):
+                return dict(_EXPRESSION)
+            if path[:1] == ("Parameters",):
+                self._kinds[path] = value.get("Type")
+            return {self._word(key): self.fill(item, (*path, key)) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.fill(item, (*path, index)) for index, item in enumerate(value)]
+        return self._fill_text(value, path) if isinstance(value, str) and is_unknown(value) else value
+
+    def _fill_text(self, value: str, path: JsonPath) -> JsonValue:
+        member = next((key for key in reversed(path) if isinstance(key, str)), "")
+        is_one = value[0] == _WHOLE
+        if member in _STRUCTURE and is_one and not _is_argument(path):
+            return self._is_expression if member == "Enabled" else []
+        if member in _NAMES:
+            return self._word(value)
+        if self._is_expression and _is_argument(path):
+            return dict(_EXPRESSION)
+        return self._number(value, is_one=is_one, kind=self._kinds.get(path[:2], "String"))
+
+    def _number(self, value: str, *, is_one: bool, kind: object) -> JsonValue:
+        """Numbers in the places of unknown values outside of arguments; other ones in each variant.
+
+        :param kind: the parameter's type, if the value is of a parameter.
+        """
+        start = 101 if self._is_expression else 1
+        if is_whole(value) and kind == "Boolean":
+            return self._is_expression
+        if is_one or (is_whole(value) and kind in ("Integer", "Float")):
+            return int(value[1:-1]) + start
+        return MARK.sub(lambda found: str(int(found[1]) + start), value)
+
+    def _word(self, text: str) -> str:
+        return MARK.sub(lambda found: self._words[int(found[1])], text)
+
+
+def _bind_names(document: JsonObject) -> dict[int, str]:
+    """Values with which each reference names something there is, as far as unknown parts of either allow it."""
+    names: list[str] = []
+    references: list[str] = []
+    for path, value in iter_values(document):
+        member = next((key for key in reversed(path) if isinstance(key, str)), "")
+        if not isinstance(value, str):
+            continue
+        if member == "Get":
+            references += value.split(".")[1:2] if value.startswith(("Steps.", "Parameters.")) else []
+            references += value.split(".")[3:4] if ".PropertyFiles." in value else []
+        elif member in _DECLARED:
+            names.append(value)
+        if member in ("DependsOn", "Step", "PropertyFile", "OutputName"):
+            references.append(value)
+    bound: dict[int, str] = {}
+    known = [name for name in names if not is_unknown(name)]
+    open_names = [name for name in names if is_unknown(name)]
+    for reference in references:
+        if is_unknown(reference):
+            pairs = [] if reference in open_names else [(reference, name) for name in known]
+        else:
+            pairs = [] if reference in known else [(name, reference) for name in open_names]
+        for pattern, text in pairs:
+            if found := _match(pattern, text):
+                bound.update({number: value for number, value in found.items() if number not in bound})
+                break
+    return bound
+
+
+def _match(pattern: str, text: str) -> dict[int, str]:
+    """The values with which a text with marks is another text; empty if there are none."""
+    numbers = [int(number) for number in MARK.findall(pattern)]
+    if len(set(numbers)) != len(numbers):
+        return {}
+    parts = MARK.split(pattern)[::2]
+    found = re.fullmatch("(.+?)".join(map(re.escape, parts)), text)
+    return dict(zip(numbers, found.groups(), strict=True)) if found else {}
+
+
+def _is_unknown_expression(value: JsonObject, *, is_any: bool) -> bool:
+    """Whether a value is an expression that cannot be read because of an unknown part.
+
+    :param is_any: whether any unknown part of it counts, or only one that hides what kind of reference it is.
+    """
+    key, inner = next(iter(value.items()), ("", None))
+    if len(value) != 1 or not (key == "Get" or key.startswith("Std:")):
+        return False
+    if key == "Get" and isinstance(inner, str) and is_unknown(inner):
+        return is_any or not inner.startswith(("Steps.", "Parameters."))
+    parts = {name: item for name, item in inner.items() if name != "Values"} if isinstance(inner, dict) else inner
+    return is_any and MARK.search(json.dumps(parts, ensure_ascii=False)) is not None
 
 
 def _is_argument(path: JsonPath) -> bool:

@@ -68,7 +68,7 @@ def plan_deployment(
     name: str,
     policy: TeamPolicy | None = None,
     is_filled_in: bool = False,
-    variants: Sequence[Variant] = (),
+    variants: Sequence[Variant] | None = None,
     notes: Sequence[Finding] = (),
 ) -> DeploymentPlan:
     """Compare a definition with the deployed one and check it against the rules.
@@ -76,13 +76,15 @@ def plan_deployment(
     :param deployed: the deployed definition; ``None`` if the pipeline does not exist.
     :param policy: a team's rules, beside those of SageMaker.
     :param is_filled_in: whether to fill in the policy's defaults first.
-    :param variants: the new definition with other values for what is unknown in it.
+    :param variants: the new definition with other values for what is unknown in it; None where nothing is.
     :param notes: findings of the caller, told with the others.
     """
     wanted = new
     if policy and is_filled_in:
         wanted = with_team_defaults(new, policy)
-        variants = [replace(one, definition=with_team_defaults(one.definition, policy)) for one in variants]
+        variants = variants and [
+            replace(one, definition=with_team_defaults(one.definition, policy)) for one in variants
+        ]
     changes = diff_definitions(deployed, wanted) if deployed else ()
     rules = (*DEFAULT_RULES, make_team_rule(policy)) if policy else DEFAULT_RULES
     return DeploymentPlan(
@@ -98,19 +100,20 @@ def plan_deployment(
 
 
 def _forecast(
-    deployed: PipelineDefinition | None, wanted: PipelineDefinition, variants: Sequence[Variant]
+    deployed: PipelineDefinition | None, wanted: PipelineDefinition, variants: Sequence[Variant] | None
 ) -> tuple[CacheForecast, ...]:
     """The forecast; what depends on an unknown value is unknown too."""
-    forecasts = forecast_cache(deployed, wanted)
-    for variant in variants:
-        same = {(variant.show(one.step), one.outcome) for one in forecast_cache(deployed, variant.definition)}
-        forecasts = tuple(
-            one
-            if (one.step, one.outcome) in same
-            else replace(one, outcome="unknown", reasons=("it depends on a value that is unknown here",))
-            for one in forecasts
-        )
-    return forecasts
+    if variants is None:
+        return forecast_cache(deployed, wanted)
+    found = [
+        [replace(one, step=variant.show(one.step)) for one in forecast_cache(deployed, variant.definition)]
+        for variant in variants
+    ]
+    unknown = ("it depends on a value that is unknown here",)
+    return tuple(
+        one if all(one in others for others in found[1:]) else replace(one, outcome="unknown", reasons=unknown)
+        for one in (found[0] if found else ())
+    )
 
 
 def _find_limits(definition: PipelineDefinition) -> tuple[LimitUse, ...]:

@@ -80,7 +80,7 @@ def test_a_value_that_is_given_is_checked(settings: list[str], expected: list[st
     ("old", "new", "expected"),
     [
         ('"VolumeSizeInGB": 30', '"VolumeSizeInGB": "big"', "expected a whole number, found the string 'big'"),
-        ('"Name": "${prefix}-train"', '"Name": "${prefix} train"', "'${prefix} train' does not match"),
+        ('"Name": "Stop"', '"Name": "Stop ${now} !"', "'Stop ${now} !' does not match"),
         (', "TrainingInputMode": "File"', "", "'TrainingInputMode'"),
         ('["${prefix}-train"]', '["${prefix}-tran"]', "${prefix}-tran"),
     ],
@@ -89,6 +89,22 @@ def test_a_value_that_is_given_is_checked(settings: list[str], expected: list[st
 def test_what_is_wrong_whatever_the_unknown_values_are_is_found(old: str, new: str, expected: str) -> None:
     assert TEMPLATE.count(old) == 1
     assert any(expected in message for message in find(read(TEMPLATE.replace(old, new))))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('["${prefix}-train"]', '["${upstream}"]'),
+        ('"Steps.${prefix}-train.TrainingJobStatus"', '"Steps.${upstream}.TrainingJobStatus"'),
+        ('"Steps.${prefix}-train.TrainingJobStatus"', '"Steps.my-train.TrainingJobStatus"'),
+        ('{"Get": "Steps.${prefix}-train.TrainingJobStatus"}', '{"Get": "${reference}"}'),
+        ('["${prefix}-train"]', "${depends_on}"),
+    ],
+    ids=["an unknown name", "in a path", "an unknown step", "an unknown reference", "an unknown list"],
+)
+def test_a_reference_that_may_name_what_is_there_is_no_problem(old: str, new: str) -> None:
+    assert TEMPLATE.count(old) == 1
+    assert find(read(TEMPLATE.replace(old, new))) == []
 
 
 def test_values_are_filled_in_as_text_or_as_json() -> None:

@@ -102,7 +102,7 @@ def _explain_unknown(held: HeldDefinition) -> list[JsonValue]:
 
 def _check(
     definition: PipelineDefinition,
-    variants: Sequence[Variant],
+    variants: Sequence[Variant] | None,
     held: HeldDefinition,
     policy: TeamPolicy | None,
     *,
@@ -117,7 +117,9 @@ def _check(
         rules = (*DEFAULT_RULES, make_team_rule(policy))
         if is_filled_in:
             definition = with_team_defaults(definition, policy)
-            variants = [replace(one, definition=with_team_defaults(one.definition, policy)) for one in variants]
+            variants = variants and [
+                replace(one, definition=with_team_defaults(one.definition, policy)) for one in variants
+            ]
     document = JsonText(held.text)
     document.load()
     found: list[JsonValue] = []
