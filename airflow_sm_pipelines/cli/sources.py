@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.definition_files import Source, UnreadableSourceError, read_definition_files
+from airflow_sm_pipelines.cli.definition_files import Source as Source
+from airflow_sm_pipelines.cli.definition_files import UnreadableSourceError as UnreadableSourceError
+from airflow_sm_pipelines.cli.definition_files import read_definition_files
 from airflow_sm_pipelines.cli.shared_options import open_calls
 from airflow_sm_pipelines.cli.terminal import clean, complain
 from airflow_sm_pipelines.definition.arns import parse_execution_arn

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.definition.json_value import JsonObject, JsonPath
 
 _TEMPLATE_NAME = re.compile(r"(?i)\.(tftpl|tpl|tmpl)(\.json)?\Z")
+_TERRAFORM_TEXT = re.compile(r'(?:\s*#.*\n)*\s*(?:resource|module|data|locals|variable|output)\s+(?:"[\w-]+"\s*)*\{')
 _TERRAFORM_NAME = re.compile(r"(?i)\.(tf|hcl|tofu)\Z")
 _COMMANDS = ("ContainerEntrypoint", "ContainerArguments")
 _MENTIONS = re.compile(r"PipelineDefinition|AWS::SageMaker::Pipeline|aws(?:cc)?_sagemaker_pipeline|\"Steps\"\s*:")
@@ -77,7 +78,7 @@ def read_document(
     text = source if isinstance(source, str) else decode_text(source)
     if text is None or not text.strip():
         return () if is_any else (HeldDefinition(source),)
-    if _TERRAFORM_NAME.search(name):
+    if _TERRAFORM_NAME.search(name) or _TERRAFORM_TEXT.match(text):
         if is_any:
             return ()
         raise DefinitionError(

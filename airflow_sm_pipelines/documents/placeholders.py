@@ -260,7 +260,9 @@ def find_unknown_places(document: JsonObject) -> frozenset[JsonPath]:
     """The places of unknown values, and of expressions with an unknown part; names aside."""
     places: set[JsonPath] = set()
     for path, value in iter_values(document):
-        if (is_unknown(value) and not any(key in _NAMES for key in path[-2:])) or (
+        if is_unknown(value) and path[-1:] == ("Key",):
+            places.update((path, path[:-2]))  # What is wrong with tags is told of the list of them.
+        elif (is_unknown(value) and not any(key in _NAMES for key in path[-2:])) or (
             isinstance(value, dict) and _is_unknown_expression(value, is_any=True)
         ):
             places.add(path)
@@ -385,9 +387,18 @@ def _is_unknown_expression(value: JsonObject, *, is_any: bool) -> bool:
     if len(value) != 1 or not (key == "Get" or key.startswith("Std:")):
         return False
     if key == "Get" and isinstance(inner, str) and is_unknown(inner):
-        return is_any or not inner.startswith(("Steps.", "Parameters."))
+        return is_any or not _is_named_reference(inner)
     parts = {name: item for name, item in inner.items() if name != "Values"} if isinstance(inner, dict) else inner
     return is_any and MARK.search(json.dumps(parts, ensure_ascii=False)) is not None
+
+
+def _is_named_reference(text: str) -> bool:
+    """Whether only names are unknown in a reference: of a step, a parameter or a property file."""
+    root, *segments = text.split(".")
+    names = (0, 2) if segments[1:2] == ["PropertyFiles"] else (0,)
+    return root in ("Steps", "Parameters") and not any(
+        is_unknown(segment) for index, segment in enumerate(segments) if index not in names
+    )
 
 
 def _is_argument(path: JsonPath) -> bool:

@@ -202,7 +202,7 @@ class _Job:
         if value is not None and not isinstance(value, list):
             yield self._unknown(rule, place, "tags")
             return
-        present = {item.get("Key") for item in value or [] if isinstance(item, dict)}
+        present = {str(item.get("Key")) for item in value or [] if isinstance(item, dict)}
         missing = [name for name in self.policy.required_tags if name not in present]
         if missing:
             names = ", ".join(map(repr, missing))

@@ -133,5 +133,8 @@ def _title(arguments: argparse.Namespace) -> str:
         return " · ".join(filter(None, parse_execution_arn(arguments.execution))) or str(arguments.execution)
     if arguments.pipeline_name:
         return str(arguments.pipeline_name)
-    path, _, function = str(arguments.source or "").rpartition(":")
+    file, _, place = str(arguments.source or "").partition("#")
+    if place:
+        return place.rpartition("/")[2]
+    path, _, function = file.rpartition(":")
     return Path(path or function).stem if arguments.source != "-" else ""
