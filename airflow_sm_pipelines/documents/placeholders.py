@@ -282,8 +282,18 @@ def may_be_named(message: str, document: JsonObject) -> bool:
     names = parts | {value for value in values if isinstance(value, str)}
     open_names = {name for name in names if is_unknown(name)}
     known = names - open_names
-    return any(_match(pattern, name) for pattern in open_names & parts for name in known) or any(
-        _match(pattern, name) for pattern in open_names - parts for name in known & parts
+    return (
+        any(_match(pattern, name) for pattern in open_names & parts for name in known)
+        or any(_match(pattern, name) for pattern in open_names - parts for name in known & parts)
+        or any(_may_be_same(one, other) for one in open_names & parts for other in open_names if one != other)
+    )
+
+
+def _may_be_same(one: str, other: str) -> bool:
+    """Whether two texts with marks begin and end so that they can be the same."""
+    parts, others = MARK.split(one), MARK.split(other)
+    return any(long.startswith(short) for long, short in ((parts[0], others[0]), (others[0], parts[0]))) and any(
+        long.endswith(short) for long, short in ((parts[-1], others[-1]), (others[-1], parts[-1]))
     )
 
 
