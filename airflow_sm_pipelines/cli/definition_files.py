@@ -126,17 +126,21 @@ def _read_bytes(path: str) -> bytes:
 
 
 def _read_folder(folder: Path, variables: Variables) -> list[HeldDefinition]:
-    """The definitions of all files below a folder; files that hold none are passed over."""
+    """The definitions of all files below a folder; files that hold none are passed over.
+
+    A file that cannot be read, but should hold one, has a fault.
+    """
     held: list[HeldDefinition] = []
     for root, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if name not in _SKIPPED_FOLDERS and not name.startswith("."))
         for file in sorted(name for name in files if name.lower().endswith(_ENDINGS)):
             path = Path(root) / file
             place = path.relative_to(folder).as_posix()
-            held += [
-                replace(one, id=f"{place}#{one.id}" if one.id else place)
-                for one in read_document(_read_bytes(str(path)), name=str(path), variables=variables, is_any=True)
-            ]
+            try:
+                found = read_document(_read_bytes(str(path)), name=str(path), variables=variables, is_any=True)
+            except DefinitionError as error:
+                found = (HeldDefinition("", fault=str(error)),)
+            held += [replace(one, id=f"{place}#{one.id}" if one.id else place) for one in found]
     if not held:
         raise UnreadableSourceError(
             f"No file in {folder} holds a pipeline. It looks for {', '.join(_ENDINGS)} in the folder and those below."

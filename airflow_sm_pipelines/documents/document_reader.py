@@ -95,6 +95,8 @@ def read_document(
     if not found and not is_any:
         reason = "Terraform is to destroy all that it names" if reader.is_destroyed else _describe(document.values)
         raise DefinitionError(f"{name} holds no pipeline: {reason}.")
+    if found and all(one.fault for one in found):
+        raise DefinitionError(found[0].fault)
     return tuple(found)
 
 
@@ -105,9 +107,9 @@ def choose_definition(held: Sequence[HeldDefinition], *, wanted: str | None, nam
     :param name: what messages call the document.
     :raises DefinitionError: naming all of them.
     """
+    if wanted is None and len(held) == 1:
+        return _without_fault(held[0])
     if wanted is None:
-        if len(held) == 1:
-            return held[0]
         names = list_names([one.id or one.name or "" for one in held], limit=20)
         raise DefinitionError(f"{name} holds {len(held)} pipelines: {names}. Name one, as {name}#{held[0].id}.")
     for match in (
@@ -116,11 +118,17 @@ def choose_definition(held: Sequence[HeldDefinition], *, wanted: str | None, nam
         [one for one in held if re.split(r"[.#/]", one.id)[-1] == wanted],
     ):
         if len(match) == 1:
-            return match[0]
+            return _without_fault(match[0])
     ids = [one.id or one.name or "" for one in held]
     raise DefinitionError(
         f"{name} holds no pipeline {wanted!r}, but {list_names(ids, limit=20)}.{suggest(wanted, ids)}"
     )
+
+
+def _without_fault(held: HeldDefinition) -> HeldDefinition:
+    if held.fault:
+        raise DefinitionError(held.fault)
+    return held
 
 
 def _is_definition(values: Sequence[Any]) -> bool:
@@ -201,18 +209,22 @@ class _Reader:
         self.is_destroyed = False
 
     def read(self, number: int) -> Iterator[HeldDefinition]:
-        """The definitions in one of the document's values.
-
-        :raises DefinitionError: if one stands elsewhere, or is none.
-        """
+        """The definitions in one of the document's values; one that stands elsewhere has a fault."""
         for found in self._find(self._document.values[number], (), ""):
-            held = self._hold(found, number)
-            if held is None:
-                continue
-            yield replace(held, before=self._hold_before(found, number), has_before=found.has_before)
+            try:
+                held = self._hold(found, number)
+            except DefinitionError as error:
+                # Another one in the document may be wanted.
+                held = HeldDefinition("", id=found.id, fault=str(error))
+            if held is not None:
+                yield self._with_before(held, found, number)
 
-    def _hold_before(self, found: _Found, number: int) -> HeldDefinition | None:
-        return None if found.before is None else self._hold(found.before, number)
+    def _with_before(self, held: HeldDefinition, found: _Found, number: int) -> HeldDefinition:
+        try:
+            before = None if found.before is None else self._hold(found.before, number)
+        except DefinitionError:
+            return held  # What was before stands elsewhere: SageMaker has it.
+        return replace(held, before=before, has_before=found.has_before)
 
     def _find(self, value: Any, path: JsonPath, prefix: str) -> Iterator[_Found]:
         if isinstance(value, list):

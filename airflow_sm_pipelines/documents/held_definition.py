@@ -32,6 +32,7 @@ class HeldDefinition:
         the pipeline, such as ``${HOME}`` in a command.
     :param marked: the definition with marks for unknown values; None where there are none.
     :param before: the definition that this one replaces, where the document has both.
+    :param fault: why there is no definition, where its place in the document names one that stands elsewhere.
     :param locate: gives the line and column in the document, from 1, of those in the definition's text, or None; not
         needed where the definition's text is the document's.
     :param has_before: whether the document says what this one replaces; if it does, no ``before`` means a new pipeline.
@@ -48,6 +49,7 @@ class HeldDefinition:
     marked: JsonObject | None = field(default=None, repr=False)
     before: HeldDefinition | None = field(default=None, repr=False)
     has_before: bool = False
+    fault: str = ""
     locate: Callable[[int, int], tuple[int, int] | None] | None = field(default=None, repr=False, compare=False)
 
 

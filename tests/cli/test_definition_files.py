@@ -92,6 +92,25 @@ def test_a_folder_is_all_the_definitions_in_it(folder: Path, capsys: pytest.Capt
     assert "holds 4 pipelines: 'answer.json', 'a/train.json'" in capsys.readouterr().err
 
 
+def test_one_that_cannot_be_read_does_not_hide_the_others(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    template = json.loads(json.dumps(TEMPLATE))
+    template["Resources"]["Fit"]["Properties"]["PipelineDefinition"] = {
+        "PipelineDefinitionS3Location": {"Bucket": "b", "Key": "k"}
+    }
+    (folder / "all" / "cdk.out" / "ml.template.json").write_text(json.dumps(template))
+    (folder / "all" / "cut.yaml").write_text("Resources: {A: {Type: AWS::SageMaker::Pipeline")
+    assert main(["validate", "all"]) == 2
+    told = capsys.readouterr()
+    assert told.out.count(": valid (") == 3
+    assert [line.partition(": ")[2].partition(":")[0] for line in told.err.splitlines()] == [
+        "all/cut.yaml",
+        "all/cdk.out/ml.template.json",
+    ]
+    assert main(["graph", "all/cdk.out/ml.template.json#Score"]) == 0
+    assert main(["graph", "all/cdk.out/ml.template.json#Fit"]) == 2
+    assert "is in S3, at s3://b/k" in capsys.readouterr().err
+
+
 def test_a_plan_of_terraform_has_both_sides(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", "plan.json#train", "--exit-code"]) == 3
     told = capsys.readouterr().out

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.policy import TeamPolicy
 
 
+UNREADABLE = 2
+"""The exit code when a definition could not be read; what could be read is told all the same."""
+
+
 def add(commands: Commands) -> None:
     """Add the command."""
     parser = commands.add_parser(
@@ -47,17 +51,22 @@ def run(arguments: argparse.Namespace) -> int:
     """Say what is wrong with definitions; 1 when SageMaker would refuse one."""
     from airflow_sm_pipelines.cli.definition_files import refuse_unused_variables
     from airflow_sm_pipelines.cli.sources import read_policy, read_sources
-    from airflow_sm_pipelines.cli.terminal import say_json, say_painted
+    from airflow_sm_pipelines.cli.terminal import complain, say_json, say_painted
 
     policy = read_policy(arguments)
     sources = [source for name in arguments.sources for source in read_sources(name, arguments)]
     refuse_unused_variables(arguments)
+    faults = [source.held.fault for source in sources if source.held is not None and source.held.fault]
+    sources = [source for source in sources if source.held is None or not source.held.fault]
     reports = [_inspect(source, policy, is_filled_in=arguments.policy == "apply") for source in sources]
     if arguments.as_json:
         say_json(reports[0] if len(reports) == 1 else reports)
     else:
         for report, source in zip(reports, sources, strict=True):
             say_painted(_render(report, source.place))
+    complain(*(f"sm-pipelines: {fault}" for fault in faults))
+    if faults:
+        return UNREADABLE
     failing = ("error", "warning") if arguments.strict else ("error",)
     return int(any(finding["severity"] in failing for report in reports for finding in _findings(report)))
 
