@@ -204,6 +204,8 @@ class YamlText:
     def locate_in_block(self, path: JsonPath, line: int, column: int, number: int = 0) -> tuple[int, int] | None:
         """The place of a line and column in the block of text (``|``) at ``path``; None if there is no block."""
         node = self._find(path, number)
+        if node is not None and node.id == "mapping" and len(node.value) == 1:
+            node = node.value[0][1]  # Fn::Sub, written in full
         if node is not None and node.id == "sequence" and node.value:
             node = node.value[0]
         if node is None or node.id != "scalar" or node.style != "|":
