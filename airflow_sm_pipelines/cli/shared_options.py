@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-SOURCE_HELP = "a definition file, 'script.py:function', the ARN of a pipeline or an execution, or - for standard input"
+SOURCE_HELP = (
+    "a file that holds a definition: the definition itself or a template of it, a saved answer of DescribePipeline, "
+    "'terraform show -json' or 'terraform console', a CloudFormation or CDK template (FILE#NAME names one of several "
+    "pipelines), or a folder of them; 'script.py:function'; the ARN of a pipeline or an execution; or - for standard "
+    "input"
+)
 PIPELINE_HELP = "the pipeline's name or ARN"
 
 CHANGED = 3
@@ -168,6 +173,19 @@ def add_script_options(parser: argparse.ArgumentParser) -> None:
         help="for the script (600)",
     )
     add_connection_options(group)
+
+
+def add_variable_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--var``, which may be given again and again."""
+    parser.add_argument(
+        "--var",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="variables",
+        help="a value for ${NAME} in a template, or for a parameter or a resource of a CloudFormation template; what "
+        "is not given counts as unknown",
+    )
 
 
 def add_progress_options(parser: argparse.ArgumentParser) -> None:

@@ -32,7 +32,9 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
     their own, so ``deploy.output["pipeline_name"]`` resolves, and the return value is a dict of them.
 
     :param pipeline: ``"script.py:function"`` (compiled with the SageMaker SDK in an interpreter of its own), the
-        path of a JSON file, ``"s3://bucket/key"``, JSON text, or a dict. Relative paths start at the DAG file's folder.
+        path of a file that holds a definition (itself, a saved DescribePipeline answer, a Terraform plan, a template;
+        ``"file.json#Name"`` names one of several), ``"s3://bucket/key"``, JSON text, or a dict. Relative paths start at
+        the DAG file's folder.
         JSON text and a dict are never rendered: ``{{ }}`` in them is data.
     :param role_arn: the role that executions assume; needed to create a pipeline, kept where not given.
     :param pipeline_name: needed for everything but a script, which may name its pipeline itself. A template makes a
