@@ -47,9 +47,10 @@ def refuse_unserved_targets(request: Request) -> Response | None:
 
 def let_targets_be_independent() -> None:
     """Make moto send an event to each target of a rule by itself. What a target raises is logged, and is its own."""
-    from moto.events.models import Rule
+    from moto.events import models
 
-    send_to_all = Rule.send_to_targets
+    rules: Any = models.Rule
+    send_to_all = rules.send_to_targets
     if getattr(send_to_all, "is_independent", False):
         return
 
@@ -63,4 +64,4 @@ def let_targets_be_independent() -> None:
                 _log.warning("EventBridge could not reach %s: %s: %s", target.get("Arn"), type(error).__name__, error)
 
     send_to_each.is_independent = True  # type: ignore[attr-defined]
-    Rule.send_to_targets = send_to_each
+    rules.send_to_targets = send_to_each

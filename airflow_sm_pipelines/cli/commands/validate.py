@@ -235,7 +235,8 @@ def _render_place(name: str, place: JsonObject) -> str:
     """One line of ``--explain``."""
     import json
 
-    from airflow_sm_pipelines.cli.terminal import clean, paint
+    from airflow_sm_pipelines.cli.terminal import paint
+    from airflow_sm_pipelines.printable_text import clean
 
     value = "nothing" if place["is_missing"] else json.dumps(place["value"], ensure_ascii=False)
     verdict = str(place["verdict"])
