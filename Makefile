@@ -21,7 +21,7 @@ export SM_PIPELINES_CACHE_DIR := $(CURDIR)/.local/cache
 SDK ?= v2
 RMSE ?=
 
-.PHONY: help setup demo test differential evasions oldest lint format bench builds dist lock clean
+.PHONY: help setup demo test differential evasions constrained lint format bench builds day harm dist lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,17 +45,18 @@ differential: $(STAMP) ## Hold all judges of arguments to one verdict, on 20,000
 evasions: $(STAMP) ## Hold a team's policy by every pair of a definition that keeps it and one that breaks it
 	$(BIN)/python -m tests.policy.policy_pairs
 
-# The oldest pair that pyproject.toml allows, with what else there was then: Airflow does not bound its dependencies.
-OLDEST := .local/oldest
-OLDEST_PYTHON ?= $(shell command -v python3.10 || echo $(PYTHON))
+# Which versions: 3.1, 3.2 or 3.3 for what Airflow's constraints pin, floor for the oldest that pyproject.toml allows.
+AIRFLOW ?= floor
+CONSTRAINTS = requirements/constraints-$(AIRFLOW).txt
+CONSTRAINED = .local/constrained-$(AIRFLOW)
+CONSTRAINED_PYTHON ?= $(shell python3.10 -c 'import sys; print(sys.executable)' 2>/dev/null || echo $(PYTHON))
 
-oldest: $(STAMP) ## Run the Airflow side's fast tests on Airflow 3.1.0, with Python 3.10 where there is one
-	$(BIN)/uv venv --quiet --clear --python $(OLDEST_PYTHON) $(OLDEST)
-	$(BIN)/uv pip install --quiet --python $(OLDEST)/bin/python --exclude-newer 2025-10-10 \
-		apache-airflow==3.1.0 apache-airflow-providers-amazon==9.15.0
-	$(BIN)/uv pip install --quiet --python $(OLDEST)/bin/python boto3==1.44.0 apache-airflow-providers-common-compat==1.12.0 \
-		pytest pytest-timeout hypothesis --editable '.[compiler,local]'
-	$(OLDEST)/bin/python -m pytest -m "not slow" tests/operators tests/hooks tests/triggers tests/sensors tests/decorators $(PYTEST_ARGS)
+constrained: $(STAMP) ## Run the Airflow side's fast tests under constraints (AIRFLOW=3.1, 3.2, 3.3 or floor)
+	$(BIN)/uv venv --quiet --clear --python $(CONSTRAINED_PYTHON) $(CONSTRAINED)
+	$(BIN)/uv pip install --quiet --python $(CONSTRAINED)/bin/python --constraints $(CONSTRAINTS) \
+		--exclude-newer $$(sed -n 's/^# exclude-newer //p' $(CONSTRAINTS)) \
+		apache-airflow pytest pytest-timeout hypothesis --editable '.[compiler]'
+	$(CONSTRAINED)/bin/python -m pytest -m "not slow" tests/operators tests/hooks tests/triggers tests/sensors tests/decorators $(PYTEST_ARGS)
 
 lint: $(STAMP) ## Run ruff, mypy and import-linter
 	$(BIN)/ruff check .
@@ -70,8 +71,14 @@ format: $(STAMP) ## Let ruff mend what it can
 bench: $(STAMP) ## Measure, and write benchmarks/results.json
 	$(BIN)/python -m benchmarks
 
+harm: $(STAMP) ## Send 1,000 cut and 100,000 odd requests to the endpoint, and write docs/reliability.md
+	$(BIN)/python -m tests.harm --write
+
 builds: $(STAMP) ## Build every kind of step under every circumstance, and write docs/builds.md
 	$(BIN)/python -m tests.compiler.build_table docs/builds.md
+
+day: $(STAMP) ## Do in a whole Airflow what a demanding author does in a day (needs PostgreSQL)
+	$(BIN)/python -m tests.reliability.authors_day
 
 dist: $(STAMP) ## Build the wheel and the sdist into dist/
 	$(BIN)/uv build --no-build-isolation --python $(BIN)/python

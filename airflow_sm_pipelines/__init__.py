@@ -22,6 +22,7 @@ _NAMES = {
         "EnvironmentBuildError",
         "LocalEndpointError",
         "MigrationError",
+        "OldClientError",
         "OutputError",
         "ParameterError",
         "PipelineAccessError",

@@ -91,6 +91,7 @@ def ensure_environment(
     *,
     python: str | None = None,
     cache_dir: Path | None = None,
+    env: Mapping[str, str] | None = None,
     timeout_seconds: float = 900,
     log: Callable[[str], None] | None = None,
 ) -> Path:
@@ -102,16 +103,18 @@ def ensure_environment(
     :param python: a version (``3.11``), a range (``>=3.10,<3.13``) or a path. The Python that runs this code is taken
         if it fits. Otherwise uv looks for one on this machine, and downloads one only if there is none.
     :param cache_dir: see :func:`default_cache_dir`.
+    :param env: the environment variables that uv gets; those of this process by default.
     :param timeout_seconds: for the build, and for waiting while another process builds the same environment.
     :param log: called with each line of uv.
     :return: the environment's interpreter.
     :raises EnvironmentBuildError: uv is missing, or it failed: the message has uv's own reason.
     """
     tell = log or (lambda line: None)
-    home = (cache_dir or default_cache_dir(os.environ)) / "environments"
-    target = home / environment_key(requirements, python=python, env=os.environ)
-    if (interpreter := _find_ready_interpreter(target)) is not None:
+    env = os.environ if env is None else env
+    if (interpreter := find_environment(requirements, python=python, cache_dir=cache_dir, env=env)) is not None:
         return interpreter
+    target = _locate(requirements, python, cache_dir, env)
+    home = target.parent
     deadline = time.monotonic() + timeout_seconds
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -126,9 +129,25 @@ def ensure_environment(
         shutil.rmtree(target, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=home, prefix=f"{target.name}-", ignore_cleanup_errors=True) as scratch:
             built = Path(scratch) / "environment"
-            _build(built, requirements, python, deadline, tell)
+            _build(built, requirements, python, env, deadline, tell)
             built.rename(target)
     return _get_interpreter(target)
+
+
+def find_environment(
+    requirements: Sequence[str],
+    *,
+    python: str | None = None,
+    cache_dir: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Path | None:
+    """The interpreter that :func:`ensure_environment` gives without making anything; None where there is none yet."""
+    return _find_ready_interpreter(_locate(requirements, python, cache_dir, os.environ if env is None else env))
+
+
+def _locate(requirements: Sequence[str], python: str | None, cache_dir: Path | None, env: Mapping[str, str]) -> Path:
+    home = (cache_dir or default_cache_dir(env)) / "environments"
+    return home / environment_key(requirements, python=python, env=env)
 
 
 def _is_clause_met(clause: str, version: tuple[int, ...]) -> bool:
@@ -187,7 +206,12 @@ def _locked(path: Path, deadline: float) -> Iterator[None]:
 
 
 def _build(
-    target: Path, requirements: Sequence[str], python: str | None, deadline: float, log: Callable[[str], None]
+    target: Path,
+    requirements: Sequence[str],
+    python: str | None,
+    env: Mapping[str, str],
+    deadline: float,
+    log: Callable[[str], None],
 ) -> None:
     uv = find_uv()
     wanted = ", ".join(requirements) or "no requirements"
@@ -195,25 +219,27 @@ def _build(
     log(f"Making a Python environment ({request}) with {wanted}")
     venv = [uv, "venv", "--no-project", "--relocatable", "--python", request, str(target)]
     # First without a download. Whether uv may download one after that is for the user's UV_PYTHON_DOWNLOADS to say.
-    found, _ = _run_uv([*venv, "--no-python-downloads"], deadline, lambda line: None)
+    found, _ = _run_uv([*venv, "--no-python-downloads"], env, deadline, lambda line: None)
     if not found:
         shutil.rmtree(target, ignore_errors=True)
-        found, said = _run_uv(venv, deadline, log)
+        found, said = _run_uv(venv, env, deadline, log)
         if not found:
             raise EnvironmentBuildError(f"uv found no Python for {python or request}:\n{said}")
     if requirements:
         install = [uv, "pip", "install", "--python", str(_get_interpreter(target)), *requirements]
-        installed, said = _run_uv(install, deadline, log)
+        installed, said = _run_uv(install, env, deadline, log)
         if not installed:
             raise EnvironmentBuildError(f"uv could not make a Python environment with {wanted}:\n{said}")
     (target / _COMPLETE_MARK).write_text(json.dumps({"requirements": list(requirements), "python": request}))
 
 
-def _run_uv(command: Sequence[str], deadline: float, log: Callable[[str], None]) -> tuple[bool, str]:
+def _run_uv(
+    command: Sequence[str], env: Mapping[str, str], deadline: float, log: Callable[[str], None]
+) -> tuple[bool, str]:
     # uv would take the caller's own virtual environment for the one to work on.
-    env = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "CONDA_PREFIX")}
-    env |= {"UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
-    outcome = run_child(command, env=env, timeout_seconds=deadline - time.monotonic(), log=log)
+    own = {name: value for name, value in env.items() if name not in ("VIRTUAL_ENV", "CONDA_PREFIX")}
+    own |= {"UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
+    outcome = run_child(command, env=own, timeout_seconds=deadline - time.monotonic(), log=log)
     said = "\n".join(outcome.tail)
     if outcome.is_timed_out:
         return False, f"{said}\nuv took too long and was stopped.".lstrip()

@@ -27,6 +27,7 @@ behind it.
     |   +-- PipelineNotFoundError          final
     |   +-- PipelineAccessError            final
     |   +-- PipelineRequestError           final
+    |   +-- OldClientError                 final
     |   +-- PipelineConflictError
     |   |   +-- [AliasMovedError]
     |   +-- PipelineUnavailableError
@@ -46,6 +47,8 @@ behind it.
 
 from __future__ import annotations
 
+from airflow_sm_pipelines.printable_text import clean
+
 
 class SageMakerPipelinesError(Exception):
     """Everything that this package refuses or fails at; catch this to catch all of it.
@@ -54,6 +57,10 @@ class SageMakerPipelinesError(Exception):
     """
 
     is_final: bool = False
+
+    def __str__(self) -> str:
+        """The message, fit for a terminal and a log: names and reasons in it come from others."""
+        return clean(super().__str__())
 
 
 class ArgumentError(SageMakerPipelinesError, ValueError):
@@ -176,6 +183,12 @@ class PipelineAccessError(PipelineApiError):
 
 class PipelineRequestError(PipelineApiError):
     """A request that the service finds wrong, and would refuse again."""
+
+    is_final = True
+
+
+class OldClientError(PipelineApiError):
+    """A call, or a member of one, that the installed boto3 does not know: the message names a version that does."""
 
     is_final = True
 

@@ -6,6 +6,8 @@ signature. How the endpoint runs is in :mod:`airflow_sm_pipelines.server`.
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
@@ -33,11 +35,17 @@ ENDPOINT_VARIABLE = "SM_PIPELINES_ENDPOINT"
 CONSOLE_VARIABLE = "SM_PIPELINES_CONSOLE_URL"
 """Environment variable: the address of pages that show pipelines of an endpoint that is not AWS."""
 
+CALLER_PYTHON_VARIABLE = "SM_PIPELINES_CALLER_PYTHON"
+"""Environment variable: the Python that a ``local`` command was called with, where the command runs in another one."""
+
 NO_PROXY_VARIABLES = ("no_proxy", "NO_PROXY")
 """Environment variables: the hosts that no proxy is asked for. Some programs read only one of them."""
 
 LOOPBACK_HOSTS = "127.0.0.1,localhost"
 """What belongs into them where a server on this machine is called: a proxy cannot reach this machine's loopback."""
+
+SITE_DIRECTORY = Path(__file__).parent / "engine" / "jobs" / "programs" / "site"
+"""A folder for ``PYTHONPATH``: its ``sitecustomize.py`` keeps a Python program's calls to AWS on this machine."""
 
 CREDENTIAL_VARIABLES = frozenset(
     {
@@ -75,6 +83,14 @@ def resolve_region(env: Mapping[str, str]) -> str:
     :param env: an environment, such as ``os.environ``.
     """
     return env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
+
+
+def find_caller_python(env: Mapping[str, str]) -> str:
+    """The Python of whoever called the command: scripts that ask for the current interpreter run in it.
+
+    :param env: an environment, such as ``os.environ``.
+    """
+    return env.get(CALLER_PYTHON_VARIABLE) or sys.executable
 
 
 def make_pipeline_page_url(console_url: str, pipeline_name: str, *, execution_id: str | None = None) -> str:
@@ -119,6 +135,7 @@ def child_environment(base_env: Mapping[str, str], url: str, region: str) -> dic
         "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
         ENDPOINT_VARIABLE: url,
         CONSOLE_VARIABLE: f"{url}{CONSOLE_PATH}",
+        "PYTHONPATH": _join_path(str(SITE_DIRECTORY), base_env.get("PYTHONPATH")),
     }
     host = urlsplit(url).hostname
     for name in NO_PROXY_VARIABLES:
@@ -135,6 +152,10 @@ def join_no_proxy(*lists: str | None) -> str:
     return ",".join(dict.fromkeys(filter(None, hosts)))
 
 
+def _join_path(first: str, rest: str | None) -> str:
+    return ":".join([first, *(entry for entry in (rest or "").split(":") if entry not in ("", first))])
+
+
 def _is_dropped(name: str) -> bool:
-    # AWS_ENDPOINT_URL_S3 and its siblings would take precedence over AWS_ENDPOINT_URL.
-    return name in CREDENTIAL_VARIABLES or name.startswith("AWS_ENDPOINT_URL_")
+    # AWS_ENDPOINT_URL_S3 and its siblings would take precedence over AWS_ENDPOINT_URL. A child knows its own Python.
+    return name in CREDENTIAL_VARIABLES or name == CALLER_PYTHON_VARIABLE or name.startswith("AWS_ENDPOINT_URL_")

@@ -5,7 +5,7 @@ The option classes themselves stand with what they are for: ``deployment.options
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
@@ -24,6 +24,12 @@ PARAMETER_MEMBERS = ("Name", "Value")
 """What the API's lists of pipeline parameters and of callback outputs call the parts of an entry."""
 
 
+_FLAGS = {
+    **dict.fromkeys(("true", "yes", "1"), True),
+    **dict.fromkeys(("false", "no", "0"), False),
+    **dict.fromkeys(("", "none"), None),
+}
+"""What a template makes of a choice of yes or no."""
 PolicyMode = Literal["enforce", "apply", "warn", "off"]
 """What to do with findings: refuse errors, fill in the team's defaults first, only log them, or do not look."""
 
@@ -47,6 +53,33 @@ def read_options(kind: type[Options], source: object, **given: Any) -> Options:
     values = {field.name: getattr(source, field.name, None) for field in fields(kind)} | given
     required = {field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING}
     return kind(**{name: value for name, value in values.items() if name in required or value not in (None, "")})
+
+
+def parse_arguments(task: object, kinds: Mapping[str, tuple[Callable[..., Any], Any]]) -> None:
+    """Replace the arguments of a task that templates may give as text by what the text says.
+
+    :param kinds: for each argument, the function that reads it and what it is where it is not given, or came out empty.
+    :raises ArgumentError: naming the first that cannot be read, and what was expected.
+    """
+    for name, (parse, default) in kinds.items():
+        value = parse(name, getattr(task, name))
+        setattr(task, name, default if value is None else value)
+
+
+def refuse_template(name: str, value: object) -> None:
+    """Refuse a template in an option that Airflow does not render.
+
+    :param value: a text, or texts in lists and mappings.
+    :raises ArgumentError: naming the option.
+    """
+    if isinstance(value, Mapping):
+        for item in (*value, *value.values()):
+            refuse_template(name, item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            refuse_template(name, item)
+    elif isinstance(value, str) and ("{{" in value or "{%" in value):
+        raise ArgumentError(f"{name} takes no template: found {value!r}.")
 
 
 def parse_named_values(option: str, given: object, *, members: tuple[str, str]) -> dict[str, Any]:
@@ -76,14 +109,52 @@ def parse_named_values(option: str, given: object, *, members: tuple[str, str]) 
     )
 
 
+def find_problems(check: Callable[..., object], name: str, value: object) -> list[str]:
+    """What one of the checks of this module finds wrong with an option, as sentences."""
+    try:
+        check(name, value)
+    except ArgumentError as error:
+        return [str(error)]
+    return []
+
+
 def find_count_problems(name: str, value: object) -> list[str]:
     """What is wrong with an option that counts something, as sentences; nothing where it is not given.
 
     :param value: a number from 1, or its text.
     """
-    if value is None or (str(value).isdecimal() and int(str(value)) > 0):
-        return []
-    return [f"{name}={value!r}: expected a whole number from 1."]
+    return find_problems(parse_count, name, value)
+
+
+def parse_count(name: str, value: object, *, least: int = 1) -> int | None:
+    """A whole number that may come from a template, as text; None where it is not given, or came out empty.
+
+    :raises ArgumentError: naming the option, if it is no whole number from ``least``.
+    """
+    if value is None or value == "":
+        return None
+    text = str(value).strip()
+    if isinstance(value, bool) or not text.isdecimal() or int(text) < least:
+        raise ArgumentError(f"{name}={value!r}: expected a whole number from {least}.")
+    return int(text)
+
+
+def parse_count_or_none(name: str, value: object) -> int | None:
+    """The same for an option of which 0 means none."""
+    return parse_count(name, value, least=0)
+
+
+def parse_flag(name: str, value: object) -> bool | None:
+    """A choice of yes or no that may come from a template, as text; None where it is not given, or came out empty.
+
+    :raises ArgumentError: naming the option, if it is neither.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    found = _FLAGS.get(str(value).strip().lower(), value)
+    if found is not None and not isinstance(found, bool):
+        raise ArgumentError(f"{name}={value!r}: expected True or False.")
+    return found
 
 
 def find_list_problems(name: str, value: object) -> list[str]:

@@ -16,6 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.printable_text import clean_log_text
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
@@ -69,7 +71,7 @@ def run_child(
 
     def report(line: str) -> None:
         tail.append(line)
-        log(line)
+        log(clean_log_text(line))
 
     try:
         is_timed_out = not _read_lines(child, deadline, report)

@@ -39,7 +39,7 @@ DEFINITION: dict[str, Any] = {
             "Type": "Training",
             "Arguments": {
                 "AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "File"},
-                "HyperParameters": {"max_depth": {"Get": "Parameters.MaxDepth"}},
+                "HyperParameters": {"max_depth": {"Std:Join": {"On": "", "Values": [{"Get": "Parameters.MaxDepth"}]}}},
                 "OutputDataConfig": {"S3OutputPath": "s3://bucket/out"},
                 "ResourceConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 30},
                 "RoleArn": ROLE,

@@ -1,17 +1,22 @@
-"""The fixtures of rooms whose tests talk to a fake SageMaker; their conftests import what they need."""
+"""The fixtures of rooms whose tests talk to a fake SageMaker or a local endpoint; their conftests import from here."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from airflow_sm_pipelines.cli.local_environment import has_local_packages
+from airflow_sm_pipelines.server import serve
 from tests.airflow_fakes import FakeSageMaker, aws_environment, open_fake
 from tests.airflow_runs import DagRunner, migrate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
 
@@ -57,3 +62,37 @@ def airflow_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def dag_runner(endpoint: tuple[FakeSageMaker, str], airflow_template: Path, tmp_path: Path) -> DagRunner:
     """An Airflow of its own whose AWS is the fake."""
     return DagRunner(tmp_path / "airflow", template=airflow_template, environment=aws_environment(endpoint[1]))
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a local endpoint: in this process, or beside an Airflow that constrains its packages, as a command."""
+    state_dir = tmp_path_factory.mktemp("state")
+    if has_local_packages():
+        with serve(state_dir) as server:
+            yield server.endpoint_url
+    else:
+        with _serving(state_dir) as found:
+            yield found
+
+
+@contextmanager
+def _serving(state_dir: Path) -> Iterator[str]:
+    command = [
+        sys.executable,
+        "-m",
+        "airflow_sm_pipelines.cli",
+        "local",
+        "serve",
+        "--port=0",
+        f"--state-dir={state_dir}",
+    ]
+    root = Path(__file__).parent.parent
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            words = process.stdout.readline().split()
+            assert words[:3] == ["Local", "SageMaker", "endpoint:"], words
+            yield words[3]
+        finally:
+            process.terminate()

@@ -39,7 +39,8 @@ def no_network_beyond_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
         if self.family in (socket.AF_INET, socket.AF_INET6):
             host = str(address[0]).partition("%")[0]
             try:
-                is_loopback = ipaddress.ip_address(host).is_loopback
+                address_of_host = ipaddress.ip_address(host)
+                is_loopback = (getattr(address_of_host, "ipv4_mapped", None) or address_of_host).is_loopback
             except ValueError:
                 is_loopback = host == "localhost"
             if not is_loopback:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
-from airflow_sm_pipelines.local_endpoint import CREDENTIAL_VARIABLES, child_environment
+from airflow_sm_pipelines.local_endpoint import CREDENTIAL_VARIABLES, SITE_DIRECTORY, child_environment
 
 URL = "http://127.0.0.1:4566"
 OVERWRITTEN = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
@@ -47,3 +50,65 @@ def test_the_given_environment_is_not_changed_and_the_rest_is_kept() -> None:
     base = {"PATH": "/bin", "AWS_PROFILE": "prod"}
     assert child_environment(base, URL, "us-east-1")["PATH"] == "/bin"
     assert base == {"PATH": "/bin", "AWS_PROFILE": "prod"}
+
+
+def run_child(program: str) -> str:
+    """What a Python program prints that sees the endpoint as AWS."""
+    env = child_environment({"PATH": "/usr/bin:/bin"}, URL, "us-east-1")
+    done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_the_users_own_python_path_stays_behind_ours() -> None:
+    env = child_environment({"PYTHONPATH": "/project"}, URL, "us-east-1")
+    assert env["PYTHONPATH"] == f"{SITE_DIRECTORY}:/project"
+    assert child_environment(env, URL, "us-east-1")["PYTHONPATH"] == f"{SITE_DIRECTORY}:/project"
+
+
+@pytest.mark.parametrize(
+    "client",
+    [
+        "boto3.client('sts', endpoint_url='https://sts.us-east-1.amazonaws.com')",  # as both SDKs make it
+        "boto3.client('sts', endpoint_url='https://sts.cn-north-1.amazonaws.com.cn')",
+        "boto3.Session().client('sagemaker')",
+    ],
+)
+def test_an_address_of_aws_becomes_the_endpoints(client: str) -> None:
+    assert run_child(f"import boto3; print({client}.meta.endpoint_url)") == URL
+
+
+def test_an_address_that_is_not_of_aws_is_left_alone() -> None:
+    client = "boto3.client('s3', endpoint_url='http://127.0.0.1:9000')"
+    assert run_child(f"import boto3; print({client}.meta.endpoint_url)") == "http://127.0.0.1:9000"
+
+
+def test_a_botocore_that_does_not_know_the_variable_gets_the_address() -> None:
+    program = (
+        "import botocore; botocore.__version__ = '1.27.0'; import boto3; print(boto3.client('s3').meta.endpoint_url)"
+    )
+    assert run_child(program) == URL
+
+
+@pytest.mark.parametrize(
+    ("host", "is_hidden"),
+    [
+        ("sts.amazonaws.com", True),
+        ("bucket.s3.eu-west-1.amazonaws.com", True),
+        ("SageMaker.us-east-1.amazonaws.com.", True),
+        ("sagemaker.us-east-1.api.aws", True),
+        ("db.abcdefgh.us-east-1.rds.amazonaws.com", False),
+        ("domain-123456789012.d.codeartifact.us-east-1.amazonaws.com", False),
+        ("localhost", False),
+    ],
+)
+def test_what_passes_botocore_by_finds_no_address_of_aws(host: str, is_hidden: bool) -> None:
+    program = f"""
+import socket
+try:
+    socket.getaddrinfo({host!r}, 443)
+    print("found")
+except socket.gaierror as error:
+    print(error.strerror)
+"""
+    assert ("is AWS, and this process reaches only the local endpoint" in run_child(program)) is is_hidden

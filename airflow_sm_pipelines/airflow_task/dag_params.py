@@ -27,8 +27,8 @@ def pipeline_params(
 
     A parameter without a default is required in the trigger form; a DAG with such a Param needs ``schedule=None``.
 
-    :param definition: the path of the definition's JSON file, relative to the file that calls this, or the definition
-        itself.
+    :param definition: the path of a file that holds one definition, as the deploy operator takes it, relative to the
+        file that calls this; or the definition itself.
     :param only: the names of the wanted parameters, in this order; by default all.
     :param section: a heading in the trigger form for all parameters, or a dict with a heading for each by name.
     :param details: more for the form by parameter name, such as ``{"Depth": {"minimum": 1, "maximum": 10}}``: any
@@ -38,6 +38,7 @@ def pipeline_params(
         ``details``.
     """
     from airflow_sm_pipelines.definition import parse_definition
+    from airflow_sm_pipelines.documents import choose_definition, parse_held, read_document
     from airflow_sm_pipelines.exceptions import DefinitionError
 
     if isinstance(definition, Mapping):
@@ -48,9 +49,10 @@ def pipeline_params(
             # The frame of the DAG file. Airflow has no other way to know the file while it is parsed.
             path = Path(sys._getframe(1).f_code.co_filename).parent / path
         try:
-            parsed = parse_definition(path.read_text(encoding="utf-8"), name=str(path))
+            held = read_document(path.read_bytes(), name=str(path))
         except OSError as error:
             raise DefinitionError(f"The definition file {path} cannot be read: {error.strerror or error}.") from error
+        parsed, _ = parse_held(choose_definition(held, wanted=None, name=str(path)), name=str(path))
     parameters = {parameter.name: parameter for parameter in parsed.parameters}
     names = list(parameters) if only is None else list(only)
     sections = section if isinstance(section, Mapping) else {}

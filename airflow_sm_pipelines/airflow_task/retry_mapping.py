@@ -8,7 +8,8 @@ Error                                Retried  Because
 ==================================== ======== =========================================================================
 wrong argument, definition, policy   no       the same text gives the same answer
 not found, access denied, validation no       somebody must change something first
-throttled, 5xx, unreachable          yes      botocore has already retried for a while; the next attempt re-attaches
+throttled, 5xx, unreachable          yes      it was borne for a while; the next attempt re-attaches
+expired credentials, a wrong clock   yes      the same
 conflict, quota, other API codes     yes      another writer or a full quota passes
 pipeline script or its environment   yes      scripts call AWS themselves, environments come from a package index
 execution failed                     see      ``on_retry`` of the run operator
@@ -38,6 +39,6 @@ def failing_fast() -> Iterator[None]:
     except SageMakerPipelinesError as error:
         if not error.is_final:
             raise
-        from airflow.providers.common.compat.sdk import AirflowFailException
+        from airflow_sm_pipelines.airflow_names import AirflowFailException
 
         raise AirflowFailException(str(error)) from error

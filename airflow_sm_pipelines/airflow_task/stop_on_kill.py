@@ -109,6 +109,14 @@ def is_ended_by_hand(state: str | None) -> bool:
     return state in _ENDED_BY_HAND
 
 
+def has_left(state: str | None) -> bool:
+    """Whether a deferred task waits no more, although Airflow still runs its trigger: it was cleared or deleted.
+
+    A cleared task may stay ``scheduled`` for long, where its pool is full.
+    """
+    return state == DELETED or state in _CLEARED_WHILE_DEFERRED
+
+
 def stop_if_ended_by_hand(
     task: TaskInstanceKey | None,
     arn: str,

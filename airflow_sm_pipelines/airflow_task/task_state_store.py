@@ -22,6 +22,9 @@ STOP_KEY = "sagemaker_pipeline_stop"
 LOG_CURSOR_KEY = "sagemaker_log_cursor"
 """The key of the place up to which the jobs' logs were shown."""
 
+REFUSED_KEY = "sagemaker_refused_looks"
+"""The key of how long the checks of a sensor have been refused; only a sensor that is rescheduled has it."""
+
 CALLBACK_KEY = "sagemaker_callback_message"
 """The key of a Callback step's message that was taken from its queue."""
 
@@ -74,6 +77,14 @@ class TaskStateStore:
     def save_log_cursor(self, cursor: dict[str, Any]) -> None:
         """Remember how far the jobs' logs were shown."""
         self._save(LOG_CURSOR_KEY, cursor)
+
+    def load_refused_looks(self) -> dict[str, Any] | None:
+        """How long the checks of a sensor have been refused."""
+        return self._load(REFUSED_KEY)
+
+    def save_refused_looks(self, refused: dict[str, Any]) -> None:
+        """Remember how long the checks of a sensor have been refused."""
+        self._save(REFUSED_KEY, refused)
 
     def load_callback(self) -> dict[str, Any] | None:
         """The message of a Callback step that an earlier attempt has received."""

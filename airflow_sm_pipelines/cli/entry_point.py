@@ -37,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     :return: the exit code.
     """
     parser = make_parser()
-    arguments, unknown = parser.parse_known_args(argv)
+    typed = list(sys.argv[1:] if argv is None else argv)
+    arguments, unknown = parser.parse_known_args(typed, argparse.Namespace(argv=typed))
     if unknown:
         parser.error(_explain_unknown(unknown, arguments))
     try:

@@ -7,11 +7,11 @@ import os
 import signal
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.cli.terminal import complain
-from airflow_sm_pipelines.exceptions import LocalEndpointError
 
 if TYPE_CHECKING:
     import argparse
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _NOT_EXECUTABLE = 126
 _NOT_FOUND = 127
 _GRACE_SECONDS = 10.0
+"""How long a command may go on after it was told to end."""
 
 
 def default_state_dir(env: Mapping[str, str]) -> Path:
@@ -49,33 +50,23 @@ def announced_endpoint(arguments: argparse.Namespace) -> Iterator[RunningServer]
 
 @contextlib.contextmanager
 def open_endpoint(arguments: argparse.Namespace) -> Iterator[RunningServer]:
-    """An endpoint that answers inside the block.
+    """An endpoint that answers inside the block, in the environment that has its packages.
 
-    :raises LocalEndpointError: if it cannot start, or its packages are not installed.
+    :raises LocalEndpointError: if it cannot start, or there is no environment for it.
     """
-    try:
-        from airflow_sm_pipelines.server import serve
-    except ImportError as error:
-        raise _missing_extra(error) from None
+    from airflow_sm_pipelines.cli.local_environment import enter_local_environment
+    from airflow_sm_pipelines.server import serve
+
+    enter_local_environment(arguments)
     with contextlib.ExitStack() as closing:
         if arguments.ephemeral:
             directory = closing.enter_context(tempfile.TemporaryDirectory(prefix="sm-pipelines-"))
             state_dir = Path(directory) / "state"
         else:
             state_dir = arguments.state_dir or default_state_dir(os.environ)
-        try:
-            server = serve(state_dir, port=arguments.port, region=arguments.region)
-        except ImportError as error:
-            raise _missing_extra(error) from None
+        server = serve(state_dir, port=arguments.port, region=arguments.region, users=arguments.users)
         closing.callback(server.close)
         yield server
-
-
-def _missing_extra(error: ImportError) -> LocalEndpointError:
-    return LocalEndpointError(
-        f"The local endpoint needs packages that are not installed ({error}). "
-        "Install them: pip install 'airflow-sm-pipelines[local]'"
-    )
 
 
 def run_command(command: list[str], environment: dict[str, str], **streams: Any) -> int:
@@ -90,8 +81,16 @@ def run_command(command: list[str], environment: dict[str, str], **streams: Any)
         if child is None:
             pending.append(number)
         elif number not in (signal.SIGINT, signal.SIGQUIT) or not _comes_from_terminal():
-            with contextlib.suppress(ProcessLookupError):
-                child.send_signal(number)
+            send(number, child)
+
+    def send(number: int, child: subprocess.Popen[bytes]) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            child.send_signal(number)
+        if number == signal.SIGTERM:
+            # Whoever asks this process to end would otherwise wait for a command that does not listen.
+            killer = threading.Timer(_GRACE_SECONDS, child.kill)
+            killer.daemon = True
+            killer.start()
 
     with handled_signals(forward, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         try:
@@ -99,7 +98,7 @@ def run_command(command: list[str], environment: dict[str, str], **streams: Any)
         except OSError:
             return explain_not_runnable(command[0])
         for number in pending:
-            child.send_signal(number)
+            send(number, child)
         try:
             code = child.wait()
         finally:

@@ -11,10 +11,11 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_sm_pipelines.cli.execution_view import ExecutionReader, step_key
-from airflow_sm_pipelines.cli.terminal import clean, complain, say, say_json
+from airflow_sm_pipelines.cli.terminal import complain, say, say_json
 from airflow_sm_pipelines.definition.arns import parse_execution_arn
 from airflow_sm_pipelines.definition.status import ExecutionStatus
 from airflow_sm_pipelines.exceptions import PipelineUnavailableError
+from airflow_sm_pipelines.printable_text import clean
 from airflow_sm_pipelines.render.labels import format_seconds
 
 if TYPE_CHECKING:

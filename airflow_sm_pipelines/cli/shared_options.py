@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-SOURCE_HELP = "a definition file, 'script.py:function', the ARN of a pipeline or an execution, or - for standard input"
+SOURCE_HELP = (
+    "a file that holds a definition: the definition itself or a template of it, a saved answer of DescribePipeline, "
+    "'terraform show -json' or 'terraform console', a CloudFormation or CDK template (FILE#NAME names one of several "
+    "pipelines), or a folder of them; 'script.py:function'; the ARN of a pipeline or an execution; or - for standard "
+    "input"
+)
 PIPELINE_HELP = "the pipeline's name or ARN"
 
 CHANGED = 3
@@ -170,6 +175,19 @@ def add_script_options(parser: argparse.ArgumentParser) -> None:
     add_connection_options(group)
 
 
+def add_variable_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--var``, which may be given again and again."""
+    parser.add_argument(
+        "--var",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="variables",
+        help="a value for ${NAME} in a template, or for a parameter or a resource of a CloudFormation template; what "
+        "is not given counts as unknown",
+    )
+
+
 def add_progress_options(parser: argparse.ArgumentParser) -> None:
     """Add how an execution is shown while it runs."""
     parser.add_argument("--interval", type=float, metavar="SECONDS", help="between two looks (5; 0.3 on this machine)")
@@ -194,6 +212,31 @@ def add_endpoint_options(parser: argparse.ArgumentParser, *, port: int, port_hel
     parser.add_argument(
         "--region", help="the endpoint's region; AWS_REGION, AWS_DEFAULT_REGION or us-east-1 by default"
     )
+    parser.add_argument(
+        "--allow-user",
+        dest="users",
+        type=parse_user,
+        action="append",
+        default=[],
+        metavar="USER",
+        help="another user of this machine, by name or number, who may call the endpoint and so run code as you; may "
+        "be repeated. Without it, yours and root's processes may (Linux)",
+    )
+
+
+def parse_user(text: str) -> int:
+    """The number of a user of this machine.
+
+    :param text: the user's name or number.
+    :raises ArgumentTypeError: if there is no such user.
+    """
+    import argparse
+    import pwd
+
+    try:
+        return int(text) if text.isdecimal() else pwd.getpwnam(text).pw_uid
+    except KeyError:
+        raise argparse.ArgumentTypeError(f"this machine has no user called {text!r}") from None
 
 
 def parse_port(text: str) -> int:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.cli.definition_files import Source as Source
+from airflow_sm_pipelines.cli.definition_files import UnreadableSourceError as UnreadableSourceError
+from airflow_sm_pipelines.cli.definition_files import read_definition_files
 from airflow_sm_pipelines.cli.shared_options import open_calls
-from airflow_sm_pipelines.cli.terminal import clean, complain
+from airflow_sm_pipelines.cli.terminal import complain
 from airflow_sm_pipelines.definition.arns import parse_execution_arn
-from airflow_sm_pipelines.exceptions import SageMakerPipelinesError
+from airflow_sm_pipelines.printable_text import clean
 
 if TYPE_CHECKING:
     import argparse
@@ -23,41 +25,29 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.policy import TeamPolicy
 
 
-class UnreadableSourceError(SageMakerPipelinesError):
-    """Something a command was told to read or write, but cannot; its message says what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A definition as text, and what to call it in messages."""
-
-    name: str
-    text: bytes
-
-
 def read_source(source: str, arguments: argparse.Namespace) -> Source:
-    """The text of a definition.
+    """The text of one definition.
 
     :param source: a file, ``script.py:function``, the ARN of a pipeline or an execution, or ``-``.
-    :param arguments: has the options for pipeline scripts.
+    :param arguments: has the options for pipeline scripts, and the values for placeholders.
     :raises UnreadableSourceError: when there is nothing to read.
+    :raises DefinitionError: when a file holds no pipeline, or several and the source names none of them.
     :raises CompileError: when a script gives no pipeline.
     """
-    if source == "-":
-        return Source("standard input", sys.stdin.buffer.read())
+    (found,) = read_sources(source, arguments, is_one=True)
+    return found
+
+
+def read_sources(source: str, arguments: argparse.Namespace, *, is_one: bool = False) -> list[Source]:
+    """All definitions of a source: a file or a folder may hold several.
+
+    :param is_one: whether exactly one is wanted; the rest is as for :func:`read_source`.
+    """
     if source.startswith("arn:"):
-        return Source(source, _read_deployed(source, arguments).encode())
+        return [Source(source, _read_deployed(source, arguments).encode())]
     if is_script(source):
-        return Source(source, compile_source(source, arguments).definition_text.encode())
-    try:
-        return Source(source, Path(source).read_bytes())
-    except IsADirectoryError:
-        raise UnreadableSourceError(f"{source} is a directory. Name the definition file in it.") from None
-    except OSError as error:
-        hint = ""
-        if source.endswith(".py"):
-            hint = f" For a pipeline script, name the function too: {source}:get_pipeline"
-        raise UnreadableSourceError(f"Cannot read {source}: {error.strerror}.{hint}") from None
+        return [Source(source, compile_source(source, arguments).definition_text.encode())]
+    return read_definition_files(source, arguments, is_one=is_one)
 
 
 def _read_deployed(arn: str, arguments: argparse.Namespace) -> str:

@@ -1,7 +1,7 @@
 """What goes to a terminal: cleaned text, colour where it shows, and log lines on standard error.
 
-Names, reasons and log lines come from the service, so anybody who may write them could send commands to the reader's
-terminal. Every command writes through the functions here, which show control characters instead of sending them.
+Every command writes through the functions here, which show control characters instead of sending them
+(:mod:`airflow_sm_pipelines.printable_text` says why).
 """
 
 from __future__ import annotations
@@ -9,27 +9,15 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import sys
 from typing import TYPE_CHECKING, TextIO
+
+from airflow_sm_pipelines.printable_text import clean, escape_unsafe_as_json
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.definition import JsonValue
 
 _CODES = {"red": "31", "green": "32", "yellow": "33"}
-
-_UNSAFE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]",
-)
-"""Control characters except tab and newline, marks that reorder text, line separators, and halves of characters."""
-
-
-def clean(text: object) -> str:
-    r"""The text with its control characters shown as ``\x1b``, so that it cannot command a terminal.
-
-    Tabs and newlines stay. A carriage return before a newline is dropped, as it shows nothing.
-    """
-    return _UNSAFE.sub(_show, str(text).replace("\r\n", "\n"))
 
 
 def say(*lines: object) -> None:
@@ -54,8 +42,7 @@ def say_json(document: JsonValue | object) -> None:
 
 def render_json(document: JsonValue | object) -> str:
     """A JSON document as indented text, in which what a terminal would act on is escaped as JSON does it."""
-    text = json.dumps(document, indent=2, ensure_ascii=False)
-    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return escape_unsafe_as_json(json.dumps(document, indent=2, ensure_ascii=False))
 
 
 def paint(text: object, colour: str) -> str:
@@ -108,11 +95,6 @@ def show_log_lines() -> None:
         handler.setFormatter(LineFormatter())
         logger.addHandler(handler)
         logger.propagate = False
-
-
-def _show(found: re.Match[str]) -> str:
-    number = ord(found[0])
-    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
 
 
 def _write(stream: TextIO, lines: tuple[object, ...]) -> None:

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.client.api_errors import mapped_errors
+from airflow_sm_pipelines.client.old_clients import require_known
 from airflow_sm_pipelines.exceptions import PipelineUnavailableError
 
 if TYPE_CHECKING:
@@ -63,9 +64,10 @@ def ask(
         call that must not be repeated.
     :param request: the call's arguments.
     :raises PipelineApiError: one of its subclasses; ``PipelineUnavailableError`` with the code
-        :data:`UNREADABLE_ANSWER` for an answer that does not come from the service.
+        :data:`UNREADABLE_ANSWER` for an answer that does not come from the service, ``OldClientError`` for a call that
+        the installed boto3 does not know.
     """
-    name = client.meta.method_to_api_mapping[operation]
+    name = require_known(client, operation, request)
     client.meta.events.register_last("after-call.*", _check_body, unique_id="sm-pipelines-answer")
     for pause in (*pauses, None):
         try:

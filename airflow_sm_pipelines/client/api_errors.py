@@ -6,6 +6,7 @@ answer? Each has a class in :mod:`airflow_sm_pipelines.exceptions`.
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -53,7 +54,9 @@ _REQUEST = {
     "SerializationException",
 }
 _CONFLICT = {"ConflictException", "ResourceInUse", "IdempotentParameterMismatch"}
-_UNAVAILABLE = {
+_EXPIRED = {"ExpiredToken", "ExpiredTokenException"}
+
+_UNAVAILABLE = _EXPIRED | {
     "Throttling",
     "ThrottlingException",
     "ThrottledException",
@@ -72,25 +75,29 @@ _UNAVAILABLE = {
     "ServiceUnavailableException",
     "RequestTimeout",
     "RequestTimeoutException",
-    "ExpiredToken",
-    "ExpiredTokenException",
     "ClockSkew",
     "UnreadableAnswer",
     "IncompleteReadError",
 }
-_CLOCK_SKEW = {"RequestTimeTooSkewed", "RequestExpired"}
+_CLOCK_SKEW = {"RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"}
+_MAYBE_CLOCK_SKEW = {"InvalidSignatureException", "SignatureDoesNotMatch", "AuthFailure"}
+_MAX_SKEW_SECONDS = 240.0
+"""How far a clock may be off before a signature may be refused for it; AWS allows five minutes."""
+_LOCAL_EXEC = "run this under 'sm-pipelines local exec --', which needs no AWS account."
 _ADVICE = {
     "NoCredentialsError": (
-        "There are no AWS credentials. Put them into the Airflow connection (aws_conn_id) or into the environment, or "
-        "run this under 'sm-pipelines local exec --', which needs no AWS account."
+        "there are no AWS credentials. Fill in AWS Access Key ID and AWS Secret Access Key of the Airflow connection "
+        f"(aws_conn_id), or its extra's profile_name; or set AWS_PROFILE or AWS_ACCESS_KEY_ID; or {_LOCAL_EXEC}"
     ),
-    "PartialCredentialsError": "The AWS credentials lack a part: give the key's id together with its secret.",
+    "PartialCredentialsError": (
+        "a part of the AWS credentials is missing. Give the access key's id together with its secret."
+    ),
     "NoRegionError": (
-        "No region is known. Give region_name, put it into the Airflow connection's extra, set AWS_DEFAULT_REGION, or "
-        "run this under 'sm-pipelines local exec --', which needs no AWS account."
+        'no region is known. Put "region_name" into the extra of the Airflow connection (aws_conn_id), give '
+        f"region_name, or set AWS_DEFAULT_REGION; or {_LOCAL_EXEC}"
     ),
 }
-"""What to do about errors that botocore names only."""
+"""What is wrong, and what to do, for errors that botocore names only."""
 
 
 def parse_error_class(code: str, *, http_status: int | None = None) -> type[PipelineApiError]:
@@ -114,6 +121,11 @@ def parse_error_class(code: str, *, http_status: int | None = None) -> type[Pipe
     return PipelineApiError
 
 
+def needs_new_client(error: PipelineApiError) -> bool:
+    """Whether the credentials were refused: a connection may have been given others, which a new client reads."""
+    return error.code in _EXPIRED or isinstance(error, PipelineAccessError)
+
+
 @contextmanager
 def mapped_errors(call: str, target: str) -> Iterator[None]:
     """Turn any botocore error inside the block into one of ours, which says what was called on what.
@@ -135,24 +147,24 @@ def mapped_errors(call: str, target: str) -> Iterator[None]:
         code = str(answer.get("Code", "Unknown"))
         metadata = error.response.get("ResponseMetadata", {})
         status = metadata.get("HTTPStatusCode")
-        message = f"{call} on '{target}' was refused: {code}: {answer.get('Message') or 'no message'}"
-        if _is_clock_skew(code, str(answer.get("Message"))):
-            date = metadata.get("HTTPHeaders", {}).get("date")
+        message = f"{call} on '{target}' was refused: {code}: {_as_sentence(answer.get('Message') or 'no message')}"
+        date = str(metadata.get("HTTPHeaders", {}).get("date") or "")
+        if _is_clock_skew(code, str(answer.get("Message")), date):
             message += " The clock of this machine differs from the service's" + (
-                f", which says {date}." if date else "."
+                f", which says {date}" if date else ""
             )
+            message += ": set this machine's clock."
             code = "ClockSkew"
         raise parse_error_class(code, http_status=status)(message, code=code) from error
     except (HTTPClientError, BotoConnectionError) as error:
         code = type(error).__name__
-        raise PipelineUnavailableError(f"{call} on '{target}' got no answer: {code}: {error}", code=code) from error
+        message = f"{call} on '{target}' got no answer: {code}: {_as_sentence(error)}"
+        raise PipelineUnavailableError(message, code=code) from error
     except BotoCoreError as error:
         code = type(error).__name__
-        message = f"{call} on '{target}' was not sent: {code}: {error}"
+        message = f"{call} on '{target}' was not sent: {_ADVICE.get(code, f'{code}: {error}')}"
         if code == "IncompleteReadError":
             message = f"{call} on '{target}' was answered by half: {error}"
-        elif code in _ADVICE:
-            message += f" {_ADVICE[code]}"
         raise parse_error_class(code)(message, code=code) from error
     except (ResponseParserError, KeyError) as error:
         # For instance, the log-in page of a proxy in between, with status 200: botocore takes it for an empty answer.
@@ -161,13 +173,32 @@ def mapped_errors(call: str, target: str) -> Iterator[None]:
         raise PipelineUnavailableError(message, code="UnreadableAnswer") from error
 
 
-def _is_clock_skew(code: str, message: str) -> bool:
+def _as_sentence(text: object) -> str:
+    """The text with a full stop, since sentences of ours may follow."""
+    found = str(text).rstrip()
+    return found if found.endswith((".", "!", "?")) else f"{found}."
+
+
+def _is_clock_skew(code: str, message: str, date: str) -> bool:
     """Whether a signature was refused for its time.
 
-    The JSON services have one code for a wrong key and for a wrong clock, so only the text tells them apart:
+    Most services have one code for a wrong key and for a wrong clock. The answer's date tells them apart, and the text:
     "Signature expired: 20261130T080000Z is now earlier than ..." and "Signature not yet current: ...".
+
+    :param date: the answer's ``Date`` header; empty where it has none.
     """
-    return code in _CLOCK_SKEW or (
-        code in ("InvalidSignatureException", "SignatureDoesNotMatch")
-        and message.startswith(("Signature expired", "Signature not yet current"))
-    )
+    if code in _CLOCK_SKEW:
+        return True
+    if code not in _MAYBE_CLOCK_SKEW:
+        return False
+    return message.startswith(("Signature expired", "Signature not yet current")) or _is_far_from_now(date)
+
+
+def _is_far_from_now(date: str) -> bool:
+    from email.utils import parsedate_to_datetime
+
+    try:
+        moment = parsedate_to_datetime(date)
+    except ValueError:
+        return False
+    return abs(moment.timestamp() - time.time()) > _MAX_SKEW_SECONDS

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.client.answers import ANSWER_PAUSES, UNREADABLE_ANSWER, ask, ask_pages
 from airflow_sm_pipelines.client.api_errors import mapped_errors
+from airflow_sm_pipelines.client.old_clients import knows_aliases, require_aliases
 from airflow_sm_pipelines.client.reports import (
     ExecutionReport,
     StepReport,
@@ -136,6 +137,17 @@ class SageMakerCalls:
         with mapped_errors("CreateClient", service):
             return self.conn if service == "sagemaker" else self.client_of(service)
 
+    def knows_aliases(self) -> bool:
+        """Whether the installed boto3 can read and move aliases of pipeline versions."""
+        return knows_aliases(self._open_client("sagemaker"))
+
+    def require_aliases(self) -> None:
+        """Refuse a boto3 that cannot read or move aliases of pipeline versions.
+
+        :raises OldClientError: naming the boto3 that can.
+        """
+        require_aliases(self._open_client("sagemaker"))
+
     # --- pipelines and versions -------------------------------------------------------------------------------------
 
     def describe_pipeline(self, name: str, *, version: str | int | None = None) -> DeployedPipeline:
@@ -163,7 +175,7 @@ class SageMakerCalls:
         )
 
     def list_versions(self, name: str) -> list[PipelineVersion]:
-        """Every version of a pipeline, newest first."""
+        """Every version of a pipeline, newest first; without their aliases where the client does not know them."""
         items = self._pages(
             "list_pipeline_versions",
             "PipelineVersionSummaries",

@@ -11,8 +11,15 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.client.answers import UNREADABLE_ANSWER
-from airflow_sm_pipelines.client.wait_policy import ProgressLog, plan_backoff, plan_delay
-from airflow_sm_pipelines.exceptions import PipelineApiError, PipelineUnavailableError
+from airflow_sm_pipelines.client.api_errors import needs_new_client
+from airflow_sm_pipelines.client.wait_policy import (
+    MAX_REFUSED_SECONDS,
+    ProgressLog,
+    RefusedLooks,
+    plan_backoff,
+    plan_delay,
+)
+from airflow_sm_pipelines.exceptions import PipelineApiError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +30,7 @@ if TYPE_CHECKING:
 MAX_UNANSWERED_LOOKS = 20
 """Looks in a row without an answer before the wait gives up: with the back-off, about a quarter of an hour.
 
-Throttling is an answer, and never ends the wait.
+Throttling is an answer: what the service refuses is borne longer, see ``max_refused_seconds``.
 """
 
 UNREACHABLE_CODES = (
@@ -46,6 +53,8 @@ class ExecutionWatch:
     :param warn: told each look that was refused.
     :param is_over: whether the wait is over after a look; when the execution has ended, where not given.
     :param notice: told what each look found, and whether anything is new.
+    :param max_refused_seconds: how long it is borne that each look is refused.
+    :ivar needs_new_client: whether the last look was refused for its credentials.
     """
 
     def __init__(
@@ -58,17 +67,20 @@ class ExecutionWatch:
         warn: Callable[[str], None],
         is_over: Callable[[ExecutionReport], bool] | None = None,
         notice: Callable[[ExecutionReport, bool], None] | None = None,
+        max_refused_seconds: float = MAX_REFUSED_SECONDS,
     ) -> None:
         self._is_over = is_over
         self._notice = notice
         self.arn = arn
         self.delay_seconds = 0.0
+        self.needs_new_client = False
         self._waiter_delay = waiter_delay
         self._deadline = deadline
         self._log = log
         self._warn = warn
         self._progress = ProgressLog()
         self._began = time.monotonic()
+        self._refused = RefusedLooks(max_refused_seconds)
         self._refusals = 0
         self._silences = 0
 
@@ -80,11 +92,12 @@ class ExecutionWatch:
         """
         try:
             report = calls.describe_report(self.arn)
-        except PipelineUnavailableError as error:
-            return self._refused(error)
         except PipelineApiError as error:
+            if self._refused.can_pass(error):
+                return self._bear(error)
             return error_event(self.arn, code=error.code, message=str(error))
-        self._refusals = self._silences = 0
+        self._refusals, self._silences, self.needs_new_client = 0, 0, False
+        self._refused.record_answer()
         lines = self._progress.lines(report)
         for line in lines:
             self._log(line)
@@ -97,14 +110,19 @@ class ExecutionWatch:
         self._plan(plan_delay(elapsed_seconds=time.monotonic() - self._began, waiter_delay=self._waiter_delay))
         return None
 
-    def _refused(self, error: PipelineUnavailableError) -> dict[str, Any] | None:
+    def _bear(self, error: PipelineApiError) -> dict[str, Any] | None:
         self._refusals += 1
+        self.needs_new_client = needs_new_client(error)
+        reason = self._refused.record_refusal(error, now=time.monotonic())
+        if reason is not None:
+            return error_event(self.arn, code=error.code, message=reason)
         self._silences = self._silences + 1 if error.code in UNREACHABLE_CODES else 0
         if self._silences >= MAX_UNANSWERED_LOOKS:
             message = f"{error} No answer to {self._silences} looks in a row: the execution may still be running."
             return error_event(self.arn, code=error.code, message=message)
         if self._deadline is not None and datetime.now(timezone.utc) >= self._deadline:
-            return error_event(self.arn, code=error.code, message=f"{error} Out of time to ask again.")
+            self._warn(f"{error} The time for asking again is over.")
+            return timeout_event(self.arn)
         self._plan(plan_backoff(failures=self._refusals, waiter_delay=self._waiter_delay))
         self._warn(f"{error} Looking again in {self.delay_seconds:.0f} s.")
         return None
@@ -119,6 +137,11 @@ class ExecutionWatch:
 def ended_event(report: ExecutionReport) -> dict[str, Any]:
     """The event of an execution that has ended."""
     return {"kind": "ended", **report.to_json()}
+
+
+def timeout_event(arn: str) -> dict[str, Any]:
+    """The event of a wait whose time is over, where the last look has found nothing."""
+    return {"kind": "timeout", "execution_arn": arn, "status": "Executing", "failure_reason": None}
 
 
 def error_event(arn: str, *, code: str, message: str) -> dict[str, Any]:

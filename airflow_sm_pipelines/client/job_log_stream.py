@@ -14,6 +14,7 @@ from airflow_sm_pipelines.client.answers import ask, ask_pages
 from airflow_sm_pipelines.client.job_logs import resolve_log_location
 from airflow_sm_pipelines.client.wait_policy import plan_backoff
 from airflow_sm_pipelines.exceptions import PipelineApiError, PipelineNotFoundError, PipelineUnavailableError
+from airflow_sm_pipelines.printable_text import clean_log_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -97,7 +98,7 @@ class JobLogStream:
         for stream in self._list_streams(group, f"{job}/"):
             for line in self._read_stream(group, stream, pages):
                 has_new = True
-                self._write(f"[{step.name} {stream.rpartition('/')[2]}] {line}")
+                self._write(clean_log_text(f"[{step.name} {stream.rpartition('/')[2]}] {line}"))
         if not has_new and pages[0] > 0 and _has_settled(step):
             self._finished.add(job)
             self._places = {key: place for key, place in self._places.items() if not key.startswith(f"{job}/")}

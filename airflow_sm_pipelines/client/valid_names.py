@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 
+from airflow_sm_pipelines.exceptions import ArgumentError
+
 MAX_DISPLAY_NAME = 82
 """Characters of an execution's display name; source: the API's ``PipelineExecutionName`` shape."""
 
@@ -13,6 +15,9 @@ MAX_PIPELINE_NAME = 256
 
 _PIPELINE_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,255}")
 """Source: the same shape."""
+
+_DOMAIN_ID = re.compile(r"d-(-*[a-z0-9]){1,61}")
+"""Source: the API's ``DomainId`` shape."""
 
 
 def is_pipeline_name(text: str) -> bool:
@@ -40,6 +45,19 @@ def find_pipeline_name_problems(value: object, *, name: str = "pipeline_name") -
     better = make_pipeline_name(str(value), fallback="")
     hint = f" '{better}' would do." if better else ""
     return [f"{name}={value!r} is no pipeline name: expected letters, digits and '-', at most 256 characters.{hint}"]
+
+
+def parse_domain_id(name: str, value: object) -> str | None:
+    """The id of a Studio domain, without which links lead nowhere; None where it is not given, or came out empty.
+
+    :param name: what the sentence calls the option.
+    :raises ArgumentError: if it is none.
+    """
+    if value is None or value == "":
+        return None
+    if _DOMAIN_ID.fullmatch(str(value)) is None:
+        raise ArgumentError(f"{name}={value!r}: expected the id of a Studio domain, such as 'd-abcdefghij12'.")
+    return str(value)
 
 
 def _make_name(text: str, *, max_length: int, fallback: str) -> str:

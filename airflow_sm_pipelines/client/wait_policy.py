@@ -12,9 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_sm_pipelines.client.choices import check_choice
 from airflow_sm_pipelines.definition.status import ExecutionStatus
+from airflow_sm_pipelines.exceptions import PipelineAccessError, PipelineUnavailableError
+from airflow_sm_pipelines.printable_text import clean, clean_log_text
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
+    from airflow_sm_pipelines.exceptions import PipelineApiError
+
+MAX_REFUSED_SECONDS = 3600.0
+"""How long a wait bears that each of its looks is refused, where its author says nothing."""
 
 Outcome = Literal["fail", "succeed", "skip"]
 """What the task does after an execution that was stopped, or that ended although a step failed."""
@@ -114,8 +120,8 @@ def render_step(step: StepReport) -> str:
     if step.cached_from:
         text += ", from cache"
     if step.failure_reason:
-        text += f": {step.failure_reason}"
-    return text
+        text += f": {clean_log_text(step.failure_reason)}"
+    return clean(text)
 
 
 def render_failure(report: ExecutionReport, *, log_tails: Mapping[str, tuple[str, list[str]]] | None = None) -> str:
@@ -125,15 +131,15 @@ def render_failure(report: ExecutionReport, *, log_tails: Mapping[str, tuple[str
     :param log_tails: by step name, the log group and the last lines of the step's job.
     """
     head = f"Pipeline '{report.pipeline_name}' execution {report.arn} ended {report.status}"
-    lines = [f"{head}: {report.failure_reason}" if report.failure_reason else f"{head}."]
+    lines = [f"{head}: {clean_log_text(report.failure_reason)}" if report.failure_reason else f"{head}."]
     lines += [f"  {render_step(step)}" for step in report.failed_steps]
     if not report.failed_steps and report.status == ExecutionStatus.STOPPED:
         stopped = [step.name for step in report.steps if step.status == "Stopped"]
         lines.append(f"  Stopped in: {', '.join(stopped)}." if stopped else "  It was stopped before any step ended.")
     for name, (group, tail) in (log_tails or {}).items():
         lines.append(f"  Last lines of step '{name}' ({group}):")
-        lines += [f"    {line}" for line in tail]
-    return "\n".join(lines)
+        lines += [f"    {clean_log_text(line)}" for line in tail]
+    return clean("\n".join(lines))
 
 
 def plan_delay(*, elapsed_seconds: float, waiter_delay: float) -> float:
@@ -150,6 +156,61 @@ def plan_backoff(*, failures: int, waiter_delay: float) -> float:
     :param failures: how many looks in a row were refused.
     """
     return float(min(2.0 ** min(failures, 10), max(60.0, 2 * waiter_delay)))
+
+
+@dataclass(slots=True)
+class RefusedLooks:
+    """The refusals since the last look that was answered, and whether a wait may bear another one.
+
+    Throttling, expired credentials and a wrong clock pass. So may a denied access, but only where an earlier look of
+    the same wait was answered: a caller who never had the right to look will not get it by waiting.
+
+    :param max_seconds: how long refusals are borne.
+    :param since: when the first of them was, in seconds; None where the last look was answered.
+    :param was_answered: whether any look was answered.
+    """
+
+    max_seconds: float
+    since: float | None = None
+    was_answered: bool = False
+
+    def record_answer(self) -> None:
+        """Note a look that was answered."""
+        self.since, self.was_answered = None, True
+
+    def can_pass(self, error: PipelineApiError) -> bool:
+        """Whether looking again may help."""
+        return is_passing_refusal(error, was_answered=self.was_answered)
+
+    def record_refusal(self, error: PipelineApiError, *, now: float) -> str | None:
+        """Note a look that was refused; gives the reason to end the wait, once it has been refused for too long.
+
+        :param now: seconds on the clock of this wait.
+        """
+        self.since = now if self.since is None else self.since
+        seconds = now - self.since
+        return render_refused(error, seconds=seconds) if seconds >= self.max_seconds else None
+
+
+def is_passing_refusal(error: PipelineApiError, *, was_answered: bool) -> bool:
+    """Whether a refused look may be answered later.
+
+    :param was_answered: whether an earlier look of the same wait was.
+    """
+    return isinstance(error, PipelineUnavailableError) or (was_answered and isinstance(error, PipelineAccessError))
+
+
+def render_refused(error: PipelineApiError, *, seconds: float) -> str:
+    """Why a wait ends whose looks were refused for too long."""
+    return (
+        f"{error} Each look was refused for {format_duration(seconds)}, so the wait ends (max_refused_seconds); the "
+        "execution may still be running."
+    )
+
+
+def format_duration(seconds: float) -> str:
+    """A length of time for a message: ``45 s``, ``15 minutes``."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} minutes"
 
 
 def parse_event(event: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from airflow_sm_pipelines.compiler.build_cache import packages_digest
 from airflow_sm_pipelines.compiler.script import explain_missing_metadata, parse_metadata
 from airflow_sm_pipelines.environments import ensure_environment
 from airflow_sm_pipelines.exceptions import EnvironmentBuildError, ScriptEnvironmentError, ScriptMetadataError
+from airflow_sm_pipelines.local_endpoint import find_caller_python
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +67,7 @@ def find_interpreter(
     if metadata is None:
         raise ScriptMetadataError(explain_missing_metadata(script))
     if metadata.uses_current_interpreter:
-        return _probe_interpreter(sys.executable)
+        return _probe_interpreter(find_caller_python(os.environ))
     try:
         python = ensure_environment(
             metadata.dependencies, python=metadata.requires_python, cache_dir=cache_dir, log=log

@@ -112,6 +112,13 @@ def _check_step(step: Step, path: JsonPath, known: _KnownNames, problems: Proble
     for index, dependency in enumerate(step.depends_on):
         place = (*path, "DependsOn", index)
         _check_dependency(dependency.step, place, f"{called} depends on", known, problems)
+        upstream = known.steps.get(dependency.step)
+        if upstream is not None and upstream.type == "Condition":
+            problems.add(
+                place,
+                f"{called} depends on {dependency.step!r}, which is a Condition step: SageMaker refuses that. Put the "
+                "step into a branch, or let it depend on the steps that the Condition step waits for.",
+            )
     if step.type == "Cleanup":
         for inner, name in iter_cleanup_sources(step):
             _check_dependency(name, (*path, *inner), f"{called} cleans up", known, problems)

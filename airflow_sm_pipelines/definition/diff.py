@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.definition.pipeline import PipelineDefinition
 
-_NAME_KEYS = ("Name", "InputName", "OutputName", "ChannelName", "PropertyFileName", "Key", "MetricName", "VariantName")
+NAME_KEYS = ("Name", "InputName", "OutputName", "ChannelName", "PropertyFileName", "Key", "MetricName", "VariantName")
 """The members that can name the entries of an array, if every entry has the member and all values differ."""
 
 PLACE = "(place)"
@@ -128,7 +128,7 @@ def _diff_arrays(path: JsonPath, old: list[JsonValue], new: list[JsonValue]) -> 
 
 def _named(items: list[JsonValue]) -> dict[str, JsonValue] | None:
     """The entries by name; ``None`` if no member names all of them."""
-    for key in _NAME_KEYS:
+    for key in NAME_KEYS:
         named: dict[str, JsonValue] = {}
         for item in items:
             name = item.get(key) if isinstance(item, dict) else None

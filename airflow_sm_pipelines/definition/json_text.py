@@ -15,6 +15,7 @@ from airflow_sm_pipelines.definition.json_value import MAX_NESTING, JsonPath, Js
 from airflow_sm_pipelines.definition.problems import Problem, ProblemCollector
 
 _SPACE = re.compile(r"[ \t\n\r]*")
+_ESCAPE = re.compile(r"\\u[dD][89abAB]\w\w\\u[dD][c-fC-F]\w\w|\\u\w{4}|\\.", re.DOTALL)
 _SCALAR = re.compile(r"[^ \t\n\r,\]}]+")
 
 
@@ -82,6 +83,20 @@ class JsonText:
         while path not in self._offsets:
             path = path[:-1]
         return self._line_column(self._offsets[path])
+
+    def locate_in_string(self, path: JsonPath, index: int) -> tuple[int, int]:
+        """Find the line and column, from 1, of a character of the string at ``path``; its end if it is shorter.
+
+        :param index: of the character in the string's value, from 0.
+        """
+        self.locate(path)
+        offset = self._offsets[path] + 1
+        for _ in range(index):
+            if self._text[offset] == '"':
+                break
+            escape = _ESCAPE.match(self._text, offset)
+            offset = escape.end() if escape else offset + 1
+        return self._line_column(offset)
 
     def _decode(self) -> str:
         if isinstance(self._source, str):

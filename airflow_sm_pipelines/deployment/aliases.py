@@ -19,6 +19,7 @@ from airflow_sm_pipelines.exceptions import (
     PipelineUnavailableError,
     PromotionError,
 )
+from airflow_sm_pipelines.printable_text import clean_log_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -95,6 +96,7 @@ def promote(
     :raises PromotionError: if the version's last execution does not allow it.
     :raises PipelineNotFoundError: if there is no such pipeline or version.
     """
+    calls.require_aliases()
     versions = calls.list_versions(name)
     wanted = find_version(name, versions, version)
     if is_success_required:
@@ -110,6 +112,7 @@ def roll_back(
     :param version: where to; where not given, ``<alias>-previous``, which then changes places with the alias.
     :raises PromotionError: if it is not known where the alias pointed before.
     """
+    calls.require_aliases()
     for last in (False,) * MAX_ROLL_BACK_LOOKS + (True,):
         try:
             return _roll_back(calls, name, alias=alias, version=version, log=log)
@@ -328,7 +331,7 @@ def _require_success(calls: SageMakerCalls, name: str, version: PipelineVersion)
         raise PromotionError(f"{what}: it was never run. Run it, or allow it by require_success=False.")
     report = calls.describe_execution(version.last_execution_arn)
     if report.status != ExecutionStatus.SUCCEEDED:
-        reason = f" ({report.failure_reason})" if report.failure_reason else ""
+        reason = f" ({clean_log_text(report.failure_reason)})" if report.failure_reason else ""
         raise PromotionError(
             f"{what}: its last execution {report.arn} is {report.status}{reason}. Run it again, or allow it by "
             "require_success=False."

@@ -99,6 +99,8 @@ class PipelineDeployer:
         from airflow_sm_pipelines.definition import definition_hash
 
         options = self._options
+        if options.aliases:
+            self._calls.require_aliases()  # before anything is written
         target = load_target(self._calls, options, log=self._log, script_log=self._script_log)
         if check is not None:
             check(target.definition)

@@ -14,7 +14,9 @@ from airflow_sm_pipelines.option_reader import (
     find_count_problems,
     find_list_problems,
     find_mode_problems,
+    find_problems,
     parse_named_values,
+    parse_seconds,
     read_options,
 )
 
@@ -74,6 +76,7 @@ class DeployOptions:
         :raises ArgumentError: naming each of them, and what was expected.
         """
         problems = find_count_problems("max_parallel_steps", self.max_parallel_steps)
+        problems += find_problems(parse_seconds, "compile_timeout_seconds", self.compile_timeout_seconds)
         problems += find_pipeline_name_problems(self.pipeline_name)
         problems += find_mode_problems(self.policy)
         if self.policy == "apply" and not self.policy_file:

@@ -33,9 +33,9 @@ class SourceKind(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class LoadedDefinition:
-    """A definition's text, with the settings that a script gives beside it.
+    """A definition's text, with the settings that a script or a document gives beside it.
 
-    :param name: the pipeline's name in the script; None for other sources.
+    :param name: the pipeline's name, where the script or the document has it.
     :param tags: by key.
     :param origin: where it came from, for messages.
     """
@@ -81,7 +81,11 @@ def resolve_code_path(pipeline: Any, *, folder: str) -> Path | None:
     kind = parse_source(pipeline)
     if kind is SourceKind.SCRIPT:
         return resolve_path(str(pipeline).strip().rpartition(":")[0], folder=folder)
-    return resolve_path(str(pipeline).strip(), folder=folder) if kind is SourceKind.FILE else None
+    if kind is not SourceKind.FILE:
+        return None
+    from airflow_sm_pipelines.deployment.definition_document import split_file
+
+    return split_file(str(pipeline).strip(), folder=folder)[0]
 
 
 def load_definition(calls: SageMakerCalls, options: DeployOptions, *, log: Callable[[str], None]) -> LoadedDefinition:
@@ -91,20 +95,20 @@ def load_definition(calls: SageMakerCalls, options: DeployOptions, *, log: Calla
     :raises DefinitionError: if a file is missing or the source has no known form.
     :raises CompileError: if a script gives no pipeline.
     """
+    from airflow_sm_pipelines.deployment.definition_document import load_definition_file, load_document
+
     kind = parse_source(options.pipeline)
     if kind is SourceKind.DOCUMENT:
-        return LoadedDefinition(text=json.dumps(options.pipeline), origin="the dict given as pipeline")
+        # An answer of DescribePipeline has times in it.
+        default = str if "PipelineDefinition" in options.pipeline else None
+        return load_document(json.dumps(options.pipeline, default=default), origin="the dict given as pipeline")
     text = str(options.pipeline).strip()
     if kind is SourceKind.TEXT:
-        return LoadedDefinition(text=text, origin="the JSON text given as pipeline")
+        return load_document(text, origin="the JSON text given as pipeline")
     if kind is SourceKind.S3:
-        return LoadedDefinition(text=calls.read_s3_text(text), origin=text)
+        return load_document(calls.read_s3_text(text), origin=text)
     if kind is SourceKind.FILE:
-        path = options.resolve_path(text)
-        try:
-            return LoadedDefinition(text=path.read_text(encoding="utf-8"), origin=str(path))
-        except OSError as error:
-            raise DefinitionError(f"The definition file {path} cannot be read: {error.strerror or error}.") from error
+        return load_definition_file(text, options)
     return _load_script(calls, options, log=log)
 
 
@@ -128,7 +132,7 @@ def compile_script(calls: SageMakerCalls, options: DeployOptions, *, log: Callab
         interpreter=None if options.interpreter is None else str(options.resolve_path(options.interpreter)),
         aws_environment=calls.child_environment(),
         cache_dir=None,
-        timeout_seconds=options.compile_timeout_seconds,
+        timeout_seconds=float(options.compile_timeout_seconds),
         working_folder=Path(options.folder) if options.is_run_in_folder else None,
         log=log,
     )

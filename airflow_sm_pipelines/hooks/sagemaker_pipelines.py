@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
-from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from botocore.config import Config
 
+from airflow_sm_pipelines.airflow_names import AirflowNotFoundException
 from airflow_sm_pipelines.client.api_errors import mapped_errors
 from airflow_sm_pipelines.client.calls import SageMakerCalls
 from airflow_sm_pipelines.client.child_credentials import make_child_environment
@@ -75,6 +75,15 @@ class SageMakerPipelinesHook(AwsBaseHook, SageMakerCalls):
         return found
 
     @cached_property
+    def conn(self) -> Any:
+        """A boto3 client of SageMaker.
+
+        :raises PipelineApiError: if it cannot be made: without a region, or with a connection that is not there.
+        """
+        with mapped_errors("CreateClient", "sagemaker"):
+            return super().conn
+
+    @cached_property
     def account_id(self) -> str:
         """The caller's AWS account, 12 digits."""
         return str(self.ask("get_caller_identity", "the caller", service="sts", required=("Account",))["Account"])
@@ -90,10 +99,14 @@ class SageMakerPipelinesHook(AwsBaseHook, SageMakerCalls):
     def child_environment(self) -> dict[str, str]:
         """Credentials, region and endpoints as environment variables, for a child process that uses boto3.
 
-        :raises PipelineAccessError: if the connection yields no credentials.
+        A child without credentials gets none: a script that calls nothing needs none.
+
+        :raises PipelineAccessError: if the credentials cannot be had, such as an expired single sign-on.
         """
         with mapped_errors("GetCredentials", self.aws_conn_id or "boto3's default chain"):
-            credentials = self.get_credentials(region_name=self.region_name)
+            found = self.get_session(region_name=self.region_name).get_credentials()
+            # The provider's own method also masks them in logs, but dies where there are none.
+            credentials = None if found is None else self.get_credentials(region_name=self.region_name)
         urls = {name: self.conn_config.get_service_endpoint_url(name) for name in _SERVICES_OF_SCRIPTS}
         return make_child_environment(
             credentials,

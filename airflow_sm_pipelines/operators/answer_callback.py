@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
 from airflow_sm_pipelines.exceptions import ArgumentError
 from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
+from airflow_sm_pipelines.option_reader import parse_flag
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow.sdk import Context
-
-_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 class SageMakerAnswerCallbackOperator(SageMakerPipelinesOperator):
@@ -53,7 +52,7 @@ class SageMakerAnswerCallbackOperator(SageMakerPipelinesOperator):
         from airflow_sm_pipelines.airflow_task.token_sealing import open_token
         from airflow_sm_pipelines.client.callbacks import send_failure, send_success
 
-        is_success = _WORDS.get(str(self.success).strip().lower())
+        is_success = parse_flag("success", self.success)
         if is_success is None:
             raise ArgumentError(f"success={self.success!r}: expected True or False.")
         token = open_token(self.token if isinstance(self.token, str) else str(self.token.get("token")))

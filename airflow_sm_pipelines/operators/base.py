@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from airflow_sm_pipelines.airflow_task.hook_arguments import HookArguments
-from airflow_sm_pipelines.option_reader import parse_verify
+from airflow_sm_pipelines.option_reader import parse_flag, parse_verify, refuse_template
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +64,11 @@ class SageMakerPipelinesOperator(BaseOperator):
 
     @property
     def hook_arguments(self) -> HookArguments:
-        """Where this operator's calls go; its triggers take the same."""
+        """Where this operator's calls go; its triggers take the same.
+
+        :raises ArgumentError: if ``botocore_config`` holds a template, which would not be rendered.
+        """
+        refuse_template("botocore_config", self.botocore_config)
         return HookArguments(
             aws_conn_id=self.aws_conn_id or None,
             region_name=self.region_name or None,
@@ -77,10 +81,14 @@ class SageMakerPipelinesOperator(BaseOperator):
         return self.hook_arguments.make_hook()
 
 
-def is_deferrable(choice: bool | None) -> bool:
-    """Whether a task waits in the triggerer: its ``deferrable`` argument, or else Airflow's configuration."""
-    if choice is not None:
-        return choice
-    from airflow.providers.common.compat.sdk import conf
+def is_deferrable(choice: bool | str | None) -> bool:
+    """Whether a task waits in the triggerer: its ``deferrable`` argument, or else Airflow's configuration.
+
+    :raises ArgumentError: if a template made something else of the argument.
+    """
+    chosen = parse_flag("deferrable", choice)
+    if chosen is not None:
+        return chosen
+    from airflow_sm_pipelines.airflow_names import conf
 
     return bool(conf.getboolean("operators", "default_deferrable", fallback=False))

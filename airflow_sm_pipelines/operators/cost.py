@@ -8,6 +8,8 @@ from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
 from airflow_sm_pipelines.client.choices import check_choice
 from airflow_sm_pipelines.exceptions import ArgumentError
 from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
+from airflow_sm_pipelines.option_reader import parse_arguments, parse_flag
+from airflow_sm_pipelines.printable_text import clean_log_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +42,15 @@ class SageMakerPipelineCostOperator(SageMakerPipelinesOperator):
     """
 
     custom_operator_name = "SM pipeline cost"
-    template_fields: Sequence[str] = ("execution_arn", "source", "prices", "tag_key", "chart_uri", *AWS_TEMPLATE_FIELDS)
+    template_fields: Sequence[str] = (
+        "execution_arn",
+        "source",
+        "prices",
+        "wait_for_bill",
+        "tag_key",
+        "chart_uri",
+        *AWS_TEMPLATE_FIELDS,
+    )
 
     def __init__(
         self,
@@ -74,11 +84,12 @@ class SageMakerPipelineCostOperator(SageMakerPipelinesOperator):
                 f"execution_arn must be an execution's ARN, not {self.execution_arn!r}: is it the right XCom?"
             )
         check_choice("source", self.source, CostSource)
+        parse_arguments(self, {"wait_for_bill": (parse_flag, False)})
         hook = self.make_hook()
         calls = CostCalls(hook)
         table, document = self._estimate(calls) if self.source == "estimate" else self._bill(calls)
         for line in table.splitlines():
-            self.log.info("%s", line)
+            self.log.info("%s", clean_log_text(line))
         if self.chart_uri:
             hook.write_s3_text(self.chart_uri, self._draw(document))
             self.log.info("The chart is at %s", self.chart_uri)

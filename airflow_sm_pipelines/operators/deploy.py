@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
+from airflow_sm_pipelines.client.valid_names import parse_domain_id
 from airflow_sm_pipelines.links.buttons import SageMakerPipelineLink
 from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
+from airflow_sm_pipelines.option_reader import parse_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,7 +32,9 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
     their own, so ``deploy.output["pipeline_name"]`` resolves, and the return value is a dict of them.
 
     :param pipeline: ``"script.py:function"`` (compiled with the SageMaker SDK in an interpreter of its own), the
-        path of a JSON file, ``"s3://bucket/key"``, JSON text, or a dict. Relative paths start at the DAG file's folder.
+        path of a file that holds a definition (itself, a saved DescribePipeline answer, a Terraform plan, a template;
+        ``"file.json#Name"`` names one of several), ``"s3://bucket/key"``, JSON text, or a dict. Relative paths start at
+        the DAG file's folder.
         JSON text and a dict are never rendered: ``{{ }}`` in them is data.
     :param role_arn: the role that executions assume; needed to create a pipeline, kept where not given.
     :param pipeline_name: needed for everything but a script, which may name its pipeline itself. A template makes a
@@ -73,10 +77,15 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         "description",
         "version_name",
         "version_description",
+        "pipeline_display_name",
+        "max_parallel_steps",
         "default_bucket",
         "definition_bucket",
         "policy_file",
+        "policy",
         "cost_tags",
+        "compile_timeout_seconds",
+        "studio_domain_id",
         *AWS_TEMPLATE_FIELDS,
     )
     template_fields_renderers = {"config": "json", "tags": "json", "cost_tags": "json"}
@@ -150,6 +159,7 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         from airflow_sm_pipelines.deployment.source import resolve_code_path
         from airflow_sm_pipelines.links.addresses import resolve_pipeline_links
 
+        parse_arguments(self, {"studio_domain_id": (parse_domain_id, None)})
         hook = self.make_hook()
         options = DeployOptions.of(self, folder=str(Path(self.dag.fileloc).parent))
         code = resolve_code_path(self.pipeline, folder=options.folder) or Path(self.dag.fileloc)

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset, AssetAlias
 
 from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
+from airflow_sm_pipelines.airflow_task.run_arguments import read_run_arguments
 from airflow_sm_pipelines.client.choices import check_choice
+from airflow_sm_pipelines.client.wait_policy import MAX_REFUSED_SECONDS
 from airflow_sm_pipelines.exceptions import ArgumentError, PipelineExecutionFailedError
 from airflow_sm_pipelines.links.buttons import (
     SageMakerJobLogsLink,
@@ -21,7 +23,6 @@ from airflow_sm_pipelines.links.buttons import (
     SageMakerPipelineLink,
 )
 from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator, is_deferrable
-from airflow_sm_pipelines.option_reader import parse_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -61,7 +62,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
     :param version: version id or alias to run; None for the latest.
     :param parameters: pipeline parameters, typed or as text; checked against the deployed definition before the call.
         The API's list of ``{"Name": ..., "Value": ...}`` will do as well. Of one template that gives a dict, as
-        ``"{{ params }}"``, only the parameters that the pipeline has are taken.
+        ``"{{ params }}"``, only the parameters that the pipeline has are taken, and no nulls.
     :param outputs: the values to read from the ended execution, by XCom key:
         ``"Steps.Train.ModelArtifacts.S3ModelArtifacts"``, or ``{"property_file":
         "Steps.Evaluate.PropertyFiles.Metrics", "path": "regression.rmse.value"}``. A step that the pipeline does not
@@ -94,6 +95,8 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
     :param stream_logs: write the log lines of the running jobs to the task's log, each once, even if the task is
         retried or deferred meanwhile. A deferred task reads them at each check of its steps.
     :param max_wait_seconds: give up after so many seconds; ``execution_timeout`` limits a deferred wait as well.
+    :param max_refused_seconds: give up when each check has been refused for so long: by throttling, expired credentials
+        or a wrong clock, or by a denied access after checks that were answered. The execution goes on.
     :param on_stopped: ``"fail"``, ``"succeed"`` or ``"skip"`` when somebody stopped the execution.
     :param on_completed_with_failures: the same for an execution that ended although a step failed.
     :param on_retry: what an Airflow retry does with a failed execution: ``"resume"`` it from its failed steps,
@@ -123,12 +126,20 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         "policy_file",
         "policy",
         "max_parallel_steps",
+        "max_step_outputs",
+        "wait_for_completion",
+        "deferrable",
         "waiter_delay",
+        "progress_delay",
+        "stream_logs",
         "max_wait_seconds",
+        "max_refused_seconds",
         "on_stopped",
         "on_completed_with_failures",
         "on_retry",
         "on_clear",
+        "stop_on_kill",
+        "log_lines",
         "studio_domain_id",
         *AWS_TEMPLATE_FIELDS,
     )
@@ -160,6 +171,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         progress_delay: float | None = PROGRESS_DELAY_SECONDS,
         stream_logs: bool = False,
         max_wait_seconds: float | None = None,
+        max_refused_seconds: float = MAX_REFUSED_SECONDS,
         on_stopped: Outcome = "fail",
         on_completed_with_failures: Outcome = "fail",
         on_retry: RetryChoice = "resume",
@@ -171,11 +183,14 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
     ) -> None:
         kwargs.setdefault("multiple_outputs", True)
         if assets:
-            kwargs["outlets"] = [*_as_list(kwargs.get("outlets")), *map(AssetAlias, dict.fromkeys(assets.values()))]
+            given = kwargs.get("outlets") or []
+            given = given if isinstance(given, (list, tuple)) else [given]
+            kwargs["outlets"] = [*given, *map(AssetAlias, dict.fromkeys(assets.values()))]
         super().__init__(**kwargs)
         self.pipeline_name = pipeline_name
         self.version = version
         self.parameters = parameters
+        self.is_one_template = isinstance(parameters, str)
         self.outputs = outputs
         self.max_step_outputs = max_step_outputs
         self.display_name = display_name
@@ -195,6 +210,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         self.progress_delay = progress_delay
         self.stream_logs = stream_logs
         self.max_wait_seconds = max_wait_seconds
+        self.max_refused_seconds = max_refused_seconds
         self.on_stopped = on_stopped
         self.on_completed_with_failures = on_completed_with_failures
         self.on_retry = on_retry
@@ -263,7 +279,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
             return make_result(hook.describe_execution(arn))
         deadline = self._deadline()
         progress = self._progress(context, hook)
-        if is_deferrable(self.deferrable):
+        if self.deferrable:
             self._check_wanted(arn, hook)
             self._defer(arn, deadline, log_cursor=progress.cursor)
         if self._stopper is not None:
@@ -275,16 +291,19 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
             log=self.log.info,
             warn=self.log.warning,
             notice=progress.show,
+            max_refused_seconds=float(self.max_refused_seconds),
         )
-        while (event := watch.look(hook)) is None:
+        looking = hook
+        while (event := watch.look(looking)) is None:
             time.sleep(watch.delay_seconds)
+            if watch.needs_new_client:
+                looking = self.make_hook()
         return self._finish(context, hook, event, progress)
 
     @contextmanager
     def _marking_failure(self, context: Context) -> Iterator[None]:
         """Leave a mark if this attempt ends with an error, so that the next one knows itself for a retry."""
-        from airflow.sdk.exceptions import AirflowTaskTimeout
-
+        from airflow_sm_pipelines.airflow_names import AirflowTaskTimeout
         from airflow_sm_pipelines.airflow_task.task_state_store import TaskStateStore
 
         try:
@@ -348,9 +367,8 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         requests = parse_output_requests(self.outputs or {})
         check_choice("on_retry", self.on_retry, RetryChoice)
         check_choice("on_clear", self.on_clear, ClearChoice)
-        self.waiter_delay = parse_seconds("waiter_delay", self.waiter_delay) or 30.0
-        self.max_wait_seconds = parse_seconds("max_wait_seconds", self.max_wait_seconds)
-        self.progress_delay = parse_seconds("progress_delay", self.progress_delay)
+        read_run_arguments(self)
+        self.deferrable = is_deferrable(self.deferrable)
         unknown = set(self.assets or ()) - {request.name for request in requests}
         if unknown:
             raise ArgumentError(f"assets names outputs that are not in outputs: {', '.join(sorted(unknown))}.")
@@ -435,6 +453,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
                 waiter_delay=float(self.waiter_delay),
                 progress_delay=progress_delay,
                 deadline=None if deadline is None else deadline.isoformat(),
+                max_refused_seconds=float(self.max_refused_seconds),
                 stop_on_kill=self.stop_on_kill,
                 stop_on_clear=self.on_clear == "restart",
                 publish_steps=self.do_xcom_push,
@@ -489,7 +508,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         if kind == "timeout":
             raise make_timeout_error(report, was_stopped=self._stop_for_timeout(hook, report))
         if verdict is Verdict.SKIP:
-            from airflow.providers.common.compat.sdk import AirflowSkipException
+            from airflow_sm_pipelines.airflow_names import AirflowSkipException
 
             reason = render_failure(report)
             self.log.warning("Skipped: %s", reason)  # Airflow itself says only that the task was skipped
@@ -545,7 +564,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         from airflow_sm_pipelines.links.addresses import resolve_pipeline_links
 
         return resolve_pipeline_links(
-            hook, pipeline=pipeline, execution_arn=arn, studio_domain_id=self.studio_domain_id or None
+            hook, pipeline=pipeline, execution_arn=arn, studio_domain_id=self.studio_domain_id
         )
 
     def _stop_for_timeout(self, hook: SageMakerPipelinesHook, report: ExecutionReport) -> bool | None:
@@ -576,9 +595,3 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
                 continue
             extra = {key: result[key] for key in ("pipeline_name", "pipeline_execution_arn", "pipeline_version_id")}
             context["outlet_events"][AssetAlias(alias)].add(Asset(uri=str(uri), name=str(uri)), extra=extra)
-
-
-def _as_list(outlets: Any) -> list[Any]:
-    if outlets is None:
-        return []
-    return list(outlets) if isinstance(outlets, (list, tuple)) else [outlets]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
 from airflow_sm_pipelines.exceptions import ArgumentError
 from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
+from airflow_sm_pipelines.option_reader import parse_arguments, parse_count_or_none, parse_flag, refuse_template
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +49,7 @@ class SageMakerPromotePipelineOperator(_AliasOperator):
     """
 
     custom_operator_name = "SM promote pipeline"
-    template_fields: Sequence[str] = ("pipeline_name", "version", "alias", *AWS_TEMPLATE_FIELDS)
+    template_fields: Sequence[str] = ("pipeline_name", "version", "alias", "require_success", *AWS_TEMPLATE_FIELDS)
 
     def __init__(
         self, *, pipeline_name: str, version: str | int, alias: str, require_success: bool = True, **kwargs: Any
@@ -63,6 +64,7 @@ class SageMakerPromotePipelineOperator(_AliasOperator):
         """Move the alias, if the version may have it."""
         from airflow_sm_pipelines.deployment.aliases import promote
 
+        parse_arguments(self, {"require_success": (parse_flag, True)})
         return promote(
             self.make_hook(),
             self.pipeline_name,
@@ -115,7 +117,7 @@ class SageMakerPrunePipelinesOperator(SageMakerPipelinesOperator):
     """
 
     custom_operator_name = "SM prune pipelines"
-    template_fields: Sequence[str] = ("prefix", *AWS_TEMPLATE_FIELDS)
+    template_fields: Sequence[str] = ("prefix", "keep", "is_dry_run", *AWS_TEMPLATE_FIELDS)
 
     def __init__(
         self,
@@ -139,12 +141,14 @@ class SageMakerPrunePipelinesOperator(SageMakerPipelinesOperator):
 
         if not self.prefix:
             raise ArgumentError("prefix is empty: it must name the pipelines of one team.")
+        refuse_template("older_than", self.older_than)
+        parse_arguments(self, {"keep": (parse_count_or_none, 10)})
         return prune(
             self.make_hook(),
             self.prefix,
             keep=self.keep,
             older_than=self.older_than,
-            is_dry_run=self.is_dry_run,
+            is_dry_run=parse_flag("dry_run", self.is_dry_run) or False,
             log=self.log.info,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from airflow_sm_pipelines.definition import definition_hash, diff_definitions
@@ -12,7 +12,10 @@ from airflow_sm_pipelines.policy import DEFAULT_RULES, Severity, check_definitio
 from airflow_sm_pipelines.policy.limits import MAX_INLINE_CHARACTERS, MAX_PARAMETERS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from airflow_sm_pipelines.definition import Change, PipelineDefinition
+    from airflow_sm_pipelines.definition.variants import Variant
     from airflow_sm_pipelines.policy import Finding, TeamPolicy
 
 
@@ -65,14 +68,23 @@ def plan_deployment(
     name: str,
     policy: TeamPolicy | None = None,
     is_filled_in: bool = False,
+    variants: Sequence[Variant] | None = None,
+    notes: Sequence[Finding] = (),
 ) -> DeploymentPlan:
     """Compare a definition with the deployed one and check it against the rules.
 
     :param deployed: the deployed definition; ``None`` if the pipeline does not exist.
     :param policy: a team's rules, beside those of SageMaker.
     :param is_filled_in: whether to fill in the policy's defaults first.
+    :param variants: the new definition with other values for what is unknown in it; None where nothing is.
+    :param notes: findings of the caller, told with the others.
     """
-    wanted = with_team_defaults(new, policy) if policy and is_filled_in else new
+    wanted = new
+    if policy and is_filled_in:
+        wanted = with_team_defaults(new, policy)
+        variants = variants and [
+            replace(one, definition=with_team_defaults(one.definition, policy)) for one in variants
+        ]
     changes = diff_definitions(deployed, wanted) if deployed else ()
     rules = (*DEFAULT_RULES, make_team_rule(policy)) if policy else DEFAULT_RULES
     return DeploymentPlan(
@@ -81,9 +93,26 @@ def plan_deployment(
         definition_hash=definition_hash(wanted),
         changes=changes,
         filled_in=diff_definitions(new, wanted),
-        findings=check_definition(wanted, rules=rules),
+        findings=(*check_definition(wanted, rules=rules, variants=variants), *notes),
         limits=_find_limits(wanted),
-        cache=forecast_cache(deployed, wanted),
+        cache=_forecast(deployed, wanted, variants),
+    )
+
+
+def _forecast(
+    deployed: PipelineDefinition | None, wanted: PipelineDefinition, variants: Sequence[Variant] | None
+) -> tuple[CacheForecast, ...]:
+    """The forecast; what depends on an unknown value is unknown too."""
+    if variants is None:
+        return forecast_cache(deployed, wanted)
+    found = [
+        [replace(one, step=variant.show(one.step)) for one in forecast_cache(deployed, variant.definition)]
+        for variant in variants
+    ]
+    unknown = ("it depends on a value that is unknown here",)
+    return tuple(
+        one if all(one in others for others in found[1:]) else replace(one, outcome="unknown", reasons=unknown)
+        for one in (found[0] if found else ())
     )
 
 

@@ -28,6 +28,10 @@ _NUMBERS = frozenset({"integer", "long", "float", "double"})
 _UNITS = {"string": "characters", "list": "entries", "map": "entries"}
 _MAX_LISTED = 20
 _MAX_QUOTED = 100
+_FIXES = {
+    FaultKind.EXPRESSION_FOR_MANY: "Put an expression in each place inside.",
+    FaultKind.NUMBER_FOR_TEXT: "Give the parameter the type String, or use Std:Join (SDK: to_string()).",
+}
 _UPDATE = "Check the spelling, or update boto3."
 
 
@@ -54,6 +58,9 @@ def _describe(fault: Fault) -> tuple[str, str]:
         return _describe_size(fault), ""
     texts = {
         FaultKind.WRONG_PATTERN: f"{_quote(fault.value)} does not match {shape.spelled_pattern!r}.",
+        FaultKind.EXPRESSION_FOR_MANY: f"expected {_TYPES[shape.type_name]}, found an expression, which stands for one"
+        " value only.",
+        FaultKind.NUMBER_FOR_TEXT: f"{_quote(fault.value)} gives a number or a boolean, but only text goes here.",
         FaultKind.NULL_ENTRY: "an array has no place for null.",
         FaultKind.NOT_ONE_MEMBER: f"exactly one of {list_names(shape.members)} must be given.",
         FaultKind.OUTSIDE_TYPE: f"{_quote(fault.value)} has too many digits for {shape.name}.",
@@ -61,7 +68,8 @@ def _describe(fault: Fault) -> tuple[str, str]:
         FaultKind.HALF_CHARACTER: "the text holds half of a surrogate pair (\\ud800 to \\udfff).",
         FaultKind.TOO_DEEP: "the value is nested too deeply.",
     }
-    return texts.get(kind) or f"expected {_TYPES[shape.type_name]}, found {describe_kind(fault.value)}.", ""
+    message = texts.get(kind) or f"expected {_TYPES[shape.type_name]}, found {describe_kind(fault.value)}."
+    return message, _FIXES.get(kind, "")
 
 
 def _describe_missing(fault: Fault) -> str:

@@ -147,7 +147,7 @@ def _check_cache(step: Step, place: JsonPath) -> Iterator[Finding]:
     if text is not None and parse_duration(text) is None:
         yield find(
             RULE,
-            Severity.WARNING,
+            Severity.ERROR,
             (*place, "CacheConfig", "ExpireAfter"),
             f"{text!r} of step {step.name!r} is not a duration.",
             "Write ISO 8601, as 'P30D' or 'PT12H'.",

@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition import MISSING, encode_parameters, parse_definition, resolve_parameters
 from airflow_sm_pipelines.definition.status import ExecutionStatus
-from airflow_sm_pipelines.local_endpoint import ACCOUNT_ID
 from airflow_sm_pipelines.rehearsal.sample_values import choose_values, sample_value
 from airflow_sm_pipelines.rehearsal.stand_in_services import RehearsedPipeline, StandInServices, list_steps
+from airflow_sm_pipelines.rehearsal.unknown_values import ROLE_ARN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from airflow_sm_pipelines.definition import JsonValue, PipelineDefinition, Step
 
-ROLE_ARN = f"arn:aws:iam::{ACCOUNT_ID}:role/Rehearsal"
 _POLL_SECONDS = 0.2
 
 

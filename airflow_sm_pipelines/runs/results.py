@@ -84,7 +84,7 @@ def make_watch_error(payload: Mapping[str, Any]) -> PipelineApiError:
 
     :param payload: the watch's ``"error"`` event.
     """
-    code = str(payload["code"])
+    code = str(payload.get("code", "Unknown"))
     error_class = parse_error_class(code)
     if error_class is PipelineApiError and code.endswith("Error"):
         error_class = PipelineUnavailableError

@@ -57,7 +57,8 @@ class StartOptions:
     """What to run, and how. The run operator describes each option for authors.
 
     :param parameters: values by name; the API's list of ``{"Name": ..., "Value": ...}``; or a text that holds either,
-        as ``"{{ params }}"`` gives it. Of a text, only those that the pipeline has are taken.
+        as ``"{{ params }}"`` gives it. Of a text, only those that the pipeline has are taken, and no nulls.
+    :param is_one_template: whether one template gave all the parameters, whatever Airflow made of its text.
     :param select_steps: names, or the API's list of ``{"StepName": ...}``.
     :param policy_file: a team's policy, which the deployed definition must keep with the parameters of this start.
     :param policy: ``enforce`` refuses a start that breaks it, ``warn`` logs that, ``off`` does not look. ``apply``
@@ -75,6 +76,7 @@ class StartOptions:
     source_execution_arn: str | None = None
     role_arn: str | None = None
     mlflow_experiment_name: str | None = None
+    is_one_template: bool = False
     policy_file: str | None = None
     policy: PolicyMode = "enforce"
 
@@ -130,9 +132,9 @@ class StartOptions:
         if isinstance(given, str):
             given = _read_text(given)
         found = parse_named_values("parameters", given, members=PARAMETER_MEMBERS)
-        if isinstance(self.parameters, str) and definition is not None:
+        if (self.is_one_template or isinstance(self.parameters, str)) and definition is not None:
             known = {parameter.name for parameter in definition.parameters}
-            return {name: value for name, value in found.items() if name in known}
+            return {name: value for name, value in found.items() if name in known and value is not None}
         return found
 
 
@@ -311,5 +313,6 @@ def _encode_parameters(deployed: _DeployedDefinition, options: StartOptions, *, 
         return [{"Name": name, "Value": str(value)} for name, value in given.items()]
     taken = options.named_parameters(definition)
     if left := [name for name in given if name not in taken]:
-        log.info("The pipeline has no parameters %s, so these are not sent.", ", ".join(map(repr, left)))
+        names = ", ".join(map(repr, left))
+        log.info("Not sent, since the pipeline has no such parameters or they are null: %s.", names)
     return encode_parameters(definition, taken)

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseSensorOperator
 
 from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
-from airflow_sm_pipelines.client.wait_policy import Verdict, parse_event
-from airflow_sm_pipelines.exceptions import PipelineExecutionFailedError, PipelineUnavailableError
+from airflow_sm_pipelines.airflow_task.task_state_store import TaskStateStore
+from airflow_sm_pipelines.client.api_errors import needs_new_client
+from airflow_sm_pipelines.client.wait_policy import (
+    MAX_REFUSED_SECONDS,
+    RefusedLooks,
+    Verdict,
+    format_duration,
+    parse_event,
+)
+from airflow_sm_pipelines.exceptions import PipelineApiError, PipelineExecutionFailedError
 from airflow_sm_pipelines.operators.base import SageMakerPipelinesOperator, is_deferrable
+from airflow_sm_pipelines.option_reader import parse_arguments, parse_seconds
+from airflow_sm_pipelines.runs.results import make_watch_error
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, PokeReturnValue
 
     from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
     from airflow_sm_pipelines.triggers.base import SageMakerDeferredTrigger
+
+
+WAIT_TEMPLATE_FIELDS = ("deferrable", "max_refused_seconds")
+"""The template fields of the arguments that all sensors take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +54,31 @@ class SageMakerPipelinesSensor(SageMakerPipelinesOperator, BaseSensorOperator):
 
     :param deferrable: wait in the triggerer instead of in a worker; None for ``[operators] default_deferrable``. One
         watcher then serves the sensors of all tasks, every ``poke_interval`` seconds.
+    :param max_refused_seconds: give up when each check has been refused for so long: by throttling, expired credentials
+        or a wrong clock, or by a denied access after checks that were answered.
     """
 
-    def __init__(self, *, deferrable: bool | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        deferrable: bool | None = None,
+        max_refused_seconds: float = MAX_REFUSED_SECONDS,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.deferrable = deferrable
+        self.max_refused_seconds = max_refused_seconds
         self._hook: SageMakerPipelinesHook | None = None
+        self._refused: RefusedLooks | None = None
+        self._seen = "nothing"
+        self._is_waiting = False
 
     def check_arguments(self) -> None:
         """Refuse arguments that can never be right.
 
         :raises ArgumentError: naming the argument.
         """
+        parse_arguments(self, {"max_refused_seconds": (parse_seconds, MAX_REFUSED_SECONDS)})
 
     def observe(self, context: Context, hook: SageMakerPipelinesHook) -> Observation:
         """Check once whether the wait is over."""
@@ -65,12 +93,18 @@ class SageMakerPipelinesSensor(SageMakerPipelinesOperator, BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         """Check once; then go on checking, or defer, until the wait is over."""
+        from airflow_sm_pipelines.airflow_names import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
+
         with failing_fast():
             self.check_arguments()
-        if not is_deferrable(self.deferrable):
-            return super().execute(context)
-        from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
-
+            is_deferred = is_deferrable(self.deferrable)
+        if not is_deferred:
+            try:
+                return super().execute(context)
+            except (AirflowSensorTimeout, AirflowSkipException) as error:
+                if self._is_waiting:  # the last check did not end the task, so its time is over
+                    raise type(error)(self._tell_timeout()) from error
+                raise
         try:
             result = self.poke(context)
         except AirflowFailException as error:
@@ -85,27 +119,62 @@ class SageMakerPipelinesSensor(SageMakerPipelinesOperator, BaseSensorOperator):
         """Check once; None means: not yet."""
         from airflow.sdk import PokeReturnValue
 
-        if self._hook is None:
-            self._hook = self.make_hook()
-        try:
-            found = self.observe(context, self._hook)
-        except PipelineUnavailableError as error:
-            self._hook = None  # its credentials may have expired
-            self.log.warning("%s Checking again.", error)
+        self._is_waiting = False
+        found = self._look(context)
+        self._is_waiting = found is None or found.verdict is Verdict.WAIT
+        if found is None:
             return None
-        if found.verdict is Verdict.WAIT:
+        is_over = found.verdict is Verdict.SUCCEED
+        if (is_over or self._is_waiting) and found.text:
+            self._seen = found.text
             self.log.info("%s", found.text)
+        if self._is_waiting:
             return None
-        if found.verdict is Verdict.SUCCEED:
+        if is_over:
             return PokeReturnValue(is_done=True, xcom_value=found.xcom)
         if self.do_xcom_push:
             context["ti"].xcom_push(key="return_value", value=found.xcom)
         if found.verdict is Verdict.SKIP or self.soft_fail:
-            # Airflow's own loop would skip as well, but not say why.
-            from airflow.providers.common.compat.sdk import AirflowSkipException
+            # Airflow itself would not say why.
+            from airflow_sm_pipelines.airflow_names import AirflowSkipException
 
+            self.log.warning("Skipped: %s", found.text)
             raise AirflowSkipException(found.text)
         raise PipelineExecutionFailedError(found.text, is_final=True)
+
+    def _look(self, context: Context) -> Observation | None:
+        """What one check finds; None where it was refused, and that is borne."""
+        if self._hook is None:
+            self._hook = self.make_hook()
+        refused = self._load_refused(context)
+        before, found = replace(refused), None
+        try:
+            found = self.observe(context, self._hook)
+            refused.record_answer()
+        except PipelineApiError as error:
+            self._bear(error, refused)
+        if self.reschedule and refused != before:
+            TaskStateStore(context).save_refused_looks({"since": refused.since, "was_answered": refused.was_answered})
+        return found
+
+    def _load_refused(self, context: Context) -> RefusedLooks:
+        """The refusals until now; a sensor that is rescheduled makes each check in another process."""
+        if self._refused is None:
+            kept = TaskStateStore(context).load_refused_looks() if self.reschedule else None
+            self._refused = RefusedLooks(float(self.max_refused_seconds), **(kept or {}))
+        return self._refused
+
+    def _bear(self, error: PipelineApiError, refused: RefusedLooks) -> None:
+        """Go on after a refused check, or raise its error."""
+        if not refused.can_pass(error):
+            raise error
+        reason = refused.record_refusal(error, now=time.time())
+        if reason is not None:
+            raise type(error)(reason, code=error.code) from error
+        if needs_new_client(error):
+            self._hook = None
+        self._seen = str(error)
+        self.log.warning("%s Checking again.", error)
 
     def defer_until(self, deadline: str) -> NoReturn:
         """Wait in the triggerer; the task goes on in ``execute_complete``."""
@@ -119,21 +188,29 @@ class SageMakerPipelinesSensor(SageMakerPipelinesOperator, BaseSensorOperator):
         :param event: the trigger's event; None where Airflow lost it.
         :param deadline: of the deferral; ``airflow dags test`` drops it.
         """
-        from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
+        from airflow_sm_pipelines.airflow_names import AirflowSensorTimeout
 
         kind, payload = parse_event(event) if event is not None else ("ended", {})
-        if kind == "error":
-            raise AirflowFailException(str(payload["message"]))
+        with failing_fast():
+            self.check_arguments()
+            if kind == "error":
+                raise make_watch_error(payload)
         result = self.poke(context)
         if result:
             return result.xcom_value
         if kind == "timeout":
-            raise AirflowSensorTimeout(self.timeout_text())
+            raise AirflowSensorTimeout(self._tell_timeout())
         return self.defer_until(deadline or self._deadline())
 
     def timeout_text(self) -> str:
-        """The message of a task whose ``timeout`` is over."""
-        return f"The wait was not over after {self.timeout:.0f} s."
+        """The message of a task whose ``timeout`` is over: what it last saw."""
+        return f"The wait was not over after {format_duration(self.timeout)}. Last seen: {self._seen}"
+
+    def _tell_timeout(self) -> str:
+        """The same, also written to the log: of a task that skips softly, Airflow shows no message."""
+        text = self.timeout_text()
+        self.log.warning("%s", text)
+        return text
 
     def _deadline(self) -> str:
         return (datetime.now(timezone.utc) + timedelta(seconds=self.timeout)).isoformat()
@@ -150,16 +227,13 @@ class SageMakerExecutionBaseSensor(SageMakerPipelinesSensor):
         super().__init__(**kwargs)
         self.execution_arn = execution_arn
 
-    def timeout_text(self) -> str:
-        """The message of a task whose ``timeout`` is over."""
-        return f"{self.execution_arn} was not there after {self.timeout:.0f} s."
-
     def trigger_arguments(self, deadline: str) -> dict[str, Any]:
         """The arguments that all triggers on an execution take."""
         return {
             "execution_arn": self.execution_arn,
             "waiter_delay": self.poke_interval,
             "deadline": deadline,
+            "max_refused_seconds": float(self.max_refused_seconds),
             "stop_on_kill": False,
             **self.hook_arguments.to_json(),
         }

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
 from airflow_sm_pipelines.airflow_task.task_state_store import TaskStateStore
 from airflow_sm_pipelines.airflow_task.token_sealing import seal_token
 from airflow_sm_pipelines.client.callbacks import CallbackMessage, delete_callback, receive_callback
 from airflow_sm_pipelines.client.wait_policy import Verdict
 from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS
-from airflow_sm_pipelines.sensors.base import Observation, SageMakerPipelinesSensor
+from airflow_sm_pipelines.runs.results import make_watch_error
+from airflow_sm_pipelines.sensors.base import WAIT_TEMPLATE_FIELDS, Observation, SageMakerPipelinesSensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
     from airflow_sm_pipelines.triggers.callback import SageMakerPipelineCallbackTrigger
+
+
+NO_MESSAGE = "no message of a Callback step"
 
 
 class SageMakerPipelineCallbackSensor(SageMakerPipelinesSensor):
@@ -38,7 +43,7 @@ class SageMakerPipelineCallbackSensor(SageMakerPipelinesSensor):
     """
 
     custom_operator_name = "SM callback sensor"
-    template_fields: Sequence[str] = ("queue_url", "execution_arn", *AWS_TEMPLATE_FIELDS)
+    template_fields: Sequence[str] = ("queue_url", "execution_arn", *WAIT_TEMPLATE_FIELDS, *AWS_TEMPLATE_FIELDS)
 
     def __init__(
         self, *, queue_url: str, execution_arn: str | None = None, deferrable: bool | None = None, **kwargs: Any
@@ -53,7 +58,7 @@ class SageMakerPipelineCallbackSensor(SageMakerPipelinesSensor):
         """Receive a message, if there is one."""
         message = receive_callback(hook, self.queue_url, execution_arn=self.execution_arn or None)
         if message is None:
-            return Observation(Verdict.WAIT, None, "No message of a Callback step yet.")
+            return Observation(Verdict.WAIT, None, NO_MESSAGE)
         return Observation(Verdict.SUCCEED, message.to_json(), "")
 
     def poke(self, context: Context) -> PokeReturnValue | None:  # type: ignore[override]
@@ -79,6 +84,7 @@ class SageMakerPipelineCallbackSensor(SageMakerPipelinesSensor):
             execution_arn=self.execution_arn or None,
             waiter_delay=self.poke_interval,
             deadline=deadline,
+            max_refused_seconds=float(self.max_refused_seconds),
             **self.hook_arguments.to_json(),
         )
 
@@ -90,13 +96,15 @@ class SageMakerPipelineCallbackSensor(SageMakerPipelinesSensor):
         :param event: the trigger's event; None where Airflow lost it.
         :param deadline: of the deferral; the trigger has kept to it.
         """
-        from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
+        from airflow_sm_pipelines.airflow_names import AirflowSensorTimeout
 
         kind = (event or {}).get("kind")
         if event is None or kind == "timeout":
-            raise AirflowSensorTimeout(f"No callback message came within {self.timeout:.0f} s.")
+            self._seen = str((event or {}).get("seen") or NO_MESSAGE)
+            raise AirflowSensorTimeout(self._tell_timeout())
         if kind != "message":
-            raise AirflowFailException(str(event.get("message")))
+            with failing_fast():
+                raise make_watch_error(event)
         fields = {name: event[name] for name in ("token", "execution_arn", "arguments", "receipt")}
         return self._keep(context, CallbackMessage(**fields))
 

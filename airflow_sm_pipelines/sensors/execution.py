@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_sm_pipelines.client.outputs import to_json_value
 from airflow_sm_pipelines.client.wait_policy import Verdict, WaitPolicy, render_failure
 from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS
-from airflow_sm_pipelines.sensors.base import Observation, SageMakerExecutionBaseSensor
+from airflow_sm_pipelines.option_reader import parse_arguments, parse_count_or_none
+from airflow_sm_pipelines.sensors.base import WAIT_TEMPLATE_FIELDS, Observation, SageMakerExecutionBaseSensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +35,14 @@ class SageMakerPipelineExecutionSensor(SageMakerExecutionBaseSensor):
     """
 
     custom_operator_name = "SM execution sensor"
-    template_fields: Sequence[str] = ("execution_arn", *AWS_TEMPLATE_FIELDS)
+    template_fields: Sequence[str] = (
+        "execution_arn",
+        "on_stopped",
+        "on_completed_with_failures",
+        "log_lines",
+        *WAIT_TEMPLATE_FIELDS,
+        *AWS_TEMPLATE_FIELDS,
+    )
 
     def __init__(
         self,
@@ -55,13 +63,17 @@ class SageMakerPipelineExecutionSensor(SageMakerExecutionBaseSensor):
 
         :raises ArgumentError: naming the argument.
         """
+        super().check_arguments()
         self._policy()
+        parse_arguments(self, {"log_lines": (parse_count_or_none, 20)})
 
     def observe(self, context: Context, hook: SageMakerPipelinesHook) -> Observation:
         """Check once whether the execution has ended."""
         report = hook.describe_execution(self.execution_arn)
         verdict = self._policy().verdict(report.status)
         text = f"Execution {report.arn}: {report.status}"
+        if report.failure_reason:
+            text += f": {report.failure_reason}"
         if verdict in (Verdict.FAIL, Verdict.SKIP):
             from airflow_sm_pipelines.client.job_logs import read_log_tails
 

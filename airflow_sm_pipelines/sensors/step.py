@@ -9,7 +9,7 @@ from airflow_sm_pipelines.client.wait_policy import Outcome, Verdict, WaitPolicy
 from airflow_sm_pipelines.definition.status import StepStatus
 from airflow_sm_pipelines.exceptions import ArgumentError, PipelineAccessError
 from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS
-from airflow_sm_pipelines.sensors.base import Observation, SageMakerExecutionBaseSensor
+from airflow_sm_pipelines.sensors.base import WAIT_TEMPLATE_FIELDS, Observation, SageMakerExecutionBaseSensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +40,15 @@ class SageMakerPipelineStepSensor(SageMakerExecutionBaseSensor):
     """
 
     custom_operator_name = "SM step sensor"
-    template_fields: Sequence[str] = ("execution_arn", "step_name", *AWS_TEMPLATE_FIELDS)
+    template_fields: Sequence[str] = (
+        "execution_arn",
+        "step_name",
+        "on_stopped",
+        "on_not_run",
+        "on_completed_with_failures",
+        *WAIT_TEMPLATE_FIELDS,
+        *AWS_TEMPLATE_FIELDS,
+    )
 
     def __init__(
         self,
@@ -64,6 +72,7 @@ class SageMakerPipelineStepSensor(SageMakerExecutionBaseSensor):
 
         :raises ArgumentError: naming the argument.
         """
+        super().check_arguments()
         check_choice("on_stopped", self.on_stopped, Outcome)
         check_choice("on_not_run", self.on_not_run, Outcome)
         check_choice("on_completed_with_failures", self.on_completed_with_failures, Outcome)

@@ -6,11 +6,15 @@ does not go to moto at all, is in :mod:`.request_router`.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 import sys
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.local_endpoint import ACCOUNT_ID
+from airflow_sm_pipelines.server.http.aws_errors import error_response
+from airflow_sm_pipelines.server.http.body_reader import RequestFramingError, decode_aws_chunked, parse_length
 from airflow_sm_pipelines.server.http.host_rules import parse_virtual_bucket
 from airflow_sm_pipelines.server.http.messages import Request, Response
 from airflow_sm_pipelines.server.persistence import (
@@ -72,6 +76,9 @@ class DurableMoto:
         """
         if request.service == "s3":
             return self._call_s3(request)
+        if request.target and not _is_json_object(request.body):
+            # moto takes some bodies that are none, and its other errors for them are not typed.
+            return error_response(request, "SerializationException", "The request's body is not a JSON object.")
         if request.service == "logs":
             self._log_events.load()
         response = self._journal.call(request) if is_journaled(request) else self._moto.call(request)
@@ -94,6 +101,8 @@ class DurableMoto:
 
         if not events:
             return
+        # A group that is not recorded would be lost with all that is in it.
+        self._journal.flush()
         if group not in logs_backends[ACCOUNT_ID][region].groups:
             # Two jobs may come here at once. That the second call fails does no harm.
             self.call(Request.of_json("logs", region, "Logs_20140328.CreateLogGroup", {"logGroupName": group}))
@@ -102,13 +111,19 @@ class DurableMoto:
         self._log_events.write(region, group, stream, lines)
 
     def close(self) -> None:
-        """Remove the bodies that nothing refers to any more."""
+        """Remove the bodies that nothing refers to any more, and record what waits for room on the disk."""
+        with contextlib.suppress(sqlite3.Error):
+            self._journal.flush()
         self._bodies.close()
 
     def _call_s3(self, request: Request) -> Response:
         bucket = parse_virtual_bucket(request.host, self._host_names)
         if bucket is not None:
             request = _with_bucket_in_path(request, bucket)
+        try:
+            request = _without_aws_chunks(request)
+        except RequestFramingError as error:
+            return error_response(request, "IncompleteBody", f"The request's body cannot be read: {error}")
         response = self._objects.call(request)
         if response.is_success:
             name = request.path.lstrip("/").partition("/")[0]
@@ -126,3 +141,20 @@ def _with_bucket_in_path(request: Request, bucket: str) -> Request:
     port = request.host.rpartition(":")[2]
     environ["HTTP_HOST"] = f"127.0.0.1:{port}" if port.isdigit() else "127.0.0.1"
     return Request(environ, request.body)
+
+
+def _is_json_object(body: bytes) -> bool:
+    try:
+        return isinstance(json.loads(body or b"{}"), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _without_aws_chunks(request: Request) -> Request:
+    """The same S3 request with its body out of AWS's chunks, whose reader in moto takes a client's sizes for true."""
+    if not str(request.environ.get("HTTP_X_AMZ_CONTENT_SHA256", "")).startswith("STREAMING-"):
+        return request
+    name = "x-amz-decoded-content-length"
+    given = request.environ.get("HTTP_X_AMZ_DECODED_CONTENT_LENGTH")
+    body = decode_aws_chunked(request.body, decoded_bytes=None if given is None else parse_length(str(given), name))
+    return Request({**request.environ, "HTTP_X_AMZ_CONTENT_SHA256": "UNSIGNED-PAYLOAD"}, body)

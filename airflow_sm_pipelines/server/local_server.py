@@ -101,6 +101,7 @@ def serve(
     host: str = "127.0.0.1",
     region: str | None = None,
     host_names: Collection[str] = (),
+    users: Collection[int] = (),
     cache_dir: Path | None = None,
     adapt_services: Callable[[EngineServices], EngineServices] | None = None,
 ) -> RunningServer:
@@ -111,6 +112,7 @@ def serve(
     :param host: the address to bind. For one that is not loopback (in a container), `host_names` must be given.
     :param region: its region; by default that of this process's environment, else us-east-1.
     :param host_names: names beside the loopback ones by which clients call it.
+    :param users: numbers of the users of this machine that may call it, beside this process's own and root.
     :param cache_dir: where the environments of images are kept; by default the user's cache directory.
     :param adapt_services: changes what the engine gets from the endpoint, such as for a rehearsal.
     :return: the running endpoint.
@@ -118,7 +120,7 @@ def serve(
     """
     if host not in LOOPBACK_NAMES and not host_names:
         raise LocalEndpointError(
-            "The endpoint has no passwords, so it binds 127.0.0.1. "
+            "The endpoint asks nobody from another machine who they are, so it binds 127.0.0.1. "
             f"To bind {host}, say by which host names clients may call it."
         )
     if not _process_lock.acquire(blocking=False):
@@ -131,6 +133,7 @@ def serve(
             address=(host, port),
             region=region or resolve_region(os.environ),
             host_names=host_names,
+            users=users,
             cache_dir=cache_dir,
             adapt_services=adapt_services,
         )
@@ -143,11 +146,13 @@ def _start(
     address: tuple[str, int],
     region: str,
     host_names: Collection[str],
+    users: Collection[int],
     cache_dir: Path | None,
     adapt_services: Callable[[EngineServices], EngineServices] | None,
 ) -> RunningServer:
     """Start everything in order. Each part tells `closing` how to stop it; the last one started is stopped first."""
     from airflow_sm_pipelines.engine import Engine
+    from airflow_sm_pipelines.engine.jobs.disk_room import make_room
     from airflow_sm_pipelines.environments import default_cache_dir
     from airflow_sm_pipelines.server.engine_services import make_engine_services
     from airflow_sm_pipelines.server.sagemaker_codec import SageMakerCodec
@@ -155,7 +160,8 @@ def _start(
     directory = StateDirectory(state_dir)
     closing.callback(directory.release)
     directory.check_databases(_DATABASES)
-    moto, router, listener = open_moto_endpoint(closing, directory, address=address, host_names=host_names)
+    make_room(directory.path / "engine")
+    moto, router, listener = open_moto_endpoint(closing, directory, address=address, host_names=host_names, users=users)
     url = f"http://{_name_in_url(address[0])}:{listener.port}"
     codec = SageMakerCodec()
     services = make_engine_services(
@@ -195,6 +201,7 @@ def open_moto_endpoint(
     *,
     address: tuple[str, int],
     host_names: Collection[str] = (),
+    users: Collection[int] = (),
 ) -> tuple[DurableMoto, RequestRouter, Listener]:
     """The state of a directory in moto, a router to it, and a listener that is bound and not yet started.
 
@@ -202,11 +209,13 @@ def open_moto_endpoint(
     :param directory: the state directory.
     :param address: host and port to bind.
     :param host_names: names beside the loopback ones by which clients call the endpoint.
+    :param users: numbers of users that may call it, beside this process's own and root.
     :raises LocalEndpointError: when the port cannot be used, the state is damaged, or another moto wrote it and this
         one cannot restore it.
     """
     from airflow_sm_pipelines.server.durable_moto import DurableMoto
     from airflow_sm_pipelines.server.http.listener import Listener
+    from airflow_sm_pipelines.server.http.peers import PeerRule
     from airflow_sm_pipelines.server.moto_service import MotoService
     from airflow_sm_pipelines.server.persistence import EndpointDatabase
     from airflow_sm_pipelines.server.request_router import RequestRouter
@@ -220,7 +229,8 @@ def open_moto_endpoint(
         moto = DurableMoto(service, database, directory.path, host_names)
         closing.callback(moto.close)
         router = RequestRouter(moto.call, host_names)
-        listener = Listener(*address, router)
+        peers = PeerRule(frozenset(users), takes_other_machines=address[0] not in LOOPBACK_NAMES)
+        listener = Listener(*address, router, peers)
         closing.callback(listener.stop)
         _restore(moto, directory)
     return moto, router, listener

@@ -16,6 +16,9 @@ from airflow_sm_pipelines.server.http.messages import Request, Response
 
 _log = logging.getLogger(__name__)
 
+FAILURE_CODE = "LocalEndpointFailure"
+"""The error where moto fails at a request. No SDK repeats it, as it repeats a 500."""
+
 
 class MotoService:
     """Every AWS service that is not the engine's. moto's state belongs to the process, so there is one at a time."""
@@ -64,11 +67,16 @@ class MotoService:
             operation = request.operation or f"{request.method} {request.path}"
             _log.warning("moto failed at %s:%s with %s: %s", request.service, operation, type(error).__name__, error)
             _log.debug("moto's own traceback", exc_info=True)
+            # Not a 500: the same request would fail in the same way, and clients repeat those.
             return error_response(
-                request, "InternalFailure", f"The local endpoint failed: {type(error).__name__}: {error}", status=500
+                request,
+                FAILURE_CODE,
+                f"{request.service}:{operation} failed inside the local endpoint's emulation of it "
+                f"({type(error).__name__}: {error}). Repeating it will not help; check its values, or use AWS.",
             )
         response = Response(started["status"], body, tuple(started["headers"]))
-        if response.status >= 400 and _is_page(response):
+        # Also redirects: werkzeug's, to an address without its double slashes.
+        if response.status >= 300 and _is_page(response):
             return not_implemented(request, "")
         return response
 

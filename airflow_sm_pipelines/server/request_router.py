@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.local_endpoint import CONSOLE_PATH
+from airflow_sm_pipelines.server.event_targets import let_targets_be_independent, refuse_unserved_targets
 from airflow_sm_pipelines.server.http.aws_errors import error_response
-from airflow_sm_pipelines.server.http.host_rules import is_allowed_host, is_allowed_origin
+from airflow_sm_pipelines.server.http.host_rules import is_allowed_fetch, is_allowed_host, is_allowed_origin
 from airflow_sm_pipelines.server.http.messages import Request, Response, make_authorization
 from airflow_sm_pipelines.server.iam_roles import IamRoles, simulate_principal_policy
 from airflow_sm_pipelines.server.lambda_functions import with_code_inlined
@@ -19,6 +21,9 @@ MAX_OBJECT_BYTES = 5 << 30
 
 MAX_REQUEST_BYTES = 128 << 20
 """The largest body for any other service: above Lambda's 50 MB in base64."""
+
+_FETCH_WORDS = ("site", "mode", "dest")
+_OBJECT_HEADERS = (("Content-Security-Policy", "sandbox"), ("X-Content-Type-Options", "nosniff"))
 
 
 class RequestRouter:
@@ -49,16 +54,29 @@ class RequestRouter:
 
         :param request: the request, its body not yet read.
         """
-        reason = None
+        reason = self._find_refusal(request)
+        return None if reason is None else error_response(request, "AccessDenied", reason, status=403)
+
+    def _find_refusal(self, request: Request) -> str | None:
+        is_page = _is_page(request)
+        fetch = {word: str(request.environ.get(f"HTTP_SEC_FETCH_{word.upper()}", "")) for word in _FETCH_WORDS}
+        fetch = {word: value for word, value in fetch.items() if value}
         if not is_allowed_host(request.host, self._host_names):
-            reason = (
+            return (
                 f"This endpoint does not answer to the host name '{request.host}'; call it as 127.0.0.1 or localhost."
             )
-        elif not is_allowed_origin(request.environ.get("HTTP_ORIGIN"), self._host_names):
-            reason = "This endpoint does not answer to web pages of other sites."
-        elif request.path.startswith("/moto-api"):
-            reason = "moto's own API is closed here: it would lose state."
-        return None if reason is None else error_response(request, "AccessDenied", reason, status=403)
+        if not is_allowed_origin(request.environ.get("HTTP_ORIGIN"), request.host):
+            return "This endpoint does not answer to web pages of other sites."
+        if not is_allowed_fetch(fetch, opens_page=is_page and request.method == "GET"):
+            return "This endpoint does not answer to web pages of other sites; they may only link to its own pages."
+        if request.path.startswith("/moto-api"):
+            return "moto's own API is closed here: it would lose state."
+        if not request.region and not is_page and "_" in request.path.lstrip("/").partition("/")[0]:
+            # moto takes such a path, unsigned, for a call to a service.
+            return "No bucket's name holds an underscore, and other services are called with signed requests."
+        if not request.region and request.method == "GET" and "Action" in request.query:
+            return "An API is called with a signed request; this one is an address that anybody could link to."
+        return None
 
     def max_body_bytes(self, request: Request) -> int:
         """How large the body of a request may be.
@@ -76,12 +94,26 @@ class RequestRouter:
             # moto takes an unsigned request for one to S3.
             scope = make_authorization("", request.service)
             request = Request({**request.environ, "HTTP_AUTHORIZATION": scope}, request.body)
-        if request.target.startswith("SageMaker."):
+        is_runtime = request.service == "sagemaker" and request.path.startswith("/endpoints/")
+        if request.target.startswith("SageMaker.") or is_runtime:
             return self._call_sagemaker(request)
-        if request.path == CONSOLE_PATH or request.path.startswith(f"{CONSOLE_PATH}/"):
+        if _is_page(request):
             return self._call_console(request)
+        if request.service == "events":
+            let_targets_be_independent()
+            refusal = refuse_unserved_targets(request)
+            if refusal is not None:
+                return refusal
         self._roles.prepare(request)
         request = with_code_inlined(request)
         if request.service == "iam" and request.operation == "SimulatePrincipalPolicy":
             return simulate_principal_policy(request)
-        return self._call_moto(request)
+        response = self._call_moto(request)
+        if request.service == "s3":
+            # An object may be a page of anybody's, and it comes from the address of the endpoint's own pages.
+            response = replace(response, headers=(*response.headers, *_OBJECT_HEADERS))
+        return response
+
+
+def _is_page(request: Request) -> bool:
+    return request.path == CONSOLE_PATH or request.path.startswith(f"{CONSOLE_PATH}/")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_sm_pipelines.server.http.aws_errors import json_error, json_response
-from airflow_sm_pipelines.server.moto_service import not_implemented
+from airflow_sm_pipelines.server.moto_service import FAILURE_CODE, not_implemented
 from airflow_sm_pipelines.server.sagemaker_codec import InvalidAnswerError, RequestRefusedError, SageMakerCodec
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.server.http.messages import Request, Response
 
 _log = logging.getLogger(__name__)
+
+_INVOCATION = re.compile(r"/endpoints/(?P<name>[^/]+)/(?:async-)?invocations(?:-[a-z-]+)?")
+"""The paths of SageMaker Runtime (botocore's service model sagemaker-runtime)."""
 
 _TAG_OPERATIONS = frozenset({"AddTags", "DeleteTags", "ListTags"})
 """Operations on any kind of resource, which their ``ResourceArn`` names."""
@@ -61,16 +65,18 @@ class SageMakerService:
         self._codec = codec
 
     def call(self, request: Request) -> Response:
-        """The answer to a request of the JSON protocol.
+        """The answer to a request to SageMaker, or to SageMaker Runtime.
 
-        :param request: a request whose target is a SageMaker operation.
+        :param request: one whose target is an operation of SageMaker, or whose path is below ``/endpoints/``.
         """
+        if not request.target:
+            return self._answer_invocation(request)
         operation = request.operation
         if operation not in self._codec.operation_names:
             return json_error("UnknownOperationException", f"SageMaker has no operation called '{operation}'.")
         if not self._is_engines(operation, request):
             response = self._fallback(request)
-            if response.status >= 500 and operation in _TAG_OPERATIONS:
+            if ("x-amzn-errortype", FAILURE_CODE) in response.headers and operation in _TAG_OPERATIONS:
                 # moto 5.2 fails like this where it has no such resource.
                 return json_error("ResourceNotFound", f"The resource '{_resource_arn(request)}' does not exist.")
             return response
@@ -93,6 +99,20 @@ class SageMakerService:
             return json_error(
                 "InternalFailure", f"The local engine failed: {type(error).__name__}: {error}", status=500
             )
+
+    def _answer_invocation(self, request: Request) -> Response:
+        """Refuse a call of SageMaker Runtime: nothing here serves models."""
+        match = _INVOCATION.fullmatch(request.path)
+        name = match["name"] if match else request.path
+        try:
+            self._engine.call("DescribeEndpoint", {"EndpointName": name})
+        except self._refusals:
+            return json_error("ValidationError", f"Endpoint {name} not found.")
+        return json_error(
+            "ValidationError",
+            f"Endpoint {name} is a record only: the local endpoint serves no models. Score with a batch transform, or"
+            " call the endpoint on AWS.",
+        )
 
     def _is_engines(self, operation: str, request: Request) -> bool:
         if operation not in self._engine.operations:

@@ -6,10 +6,14 @@ modules that write them.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
+import logging
 import os
+import shlex
 import socket
+import stat
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import IO, TYPE_CHECKING
@@ -21,10 +25,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+_log = logging.getLogger(__name__)
+
 STATE_FORMAT = 2
 """The format that this code writes: the files of the directory and the tables of ``endpoint.sqlite3``. Who changes them
 raises it, and either has the older format migrated at the start or takes it out of `READABLE_FORMATS`. The engine's
 database has a schema version and migrations of its own (``engine/store/database.py``)."""
+
+_DATABASE = "endpoint.sqlite3"
+_OWN_NAMES = frozenset(
+    {"USED", "VERSION", "engine", "faults.toml", "lock", "moto.checkpoint", "objects", "server.json"}
+    | {_DATABASE, f"{_DATABASE}-shm", f"{_DATABASE}-wal", f"{_DATABASE}.commits"}
+)
+"""The names in a state directory."""
 
 READABLE_FORMATS = frozenset({1, STATE_FORMAT})
 """Format 1 is format 2 without the versions in ``VERSION``. A start in which moto restores everything migrates it."""
@@ -54,13 +67,15 @@ class StateDirectory:
 
     :param path: the directory; made where it is missing.
     :ivar origin: what wrote the state that is there; None for a new directory.
-    :raises LocalEndpointError: when the directory cannot be written, another server holds it, or its format is unknown.
+    :raises LocalEndpointError: when the directory belongs to another user or cannot be written, another server holds
+        it, or its format is unknown.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _keep_private(self.path)
             self._lock: IO[str] = (self.path / "lock").open("a+")
         except OSError as error:
             raise LocalEndpointError(
@@ -159,6 +174,26 @@ class StateDirectory:
         temporary.replace(file)
 
 
+def _keep_private(path: Path) -> None:
+    """Refuse a directory of another user, and close our own to other users: what is in it is run and unpickled.
+
+    :raises LocalEndpointError: when the directory, or a file of ours in it, is another user's.
+    """
+    user = os.geteuid()
+    for file in (path, *path.iterdir()):
+        found = file.lstat()
+        if found.st_uid != user:
+            raise LocalEndpointError(
+                f"{file} belongs to user {found.st_uid}, who could make this endpoint run code; this is user {user}. "
+                f"Choose another state directory, or make it yours: chown -R {user} {shlex.quote(str(path))}"
+            )
+    mode = stat.S_IMODE(path.stat().st_mode)
+    # A directory of something else, such as /tmp or a project's folder, is left as it is.
+    if mode & 0o077 and all(file.name in _OWN_NAMES for file in path.iterdir()):
+        path.chmod(0o700)
+        _log.warning("The state directory %s was open to other users (mode %o); it is 700 now.", path, mode)
+
+
 def read_announcement(path: Path) -> dict[str, str] | None:
     """Where the server of a state directory says it is.
 
@@ -184,10 +219,9 @@ def find_running_server(path: Path) -> dict[str, str] | None:
         return None
     address = urlsplit(server["url"])
     try:
-        os.kill(int(server["pid"]), 0)
+        with contextlib.suppress(PermissionError):  # the process is another user's
+            os.kill(int(server["pid"]), 0)
         socket.create_connection((address.hostname or "", address.port or 0), timeout=2).close()
-    except PermissionError:  # the process is another user's
-        return server
     except (OSError, ValueError):
         return None
     return server

@@ -6,10 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.service_model.api_model import Operation, Shape, load_service_model
-from airflow_sm_pipelines.service_model.walk import EACH, Judgement, ValuePath, judge_value
+from airflow_sm_pipelines.service_model.walk import (
+    EACH,
+    UNKNOWN_TYPE,
+    ExpressionType,
+    Fault,
+    FaultKind,
+    Judgement,
+    ValuePath,
+    judge_value,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from typing import Any
 
 _ROLE: frozenset[ValuePath] = frozenset({("RoleArn",)})
@@ -26,11 +35,13 @@ class StepCall:
     :param name_member: names what the call makes. The step need not give it: SageMaker makes a name.
     :param roles: where the request names its role. The step need not: pipelines without it are deployed and running,
         with the pipeline's own role.
+    :param closed: members of the request that a step may not give.
     """
 
     operation: str
     name_member: str = ""
     roles: frozenset[ValuePath] = frozenset()
+    closed: frozenset[str] = frozenset()
 
     @property
     def may_miss(self) -> frozenset[ValuePath]:
@@ -39,8 +50,12 @@ class StepCall:
 
     def find_operation(self) -> Operation | None:
         """The operation; None where the model is older than the call."""
-        model = load_service_model()
-        return model.get_operation(self.operation) if self.operation in model.operation_names else None
+        return _find_operation(self.operation)
+
+    def find_answer(self) -> Shape | None:
+        """The Describe answer of what the step makes: the step's properties. None where there is no such call."""
+        operation = _find_operation(self.operation.replace("Create", "Describe", 1))
+        return operation.output_shape if operation else None
 
 
 STEP_CALLS: Mapping[str, StepCall] = {
@@ -52,7 +67,8 @@ STEP_CALLS: Mapping[str, StepCall] = {
     "Tuning": StepCall("CreateHyperParameterTuningJob", "HyperParameterTuningJobName", _TRIAL_ROLES),
     "AutoML": StepCall("CreateAutoMLJob", "AutoMLJobName", _ROLE),
     "Model": StepCall("CreateModel", "ModelName"),
-    "RegisterModel": StepCall("CreateModelPackage"),
+    # Pipelines leave out the name of an unversioned package (aws/sagemaker-python-sdk, pull request 3472).
+    "RegisterModel": StepCall("CreateModelPackage", closed=frozenset({"ModelPackageName"})),
     "EndpointConfig": StepCall("CreateEndpointConfig", "EndpointConfigName"),
     "Endpoint": StepCall("CreateEndpoint", "EndpointName"),
     "InferenceComponent": StepCall("CreateInferenceComponent", "InferenceComponentName"),
@@ -77,15 +93,18 @@ _PARAMETER_TYPES = {
 }
 
 
-def judge_arguments(call: StepCall, arguments: Mapping[str, Any], *, is_expression: Callable[[Any], bool]) -> Judgement:
+def judge_arguments(call: StepCall, arguments: Mapping[str, Any], *, expression_type: ExpressionType) -> Judgement:
     """Hold the arguments of a step against the request of its call; a call that the model does not know takes all.
 
-    :param is_expression: tells a part whose value is not known before the step runs.
+    :param expression_type: tells a part whose value is not known before the step runs.
     """
     operation = call.find_operation()
     if operation is None or operation.input_shape is None:
         return Judgement(arguments, [])
-    return judge_value(arguments, operation.input_shape, is_expression=is_expression, may_miss=call.may_miss)
+    judgement = judge_value(arguments, operation.input_shape, expression_type=expression_type, may_miss=call.may_miss)
+    for name in sorted(call.closed & arguments.keys()) if isinstance(arguments, dict) else ():
+        judgement.faults.append(Fault(FaultKind.UNKNOWN_MEMBER, (name,), operation.input_shape, arguments))
+    return judgement
 
 
 def find_shape(step_type: str, path: ValuePath) -> Shape | None:
@@ -95,12 +114,18 @@ def find_shape(step_type: str, path: ValuePath) -> Shape | None:
     """
     call = STEP_CALLS.get(step_type)
     operation = call.find_operation() if call else None
-    shape = operation.input_shape if operation else None
-    for part in path:
-        if shape is None:
-            return None
-        shape = _find_inner(shape, part)
-    return shape
+    return _follow(operation.input_shape if operation else None, path)
+
+
+def find_property_type(step_type: str, path: ValuePath) -> str:
+    """The type of a step's property: ``String``, ``Integer``, ``Float``, ``Boolean``, or :data:`UNKNOWN_TYPE`.
+
+    :param path: from the Describe answer's root: ``("ResourceConfig", "InstanceCount")``; a name or an index for an
+        entry of a list.
+    """
+    call = STEP_CALLS.get(step_type)
+    shape = _follow(call.find_answer() if call else None, path)
+    return _PARAMETER_TYPES.get(shape.type_name, UNKNOWN_TYPE) if shape else UNKNOWN_TYPE
 
 
 def find_parameter_type(step_type: str, path: ValuePath) -> str | None:
@@ -110,6 +135,19 @@ def find_parameter_type(step_type: str, path: ValuePath) -> str | None:
     """
     shape = find_shape(step_type, path)
     return None if shape is None else _PARAMETER_TYPES.get(shape.type_name)
+
+
+def _find_operation(name: str) -> Operation | None:
+    model = load_service_model()
+    return model.get_operation(name) if name in model.operation_names else None
+
+
+def _follow(shape: Shape | None, path: ValuePath) -> Shape | None:
+    for part in path:
+        if shape is None:
+            return None
+        shape = _find_inner(shape, part)
+    return shape
 
 
 def _find_inner(shape: Shape, part: str | int) -> Shape | None:

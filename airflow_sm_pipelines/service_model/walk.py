@@ -9,6 +9,8 @@ Decisions, where the service could do otherwise:
 * A null member of a structure or of a map is an absent one, as the SDKs write it. A null in a list is wrong.
 * A value of another type is wrong even where it reads as the wanted one: ``"1"`` or ``1.0`` for an integer, ``5`` for a
   string. The service's JSON protocol refuses it, and so does boto3; no known public definition has one.
+* An expression stands where one value belongs: in a list, not for it. One that is known to give a number or a boolean
+  does not stand for a text (aws/sagemaker-python-sdk issues 2345, 2631, 4867).
 * A member that the model does not know is wrong: it is misspelt far more often than it is new.
 * A value that a list of the API does not have is wrong, unless AWS may have added it since (:meth:`Shape.may_gain`).
 """
@@ -32,7 +34,14 @@ ValuePath: TypeAlias = "tuple[str | int, ...]"
 EACH = "*"
 """Stands in a path for every entry of a list."""
 
+UNKNOWN_TYPE = "Unknown"
+"""The type of an expression that may give anything, such as a value out of a JSON file."""
+
+ExpressionType: TypeAlias = "Callable[[Any], str | None]"
+"""Gives the type of an expression's value, as parameters have it, or :data:`UNKNOWN_TYPE`; None for a literal."""
+
 _BITS = {"integer": 31, "long": 63}
+_HOLD_MANY = frozenset({"structure", "list", "map"})
 
 
 class FaultKind(str, Enum):
@@ -59,6 +68,10 @@ class FaultKind(str, Enum):
     UNLISTED_VALUE = "unlisted value"
     """A text that an open list does not have: a warning everywhere, since the service may know it."""
     WRONG_PATTERN = "wrong pattern"
+    EXPRESSION_FOR_MANY = "expression for many"
+    """An expression where a list, a map or a structure belongs; one may stand in it."""
+    NUMBER_FOR_TEXT = "number for text"
+    """An expression that gives a number or a boolean where a text belongs."""
 
     @property
     def is_unreadable(self) -> bool:
@@ -141,18 +154,18 @@ def judge_value(
     value: Any,
     shape: Shape,
     *,
-    is_expression: Callable[[Any], bool] | None = None,
+    expression_type: ExpressionType | None = None,
     convert_timestamp: Callable[[Any], Any] = parse_timestamp,
     may_miss: frozenset[ValuePath] = frozenset(),
 ) -> Judgement:
     """Hold a value against a shape.
 
     :param value: JSON values; for an answer of ours also datetimes and tuples.
-    :param is_expression: tells a part whose value is not known yet, and which therefore fits anywhere.
+    :param expression_type: tells a part whose value is not known yet.
     :param convert_timestamp: makes the other side's form of a timestamp, or raises ValueError or TypeError.
     :param may_miss: paths of required members that may be missing, with :data:`EACH` for any index.
     """
-    walk = _Walk(is_expression, convert_timestamp, may_miss)
+    walk = _Walk(expression_type, convert_timestamp, may_miss)
     try:
         return Judgement(walk.read(shape, value), walk.faults)
     except RecursionError:
@@ -160,24 +173,32 @@ def judge_value(
 
 
 class _Walk:
-    __slots__ = ("_convert_timestamp", "_is_expression", "_may_miss", "_path", "faults")
+    __slots__ = ("_convert_timestamp", "_expression_type", "_may_miss", "_path", "faults")
 
     def __init__(
         self,
-        is_expression: Callable[[Any], bool] | None,
+        expression_type: ExpressionType | None,
         convert_timestamp: Callable[[Any], Any],
         may_miss: frozenset[ValuePath],
     ) -> None:
-        self._is_expression = is_expression
+        self._expression_type = expression_type
         self._convert_timestamp = convert_timestamp
         self._may_miss = may_miss
         self._path: list[str | int] = []
         self.faults: list[Fault] = []
 
     def read(self, shape: Shape, value: Any) -> Any:
-        if self._is_expression is not None and self._is_expression(value):
-            return value
+        kind = self._expression_type(value) if self._expression_type is not None else None
+        if kind is not None:
+            return self._read_expression(shape, value, kind)
         return _READERS[shape.type_name](self, shape, value)
+
+    def _read_expression(self, shape: Shape, value: Any, kind: str) -> Any:
+        if shape.type_name in _HOLD_MANY:
+            return self._find(FaultKind.EXPRESSION_FOR_MANY, shape, value)
+        if shape.type_name == "string" and kind not in ("String", UNKNOWN_TYPE):
+            return self._find(FaultKind.NUMBER_FOR_TEXT, shape, value)
+        return value
 
     def _find(self, kind: FaultKind, shape: Shape, value: Any, *more: str, is_key: bool = False) -> Any:
         """Note a fault here; None stands for the value that cannot be read."""

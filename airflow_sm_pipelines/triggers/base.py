@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_sm_pipelines.airflow_task.hook_arguments import HookArguments
-from airflow_sm_pipelines.airflow_task.stop_on_kill import DELETED
+from airflow_sm_pipelines.airflow_task.stop_on_kill import has_left
+from airflow_sm_pipelines.exceptions import PipelineApiError, SageMakerPipelinesError
 from airflow_sm_pipelines.triggers.task_states import TaskStates
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class SageMakerDeferredTrigger(SageMakerPipelinesTrigger):
     async def leave_task(self, state: str | None) -> None:
         """Called when the task does not wait any more, although Airflow still runs its trigger.
 
-        :param state: None for a task that was cleared, :data:`DELETED` for one whose row is gone.
+        :param state: what :func:`~airflow_sm_pipelines.airflow_task.stop_on_kill.request_task_state` gives.
         """
 
     def begin_kill(self) -> None:
@@ -97,7 +98,7 @@ class SageMakerDeferredTrigger(SageMakerPipelinesTrigger):
 
     def make_error_event(self, error: Exception) -> dict[str, Any]:
         """The payload of the event for a wait that broke off."""
-        return {"kind": "error", "message": f"The wait broke off: {type(error).__name__}: {error}"}
+        return {"kind": "error", "code": error_code(error), "message": f"The wait broke off: {describe_error(error)}"}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and yield the one event, but not while the worker that deferred may still be leaving.
@@ -124,7 +125,7 @@ class SageMakerDeferredTrigger(SageMakerPipelinesTrigger):
         is_left = False
         while True:
             state = await TASK_STATES.request(task)
-            is_gone = state is None or state == DELETED
+            is_gone = has_left(state)
             if is_gone and not is_left:
                 is_left = await self._leave_safely(state)
             elif not is_gone:
@@ -153,6 +154,16 @@ class SageMakerDeferredTrigger(SageMakerPipelinesTrigger):
             # triggerer's log.
             self.log.exception("The wait broke off")
             return self.make_error_event(error)
+
+
+def error_code(error: Exception) -> str:
+    """The code of an error of AWS, or the name of another one's class."""
+    return error.code if isinstance(error, PipelineApiError) else type(error).__name__
+
+
+def describe_error(error: Exception) -> str:
+    """An error as text: one of ours is a sentence, another one needs the name of its class."""
+    return str(error) if isinstance(error, SageMakerPipelinesError) else f"{type(error).__name__}: {error}"
 
 
 def plan_hold_seconds(deferred_at: str, *, now: datetime) -> float:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.airflow_task.stop_on_kill import stop_if_ended_by_hand
 from airflow_sm_pipelines.client.execution_watch import ExecutionWatch, error_event
-from airflow_sm_pipelines.client.wait_policy import ProgressLog
-from airflow_sm_pipelines.triggers.base import SageMakerDeferredTrigger
+from airflow_sm_pipelines.client.wait_policy import MAX_REFUSED_SECONDS, ProgressLog
+from airflow_sm_pipelines.triggers.base import SageMakerDeferredTrigger, describe_error, error_code
 from airflow_sm_pipelines.triggers.live_progress import LiveProgress
 from airflow_sm_pipelines.triggers.wait_schedule import ExecutionWait
 from airflow_sm_pipelines.triggers.watcher import summary_event
@@ -45,6 +45,7 @@ class SageMakerPipelineExecutionTrigger(SageMakerDeferredTrigger):
     :param progress_delay: seconds between two checks of its steps, whose changes are then logged here; None for no
         such checks. All waits together check steps five times a second at most.
     :param deadline: ISO 8601 time with offset at which to give up; None for never.
+    :param max_refused_seconds: how long it is borne that each check is refused.
     :param stop_on_kill: stop the execution when somebody ends or deletes the deferred task (Airflow 3.3).
     :param stop_on_clear: the same when somebody clears it; False where it goes on with its execution then.
     :param publish_steps: push the steps as XCom ``steps`` whenever one of them has changed.
@@ -60,6 +61,7 @@ class SageMakerPipelineExecutionTrigger(SageMakerDeferredTrigger):
         waiter_delay: float = 30,
         progress_delay: float | None = None,
         deadline: str | None = None,
+        max_refused_seconds: float = MAX_REFUSED_SECONDS,
         stop_on_kill: bool = True,
         stop_on_clear: bool = True,
         publish_steps: bool = False,
@@ -72,6 +74,7 @@ class SageMakerPipelineExecutionTrigger(SageMakerDeferredTrigger):
         self.waiter_delay = waiter_delay
         self.progress_delay = progress_delay
         self.deadline = deadline
+        self.max_refused_seconds = max_refused_seconds
         self.stop_on_kill = stop_on_kill
         self.stop_on_clear = stop_on_clear
         self.publish_steps = publish_steps
@@ -87,6 +90,7 @@ class SageMakerPipelineExecutionTrigger(SageMakerDeferredTrigger):
             "waiter_delay": self.waiter_delay,
             "progress_delay": self.progress_delay,
             "deadline": self.deadline,
+            "max_refused_seconds": self.max_refused_seconds,
             "stop_on_kill": self.stop_on_kill,
             "stop_on_clear": self.stop_on_clear,
             "publish_steps": self.publish_steps,
@@ -110,8 +114,8 @@ class SageMakerPipelineExecutionTrigger(SageMakerDeferredTrigger):
 
     def make_error_event(self, error: Exception) -> dict[str, Any]:
         """The payload of the event for a wait that broke off."""
-        message = f"Waiting for {self.execution_arn} broke off: {type(error).__name__}: {error}"
-        return self._with_log_cursor(error_event(self.execution_arn, code=type(error).__name__, message=message))
+        message = f"Waiting for {self.execution_arn} broke off: {describe_error(error)}"
+        return self._with_log_cursor(error_event(self.execution_arn, code=error_code(error), message=message))
 
     def is_over(self, report: ExecutionReport) -> bool:
         """Whether the execution is at the point that this trigger waits for."""
@@ -184,6 +188,7 @@ class SageMakerPipelineExecutionTrigger(SageMakerDeferredTrigger):
             deadline=self._monotonic_deadline(),
             progress_delay=self.progress_delay,
             report_progress=lambda report: call_in_loop(show_steps, report),
+            max_refused_seconds=self.max_refused_seconds,
         )
         watcher, release = WATCHERS.acquire(self.hook_arguments)
         watcher.add(wait)
@@ -211,8 +216,11 @@ class SageMakerPipelineExecutionTrigger(SageMakerDeferredTrigger):
             warn=self.log.warning,
             is_over=self.is_over,
             notice=progress.show_now,
+            max_refused_seconds=self.max_refused_seconds,
         )
         hook = await asyncio.to_thread(self.hook_arguments.make_hook)
         while (event := await asyncio.to_thread(watch.look, hook)) is None:
             await asyncio.sleep(watch.delay_seconds)
+            if watch.needs_new_client:
+                hook = await asyncio.to_thread(self.hook_arguments.make_hook)
         return event

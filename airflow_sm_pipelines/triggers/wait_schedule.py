@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.client.wait_policy import plan_delay
+from airflow_sm_pipelines.client.wait_policy import MAX_REFUSED_SECONDS, plan_delay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +39,7 @@ class ExecutionWait:
     :param deadline: when to give up, on the watcher's clock; None for never.
     :param progress_delay: seconds between two checks of its steps; None for never.
     :param report_progress: called with a report after each check of its steps.
+    :param max_refused_seconds: how long it is borne that each check is refused.
     :param began: when it began, on the watcher's clock.
     :param progress_due: when its steps are due for a check.
     :param has_changed: whether the last check of its steps, or an event, has shown a change; true before the first.
@@ -50,6 +51,7 @@ class ExecutionWait:
     deadline: float | None = None
     progress_delay: float | None = None
     report_progress: Callable[[Any], None] | None = None
+    max_refused_seconds: float = MAX_REFUSED_SECONDS
     began: float = 0.0
     progress_due: float = 0.0
     has_changed: bool = True
@@ -65,6 +67,8 @@ class WatchedPipeline:
     :param due: when to check next.
     :param is_listable: False once the service has refused to list its executions.
     :param failures: checks in a row that the service has refused.
+    :param refused_since: when the first of them was, on the watcher's clock; None where the last check was answered.
+    :param is_answered: whether any check of its executions has been answered.
     """
 
     arn: str
@@ -74,6 +78,8 @@ class WatchedPipeline:
     due: float = 0.0
     is_listable: bool = True
     failures: int = 0
+    refused_since: float | None = None
+    is_answered: bool = False
 
     def youngest(self) -> float:
         """When the newest wait began."""
@@ -292,7 +298,7 @@ class WaitSchedule:
 
         :param has_events: whether events can be relied on.
         """
-        pipeline.failures = 0
+        pipeline.failures, pipeline.refused_since = 0, None
         if not pipeline.waits:
             return
         delay = pipeline.waiter_delay()
@@ -320,7 +326,18 @@ class WaitSchedule:
     def plan_after_refusal(self, pipeline: WatchedPipeline, *, delay_seconds: float, now: float) -> None:
         """Plan the next check, after one that the service has refused."""
         pipeline.failures += 1
+        pipeline.refused_since = now if pipeline.refused_since is None else pipeline.refused_since
         pipeline.due = now + delay_seconds
+
+    def take_refused(self, pipeline: WatchedPipeline, *, now: float) -> list[tuple[ExecutionWait, float]]:
+        """End the waits that have been refused for as long as they bear it; each with how long, in seconds."""
+        since = now if pipeline.refused_since is None else pipeline.refused_since
+        waits = [wait for waits in pipeline.waits.values() for wait in waits]
+        found = [(wait, now - max(since, wait.began)) for wait in waits]
+        found = [(wait, seconds) for wait, seconds in found if seconds >= wait.max_refused_seconds]
+        for wait, _ in found:
+            self.remove(wait)
+        return found
 
 
 def parse_pipeline_arn(execution_arn: str) -> str:

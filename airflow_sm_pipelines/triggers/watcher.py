@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.client.execution_watch import UNREACHABLE_CODES, error_event
+from airflow_sm_pipelines.client.api_errors import needs_new_client
+from airflow_sm_pipelines.client.execution_watch import UNREACHABLE_CODES, error_event, timeout_event
 from airflow_sm_pipelines.client.reports import ExecutionReport, parse_execution_summary
-from airflow_sm_pipelines.client.wait_policy import plan_backoff
+from airflow_sm_pipelines.client.wait_policy import is_passing_refusal, plan_backoff, render_refused
 from airflow_sm_pipelines.exceptions import (
     PipelineAccessError,
     PipelineApiError,
@@ -207,7 +208,7 @@ class PipelineWatcher:
 
     def _expire(self, now: float) -> None:
         for wait in self._schedule.take_expired(now):
-            wait.finish({"kind": "timeout", "execution_arn": wait.arn, "status": "Executing", "failure_reason": None})
+            wait.finish(timeout_event(wait.arn))
 
     def _check_pipeline(self, pipeline: WatchedPipeline, arns: list[str]) -> None:
         """Check every execution of a pipeline for which a task waits."""
@@ -270,14 +271,21 @@ class PipelineWatcher:
         except PipelineUnavailableError:
             raise
         except PipelineAccessError as error:
-            if time.monotonic() - self._hook_made > _CLIENT_RENEWAL_SECONDS:
-                self._hook = None  # the connection may have been given new credentials
+            if self._renew_old_hook() or is_passing_refusal(error, was_answered=pipeline.is_answered):
+                pipeline.is_listable = True
                 raise PipelineUnavailableError(str(error), code=error.code) from error
             self._end(arn, error_event(arn, code=error.code, message=str(error)))
         except PipelineApiError as error:
             self._end(arn, error_event(arn, code=error.code, message=str(error)))
         else:
             self._record(pipeline, report, started)
+
+    def _renew_old_hook(self) -> bool:
+        """Have the hook made anew, if it is old: its connection may have been given other credentials."""
+        if time.monotonic() - self._hook_made <= _CLIENT_RENEWAL_SECONDS:
+            return False
+        self._hook = None
+        return True
 
     def _check_steps(self, wait: ExecutionWait) -> None:
         self._progress_at = time.monotonic() + 1 / _PROGRESS_CALLS_PER_SECOND
@@ -298,6 +306,7 @@ class PipelineWatcher:
                 one.report_progress(ExecutionReport(wait.arn, "Executing", steps=steps))
 
     def _record(self, pipeline: WatchedPipeline, report: ExecutionReport, started: Any) -> None:
+        pipeline.is_answered = True
         if report.is_terminal:
             with self._changed:
                 if self._reliability is not None and report.arn in pipeline.started:
@@ -350,9 +359,14 @@ class PipelineWatcher:
                 return
         else:
             self._silent_since = None
+            if needs_new_client(error):
+                self._renew_old_hook()
         with self._changed:
             delay = plan_backoff(failures=min(pipeline.failures, 4), waiter_delay=1)
             self._schedule.plan_after_refusal(pipeline, delay_seconds=delay, now=now)
+            ended = self._schedule.take_refused(pipeline, now=now)
+        for wait, seconds in ended:
+            wait.finish(error_event(wait.arn, code=error.code, message=render_refused(error, seconds=seconds)))
         log.warning(
             "%s Checking again in %.0f s, with at most %.1f calls a second.", error, delay, self._rate_limit.rate
         )

@@ -100,3 +100,9 @@ def test_a_path_is_relative_to_the_file_that_asks(tmp_path: Path) -> None:
     assert list(found["params"]) == [parameter["Name"] for parameter in DEFINITION["Parameters"]]
     with pytest.raises(DefinitionError, match="cannot be read"):
         pipeline_params(tmp_path / "missing.json")
+
+
+def test_a_saved_answer_has_the_definition_too(tmp_path: Path) -> None:
+    path = tmp_path / "answer.json"
+    path.write_text(json.dumps({"PipelineArn": "arn", "PipelineDefinition": json.dumps(DEFINITION)}))
+    assert list(pipeline_params(path)) == [parameter["Name"] for parameter in DEFINITION["Parameters"]]

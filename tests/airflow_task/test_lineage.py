@@ -72,7 +72,8 @@ with DAG("lineage", schedule=None):
         task_id="good", pipeline_name=deploy.output["pipeline_name"], deferrable=True, waiter_delay=1
     )
     bad = SageMakerRunPipelineOperator(task_id="bad", pipeline_name="q", waiter_delay=1, on_retry="fail")
-    good >> bad
+    refused = SageMakerRunPipelineOperator(task_id="refused", pipeline_name="q", on_clear="x", trigger_rule="all_done")
+    good >> bad >> refused
 """
 
 
@@ -91,7 +92,9 @@ def test_the_real_listener_writes_data_and_facets(fake: FakeSageMaker, dag_runne
         {"type": "file", "log_file_path": str(events_file), "append": True}
     )
     result = dag_runner.test("lineage")
-    assert result.states == {"deploy": "success", "good": "success", "bad": "failed"}, result.output[-6000:]
+    states = {"deploy": "success", "good": "success", "bad": "failed", "refused": "failed"}
+    assert result.states == states, result.output[-6000:]
+    assert "non-valid metadata" not in result.output
 
     events = [json.loads(line) for line in events_file.read_text().splitlines()]
     ended = {event["job"]["name"]: event for event in events if event["eventType"] in ("COMPLETE", "FAIL")}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_sm_pipelines import exceptions
+from airflow_sm_pipelines.airflow_names import AirflowFailException
 from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
 from airflow_sm_pipelines.client.api_errors import parse_error_class
 
@@ -21,6 +21,7 @@ FINAL = {
     "PipelineAccessError",
     "PipelineNotFoundError",
     "PipelineRequestError",
+    "OldClientError",
 }
 CLASSES = [
     one

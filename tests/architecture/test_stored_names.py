@@ -34,20 +34,20 @@ TRIGGERS: dict[str, tuple[dict[str, Any], set[str]]] = {
     ),
     "airflow_sm_pipelines.triggers.callback.SageMakerPipelineCallbackTrigger": (
         {"queue_url": "https://q"},
-        {"queue_url", "execution_arn", "waiter_delay", "deadline", "deferred_at"},
+        {"queue_url", "execution_arn", "waiter_delay", "deadline", "deferred_at", "max_refused_seconds"},
     ),
     "airflow_sm_pipelines.triggers.execution.SageMakerPipelineExecutionTrigger": (
         {"execution_arn": "arn"},
         {
             *("execution_arn", "waiter_delay", "progress_delay", "deadline", "deferred_at", "stop_on_clear"),
-            *("stop_on_kill", "publish_steps", "stream_logs", "log_cursor"),
+            *("stop_on_kill", "publish_steps", "stream_logs", "log_cursor", "max_refused_seconds"),
         },
     ),
     "airflow_sm_pipelines.triggers.step.SageMakerPipelineStepTrigger": (
         {"execution_arn": "arn", "step_name": "Train"},
         {
             *("execution_arn", "waiter_delay", "progress_delay", "deadline", "deferred_at", "stop_on_clear"),
-            *("stop_on_kill", "publish_steps", "stream_logs", "log_cursor", "step_name"),
+            *("stop_on_kill", "publish_steps", "stream_logs", "log_cursor", "max_refused_seconds", "step_name"),
         },
     ),
 }
@@ -130,6 +130,7 @@ def test_xcoms_and_task_states_keep_their_keys() -> None:
     assert task_state_store.LOG_CURSOR_KEY == "sagemaker_log_cursor"
     assert task_state_store.STOP_KEY == "sagemaker_pipeline_stop"
     assert task_state_store.CALLBACK_KEY == "sagemaker_callback_message"
+    assert task_state_store.REFUSED_KEY == "sagemaker_refused_looks"
 
 
 def test_a_stored_submission_keeps_its_fields() -> None:

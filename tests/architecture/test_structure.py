@@ -151,6 +151,7 @@ AIRFLOW_ROOMS = (
     "links",
     "plugins",
     "airflow_task",
+    "airflow_names",
 )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -15,9 +17,11 @@ from airflow_sm_pipelines.exceptions import (
     PipelineUnavailableError,
 )
 
+THEN = "Mon, 02 Nov 2026 08:00:00 GMT"
 
-def refusal(code: str, message: str, status: int = 403) -> ClientError:
-    metadata: Any = {"HTTPStatusCode": status, "HTTPHeaders": {"date": "Mon, 30 Nov 2026 08:00:00 GMT"}}
+
+def refusal(code: str, message: str, status: int = 403, date: str = THEN) -> ClientError:
+    metadata: Any = {"HTTPStatusCode": status, "HTTPHeaders": {"date": date}}
     return ClientError({"Error": {"Code": code, "Message": message}, "ResponseMetadata": metadata}, "StartIt")
 
 
@@ -26,19 +30,24 @@ def refusal(code: str, message: str, status: int = 403) -> ClientError:
     [
         ("InvalidSignatureException", "Signature expired: 20261130T080000Z is now earlier than 20261130T081000Z"),
         ("InvalidSignatureException", "Signature not yet current: 20261130T080000Z is still later than"),
+        ("SignatureDoesNotMatch", "Signature expired: 20261130T080000Z is now earlier than 20261130T081000Z"),
+        ("SignatureDoesNotMatch", "The request signature we calculated does not match"),
         ("RequestTimeTooSkewed", "The difference between the request time and the current time is too large."),
     ],
 )
 def test_a_wrong_clock_is_named_and_may_be_right_later(code: str, message: str) -> None:
-    expected = pytest.raises(PipelineUnavailableError, match=r"clock of this machine .* says Mon, 30 Nov")
+    expected = pytest.raises(PipelineUnavailableError, match=r"clock of this machine .* says Mon, 02 Nov.*: set ")
     with expected as caught, mapped_errors("StartIt", "p"):
         raise refusal(code, message)
     assert (caught.value.code, caught.value.is_final) == ("ClockSkew", False)
 
 
-def test_a_wrong_key_is_no_wrong_clock() -> None:
+@pytest.mark.parametrize("date", ["now", "", "yesterday"])
+@pytest.mark.parametrize("code", ["InvalidSignatureException", "SignatureDoesNotMatch"])
+def test_a_wrong_key_is_no_wrong_clock(code: str, date: str) -> None:
+    date = format_datetime(datetime.now(timezone.utc), usegmt=True) if date == "now" else date
     with pytest.raises(PipelineAccessError), mapped_errors("StartIt", "p"):
-        raise refusal("InvalidSignatureException", "The request signature we calculated does not match")
+        raise refusal(code, "The request signature we calculated does not match", date=date)
 
 
 @pytest.mark.parametrize("error", [NoCredentialsError(), NoRegionError()])

@@ -113,7 +113,7 @@ CHOICE = {
             },
         },
         {**DEFINITION["Steps"][1], "Name": "Tell", "DependsOn": ["Register-RegisterModel"]},
-        {**DEFINITION["Steps"][1], "Name": "Clean", "DependsOn": ["IsGood"]},
+        {**DEFINITION["Steps"][1], "Name": "Clean"},
     ],
 }
 

@@ -6,11 +6,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.exceptions import ClientError
+
+from tests.contract.conftest import ROLE
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.server import RunningServer
 
 Client = Callable[[str], Any]
+IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
 
 
 @pytest.fixture
@@ -50,8 +54,8 @@ def test_the_sensor_sees_an_execution_through(pipeline: str, client: Client, wai
 
 @pytest.mark.usefixtures("connection")
 def test_the_sensor_fails_with_a_failed_execution(pipeline: str, client: Client, wait: Callable[[str], Any]) -> None:
+    from airflow.exceptions import AirflowException
     from airflow.providers.amazon.aws.sensors.sagemaker import SageMakerPipelineSensor
-    from airflow.providers.common.compat.sdk import AirflowException
 
     arn = client("sagemaker").start_pipeline_execution(
         PipelineName=pipeline, PipelineParameters=[{"Name": "Limit", "Value": "20"}]
@@ -70,3 +74,29 @@ def test_the_stop_operator_accepts_that_an_execution_is_over(
     arn = client("sagemaker").start_pipeline_execution(PipelineName=pipeline)["PipelineExecutionArn"]
     wait(arn)
     assert SageMakerStopPipelineOperator(task_id="stop", pipeline_exec_arn=arn).execute({}) == "Succeeded"
+
+
+@pytest.mark.usefixtures("connection")
+def test_the_processing_operator_finds_that_its_jobs_name_is_free(client: Client) -> None:
+    from airflow.providers.amazon.aws.operators.sagemaker import SageMakerProcessingOperator
+
+    job = {
+        "ProcessingJobName": "from-an-operator",
+        "RoleArn": ROLE,
+        "ProcessingResources": {
+            "ClusterConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1}
+        },
+        "AppSpecification": {"ImageUri": IMAGE, "ContainerEntrypoint": ["python3", "-c", "print(1)"]},
+    }
+    operator = SageMakerProcessingOperator(task_id="process", config=job, wait_for_completion=True, check_interval=1)
+    assert operator.execute({})["Processing"]["ProcessingJobStatus"] == "Completed"
+    sagemaker = client("sagemaker")
+    for operation, member in (
+        ("describe_processing_job", "ProcessingJobName"),
+        ("describe_training_job", "TrainingJobName"),
+        ("describe_transform_job", "TransformJobName"),
+        ("describe_hyper_parameter_tuning_job", "HyperParameterTuningJobName"),
+    ):
+        with pytest.raises(ClientError, match="Requested resource not found") as refused:
+            getattr(sagemaker, operation)(**{member: "never-made"})
+        assert refused.value.response["Error"]["Code"] == "ValidationException"

@@ -97,3 +97,18 @@ def test_a_pipeline_makes_a_model_and_its_endpoint_and_another_run_updates_it(cl
         configs.append(metadata["Config"]["EndpointConfig"]["Arn"].rpartition("/")[2])
         assert sagemaker.describe_endpoint(EndpointName="live")["EndpointConfigName"] == configs[-1]
     assert configs[0] != configs[1]
+
+
+@pytest.mark.parametrize("call", ["invoke_endpoint", "invoke_endpoint_async", "invoke_endpoint_with_response_stream"])
+def test_a_model_behind_an_endpoint_is_never_made_up(client: Client, call: str) -> None:
+    sagemaker, runtime = client("sagemaker"), client("sagemaker-runtime")
+    request: dict[str, Any] = {"InputLocation": "s3://b/k"} if call.endswith("async") else {"Body": b"1,2"}
+    with pytest.raises(ClientError, match="Endpoint never-made not found") as refused:
+        getattr(runtime, call)(EndpointName="never-made", **request)
+    assert refused.value.response["Error"]["Code"] == "ValidationError"
+    name = call.replace("_", "-")
+    sagemaker.create_model(ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer={"Image": IMAGE})
+    sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant(name)])
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+    with pytest.raises(ClientError, match="is a record only: the local endpoint serves no models"):
+        getattr(runtime, call)(EndpointName=name, **request)

@@ -80,7 +80,11 @@ def trial(client: Client, sagemaker: Any) -> str:
             "TrialName": {"Get": "Execution.PipelineExecutionId"},
         },
         "Steps": [
-            {"Name": "Train-it", "Type": "Training", "Arguments": training_arguments({"Get": "Parameters.Depth"})},
+            {
+                "Name": "Train-it",
+                "Type": "Training",
+                "Arguments": training_arguments({"Std:Join": {"On": "", "Values": [{"Get": "Parameters.Depth"}]}}),
+            },
             {
                 "Name": "Break",
                 "Type": "Processing",
@@ -291,7 +295,7 @@ def test_a_job_goes_into_the_trial_that_its_request_names(sagemaker: Any, ended:
         sagemaker.create_training_job(
             TrainingJobName="lost", **training_arguments(1, ExperimentConfig={"TrialName": "nothing"})
         )
-    with pytest.raises(ClientError, match="Could not find requested job"):
+    with pytest.raises(ClientError, match="Requested resource not found"):
         sagemaker.describe_training_job(TrainingJobName="lost")
 
 

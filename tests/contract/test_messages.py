@@ -7,6 +7,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+from botocore.exceptions import ClientError
+
 ROLE = "arn:aws:iam::123456789012:role/SageMakerExecution"
 Client = Callable[[str], Any]
 Wait = Callable[[str], dict[str, Any]]
@@ -123,6 +126,36 @@ def test_a_rule_gets_the_changes_of_an_execution(client: Client, pipeline: str, 
         "pipelineArn": pipeline_arn,
         "pipelineExecutionArn": arn,
     }
+
+
+def test_a_target_that_is_gone_keeps_nothing_from_the_others(client: Client, pipeline: str, wait: Wait) -> None:
+    sqs, events, sagemaker = client("sqs"), client("events"), client("sagemaker")
+    kind = "SageMaker Model Building Pipeline Execution Status Change"
+    for name in ("a-gone", "kept", "z-gone"):
+        url = listen(client, name, kind)
+        if name == "kept":
+            kept = url
+        else:
+            sqs.delete_queue(QueueUrl=url)
+    (target,) = events.list_targets_by_rule(Rule="a-gone")["Targets"]
+    events.put_targets(Rule="kept", Targets=[{"Id": "0", "Arn": target["Arn"]}])
+    for _ in range(2):
+        wait(sagemaker.start_pipeline_execution(PipelineName=pipeline)["PipelineExecutionArn"])
+    messages = receive(sqs, kept, 4)
+    assert len({message["id"] for message in messages}) == 4
+    time.sleep(1.5)  # the publisher repeats what failed after a second
+    assert "Messages" not in sqs.receive_message(QueueUrl=kept)
+    for name in ("a-gone", "kept", "z-gone"):
+        events.remove_targets(Rule=name, Ids=["0", "1"])
+
+
+@pytest.mark.parametrize("arn", ["lambda:us-east-1:123456789012:function:f", "sns:us-east-1:123456789012:t"])
+def test_a_target_that_cannot_be_served_is_refused(client: Client, arn: str) -> None:
+    events = client("events")
+    events.put_rule(Name="refused", EventPattern=json.dumps({"source": ["aws.sagemaker"]}))
+    with pytest.raises(ClientError, match=f"cannot send events to arn:aws:{arn}: it serves SQS queues"):
+        events.put_targets(Rule="refused", Targets=[{"Id": "1", "Arn": f"arn:aws:{arn}"}])
+    assert events.list_targets_by_rule(Rule="refused")["Targets"] == []
 
 
 def test_a_rule_gets_the_changes_of_steps(client: Client, pipeline: str, wait: Wait) -> None:

@@ -41,6 +41,7 @@ class DefinitionMaker:
         self.random = random
         self.parameters = [f"P{index}" for index in range(random.randrange(4))]
         self.referable: list[str] = []
+        self.conditions: set[str] = set()
         self.count = 0
 
     def make(self) -> dict[str, Any]:
@@ -68,11 +69,13 @@ class DefinitionMaker:
         name = f"step-{self.count}"
         kind = self.random.choice(["Training", "Teleport", "Condition", "Fail", "Lambda"])
         step: dict[str, Any] = {"Name": name, "Type": kind}
-        if self.referable:
-            chosen = self.random.choices(self.referable, k=self.random.randrange(3))
+        jobs = [other for other in self.referable if other not in self.conditions]
+        if jobs:
+            chosen = self.random.choices(jobs, k=self.random.randrange(3))
             self.put(step, "DependsOn", [self.dependency(item) for item in chosen], empty=[])
         arguments: dict[str, Any] = {f"a{index}": self.expression() for index in range(self.random.randrange(3))}
         if kind == "Condition":
+            self.conditions.add(name)
             arguments["Conditions"] = self.random.choices(CONDITIONS, k=self.random.randrange(3))
             for branch in ("IfSteps", "ElseSteps"):
                 if depth and self.chance():

@@ -216,8 +216,8 @@ def test_a_condition_cannot_wait_for_its_own_branch() -> None:
 def test_what_crosses_branches_is_legal() -> None:
     steps = (
         branch("C", step("InBranch"), otherwise=[step("Other", x=get("Steps.InBranch.X"))]),
-        step("Outside", "InBranch", "C"),
-        branch("D", step("Deep", "Other", "D")),
+        step("Outside", "InBranch"),
+        branch("D", step("Deep", "Other", x=get("Steps.C.Outcome"))),
     )
     assert problems_of(*steps) == {}
 

@@ -55,10 +55,10 @@ def test_a_cleanup_step_waits_for_its_sources_without_being_told() -> None:
     assert graph.order == ("A", "T")
 
 
-def test_a_step_after_a_condition_waits_for_the_decision_only() -> None:
+def test_a_step_that_reads_a_condition_waits_for_the_decision_only() -> None:
     document: Any = {
         "Steps": [
-            {"Name": "After", "Type": "Model", "DependsOn": ["C"]},
+            {"Name": "After", "Type": "Model", "Arguments": {"x": {"Get": "Steps.C.Outcome"}}},
             {
                 "Name": "C",
                 "Type": "Condition",

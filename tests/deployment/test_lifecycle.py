@@ -9,7 +9,6 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_sm_pipelines import (
     SageMakerDeletePipelineOperator,
@@ -17,6 +16,7 @@ from airflow_sm_pipelines import (
     SageMakerPrunePipelinesOperator,
     SageMakerRollBackPipelineOperator,
 )
+from airflow_sm_pipelines.airflow_names import AirflowFailException
 from airflow_sm_pipelines.cli.entry_point import main
 from airflow_sm_pipelines.client.calls import PipelineSummary
 from airflow_sm_pipelines.deployment.lifecycle import diff_versions, plan_prune

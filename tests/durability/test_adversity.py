@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 from airflow_sm_pipelines.server import RunningServer, serve
-from tests.durability.whole_server import WholeServer, wait_for
+from tests.durability.whole_server import IMAGE, WholeServer, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,6 +94,53 @@ def test_a_full_disk_is_said_to_the_client_and_work_goes_on_when_there_is_room_a
 
 def status(sagemaker: Any, arn: str) -> str:
     return str(sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)["PipelineExecutionStatus"])
+
+
+#: It does not end when the disk is full, and holds on to what it has written.
+FILL = """
+import time
+file = open("x", "wb", 0)
+while True:
+    try:
+        file.write(bytes(9999))
+    except OSError:
+        time.sleep(0.01)
+"""
+FILLER = {
+    "Version": "2020-12-01",
+    "Steps": [
+        {
+            "Name": "Fill",
+            "Type": "Processing",
+            "Arguments": {
+                "ProcessingResources": {
+                    "ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1}
+                },
+                "AppSpecification": {
+                    "ImageUri": IMAGE,
+                    "ContainerEntrypoint": ["python", "-c", FILL],
+                },
+                "RoleArn": ROLE,
+            },
+        }
+    ],
+}
+
+
+@pytest.mark.slow
+def test_a_job_that_fills_the_disk_is_ended_and_its_execution_too(small_disk: Path) -> None:
+    server = WholeServer(small_disk)
+    server.start()
+    try:
+        sagemaker = server.client("sagemaker")
+        sagemaker.create_pipeline(PipelineName="fill", RoleArn=ROLE, PipelineDefinition=json.dumps(FILLER))
+        arn = sagemaker.start_pipeline_execution(PipelineName="fill")["PipelineExecutionArn"]
+        wait_for(lambda: status(sagemaker, arn) == "Failed", "the execution ends", 60)
+        (step,) = sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=arn)["PipelineExecutionSteps"]
+        assert "of the running jobs this one held the most" in step["FailureReason"].lower()
+        assert "Traceback" not in server.output()
+    finally:
+        server.kill()
 
 
 @pytest.mark.slow

@@ -223,6 +223,11 @@ def definition_text(steps: list[Any], *, parameters: list[Any] | None = None, **
     return json.dumps({"Version": "2020-12-01", "Parameters": parameters or [], "Steps": steps, **members})
 
 
+def as_text(value: Any) -> dict[str, Any]:
+    """The expression that makes text of a value."""
+    return {"Std:Join": {"On": "", "Values": [value]}}
+
+
 def processing(name: str, *, depends_on: list[Any] | None = None, **members: Any) -> dict[str, Any]:
     """A Processing step with one output, ``out``, at ``s3://bucket/<name>``."""
     arguments = {

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 from airflow.sdk import DAG
 
 from airflow_sm_pipelines import SageMakerPipelineCostOperator
+from airflow_sm_pipelines.airflow_names import AirflowFailException, TaskDeferred
 from airflow_sm_pipelines.client.costs import Bill, CostCalls
 from airflow_sm_pipelines.cost import BilledCost
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import sqlite3
@@ -12,10 +13,23 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import airflow_sm_pipelines
-from airflow_sm_pipelines import SageMakerRunPipelineOperator
+from airflow_sm_pipelines import (
+    SageMakerDeployPipelineOperator,
+    SageMakerPipelineCallbackSensor,
+    SageMakerPipelineCostOperator,
+    SageMakerPipelineExecutionSensor,
+    SageMakerPipelineStepSensor,
+    SageMakerPromotePipelineOperator,
+    SageMakerPrunePipelinesOperator,
+    SageMakerRunPipelineOperator,
+)
+from airflow_sm_pipelines.airflow_names import AirflowFailException
+from airflow_sm_pipelines.decorators.sagemaker_pipeline import SageMakerPipelineFunctionOperator
 from tests.airflow_fakes import SUCCEEDED_STEPS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.airflow_fakes import FakeSageMaker
     from tests.airflow_runs import DagRunner
 
@@ -39,15 +53,38 @@ TEMPLATED = {
     "on_clear": "{{ 'resume' }}",
     "studio_domain_id": "d-{{ params.steps }}abcdefghij",
     "verify": "{{ 'false' }}",
+    "max_refused_seconds": "{{ params.steps * 100 }}",
+    "progress_delay": "{{ params.steps }}",
+    "max_step_outputs": "{{ params.steps - 4 }}",
+    "log_lines": "{{ 0 }}",
+    "deferrable": "{{ true }}",
+    "stream_logs": "{{ 'no' }}",
+    "stop_on_kill": "{{ false }}",
+    "wait_for_completion": "{{ 1 }}",
 }
 WRONG = {
     "wrong-count": ("max_parallel_steps", "{{ 'many' }}", "expected a whole number from 1"),
     "wrong-delay": ("waiter_delay", "{{ 'soon' }}", "waiter_delay='soon': expected a number of seconds over 0"),
     "wrong-wait": ("max_wait_seconds", "{{ -1 }}", "max_wait_seconds='-1': expected a number of seconds over 0"),
     "wrong-end": ("on_stopped", "{{ 'ignore' }}", "on_stopped='ignore': expected one of"),
+    "wrong-flag": ("stop_on_kill", "{{ 'perhaps' }}", "stop_on_kill='perhaps': expected True or False"),
+    "wrong-defer": ("deferrable", "{{ 'maybe' }}", "deferrable='maybe': expected True or False"),
+    "wrong-lines": ("log_lines", "{{ 'all' }}", "log_lines='all': expected a whole number from 0"),
+    "wrong-refusal": ("max_refused_seconds", "{{ 0 }}", "max_refused_seconds='0': expected a number of seconds over 0"),
+    "wrong-domain": ("studio_domain_id", "{{ 'mine' }}", "studio_domain_id='mine': expected the id of a Studio domain"),
+    "wrong-assets": ("assets", {"x": "{{ ds }}"}, "assets takes no template: found '{{ ds }}'"),
+    "wrong-config": ("botocore_config", {"region": "{{ ds }}"}, "botocore_config takes no template"),
     "wrong-clear": ("on_clear", "{{ 'again' }}", "on_clear='again': expected one of 'restart', 'resume'"),
 }
-EMPTY = dict.fromkeys(("max_parallel_steps", "waiter_delay", "max_wait_seconds", "verify"), "{{ params.nothing }}")
+NOT_EMPTY = ("on_stopped", "on_completed_with_failures", "on_retry", "on_clear")
+EMPTY = dict.fromkeys((name for name in TEMPLATED if name not in NOT_EMPTY), "{{ params.nothing }}")
+NOT_RENDERED = {
+    "assets": "the names of aliases are needed when the DAG is parsed",
+    "botocore_config": "client settings",
+    "older_than": "a timedelta",
+    "requirements": "packages of a function's environment",
+}
+"""The arguments that take no template: one in them is refused in a sentence."""
 
 
 @pytest.mark.slow
@@ -88,6 +125,48 @@ def test_a_run_shows_its_steps_unless_told_otherwise_and_the_graph_its_whole_nam
     names = [value.custom_operator_name for value in map(load, airflow_sm_pipelines.__all__) if is_operator(value)]
     assert names
     assert all(len(name) <= 24 for name in names)
+
+
+def test_each_argument_of_ours_takes_a_template_or_refuses_it() -> None:
+    for operator in filter(is_operator, map(load, airflow_sm_pipelines.__all__)):
+        own = [
+            name
+            for one in operator.__mro__
+            if one.__module__.startswith("airflow_sm_pipelines.") and "__init__" in vars(one)
+            for name, parameter in inspect.signature(one.__init__).parameters.items()
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+        ]
+        fields = {name.removeprefix("is_") for name in operator.template_fields}
+        missing = [name for name in own if name not in fields and name not in NOT_RENDERED]
+        assert missing == [], operator.__name__
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        lambda: SageMakerPromotePipelineOperator(
+            task_id="t", pipeline_name="p", version=1, alias="a", require_success="maybe"
+        ),
+        lambda: SageMakerPrunePipelinesOperator(task_id="t", prefix="p", keep="few"),
+        lambda: SageMakerPrunePipelinesOperator(task_id="t", prefix="p", dry_run="perhaps"),
+        lambda: SageMakerPrunePipelinesOperator(task_id="t", prefix="p", older_than="{{ params.age }}"),
+        lambda: SageMakerPipelineCostOperator(task_id="t", execution_arn="arn:aws:x", wait_for_bill="later"),
+        lambda: SageMakerDeployPipelineOperator(task_id="t", pipeline="p.py:f", studio_domain_id="x"),
+        lambda: SageMakerPipelineFunctionOperator(
+            task_id="t", python_callable=lambda: None, requirements=["sagemaker"], on_stopped="x"
+        ),
+        lambda: SageMakerPipelineFunctionOperator(
+            task_id="t", python_callable=lambda: None, requirements=["sagemaker=={{ params.sdk }}"]
+        ),
+        lambda: SageMakerPipelineStepSensor(task_id="t", execution_arn="arn", step_name="s", on_not_run="x"),
+        lambda: SageMakerPipelineStepSensor(task_id="t", execution_arn="arn", step_name="s", deferrable="x"),
+        lambda: SageMakerPipelineExecutionSensor(task_id="t", execution_arn="arn", log_lines="all"),
+        lambda: SageMakerPipelineCallbackSensor(task_id="t", queue_url="q", max_refused_seconds="long"),
+    ],
+)
+def test_what_a_template_gave_wrongly_is_refused_before_any_call(operator: Callable[[], Any]) -> None:
+    with pytest.raises(AirflowFailException, match=r"=.*: expected |takes no template"):
+        operator().execute({})
 
 
 def load(name: str) -> Any:

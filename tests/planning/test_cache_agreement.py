@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 CACHE = {"Enabled": True, "ExpireAfter": "P30D"}
 OTHER_ROLE = "arn:aws:iam::123456789012:role/Other"
-SOURCE = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": "s3://bucket/in"}}
+SOURCE = {"S3DataSource": {"S3Uri": "s3://bucket/in", "S3DataType": "S3Prefix"}}
 TRIAL = {
     key: value for key, value in training("x")["Arguments"].items() if key not in ("HyperParameters", "InputDataConfig")
 } | {"StaticHyperParameters": {"fixed": "7"}}
@@ -94,6 +94,7 @@ CALLS = {
 }
 NESTED = {"Tuning": ("TrainingJobDefinition",), "AutoML": ("AutoMLJobConfig",)}
 CHANGED: dict[tuple[str, str], Any] = {
+    ("AutoML", "AutoMLJobConfig.Mode"): "HYPERPARAMETER_TUNING",
     ("QualityCheck", "CheckType"): "MODEL_QUALITY",
     ("ClarifyCheck", "CheckType"): "MODEL_BIAS",
     ("Tuning", "HyperParameterTuningJobConfig"): {

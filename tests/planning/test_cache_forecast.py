@@ -42,7 +42,10 @@ def make(*, output: Any = FIXED, prepare_cache: Any = CACHED) -> dict[str, Any]:
                 "Name": "Train",
                 "Type": "Training",
                 "Arguments": {
-                    "HyperParameters": {"max_depth": {"Get": "Parameters.Depth"}, "eta": "0.1"},
+                    "HyperParameters": {
+                        "max_depth": {"Std:Join": {"On": "", "Values": [{"Get": "Parameters.Depth"}]}},
+                        "eta": "0.1",
+                    },
                     "InputDataConfig": [
                         {
                             "ChannelName": "train",

@@ -103,12 +103,37 @@ def test_a_missing_member_is_found_with_what_stands_in_its_place() -> None:
     )
 
 
-def test_expressions_and_nulls_stand_for_anything() -> None:
+def test_an_expression_stands_for_one_value_and_a_null_for_nothing() -> None:
     document = load("train_and_evaluate.json")
     arguments = document["Steps"][2]["Arguments"]
-    for key in ("ResourceConfig", "InputDataConfig", "RoleArn", "EnableNetworkIsolation"):
+    for key in ("RoleArn", "EnableNetworkIsolation"):
         arguments[key] = {"Get": "Parameters.InputData"}
     arguments["VpcConfig"] = None
+    assert findings_of(document) == []
+    arguments["InputDataConfig"] = {"Get": "Parameters.InputData"}
+    assert findings_of(document) == [
+        (
+            "error Steps[2].Arguments.InputDataConfig: step 'Train': expected an array, found an expression, which "
+            "stands for one value only."
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "reference", ["Parameters.MaxDepth", "Steps.Prep.ProcessingResources.ClusterConfig.InstanceCount"]
+)
+def test_a_number_does_not_stand_for_a_text(reference: str) -> None:
+    document = load("train_and_evaluate.json")
+    prep, arguments = document["Steps"][1]["Name"], document["Steps"][2]["Arguments"]
+    reference = reference.replace("Prep", prep)
+    arguments["HyperParameters"]["max_depth"] = {"Get": reference}
+    assert findings_of(document) == [
+        (
+            f"error Steps[2].Arguments.HyperParameters.max_depth: step 'Train': {{'Get': '{reference}'}} gives a "
+            "number or a boolean, but only text goes here."
+        )
+    ]
+    arguments["HyperParameters"]["max_depth"] = {"Std:Join": {"On": "", "Values": [{"Get": reference}]}}
     assert findings_of(document) == []
 
 

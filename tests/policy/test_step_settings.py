@@ -46,7 +46,7 @@ def test_settings_of_steps_have_limits_too() -> None:
         ("error", "Steps[0].RetryPolicies[0].MaxAttempts"),
         ("error", "Steps[0].RetryPolicies[0].ExpireAfterMin"),
         ("warning", "Steps[0].RetryPolicies[0].ExceptionType"),
-        ("warning", "Steps[0].CacheConfig.ExpireAfter"),
+        ("error", "Steps[0].CacheConfig.ExpireAfter"),
         ("error", "Steps[1].Arguments.MaxConcurrency"),
         ("error", "Steps[1].Arguments.IterableItems"),
         ("error", "Steps[1].Arguments.Selector"),

@@ -97,7 +97,7 @@ def test_the_newest_execution_that_will_do_is_the_source(fake: FakeSageMaker) ->
 
 
 def test_without_a_source_nothing_is_started(fake: FakeSageMaker) -> None:
-    from airflow.providers.common.compat.sdk import AirflowFailException
+    from airflow_sm_pipelines.airflow_names import AirflowFailException
 
     with pytest.raises(AirflowFailException, match="need results of Train, and none"):
         run(select_steps=["Evaluate"])

@@ -53,6 +53,17 @@ def test_parameters_may_be_given_in_each_form(hook: SageMakerPipelinesHook, give
     assert plan(hook, parameters=given)["PipelineParameters"] == [{"Name": "MaxDepth", "Value": "5"}]
 
 
+def test_of_one_template_only_what_the_pipeline_has_is_taken_whatever_airflow_makes_of_it(
+    hook: SageMakerPipelinesHook,
+) -> None:
+    given = {"MaxDepth": 5, "of_the_dag": "x"}
+    taken = plan(hook, parameters=given, is_one_template=True)["PipelineParameters"]
+    assert taken == [{"Name": "MaxDepth", "Value": "5"}]
+    assert plan(hook, parameters={"MaxDepth": None}, is_one_template=True)["PipelineParameters"] == []
+    with pytest.raises(ParameterError, match="of_the_dag"):
+        plan(hook, parameters=given)
+
+
 @pytest.mark.parametrize(
     ("given", "error", "text"),
     [

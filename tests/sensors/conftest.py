@@ -8,7 +8,7 @@ import pytest
 
 from airflow_sm_pipelines.client import execution_watch as watch
 from tests.airflow_fakes import DEFINITION
-from tests.airflow_fixtures import endpoint, fake_is_aws  # noqa: F401
+from tests.airflow_fixtures import endpoint, fake_is_aws, url  # noqa: F401
 
 if TYPE_CHECKING:
     from tests.airflow_fakes import FakeSageMaker

@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from airflow.models.crypto import get_fernet
-from airflow.providers.common.compat.sdk import (
+
+from airflow_sm_pipelines import SageMakerAnswerCallbackOperator, SageMakerPipelineCallbackSensor
+from airflow_sm_pipelines.airflow_names import (
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
     TaskDeferred,
 )
-
-from airflow_sm_pipelines import SageMakerAnswerCallbackOperator, SageMakerPipelineCallbackSensor
 from airflow_sm_pipelines.client.session_calls import SessionCalls
-from airflow_sm_pipelines.server import serve
 from airflow_sm_pipelines.triggers import base as base_module
 from airflow_sm_pipelines.triggers.callback import SageMakerPipelineCallbackTrigger
 from tests.airflow_fakes import fernet_key_of_airflow
@@ -30,13 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROLE = "arn:aws:iam::123456789012:role/SageMakerExecution"
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The endpoint's URL."""
-    with serve(tmp_path_factory.mktemp("state")) as server:
-        yield server.endpoint_url
 
 
 @pytest.fixture

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.exceptions import AirflowRescheduleException
-from airflow.providers.common.compat.sdk import (
+
+from airflow_sm_pipelines import SageMakerPipelineExecutionSensor, SageMakerPipelineStepSensor
+from airflow_sm_pipelines.airflow_names import (
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
     TaskDeferred,
 )
-
-from airflow_sm_pipelines import SageMakerPipelineExecutionSensor, SageMakerPipelineStepSensor
-from tests.airflow_fakes import FAILED_STEPS, SUCCEEDED_STEPS, Fault
+from airflow_sm_pipelines.exceptions import PipelineUnavailableError
+from tests.airflow_fakes import FAILED_STEPS, SUCCEEDED_STEPS, Fault, Refusal
 
 if TYPE_CHECKING:
     from tests.airflow_fakes import FakeSageMaker
@@ -48,14 +50,23 @@ class FakeInstance:
         return self.first_put_off
 
 
+class Store(dict):  # type: ignore[type-arg]
+    """A task state store."""
+
+    def set(self, key: str, value: Any) -> None:
+        self[key] = value
+
+
 def run(sensor: Any, ti: FakeInstance | None = None) -> Any:
     """Execute as Airflow does, deferrals and reschedules included; gives the XCom."""
     ti = ti or FakeInstance()
-    context = {"ti": ti}
+    context = {"ti": ti, "task_state_store": Store()}
+    untouched = copy.copy(sensor)
     while True:
         try:
             return sensor.execute(context)
         except AirflowRescheduleException:
+            sensor = copy.copy(untouched)  # another process goes on
             ti.put_off += 1
             ti.first_put_off = ti.first_put_off or datetime.now(timezone.utc)
         except TaskDeferred as deferred:
@@ -246,6 +257,42 @@ def test_throttling_is_waited_out_and_a_wrong_arn_is_not(fake: FakeSageMaker, wa
     assert run(execution_sensor(fake, way=way))["status"] == "Succeeded"
     with pytest.raises(AirflowFailException, match="ResourceNotFound"):
         run(execution_sensor(fake, way=way, execution_arn="arn:aws:sagemaker:us-east-1:1:pipeline/p/execution/x"))
+
+
+@WAYS
+@pytest.mark.parametrize("code", ["ThrottlingException", "AccessDeniedException"])
+def test_what_is_refused_for_too_long_ends(
+    fake: FakeSageMaker, monkeypatch: pytest.MonkeyPatch, way: str, code: str
+) -> None:
+    script(fake, ["Executing"], [])
+    monkeypatch.setattr("airflow_sm_pipelines.client.execution_watch.plan_backoff", lambda **_: 0.02)
+    sensor = execution_sensor(fake, way=way, max_refused_seconds=0.1)
+    describe, answers = fake.op_DescribePipelineExecution, iter((True,) * 2)
+
+    def refuse_later(request: dict[str, Any]) -> dict[str, Any]:
+        if next(answers, False):
+            return describe(request)
+        raise Refusal(code, "no")
+
+    monkeypatch.setattr(fake, "op_DescribePipelineExecution", refuse_later)
+    error = AirflowFailException if code == "AccessDeniedException" else PipelineUnavailableError
+    with pytest.raises(error, match=r"(?s)DescribePipelineExecution.*max_refused_seconds"):
+        run(sensor)
+
+
+@WAYS
+def test_a_sensor_says_what_it_last_saw(fake: FakeSageMaker, way: str) -> None:
+    script(fake, ["Executing"], RUNNING_STEPS)
+    sensors = [
+        (execution_sensor(fake, way=way, timeout=0.2), "Last seen: Execution arn:.*: Executing"),
+        (step_sensor(fake, "Evaluate", way=way, timeout=0.2), "Last seen: Step 'Evaluate' is Executing"),
+    ]
+    for sensor, text in sensors:
+        with pytest.raises(AirflowSensorTimeout, match=text):
+            run(sensor)
+    fake.fail_next("DescribePipelineExecution", Fault("ThrottlingException", times=1000))
+    with pytest.raises(AirflowSensorTimeout, match=r"Last seen: .*ThrottlingException"):
+        run(execution_sensor(fake, way=way, timeout=0.2))
 
 
 def test_an_outcome_that_is_none_is_refused(fake: FakeSageMaker) -> None:

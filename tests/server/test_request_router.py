@@ -138,7 +138,27 @@ def test_a_foreign_host_is_refused(endpoint: Endpoint, host: str) -> None:
 def test_a_page_of_another_site_is_refused(endpoint: Endpoint) -> None:
     assert ask(endpoint, headers={"Origin": "https://evil.example"})[0] == 403
     assert ask(endpoint, "OPTIONS", headers={"Origin": "https://evil.example"})[0] == 403
-    assert ask(endpoint, headers={"Origin": "http://localhost:8080"})[0] == 200
+    assert ask(endpoint, headers={"Origin": "http://localhost:8080"})[0] == 403, "another program of this machine"
+    assert ask(endpoint, headers={"Origin": f"http://127.0.0.1:{endpoint.port}"})[0] == 200
+    image = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}
+    assert ask(endpoint, "GET", "/?Action=CreateUser&Version=2010-05-08&UserName=x", headers=image)[0] == 403
+
+
+@pytest.mark.parametrize(
+    "path", ["/?Action=CreateUser&Version=2010-05-08&UserName=x", "/iam_us-east-1/?Action=ListUsers"]
+)
+def test_an_address_alone_calls_no_api(endpoint: Endpoint, path: str) -> None:
+    assert ask(endpoint, "GET", path)[0] == 403
+    assert endpoint.client("iam").list_users()["Users"] == []
+
+
+def test_an_object_is_no_page_of_the_endpoint(endpoint: Endpoint) -> None:
+    s3 = endpoint.client("s3")
+    s3.create_bucket(Bucket="bucket")
+    s3.put_object(Bucket="bucket", Key="page.html", Body=b"<script>1</script>", ContentType="text/html")
+    headers = s3.get_object(Bucket="bucket", Key="page.html")["ResponseMetadata"]["HTTPHeaders"]
+    assert headers["content-security-policy"] == "sandbox"
+    assert headers["x-content-type-options"] == "nosniff"
 
 
 def test_motos_own_api_cannot_wipe_the_state(endpoint: Endpoint) -> None:

@@ -106,3 +106,28 @@ def test_a_directory_that_is_not_writable_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(LocalEndpointError, match="cannot be written"):
         StateDirectory(tmp_path / "state")
+
+
+def test_a_directory_of_ours_is_closed_to_others_and_one_of_something_else_is_left(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, files in (("state", ["lock", "USED"]), ("project", ["lock", "pipeline.py"])):
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(0o775)
+        for file in files:
+            (tmp_path / name / file).touch()
+        StateDirectory(tmp_path / name).release()
+    assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
+    assert "was open to other users (mode 775); it is 700 now" in caplog.text
+    assert (tmp_path / "project").stat().st_mode & 0o777 == 0o775
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory to another user")
+@pytest.mark.parametrize("name", [".", "moto.checkpoint"])
+def test_a_directory_or_a_file_of_another_user_is_refused_with_the_command_that_mends_it(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "moto.checkpoint").touch()
+    os.chown(tmp_path / name, 65534, -1)
+    with pytest.raises(LocalEndpointError, match=rf"belongs to user 65534, .*: chown -R {os.geteuid()} "):
+        StateDirectory(tmp_path)

@@ -34,8 +34,14 @@ TRAINING: dict[str, Any] = {
 }
 
 
+def expression_type(value: Any) -> str | None:
+    if not is_expression(value):
+        return None
+    return "Integer" if value == {"Get": "Number"} else "String"
+
+
 def faults_of(arguments: Any, step_type: str = "Training") -> list[tuple[str, Any]]:
-    judgement = judge_arguments(STEP_CALLS[step_type], arguments, is_expression=is_expression)
+    judgement = judge_arguments(STEP_CALLS[step_type], arguments, expression_type=expression_type)
     return [(fault.kind.value, fault.path) for fault in judgement.faults]
 
 
@@ -58,8 +64,13 @@ def faults_of(arguments: Any, step_type: str = "Training") -> list[tuple[str, An
         ({"Odd": None}, [("unknown member", ("Odd",))]),
         ({"RoleArn": "arn:aws:iam::123456789012:role/x\ud800"}, [("half character", ("RoleArn",))]),
         ({"AlgorithmSpecification": {"TrainingImage": "i"}}, [("missing member", INPUT_MODE)]),
-        ({"AlgorithmSpecification": {"Get": "Parameters.P"}}, []),
-        ({"InputDataConfig": [{"Get": "Parameters.P"}, {"Std:Join": {"On": "", "Values": []}}]}, []),
+        ({"AlgorithmSpecification": {"Get": "P"}}, [("expression for many", ("AlgorithmSpecification",))]),
+        ({"InputDataConfig": {"Get": "P"}}, [("expression for many", ("InputDataConfig",))]),
+        ({"InputDataConfig": [{"Get": "P"}]}, [("expression for many", ("InputDataConfig", 0))]),
+        ({"HyperParameters": {"Get": "P"}}, [("expression for many", ("HyperParameters",))]),
+        ({"HyperParameters": {"a": {"Get": "P"}, "b": {"Std:Join": {"On": "", "Values": []}}}}, []),
+        ({"HyperParameters": {"a": {"Get": "Number"}}}, [("number for text", ("HyperParameters", "a"))]),
+        ({"StoppingCondition": {"MaxRuntimeInSeconds": {"Get": "Number"}}}, []),
         ({"VpcConfig": []}, [("wrong type", ("VpcConfig",))]),
     ],
     ids=lambda value: str(value)[:50],
@@ -70,7 +81,7 @@ def test_arguments_are_judged_by_their_call(change: dict[str, Any], faults: Any)
 
 def test_an_unlisted_instance_type_is_found_but_not_wrong() -> None:
     arguments = {**TRAINING, "ResourceConfig": {**TRAINING["ResourceConfig"], "InstanceType": "ml.m99.huge"}}
-    (fault,) = judge_arguments(STEP_CALLS["Training"], arguments, is_expression=is_expression).faults
+    (fault,) = judge_arguments(STEP_CALLS["Training"], arguments, expression_type=expression_type).faults
     assert (fault.kind, fault.kind.is_wrong) == (FaultKind.UNLISTED_VALUE, False)
 
 

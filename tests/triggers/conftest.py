@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_sm_pipelines.triggers import base
-from tests.airflow_fixtures import endpoint, fake_is_aws  # noqa: F401
+from tests.airflow_fixtures import endpoint, fake_is_aws, url  # noqa: F401
 
 
 @pytest.fixture(autouse=True)

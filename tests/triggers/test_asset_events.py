@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from airflow.models import crypto
-from airflow.providers.common.compat.sdk import AirflowFailException
 from cryptography.fernet import Fernet
 
 from airflow_sm_pipelines import (
@@ -24,9 +23,9 @@ from airflow_sm_pipelines import (
     SageMakerPipelineExecutionEventTrigger,
     pipeline_events,
 )
+from airflow_sm_pipelines.airflow_names import AirflowFailException
 from airflow_sm_pipelines.airflow_task.token_sealing import open_token, seal_token
 from airflow_sm_pipelines.client.session_calls import SessionCalls
-from airflow_sm_pipelines.server import serve
 from airflow_sm_pipelines.triggers import queue_stream as queue_module
 from tests.airflow_fakes import fernet_key_of_airflow
 
@@ -36,13 +35,6 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.triggers.asset_events import SageMakerQueueEventTrigger
 
 ROLE = "arn:aws:iam::123456789012:role/SageMakerExecution"
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The endpoint's URL."""
-    with serve(tmp_path_factory.mktemp("state")) as server:
-        yield server.endpoint_url
 
 
 @pytest.fixture(autouse=True)

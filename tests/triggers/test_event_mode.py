@@ -22,7 +22,6 @@ import yaml
 
 from airflow_sm_pipelines.client.calls import SageMakerCalls
 from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
-from airflow_sm_pipelines.server import serve
 from airflow_sm_pipelines.triggers import event_reliability as reliability_module
 from airflow_sm_pipelines.triggers import status_event_feed as feed_module
 from airflow_sm_pipelines.triggers import wait_schedule as schedule_module
@@ -44,13 +43,6 @@ Template.add_multi_constructor("!", lambda loader, _, node: loader.construct_sca
 (TEMPLATE,) = re.findall(r"```yaml\n(.*?)```", (Path(__file__).parents[2] / "docs/waiting.md").read_text(), re.DOTALL)
 RESOURCES = yaml.load(TEMPLATE, Template)["Resources"]  # noqa: S506 - a safe loader
 PATTERN = RESOURCES["Rule"]["Properties"]["EventPattern"]
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The endpoint's URL."""
-    with serve(tmp_path_factory.mktemp("state")) as server:
-        yield server.endpoint_url
 
 
 @pytest.fixture

@@ -111,11 +111,11 @@ def trigger(monkeypatch: pytest.MonkeyPatch) -> Trigger:
     return one
 
 
-@pytest.mark.parametrize("state", [None, DELETED])
+@pytest.mark.parametrize("state", [None, "scheduled", "queued", DELETED])
 def test_the_trigger_of_a_cleared_or_deleted_task_leaves_it_once_and_fires_nothing(
     airflow: Airflow, trigger: Trigger, state: str | None
 ) -> None:
-    airflow.states = {} if state == DELETED else {"r0": {"t": None}}
+    airflow.states = {} if state == DELETED else {"r0": {"t": state}}
     assert asyncio.run(run_for(trigger, 1)) == []
     assert trigger.left == [state]
     assert airflow.calls > 3

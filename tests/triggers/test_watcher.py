@@ -204,6 +204,43 @@ def test_an_endpoint_that_stays_away_ends_the_waits(fake: FakeSageMaker, monkeyp
     assert {event["code"] for event in fire(*map(make_trigger, arns))} == {"EndpointConnectionError"}
 
 
+@pytest.mark.parametrize("code", ["ThrottlingException", "ExpiredTokenException"])
+def test_a_wait_ends_that_is_refused_for_longer_than_it_bears(
+    fake: FakeSageMaker, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    monkeypatch.setattr(watcher_module, "plan_backoff", lambda **_: 0.05)
+    short, long = start(fake, "p", 2, ["Executing", "Succeeded"])
+    for operation in ("ListPipelineExecutions", "DescribePipelineExecution"):
+        fake.fail_next(operation, Fault(code, times=5))
+    refused, ended = fire(make_trigger(short, max_refused_seconds=0.1), make_trigger(long))
+    assert (refused["kind"], refused["code"], ended["status"]) == ("error", code, "Succeeded")
+    assert "max_refused_seconds" in refused["message"]
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_access_that_was_there_may_come_back(
+    fake: FakeSageMaker, monkeypatch: pytest.MonkeyPatch, answered: bool
+) -> None:
+    monkeypatch.setattr(watcher_module, "plan_backoff", lambda **_: 0.05)
+    arns = start(fake, "p", 2, ["Executing"] * 3 + ["Succeeded"])
+    record = PipelineWatcher._record
+    is_denied = False
+
+    def deny_once(*arguments: Any) -> None:
+        nonlocal is_denied
+        for operation in () if is_denied else ("ListPipelineExecutions", "DescribePipelineExecution"):
+            fake.fail_next(operation, Fault("AccessDeniedException", times=3))
+        is_denied = True
+        if arguments:
+            record(*arguments)
+
+    monkeypatch.setattr(PipelineWatcher, "_record", deny_once)
+    if not answered:
+        deny_once()
+    events = fire(*map(make_trigger, arns))
+    assert {event["kind"] for event in events} == ({"ended"} if answered else {"error"})
+
+
 def test_steps_are_looked_at_only_when_asked(fake: FakeSageMaker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watcher_module, "_PROGRESS_CALLS_PER_SECOND", 50.0)
     quiet, told = start(fake, "p", 2, ["Executing"] * 6 + ["Succeeded"])

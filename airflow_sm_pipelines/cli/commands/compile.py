@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.shared_options import add_output_option, add_policy_options, add_script_options
+from airflow_sm_pipelines.cli.shared_options import (
+    add_output_option,
+    add_policy_options,
+    add_script_options,
+    add_variable_option,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -25,8 +31,14 @@ def add(commands: Commands) -> None:
         epilog="The SDK may call AWS (the caller's identity, S3 for step code). To keep it on this machine, run "
         "'sm-pipelines local exec -- sm-pipelines compile ...'.",
     )
-    parser.add_argument("reference", metavar="SCRIPT:FUNCTION", help="for example pipelines/train.py:get_pipeline")
+    parser.add_argument(
+        "reference",
+        metavar="SCRIPT:FUNCTION",
+        help="for example pipelines/train.py:get_pipeline; or a file that holds a definition, such as a CloudFormation "
+        "template, to write that definition alone",
+    )
     add_output_option(parser)
+    add_variable_option(parser)
     add_policy_options(parser)
     add_script_options(parser)
     parser.set_defaults(run=run)
@@ -34,20 +46,52 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the definition that a pipeline script makes."""
-    from airflow_sm_pipelines.cli.sources import compile_source, read_policy, write_output
+    from airflow_sm_pipelines.cli.sources import read_policy, write_output
     from airflow_sm_pipelines.cli.terminal import complain, render_json
     from airflow_sm_pipelines.definition import parse_definition
 
     policy = read_policy(arguments)
-    compiled = compile_source(arguments.reference, arguments)
-    document: JsonValue = json.loads(compiled.definition_text)
+    text, name, origin = _make_definition(arguments)
+    document: JsonValue = json.loads(text)
     if policy is not None and arguments.policy == "apply":
-        document = _fill_in(parse_definition(compiled.definition_text, name=arguments.reference), policy)
+        document = _fill_in(parse_definition(text, name=arguments.reference), policy)
     write_output(arguments.output, render_json(document) + "\n")
     if arguments.output is not None:
-        origin = "cached" if compiled.from_cache else compiled.sdk_version
-        complain(f"{arguments.output}: pipeline {compiled.name!r} ({origin})")
+        complain(f"{arguments.output}: pipeline {name!r} ({origin})")
     return 0
+
+
+def _make_definition(arguments: argparse.Namespace) -> tuple[str, str, str]:
+    """The definition's text, the pipeline's name, and where they are from."""
+    from airflow_sm_pipelines.cli.sources import compile_source
+
+    # What names no file is taken for a script, whose errors say what a script's name looks like.
+    file = _file_of(arguments)
+    if file == "-" or (Path(file).exists() and Path(file).suffix not in (".py", ".ipynb")):
+        return _extract_definition(arguments)
+    compiled = compile_source(arguments.reference, arguments)
+    return compiled.definition_text, compiled.name, "cached" if compiled.from_cache else str(compiled.sdk_version)
+
+
+def _file_of(arguments: argparse.Namespace) -> str:
+    reference = str(arguments.reference)
+    return reference if Path(reference).exists() else reference.rpartition("#")[0] or reference
+
+
+def _extract_definition(arguments: argparse.Namespace) -> tuple[str, str, str]:
+    """The definition that a file holds, whole and checked as far as it can be read."""
+    from airflow_sm_pipelines.cli.definition_files import refuse_unused_variables, short_name
+    from airflow_sm_pipelines.cli.sources import read_source
+    from airflow_sm_pipelines.documents import explain_unfilled
+    from airflow_sm_pipelines.exceptions import DefinitionError
+
+    source = read_source(arguments.reference, arguments)
+    refuse_unused_variables(arguments)
+    if source.held is not None and (problem := explain_unfilled(source.held, name=source.name)):
+        raise DefinitionError(f"{problem} Give each with --var NAME=VALUE.")
+    source.parse()
+    name = (source.held.name if source.held else None) or short_name(source)
+    return source.text.decode("utf-8-sig"), name, source.name
 
 
 def _fill_in(definition: PipelineDefinition, policy: TeamPolicy) -> JsonObject:

@@ -10,6 +10,7 @@ from airflow_sm_pipelines.cli.shared_options import (
     add_exit_code_option,
     add_json_option,
     add_script_options,
+    add_variable_option,
 )
 
 if TYPE_CHECKING:
@@ -27,28 +28,29 @@ def add(commands: Commands) -> None:
         "diff",
         help="say what changed between two definitions",
         description="Compare two definitions by what they mean: parameters, steps and their arguments by name. "
-        "Key order, white space and other spellings of the same are no change.",
+        "Key order, white space and other spellings of the same are no change, nor is what is unknown in one "
+        "and may be what the other has.",
         epilog="Exit codes: 0 compared; 2 a definition could not be read; with --exit-code, 3 there are changes.",
     )
     parser.add_argument("old", metavar="OLD", help=SOURCE_HELP)
     parser.add_argument("new", metavar="NEW", help="the same")
     add_exit_code_option(parser)
     add_json_option(parser, "the changes")
+    add_variable_option(parser)
     add_script_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Say what changed from one definition to another."""
+    from airflow_sm_pipelines.cli.definition_files import parse_alike, refuse_unused_variables
     from airflow_sm_pipelines.cli.sources import read_source
     from airflow_sm_pipelines.cli.terminal import paint, say_json, say_painted
-    from airflow_sm_pipelines.definition import diff_definitions, parse_definition, render_changes
+    from airflow_sm_pipelines.definition import diff_definitions, render_changes
 
-    old, new = (
-        parse_definition(source.text, name=source.name)
-        for source in (read_source(name, arguments) for name in (arguments.old, arguments.new))
-    )
-    changes = diff_definitions(old, new)
+    old, new = (read_source(name, arguments) for name in (arguments.old, arguments.new))
+    refuse_unused_variables(arguments)
+    changes = diff_definitions(*parse_alike(old, new))
     if arguments.as_json:
         document: list[JsonValue] = [
             {"kind": change.kind, "path": change.path, "before": change.before, "after": change.after}

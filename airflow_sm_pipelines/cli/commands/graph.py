@@ -9,6 +9,7 @@ from airflow_sm_pipelines.cli.shared_options import (
     SOURCE_HELP,
     add_output_option,
     add_script_options,
+    add_variable_option,
     open_execution_calls,
 )
 
@@ -44,6 +45,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--title", help="what stands at the top of the picture; the pipeline's name by default")
     add_output_option(parser)
+    add_variable_option(parser)
     add_script_options(parser)
     parser.set_defaults(run=run)
 
@@ -107,12 +109,14 @@ def _read_runs(arguments: argparse.Namespace) -> tuple[StepRun, ...]:
 
 
 def _read_definition(arguments: argparse.Namespace) -> PipelineDefinition:
+    from airflow_sm_pipelines.cli.definition_files import refuse_unused_variables
     from airflow_sm_pipelines.cli.sources import UnreadableSourceError, read_source
     from airflow_sm_pipelines.definition import parse_definition
 
     if arguments.source is not None:
         source = read_source(arguments.source, arguments)
-        return parse_definition(source.text, name=source.name)
+        refuse_unused_variables(arguments)
+        return source.parse()[0]
     if arguments.execution is None:
         raise UnreadableSourceError("Name a definition to draw, or an execution with --execution ARN.")
     text = open_execution_calls(arguments, arguments.execution).describe_execution_definition(arguments.execution)
@@ -129,5 +133,8 @@ def _title(arguments: argparse.Namespace) -> str:
         return " · ".join(filter(None, parse_execution_arn(arguments.execution))) or str(arguments.execution)
     if arguments.pipeline_name:
         return str(arguments.pipeline_name)
-    path, _, function = str(arguments.source or "").rpartition(":")
+    file, _, place = str(arguments.source or "").partition("#")
+    if place:
+        return place.rpartition("/")[2]
+    path, _, function = file.rpartition(":")
     return Path(path or function).stem if arguments.source != "-" else ""

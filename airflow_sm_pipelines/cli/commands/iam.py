@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.shared_options import SOURCE_HELP, add_script_options, open_calls
+from airflow_sm_pipelines.cli.shared_options import SOURCE_HELP, add_script_options, add_variable_option, open_calls
 
 if TYPE_CHECKING:
     import argparse
@@ -34,6 +34,7 @@ def add(commands: Commands) -> None:
         default="deploy,run,stop,delete",
         help="for 'airflow': what it does with the pipeline: deploy, run, stop, delete, with commas; all by default",
     )
+    add_variable_option(parser)
     add_script_options(parser)
     parser.set_defaults(run=run)
 
@@ -47,9 +48,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _make(arguments: argparse.Namespace) -> JsonObject:
+    from airflow_sm_pipelines.cli.definition_files import refuse_unused_variables
     from airflow_sm_pipelines.cli.sources import UnreadableSourceError, read_source
     from airflow_sm_pipelines.cli.terminal import complain
-    from airflow_sm_pipelines.definition import parse_definition
+    from airflow_sm_pipelines.definition.problems import list_names
     from airflow_sm_pipelines.policy import iam_policies
 
     if arguments.role == "require-vpc":
@@ -70,9 +72,15 @@ def _make(arguments: argparse.Namespace) -> JsonObject:
     if arguments.source is None:
         raise UnreadableSourceError("The execution role's policy is read from a definition: name it after 'execution'.")
     source = read_source(arguments.source, arguments)
-    made = iam_policies.make_execution_role_policy(
-        parse_definition(source.text, name=source.name), account, role_arn=arguments.role_arn
-    )
+    refuse_unused_variables(arguments)
+    if source.held is not None and source.held.unknown:
+        # In a policy, '${bucket}' would be a variable of IAM.
+        raise UnreadableSourceError(
+            f"{source.name}: a policy needs every address, but some values are unknown here: "
+            f"{list_names(source.held.unknown)}. Give each with --var NAME=VALUE."
+        )
+    definition, _ = source.parse()
+    made = iam_policies.make_execution_role_policy(definition, account, role_arn=arguments.role_arn)
     for sentence in made.unknown:
         complain(f"note: {sentence}")
     return made.document

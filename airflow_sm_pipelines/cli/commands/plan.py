@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.cli.shared_options import (
@@ -12,6 +11,7 @@ from airflow_sm_pipelines.cli.shared_options import (
     add_json_option,
     add_policy_options,
     add_script_options,
+    add_variable_option,
     open_calls,
 )
 from airflow_sm_pipelines.exceptions import PipelineNotFoundError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.cli.shared_options import Commands
     from airflow_sm_pipelines.cli.sources import Source
-    from airflow_sm_pipelines.definition import PipelineDefinition
+    from airflow_sm_pipelines.policy import Finding
 
 REFUSED = 1
 """The exit code of a plan that cannot be carried out."""
@@ -52,14 +52,15 @@ def add(commands: Commands) -> None:
     deployed.add_argument(
         "--deployed",
         metavar="SOURCE",
-        help="the deployed definition, so that AWS is not asked; by default DescribePipeline's of --pipeline-name, or "
-        "of the script's own name",
+        help="the deployed definition, so that AWS is not asked; by default what a Terraform plan says, or "
+        "DescribePipeline's of --pipeline-name, or of the name that the script or the file gives",
     )
     deployed.add_argument("--new", action="store_true", help="plan as if the pipeline did not exist")
     shape = parser.add_mutually_exclusive_group()
     add_json_option(shape, "the plan")
     shape.add_argument("--markdown", action="store_true", help="write it as a comment for a pull request")
     add_exit_code_option(parser)
+    add_variable_option(parser)
     add_policy_options(parser)
     add_script_options(parser)
     parser.set_defaults(run=run)
@@ -67,19 +68,25 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Show the plan; say by the exit code whether it can be carried out."""
+    from airflow_sm_pipelines.cli.definition_files import refuse_unused_variables, short_name, with_values_of_other
     from airflow_sm_pipelines.cli.sources import read_policy
     from airflow_sm_pipelines.cli.terminal import paint, say, say_json, say_painted
-    from airflow_sm_pipelines.definition import parse_definition
     from airflow_sm_pipelines.planning import plan_deployment, render_plan, render_plan_markdown, write_plan
 
     policy = read_policy(arguments)
     source, name = _read_new(arguments)
+    deployed = _read_deployed(arguments, source, name)
+    refuse_unused_variables(arguments)
+    previous = None if deployed is None else deployed.parse()[0]
+    definition, variants = (source if deployed is None else with_values_of_other(source, deployed)).parse()
     plan = plan_deployment(
-        parse_definition(source.text, name=source.name),
-        deployed=_read_deployed(arguments, name),
-        name=name or Path(source.name).stem,
+        definition,
+        deployed=previous,
+        name=name or short_name(source),
         policy=policy,
         is_filled_in=arguments.policy == "apply",
+        variants=variants,
+        notes=_find_notes(source),
     )
     if arguments.as_json:
         say_json(write_plan(plan))
@@ -98,22 +105,34 @@ def _read_new(arguments: argparse.Namespace) -> tuple[Source, str | None]:
     from airflow_sm_pipelines.cli.sources import Source, compile_source, is_script, read_source
 
     if not is_script(arguments.source):
-        return read_source(arguments.source, arguments), arguments.pipeline_name
+        source = read_source(arguments.source, arguments)
+        return source, arguments.pipeline_name or (source.held.name if source.held else None)
     compiled = compile_source(arguments.source, arguments)
     return Source(arguments.source, compiled.definition_text.encode()), compiled.name
 
 
-def _read_deployed(arguments: argparse.Namespace, name: str | None) -> PipelineDefinition | None:
-    from airflow_sm_pipelines.cli.sources import UnreadableSourceError, read_source
-    from airflow_sm_pipelines.definition import parse_definition
+def _find_notes(source: Source) -> list[Finding]:
+    from airflow_sm_pipelines.documents import explain_unknown
+    from airflow_sm_pipelines.policy import Severity
+    from airflow_sm_pipelines.policy.findings import find
+
+    message = explain_unknown(source.held) if source.held else ""
+    return [find("unknown", Severity.WARNING, (), message)] if message else []
+
+
+def _read_deployed(arguments: argparse.Namespace, new: Source, name: str | None) -> Source | None:
+    """The deployed definition; None if there is none."""
+    from airflow_sm_pipelines.cli.sources import Source, UnreadableSourceError, read_source
 
     if arguments.new:
         return None
     if arguments.deployed is not None:
         if arguments.deployed == "-" == arguments.source:
             raise UnreadableSourceError("Only one of the two definitions can come from standard input.")
-        source = read_source(arguments.deployed, arguments)
-        return parse_definition(source.text, name=source.name)
+        return read_source(arguments.deployed, arguments)
+    if new.held is not None and new.held.has_before:
+        before = new.held.before
+        return None if before is None else Source(f"{new.name} (before)", b"", held=before)
     if name is None:
         raise UnreadableSourceError(
             "What is deployed? Name the pipeline with --pipeline-name, give its definition with --deployed FILE, or "
@@ -123,7 +142,7 @@ def _read_deployed(arguments: argparse.Namespace, name: str | None) -> PipelineD
         deployed = open_calls(arguments).describe_pipeline(name)
     except PipelineNotFoundError:
         return None
-    return parse_definition(deployed.definition_text, name=f"deployed {name}")
+    return Source(f"deployed {name}", deployed.definition_text.encode())
 
 
 def _find_colour(line: str) -> str:

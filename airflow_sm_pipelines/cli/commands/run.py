@@ -12,6 +12,7 @@ from airflow_sm_pipelines.cli.shared_options import (
     add_policy_options,
     add_progress_options,
     add_script_options,
+    add_variable_option,
     open_calls,
 )
 from airflow_sm_pipelines.client.valid_names import find_pipeline_name_problems
@@ -42,6 +43,7 @@ _DEPLOY_ONLY = {
     "config": "--config",
     "settings": "--set",
     "interpreter": "--interpreter",
+    "variables": "--var",
 }
 """Options that mean nothing for a pipeline that is deployed already, by the names of their attributes."""
 
@@ -60,6 +62,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("pipeline", metavar="PIPELINE", help=f"a deployed pipeline's name or ARN; or {SOURCE_HELP}")
     _add_start_options(parser)
     _add_deploy_options(parser)
+    add_variable_option(parser)
     add_policy_options(parser, modes=("enforce", "apply", "warn", "off"))
     add_script_options(parser)
     parser.set_defaults(run=run)
@@ -228,23 +231,14 @@ def _deploy(
 
 
 def _read_deploy_options(arguments: argparse.Namespace) -> DeployOptions:
-    from airflow_sm_pipelines.cli.sources import (
-        UnreadableSourceError,
-        is_script,
-        read_config,
-        read_pairs,
-        read_source,
-    )
-    from airflow_sm_pipelines.client.valid_names import make_pipeline_name
+    from airflow_sm_pipelines.cli.definition_files import read_deployable
+    from airflow_sm_pipelines.cli.sources import is_script, read_config, read_pairs
     from airflow_sm_pipelines.deployment.options import DeployOptions
 
     pipeline, name = arguments.pipeline, arguments.pipeline_name
-    if pipeline == "-":
-        pipeline = read_source("-", arguments).text.decode("utf-8", "replace")
-        if not pipeline.lstrip().startswith("{"):
-            raise UnreadableSourceError("Standard input holds no definition: expected a JSON object.")
-    elif name is None and not is_script(pipeline):
-        name = make_pipeline_name(Path(pipeline).stem)
+    if not is_script(pipeline):
+        pipeline, held_name = read_deployable(pipeline, arguments)
+        name = name or held_name
     return DeployOptions.of(
         arguments,
         pipeline=pipeline,

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.shared_options import SOURCE_HELP, add_json_option, add_policy_options, add_script_options
+from airflow_sm_pipelines.cli.shared_options import (
+    SOURCE_HELP,
+    add_json_option,
+    add_policy_options,
+    add_script_options,
+    add_variable_option,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -13,7 +20,13 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.cli.shared_options import Commands
     from airflow_sm_pipelines.cli.sources import Source
     from airflow_sm_pipelines.definition import JsonObject, JsonValue, PipelineDefinition
+    from airflow_sm_pipelines.definition.variants import Variant
+    from airflow_sm_pipelines.documents import HeldDefinition
     from airflow_sm_pipelines.policy import TeamPolicy
+
+
+UNREADABLE = 2
+"""The exit code when a definition could not be read; what could be read is told all the same."""
 
 
 def add(commands: Commands) -> None:
@@ -27,6 +40,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help=SOURCE_HELP)
     add_json_option(parser, "the findings")
+    add_variable_option(parser)
     parser.add_argument("--strict", action="store_true", help="let warnings count as errors")
     parser.add_argument(
         "--explain",
@@ -40,26 +54,29 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Say what is wrong with definitions; 1 when SageMaker would refuse one."""
-    from airflow_sm_pipelines.cli.sources import UnreadableSourceError, read_policy, read_source
-    from airflow_sm_pipelines.cli.terminal import say_json, say_painted
+    from airflow_sm_pipelines.cli.definition_files import refuse_unused_variables
+    from airflow_sm_pipelines.cli.sources import UnreadableSourceError, read_policy, read_sources
+    from airflow_sm_pipelines.cli.terminal import complain, say_json, say_painted
 
     policy = read_policy(arguments)
     if arguments.explain and policy is None:
         raise UnreadableSourceError("--explain lists what a policy is about: name its file with --policy-file.")
+    sources = [source for name in arguments.sources for source in read_sources(name, arguments)]
+    refuse_unused_variables(arguments)
+    faults = [source.held.fault for source in sources if source.held is not None and source.held.fault]
+    sources = [source for source in sources if source.held is None or not source.held.fault]
     reports = [
-        _inspect(
-            read_source(source, arguments),
-            policy,
-            is_filled_in=arguments.policy == "apply",
-            is_explained=arguments.explain,
-        )
-        for source in arguments.sources
+        _inspect(source, policy, is_filled_in=arguments.policy == "apply", is_explained=arguments.explain)
+        for source in sources
     ]
     if arguments.as_json:
         say_json(reports[0] if len(reports) == 1 else reports)
     else:
-        for report in reports:
-            say_painted(_render(report))
+        for report, source in zip(reports, sources, strict=True):
+            say_painted(_render(report, source.place))
+    complain(*(f"sm-pipelines: {fault}" for fault in faults))
+    if faults:
+        return UNREADABLE
     failing = ("error", "warning") if arguments.strict else ("error",)
     return int(any(finding["severity"] in failing for report in reports for finding in _findings(report)))
 
@@ -68,9 +85,10 @@ def _inspect(
     source: Source, policy: TeamPolicy | None, *, is_filled_in: bool, is_explained: bool = False
 ) -> JsonObject:
     """The report on one definition, as ``--json`` shows it."""
-    from airflow_sm_pipelines.definition import inspect_definition
+    from airflow_sm_pipelines.documents import HeldDefinition, inspect_held
 
-    definition, problems = inspect_definition(source.text)
+    held = source.held or HeldDefinition(source.text)
+    definition, problems, variants = inspect_held(held)
     findings: list[JsonValue] = [
         {
             "severity": "error",
@@ -83,32 +101,36 @@ def _inspect(
         for problem in problems
     ]
     if definition is not None and (policy is not None or not problems):
-        findings += _check(definition, source.text, policy, is_filled_in=is_filled_in)
+        findings += _check(definition, variants, held, policy, is_filled_in=is_filled_in)
+    findings += _explain_unknown(held)
     is_valid = not any(finding["severity"] == "error" for finding in findings if isinstance(finding, dict))
     report: JsonObject = {"source": source.name, "valid": is_valid, "findings": findings}
     if definition is not None:
         report["steps"] = sum(1 for _ in definition.iter_steps())
         report["parameters"] = len(definition.parameters)
     if is_explained and definition is not None and policy is not None:
-        report["places"] = _explain(definition, source.text, policy, is_filled_in=is_filled_in)
+        report["places"] = _explain(definition, held, policy, is_filled_in=is_filled_in)
     return report
 
 
-def _explain(definition: PipelineDefinition, text: bytes, policy: TeamPolicy, *, is_filled_in: bool) -> list[JsonValue]:
+def _explain(
+    definition: PipelineDefinition, held: HeldDefinition, policy: TeamPolicy, *, is_filled_in: bool
+) -> list[JsonValue]:
     """Every governed place: where it is, what it holds or can hold, and what the policy says of it."""
     from airflow_sm_pipelines.definition import Missing
     from airflow_sm_pipelines.definition.json_text import JsonText
     from airflow_sm_pipelines.definition.json_value import format_path
+    from airflow_sm_pipelines.documents import locate_in_document
     from airflow_sm_pipelines.policy import judge_places, with_team_defaults
 
     if is_filled_in:
         definition = with_team_defaults(definition, policy)
-    document = JsonText(text)
+    document = JsonText(held.text)
     document.load()
     places: list[JsonValue] = []
     for verdict in judge_places(definition, policy):
         place = verdict.place
-        line, column = document.locate(place.path)
+        line, column = locate_in_document(held, *document.locate(place.path))
         places.append(
             {
                 "path": format_path(place.path),
@@ -127,10 +149,26 @@ def _explain(definition: PipelineDefinition, text: bytes, policy: TeamPolicy, *,
     return places
 
 
+def _explain_unknown(held: HeldDefinition) -> list[JsonValue]:
+    """A warning that names what is not filled in, so that nobody takes what was not checked for checked."""
+    from airflow_sm_pipelines.documents import explain_unknown
+
+    message = explain_unknown(held)
+    if not message:
+        return []
+    return [{"severity": "warning", "rule": "unknown", "path": "", "line": None, "column": None, "message": message}]
+
+
 def _check(
-    definition: PipelineDefinition, text: bytes, policy: TeamPolicy | None, *, is_filled_in: bool
+    definition: PipelineDefinition,
+    variants: Sequence[Variant] | None,
+    held: HeldDefinition,
+    policy: TeamPolicy | None,
+    *,
+    is_filled_in: bool,
 ) -> list[JsonValue]:
     from airflow_sm_pipelines.definition.json_text import JsonText
+    from airflow_sm_pipelines.documents import locate_in_document
     from airflow_sm_pipelines.policy import DEFAULT_RULES, check_definition, make_team_rule, with_team_defaults
 
     rules = DEFAULT_RULES
@@ -138,11 +176,15 @@ def _check(
         rules = (*DEFAULT_RULES, make_team_rule(policy))
         if is_filled_in:
             definition = with_team_defaults(definition, policy)
-    document = JsonText(text)
+            variants = variants and [
+                replace(one, definition=with_team_defaults(one.definition, policy)) for one in variants
+            ]
+    document = JsonText(held.text)
     document.load()
     found: list[JsonValue] = []
-    for finding in sorted(check_definition(definition, rules=rules), key=lambda finding: finding.severity.value):
-        line, column = document.locate(finding.place)
+    findings = check_definition(definition, rules=rules, variants=variants)
+    for finding in sorted(findings, key=lambda finding: finding.severity.value):
+        line, column = locate_in_document(held, *document.locate(finding.place))
         found.append(
             {
                 "severity": finding.severity.value,
@@ -164,13 +206,14 @@ def _objects(value: JsonValue) -> list[JsonObject]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def _render(report: JsonObject) -> str:
-    from airflow_sm_pipelines.cli.terminal import clean, paint
+def _render(report: JsonObject, file: str) -> str:
+    from airflow_sm_pipelines.cli.terminal import paint
+    from airflow_sm_pipelines.printable_text import clean
 
     name, findings = clean(report["source"]), _findings(report)
     lines = []
     for finding in findings:
-        place = name if finding["line"] is None else f"{name}:{finding['line']}:{finding['column']}"
+        place = name if finding["line"] is None else f"{clean(file)}:{finding['line']}:{finding['column']}"
         severity = str(finding["severity"])
         path = clean(f"{finding['path']}: ") if finding["path"] else ""
         label = paint(severity, "red" if severity == "error" else "yellow")
@@ -192,7 +235,8 @@ def _render_place(name: str, place: JsonObject) -> str:
     """One line of ``--explain``."""
     import json
 
-    from airflow_sm_pipelines.cli.terminal import clean, paint
+    from airflow_sm_pipelines.cli.terminal import paint
+    from airflow_sm_pipelines.printable_text import clean
 
     value = "nothing" if place["is_missing"] else json.dumps(place["value"], ensure_ascii=False)
     verdict = str(place["verdict"])

@@ -34,7 +34,8 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """List a pipeline's versions, or say what changed between two of them."""
-    from airflow_sm_pipelines.cli.terminal import say, say_json
+    from airflow_sm_pipelines.cli.terminal import complain, say, say_json
+    from airflow_sm_pipelines.client.old_clients import ALIASES_VERSION
 
     calls = open_calls(arguments, arn=arguments.pipeline)
     if arguments.diff:
@@ -46,8 +47,13 @@ def run(arguments: argparse.Namespace) -> int:
         say(render_changes(changes) or "No change.")
         return CHANGED if changes and arguments.exit_code else 0
     versions = calls.list_versions(arguments.pipeline)
+    knows_aliases = calls.knows_aliases()
+    if not knows_aliases:
+        complain(
+            f"sm-pipelines: aliases are not shown, as the installed boto3 does not know them: {ALIASES_VERSION} does"
+        )
     if arguments.as_json:
-        say_json([_to_json(version) for version in versions])
+        say_json([_to_json(version, knows_aliases=knows_aliases) for version in versions])
         return 0
     for version in versions:
         say(_render(version))
@@ -66,10 +72,10 @@ def _render(version: PipelineVersion) -> str:
     return "  ".join(words).rstrip()
 
 
-def _to_json(version: PipelineVersion) -> dict[str, object]:
+def _to_json(version: PipelineVersion, *, knows_aliases: bool) -> dict[str, object]:
     return {
         "pipeline_version_id": version.id,
-        "aliases": list(version.aliases),
+        "aliases": list(version.aliases) if knows_aliases else None,
         "display_name": version.display_name,
         "description": version.description,
         "created": version.created.isoformat() if version.created else None,

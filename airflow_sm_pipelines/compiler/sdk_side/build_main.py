@@ -75,6 +75,16 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
         return _explain(error, script)
 
 
+_MISSING = {
+    "NoRegionError": "The SDK needs an AWS region: set one in the connection, or with region_name.",
+    "NoCredentialsError": (
+        "The SDK found no AWS credentials. Fill in those of the Airflow connection, set AWS_PROFILE or "
+        "AWS_ACCESS_KEY_ID, or run this under 'sm-pipelines local exec --', which needs no AWS account."
+    ),
+}
+"""What to say of what botocore misses, by its error's name."""
+
+
 def _explain(error: BaseException, script: Path) -> dict[str, Any]:
     """The answer for an exception that the script or the SDK raised."""
     for cause in _find_causes(error):
@@ -84,9 +94,8 @@ def _explain(error: BaseException, script: Path) -> dict[str, Any]:
         details: dict[str, Any] = getattr(cause, "kwargs", {})
         if type(cause).__module__ == "botocore.exceptions" and "endpoint_url" in details:
             return _make_failure("endpoint", str(cause), error, script) | {"endpoint": details["endpoint_url"]}
-    if type(error).__name__ == "NoRegionError":
-        hint = "The SDK needs an AWS region: set one in the connection, or with region_name."
-        return _make_failure("script_error", hint, error, script)
+    if type(error).__name__ in _MISSING:
+        return _make_failure("script_error", _MISSING[type(error).__name__], error, script)
     if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == "sagemaker":
         return _make_failure("script_error", explain_generation(error.name or ""), error, script)
     if isinstance(error, ModuleNotFoundError):

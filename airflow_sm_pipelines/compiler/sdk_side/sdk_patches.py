@@ -9,6 +9,7 @@ import importlib
 import inspect
 import sys
 import tempfile
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
@@ -33,6 +34,7 @@ _HOMES = (
     "sagemaker.core.telemetry.telemetry_logging",
     "sagemaker.train.utils",
 )
+_MODEL_BUILDERS = ("sagemaker.serve.model_builder", "sagemaker.serve.builder.model_builder")
 _COMPILERS = ("sagemaker.workflow._steps_compiler", "sagemaker.mlops.workflow._steps_compiler")
 
 
@@ -61,6 +63,9 @@ class SdkPatches:
         """Replace the functions in every module of the SDK that is loaded."""
         self._keep_code_hash()
         _replace(self._replacements)
+        for name in _MODEL_BUILDERS:
+            if name in sys.modules:
+                self._give_own_folder(sys.modules[name].ModelBuilder)
         self._stamps.install_datetime()
 
     def install_once(self) -> None:
@@ -71,6 +76,22 @@ class SdkPatches:
         for name in _COMPILERS:
             with contextlib.suppress(ImportError):  # it is the other SDK generation's
                 self._stamp_each_step(importlib.import_module(name).StepsCompiler)
+
+    def _give_own_folder(self, builder: Any) -> None:
+        """Let models be prepared in the build's own folder; the SDK's, /tmp/sagemaker, is the first user's."""
+        make = builder.__init__
+        if getattr(make, "has_own_folder", False):
+            return
+        scratch = self._project.scratch
+
+        @functools.wraps(make)
+        def make_here(instance: Any, *args: Any, **options: Any) -> None:
+            if not args and options.get("model_path") is None:
+                options["model_path"] = str(scratch / "model-builder" / uuid.uuid1().hex)
+            make(instance, *args, **options)
+
+        make_here.has_own_folder = True  # type: ignore[attr-defined]
+        builder.__init__ = make_here
 
     def _names(self) -> Iterator[str]:
         while True:

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 from airflow_sm_pipelines.definition import ForEachStep
 from airflow_sm_pipelines.definition.status import ExecutionStatus, StepStatus
 from airflow_sm_pipelines.engine.driver.open_execution import OpenExecution
-from airflow_sm_pipelines.engine.driver.step_performer import STORE_RETRY_SECONDS, StepPerformer
+from airflow_sm_pipelines.engine.driver.step_performer import StepPerformer
+from airflow_sm_pipelines.engine.jobs.disk_room import RETRY_SECONDS
 from airflow_sm_pipelines.engine.jobs.job_directories import JobDirectories
 from airflow_sm_pipelines.engine.jobs.job_host import JobHost
 from airflow_sm_pipelines.engine.rules.errors import MAX_REASON_CHARACTERS, Interrupted
@@ -114,7 +115,11 @@ class Runner:
         self._changed: dict[str, set[str]] = {}
         self._changed_lock = threading.Lock()
         self._shutdown = threading.Event()
-        self._performer = StepPerformer(store, services, self.jobs, shutdown=self._shutdown, wake=self.wake)
+        # By execution, the steps that could not be begun: their state could not be written.
+        self._unbegun: dict[str, set[str]] = {}
+        self._performer = StepPerformer(
+            store, services, self.jobs, shutdown=self._shutdown, wake=self.wake, begin_again=self._begin_again
+        )
         self._pool = ThreadPoolExecutor(max_workers=max_workers, thread_name_prefix="sm-step")
         self._driver = threading.Thread(target=self._drive, name="sm-driver", daemon=True)
 
@@ -149,6 +154,13 @@ class Runner:
                 self._changed.setdefault(execution_id, set()).add(step)
         self._wakes.put(execution_id)
 
+    def _begin_again(self, execution_id: str, step: str) -> None:
+        """Have the driver begin a step again, a little later."""
+        with self._changed_lock:
+            self._unbegun.setdefault(execution_id, set()).add(step)
+        self._shutdown.wait(RETRY_SECONDS)
+        self.wake(execution_id, step)
+
     def end_step(self, execution_id: str, name: str, outcome: StepOutcome) -> None:
         """Record the end of a step that goes on without a worker."""
         self._performer.finish(execution_id, name, outcome)
@@ -176,7 +188,7 @@ class Runner:
                 _LOG.exception("Execution %s waits: its state cannot be written", execution_id)
                 if execution_id in self._open:
                     self._open[execution_id].is_stale = True
-                self._shutdown.wait(STORE_RETRY_SECONDS)
+                self._shutdown.wait(RETRY_SECONDS)
                 self.wake(execution_id)
             except Exception as error:  # noqa: BLE001 - one execution must not end the driver of all others
                 _LOG.exception("Execution %s cannot go on", execution_id)
@@ -195,6 +207,7 @@ class Runner:
         opened = self._require_open(execution)
         is_stopping = execution.status is ExecutionStatus.STOPPING
         to_begin = self._read_statuses(execution_id, opened, changed)
+        self._recover_unbegun(execution, opened)
         if not is_stopping:
             to_begin += self._begin_retries(execution_id, opened)
         for name in to_begin:
@@ -310,6 +323,23 @@ class Runner:
             return
         self._store.steps.restart(execution.id, record.name)
         self._begin(execution, opened, record.name)
+
+    def _recover_unbegun(self, execution: ExecutionRecord, opened: OpenExecution) -> None:
+        """Begin the steps again whose state could not be written, as a start of the engine would."""
+        with self._changed_lock:
+            names = self._unbegun.pop(execution.id, set())
+        while names:
+            name = names.pop()
+            opened.stops.pop(name, None)
+            opened.queued.pop(name, None)
+            try:
+                record = self._store.steps.find(execution.id, name)
+                if record is not None and not record.status.is_terminal:
+                    self._recover(execution, opened, record)
+            except sqlite3.OperationalError:
+                with self._changed_lock:
+                    self._unbegun.setdefault(execution.id, set()).update({name}, names)
+                raise
 
     def _begin(self, execution: ExecutionRecord, opened: OpenExecution, name: str) -> None:
         step, _ = opened.find_step(name)

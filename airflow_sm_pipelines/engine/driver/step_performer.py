@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -46,8 +47,6 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.engine.store import ExecutionRecord, StepRecord, Store
 
 _LOG = logging.getLogger(__name__)
-STORE_RETRY_SECONDS = 1.0
-"""How long to wait before writing again what could not be written."""
 
 
 class _Failure(NamedTuple):
@@ -67,6 +66,7 @@ class StepPerformer:
 
     :param shutdown: set when the engine shuts down.
     :param wake: called with the id of the execution and the name of the step after each end of a step.
+    :param begin_again: called with the same for a step whose state could not be written before it ran.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class StepPerformer:
         *,
         shutdown: threading.Event,
         wake: Callable[[str, str], None],
+        begin_again: Callable[[str, str], None],
     ) -> None:
         self._store = store
         self._services = services
@@ -84,6 +85,7 @@ class StepPerformer:
         self._arns = ArnFactory(services.region, services.account_id)
         self._shutdown = shutdown
         self._wake = wake
+        self._begin_again = begin_again
 
     def new_task(
         self, execution: ExecutionRecord, opened: OpenExecution, name: str, *, stop: threading.Event
@@ -148,13 +150,20 @@ class StepPerformer:
                 failure = _Failure(outcome, classify_failure(outcome.failure_reason, step_type=task.step.type))
         except Interrupted:
             return None
+        except sqlite3.OperationalError as error:
+            # The disk may be full. The step has not ended, so it begins again when there is room.
+            _LOG.warning("Step %s of execution %s waits: %s", task.step.name, task.execution_id, error)
+            self._begin_again(task.execution_id, task.step.name)
+            return None
         except Exception as error:  # noqa: BLE001 - what goes wrong in the engine fails the step, not the worker
             failure = self._failure_of(task, error)
             outcome = failure.outcome
-        if failure is not None and self._plan_retry(task, failure):
-            return None
-        self._finish_surely(task.execution_id, task.step.name, outcome)
-        return outcome
+        with suppress(Interrupted):
+            if failure is not None and self._jobs.write_surely(lambda: self._plan_retry(task, failure)):
+                return None
+            self._jobs.write_surely(lambda: self.finish(task.execution_id, task.step.name, outcome))
+            return outcome
+        return None
 
     def end_for_each(self, execution: ExecutionRecord, opened: OpenExecution, name: str, status: StepStatus) -> None:
         """Record the end of a ForEach step whose iterations are over."""
@@ -183,7 +192,8 @@ class StepPerformer:
         except StepError as error:
             # Nobody was told, so nobody will answer.
             outcome = StepOutcome(status=StepStatus.FAILED, failure_reason=str(error), properties={})
-            self._finish_surely(execution.id, step.name, outcome)
+            with suppress(Interrupted):
+                self._jobs.write_surely(lambda: self.finish(execution.id, step.name, outcome))
 
     def finish(self, execution_id: str, name: str, outcome: StepOutcome) -> None:
         """Record the end of a step, and wake its execution."""
@@ -269,15 +279,3 @@ class StepPerformer:
             )
         self._wake(task.execution_id, task.step.name)
         return True
-
-    def _finish_surely(self, execution_id: str, name: str, outcome: StepOutcome) -> None:
-        """Record the end of a step, even if the disk is full for a while: nobody else would record it."""
-        while True:
-            try:
-                self.finish(execution_id, name, outcome)
-            except sqlite3.OperationalError:
-                _LOG.exception("The end of step %s of execution %s cannot be written", name, execution_id)
-                if self._shutdown.wait(STORE_RETRY_SECONDS):
-                    return
-            else:
-                return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 import tarfile
 import zipfile
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _CHUNK = 1 << 20
+
+
+_MAX_DEPTH = 128
+"""How many directories deep a member may lie. Some file systems and programs end at a few hundred."""
+
+_MIN_FREE_BYTES = 16 << 20
+"""So much of the disk is left free."""
 
 
 class ArchiveError(LocalEndpointError):
@@ -45,6 +53,7 @@ def unpack_tar(archive: Path, directory: Path, limits: ArchiveLimits | None = No
                 if member.isdir():
                     target.mkdir(parents=True, exist_ok=True)
                 elif member.isreg():
+                    budget.announce(member.size)
                     source = tar.extractfile(member)
                     if source is not None:
                         _write(source, target, budget, is_executable=bool(member.mode & stat.S_IXUSR))
@@ -52,7 +61,7 @@ def unpack_tar(archive: Path, directory: Path, limits: ArchiveLimits | None = No
                     raise ArchiveError(
                         f"{archive.name} holds '{member.name}', which is a link or device. It was not unpacked."
                     )
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+    except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error, RecursionError) as error:
         raise ArchiveError(f"{archive.name} cannot be unpacked: {error}.") from error
 
 
@@ -65,7 +74,8 @@ def unpack_zip(archive: Path, directory: Path, limits: ArchiveLimits | None = No
     try:
         with zipfile.ZipFile(archive) as zipped:
             for member in zipped.infolist():
-                target = _target(archive, directory, member.filename)
+                # `filename` ends at a zero byte.
+                target = _target(archive, directory, member.orig_filename)
                 budget.count_member()
                 mode = member.external_attr >> 16
                 if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
@@ -75,9 +85,10 @@ def unpack_zip(archive: Path, directory: Path, limits: ArchiveLimits | None = No
                 if member.is_dir():
                     target.mkdir(parents=True, exist_ok=True)
                 else:
+                    budget.announce(member.file_size)
                     with zipped.open(member) as source:
                         _write(source, target, budget, is_executable=bool(mode & stat.S_IXUSR))
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, zlib.error) as error:
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError, zlib.error) as error:
         raise ArchiveError(f"{archive.name} cannot be unpacked: {error}.") from error
 
 
@@ -106,6 +117,9 @@ def iter_files(directory: Path) -> Iterator[Path]:
 class _Budget:
     def __init__(self, archive: Path, limits: ArchiveLimits) -> None:
         self._archive, self._limits = archive, limits
+        # Looked at once: what is unpacked here is counted.
+        free = shutil.disk_usage(archive.parent).free
+        self._room = free - min(_MIN_FREE_BYTES, free // 20)
         self._members = self._bytes = 0
 
     def count_member(self) -> None:
@@ -113,15 +127,34 @@ class _Budget:
         if self._members > self._limits.max_members:
             raise ArchiveError(f"{self._archive.name} holds more than {self._limits.max_members} members.")
 
+    def announce(self, count: int) -> None:
+        """Refuse a member that there is no room for, before the disk is full.
+
+        :param count: the bytes it says that it has. It may have more.
+        """
+        if self._bytes + count > self._room:
+            raise ArchiveError(
+                f"{self._archive.name} needs {(self._bytes + count) >> 20} MB or more to be unpacked, and the disk has "
+                f"{max(0, self._room) >> 20} MB to give. Make room, or use a smaller archive."
+            )
+
     def count_bytes(self, count: int) -> None:
         self._bytes += count
+        self.announce(0)
         if self._bytes > self._limits.max_bytes:
             raise ArchiveError(f"{self._archive.name} unpacks to more than {self._limits.max_bytes} bytes.")
 
 
 def _target(archive: Path, directory: Path, name: str) -> Path:
     path = PurePosixPath(name.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or "\0" in name or (path.parts and path.parts[0].endswith(":")):
+    if "\0" in name:
+        raise ArchiveError(f"{archive.name} holds {name!r}, a name with a zero byte. It was not unpacked.")
+    if len(path.parts) > _MAX_DEPTH:
+        raise ArchiveError(
+            f"{archive.name} holds '{name[:80]}...', which lies {len(path.parts)} directories deep; "
+            f"at most {_MAX_DEPTH} are unpacked."
+        )
+    if path.is_absolute() or ".." in path.parts or (path.parts and path.parts[0].endswith(":")):
         raise ArchiveError(f"{archive.name} holds '{name}', which points outside the archive. It was not unpacked.")
     return directory.joinpath(*path.parts)
 

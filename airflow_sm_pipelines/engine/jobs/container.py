@@ -18,7 +18,7 @@ from airflow_sm_pipelines.engine.jobs.instances import Instance
 from airflow_sm_pipelines.engine.jobs.interpreters import make_layer
 from airflow_sm_pipelines.engine.jobs.isolation import OPT_ML, IsolationMode
 from airflow_sm_pipelines.engine.jobs.process import LaunchPlan
-from airflow_sm_pipelines.local_endpoint import LOOPBACK_HOSTS, NO_PROXY_VARIABLES, join_no_proxy
+from airflow_sm_pipelines.local_endpoint import LOOPBACK_HOSTS, NO_PROXY_VARIABLES, SITE_DIRECTORY, join_no_proxy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 PROGRAMS_DIRECTORY = Path(__file__).with_name("programs")
 """The programs that run in the processes of jobs, by their path."""
-SITE_DIRECTORY = PROGRAMS_DIRECTORY / "site"
-"""On the ``PYTHONPATH`` of every job, so that Python runs its ``sitecustomize.py``."""
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PASSED_PREFIXES = ("PIP_", "UV_")
@@ -190,8 +188,11 @@ def build_environment(
     sdk_config = home / "sagemaker-config.yaml"
     sdk_config.write_text(_SDK_CONFIG)
     environment |= {
-        "PATH": ":".join([*map(str, programs), _SYSTEM_PATH]),
+        "PATH": ":".join([str(PROGRAMS_DIRECTORY / "bin"), *map(str, programs), _SYSTEM_PATH]),
         "HOME": str(home),
+        # As in a container. Without a user the SDKs ask for sudo, which programs/bin has for those who are not root.
+        "USER": "root",
+        "LOGNAME": "root",
         "LANG": "C.UTF-8",
         "LC_ALL": "C.UTF-8",
         "TZ": "UTC",

@@ -21,7 +21,7 @@ from airflow_sm_pipelines.engine.jobs.container import PROGRAMS_DIRECTORY, Conta
 from airflow_sm_pipelines.engine.jobs.failures import JobFailure, shorten_reason
 from airflow_sm_pipelines.engine.jobs.instances import run_instances
 from airflow_sm_pipelines.engine.jobs.interpreters import resolve_interpreter
-from airflow_sm_pipelines.engine.jobs.job_log import JobLog
+from airflow_sm_pipelines.engine.jobs.job_log import JobLog, PatientLog
 from airflow_sm_pipelines.exceptions import SageMakerPipelinesError
 
 if TYPE_CHECKING:
@@ -78,7 +78,8 @@ def run_function(spec: FunctionSpec, event: JsonValue, context: JobContext, stop
     """Call a function and wait for its answer. What the function or its package does wrong is not raised."""
     directory = Path(tempfile.mkdtemp(prefix="sm-pipelines-function-"))
     stream = time.strftime("%Y/%m/%d/[$LATEST]", time.gmtime()) + uuid.uuid4().hex
-    log = JobLog(lambda _, lines: context.log(stream, lines), spec.name)
+    stored = PatientLog(lambda _, lines: context.log(stream, lines))
+    log = JobLog(stored.write, spec.name)
     try:
         return _run(spec, event, context, stop, directory, stream, log)
     except (JobFailure, SageMakerPipelinesError) as error:
@@ -122,7 +123,12 @@ def _run(
     )
     log.add("function", f"START RequestId: {request_id} Version: $LATEST")
     end = run_instances(
-        [instance], log, stop=stop, max_runtime_seconds=spec.timeout_seconds, grace_seconds=_GRACE_SECONDS
+        [instance],
+        log,
+        stop=stop,
+        max_runtime_seconds=spec.timeout_seconds,
+        grace_seconds=_GRACE_SECONDS,
+        check_disk=context.check_disk,
     )
     log.add("function", f"END RequestId: {request_id}")
     if end.is_stopped:

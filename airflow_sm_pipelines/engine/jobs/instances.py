@@ -77,15 +77,19 @@ def run_instances(
     max_runtime_seconds: float | None,
     grace_seconds: float,
     periodic: Sequence[PeriodicWork] = (),
+    check_disk: Callable[[], None] | None = None,
 ) -> InstancesEnd:
     """Start all instances, and wait until all have ended.
 
     They get SIGTERM, and SIGKILL after the grace time, when ``stop`` is set, when the time is over, or when one of
     them has failed.
 
+    :param check_disk: of the job's context.
     :raises OSError: a process could not be started; the others were killed.
+    :raises JobFailure: `check_disk` ended the job; all of it was killed.
     """
-    return _InstanceRun(instances, log, stop, max_runtime_seconds, grace_seconds, periodic).run()
+    work = [*periodic, *([PeriodicWork(check_disk, _POLL_SECONDS)] if check_disk else [])]
+    return _InstanceRun(instances, log, stop, max_runtime_seconds, grace_seconds, work).run()
 
 
 class _InstanceRun:

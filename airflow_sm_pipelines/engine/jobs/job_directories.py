@@ -7,6 +7,8 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.engine.jobs.disk_room import DiskRoom
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -17,10 +19,13 @@ _TRASH = ".removed"
 class JobDirectories:
     """Gives jobs empty directories.
 
-    :param root: a directory for nothing else.
+    :param root: a directory for nothing else, in the engine's own; made if it does not exist.
+    :ivar room: watches the disk they are on.
     """
 
     def __init__(self, root: Path) -> None:
+        root.mkdir(parents=True, exist_ok=True)
+        self.room = DiskRoom(root.parent)
         self._root = root
         self._trash = root / _TRASH
         self._numbers = itertools.count()
@@ -30,6 +35,7 @@ class JobDirectories:
     def start(self) -> None:
         """Remove what the last engine had no time to remove."""
         self._trash.mkdir(parents=True, exist_ok=True)
+        self.room.prepare()
         for path in self._trash.iterdir():
             self._remove(path)
 
@@ -41,7 +47,10 @@ class JobDirectories:
         return directory
 
     def discard(self, directory: Path) -> None:
-        """Remove the directory of a job soon; its name is free at once."""
+        """Remove the directory of a job soon, or now where the disk is full; its name is free at once."""
+        if self.room.is_full():
+            shutil.rmtree(directory, ignore_errors=True)
+            return
         target = self._trash / f"{next(self._numbers)}-{directory.name}"
         try:
             directory.rename(target)

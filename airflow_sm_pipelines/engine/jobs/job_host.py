@@ -9,8 +9,10 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from airflow_sm_pipelines.engine.jobs.job_log import PatientLog
 from airflow_sm_pipelines.engine.jobs.job_spec import JobSpec
 from airflow_sm_pipelines.engine.registry.experiments import add_job_component, end_job_component
 from airflow_sm_pipelines.engine.registry.models import find_containers
@@ -43,6 +45,9 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.engine.jobs.job_directories import JobDirectories
     from airflow_sm_pipelines.engine.jobs.job_spec import JobContext, JobOutcome
     from airflow_sm_pipelines.engine.rules.training_metrics import LogListener
+
+
+_T = TypeVar("_T")
 
 
 class JobServices(Protocol):
@@ -148,17 +153,31 @@ class JobHost:
         with self._registered(kind, name, stop):
             if self._closing.is_set():
                 raise Interrupted
-            with self._store.transaction():
-                record = self._require(kind, name)
-                if record.status not in ACTIVE_STATUSES:
-                    return _recorded_end(record)
-                if record.status == "Stopping":
-                    self._end_training_jobs(kind, name)
-                    return self._end(kind, name, status="Stopped")
-                self._save(record, started_job_document(kind, record.document, now=self._services.clock()))
+            record = self.write_surely(lambda: self._begin(kind, name))
+            if record.status not in ACTIVE_STATUSES:
+                return _recorded_end(record)
             if kind is TUNING:
                 return self._run_tuning(record, stop)
             return self._run_containers(kind, record, stop, on_log)
+
+    def _begin(self, kind: JobKind, name: str) -> ResourceRecord:
+        """Record that a job runs now, unless it has ended or was stopped before."""
+        with self._store.transaction():
+            record = self._require(kind, name)
+            if record.status == "Stopping":
+                self._end_training_jobs(kind, name)
+                self._end(kind, name, status="Stopped")
+                return self._require(kind, name)
+            if record.status in ACTIVE_STATUSES:
+                self._save(record, started_job_document(kind, record.document, now=self._services.clock()))
+            return record
+
+    def write_surely(self, write: Callable[[], _T]) -> _T:
+        """Write to the store, however long the disk is full.
+
+        :raises Interrupted: the engine shuts down meanwhile.
+        """
+        return self._directories.room.write_surely(write, self._closing)
 
     @contextmanager
     def stoppable(self, kind: JobKind, name: str, stop: threading.Event) -> Iterator[None]:
@@ -194,7 +213,7 @@ class JobHost:
     def fail(self, kind: JobKind, name: str, reason: str) -> None:
         """Record that an active job failed outside its own process."""
         if self._require(kind, name).status in ACTIVE_STATUSES:
-            self._end(kind, name, status="Failed", failure_reason=reason)
+            self.write_surely(lambda: self._end(kind, name, status="Failed", failure_reason=reason))
 
     def end_stopped(self, kind: JobKind, name: str) -> None:
         """Record that an active job whose process is gone was stopped."""
@@ -223,6 +242,31 @@ class JobHost:
     def _run_containers(
         self, kind: JobKind, record: ResourceRecord, stop: threading.Event, on_log: LogListener | None
     ) -> JobEnd:
+        log = PatientLog(self._services.job_context(kind.log_group).log)
+        room = self._directories.room
+        while True:
+            room.wait(lambda: stop.is_set() or self._closing.is_set(), stop.wait)
+            outcome = self._run_once(kind, record, stop, log, on_log)
+            # If the disk is full without this job, too, something else has filled it: the job waits, and runs again.
+            if not (outcome.is_for_full_disk and room.is_full()) or stop.is_set():
+                break
+        self.write_surely(log.flush)
+        return self.write_surely(
+            lambda: self._end(
+                kind,
+                record.name,
+                status=outcome.status,
+                failure_reason=outcome.failure_reason,
+                exit_message=outcome.exit_message,
+                details=outcome.details,
+            )
+        )
+
+    def _run_once(
+        self, kind: JobKind, record: ResourceRecord, stop: threading.Event, log: PatientLog, on_log: LogListener | None
+    ) -> JobOutcome:
+        """Run a job in a directory of its own, which is gone afterwards: the job may have filled the disk."""
+        room = self._directories.room
         # Files of a run before a crash must not be taken for this run's.
         directory = self._directories.claim(record.name)
         spec = JobSpec(
@@ -233,25 +277,26 @@ class JobHost:
             directory=directory,
             containers=tuple(record.document.get("$containers", ())),
         )
-        context = _with_listener(self._services.job_context(kind.log_group), on_log)
-        outcome = self._services.run_job(spec, context, stop)
-        if self._closing.is_set() and outcome.status != "Completed":
-            raise Interrupted
-        self._directories.discard(directory)
-        return self._end(
-            kind,
-            record.name,
-            status=outcome.status,
-            failure_reason=outcome.failure_reason,
-            exit_message=outcome.exit_message,
-            details=outcome.details,
+        context = replace(
+            self._services.job_context(kind.log_group), log=log.write, check_disk=partial(room.check, directory)
         )
+        try:
+            with room.used_by(directory):
+                outcome = self._services.run_job(spec, _with_listener(context, on_log), stop)
+            if self._closing.is_set() and outcome.status != "Completed":
+                raise Interrupted
+            return outcome
+        finally:
+            self._directories.discard(directory)
 
     def _run_tuning(self, record: ResourceRecord, stop: threading.Event) -> JobEnd:
         def save(members: dict[str, Any]) -> None:
-            with self._store.transaction():
-                current = self._require(TUNING, record.name)
-                self._save(current, {**current.document, **members})
+            def write() -> None:
+                with self._store.transaction():
+                    current = self._require(TUNING, record.name)
+                    self._save(current, {**current.document, **members})
+
+            self.write_surely(write)
 
         jobs = _TrainingJobs(self._store, self, tuning_job=record.name, tuning_arn=record.arn)
         plan = plan_tuning(record.document["$request"])
@@ -260,7 +305,11 @@ class JobHost:
         if self._closing.is_set() and end.status != "Completed":
             raise Interrupted
         details = {**end.details, "$properties": end.properties}
-        return self._end(TUNING, record.name, status=end.status, failure_reason=end.failure_reason, details=details)
+        return self.write_surely(
+            lambda: self._end(
+                TUNING, record.name, status=end.status, failure_reason=end.failure_reason, details=details
+            )
+        )
 
     def _end_training_jobs(self, kind: JobKind, name: str) -> None:
         """Record that the active training jobs of a tuning job, whose processes are gone, were stopped."""
@@ -299,7 +348,9 @@ class _TrainingJobs:
 
     def create(self, name: str, request: Mapping[str, Any], notes: Mapping[str, Any]) -> None:
         extra = {"TuningJobArn": self._tuning_arn, "$trial": dict(notes)}
-        self._jobs.create(TRAINING, name, request, family=self._tuning_job, extra=extra)
+        self._jobs.write_surely(
+            lambda: self._jobs.create(TRAINING, name, request, family=self._tuning_job, extra=extra)
+        )
 
     def run(self, name: str, stop: threading.Event, on_log: LogListener | None) -> None:
         self._jobs.run(TRAINING, name, stop, on_log=on_log)

@@ -6,8 +6,12 @@ What belongs here: lines, streams, batches, the last lines. What does not: where
 from __future__ import annotations
 
 import codecs
+import sqlite3
 import time
 from collections import deque
+from contextlib import suppress
+from functools import partial
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,6 +22,12 @@ _BATCH_SECONDS = 0.5
 _BATCH_LINES = 1000
 _LINE_CHARACTERS = 60_000
 """CloudWatch Logs refuses an event over 256 KB."""
+
+MAX_LOG_CHARACTERS = 64 << 20
+"""A job's log ends here, and says so. Metrics are read from its later lines, too."""
+
+_MAX_HELD_LINES = 20_000
+"""So many lines wait in memory while they cannot be stored."""
 
 
 class JobLog:
@@ -33,6 +43,7 @@ class JobLog:
         self._pending: dict[str, list[tuple[int, str]]] = {}
         self._next_flush = 0.0
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
+        self._left = MAX_LOG_CHARACTERS
         self.listeners: list[Callable[[int, str], None]] = []
 
     @property
@@ -45,13 +56,22 @@ class JobLog:
         stamp = time.time_ns() // 1_000_000
         for start in range(0, len(line) or 1, _LINE_CHARACTERS):
             part = line[start : start + _LINE_CHARACTERS]
-            batch = self._pending.setdefault(host, [])
-            batch.append((stamp, part))
             self._tail.append(part)
-            if len(batch) >= _BATCH_LINES:
-                self.flush()
+            self._append(host, stamp, part)
         for listen in self.listeners:
             listen(stamp, line)
+
+    def _append(self, host: str, stamp: int, part: str) -> None:
+        """Put a part of a line into the batch, as long as the log may grow."""
+        if self._left <= 0:
+            return
+        self._left -= len(part) + 1
+        if self._left <= 0:
+            part = f"The log ends here: a job's log holds {MAX_LOG_CHARACTERS >> 20} MB. The job goes on."
+        batch = self._pending.setdefault(host, [])
+        batch.append((stamp, part))
+        if len(batch) >= _BATCH_LINES:
+            self.flush()
 
     def flush_due(self) -> None:
         """Send the lines that have waited long enough."""
@@ -64,6 +84,49 @@ class JobLog:
         for host, lines in pending.items():
             self._write(f"{self._job_name}/{host}-{self._epoch}", lines)
         self._next_flush = time.monotonic() + _BATCH_SECONDS
+
+
+class PatientLog:
+    """Hands lines on, and holds those that cannot be stored, so that a full disk does not end a job.
+
+    :param write: as for :class:`JobLog`; raises ``sqlite3.OperationalError`` where there is no room.
+    """
+
+    def __init__(self, write: Callable[[str, list[tuple[int, str]]], None]) -> None:
+        self._write = write
+        self._held: deque[tuple[str, int, str]] = deque(maxlen=_MAX_HELD_LINES)
+        self._lost = 0
+
+    def write(self, stream: str, lines: list[tuple[int, str]]) -> None:
+        """Store lines, after those that wait; or have them wait, too."""
+        with suppress(sqlite3.OperationalError):
+            self.flush()
+        room = _MAX_HELD_LINES - len(self._held)
+        self._lost += max(0, len(lines) - room)
+        self._held.extend((stream, *line) for line in lines)
+        with suppress(sqlite3.OperationalError):
+            self.flush()
+
+    def flush(self) -> None:
+        """Store what waits.
+
+        :raises sqlite3.OperationalError: there is no room; it waits on.
+        """
+        if self._lost and self._held:
+            stream, stamp, _ = self._held[0]
+            text = f"{self._lost} lines are missing here: the disk was full."
+            self._write(stream, [(stamp, text)])
+            self._lost = 0
+        while self._held:
+            stream = self._held[0][0]
+            first = list(takewhile(partial(_is_of, stream), self._held))
+            self._write(stream, [(stamp, line) for _, stamp, line in first])
+            for _ in first:
+                self._held.popleft()
+
+
+def _is_of(stream: str, held: tuple[str, int, str]) -> bool:
+    return held[0] == stream
 
 
 class LineSplitter:

@@ -5,6 +5,7 @@ What belongs here: the choice by kind, and the reason of what went wrong. What d
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.engine.jobs.failures import JobFailure, shorten_reason
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.engine.jobs.job_spec import JobContext, JobSpec
 
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _RUN = {"Processing": run_processing_job, "Training": run_training_job, "Transform": run_transform_job}
 
 
@@ -33,6 +35,7 @@ def run_job(spec: JobSpec, context: JobContext, stop: threading.Event) -> JobOut
     log = JobLog(context.log, spec.name)
     if stop.is_set():
         return JobOutcome("Stopped")
+    is_for_full_disk = False
     try:
         spec.directory.mkdir(parents=True, exist_ok=True)
         return _RUN[spec.kind](spec, context, log, stop)
@@ -44,7 +47,8 @@ def run_job(spec: JobSpec, context: JobContext, stop: threading.Event) -> JobOut
         reason = f"ClientError: the request lacks {error}."
     except OSError as error:
         reason = f"InternalServerError: this machine refused: {error}"
+        is_for_full_disk = error.errno in _FULL
     reason = shorten_reason(reason)
     log.add("algo-1", reason)
     log.flush()
-    return JobOutcome("Failed", reason, None, log.tail, {"FailureReason": reason})
+    return JobOutcome("Failed", reason, None, log.tail, {"FailureReason": reason}, is_for_full_disk)

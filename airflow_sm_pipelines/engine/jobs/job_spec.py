@@ -38,6 +38,10 @@ class JobSpec:
     containers: tuple[JsonObject, ...] = ()
 
 
+def _check_nothing() -> None:
+    """Where nobody watches the disk."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobContext:
     """What jobs need from the engine. One context serves all jobs, from several threads.
@@ -53,6 +57,7 @@ class JobContext:
     :param isolation: probed if it is not given. Give it if you make more than one context.
     :param launcher: starts the processes. Give it if you make more than one context.
     :param stop_grace_seconds: the time between SIGTERM and SIGKILL (the service: 120).
+    :param check_disk: called again and again while a job runs; raises ``JobFailure`` where it must end for the disk.
     """
 
     endpoint_url: str
@@ -66,6 +71,7 @@ class JobContext:
     isolation: Isolation = field(default_factory=probe_isolation)
     launcher: Launcher = field(default_factory=Launcher)
     stop_grace_seconds: float = 30.0
+    check_disk: Callable[[], None] = _check_nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,7 @@ class JobOutcome:
     :param exit_message: what a processing job left in ``/opt/ml/output/message``.
     :param log_tail: the last lines of the job's log.
     :param details: members of the ``Describe*Job`` answer; times are epoch seconds.
+    :param is_for_full_disk: it failed since this side of it found no room on the disk.
     """
 
     status: EndStatus
@@ -85,3 +92,4 @@ class JobOutcome:
     exit_message: str | None = None
     log_tail: tuple[str, ...] = ()
     details: JsonObject = field(default_factory=dict)
+    is_for_full_disk: bool = False

@@ -25,7 +25,7 @@ from airflow_sm_pipelines.engine.rules.job_documents import DEFAULT_MAX_RUNTIME_
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from airflow_sm_pipelines.engine.jobs.job_log import JobLog
     from airflow_sm_pipelines.engine.jobs.job_spec import JobContext, JobSpec
@@ -51,7 +51,7 @@ def run_processing_job(spec: JobSpec, context: JobContext, log: JobLog, stop: th
         context.images, image, cache_dir=context.cache_dir, log=partial(log.add, hosts[0])
     )
     containers = [Container.create(spec.directory, host) for host in hosts]
-    _download_inputs(request, context, containers)
+    _download_inputs(request, context, containers, note=partial(log.add, hosts[0]))
     for container in containers:
         _write_configuration(spec, container, hosts)
     outputs = _Outputs(request, context, containers, log)
@@ -75,6 +75,7 @@ def run_processing_job(spec: JobSpec, context: JobContext, log: JobLog, stop: th
         max_runtime_seconds=limit,
         grace_seconds=context.stop_grace_seconds,
         periodic=outputs.periodic,
+        check_disk=context.check_disk,
     )
     outputs.upload(end)
     details: dict[str, Any] = {"ProcessingStartTime": started, "ProcessingEndTime": time.time()}
@@ -146,12 +147,16 @@ def _refuse_unsupported(request: Mapping[str, Any]) -> None:
             )
 
 
-def _download_inputs(request: Mapping[str, Any], context: JobContext, containers: list[Container]) -> None:
+def _download_inputs(
+    request: Mapping[str, Any], context: JobContext, containers: list[Container], *, note: Callable[[str], None]
+) -> None:
     for entry in request.get("ProcessingInputs") or ():
         source = entry.get("S3Input")
         if not source or entry.get("AppManaged"):
             continue
-        download_input(context.s3, source, [container.path_of(source["LocalPath"]) for container in containers])
+        download_input(
+            context.s3, source, [container.path_of(source["LocalPath"]) for container in containers], note=note
+        )
 
 
 def _write_configuration(spec: JobSpec, container: Container, hosts: list[str]) -> None:

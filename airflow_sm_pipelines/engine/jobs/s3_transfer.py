@@ -46,12 +46,13 @@ def parse_location(uri: object) -> S3Location:
 def list_input(s3: Any, uri: object, *, data_type: str = "S3Prefix") -> tuple[S3Object, ...]:
     """List the objects of an input, in the order of their keys.
 
-    As on SageMaker, an ``S3Prefix`` is a key prefix. If there is an object with exactly this key, it is taken alone,
-    under its own name. Below a "directory" paths are relative to it, else they are relative to the last ``/`` of the
-    prefix.
+    As on SageMaker (API reference, S3DataSource), an ``S3Prefix`` takes every key that begins so: ``data/test`` takes
+    ``data/test/a.csv``, and ``data/test_small/b.csv`` too. Chosen: below ``data/test/`` paths are relative to it, and
+    those of the others are relative to the last ``/`` of the prefix.
 
     :param data_type: ``S3Prefix`` or ``ManifestFile``.
-    :raises JobFailure: nothing is there, the bucket is unknown, or a key would leave the directory.
+    :raises JobFailure: nothing is there, the bucket is unknown, a key would leave the directory, or two objects would
+        become one file.
     """
     location = parse_location(uri)
     if data_type == "ManifestFile":
@@ -60,29 +61,61 @@ def list_input(s3: Any, uri: object, *, data_type: str = "S3Prefix") -> tuple[S3
         raise JobFailure(
             f"ClientError: inputs of type {data_type} are not supported locally, only S3Prefix and ManifestFile."
         )
-    keys = _list_keys(s3, location)
-    prefix = location.key
-    if prefix in keys:
-        return (_object(location.bucket, prefix, prefix.rpartition("/")[2]),)
-    directory = prefix if not prefix or prefix.endswith("/") else prefix + "/"
-    if any(key.startswith(directory) for key in keys):
-        keys = [key for key in keys if key.startswith(directory)]
-    else:
-        directory = prefix[: prefix.rfind("/") + 1]
-    found = tuple(_object(location.bucket, key, key[len(directory) :]) for key in keys if not key.endswith("/"))
+    inside, parent = _directory_of(location.key), location.key.rpartition("/")[0]
+    starts = (inside, f"{parent}/" if parent else "")
+    found: dict[PurePosixPath, S3Object] = {}
+    for key in _list_keys(s3, location):
+        if key.endswith("/"):
+            continue
+        start = next(start for start in starts if key.startswith(start))
+        item = _object(location.bucket, key, key[len(start) :])
+        if item.path in found:
+            raise JobFailure(
+                f"ClientError: {found[item.path].location.uri} and {item.location.uri} begin with {location.uri} and "
+                f"would both become the file '{item.path}'. End the address with a slash to take what is below it only."
+            )
+        found[item.path] = item
     if not found:
         raise JobFailure(f"ClientError: Data download failed: S3 key: {location.uri} matched no files on s3.")
-    return found
+    return tuple(found.values())
 
 
-def download_input(s3: Any, source: Mapping[str, Any], directories: Sequence[Path]) -> None:
+def _directory_of(key: str) -> str:
+    return key if not key or key.endswith("/") else key + "/"
+
+
+def describe_neighbours(source: Mapping[str, Any], objects: Sequence[S3Object]) -> str | None:
+    """A sentence about objects that an input takes beside the file or the directory that its address seems to name.
+
+    :param source: the ``S3Input`` or ``S3DataSource`` of the input.
+    """
+    if source.get("S3DataType", "S3Prefix") != "S3Prefix":
+        return None
+    uri = source["S3Uri"]
+    key = parse_location(uri).key
+    others = [item for item in objects if item.location.key != key]
+    others = [item for item in others if not item.location.key.startswith(_directory_of(key))]
+    if not others or len(others) == len(objects):
+        return None
+    return (
+        f"The input {uri} is a prefix, so it also takes other objects whose keys begin so, as SageMaker does: "
+        f"{len(others)} here, such as {others[0].location.uri}. End the address with a slash to take what is below."
+    )
+
+
+def download_input(
+    s3: Any, source: Mapping[str, Any], directories: Sequence[Path], *, note: Callable[[str], None]
+) -> None:
     """Download an input of a processing or training job.
 
     :param source: its ``S3Input`` or ``S3DataSource``.
     :param directories: where it goes on each instance. With ``ShardedByS3Key`` each instance gets a part.
+    :param note: takes a line for the job's log.
     :raises JobFailure: there is nothing, or it cannot be read.
     """
     objects = list_input(s3, source["S3Uri"], data_type=source.get("S3DataType", "S3Prefix"))
+    if warning := describe_neighbours(source, objects):
+        note(warning)
     is_sharded = source.get("S3DataDistributionType") == "ShardedByS3Key"
     for index, directory in enumerate(directories):
         download(s3, shard(objects, index, len(directories)) if is_sharded else objects, directory)
@@ -93,9 +126,10 @@ def download_file(s3: Any, uri: object, directory: Path) -> Path:
 
     :raises JobFailure: there is none, or it cannot be read.
     """
-    objects = list_input(s3, uri)
-    download(s3, objects, directory)
-    return directory / objects[0].path
+    location = parse_location(uri)
+    item = _object(location.bucket, location.key, location.key.rpartition("/")[2])
+    download(s3, [item], directory)
+    return directory / item.path
 
 
 def download(s3: Any, objects: Sequence[S3Object], directory: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.engine.jobs.toml_file import find_unknown_keys, is_list_of_texts, read_tables
+from airflow_sm_pipelines.local_endpoint import find_caller_python
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +31,7 @@ class StandIn:
     :param type: the step type; None for any.
     :param step: a shell-style pattern for the step's name; None for any.
     :param requirements: what uv installs for it; if there are none, it runs in ``interpreter``.
-    :param interpreter: by default the Python that runs the endpoint.
+    :param interpreter: by default the Python that the endpoint was started with.
     """
 
     file: Path
@@ -67,7 +68,7 @@ class StandIns:
         tables = read_tables(
             path, "stand_in", what="The table of stand-ins", check=lambda table: _find_faults(table, folder)
         )
-        return cls(tuple(_parse(table, folder) for table in tables), path)
+        return cls(tuple(_parse(table, folder, find_caller_python(env)) for table in tables), path)
 
     def find(self, *, step: str, type: str) -> StandIn | None:
         """The stand-in for a step, if there is one."""
@@ -108,7 +109,7 @@ def _find_faults(table: dict[str, Any], folder: Path) -> list[str]:
     return findings
 
 
-def _parse(table: Mapping[str, Any], folder: Path) -> StandIn:
+def _parse(table: Mapping[str, Any], folder: Path, python: str) -> StandIn:
     file, _, function = table["function"].rpartition(":")
     interpreter = table.get("interpreter")
     return StandIn(
@@ -117,6 +118,6 @@ def _parse(table: Mapping[str, Any], folder: Path) -> StandIn:
         type=table.get("type"),
         step=table.get("step"),
         requirements=tuple(table.get("requirements", ())),
-        interpreter=str(folder / Path(interpreter).expanduser()) if interpreter else sys.executable,
+        interpreter=str(folder / Path(interpreter).expanduser()) if interpreter else python,
         timeout_seconds=float(table.get("timeout_seconds", DEFAULT_TIMEOUT_SECONDS)),
     )

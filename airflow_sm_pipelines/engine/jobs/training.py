@@ -71,7 +71,7 @@ def run_training_job(spec: JobSpec, context: JobContext, log: JobLog, stop: thre
         context.images, algorithm["TrainingImage"], cache_dir=context.cache_dir, log=partial(log.add, hosts[0])
     )
     containers = [Container.create(spec.directory, host) for host in hosts]
-    download_channels(request, context, containers)
+    download_channels(request, context, containers, note=partial(log.add, hosts[0]))
     syncs = _prepare_checkpoints(request, context, containers)
     submit_directory = read_hyperparameter(request, "sagemaker_submit_directory")
     for container in containers:
@@ -99,6 +99,7 @@ def run_training_job(spec: JobSpec, context: JobContext, log: JobLog, stop: thre
         max_runtime_seconds=limit,
         grace_seconds=context.stop_grace_seconds,
         periodic=[PeriodicWork(sync.run, _SYNC_SECONDS) for sync in syncs],
+        check_disk=context.check_disk,
     )
     ended = time.time()
     for sync in syncs:

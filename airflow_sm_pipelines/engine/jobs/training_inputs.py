@@ -25,7 +25,7 @@ from airflow_sm_pipelines.engine.jobs.s3_transfer import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from airflow_sm_pipelines.definition import JsonValue
     from airflow_sm_pipelines.engine.jobs.container import Container
@@ -65,9 +65,12 @@ def plan_instance_groups(resources: Mapping[str, Any]) -> tuple[InstanceGroup, .
     return tuple(planned)
 
 
-def download_channels(request: Mapping[str, Any], context: JobContext, containers: list[Container]) -> None:
+def download_channels(
+    request: Mapping[str, Any], context: JobContext, containers: list[Container], *, note: Callable[[str], None]
+) -> None:
     """Download every channel to ``/opt/ml/input/data/<channel>`` of every instance.
 
+    :param note: takes a line for the job's log.
     :raises JobFailure: a channel is empty or of a kind that does not work locally.
     """
     for channel in request.get("InputDataConfig") or ():
@@ -79,7 +82,8 @@ def download_channels(request: Mapping[str, Any], context: JobContext, container
             raise JobFailure(
                 f"ClientError: channel '{name}' uses Pipe mode, which does not work locally. Use File or FastFile."
             )
-        download_input(context.s3, source, [container.path_of(f"{_INPUT_DATA}/{name}") for container in containers])
+        directories = [container.path_of(f"{_INPUT_DATA}/{name}") for container in containers]
+        download_input(context.s3, source, directories, note=note)
 
 
 def download_checkpoints(checkpoint: Mapping[str, Any], context: JobContext, containers: list[Container]) -> None:

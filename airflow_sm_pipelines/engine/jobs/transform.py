@@ -20,7 +20,13 @@ from airflow_sm_pipelines.engine.jobs.failures import JobFailure, explain_failur
 from airflow_sm_pipelines.engine.jobs.instances import run_instances
 from airflow_sm_pipelines.engine.jobs.job_spec import JobOutcome
 from airflow_sm_pipelines.engine.jobs.model_server import ModelServer, plan_server
-from airflow_sm_pipelines.engine.jobs.s3_transfer import download, list_input, parse_location, upload_tree
+from airflow_sm_pipelines.engine.jobs.s3_transfer import (
+    describe_neighbours,
+    download,
+    list_input,
+    parse_location,
+    upload_tree,
+)
 from airflow_sm_pipelines.engine.jobs.transform_payloads import TransformPlan, plan_transform
 from airflow_sm_pipelines.engine.rules.errors import MAX_REASON_CHARACTERS
 
@@ -52,7 +58,7 @@ def run_transform_job(spec: JobSpec, context: JobContext, log: JobLog, stop: thr
     plan = plan_transform(request)
     target = parse_location(request["TransformOutput"]["S3OutputPath"])
     started = time.time()
-    shares = _share_inputs(_download_inputs(spec, context), request)
+    shares = _share_inputs(_download_inputs(spec, context, log), request)
     hosts = [f"algo-{number}" for number in range(1, len(shares) + 1)]
     stages = [
         [plan_server(spec, context, log, container, number=number, host=host) for host in hosts]
@@ -87,7 +93,7 @@ def _share_inputs(inputs: list[_Input], request: Mapping[str, Any]) -> list[list
     return [inputs[first::count] for first in range(count)]
 
 
-def _download_inputs(spec: JobSpec, context: JobContext) -> list[_Input]:
+def _download_inputs(spec: JobSpec, context: JobContext, log: JobLog) -> list[_Input]:
     given: Mapping[str, Any] = spec.request["TransformInput"]  # type: ignore[assignment]
     source = given["DataSource"]["S3DataSource"]
     uri = source["S3Uri"]
@@ -98,6 +104,8 @@ def _download_inputs(spec: JobSpec, context: JobContext) -> list[_Input]:
             raise
         # Recorded: here a transform job leaves out the words with which training and processing jobs begin.
         raise JobFailure(f"ClientError: S3 key: {uri} matched no files on s3") from failure
+    if warning := describe_neighbours(source, objects):
+        log.add("algo-1", warning)
     directory = spec.directory / "input"
     download(context.s3, objects, directory)
     inputs = [_Input(directory / item.path, item.path) for item in objects]
@@ -162,6 +170,7 @@ def _run_servers(
         stop=stop,
         max_runtime_seconds=None,
         grace_seconds=context.stop_grace_seconds,
+        check_disk=context.check_disk,
     )
     if stop.is_set():
         return None

@@ -80,6 +80,14 @@ def _create_job(kind: JobKind, context: OperationContext, request: Request) -> R
 
 
 def _describe_job(kind: JobKind, context: OperationContext, request: Request) -> Response:
+    """Describe…Job.
+
+    For a job that is not there the service answers another error than its API model has, and clients know it by that:
+    the amazon provider's job operators do (boto/boto3 issue 2808).
+    """
+    record = context.store.resources.find(kind.table_kind, request[kind.name_key])
+    if record is None and kind is not AUTOML:
+        raise validation_error("Requested resource not found.")
     return require_job(context, kind, request[kind.name_key]).public_document
 
 

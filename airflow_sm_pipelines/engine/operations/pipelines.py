@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition import PipelineDefinition, definition_hash, parse_definition
+from airflow_sm_pipelines.definition.json_value import format_path
 from airflow_sm_pipelines.definition.s3_uri import S3Location
 from airflow_sm_pipelines.engine.operations.context import (
     OperationContext,
@@ -18,11 +19,19 @@ from airflow_sm_pipelines.engine.operations.context import (
     without_none,
 )
 from airflow_sm_pipelines.engine.operations.versions import check_new_aliases
+from airflow_sm_pipelines.engine.rules.argument_refusals import UNREADABLE, describe_refusal
 from airflow_sm_pipelines.engine.rules.definition_limits import find_storage_fault, find_text_faults
 from airflow_sm_pipelines.engine.rules.errors import ResolutionError, conflict, validation_error
 from airflow_sm_pipelines.engine.store import PipelineRecord, VersionRecord
 from airflow_sm_pipelines.engine.store.documents import from_ms
 from airflow_sm_pipelines.exceptions import DefinitionError
+from airflow_sm_pipelines.policy.arguments import iter_argument_faults
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_REFUSALS = 20
+"""How many faults of a definition one error lists."""
 
 
 def create_pipeline(context: OperationContext, request: Request) -> Response:
@@ -178,13 +187,23 @@ def check_definition(text: str) -> PipelineDefinition:
     try:
         definition = parse_definition(text, name="PipelineDefinition")
     except DefinitionError as error:
-        raise validation_error(f"Unable to parse pipeline definition. {error}") from error
+        raise validation_error(f"{UNREADABLE} {error}") from error
     faults = find_text_faults(definition)
     if fault := find_storage_fault(text):
         faults.append(fault)
     if faults:
-        raise validation_error(f"Unable to parse pipeline definition. {' '.join(faults)}")
+        raise validation_error(f"{UNREADABLE} {' '.join(faults)}")
+    refusals = [*_iter_argument_refusals(definition)]
+    if refusals:
+        raise validation_error(" ".join(refusals[:MAX_REFUSALS]))
     return definition
+
+
+def _iter_argument_refusals(definition: PipelineDefinition) -> Iterator[str]:
+    for found in iter_argument_faults(definition):
+        refusal = describe_refusal(found.fault) if found.is_certain else None
+        if refusal is not None:
+            yield f"{refusal} (step '{found.step}', {format_path((*found.path, *found.fault.path))})"
 
 
 def parallelism_of(request: Request) -> int | None:

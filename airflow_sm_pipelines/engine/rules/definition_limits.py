@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition.parameters import MAX_VALUE_LENGTH
 from airflow_sm_pipelines.definition.step_places import iter_places
-from airflow_sm_pipelines.definition.steps import MAX_ITERATED_NAME, MAX_STEP_NAME
+from airflow_sm_pipelines.definition.steps import MAX_ITERATED_NAME, MAX_STEP_NAME, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,7 +32,7 @@ _MAX_MLFLOW_NAME = 256
 
 
 def find_text_faults(definition: PipelineDefinition) -> list[str]:
-    """What is wrong with names, descriptions and defaults of parameters and steps, a sentence for each fault."""
+    """What is wrong with texts of parameters and steps: names, descriptions, defaults, cache expiries. In sentences."""
     faults = [fault for parameter in definition.parameters for fault in _parameter_faults(parameter)]
     for place in iter_places(definition):
         limit = MAX_ITERATED_NAME if place.is_template else MAX_STEP_NAME
@@ -110,6 +110,12 @@ def _step_faults(step: Step, limit: int) -> Iterator[str]:
     ):
         if text is not None and len(text) > longest:
             yield f"The {what} of step '{step.name:.64}' has {len(text)} characters; at most {longest} are allowed."
+    expiry = step.cache_config.expire_after if step.cache_config else None
+    if expiry is not None and parse_duration(expiry) is None:
+        yield (
+            f"The ExpireAfter of step '{step.name:.64}' is no duration: {_quote(expiry)}. Write ISO 8601, as 'P30D' or"
+            " 'PT12H'."
+        )
 
 
 def _quote(value: JsonValue) -> str:

@@ -55,14 +55,15 @@ def compile_metrics(
 
 
 def read_metric(pattern: re.Pattern[str], line: str) -> float | None:
-    """The value that a metric's pattern finds in a line; None if there is none, or it is not a number."""
+    """The value that a metric's pattern finds in a line; None if there is none, or it is no finite number."""
     match = pattern.search(line)
     if match is None:
         return None
     try:
-        return float(match[1])
+        value = float(match[1])
     except (TypeError, ValueError):
         return None
+    return value if math.isfinite(value) else None
 
 
 class RunningSummary:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.engine.store.write_ahead import WriteAheadGuard
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 
 if TYPE_CHECKING:
@@ -168,6 +169,7 @@ class EngineDatabase:
             self._connection.row_factory = sqlite3.Row
             for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=10000"):
                 self._connection.execute(f"PRAGMA {pragma}")
+            self._guard = WriteAheadGuard(self._connection, path)
             self._migrate()
         except sqlite3.Error as error:
             raise LocalEndpointError(
@@ -199,13 +201,28 @@ class EngineDatabase:
             except BaseException:
                 self._depth -= 1
                 if self._depth == 0:
-                    self._connection.execute("ROLLBACK")
+                    self._roll_back()
                 raise
             self._depth -= 1
             if self._depth == 0:
-                self._connection.execute("COMMIT")
+                self._commit()
                 if self.on_commit is not None:
                     self.on_commit()
+
+    def _commit(self) -> None:
+        try:
+            self._guard.count()
+            self._connection.execute("COMMIT")
+        except sqlite3.Error:
+            self._roll_back()
+            raise
+        self._guard.committed()
+
+    def _roll_back(self) -> None:
+        # SQLite takes some failed transactions back by itself, and leaves others open.
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+        self._guard.rolled_back()
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -272,3 +289,4 @@ class EngineDatabase:
         """Close the file. The object cannot be used afterwards."""
         with self._lock:
             self._connection.close()
+            self._guard.close()

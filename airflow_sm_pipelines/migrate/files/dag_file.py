@@ -83,8 +83,9 @@ def wait_for(started: dict, service, operation, arguments, given, path, success,
     import json
 
     from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
-    from airflow.providers.common.compat.sdk import AirflowFailException
     from airflow.sdk import PokeReturnValue
+
+    from airflow_sm_pipelines.airflow_names import AirflowFailException
 
     known = {**given, **started}
     request = {name: known[key] for name, key in arguments.items()}
@@ -117,7 +118,7 @@ _FAIL = (
     '''@task
 def fail(message: str) -> None:
     """Fail without a retry."""
-    from airflow.providers.common.compat.sdk import AirflowFailException
+    from airflow_sm_pipelines.airflow_names import AirflowFailException
 
     raise AirflowFailException(message)
 ''',

@@ -15,6 +15,7 @@ from airflow_sm_pipelines.definition.arns import parse_arn
 from airflow_sm_pipelines.definition.status import ExecutionStatus
 from airflow_sm_pipelines.engine.rules.job_documents import JOB_KINDS
 from airflow_sm_pipelines.local_endpoint import CONSOLE_PATH, make_log_page_url, make_pipeline_page_url
+from airflow_sm_pipelines.printable_text import clean
 from airflow_sm_pipelines.server.http.messages import Response
 
 if TYPE_CHECKING:
@@ -210,10 +211,17 @@ class ConsoleService:
         from jinja2 import Environment, FileSystemLoader
 
         templates = FileSystemLoader(Path(__file__).with_name("templates"))
-        environment = Environment(loader=templates, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+        environment = Environment(
+            loader=templates, autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_clean_text
+        )
         environment.globals["console_path"] = CONSOLE_PATH
         environment.globals["page_of"] = partial(make_pipeline_page_url, CONSOLE_PATH)
         return environment
+
+
+def _clean_text(value: Any) -> Any:
+    """What a template shows, with control characters and marks that reorder text as text."""
+    return clean(value) if type(value) is str else value
 
 
 def make_step_rows(steps: Sequence[Mapping[str, Any]], *, until: datetime) -> list[StepRow]:

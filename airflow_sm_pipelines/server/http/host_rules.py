@@ -1,7 +1,8 @@
-"""Which HTTP requests a loopback endpoint may answer: rules on the Host and Origin headers. Pure.
+"""Which HTTP requests a loopback endpoint may answer: rules on Host, Origin and Fetch Metadata headers. Pure.
 
 A page in the user's browser can send requests to 127.0.0.1. It may do so under a name of its own (DNS rebinding), which
-the Host header shows, or from another site, which the Origin header shows. Neither may touch the local account.
+the Host header shows, or from another site, which the Origin and Sec-Fetch headers show. Neither may touch the local
+account.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 from airflow_sm_pipelines.loopback import LOOPBACK_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
 
 def parse_host(header: str) -> str:
@@ -40,15 +41,29 @@ def is_allowed_host(header: str, extra_names: Collection[str] = ()) -> bool:
     return name in names or any(name.endswith(f".{known}") for known in names if not _is_address(known))
 
 
-def is_allowed_origin(header: str | None, extra_names: Collection[str] = ()) -> bool:
-    """Whether a request with this Origin header comes from a page of this machine, or from no page at all.
+def is_allowed_origin(header: str | None, host: str) -> bool:
+    """Whether a request with this Origin header comes from a page of this endpoint, or from no page at all.
+
+    A page on another port of this machine is another program's.
 
     :param header: the Origin header; None where there is none, as from AWS clients.
-    :param extra_names: further names the endpoint is known by.
+    :param host: the Host header of the same request.
     """
-    if header is None:
+    return header is None or header.lower() == f"http://{host.lower()}"
+
+
+def is_allowed_fetch(fetch: Mapping[str, str], *, opens_page: bool) -> bool:
+    """Whether a browser may send this request: for a page of this endpoint, or to open one from a link elsewhere.
+
+    Browsers tell with each request where it comes from and what for, in headers that no page can set (Fetch Metadata,
+    W3C). An image of another site sends a GET without an Origin. AWS clients send no such headers.
+
+    :param fetch: the Sec-Fetch headers by their last word: ``site``, ``mode``, ``dest``.
+    :param opens_page: whether it is a GET of one of the endpoint's pages for people.
+    """
+    if fetch.get("site", "none") in {"none", "same-origin"}:
         return True
-    return is_allowed_host(header.partition("://")[2], extra_names)
+    return opens_page and fetch.get("mode") == "navigate" and fetch.get("dest") == "document"
 
 
 def parse_virtual_bucket(header: str, extra_names: Collection[str] = ()) -> str | None:

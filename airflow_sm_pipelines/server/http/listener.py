@@ -9,6 +9,8 @@ import io
 import logging
 import socket
 import threading
+import time
+from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,7 +19,9 @@ from werkzeug.serving import ThreadedWSGIServer
 
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 from airflow_sm_pipelines.server.http.aws_errors import error_response
+from airflow_sm_pipelines.server.http.body_reader import BodyTooLargeError, RequestFramingError, read_body
 from airflow_sm_pipelines.server.http.messages import Request, Response
+from airflow_sm_pipelines.server.http.peers import PeerRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +32,10 @@ _IDLE_SECONDS = 120
 """A connection without a request for this long is closed."""
 
 _BLOCK_BYTES = 1 << 20
+_BLANK_LINES = (b"\r\n", b"\n")
+_LINGER_SECONDS = 5.0
+"""How long a refused client may go on sending before its connection is cut."""
+
 _POLL_SECONDS = 0.1
 """How soon the listener notices that it is to stop."""
 
@@ -45,22 +53,19 @@ class RequestHandler(Protocol):
         """The answer."""
 
 
-class _BodyTooLargeError(Exception):
-    pass
-
-
 class Listener:
     """A bound socket and the threads that serve it, one per connection.
 
     :param host: the address to bind.
     :param port: the port; 0 takes a free one.
     :param handler: answers requests.
+    :param peer_rule: which users of this machine may call.
     :raises LocalEndpointError: when the address cannot be bound.
     """
 
-    def __init__(self, host: str, port: int, handler: RequestHandler) -> None:
+    def __init__(self, host: str, port: int, handler: RequestHandler, peer_rule: PeerRule | None = None) -> None:
         try:
-            self._server = _Server(host, port, handler)
+            self._server = _Server(host, port, handler, peer_rule or PeerRule())
         except (OSError, OverflowError, SystemExit) as error:
             raise LocalEndpointError(
                 f"Port {port} of {host} cannot be used ({error}). "
@@ -94,8 +99,9 @@ class _Server(ThreadedWSGIServer):
     request_queue_size = 128
     allow_reuse_address = True
 
-    def __init__(self, host: str, port: int, handler: RequestHandler) -> None:
+    def __init__(self, host: str, port: int, handler: RequestHandler, peer_rule: PeerRule) -> None:
         self.request_handler = handler
+        self.peer_rule = peer_rule
         self._connections: set[socket.socket] = set()
         # Bound here and given as a descriptor: where binding fails, werkzeug prints advice and exits the process.
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -120,35 +126,62 @@ class _Server(ThreadedWSGIServer):
                 continue
 
 
+class _LineKeeper(io.BufferedReader):
+    """A connection's bytes, and the last line that was read of them."""
+
+    last_line = b""
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        self.last_line = super().readline(size)
+        return self.last_line
+
+
 class _Handler(MotoRequestHandler):
     server: _Server
+    rfile: _LineKeeper
     timeout = _IDLE_SECONDS
     disable_nagle_algorithm = True
     wbufsize = -1
 
+    def setup(self) -> None:
+        super().setup()
+        self.rfile = _LineKeeper(self.rfile.detach())
+
     def handle_expect_100(self) -> bool:
-        """Tell a client that waits for it to send its body."""
-        is_wanted = super().handle_expect_100()
-        self.wfile.flush()
-        return is_wanted
+        """Say nothing yet to a client that waits for leave to send its body: it may be refused without."""
+        return True
+
+    @cached_property
+    def peer_refusal(self) -> str | None:
+        """Why the other end may not call; asked once for each connection, of which there is one handler."""
+        return self.server.peer_rule.refusal(self.connection)
 
     def run_wsgi(self) -> None:
         request = Request(self.make_environ(), b"")
         handler = self.server.request_handler
-        # A body that nobody reads would be taken for the next request.
-        self.close_connection = self.close_connection or "Transfer-Encoding" in self.headers
+        if self.rfile.last_line not in _BLANK_LINES:
+            # http.server takes the end of the connection for the end of the headers.
+            text = "The request ended before its headers did."
+            self._refuse(request, error_response(request, "MalformedHttpRequestException", text))
+            return
+        if self.peer_refusal is not None:
+            self._refuse(request, error_response(request, "AccessDenied", self.peer_refusal, status=403))
+            return
         response = handler.refusal(request)
         if response is not None:
-            self._write(request, response, is_last=True)
+            self._refuse(request, response)
             return
+        if self.headers.get("Expect", "").strip(" \t").lower() == "100-continue":
+            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.wfile.flush()
         try:
-            body = self._read_body(request, handler.max_body_bytes(request))
-        except _BodyTooLargeError as error:
-            self._write(request, error_response(request, "EntityTooLarge", str(error), status=413), is_last=True)
+            body = read_body(self.rfile, self.headers, max_bytes=handler.max_body_bytes(request))
+        except BodyTooLargeError as error:
+            self._refuse(request, error_response(request, "EntityTooLarge", str(error), status=413))
             return
-        except (ValueError, OSError) as error:
+        except (RequestFramingError, OSError) as error:
             message = f"The request's body cannot be read: {error}"
-            self._write(request, error_response(request, "MalformedHttpRequestException", message), is_last=True)
+            self._refuse(request, error_response(request, "MalformedHttpRequestException", message))
             return
         request = Request(request.environ, body)
         try:
@@ -165,24 +198,20 @@ class _Handler(MotoRequestHandler):
     def log(self, type: str, message: str, *args: Any) -> None:
         _log.debug(message, *args)
 
-    def _read_body(self, request: Request, max_bytes: int) -> bytes:
-        stream = request.environ["wsgi.input"]
-        if not request.environ.get("wsgi.input_terminated"):
-            length = int(request.environ.get("CONTENT_LENGTH") or 0)
-            if length < 0:
-                raise ValueError("its length is negative")
-            if length > max_bytes:
-                raise _BodyTooLargeError(f"The body has {length} bytes; at most {max_bytes} are taken.")
-            body: bytes = stream.read(length)
-            if len(body) < length:
-                raise ValueError(f"it ended after {len(body)} of {length} bytes")
-            return body
-        buffer = io.BytesIO()
-        while block := stream.read(_BLOCK_BYTES):
-            buffer.write(block)
-            if buffer.tell() > max_bytes:
-                raise _BodyTooLargeError(f"The body has more than {max_bytes} bytes, which are all that are taken.")
-        return buffer.getvalue()
+    def _refuse(self, request: Request, response: Response) -> None:
+        """Answer without the body, and let the client read the answer before the connection goes.
+
+        A client that is still sending when the connection closes sees a reset, and never the answer.
+        """
+        self._write(request, response, is_last=True)
+        deadline = time.monotonic() + _LINGER_SECONDS
+        try:
+            self.connection.shutdown(socket.SHUT_WR)
+            self.connection.settimeout(_LINGER_SECONDS)
+            while time.monotonic() < deadline and self.connection.recv(_BLOCK_BYTES):
+                continue
+        except OSError:
+            return
 
     def _write(self, request: Request, response: Response, *, is_last: bool) -> None:
         is_head = request.method == "HEAD"

@@ -13,6 +13,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.engine.store.write_ahead import WriteAheadGuard
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class EndpointDatabase:
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=NORMAL")
             self._connection.execute("PRAGMA foreign_keys=ON")
+            self._guard = WriteAheadGuard(self._connection, path)
             self._connection.executescript(_SCHEMA)
         except sqlite3.DatabaseError as error:
             raise LocalEndpointError(
@@ -73,10 +75,15 @@ class EndpointDatabase:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
+                self._guard.count()
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                # SQLite takes some failed transactions back by itself.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                self._guard.rolled_back()
                 raise
-            self._connection.execute("COMMIT")
+            self._guard.committed()
 
     def read(self, query: str, *values: object) -> list[tuple[object, ...]]:
         """All rows of a query.
@@ -91,3 +98,4 @@ class EndpointDatabase:
         """Close the file."""
         with self._lock:
             self._connection.close()
+            self._guard.close()

@@ -92,6 +92,8 @@ class RequestJournal:
         self._load = load
         self._checkpoint = checkpoint
         self._lock = threading.RLock()
+        # Requests that moto has carried out and that are not recorded yet: the disk was full.
+        self._unrecorded: list[tuple[str, bytes, str, bytes]] = []
 
     def call(self, request: Request) -> Response:
         """Carry out a request that changes something. Where it succeeds, it is durable before this returns.
@@ -100,19 +102,27 @@ class RequestJournal:
         """
         seed = os.urandom(16)
         with self._lock:
+            self.flush()
             response = self._apply_seeded(request, seed)
             if response.is_success:
-                with self._database.transaction() as connection:
-                    connection.execute(
-                        "INSERT INTO requests (operation, seed, environ, body) VALUES (?, ?, ?, ?)",
-                        (
-                            f"{request.service}:{request.operation or request.method}",
-                            seed,
-                            request.to_record(),
-                            request.body,
-                        ),
-                    )
+                operation = f"{request.service}:{request.operation or request.method}"
+                self._unrecorded.append((operation, seed, request.to_record(), request.body))
+                self.flush()
         return response
+
+    def flush(self) -> None:
+        """Record what could not be recorded before: moto has it, and a client that repeats its request is told so.
+
+        :raises sqlite3.Error: when there is still no room.
+        """
+        with self._lock:
+            if not self._unrecorded:
+                return
+            with self._database.transaction() as connection:
+                connection.executemany(
+                    "INSERT INTO requests (operation, seed, environ, body) VALUES (?, ?, ?, ?)", self._unrecorded
+                )
+            self._unrecorded.clear()
 
     def replay(self) -> list[str]:
         """Carry all recorded requests out again, in their order, or those after the checkpoint.

@@ -82,7 +82,7 @@ def test_a_source_that_cannot_be_read_is_told_with_a_remedy(tmp_path: Path) -> N
     assert refused(run("validate", str(tmp_path / "no.json"))) == (
         f"sm-pipelines: Cannot read {tmp_path / 'no.json'}: No such file or directory.\n"
     )
-    assert "is a directory" in refused(run("validate", str(tmp_path)))
+    assert "holds a pipeline" in refused(run("validate", str(tmp_path)))
     assert "no.py:get_pipeline" in refused(run("diff", "no.py", "x.json"))
     assert "such as" not in refused(run("validate", "no.py:get_pipeline"))
 

@@ -13,6 +13,7 @@ from airflow_sm_pipelines.engine.jobs import FunctionOutcome, JobOutcome
 from tests.engine.fake_world import (
     ROLE,
     Gate,
+    as_text,
     complete,
     condition,
     definition_text,
@@ -56,7 +57,9 @@ def demo_steps() -> list[Any]:
     evaluate = processing("Evaluate", depends_on=["Train"], PropertyFiles=[REPORT])
     return [
         processing("Process"),
-        training("Train", InputDataConfig=[channel], HyperParameters={"max_depth": {"Get": "Parameters.Depth"}}),
+        training(
+            "Train", InputDataConfig=[channel], HyperParameters={"max_depth": as_text({"Get": "Parameters.Depth"})}
+        ),
         evaluate,
         condition(
             "Check",

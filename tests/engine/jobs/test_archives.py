@@ -128,3 +128,34 @@ def test_a_link_inside_is_packed_as_its_file_and_one_to_the_outside_is_not(tmp_p
     pack_tar_gz(tmp_path / "model", tmp_path / "m.tar.gz")
     unpack_tar(tmp_path / "m.tar.gz", tmp_path / "out")
     assert {path.name: path.read_text() for path in (tmp_path / "out").iterdir()} == {"blob": "x", "name": "x"}
+
+
+DEEP = "/".join(["d"] * 2000) + "/file"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [(DEEP, "2001 directories deep"), ("a\0b", "zero byte"), ("n" * 300, "cannot be unpacked")]
+)
+def test_names_that_no_file_system_takes_are_refused_in_a_sentence(tmp_path: Path, name: str, message: str) -> None:
+    info = tarfile.TarInfo("x")
+    info.pax_headers = {"path": name}
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+        tar.addfile(info)
+    with pytest.raises(ArchiveError, match=message):
+        unpack_tar(tmp_path / "a.tar", tmp_path / "out")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as zipped:
+        zipped.writestr(name.replace("\0", "\1"), b"x")
+    (tmp_path / "a.zip").write_bytes((tmp_path / "a.zip").read_bytes().replace(b"a\1b", b"a\0b"))
+    with pytest.raises(ArchiveError, match=message):
+        unpack_zip(tmp_path / "a.zip", tmp_path / "out")
+
+
+def test_an_archive_that_the_disk_has_no_room_for_is_refused_before_it_fills_the_disk(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        tar.addfile(tarfile.TarInfo("small"))
+        large = tarfile.TarInfo("large")
+        large.size = 10 << 40
+        tar.fileobj.write(large.tobuf())  # type: ignore[union-attr]
+    with pytest.raises(ArchiveError, match=r"a\.tar needs 10485760 MB or more .* and the disk has"):
+        unpack_tar(tmp_path / "a.tar", tmp_path / "out")
+    assert not (tmp_path / "out" / "large").exists()

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from airflow_sm_pipelines.engine.jobs.container import SITE_DIRECTORY, build_environment, rewrite_paths
+from airflow_sm_pipelines.engine.jobs.container import build_environment, rewrite_paths
+from airflow_sm_pipelines.local_endpoint import SITE_DIRECTORY
 
 
 @pytest.mark.parametrize(

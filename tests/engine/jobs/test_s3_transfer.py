@@ -11,6 +11,7 @@ from airflow_sm_pipelines.engine.jobs.failures import JobFailure
 from airflow_sm_pipelines.engine.jobs.s3_transfer import (
     S3Location,
     TreeSync,
+    describe_neighbours,
     download,
     list_input,
     parse_location,
@@ -31,7 +32,7 @@ def listed(storage: Storage, uri: str, data_type: str = "S3Prefix") -> list[str]
 @pytest.mark.parametrize(
     ("uri", "paths"),
     [
-        ("s3://bucket/data", ["a.csv", "deep/b.csv"]),
+        ("s3://bucket/data", ["a.csv", "deep/b.csv", "database/c.csv"]),
         ("s3://bucket/data/", ["a.csv", "deep/b.csv"]),
         ("s3://bucket/data/a.csv", ["a.csv"]),
         ("s3://bucket/data/de", ["deep/b.csv"]),
@@ -44,6 +45,31 @@ def test_a_prefix_gives_these_paths(storage: Storage, uri: str, paths: list[str]
     for key in ("data/a.csv", "data/deep/b.csv", "database/c.csv", "data/empty-folder/"):
         storage.put(key, "x")
     assert listed(storage, uri) == paths
+
+
+@pytest.mark.parametrize(
+    ("uri", "neighbour"),
+    [
+        ("s3://bucket/data", "1 here, such as s3://bucket/database/c.csv"),
+        ("s3://bucket/data/", None),
+        ("s3://bucket/data/a.csv", "1 here, such as s3://bucket/data/a.csv.bak"),
+        ("s3://bucket/data/de", None),
+    ],
+)
+def test_what_comes_along_with_a_prefix_is_told(storage: Storage, uri: str, neighbour: str | None) -> None:
+    for key in ("data/a.csv", "data/a.csv.bak", "data/deep/b.csv", "database/c.csv"):
+        storage.put(key, "x")
+    told = describe_neighbours({"S3Uri": uri}, list_input(storage.client, uri))
+    assert (told is None) is (neighbour is None)
+    assert neighbour is None or neighbour in str(told)
+
+
+def test_two_objects_that_would_become_one_file_are_refused(storage: Storage) -> None:
+    for key in ("data/te/test/a.csv", "data/test/a.csv"):
+        storage.put(key, "x")
+    with pytest.raises(JobFailure, match=r"would both become the file 'test/a\.csv'"):
+        listed(storage, "s3://bucket/data/te")
+    assert listed(storage, "s3://bucket/data/te/") == ["test/a.csv"]
 
 
 def test_a_manifest_gives_its_names_below_its_prefix(storage: Storage) -> None:

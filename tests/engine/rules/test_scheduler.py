@@ -71,7 +71,7 @@ def test_only_the_branch_taken_runs_and_what_depends_on_the_other_never_starts()
         condition("If", TRUE, then=[processing("Yes")], otherwise=[processing("No")]),
         processing("AfterYes", depends_on=["Yes"]),
         processing("AfterNo", depends_on=["No"]),
-        processing("AfterIf", depends_on=["If"]),
+        processing("AfterIf", arguments={"Environment": {"TAKEN": {"Get": "Steps.If.Outcome"}}}),
     )
     taken = Snapshot({"If": SUCCEEDED}, outcomes={"If": False})
     assert decide(graph, taken).start == ("No", "AfterIf")
@@ -305,16 +305,19 @@ def draw_body(draw: st.DrawFn, name: str, outside: list[str]) -> list[Any]:
 
 @st.composite
 def step_lists(draw: st.DrawFn) -> list[Any]:
-    """Random steps, nested in Conditions up to three deep, that depend on any earlier step with any trigger."""
+    """Random steps, nested in Conditions up to three deep, that depend on any earlier step with any trigger.
+
+    Only Condition steps cannot be depended on.
+    """
     names = [f"S{number}" for number in range(draw(st.integers(1, 9)))]
     placed: list[list[Any]] = [[]]
     open_branches: list[list[Any]] = [placed[0]]
     conditions_above: dict[int, list[str]] = {id(placed[0]): []}
+    conditions: set[str] = set()
     for index, name in enumerate(names):
         here = draw(st.sampled_from(open_branches))
         above = conditions_above[id(here)]
-        # A step waits for the Conditions it is in anyway.
-        earlier = [other for other in names[:index] if other not in above]
+        earlier = [other for other in names[:index] if other not in conditions]
         depends_on = [
             draw(st.sampled_from([other, on(other, "Failed"), on(other, "Stopped"), on(other, "Any")]))
             for other in draw(st.lists(st.sampled_from(earlier), max_size=3, unique=True) if earlier else st.just([]))
@@ -323,6 +326,7 @@ def step_lists(draw: st.DrawFn) -> list[Any]:
             then: list[Any] = []
             otherwise: list[Any] = []
             step = condition(name, TRUE, then=then, otherwise=otherwise)
+            conditions.add(name)
             if depends_on:
                 step["DependsOn"] = depends_on
             for branch in (then, otherwise):

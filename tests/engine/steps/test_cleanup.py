@@ -86,7 +86,7 @@ def test_a_source_without_outputs_is_skipped(world: World) -> None:
     arn, status = world.run(
         [
             condition("If", never, then=[], otherwise=[]),
-            cleanup({"StepName": "If", "S3Uris": ["s3://bucket/x"]}, depends_on=["If"]),
+            cleanup({"StepName": "If", "S3Uris": ["s3://bucket/x"]}),
         ]
     )
     found = world.steps(arn)["Tidy"]["Metadata"]["Cleanup"]

@@ -12,7 +12,7 @@ import pytest
 from airflow_sm_pipelines.engine.jobs import JobContext, JobOutcome, JobSpec
 from airflow_sm_pipelines.engine.rules.errors import ServiceError
 from airflow_sm_pipelines.engine.tuning.tuning_run import MedianRule
-from tests.engine.fake_world import ROLE, World, wait_until
+from tests.engine.fake_world import ROLE, World, as_text, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -311,7 +311,7 @@ def test_a_steps_properties_name_the_best_trainings(world: World) -> None:
     fail = {"Name": "Say", "Type": "Fail"}
     fail["Arguments"] = {"ErrorMessage": {"Std:Join": {"On": " ", "Values": [best, second]}}}  # type: ignore[assignment]
     given = request()
-    given["TrainingJobDefinition"]["StaticHyperParameters"] = {"fixed": {"Get": "Parameters.Fixed"}}
+    given["TrainingJobDefinition"]["StaticHyperParameters"] = {"fixed": as_text({"Get": "Parameters.Fixed"})}
     parameter = {"Name": "Fixed", "Type": "Integer", "DefaultValue": 7}
     arn, status = world.run([{"Name": "TuneIt", "Type": "Tuning", "Arguments": given} | {"Name": "Tune"}, fail],
                             parameters=[parameter])  # fmt: skip

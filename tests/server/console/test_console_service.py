@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 BEGIN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 JOB = "arn:aws:sagemaker:us-east-1:123456789012"
-HOSTILE = "<b>\"&'</b>"
+HOSTILE = "<b>\"&'</b>\x1b[2J\u202e"
 
 
 class RefusedError(Exception):
@@ -110,6 +110,7 @@ def test_every_value_is_escaped(path: str) -> None:
     hostile = step(HOSTILE, Metadata=metadata, FailureReason=HOSTILE)
     page = World(steps=[{**hostile, "StepStatus": HOSTILE}], streams={"j/algo-1": 1}).page(path)
     assert "<b>" not in page
+    assert not re.search("[\x1b\u202e]", page)
     assert "&lt;b&gt;" in page
 
 

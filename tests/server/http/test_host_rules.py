@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_sm_pipelines.server.http.host_rules import is_allowed_host, is_allowed_origin, parse_virtual_bucket
+from airflow_sm_pipelines.server.http.host_rules import (
+    is_allowed_fetch,
+    is_allowed_host,
+    is_allowed_origin,
+    parse_virtual_bucket,
+)
 
 
 @pytest.mark.parametrize(
@@ -52,14 +57,41 @@ def test_a_name_that_was_allowed_is_answered_with_its_buckets() -> None:
     ("origin", "allowed"),
     [
         (None, True),
-        ("http://localhost:8080", True),
+        ("http://localhost:4566", True),
+        ("http://LOCALHOST:4566", True),
+        ("http://localhost:8080", False),
+        ("http://127.0.0.1:4566", False),
+        ("https://localhost:4566", False),
         ("null", False),
         ("https://evil.example", False),
         ("http://[", False),
     ],
 )
-def test_only_pages_of_this_machine_may_call(origin: str | None, allowed: bool) -> None:
-    assert is_allowed_origin(origin) is allowed
+def test_only_its_own_pages_may_call(origin: str | None, allowed: bool) -> None:
+    assert is_allowed_origin(origin, "localhost:4566") is allowed
+
+
+PAGE_LINK = {"site": "cross-site", "mode": "navigate", "dest": "document"}
+
+
+@pytest.mark.parametrize(
+    ("fetch", "opens_page", "allowed"),
+    [
+        ({}, False, True),
+        ({"site": "none", "mode": "navigate", "dest": "document"}, False, True),
+        ({"site": "same-origin", "mode": "cors", "dest": "empty"}, False, True),
+        (PAGE_LINK, True, True),
+        ({**PAGE_LINK, "site": "same-site"}, True, True),
+        (PAGE_LINK, False, False),
+        ({**PAGE_LINK, "dest": "iframe"}, True, False),
+        ({"site": "cross-site", "mode": "no-cors", "dest": "image"}, True, False),
+        ({"site": "same-site", "mode": "no-cors", "dest": "script"}, False, False),
+    ],
+)
+def test_pages_elsewhere_may_only_link_to_the_endpoint_s_pages(
+    fetch: dict[str, str], opens_page: bool, allowed: bool
+) -> None:
+    assert is_allowed_fetch(fetch, opens_page=opens_page) is allowed
 
 
 @pytest.mark.parametrize(

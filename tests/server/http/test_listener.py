@@ -7,6 +7,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
+from botocore.exceptions import ClientError
 
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 from airflow_sm_pipelines.server import request_router
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from tests.server.endpoint_stand_in import Endpoint
 
 S3_SCOPE = "AWS4-HMAC-SHA256 Credential=a/20250101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
+
+
+CHUNKED_PUT = b"PUT /b/k HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
 
 
 def exchange(endpoint: Endpoint, text: bytes) -> bytes:
@@ -65,11 +69,34 @@ def test_a_head_request_gets_headers_only(endpoint: Endpoint) -> None:
         (b"PUT /b/k HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nshort", b"400"),
         (b"PUT /b/k HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", b"400"),
         (b"PUT /b/k HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n", b"413"),
+        (b"PUT /b/k HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1_0\r\n\r\n0123456789", b"400"),
+        (b"PUT /b/k HTTP/1.1\r\nHost: localhost\r\nContent-Length: +10\r\n\r\n0123456789", b"400"),
+        (b"PUT /b/k HTTP/1.1\r\nHost: localhost\r\nContent-Length : 10\r\n\r\n0123456789", b"400"),
+        (CHUNKED_PUT + b"Content-Length: 3\r\n\r\n3\r\nabc\r\n0\r\n\r\n", b"400"),
+        (CHUNKED_PUT + b"\r\n10\r\nabc", b"400"),
+        (CHUNKED_PUT + b"\r\n1000000\r\nabc", b"400"),
+        (CHUNKED_PUT + b"\r\n10000000000000000\r\nabc", b"413"),
         (b"GET / HTTP/1.1\r\n\r\n", b"403"),
         (b"GET http://evil.example/ HTTP/1.1\r\nHost: localhost\r\n\r\n", b"403"),
         (b"GARBAGE\r\n\r\n", b"400"),
     ],
-    ids=["negative", "no-number", "cut-short", "bad-chunk", "too-large", "no-host", "absolute", "garbage"],
+    ids=[
+        "negative",
+        "no-number",
+        "cut-short",
+        "bad-chunk",
+        "too-large",
+        "underscore",
+        "plus",
+        "space-in-name",
+        "two-lengths",
+        "cut-chunk",
+        "cut-large-chunk",
+        "endless-chunk",
+        "no-host",
+        "absolute",
+        "garbage",
+    ],
 )
 def test_a_request_that_breaks_the_rules_is_refused_and_the_endpoint_goes_on(
     endpoint: Endpoint, text: bytes, status: bytes
@@ -84,6 +111,46 @@ def test_a_body_is_bounded_though_its_length_is_not_told(endpoint: Endpoint, mon
     chunk = b"8\r\n12345678\r\n"
     head = b"PUT /b/k HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
     assert b" 413 " in exchange(endpoint, head + chunk * 2 + b"0\r\n\r\n")
+
+
+def test_a_client_that_is_still_sending_can_read_why_it_was_refused(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(request_router, "MAX_OBJECT_BYTES", 10)
+    with pytest.raises(ClientError, match="at most 10 are taken") as caught:
+        endpoint.client("s3").put_object(Bucket="b", Key="k", Body=b"x" * (8 << 20))
+    assert caught.value.response["Error"]["Code"] == "EntityTooLarge"
+    connection = http.client.HTTPConnection("127.0.0.1", endpoint.port, timeout=20)
+    connection.request("PUT", "/b/k", body=b"x" * (8 << 20))
+    assert connection.getresponse().status == 413
+
+
+def test_a_connection_goes_on_after_a_chunked_body(endpoint: Endpoint) -> None:
+    body = b"3\r\nabc\r\n0\r\nsome: trailer\r\n\r\n"
+    answer = exchange(endpoint, CHUNKED_PUT + b"\r\n" + body + b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert answer.count(b"HTTP/1.1 ") == 2
+    assert b"NoSuchBucket" in answer
+    assert b"ListAllMyBucketsResult" in answer
+
+
+@pytest.mark.parametrize("kind", ["STREAMING-UNSIGNED-PAYLOAD-TRAILER", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"])
+def test_a_body_in_aws_s_chunks_is_stored_whole_or_refused(endpoint: Endpoint, kind: str) -> None:
+    s3 = endpoint.client("s3")
+    s3.create_bucket(Bucket="bucket")
+    signature = ";chunk-signature=ab" if "HMAC" in kind else ""
+    body = f"3{signature}\r\nabc\r\n0{signature}\r\n\r\n"
+
+    def put(key: str, sent: str, length: str) -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", endpoint.port, timeout=20)
+        headers = {"Authorization": S3_SCOPE, "Content-Encoding": "aws-chunked", "x-amz-content-sha256": kind}
+        connection.request("PUT", f"/bucket/{key}", sent.encode(), {**headers, "x-amz-decoded-content-length": length})
+        return connection.getresponse().status
+
+    assert put("whole", body, "3") == 200
+    assert s3.get_object(Bucket="bucket", Key="whole")["Body"].read() == b"abc"
+    assert {put("cut", body[:end], "3") for end in range(len(body))} == {400}
+    assert {put("cut", body, length) for length in ("2", "4", str(1 << 64), "-1", "x", "1_0")} == {400}
+    assert [entry["Key"] for entry in s3.list_objects_v2(Bucket="bucket")["Contents"]] == ["whole"]
 
 
 def test_expect_is_answered_before_the_body_comes(endpoint: Endpoint) -> None:

@@ -11,6 +11,7 @@ from airflow_sm_pipelines.exceptions import LocalEndpointError
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.cli.shared_options import Commands
+    from airflow_sm_pipelines.server import RunningServer
 
 
 def add(commands: Commands) -> None:
@@ -49,8 +50,19 @@ def run(arguments: argparse.Namespace) -> int:
         return explain_not_runnable(command[0])
     with announced_endpoint(arguments) as server:
         if not arguments.progress:
-            return run_command(command, server.environment())
+            return _explain(command, server, run_command(command, server.environment()))
         from airflow_sm_pipelines.cli.progress import show_started_executions
 
         with show_started_executions(server) as streams:
             return run_command(command, server.environment(), **streams)
+
+
+def _explain(command: list[str], server: RunningServer, exit_code: int) -> int:
+    """Say what Airflow does not: where it has looked for a DAG that it has not found."""
+    from airflow_sm_pipelines.cli.airflow_command import explain_missing_dag
+    from airflow_sm_pipelines.cli.terminal import complain
+
+    text = explain_missing_dag(command, server.environment()) if exit_code else None
+    if text is not None:
+        complain(f"sm-pipelines: {text}")
+    return exit_code

@@ -11,6 +11,7 @@ from airflow_sm_pipelines.cli.shared_options import (
     add_json_option,
     add_parameter_option,
     add_script_options,
+    add_variable_option,
 )
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airflow_sm_pipelines.cli.shared_options import Commands
+    from airflow_sm_pipelines.cli.sources import Source
     from airflow_sm_pipelines.rehearsal import Rehearsal, RehearsalReport, RehearsedStep
 
 NOT_SUCCEEDED = 1
@@ -65,22 +67,20 @@ def add(commands: Commands) -> None:
         metavar="DIR",
         help="a local endpoint's state directory to run on, with what it holds; by default a fresh one that is removed",
     )
+    add_variable_option(parser)
     add_script_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Rehearse a pipeline, say how its steps ended and what was made up for them; 0 if it succeeded."""
+    from airflow_sm_pipelines.cli.local_environment import enter_local_environment
     from airflow_sm_pipelines.cli.sources import UnreadableSourceError, read_pairs
     from airflow_sm_pipelines.cli.terminal import say, say_json
 
-    try:
-        from airflow_sm_pipelines.rehearsal import Rehearsal
-    except ImportError as error:
-        raise UnreadableSourceError(
-            f"A rehearsal needs packages that are not installed ({error}). "
-            "Install them: pip install 'airflow-sm-pipelines[local]'"
-        ) from None
+    enter_local_environment(arguments)
+    from airflow_sm_pipelines.rehearsal import Rehearsal
+
     parameters = read_pairs(arguments.parameters, option="--parameter")
     uploads = [_read_upload(text) for text in arguments.uploads]
     with Rehearsal(arguments.state_dir, region=arguments.region) as rehearsal:
@@ -106,14 +106,30 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _read_definition(arguments: argparse.Namespace, rehearsal: Rehearsal) -> tuple[str, str | bytes]:
     """The pipeline's name and definition; a script is compiled against the rehearsal, which gets what it uploads."""
+    from airflow_sm_pipelines.cli.definition_files import refuse_unused_variables
     from airflow_sm_pipelines.cli.sources import compile_source, is_script, read_source
     from airflow_sm_pipelines.client.session_calls import SessionCalls
 
     if not is_script(arguments.source):
-        return arguments.pipeline_name or "rehearsal", read_source(arguments.source, arguments).text
+        source = read_source(arguments.source, arguments)
+        refuse_unused_variables(arguments)
+        name = arguments.pipeline_name or (source.held.name if source.held else None) or "rehearsal"
+        return name, _fill_in(source)
     calls = SessionCalls.at_endpoint(rehearsal.server.environment())
     compiled = compile_source(arguments.source, arguments, calls=calls)
     return compiled.name, compiled.definition_text
+
+
+def _fill_in(source: Source) -> str | bytes:
+    """The definition, with values made up for what is unknown in it; standard error says which."""
+    from airflow_sm_pipelines.cli.terminal import complain
+    from airflow_sm_pipelines.rehearsal.unknown_values import with_made_values
+
+    if source.held is None or source.held.marked is None:
+        return source.text
+    held, made = with_made_values(source.held)
+    complain(*(f"{name} is not filled in; made up: {value!r}" for name, value in made.items()))
+    return held.text
 
 
 def _read_upload(text: str) -> tuple[str, Path]:

@@ -50,8 +50,9 @@ def wait_for(started: dict, service, operation, arguments, given, path, success,
     import json
 
     from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
-    from airflow.providers.common.compat.sdk import AirflowFailException
     from airflow.sdk import PokeReturnValue
+
+    from airflow_sm_pipelines.airflow_names import AirflowFailException
 
     known = {**given, **started}
     request = {name: known[key] for name, key in arguments.items()}
@@ -78,7 +79,7 @@ def parameters_of_items(items: list | str, fields: dict, same: dict) -> list[dic
 @task
 def fail(message: str) -> None:
     """Fail without a retry."""
-    from airflow.providers.common.compat.sdk import AirflowFailException
+    from airflow_sm_pipelines.airflow_names import AirflowFailException
 
     raise AirflowFailException(message)
 

@@ -1,0 +1,67 @@
+"""EventBridge's targets: which ones the endpoint can serve, and that one's failure is not another's.
+
+moto serves the targets of a rule in one go, so one that it cannot serve (a Lambda function, a topic, a queue that is
+gone) would keep an event from all that come after it. The event would then be sent again to those that had it.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import re
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_pipelines.server.http.aws_errors import json_error
+
+if TYPE_CHECKING:
+    from airflow_sm_pipelines.server.http.messages import Request, Response
+
+_log = logging.getLogger(__name__)
+
+_SERVED = re.compile(r"arn:[^:]*:(?:sqs:[^:]*:[^:]*:.+|logs:[^:]*:[^:]*:log-group:.+|events:[^:]*:[^:]*:event-bus/.+)")
+_MAX_NAMED = 3
+
+
+def refuse_unserved_targets(request: Request) -> Response | None:
+    """The answer to a PutTargets with a target that the endpoint cannot serve; None for any other request.
+
+    :param request: a request to EventBridge.
+    """
+    if request.operation != "PutTargets":
+        return None
+    try:
+        targets = json.loads(request.body).get("Targets") or []
+        unserved = [target["Arn"] for target in targets if not _SERVED.fullmatch(target["Arn"])]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None  # what is no request of this kind is refused by moto
+    if not unserved:
+        return None
+    names = ", ".join(map(str, unserved[:_MAX_NAMED]))
+    return json_error(
+        "ValidationException",
+        f"The local endpoint cannot send events to {names}: it serves SQS queues, log groups and event buses. Give the"
+        " rule a queue here, and read the events from it.",
+    )
+
+
+def let_targets_be_independent() -> None:
+    """Make moto send an event to each target of a rule by itself. What a target raises is logged, and is its own."""
+    from moto.events import models
+
+    rules: Any = models.Rule
+    send_to_all = rules.send_to_targets
+    if getattr(send_to_all, "is_independent", False):
+        return
+
+    def send_to_each(rule: Any, original_event: Any, transform_input: bool = True) -> None:
+        for target in list(rule.targets):
+            one = copy.copy(rule)
+            one.targets = [target]
+            try:
+                send_to_all(one, original_event, transform_input)
+            except Exception as error:  # noqa: BLE001 - moto raises anything for a target that it cannot serve
+                _log.warning("EventBridge could not reach %s: %s: %s", target.get("Arn"), type(error).__name__, error)
+
+    send_to_each.is_independent = True  # type: ignore[attr-defined]
+    rules.send_to_targets = send_to_each

@@ -1,0 +1,43 @@
+"""A sample of `make harm`: broken and odd requests are answered in a client's terms, and the endpoint goes on."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.harm import cut_requests
+from tests.harm.cut_requests import send_broken
+from tests.harm.service_fuzz import ServiceFuzz
+from tests.server.endpoint_stand_in import Endpoint, open_endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CUTS = int(os.environ.get("SM_PIPELINES_HARM_CUTS", "120"))
+REQUESTS = int(os.environ.get("SM_PIPELINES_HARM_REQUESTS", "600"))
+SEED = int(os.environ.get("SM_PIPELINES_HARM_SEED", "0"))
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+    """One endpoint for all requests: what one leaves behind is there for the next."""
+    with open_endpoint(tmp_path_factory.mktemp("harm") / "state") as running:
+        running.client("s3").create_bucket(Bucket=cut_requests.BUCKET)
+        yield running
+
+
+@pytest.mark.timeout(7200)
+def test_requests_that_are_cut_or_have_two_ends_are_refused(endpoint: Endpoint) -> None:
+    for seed in range(SEED, SEED + CUTS):
+        send_broken(endpoint.port, seed)
+    assert "Contents" not in endpoint.client("s3").list_objects_v2(Bucket=cut_requests.BUCKET)
+
+
+@pytest.mark.timeout(7200)
+def test_any_request_to_any_service_is_no_error_of_the_server_s(endpoint: Endpoint) -> None:
+    fuzz = ServiceFuzz(endpoint)
+    for seed in range(SEED, SEED + REQUESTS):
+        fuzz.shoot(seed)
+    assert endpoint.client("s3").list_buckets()["Buckets"]

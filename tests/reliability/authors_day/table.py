@@ -1,0 +1,44 @@
+"""The table of an author's day in docs/reliability.md."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from tests.reliability.authors_day.office import Row
+
+BEGIN, END = "<!-- made by `python -m tests.reliability.authors_day --write`: begin -->", "<!-- author's day: end -->"
+
+
+def render_table(rows: Sequence[Row], outcomes: Mapping[str, str]) -> list[str]:
+    """The table's lines."""
+    lines = ["| What is done | Expected | Outcome |", "|---|---|---|"]
+    for row in rows:
+        outcome = outcomes[row.key].replace("|", "\\|").replace("\n", " ")
+        lines.append(f"| {row.what} | {row.expected} | {outcome or 'as expected'} |")
+    return lines
+
+
+def write_table(page: Path, table: Sequence[str], *, heading: str, is_whole: bool) -> None:
+    """Put the table between the page's marks.
+
+    :param is_whole: whether it replaces all rows; otherwise only those of the same name, and the page says so.
+    """
+    text = page.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    old, _, after = rest.partition(END)
+    lines = list(table)
+    headings = [heading]
+    if not is_whole:
+        new = {line.split(" | ")[0]: line for line in table}
+        kept = [line for line in old.splitlines() if line.startswith("|")]
+        lines = [new.get(line.split(" | ")[0], line) for line in kept]
+        names = "; ".join(name.strip("| ") for name in list(new)[2:])
+        headings = [line for line in old.splitlines() if line.startswith("Run ")] + [
+            f"{heading} This run gave: {names}."
+        ]
+    parts = ["\n\n".join(headings), "\n".join(lines)]
+    page.write_text(f"{before}{BEGIN}\n" + "\n\n".join(parts) + f"\n\n{END}{after}", encoding="utf-8")
