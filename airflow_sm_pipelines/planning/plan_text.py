@@ -114,8 +114,10 @@ def _count(plan: DeploymentPlan) -> str:
 
 
 def _count_filled_in(plan: DeploymentPlan) -> str:
-    steps = {change.path.split(".")[1] for change in plan.filled_in}
-    return f"{len(plan.filled_in)} values in {len(steps)} step{'s' * (len(steps) != 1)}"
+    closed = sum(change.path.startswith("Parameters.") for change in plan.filled_in)
+    steps = {change.path.split(".")[1] for change in plan.filled_in if change.path.startswith("Steps.")}
+    text = f"{len(plan.filled_in) - closed} values in {len(steps)} step{'s' * (len(steps) != 1)}"
+    return f"{text}, and the choices of {closed} parameter{'s' * (closed != 1)}" if closed else text
 
 
 def _summary(plan: DeploymentPlan) -> str:

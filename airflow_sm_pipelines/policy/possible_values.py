@@ -179,7 +179,7 @@ class ValueFinder:
         if path[:1] == ("IterationOutputs",) and len(path) > 2:
             name, path = str(path[2]), path[3:]
         step = self._steps.get(name)
-        if step is None or step.type not in STEP_CALLS or seen.count(str(reference)) > 1:
+        if step is None or not _is_requested(step, path) or seen.count(str(reference)) > 1:
             return _gap(reference)
         below = _WRITTEN_BELOW.get(path[:2]) or _WRITTEN_BELOW.get(path[:1])
         try:
@@ -236,6 +236,14 @@ _WRITTEN_BELOW: dict[PropertyPath, PropertyPath] = {
     ("CalculatedBaselineStatistics",): ("ProcessingOutputConfig", "Outputs", 0, "S3Output", "S3Uri"),
 }
 """Properties that lie below an address of the request. Source: developer guide, "Step properties"."""
+
+
+def _is_requested(step: Step, path: PropertyPath) -> bool:
+    """Whether a property of a step is a member of its request, or lies below one."""
+    call = STEP_CALLS.get(step.type)
+    operation = call.find_operation() if call else None
+    shape = operation.input_shape if operation else None
+    return shape is not None and (path[0] in shape.members or path[:1] in _WRITTEN_BELOW or path[:2] in _WRITTEN_BELOW)
 
 
 def _join(separator: str, chosen: tuple[_Alternative, ...]) -> _Alternative:

@@ -29,7 +29,7 @@ _ENDPOINT = (
     r"s3(?:[.-](?:accelerate|accesspoint|control|dualstack|external-1|fips|website|[a-z]{2,4}(?:-[a-z]+)+-\d+))*"
 )
 _URL = re.compile(
-    rf"\bhttps?://(?:(?P<bucket>[^/\s\"'`\\,;]+)\.)?{_ENDPOINT}{DNS_SUFFIX_PATTERN}(?![a-z0-9.-])(?::\d+)?"
+    rf"\bhttps?://(?:(?P<bucket>[^/\s\"'`\\,;]+)\.)?{_ENDPOINT}{DNS_SUFFIX_PATTERN}(?::\d+)?(?=[/\s\"'`\\,;|&<>?#)\]{_GAP}]|\Z)"
     r"(?:/+(?P<first>[^\s/\"'`\\,;|&<>?#)\]]*))?",
     re.IGNORECASE,
 )

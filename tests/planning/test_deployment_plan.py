@@ -63,7 +63,8 @@ def test_a_policy_refuses_or_is_filled_in(repository: Path) -> None:
     assert render_plan(refused).splitlines()[-1] == "The deployment would be refused."
     filled = plan(DEMO, DEMO, policy=policy, is_filled_in=True)
     assert (filled.errors, filled.action) == ((), "update")
-    assert "Filled in by the team's policy: 17 values in 3 steps." in render_plan(filled)
+    text = "Filled in by the team's policy: 17 values in 3 steps, and the choices of 1 parameter."
+    assert text in render_plan(filled)
 
 
 def test_markdown_is_one_comment_that_names_cannot_break(repository: Path) -> None:

@@ -295,6 +295,13 @@ def test_what_a_step_writes_is_known_to_the_step_that_reads_it(written: Any, rul
     assert [finding.rule for finding in findings_of(BOUND, document)] == rules
 
 
+def test_what_a_request_claims_of_an_answer_is_not_believed() -> None:
+    claim = processing("A", ExitMessage="arn:aws:iam::123456789012:role/x")
+    document = {"Steps": [claim, processing("B", RoleArn={"Get": "Steps.A.ExitMessage"})]}
+    found = findings_of('[roles]\nallowed = "*"', document)
+    assert ["Steps.A.ExitMessage" in finding.fix for finding in found] == [True]
+
+
 def test_a_model_lies_below_the_output_of_its_training() -> None:
     model = {"Get": "Steps.T.ModelArtifacts.S3ModelArtifacts"}
     for bucket, expected in (("team-data", 0), ("other", 2)):

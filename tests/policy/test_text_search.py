@@ -35,6 +35,9 @@ def name_of(address: Any) -> Any:
         (("https://team.s3.other.s3.amazonaws.com/a",), "team.s3.other"),
         (("https://s3.cn-north-1.amazonaws.com.cn/team/a",), "team"),
         (("https://example.com/team/a",), None),
+        (("https://team.s3.amazonaws.com@example.com/a",), None),  # the host is what follows the @
+        (("https://team.s3.amazonaws.com:443@example.com/a",), None),
+        (("https://team.s3.amazonaws.com.example.com/a",), None),
         (("/opt/ml/model",), None),
         (("s3://team/", GAP), "team"),
         (("s3://team", GAP), NOT_KNOWN),
