@@ -6,16 +6,22 @@ terminal. Every command writes through the functions here, which show control ch
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import re
 import sys
+import threading
+import time
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from airflow_sm_pipelines.definition import JsonValue
 
+_SILENT_SECONDS = 2.0
 _CODES = {"red": "31", "green": "32", "yellow": "33"}
 
 _UNSAFE = re.compile(
@@ -64,6 +70,34 @@ def paint(text: object, colour: str) -> str:
     if code is None or not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return clean(text)
     return f"\x1b[{code}m{clean(text)}\x1b[0m"
+
+
+@contextlib.contextmanager
+def show_elapsed(what: str) -> Iterator[None]:
+    """Show on a terminal, while a block runs, what is going on and for how many seconds.
+
+    Nothing is shown in the first seconds, nor where standard error is no terminal.
+    """
+    if not sys.stderr.isatty():
+        yield
+        return
+    is_over = threading.Event()
+
+    def show() -> None:
+        started = time.monotonic()
+        while not is_over.wait(1 if time.monotonic() - started > 1 else _SILENT_SECONDS):
+            sys.stderr.write(f"\r{clean(what)} ... {time.monotonic() - started:.0f} s\x1b[K")
+            sys.stderr.flush()
+
+    thread = threading.Thread(target=show, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+        sys.stderr.write("\r\x1b[K")
+        sys.stderr.flush()
 
 
 def open_log() -> logging.Logger:
@@ -117,4 +151,6 @@ def _show(found: re.Match[str]) -> str:
 
 def _write(stream: TextIO, lines: tuple[object, ...]) -> None:
     if lines:
+        if stream is sys.stderr and stream.isatty():
+            stream.write("\r\x1b[K")  # a line of show_elapsed
         print(*map(clean, lines), sep="\n", file=stream, flush=True)

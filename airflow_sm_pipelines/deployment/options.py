@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from airflow_sm_pipelines.client.valid_names import find_pipeline_name_problems
+from airflow_sm_pipelines.deployment.zipped_files import find_unpacked
 from airflow_sm_pipelines.exceptions import ArgumentError
 from airflow_sm_pipelines.option_reader import (
     TAG_MEMBERS,
@@ -44,6 +45,8 @@ class DeployOptions:
     pipeline_name: str | None = None
     config: Mapping[str, Any] | None = None
     interpreter: str | None = None
+    requirements: str | Sequence[str] | None = None
+    working_dir: str | None = None
     aliases: Sequence[str] = ()
     tags: Mapping[str, str] | Sequence[Mapping[str, str]] = field(default_factory=dict)
     description: str | None = None
@@ -102,6 +105,10 @@ class DeployOptions:
 
 
 def resolve_path(text: str, *, folder: str) -> Path:
-    """The absolute path of a file, relative ones taken from the DAG file's folder."""
+    """The absolute path of a file, relative ones taken from the DAG file's folder.
+
+    A file in a zipped DAG is unpacked, with all that the archive holds.
+    """
     path = Path(text).expanduser()
-    return path if path.is_absolute() else Path(folder) / path
+    path = path if path.is_absolute() else Path(folder) / path
+    return find_unpacked(path)

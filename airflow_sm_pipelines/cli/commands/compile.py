@@ -5,7 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.shared_options import add_output_option, add_policy_options, add_script_options
+from airflow_sm_pipelines.cli.shared_options import (
+    add_output_option,
+    add_policy_options,
+    add_script_options,
+    add_source,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -20,12 +25,19 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser(
         "compile",
         help="turn an SDK script into a pipeline definition",
-        description="Run a function that returns a SageMaker SDK Pipeline, in an interpreter of its own, and write the "
-        "pipeline's definition as JSON. What the SDK prints goes to standard error.",
+        description="Build the pipeline of a SageMaker SDK script or notebook, in an interpreter of its own, and write "
+        "its definition as JSON. The script is named by its path, and after a colon by the function that returns the "
+        "pipeline or the pipeline's variable. What it prints goes to standard error; what the SDK prints is shown if "
+        "it fails, or with --verbose.",
         epilog="The SDK may call AWS (the caller's identity, S3 for step code). To keep it on this machine, run "
         "'sm-pipelines local exec -- sm-pipelines compile ...'.",
     )
-    parser.add_argument("reference", metavar="SCRIPT:FUNCTION", help="for example pipelines/train.py:get_pipeline")
+    add_source(
+        parser,
+        "reference",
+        metavar="SCRIPT",
+        help_text="for example pipelines/train.py:get_pipeline, train.py:pipeline, train.py or train.ipynb:pipeline",
+    )
     add_output_option(parser)
     add_policy_options(parser)
     add_script_options(parser)

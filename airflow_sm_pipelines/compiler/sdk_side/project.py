@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 import sysconfig
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg")
 _PACKAGES = ("site-packages", "dist-packages")
@@ -16,14 +20,15 @@ class Project:
     :param script: the pipeline script.
     :param root: the project's root, where the script names it.
     :param scratch: the folder of the build's temporary files.
+    :param roots: folders above the script that may be its project's root.
     """
 
-    def __init__(self, script: Path, *, root: Path | None, scratch: Path) -> None:
+    def __init__(self, script: Path, *, root: Path | None, scratch: Path, roots: tuple[Path, ...] = ()) -> None:
         self.folder = script.parent
         self.root = root or self.folder
         self.scratch = scratch
         whole = find_project(self.folder)
-        folders = {self.folder, self.root, whole}
+        folders = {self.folder, self.root, whole, *roots}
         self._inside = tuple(
             sorted({f"{os.path.realpath(path)}{os.sep}" for path in folders} | {f"{path}{os.sep}" for path in folders})
         )
@@ -45,8 +50,10 @@ class Project:
         if not os.path.isabs(path) or path.startswith("<"):  # noqa: PTH117 - as text
             return path
         real = os.path.realpath(path)
-        if self._is_inside(path) or self._is_inside(real):
+        if self._is_inside(real):
             return Path(os.path.relpath(real, os.path.realpath(self.folder))).as_posix()
+        if self._is_inside(path):  # through a link
+            return Path(os.path.relpath(path, self.folder)).as_posix()
         if real.startswith(f"{os.path.realpath(self.scratch)}{os.sep}"):
             return "tmp"
         return Path(real).name
@@ -69,7 +76,11 @@ class Project:
 
 def find_project(folder: Path) -> Path:
     """Give the nearest folder above that is a repository or a Python project; the folder itself where there is none."""
+    return next(iter_projects(folder), folder)
+
+
+def iter_projects(folder: Path) -> Iterator[Path]:
+    """Give the folders above, and the folder itself, that are a repository or a Python project; the nearest first."""
     for candidate in (folder, *folder.parents):
         if any((candidate / mark).exists() for mark in _MARKS):
-            return candidate
-    return folder
+            yield candidate

@@ -1,6 +1,9 @@
 """The SDK's Pipeline, as far as a compile goes."""
 
 import json
+import time
+
+import boto3
 
 
 class Pipeline:
@@ -11,3 +14,37 @@ class Pipeline:
 
     def definition(self):
         return json.dumps({"Version": "2020-12-01", "Parameters": [], "Steps": self.steps})
+
+    def upsert(self, role_arn=None, description=None, tags=None):
+        given = {"PipelineDescription": description, "Tags": tags}
+        return self._client().create_pipeline(
+            PipelineName=self.name,
+            PipelineDefinition=self.definition(),
+            ClientRequestToken="x" * 32,
+            RoleArn=role_arn,
+            **{name: value for name, value in given.items() if value},
+        )
+
+    def start(self):
+        answer = self._client().start_pipeline_execution(PipelineName=self.name, ClientRequestToken="x" * 32)
+        return Execution(self._client(), answer["PipelineExecutionArn"])
+
+    def _client(self):
+        return boto3.client("sagemaker")
+
+
+class Execution:
+    def __init__(self, client, arn):
+        self.client = client
+        self.arn = arn
+
+    def describe(self):
+        return self.client.describe_pipeline_execution(PipelineExecutionArn=self.arn)
+
+    def list_steps(self):
+        answer = self.client.list_pipeline_execution_steps(PipelineExecutionArn=self.arn)
+        return answer["PipelineExecutionSteps"]
+
+    def wait(self):
+        while self.describe()["PipelineExecutionStatus"] == "Executing":
+            time.sleep(30)
