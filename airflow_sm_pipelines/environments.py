@@ -133,8 +133,9 @@ def ensure_environment(
         shutil.rmtree(target, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=home, prefix=f"{target.name}-", ignore_cleanup_errors=True) as scratch:
             built = Path(scratch) / "environment"
+            uv = find_uv()
             tell(f"Making a Python environment ({_python_request(python)}) with {_list(requirements)}")
-            _build(built, requirements, python, deadline, chatter or tell)
+            _build(uv, built, requirements, python, deadline, chatter or tell)
             built.rename(target)
     return _get_interpreter(target)
 
@@ -195,9 +196,8 @@ def _locked(path: Path, deadline: float) -> Iterator[None]:
 
 
 def _build(
-    target: Path, requirements: Sequence[str], python: str | None, deadline: float, log: Callable[[str], None]
+    uv: str, target: Path, requirements: Sequence[str], python: str | None, deadline: float, log: Callable[[str], None]
 ) -> None:
-    uv = find_uv()
     request = _python_request(python)
     venv = [uv, "venv", "--no-project", "--relocatable", "--python", request, str(target)]
     # First without a download. Whether uv may download one after that is for the user's UV_PYTHON_DOWNLOADS to say.

@@ -227,6 +227,8 @@ class _Voice:
         """Tell the lines that were kept if what runs inside fails."""
         try:
             yield
+        except ScriptEnvironmentError:
+            raise  # its message has uv's own reason
         except CompileError:
             for line in self._kept:
                 self.log(line)
@@ -332,12 +334,9 @@ class _Build:
 
     def _run_at_root(self, missing: str, root: Path, keys_folder: Path, deadline: float) -> dict[str, Any]:
         """Build once more, in the folder above that has a file which the script's own folder has not."""
-        answer = self._run_worker(
-            replace(self.place, working_folder=root, project_root=root, roots=()), keys_folder, deadline
-        )
-        if answer["ok"]:
-            self._tell_root(f"'{missing}'", root)
-        return answer
+        self._tell_root(f"'{missing}'", root)
+        place = replace(self.place, working_folder=root, project_root=root)
+        return self._run_worker(place, keys_folder, deadline)
 
     def _tell_root(self, what: str, root: Path) -> None:
         seen = os.path.relpath(root, self.script.parent)

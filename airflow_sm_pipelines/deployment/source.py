@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.compiler.script import find_reference, parse_reference
@@ -16,6 +15,7 @@ from airflow_sm_pipelines.exceptions import ArgumentError, DefinitionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from airflow_sm_pipelines.client.calls import SageMakerCalls
     from airflow_sm_pipelines.compiler import CompiledPipeline
@@ -143,7 +143,7 @@ def compile_script(
         aws_environment=calls.child_environment(),
         cache_dir=None,
         timeout_seconds=options.compile_timeout_seconds,
-        working_folder=root or (Path(options.folder) if options.is_run_in_folder else None),
+        working_folder=root or (options.resolve_path(".") if options.is_run_in_folder else None),
         project_root=root,
         base_folder=options.resolve_path("."),
         log=log,

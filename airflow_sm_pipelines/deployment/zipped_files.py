@@ -16,12 +16,12 @@ from airflow_sm_pipelines.exceptions import DefinitionError
 
 
 def find_unpacked(path: Path) -> Path:
-    """The place of a file on this disk; that of an unpacked copy for a file below a zip archive.
+    """The place of a file on this disk; that of an unpacked copy for a zip archive, and for a file below one.
 
     :param path: absolute, or seen from the working directory.
     :raises DefinitionError: the archive cannot be unpacked.
     """
-    for archive in path.parents:
+    for archive in (path, *path.parents):
         if archive.suffix == ".zip" and archive.is_file():
             return _unpack(archive) / path.relative_to(archive)
     return path

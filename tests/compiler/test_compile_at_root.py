@@ -78,6 +78,8 @@ def test_the_folder_that_is_given_counts_as_root_where_there_is_no_repository(co
 def test_nobody_is_told_to_install_a_folder_of_the_project(compile_stub: Compiler, project: Path):
     script = project / "pipelines" / "train" / "pipeline.py"
     script.write_text("import config.settings\n\ndef get_pipeline(): ...\n")
-    with pytest.raises(ScriptFailedError, match=r"has the folder .*/project/config, which has no such module") as caught:
+    with pytest.raises(
+        ScriptFailedError, match=r"has the folder .*/project/config, which has no such module"
+    ) as caught:
         compile_stub(f"{script}:get_pipeline")
     assert "dependencies" not in str(caught.value)

@@ -69,6 +69,8 @@ def find_at_root(errors: Sequence[BaseException], roots: Sequence[Path]) -> dict
     """
     here = Path.cwd()
     for error in errors:
+        if isinstance(error, ModuleNotFoundError):
+            continue  # RootFinder has looked for it
         for text in _iter_paths(error):
             name = os.path.relpath(text, here) if os.path.isabs(text) else text  # noqa: PTH117 - as text
             if name.startswith("..") or (here / name).exists():
