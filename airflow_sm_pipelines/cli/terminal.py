@@ -78,7 +78,7 @@ def show_elapsed(what: str) -> Iterator[None]:
 
     Nothing is shown in the first seconds, nor where standard error is no terminal.
     """
-    if not sys.stderr.isatty():
+    if not _clear_line():
         yield
         return
     is_over = threading.Event()
@@ -96,7 +96,7 @@ def show_elapsed(what: str) -> Iterator[None]:
     finally:
         is_over.set()
         thread.join()
-        sys.stderr.write("\r\x1b[K")
+        sys.stderr.write(_clear_line())
         sys.stderr.flush()
 
 
@@ -116,7 +116,7 @@ class _CleanFormatter(logging.Formatter):
     """The message, cleaned."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return clean(super().format(record))
+        return f"{_clear_line()}{clean(super().format(record))}"
 
 
 class LineFormatter(logging.Formatter):
@@ -149,8 +149,14 @@ def _show(found: re.Match[str]) -> str:
     return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
 
 
+def _clear_line() -> str:
+    """What removes a line of :func:`show_elapsed`; empty where standard error is no terminal that can do it."""
+    can_move = sys.stderr.isatty() and os.environ.get("TERM") not in (None, "", "dumb")
+    return "\r\x1b[K" if can_move else ""
+
+
 def _write(stream: TextIO, lines: tuple[object, ...]) -> None:
     if lines:
-        if stream is sys.stderr and stream.isatty():
-            stream.write("\r\x1b[K")  # a line of show_elapsed
+        if stream is sys.stderr:
+            stream.write(_clear_line())
         print(*map(clean, lines), sep="\n", file=stream, flush=True)

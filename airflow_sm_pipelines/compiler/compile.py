@@ -24,7 +24,7 @@ from airflow_sm_pipelines.compiler.interpreter import find_interpreter
 from airflow_sm_pipelines.compiler.notebook import copy_surroundings, parse_notebook
 from airflow_sm_pipelines.compiler.script import check_name, parse_metadata, parse_reference, read_script
 from airflow_sm_pipelines.compiler.sdk_side.chatter import MARK
-from airflow_sm_pipelines.compiler.sdk_side.project import iter_projects
+from airflow_sm_pipelines.compiler.sdk_side.project_roots import iter_projects
 from airflow_sm_pipelines.environments import default_cache_dir
 from airflow_sm_pipelines.exceptions import (
     CompileError,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.compiler.interpreter import ScriptInterpreter
     from airflow_sm_pipelines.compiler.notebook import Notebook
-    from airflow_sm_pipelines.compiler.script import ScriptReference
+    from airflow_sm_pipelines.compiler.script import ScriptMetadata, ScriptReference
     from airflow_sm_pipelines.definition.json_value import JsonObject
 
 _PROTOCOL = 3
@@ -143,47 +143,83 @@ def compile_pipeline(
     :raises CompileError: the subclass names the cause.
     """
     target = parse_reference(reference)
-    script, text = read_script(target.path)
-    notebook = parse_notebook(text, path=script) if script.suffix == ".ipynb" else None
-    source = text if notebook is None else notebook.source
-    check_name(target, script, source)
+    script = _Script.read(target)
     cache_dir = cache_dir or default_cache_dir(os.environ)
     voice = _Voice(log, chatter)
-    metadata = parse_metadata(source, path=script)
+    content: JsonObject = {
+        "script": script.path.name,
+        "function": target.function,
+        "config": _to_json(config),
+        "role_arn": role_arn,
+        "region": region,
+        "pipeline_name": pipeline_name,
+        "default_bucket": default_bucket,
+    }
     with voice.telling_all_on_failure():
-        python = find_interpreter(
+        python = script.find_interpreter(interpreter, requirements, cache_dir=cache_dir, voice=voice)
+        build = _Build(
+            target,
             script,
-            source,
-            metadata=metadata,
+            python,
+            content | {"folder": folder_digest(script.path.parent)},
+            plan_child_environment(os.environ, aws_environment=aws_environment, region=region),
+            script.find_place(working_folder, project_root, base_folder),
+            voice,
+        )
+        return build.make(
+            cache_dir,
+            account=_identify_account(role_arn, aws_environment),
+            takes_kept=cache,
+            timeout_seconds=timeout_seconds,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Script:
+    """A script or notebook.
+
+    :param source: its Python.
+    """
+
+    path: Path
+    source: str
+    notebook: Notebook | None
+    metadata: ScriptMetadata | None
+
+    @classmethod
+    def read(cls, target: ScriptReference) -> _Script:
+        """Read it, and check that it defines what is named."""
+        path, text = read_script(target.path)
+        notebook = parse_notebook(text, path=path) if path.suffix == ".ipynb" else None
+        source = text if notebook is None else notebook.source
+        check_name(target, path, source)
+        return cls(path, source, notebook, parse_metadata(source, path=path))
+
+    def find_interpreter(
+        self, interpreter: str | None, requirements: Sequence[str], *, cache_dir: Path, voice: _Voice
+    ) -> ScriptInterpreter:
+        """Find the Python that has its SDK."""
+        own = self.notebook.requirements if self.notebook and self.metadata is None else ()
+        return find_interpreter(
+            self.path,
+            self.source,
+            metadata=self.metadata,
             interpreter=interpreter,
-            requirements=requirements or (notebook.requirements if notebook and metadata is None else ()),
+            requirements=requirements or own,
             cache_dir=cache_dir,
             log=voice.log,
             chatter=voice.chatter,
         )
-        env = plan_child_environment(os.environ, aws_environment=aws_environment, region=region)
-        content: JsonObject = {
-            "folder": folder_digest(script.parent),
-            "script": script.name,
-            "function": target.function,
-            "config": _to_json(config),
-            "role_arn": role_arn,
-            "region": region,
-            "pipeline_name": pipeline_name,
-            "default_bucket": default_bucket,
-        }
-        named = (metadata.working_dir, metadata.project_root) if metadata else (None, None)
-        place = _Place(
-            script.parent,
+
+    def find_place(self, working_folder: Path | None, project_root: Path | None, base: Path | None) -> _Place:
+        """Find where it runs: what is given goes before its header."""
+        named = (self.metadata.working_dir, self.metadata.project_root) if self.metadata else (None, None)
+        return _Place(
+            self.path.parent,
             working_folder=working_folder or named[0],
             project_root=project_root or named[1] or named[0],
-            roots=_find_roots(script.parent, base_folder),
+            roots=_find_roots(self.path.parent, base),
         )
-        build = _Build(target, script, source, notebook, python, content, env, place, voice)
-        key = build.make_key(_identify_account(role_arn, aws_environment))
-        kept_builds = BuildCache(cache_dir / "definitions")
-        kept = build.load(kept_builds, key, region=region) if cache else None
-        return kept or build.run(kept_builds, key, keys_folder=cache_dir / "keys", timeout_seconds=timeout_seconds)
 
 
 def _find_roots(folder: Path, base: Path | None) -> tuple[Path, ...]:
@@ -275,14 +311,21 @@ class _Build:
     """
 
     target: ScriptReference
-    script: Path
-    source: str
-    notebook: Notebook | None
+    script: _Script
     python: ScriptInterpreter
     content: JsonObject
     env: Mapping[str, str]
     place: _Place
     voice: _Voice
+
+    def make(
+        self, cache_dir: Path, *, account: JsonObject, takes_kept: bool, timeout_seconds: float
+    ) -> CompiledPipeline:
+        """Take an earlier build if one fits and may be taken, else build."""
+        cache, key = BuildCache(cache_dir / "definitions"), self.make_key(account)
+        region = self.content["region"]
+        kept = self.load(cache, key, region=None if region is None else str(region)) if takes_kept else None
+        return kept or self.run(cache, key, keys_folder=cache_dir / "keys", timeout_seconds=timeout_seconds)
 
     def make_key(self, account: JsonObject) -> str:
         """The name of the build in the cache. It holds no path, so that a fresh clone finds it, too."""
@@ -290,9 +333,9 @@ class _Build:
         return json_digest(
             {
                 "content": self.content,
-                "working_folder": None if folder is None else os.path.relpath(folder, self.script.parent),
-                "project_root": None if root is None else os.path.relpath(root, self.script.parent),
-                "roots": [os.path.relpath(above, self.script.parent) for above in self.place.roots],
+                "working_folder": None if folder is None else os.path.relpath(folder, self.script.path.parent),
+                "project_root": None if root is None else os.path.relpath(root, self.script.path.parent),
+                "roots": [os.path.relpath(above, self.script.path.parent) for above in self.place.roots],
                 "interpreter": self.python.identity,
                 "worker": [file_digest(_WORKER), folder_digest(_WORKER.with_name("sdk_side"))],
                 "account": account,
@@ -301,7 +344,7 @@ class _Build:
 
     def load(self, cache: BuildCache, key: str, *, region: str | None) -> CompiledPipeline | None:
         """Take the pipeline of an earlier build, if all that it depends on is unchanged."""
-        kept = cache.load(key, folder=self.script.parent, env=self.env)
+        kept = cache.load(key, folder=self.script.path.parent, env=self.env)
         if kept is None:
             return None
         change = find_change_in_aws(kept, aws_environment=self.env, region=region)
@@ -339,17 +382,17 @@ class _Build:
         return self._run_worker(place, keys_folder, deadline)
 
     def _tell_root(self, what: str, root: Path) -> None:
-        seen = os.path.relpath(root, self.script.parent)
+        seen = os.path.relpath(root, self.script.path.parent)
         self.voice.log(
-            f"{what[0].upper()}{what[1:]} is not in {self.script.parent}; {self.target} is built with the project's "
-            f"root, {root}. To settle it, give working_dir= (--working-dir {root}), or write into the script's "
+            f"{what[0].upper()}{what[1:]} is not in {self.script.path.parent}; {self.target} is built with the "
+            f"project's root, {root}. To settle it, give working_dir= (--working-dir {root}), or write into the script's "
             f'header:\n# [tool.sm-pipelines]\n# working-dir = "{seen}"'
         )
 
     def _run_worker(self, place: _Place, keys_folder: Path, deadline: float) -> dict[str, Any]:
         """Run the worker and read its answer from a file: what the script prints cannot damage that."""
         with tempfile.TemporaryDirectory(prefix="sm-pipelines-", ignore_cleanup_errors=True) as scratch:
-            if self.notebook is None:
+            if self.script.notebook is None:
                 return self._run_worker_in(place, Path(scratch), keys_folder, deadline)
             # The copy may be named in messages, but only the user's folder is known to the user.
             top = place.roots[-1] if place.roots else place.folder
@@ -391,13 +434,13 @@ class _Build:
             ) from None
 
     def _make_request(self, place: _Place) -> JsonObject:
-        cells = None if self.notebook is None else self.notebook.cells_for(self.target.function)
+        cells = None if self.script.notebook is None else self.script.notebook.cells_for(self.target.function)
         return {
             "protocol": _PROTOCOL,
             **self.content,
-            "script": str(place.folder / self.script.name),
+            "script": str(place.folder / self.script.path.name),
             "shown_as": str(self.target.path),
-            "source": self.source,
+            "source": self.script.source,
             "cells": None if cells is None else [cell.to_json() for cell in cells],
             "project_root": str(place.project_root) if place.project_root else None,
             "roots": [str(root) for root in place.roots],

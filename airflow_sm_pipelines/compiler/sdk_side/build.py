@@ -9,11 +9,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .arguments import Arguments, read_custom_tags
 from .finishing import Finishing
 from .held_uploads import HeldUploads
 from .local_mode import LocalMode, refuse_docker
-from .script_module import MadePipelines, ScriptModule
+from .script_module import Arguments, MadePipelines, ScriptModule, read_custom_tags
 from .sdk_patches import SdkPatches
 from .step_payloads import LocalSecret, StepPayloads
 from .user_calls import UserCalls
@@ -61,14 +60,7 @@ def build(
     user_calls.install(sdk)
     script = ScriptModule(request, sdk.pipeline_class, MadePipelines(sdk.pipeline_class), say)
     with machine.watch():
-        found = script.load()
-        patches.install()  # once more, for what the script imported
-        if isinstance(found, sdk.pipeline_class):
-            result = found
-        else:
-            positional, keywords = Arguments(request, sdk).bind(found)
-            result = script.take(found, lambda: found(*positional, **keywords))
-        patches.install()  # and for what the function imported
+        result = _make_pipeline(request, sdk, script, patches)
         tags = read_custom_tags(script.module, {"region": request["region"], **request["config"]}, say)
         with user_calls.explained(result):
             definition = result.definition()
@@ -90,6 +82,18 @@ def build(
         "questions": [*aws.questions, *finished.asked],
         "unrepeatable": [*machine.found, *aws.unrepeatable],
     }
+
+
+def _make_pipeline(request: dict[str, Any], sdk: Sdk, script: ScriptModule, patches: SdkPatches) -> Any:
+    """Load the script and call its function, where it has one; give the pipeline."""
+    found = script.load()
+    patches.install()  # once more, for what the script imported
+    if isinstance(found, sdk.pipeline_class):
+        return found
+    positional, keywords = Arguments(request, sdk).bind(found)
+    result = script.take(found, lambda: found(*positional, **keywords))
+    patches.install()  # and for what the function imported
+    return result
 
 
 def _account_of(role_arn: str | None) -> str:

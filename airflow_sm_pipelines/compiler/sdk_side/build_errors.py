@@ -17,14 +17,3 @@ class BuildError(Exception):
 
 class StartedJobError(BuildError):
     """The script started a job while the pipeline was being built."""
-
-
-class StepError(Exception):
-    """The SDK could not write a step into the definition. Its cause is the SDK's own error.
-
-    :param frames: the user's lines that made the step, as a traceback shows them.
-    """
-
-    def __init__(self, message: str, frames: str) -> None:
-        super().__init__(message)
-        self.frames = frames

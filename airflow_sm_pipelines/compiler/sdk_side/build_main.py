@@ -12,7 +12,7 @@ from typing import Any
 
 from .aws_calls import AwsCalls, guard_network
 from .build import build, read_sources_only
-from .build_errors import BuildError, StartedJobError, StepError
+from .build_errors import BuildError, StartedJobError
 from .chatter import mark_packages
 from .input_recorder import FileRecorder, record_variables
 from .machine_calls import MachineCalls
@@ -20,6 +20,7 @@ from .project import Project
 from .project_roots import RootFinder, find_at_root, folder_of_project
 from .sdk import explain_missing_sdk_part, load_sdk
 from .stamps import Stamps
+from .user_calls import UnwritableStepError
 
 PROTOCOL = 3
 
@@ -106,7 +107,7 @@ def _explain(error: BaseException, project: Project, roots: list[Path]) -> dict[
     hint = _find_hint(error, roots)
     if hint is not None:
         return _make_failure("script_error", hint, error, project)
-    if isinstance(error, StepError):
+    if isinstance(error, UnwritableStepError):
         failure = _make_failure("script_error", str(error), error.__cause__, project)
         failure["error"]["traceback"] = failure["error"]["traceback"] or error.frames
         return failure

@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 import sysconfig
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from .project_roots import find_project
 
-_MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg")
 _PACKAGES = ("site-packages", "dist-packages")
 
 
@@ -20,7 +17,8 @@ class Project:
     :param script: the pipeline script.
     :param root: the project's root, where the script names it.
     :param scratch: the folder of the build's temporary files.
-    :param roots: folders above the script that may be its project's root.
+    :param roots: folders above the script that may be its project's root. Code in them is the user's; what paths are
+        called does not depend on them, since they are others for another caller.
     """
 
     def __init__(self, script: Path, *, root: Path | None, scratch: Path, roots: tuple[Path, ...] = ()) -> None:
@@ -28,10 +26,8 @@ class Project:
         self.root = root or self.folder
         self.scratch = scratch
         whole = find_project(self.folder)
-        folders = {self.folder, self.root, whole, *roots}
-        self._inside = tuple(
-            sorted({f"{os.path.realpath(path)}{os.sep}" for path in folders} | {f"{path}{os.sep}" for path in folders})
-        )
+        self._inside = _prefixes(self.folder, self.root, whole)
+        self._held = self._inside + _prefixes(*roots)
         standard = sysconfig.get_paths()
         libraries = {standard[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
         # An environment may lie in the project, and so does this package in its own repository.
@@ -40,7 +36,7 @@ class Project:
 
     def holds(self, path: str) -> bool:
         """Say whether a file is the user's: in the project, and no installed package."""
-        if not self._is_inside(path) or path.startswith(self._libraries):
+        if not path.startswith(self._held) or path.startswith(self._libraries):
             return False
         return not any(f"{os.sep}{name}{os.sep}" in path for name in _PACKAGES)
 
@@ -74,13 +70,6 @@ class Project:
         return path.startswith(self._inside)
 
 
-def find_project(folder: Path) -> Path:
-    """Give the nearest folder above that is a repository or a Python project; the folder itself where there is none."""
-    return next(iter_projects(folder), folder)
-
-
-def iter_projects(folder: Path) -> Iterator[Path]:
-    """Give the folders above, and the folder itself, that are a repository or a Python project; the nearest first."""
-    for candidate in (folder, *folder.parents):
-        if any((candidate / mark).exists() for mark in _MARKS):
-            yield candidate
+def _prefixes(*folders: Path) -> tuple[str, ...]:
+    found = {os.path.realpath(path) for path in folders} | {str(path) for path in folders}
+    return tuple(f"{path}{os.sep}" for path in sorted(found))

@@ -1,4 +1,4 @@
-"""Finds what a script expects at its project's root: modules that it imports, and files that it names.
+"""The project's root: which folders it may be, and what a script expects there: modules and files.
 
 A script runs in its own folder. Many are written to be run from their repository's root instead.
 """
@@ -18,8 +18,21 @@ if TYPE_CHECKING:
 
     from .project import Project
 
+_MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg")
 _QUOTED = re.compile(r"""["'`]([^"'`\n]{1,300})["'`]""")
 _PATH = re.compile(r"[\w.~-]*[/.][\w./~-]*\w")
+
+
+def find_project(folder: Path) -> Path:
+    """Give the nearest folder above that is a repository or a Python project; the folder itself where there is none."""
+    return next(iter_projects(folder), folder)
+
+
+def iter_projects(folder: Path) -> Iterator[Path]:
+    """Give the folders above, and the folder itself, that are a repository or a Python project; the nearest first."""
+    for candidate in (folder, *folder.parents):
+        if any((candidate / mark).exists() for mark in _MARKS):
+            yield candidate
 
 
 class RootFinder:

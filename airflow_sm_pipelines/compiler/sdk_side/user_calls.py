@@ -13,7 +13,7 @@ import linecache
 import sys
 from typing import TYPE_CHECKING, Any
 
-from .build_errors import BuildError, StepError
+from .build_errors import BuildError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +24,17 @@ if TYPE_CHECKING:
 _STEPS = ("sagemaker.mlops.workflow.steps", "sagemaker.workflow.steps")
 _SESSIONS = ("sagemaker.core.workflow.pipeline_context", "sagemaker.workflow.pipeline_context")
 _NESTED = ("if_steps", "else_steps", "steps")
+
+
+class UnwritableStepError(Exception):
+    """The SDK could not write a step into the definition. Its cause is the SDK's own error.
+
+    :param frames: the user's lines that made the step, as a traceback shows them.
+    """
+
+    def __init__(self, message: str, frames: str) -> None:
+        super().__init__(message)
+        self.frames = frames
 
 
 class UserCalls:
@@ -59,7 +70,7 @@ class UserCalls:
             step, detail = self._find_step(error, pipeline)
             if step is None:
                 raise
-            raise StepError(f"{self._describe(step)} {detail}", self._frames_of(step)) from error
+            raise UnwritableStepError(f"{self._describe(step)} {detail}", self._frames_of(step)) from error
 
     def _frames_of(self, step: Any) -> str:
         """Give the user's lines that made the step, as a traceback shows them."""

@@ -9,7 +9,6 @@ import pytest
 
 from airflow_sm_pipelines.deployment.options import resolve_path
 from airflow_sm_pipelines.deployment.source import resolve_code_path
-from airflow_sm_pipelines.deployment.zipped_files import find_unpacked
 from airflow_sm_pipelines.exceptions import DefinitionError
 
 if TYPE_CHECKING:
@@ -30,12 +29,12 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_file_of_an_archive_is_unpacked_once_for_each_content(archive: Path):
-    found = find_unpacked(archive / "pipelines" / "train.py")
+    found = resolve_path("pipelines/train.py", folder=str(archive))
     assert found.read_text() == "one"
-    assert find_unpacked(archive / "pipelines" / "train.py") == found
+    assert resolve_path("pipelines/train.py", folder=str(archive)) == found
     with zipfile.ZipFile(archive, "a") as made:
         made.writestr("more.py", "")
-    assert find_unpacked(archive / "pipelines" / "train.py") != found
+    assert resolve_path("pipelines/train.py", folder=str(archive)) != found
 
 
 def test_a_script_of_a_zipped_dag_is_found_and_stays_in_the_cache(archive: Path, tmp_path: Path):
@@ -51,4 +50,4 @@ def test_a_damaged_archive_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("SM_PIPELINES_CACHE_DIR", str(tmp_path / "cache"))
     (tmp_path / "team.zip").write_bytes(b"PK")
     with pytest.raises(DefinitionError, match=r"team\.zip cannot be unpacked"):
-        find_unpacked(tmp_path / "team.zip" / "train.py")
+        resolve_path("train.py", folder=str(tmp_path / "team.zip"))
