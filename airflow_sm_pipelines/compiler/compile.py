@@ -385,8 +385,8 @@ class _Build:
         seen = os.path.relpath(root, self.script.path.parent)
         self.voice.log(
             f"{what[0].upper()}{what[1:]} is not in {self.script.path.parent}; {self.target} is built with the "
-            f"project's root, {root}. To settle it, give working_dir= (--working-dir {root}), or write into the script's "
-            f'header:\n# [tool.sm-pipelines]\n# working-dir = "{seen}"'
+            f"project's root, {root}. To settle it, give working_dir= (--working-dir {root}), or write into the "
+            f'script\'s header:\n# [tool.sm-pipelines]\n# working-dir = "{seen}"'
         )
 
     def _run_worker(self, place: _Place, keys_folder: Path, deadline: float) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def mark_packages(project: Project) -> Callable[[], None]:
     """
     streams = [MarkedStream(sys.stdout, project), MarkedStream(sys.stderr, project)]
     real = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = streams  # type: ignore[assignment]
+    sys.stdout, sys.stderr = streams
 
     def stop() -> None:
         sys.stdout, sys.stderr = real

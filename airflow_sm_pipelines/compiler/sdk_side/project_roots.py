@@ -49,7 +49,7 @@ class RootFinder:
 
     def install(self) -> None:
         """Look at the roots for what no other finder has found."""
-        sys.meta_path.append(self)  # type: ignore[arg-type]
+        sys.meta_path.append(self)
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         """Find a module, as `importlib.abc.MetaPathFinder` says."""

@@ -66,7 +66,7 @@ class MadePipelines:
             result = real(pipeline, *args, **options)
             if name == "start" and not self.is_started:
                 self.is_started = True
-                time.sleep = _wait_for_nothing
+                time.sleep = _wait_for_nothing  # type: ignore[assignment]
             return result
 
         setattr(pipeline_class, name, call)

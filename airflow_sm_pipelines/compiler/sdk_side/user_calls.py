@@ -130,11 +130,11 @@ class UserCalls:
         """Give the member of a step's request that is no JSON, and what it is."""
         module = sys.modules[self._pipeline_module]
         try:
-            requests = module.list_to_request([step])  # type: ignore[attr-defined]
-            written = module.interpolate(  # type: ignore[attr-defined]
+            requests = module.list_to_request([step])
+            written = module.interpolate(
                 requests,
-                callback_output_to_step_map=module._map_callback_outputs(pipeline.steps),  # type: ignore[attr-defined]
-                lambda_output_to_step_map=module._map_lambda_outputs(pipeline.steps),  # type: ignore[attr-defined]
+                callback_output_to_step_map=module._map_callback_outputs(pipeline.steps),
+                lambda_output_to_step_map=module._map_lambda_outputs(pipeline.steps),
                 pipeline_name=pipeline.name,
             )
         except Exception:  # noqa: BLE001 - it is not the fault that is looked for
