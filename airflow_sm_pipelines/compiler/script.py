@@ -114,7 +114,7 @@ def check_name(reference: ScriptReference, script: Path, source: str) -> None:
     functions = sorted(
         node.name for node in tree.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
     )
-    close = find_near(reference.function, [name for name in names if not name.startswith("_")])
+    close = find_near(reference.function, sorted(name for name in names if name[0].islower()))
     hint = f" Did you mean {close!r}?" if close else f" It has {', '.join(functions) or 'no function'}."
     raise ScriptFunctionError(f"{script} has no such function: {reference.function!r}.{hint}")
 

@@ -194,7 +194,11 @@ class ScriptModule:
             name = f"{self._script}, cell {cell['number']}"
             lines = cell["source"].splitlines(keepends=True)
             linecache.cache[name] = (len(cell["source"]), None, lines, name)
-            self._run(compile(cell["source"], name, "exec", dont_inherit=True))
+            try:
+                self._run(compile(cell["source"], name, "exec", dont_inherit=True))
+            except Exception:
+                self._say(f"Cell {cell['number']} fails. If the pipeline needs nothing of it, tag it skip-execution.")
+                raise
 
     def _write_file(self, cell: dict[str, Any]) -> None:
         variables = vars(self.module)
