@@ -165,13 +165,9 @@ def compile_pipeline(
             plan_child_environment(os.environ, aws_environment=aws_environment, region=region),
             script.find_place(working_folder, project_root, base_folder),
             voice,
+            timeout_seconds,
         )
-        return build.make(
-            cache_dir,
-            account=_identify_account(role_arn, aws_environment),
-            takes_kept=cache,
-            timeout_seconds=timeout_seconds,
-        )
+        return build.make(cache_dir, account=_identify_account(role_arn, aws_environment), takes_kept=cache)
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,15 +313,14 @@ class _Build:
     env: Mapping[str, str]
     place: _Place
     voice: _Voice
+    timeout_seconds: float
 
-    def make(
-        self, cache_dir: Path, *, account: JsonObject, takes_kept: bool, timeout_seconds: float
-    ) -> CompiledPipeline:
+    def make(self, cache_dir: Path, *, account: JsonObject, takes_kept: bool) -> CompiledPipeline:
         """Take an earlier build if one fits and may be taken, else build."""
         cache, key = BuildCache(cache_dir / "definitions"), self.make_key(account)
         region = self.content["region"]
         kept = self.load(cache, key, region=None if region is None else str(region)) if takes_kept else None
-        return kept or self.run(cache, key, keys_folder=cache_dir / "keys", timeout_seconds=timeout_seconds)
+        return kept or self.run(cache, key, keys_folder=cache_dir / "keys")
 
     def make_key(self, account: JsonObject) -> str:
         """The name of the build in the cache. It holds no path, so that a fresh clone finds it, too."""
@@ -356,9 +351,9 @@ class _Build:
         )
         return _make_compiled(kept, from_cache=True)
 
-    def run(self, cache: BuildCache, key: str, *, keys_folder: Path, timeout_seconds: float) -> CompiledPipeline:
+    def run(self, cache: BuildCache, key: str, *, keys_folder: Path) -> CompiledPipeline:
         """Run the worker and keep its answer, unless another run could give another one."""
-        deadline = time.monotonic() + timeout_seconds
+        deadline = time.monotonic() + self.timeout_seconds
         answer = self._run_worker(self.place, keys_folder, deadline)
         if not answer["ok"] and (missing := answer.get("missing")):
             answer = self._run_at_root(missing["name"], Path(missing["root"]), keys_folder, deadline)
@@ -411,10 +406,9 @@ class _Build:
         # `-s`, and no PYTHON variable but the hash seed, which `-I` would ignore, too.
         command = [str(self.python.path), "-s", "-u", str(_WORKER), str(asked), str(answered)]
         folder = place.working_folder or place.folder
-        started = time.monotonic()
         try:
             outcome = run_child(
-                command, env=self.env, cwd=folder, timeout_seconds=deadline - started, log=self.voice.hear
+                command, env=self.env, cwd=folder, timeout_seconds=deadline - time.monotonic(), log=self.voice.hear
             )
         except OSError as error:
             raise ScriptEnvironmentError(
@@ -422,7 +416,7 @@ class _Build:
             ) from error
         if outcome.is_timed_out:
             raise CompileTimeoutError(
-                f"The pipeline script {self.target} did not end within {deadline - started:.3g} seconds and was "
+                f"The pipeline script {self.target} did not end within {self.timeout_seconds:g} seconds and was "
                 f"stopped.{_format_last_lines(outcome.tail)}"
             )
         try:
