@@ -31,6 +31,10 @@ _RESOLUTION_VARIABLES = ("UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE_NEWER", "UV
 """The settings of uv that change which packages a requirement resolves to."""
 _COMPLETE_MARK = "sm-pipelines-environment.json"
 _LOCK_POLL_SECONDS = 0.2
+_NETWORK_TROUBLE = re.compile(
+    r"(?i)error sending request|dns error|failed to lookup address|connection refused|tcp connect error|timed out"
+    r"|network is unreachable|could not connect|network connectivity is disabled"
+)
 _CLAUSE = re.compile(r"(?P<operator>>=|<=|==|!=|~=|>|<)?\s*(?P<version>\d+(?:\.\d+)*)(?P<wildcard>\.\*)?")
 
 
@@ -62,7 +66,8 @@ def find_uv() -> str:
         return found
     raise EnvironmentBuildError(
         "Python environments are made with uv, which is not installed here. Install it with "
-        "`pip install 'airflow-sm-pipelines[compiler]'`, or name an existing interpreter with interpreter=."
+        "`pip install 'airflow-sm-pipelines[compiler]'`, or name an existing Python that has the packages with "
+        "interpreter= (--interpreter)."
     )
 
 
@@ -94,6 +99,7 @@ def ensure_environment(
     env: Mapping[str, str] | None = None,
     timeout_seconds: float = 900,
     log: Callable[[str], None] | None = None,
+    chatter: Callable[[str], None] | None = None,
 ) -> Path:
     """Make an environment with these requirements if there is none yet.
 
@@ -105,7 +111,8 @@ def ensure_environment(
     :param cache_dir: see :func:`default_cache_dir`.
     :param env: the environment variables that uv gets; those of this process by default.
     :param timeout_seconds: for the build, and for waiting while another process builds the same environment.
-    :param log: called with each line of uv.
+    :param log: told that an environment is made.
+    :param chatter: called with each line of uv; ``log`` where not given.
     :return: the environment's interpreter.
     :raises EnvironmentBuildError: uv is missing, or it failed: the message has uv's own reason.
     """
@@ -129,7 +136,9 @@ def ensure_environment(
         shutil.rmtree(target, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=home, prefix=f"{target.name}-", ignore_cleanup_errors=True) as scratch:
             built = Path(scratch) / "environment"
-            _build(built, requirements, python, env, deadline, tell)
+            uv = find_uv()
+            tell(f"Making a Python environment ({_python_request(python)}) with {_list(requirements)}")
+            _build(uv, built, requirements, python, env, deadline, chatter or tell)
             built.rename(target)
     return _get_interpreter(target)
 
@@ -206,6 +215,7 @@ def _locked(path: Path, deadline: float) -> Iterator[None]:
 
 
 def _build(
+    uv: str,
     target: Path,
     requirements: Sequence[str],
     python: str | None,
@@ -213,10 +223,7 @@ def _build(
     deadline: float,
     log: Callable[[str], None],
 ) -> None:
-    uv = find_uv()
-    wanted = ", ".join(requirements) or "no requirements"
     request = _python_request(python)
-    log(f"Making a Python environment ({request}) with {wanted}")
     venv = [uv, "venv", "--no-project", "--relocatable", "--python", request, str(target)]
     # First without a download. Whether uv may download one after that is for the user's UV_PYTHON_DOWNLOADS to say.
     found, _ = _run_uv([*venv, "--no-python-downloads"], env, deadline, lambda line: None)
@@ -229,8 +236,24 @@ def _build(
         install = [uv, "pip", "install", "--python", str(_get_interpreter(target)), *requirements]
         installed, said = _run_uv(install, env, deadline, log)
         if not installed:
-            raise EnvironmentBuildError(f"uv could not make a Python environment with {wanted}:\n{said}")
+            raise EnvironmentBuildError(
+                f"uv could not make a Python environment with {_list(requirements)}:\n{said}{_explain_network(said)}"
+            )
     (target / _COMPLETE_MARK).write_text(json.dumps({"requirements": list(requirements), "python": request}))
+
+
+def _list(requirements: Sequence[str]) -> str:
+    return ", ".join(requirements) or "no requirements"
+
+
+def _explain_network(said: str) -> str:
+    """What to do where uv has reached no package index. uv gives only text."""
+    if not _NETWORK_TROUBLE.search(said):
+        return ""
+    return (
+        "\nNo package index can be reached. Name one that this machine reaches with UV_DEFAULT_INDEX (or a proxy with "
+        "HTTPS_PROXY), or a Python that has the packages with interpreter= (--interpreter)."
+    )
 
 
 def _run_uv(

@@ -5,12 +5,12 @@ An option that only one command has stands in that command's module.
 
 from __future__ import annotations
 
+import argparse
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Sequence
 
     from airflow_sm_pipelines.client.session_calls import SessionCalls
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 SOURCE_HELP = (
     "a file that holds a definition: the definition itself or a template of it, a saved answer of DescribePipeline, "
     "'terraform show -json' or 'terraform console', a CloudFormation or CDK template (FILE#NAME names one of several "
-    "pipelines), or a folder of them; 'script.py:function'; the ARN of a pipeline or an execution; or - for standard "
-    "input"
+    "pipelines), or a folder of them; 'script.py:function', 'script.py' or the same of a notebook; the ARN of a "
+    "pipeline or an execution; or - for standard input"
 )
 PIPELINE_HELP = "the pipeline's name or ARN"
 
@@ -35,6 +35,34 @@ DEFAULT_PORT = 4610
 def add_command(commands: Commands, name: str, summary: str) -> argparse.ArgumentParser:
     """Add a command whose description is its summary."""
     return commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+
+
+class _ModuleSource(argparse.Action):
+    """Takes ``pipelines.abalone.pipeline`` for the script that it is, run and imported from the working directory."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        path = Path(*str(values).split("."))
+        script = path / "__init__.py" if (path / "__init__.py").is_file() else path.with_name(f"{path.name}.py")
+        setattr(namespace, self.dest, f"{script}:get_pipeline")
+        if namespace.working_dir is None:
+            namespace.working_dir = "."
+
+
+def add_source(parser: argparse.ArgumentParser, name: str, *, metavar: str, help_text: str = SOURCE_HELP) -> None:
+    """Add the argument that names a pipeline, or ``--module-name`` in its place, as AWS's project template has it."""
+    group = parser.add_mutually_exclusive_group(required=True)
+    # A default would replace what --module-name has set.
+    group.add_argument(name, nargs="?", default=argparse.SUPPRESS, metavar=metavar, help=help_text)
+    group.add_argument(
+        "--module-name",
+        "--module",
+        action=_ModuleSource,
+        dest=name,
+        metavar="MODULE",
+        help="the get_pipeline of a module of this directory instead, such as pipelines.abalone.pipeline",
+    )
 
 
 def add_json_option(parser: argparse.ArgumentParser | argparse._MutuallyExclusiveGroup, what: str) -> None:
@@ -156,6 +184,11 @@ def add_script_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--config", type=Path, metavar="FILE", help="a JSON object: arguments of the function by name")
     group.add_argument(
+        "--kwargs",
+        metavar="DICT",
+        help="the same as JSON text or a Python dict, as the project template has it",
+    )
+    group.add_argument(
         "--set",
         action="append",
         default=[],
@@ -164,6 +197,19 @@ def add_script_options(parser: argparse.ArgumentParser) -> None:
         help="one argument of the function, JSON or text; beats --config",
     )
     group.add_argument("--interpreter", metavar="PYTHON", help="a Python that has the SDK; uv makes one by default")
+    group.add_argument(
+        "--requirements",
+        action="append",
+        metavar="REQUIREMENT",
+        help="what the script needs, such as 'sagemaker>=2.257,<3', or a requirements file; for a script that does not "
+        "say it",
+    )
+    group.add_argument(
+        "--working-dir", metavar="DIR", help="where the script runs and imports from; its own folder by default"
+    )
+    group.add_argument(
+        "--verbose", action="store_true", help="show what uv, the SDK and other packages print, also on success"
+    )
     group.add_argument(
         "--timeout",
         type=float,
@@ -244,8 +290,6 @@ def parse_port(text: str) -> int:
 
     :raises ArgumentTypeError: if it is none.
     """
-    import argparse
-
     if text.isdecimal() and int(text) < 65536:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a port: expected a number from 0 to 65535")

@@ -11,7 +11,7 @@ from airflow_sm_pipelines.cli.definition_files import Source as Source
 from airflow_sm_pipelines.cli.definition_files import UnreadableSourceError as UnreadableSourceError
 from airflow_sm_pipelines.cli.definition_files import read_definition_files
 from airflow_sm_pipelines.cli.shared_options import open_calls
-from airflow_sm_pipelines.cli.terminal import complain
+from airflow_sm_pipelines.cli.terminal import complain, show_elapsed
 from airflow_sm_pipelines.definition.arns import parse_execution_arn
 from airflow_sm_pipelines.printable_text import clean
 
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 def read_source(source: str, arguments: argparse.Namespace) -> Source:
     """The text of one definition.
 
-    :param source: a file, ``script.py:function``, the ARN of a pipeline or an execution, or ``-``.
+    :param source: a file, a script or notebook as :func:`is_script` takes it, the ARN of a pipeline or an
+        execution, or ``-``.
     :param arguments: has the options for pipeline scripts, and the values for placeholders.
     :raises UnreadableSourceError: when there is nothing to read.
     :raises DefinitionError: when a file holds no pipeline, or several and the source names none of them.
@@ -61,22 +62,24 @@ def _read_deployed(arn: str, arguments: argparse.Namespace) -> str:
     return calls.describe_execution_definition(arn) if execution else calls.describe_pipeline(arn).definition_text
 
 
-def check_script(reference: str) -> None:
+def check_script(source: str) -> None:
     """Refuse a script that is not there, before anything is asked or started.
 
-    :param reference: ``script.py:function``, or anything else, which is let pass.
+    :param source: a script or notebook, or anything else, which is let pass.
     :raises ScriptNotFoundError: naming files with similar names.
     """
-    if is_script(reference):
-        from airflow_sm_pipelines.compiler.script import read_script
+    from airflow_sm_pipelines.compiler.script import find_reference, read_script
 
-        read_script(Path(reference.rpartition(":")[0]))
+    reference = find_reference(source)
+    if reference is not None:
+        read_script(reference.path)
 
 
 def is_script(source: str) -> bool:
-    """Whether a source names a function in a pipeline script."""
-    path, separator, function = source.rpartition(":")
-    return bool(separator) and path.endswith(".py") and function.isidentifier()
+    """Whether a source names a pipeline in a script or notebook."""
+    from airflow_sm_pipelines.compiler.script import find_reference
+
+    return find_reference(source) is not None
 
 
 def compile_source(
@@ -86,7 +89,7 @@ def compile_source(
     calls: SageMakerCalls | None = None,
     log: Callable[[str], None] | None = None,
 ) -> CompiledPipeline:
-    """The pipeline that a script's function returns.
+    """The pipeline that a script makes. On a terminal, a line shows how long it has taken so far.
 
     :param calls: gives the script its credentials and its region; those of ``--profile`` and ``--region`` by default.
     :param log: takes what the script and the SDK print; standard error where not given.
@@ -96,9 +99,15 @@ def compile_source(
     from airflow_sm_pipelines.deployment.source import compile_script
 
     check_script(reference)
-    options = DeployOptions.of(arguments, pipeline=reference, config=read_config(arguments))
+    options = DeployOptions.of(arguments, pipeline=reference, folder=str(Path.cwd()), config=read_config(arguments))
     options.check()
-    return compile_script(calls or open_calls(arguments), options, log=log or complain)
+    with show_elapsed(f"Building {reference}"):
+        return compile_script(
+            calls or open_calls(arguments),
+            options,
+            log=log or complain,
+            chatter=complain if arguments.verbose else None,
+        )
 
 
 def read_policy(arguments: argparse.Namespace) -> TeamPolicy | None:
@@ -169,8 +178,24 @@ def write_output(path: Path | None, text: str) -> None:
         raise UnreadableSourceError(f"Cannot write {path}: {error.strerror}.") from None
 
 
+def parse_literal(text: str) -> JsonValue:
+    """A value as JSON or as Python writes it; None where the text is neither.
+
+    AWS's project template takes both for its options.
+    """
+    import ast
+
+    try:
+        return json.loads(text)  # type: ignore[no-any-return]
+    except ValueError:
+        try:
+            return json.loads(json.dumps(ast.literal_eval(text)))  # type: ignore[no-any-return]
+        except (ValueError, TypeError, SyntaxError):
+            return None
+
+
 def read_config(arguments: argparse.Namespace) -> dict[str, JsonValue]:
-    """The arguments of a script's function: those of ``--config``'s file, and of each ``--set``.
+    """The arguments of a script's function: those of ``--config``'s file, of ``--kwargs``, and of each ``--set``.
 
     :raises UnreadableSourceError: when one cannot be read.
     """
@@ -181,6 +206,11 @@ def read_config(arguments: argparse.Namespace) -> dict[str, JsonValue]:
                 arguments.config, name=f"--config {arguments.config}", what=": arguments of the function by name"
             )
         )
+    if arguments.kwargs is not None:
+        given = parse_literal(arguments.kwargs)
+        if not isinstance(given, dict):
+            raise UnreadableSourceError(f"--kwargs {arguments.kwargs!r} is no dict of arguments by name.")
+        config.update(given)
     for name, value in read_pairs(arguments.settings, option="--set", what="the name of an argument").items():
         if not name.isidentifier():
             raise UnreadableSourceError(f"--set '{name}={value}' is not NAME=VALUE with the name of an argument.")

@@ -6,17 +6,23 @@ Every command writes through the functions here, which show control characters i
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import sys
+import threading
+import time
 from typing import TYPE_CHECKING, TextIO
 
 from airflow_sm_pipelines.printable_text import clean, escape_unsafe_as_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from airflow_sm_pipelines.definition import JsonValue
 
+_SILENT_SECONDS = 2.0
 _CODES = {"red": "31", "green": "32", "yellow": "33"}
 
 
@@ -53,6 +59,34 @@ def paint(text: object, colour: str) -> str:
     return f"\x1b[{code}m{clean(text)}\x1b[0m"
 
 
+@contextlib.contextmanager
+def show_elapsed(what: str) -> Iterator[None]:
+    """Show on a terminal, while a block runs, what is going on and for how many seconds.
+
+    Nothing is shown in the first seconds, nor where standard error is no terminal.
+    """
+    if not _clear_line():
+        yield
+        return
+    is_over = threading.Event()
+
+    def show() -> None:
+        started = time.monotonic()
+        while not is_over.wait(1 if time.monotonic() - started > 1 else _SILENT_SECONDS):
+            sys.stderr.write(f"\r{clean(what)} ... {time.monotonic() - started:.0f} s\x1b[K")
+            sys.stderr.flush()
+
+    thread = threading.Thread(target=show, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+        sys.stderr.write(_clear_line())
+        sys.stderr.flush()
+
+
 def open_log() -> logging.Logger:
     """A log for what a command does: each message is a line on standard error."""
     log = logging.getLogger("sm-pipelines")
@@ -69,7 +103,7 @@ class _CleanFormatter(logging.Formatter):
     """The message, cleaned."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return clean(super().format(record))
+        return f"{_clear_line()}{clean(super().format(record))}"
 
 
 class LineFormatter(logging.Formatter):
@@ -97,6 +131,14 @@ def show_log_lines() -> None:
         logger.propagate = False
 
 
+def _clear_line() -> str:
+    """What removes a line of :func:`show_elapsed`; empty where standard error is no terminal that can do it."""
+    can_move = sys.stderr.isatty() and os.environ.get("TERM") not in (None, "", "dumb")
+    return "\r\x1b[K" if can_move else ""
+
+
 def _write(stream: TextIO, lines: tuple[object, ...]) -> None:
     if lines:
+        if stream is sys.stderr:
+            stream.write(_clear_line())
         print(*map(clean, lines), sep="\n", file=stream, flush=True)

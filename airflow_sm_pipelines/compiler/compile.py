@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import tempfile
-from dataclasses import dataclass
+import time
+from collections import deque
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +21,10 @@ from airflow_sm_pipelines.compiler.build_cache import (
     json_digest,
 )
 from airflow_sm_pipelines.compiler.interpreter import find_interpreter
+from airflow_sm_pipelines.compiler.notebook import copy_surroundings, parse_notebook
 from airflow_sm_pipelines.compiler.script import check_name, parse_metadata, parse_reference, read_script
+from airflow_sm_pipelines.compiler.sdk_side.chatter import MARK
+from airflow_sm_pipelines.compiler.sdk_side.project_roots import iter_projects
 from airflow_sm_pipelines.environments import default_cache_dir
 from airflow_sm_pipelines.exceptions import (
     CompileError,
@@ -33,14 +39,18 @@ from airflow_sm_pipelines.loopback import is_loopback_url
 from airflow_sm_pipelines.processes import run_child
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from airflow_sm_pipelines.compiler.interpreter import ScriptInterpreter
-    from airflow_sm_pipelines.compiler.script import ScriptReference
+    from airflow_sm_pipelines.compiler.notebook import Notebook
+    from airflow_sm_pipelines.compiler.script import ScriptMetadata, ScriptReference
     from airflow_sm_pipelines.definition.json_value import JsonObject
 
-_PROTOCOL = 2
+_PROTOCOL = 3
 _WORKER = Path(__file__).with_name("worker.py")
+
+_KEPT_LINES = 20
+"""Last lines of packages that are told after a failure."""
 
 _WITHHELD_PREFIXES = ("AWS_", "AIRFLOW_", "_AIRFLOW_", "PYTHON")
 """``AWS_*`` may be of another account than the script's; ``AIRFLOW_*`` holds connections and keys of the deployment;
@@ -91,14 +101,18 @@ def compile_pipeline(
     pipeline_name: str | None = None,
     default_bucket: str | None = None,
     interpreter: str | None = None,
+    requirements: Sequence[str] = (),
     aws_environment: Mapping[str, str],
     cache_dir: Path | None,
     timeout_seconds: float = 600,
     working_folder: Path | None = None,
+    project_root: Path | None = None,
+    base_folder: Path | None = None,
     cache: bool = True,
     log: Callable[[str], None],
+    chatter: Callable[[str], None] | None = None,
 ) -> CompiledPipeline:
-    """Run the function of a SageMaker SDK script in an interpreter of its own, and return the pipeline that it built.
+    """Build the pipeline of a SageMaker SDK script or notebook in an interpreter of its own.
 
     The function's parameters are filled by name: ``sagemaker_session``, ``pipeline_session`` or ``session`` (a
     ``PipelineSession``), ``role``, ``role_arn`` or ``execution_role``, ``region``, ``default_bucket``,
@@ -109,27 +123,31 @@ def compile_pipeline(
     nothing in SageMaker: calls that would are answered without being sent.
 
     :param reference: ``path.py:function``; ``path.py:name`` for a pipeline that the script makes at its top level;
-        ``path.py`` for a script with a ``get_pipeline`` or with one pipeline.
+        ``path.py`` for a script with a ``get_pipeline`` or with one pipeline. Notebooks (``.ipynb``) are named alike.
     :param config: JSON values for further parameters of the function.
     :param interpreter: a Python that has the SDK. Without it, one is made by the script's PEP 723 metadata.
-    :param role_arn: passed to the function as its role.
+    :param requirements: make one with these instead (PEP 508).
+    :param role_arn: passed to the function as its role, and what ``get_execution_role()`` gives.
     :param aws_environment: the script's only AWS variables: credentials, ``AWS_ENDPOINT_URL`` and so on.
     :param cache_dir: see :func:`~airflow_sm_pipelines.environments.default_cache_dir`.
     :param timeout_seconds: for the script. Installing its requirements has a limit of its own.
-    :param working_folder: where the script runs; by default its own folder.
+    :param working_folder: where the script runs; by default the header's ``working-dir``, else the script's own folder.
+        What is only at the project's root is taken from there, and the log says so.
+    :param project_root: where its imports start, besides its own folder; by default the header's ``project-root``, else
+        its ``working-dir``.
+    :param base_folder: the folder that counts as the project's root for a script below it that is in no repository.
     :param cache: whether an earlier build may be taken.
-    :param log: called with each output line of uv, the SDK and the script as it comes.
+    :param log: called with each output line of the script, and with what the user should know.
+    :param chatter: called with each output line of uv, the SDK and other packages. Where not given, they go to ``log``
+        if the build fails.
     :raises CompileError: the subclass names the cause.
     """
     target = parse_reference(reference)
-    script, source = read_script(target.path)
-    check_name(target, script, source)
+    script = _Script.read(target)
     cache_dir = cache_dir or default_cache_dir(os.environ)
-    python = find_interpreter(script, source, interpreter=interpreter, cache_dir=cache_dir, log=log)
-    env = plan_child_environment(os.environ, aws_environment=aws_environment, region=region)
+    voice = _Voice(log, chatter)
     content: JsonObject = {
-        "folder": folder_digest(script.parent),
-        "script": script.name,
+        "script": script.path.name,
         "function": target.function,
         "config": _to_json(config),
         "role_arn": role_arn,
@@ -137,11 +155,147 @@ def compile_pipeline(
         "pipeline_name": pipeline_name,
         "default_bucket": default_bucket,
     }
-    build = _Build(target, script, source, python, content, env, working_folder, log)
-    key = build.make_key(_identify_account(role_arn, aws_environment))
-    kept_builds = BuildCache(cache_dir / "definitions")
-    kept = build.load(kept_builds, key, region=region) if cache else None
-    return kept or build.run(kept_builds, key, keys_folder=cache_dir / "keys", timeout_seconds=timeout_seconds)
+    with voice.telling_all_on_failure():
+        python = script.find_interpreter(interpreter, requirements, cache_dir=cache_dir, voice=voice)
+        build = _Build(
+            target,
+            script,
+            python,
+            content | {"folder": folder_digest(script.path.parent)},
+            plan_child_environment(os.environ, aws_environment=aws_environment, region=region),
+            script.find_place(working_folder, project_root, base_folder),
+            voice,
+            timeout_seconds,
+        )
+        return build.make(cache_dir, account=_identify_account(role_arn, aws_environment), takes_kept=cache)
+
+
+@dataclass(frozen=True, slots=True)
+class _Script:
+    """A script or notebook.
+
+    :param source: its Python.
+    """
+
+    path: Path
+    source: str
+    notebook: Notebook | None
+    metadata: ScriptMetadata | None
+
+    @classmethod
+    def read(cls, target: ScriptReference) -> _Script:
+        """Read it, and check that it defines what is named."""
+        path, text = read_script(target.path)
+        notebook = parse_notebook(text, path=path) if path.suffix == ".ipynb" else None
+        source = text if notebook is None else notebook.source
+        check_name(target, path, source)
+        return cls(path, source, notebook, parse_metadata(source, path=path))
+
+    def find_interpreter(
+        self, interpreter: str | None, requirements: Sequence[str], *, cache_dir: Path, voice: _Voice
+    ) -> ScriptInterpreter:
+        """Find the Python that has its SDK."""
+        own = self.notebook.requirements if self.notebook and self.metadata is None else ()
+        return find_interpreter(
+            self.path,
+            self.source,
+            metadata=self.metadata,
+            interpreter=interpreter,
+            requirements=requirements or own,
+            cache_dir=cache_dir,
+            log=voice.log,
+            chatter=voice.chatter,
+        )
+
+    def find_place(self, working_folder: Path | None, project_root: Path | None, base: Path | None) -> _Place:
+        """Find where it runs: what is given goes before its header."""
+        named = (self.metadata.working_dir, self.metadata.project_root) if self.metadata else (None, None)
+        return _Place(
+            self.path.parent,
+            working_folder=working_folder or named[0],
+            project_root=project_root or named[1] or named[0],
+            roots=_find_roots(self.path.parent, base),
+        )
+
+
+def _find_roots(folder: Path, base: Path | None) -> tuple[Path, ...]:
+    """The folders above a script that may be its project's root: repositories and Python projects, the nearest first.
+
+    :param base: counts, too, if it is above.
+    """
+    found = [root for root in iter_projects(folder) if root != folder]
+    if base is not None and base.absolute() in folder.parents:
+        found.append(base.absolute())
+    return tuple(dict.fromkeys(found))
+
+
+class _Voice:
+    """Tells the user what the script prints, and what packages print only where it is asked for or helps.
+
+    :param chatter: takes what packages print; None to tell it only after a failure.
+    """
+
+    def __init__(self, log: Callable[[str], None], chatter: Callable[[str], None] | None) -> None:
+        self.log = log
+        self._chatter = chatter
+        self._kept: deque[str] = deque(maxlen=_KEPT_LINES)
+
+    def chatter(self, line: str) -> None:
+        """Tell, or keep, a line of a package."""
+        if self._chatter is not None:
+            self._chatter(line)
+        else:
+            self._kept.append(line)
+
+    def hear(self, line: str) -> None:
+        """Take a line of the worker."""
+        if line.startswith(MARK):
+            self.chatter(line.removeprefix(MARK))
+        else:
+            self.log(line)
+
+    @contextlib.contextmanager
+    def telling_all_on_failure(self) -> Iterator[None]:
+        """Tell the lines that were kept if what runs inside fails."""
+        try:
+            yield
+        except ScriptEnvironmentError:
+            raise  # its message has uv's own reason
+        except CompileError:
+            for line in self._kept:
+                self.log(line)
+            raise
+        finally:
+            self._kept.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a script runs.
+
+    :param folder: its own.
+    :param working_folder: where it runs instead.
+    :param project_root: where its imports start, besides its own folder.
+    :param roots: where else files and modules are looked for that are missing.
+    """
+
+    folder: Path
+    working_folder: Path | None
+    project_root: Path | None
+    roots: tuple[Path, ...]
+
+    def moved(self, old: Path, new: Path) -> _Place:
+        """The place as seen in a copy of the folder ``old``, or of one above, at ``new``."""
+
+        def move(path: Path | None) -> Path | None:
+            if path is None:
+                return None
+            return Path(os.path.normpath(new / os.path.relpath(path, old)))
+
+        own = move(self.folder)
+        assert own is not None  # noqa: S101 - of a path that is one
+        roots = tuple(found for root in self.roots if (found := move(root)) is not None and found.is_dir())
+        return _Place(own, move(self.working_folder), move(self.project_root), roots)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,21 +307,30 @@ class _Build:
     """
 
     target: ScriptReference
-    script: Path
-    source: str
+    script: _Script
     python: ScriptInterpreter
     content: JsonObject
     env: Mapping[str, str]
-    working_folder: Path | None
-    log: Callable[[str], None]
+    place: _Place
+    voice: _Voice
+    timeout_seconds: float
+
+    def make(self, cache_dir: Path, *, account: JsonObject, takes_kept: bool) -> CompiledPipeline:
+        """Take an earlier build if one fits and may be taken, else build."""
+        cache, key = BuildCache(cache_dir / "definitions"), self.make_key(account)
+        region = self.content["region"]
+        kept = self.load(cache, key, region=None if region is None else str(region)) if takes_kept else None
+        return kept or self.run(cache, key, keys_folder=cache_dir / "keys")
 
     def make_key(self, account: JsonObject) -> str:
         """The name of the build in the cache. It holds no path, so that a fresh clone finds it, too."""
-        folder = self.working_folder
+        folder, root = self.place.working_folder, self.place.project_root
         return json_digest(
             {
                 "content": self.content,
-                "working_folder": None if folder is None else os.path.relpath(folder, self.script.parent),
+                "working_folder": None if folder is None else os.path.relpath(folder, self.script.path.parent),
+                "project_root": None if root is None else os.path.relpath(root, self.script.path.parent),
+                "roots": [os.path.relpath(above, self.script.path.parent) for above in self.place.roots],
                 "interpreter": self.python.identity,
                 "worker": [file_digest(_WORKER), folder_digest(_WORKER.with_name("sdk_side"))],
                 "account": account,
@@ -176,67 +339,105 @@ class _Build:
 
     def load(self, cache: BuildCache, key: str, *, region: str | None) -> CompiledPipeline | None:
         """Take the pipeline of an earlier build, if all that it depends on is unchanged."""
-        kept = cache.load(key, folder=self.script.parent, env=self.env)
+        kept = cache.load(key, folder=self.script.path.parent, env=self.env)
         if kept is None:
             return None
         change = find_change_in_aws(kept, aws_environment=self.env, region=region)
         if change is not None:
-            self.log(f"{self.target} is built again: {change}")
+            self.voice.log(f"{self.target} is built again: {change}")
             return None
-        self.log(f"{self.target} is unchanged: the definition of {kept['name']!r} is taken from {cache.directory}")
+        self.voice.log(
+            f"{self.target} is unchanged: the definition of {kept['name']!r} is taken from {cache.directory}"
+        )
         return _make_compiled(kept, from_cache=True)
 
-    def run(self, cache: BuildCache, key: str, *, keys_folder: Path, timeout_seconds: float) -> CompiledPipeline:
+    def run(self, cache: BuildCache, key: str, *, keys_folder: Path) -> CompiledPipeline:
         """Run the worker and keep its answer, unless another run could give another one."""
-        answer = self._run_worker(keys_folder, timeout_seconds)
+        deadline = time.monotonic() + self.timeout_seconds
+        answer = self._run_worker(self.place, keys_folder, deadline)
+        if not answer["ok"] and (missing := answer.get("missing")):
+            answer = self._run_at_root(missing["name"], Path(missing["root"]), keys_folder, deadline)
+        if not answer["ok"]:
+            raise _make_error(answer, str(self.target))
+        for module, root in answer["at_root"].items():
+            self._tell_root(f"module '{module}'", Path(root))
         for reason in answer["unrepeatable"]:
-            self.log(f"{self.target} is built each time: {reason}")
+            self.voice.log(f"{self.target} is built each time: {reason}")
         if not answer["unrepeatable"]:
             try:
                 cache.store(key, answer)
             except OSError as error:
-                self.log(f"The definition could not be kept in {cache.directory}: {error.strerror}")
+                self.voice.log(f"The definition could not be kept in {cache.directory}: {error.strerror}")
         return _make_compiled(answer, from_cache=False)
 
-    def _run_worker(self, keys_folder: Path, timeout_seconds: float) -> dict[str, Any]:
+    def _run_at_root(self, missing: str, root: Path, keys_folder: Path, deadline: float) -> dict[str, Any]:
+        """Build once more, in the folder above that has a file which the script's own folder has not."""
+        self._tell_root(f"'{missing}'", root)
+        place = replace(self.place, working_folder=root, project_root=root)
+        return self._run_worker(place, keys_folder, deadline)
+
+    def _tell_root(self, what: str, root: Path) -> None:
+        seen = os.path.relpath(root, self.script.path.parent)
+        self.voice.log(
+            f"{what[0].upper()}{what[1:]} is not in {self.script.path.parent}; {self.target} is built with the "
+            f"project's root, {root}. To settle it, give working_dir= (--working-dir {root}), or write into the "
+            f'script\'s header:\n# [tool.sm-pipelines]\n# working-dir = "{seen}"'
+        )
+
+    def _run_worker(self, place: _Place, keys_folder: Path, deadline: float) -> dict[str, Any]:
         """Run the worker and read its answer from a file: what the script prints cannot damage that."""
         with tempfile.TemporaryDirectory(prefix="sm-pipelines-", ignore_cleanup_errors=True) as scratch:
-            asked, answered = Path(scratch, "request.json"), Path(scratch, "answer.json")
-            request = self._make_request() | {"scratch": scratch, "keys_folder": str(keys_folder)}
-            asked.write_text(json.dumps(request), encoding="utf-8")
-            # `-s`, and no PYTHON variable but the hash seed, which `-I` would ignore, too.
-            command = [str(self.python.path), "-s", "-u", str(_WORKER), str(asked), str(answered)]
-            folder = self.working_folder or self.script.parent
-            try:
-                outcome = run_child(command, env=self.env, cwd=folder, timeout_seconds=timeout_seconds, log=self.log)
-            except OSError as error:
-                raise ScriptEnvironmentError(
-                    f"Cannot start {self.python.path} for {self.target}: {error.strerror}."
-                ) from error
-            if outcome.is_timed_out:
-                raise CompileTimeoutError(
-                    f"The pipeline script {self.target} did not end within {timeout_seconds:g} seconds and was stopped."
-                    f"{_format_last_lines(outcome.tail)}"
-                )
-            try:
-                answer = json.loads(answered.read_text(encoding="utf-8"))
-            except FileNotFoundError:
-                raise ScriptFailedError(
-                    f"The pipeline script {self.target} {_format_exit(outcome.exit_code)} before it gave a pipeline."
-                    f"{_format_last_lines(outcome.tail)}"
-                ) from None
-        if answer["ok"]:
-            return dict(answer)
-        raise _make_error(answer, str(self.target))
+            if self.script.notebook is None:
+                return self._run_worker_in(place, Path(scratch), keys_folder, deadline)
+            # The copy may be named in messages, but only the user's folder is known to the user.
+            top = place.roots[-1] if place.roots else place.folder
+            copy = copy_surroundings(place.folder, root=top, into=Path(scratch, "copy"))
+            moved = place.moved(place.folder, copy)
+            text = json.dumps(self._run_worker_in(moved, Path(scratch), keys_folder, deadline))
+            for outside in (place.folder, *place.roots):
+                inside = os.path.normpath(copy / os.path.relpath(outside, place.folder))
+                text = text.replace(json.dumps(inside)[1:-1], json.dumps(str(outside))[1:-1])
+            return dict(json.loads(text))
 
-    def _make_request(self) -> JsonObject:
-        metadata = parse_metadata(self.source, path=self.script)
-        root = metadata.project_root if metadata else None
+    def _run_worker_in(self, place: _Place, scratch: Path, keys_folder: Path, deadline: float) -> dict[str, Any]:
+        asked, answered = Path(scratch, "request.json"), Path(scratch, "answer.json")
+        request = self._make_request(place) | {"scratch": str(scratch), "keys_folder": str(keys_folder)}
+        asked.write_text(json.dumps(request), encoding="utf-8")
+        # `-s`, and no PYTHON variable but the hash seed, which `-I` would ignore, too.
+        command = [str(self.python.path), "-s", "-u", str(_WORKER), str(asked), str(answered)]
+        folder = place.working_folder or place.folder
+        try:
+            outcome = run_child(
+                command, env=self.env, cwd=folder, timeout_seconds=deadline - time.monotonic(), log=self.voice.hear
+            )
+        except OSError as error:
+            raise ScriptEnvironmentError(
+                f"Cannot start {self.python.path} for {self.target}: {error.strerror}."
+            ) from error
+        if outcome.is_timed_out:
+            raise CompileTimeoutError(
+                f"The pipeline script {self.target} did not end within {self.timeout_seconds:g} seconds and was "
+                f"stopped.{_format_last_lines(outcome.tail)}"
+            )
+        try:
+            return dict(json.loads(answered.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise ScriptFailedError(
+                f"The pipeline script {self.target} {_format_exit(outcome.exit_code)} before it gave a pipeline."
+                f"{_format_last_lines(outcome.tail)}"
+            ) from None
+
+    def _make_request(self, place: _Place) -> JsonObject:
+        cells = None if self.script.notebook is None else self.script.notebook.cells_for(self.target.function)
         return {
             "protocol": _PROTOCOL,
             **self.content,
-            "script": str(self.script),
-            "project_root": str(root) if root else None,
+            "script": str(place.folder / self.script.path.name),
+            "shown_as": str(self.target.path),
+            "source": self.script.source,
+            "cells": None if cells is None else [cell.to_json() for cell in cells],
+            "project_root": str(place.project_root) if place.project_root else None,
+            "roots": [str(root) for root in place.roots],
         }
 
 
@@ -320,7 +521,7 @@ def _format_exit(exit_code: int) -> str:
 
 
 def _format_last_lines(tail: tuple[str, ...]) -> str:
-    return "\nIts last lines:\n" + "\n".join(tail[-15:]) if tail else ""
+    return "\nIts last lines:\n" + "\n".join(line.removeprefix(MARK) for line in tail[-15:]) if tail else ""
 
 
 def _make_compiled(answer: Mapping[str, Any], *, from_cache: bool) -> CompiledPipeline:

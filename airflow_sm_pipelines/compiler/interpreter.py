@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.compiler.build_cache import packages_digest
-from airflow_sm_pipelines.compiler.script import explain_missing_metadata, parse_metadata
+from airflow_sm_pipelines.compiler.script import explain_missing_metadata
 from airflow_sm_pipelines.environments import ensure_environment
 from airflow_sm_pipelines.exceptions import EnvironmentBuildError, ScriptEnvironmentError, ScriptMetadataError
 from airflow_sm_pipelines.local_endpoint import find_caller_python
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from airflow_sm_pipelines.compiler.script import ScriptMetadata
 
 _PROBE_TIMEOUT_SECONDS = 60
 _PROBE = """
@@ -50,27 +52,33 @@ def find_interpreter(
     script: Path,
     source: str,
     *,
+    metadata: ScriptMetadata | None,
     interpreter: str | None,
+    requirements: Sequence[str] = (),
     cache_dir: Path,
     log: Callable[[str], None],
+    chatter: Callable[[str], None] | None = None,
 ) -> ScriptInterpreter:
-    """Find the named interpreter, or make the one that the script's metadata asks for.
+    """Find the named interpreter, or make the one with the requirements that are given, or that the script names.
 
+    :param metadata: the script's.
     :param interpreter: a path, or a command on PATH.
-    :param log: called with each line of uv.
+    :param requirements: beat the script's own.
+    :param log: told that an environment is made.
+    :param chatter: called with each line of uv; ``log`` where not given.
     :raises ScriptEnvironmentError: the interpreter is missing or has no SDK, or uv could not make the environment.
-    :raises ScriptMetadataError: no interpreter is named, and the script's metadata is missing or wrong.
+    :raises ScriptMetadataError: nothing says which SDK the script needs.
     """
     if interpreter is not None:
         return _probe_interpreter(interpreter)
-    metadata = parse_metadata(source, path=script)
-    if metadata is None:
-        raise ScriptMetadataError(explain_missing_metadata(script))
-    if metadata.uses_current_interpreter:
+    if metadata is not None and metadata.uses_current_interpreter and not requirements:
         return _probe_interpreter(find_caller_python(os.environ))
+    wanted = tuple(requirements) or (metadata.dependencies if metadata is not None else ())
+    if not wanted and metadata is None:
+        raise ScriptMetadataError(explain_missing_metadata(script, source))
     try:
         python = ensure_environment(
-            metadata.dependencies, python=metadata.requires_python, cache_dir=cache_dir, log=log
+            wanted, python=metadata.requires_python if metadata else None, cache_dir=cache_dir, log=log, chatter=chatter
         )
     except EnvironmentBuildError as error:
         raise ScriptEnvironmentError(

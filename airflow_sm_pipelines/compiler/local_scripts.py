@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.compiler.interpreter import find_interpreter
-from airflow_sm_pipelines.compiler.script import read_script
+from airflow_sm_pipelines.compiler.script import parse_metadata, read_script
 from airflow_sm_pipelines.environments import default_cache_dir
 from airflow_sm_pipelines.exceptions import ScriptEnvironmentError
 
@@ -42,7 +42,10 @@ def make_local_command(
     if in_docker:
         check_docker()
     cache_dir = cache_dir or default_cache_dir(os.environ)
-    python = find_interpreter(path, source, interpreter=interpreter, cache_dir=cache_dir, log=log).path
+    metadata = parse_metadata(source, path=path)
+    python = find_interpreter(
+        path, source, metadata=metadata, interpreter=interpreter, cache_dir=cache_dir, log=log
+    ).path
     runner = [] if in_docker else [str(_WORKER)]
     return [str(python), "-u", *runner, str(script), *arguments]
 

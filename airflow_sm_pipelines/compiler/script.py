@@ -1,4 +1,4 @@
-"""A pipeline script: how it is named, its text, and the environment that it says it needs.
+"""A pipeline script: how it is named, its text, where it runs, and the environment that it says it needs.
 
 The environment stands in the script as inline metadata (PEP 723), with a table of ours for what PEP 723 has no word
 for.
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.compiler.sdk_side.sdk import PINS, find_generation
 from airflow_sm_pipelines.definition.problems import find_near
 from airflow_sm_pipelines.exceptions import ScriptFunctionError, ScriptMetadataError, ScriptNotFoundError
 
@@ -22,7 +23,7 @@ from airflow_sm_pipelines.toml_text import parse_toml
 
 _BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
 """Source: the reference implementation in PEP 723."""
-_EXAMPLE = '# /// script\n# dependencies = ["sagemaker>=2.257,<3"]\n# ///'
+_SUFFIXES = (".py", ".ipynb")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +42,33 @@ class ScriptReference:
         return str(self.path) if self.function is None else f"{self.path}:{self.function}"
 
 
-def parse_reference(reference: str) -> ScriptReference:
-    """Parse ``path.py:function``, ``path.py:pipeline`` or ``path.py``.
+def find_reference(text: str) -> ScriptReference | None:
+    """Read the name of a pipeline in a script, the one way in which every option and command does it.
+
+    :param text: ``path.py``, ``path.py:function`` or ``path.py:pipeline``; the same with ``.ipynb``.
+    :return: None if the text names no script.
+    """
+    text = text.strip()
+    if text.endswith(_SUFFIXES):
+        return ScriptReference(Path(text), None)
+    path, separator, name = text.rpartition(":")
+    if separator and path.endswith(_SUFFIXES) and name.isidentifier():
+        return ScriptReference(Path(path), name)
+    return None
+
+
+def parse_reference(text: str) -> ScriptReference:
+    """Read the name of a pipeline in a script, as :func:`find_reference` does.
 
     :raises ScriptNotFoundError: the text has another form.
     """
-    if reference.endswith(".py"):
-        return ScriptReference(Path(reference), None)
-    path, separator, function = reference.rpartition(":")
-    if not separator or not path.endswith(".py") or not function.isidentifier():
+    reference = find_reference(text)
+    if reference is None or not reference.path.stem:
         raise ScriptNotFoundError(
-            f"{reference!r} does not name a pipeline function. Write the script and the function in it, "
-            "such as 'pipelines/train.py:get_pipeline'."
+            f"{text!r} names no pipeline script. Write the script, and the function or the pipeline in it, such as "
+            "'pipelines/train.py:get_pipeline'."
         )
-    return ScriptReference(Path(path), function)
+    return reference
 
 
 def read_script(script: Path) -> tuple[Path, str]:
@@ -69,14 +83,15 @@ def read_script(script: Path) -> tuple[Path, str]:
     except UnicodeDecodeError as error:
         raise ScriptNotFoundError(f"The pipeline script {path} is not UTF-8 text: {error}.") from error
     except OSError as error:
-        near = sorted(entry.name for entry in path.parent.glob("*.py")) if path.parent.is_dir() else []
+        beside = path.parent.iterdir() if path.parent.is_dir() else ()
+        near = sorted(entry.name for entry in beside if entry.suffix == path.suffix)
         close = find_near(path.name, near)
         if close:
             hint = f" Did you mean '{path.parent / close}'?"
         elif not path.parent.is_dir():
             hint = f" There is no directory {path.parent}."
         else:
-            hint = f" {path.parent} has {', '.join(near) or 'no Python file'}."
+            hint = f" {path.parent} has {', '.join(near) or f'no {path.suffix} file'}."
         raise ScriptNotFoundError(f"Cannot read the pipeline script {path}: {error.strerror}.{hint}") from error
 
 
@@ -93,15 +108,20 @@ def check_name(reference: ScriptReference, script: Path, source: str) -> None:
         return  # Python says it better, with the line
     if reference.function is None or any(_hides_names(node) for node in ast.walk(tree)):
         return
-    names = [name for node in _iter_module_level(tree.body) for name in _bound_names(node)]
+    names = bound_names(tree)
     if reference.function in names:
         return
     functions = sorted(
         node.name for node in tree.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
     )
-    close = find_near(reference.function, [name for name in names if not name.startswith("_")])
+    close = find_near(reference.function, sorted(name for name in names if name[0].islower()))
     hint = f" Did you mean {close!r}?" if close else f" It has {', '.join(functions) or 'no function'}."
     raise ScriptFunctionError(f"{script} has no such function: {reference.function!r}.{hint}")
+
+
+def bound_names(tree: ast.Module) -> set[str]:
+    """The names that a module's top level binds, as far as its text shows it."""
+    return {name for node in _iter_module_level(tree.body) for name in _bound_names(node)}
 
 
 def _iter_module_level(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
@@ -117,7 +137,18 @@ def _bound_names(node: ast.AST) -> list[str]:
         return [node.name]
     if isinstance(node, (ast.Import, ast.ImportFrom)):
         return [alias.asname or alias.name.split(".")[0] for alias in node.names]
-    return [part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)]
+    blocks = (ast.If, ast.For, ast.While, ast.Try, ast.With)
+    parts = ast.walk(node) if not isinstance(node, blocks) else _walk_head(node)
+    return [part.id for part in parts if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)]
+
+
+def _walk_head(node: ast.AST) -> Iterator[ast.AST]:
+    """What stands in a block's first line: a loop's variable, the names after ``as``."""
+    for field, value in ast.iter_fields(node):
+        if field not in ("body", "orelse", "finalbody", "handlers"):
+            for part in value if isinstance(value, list) else [value]:
+                if isinstance(part, ast.AST):
+                    yield from ast.walk(part)
 
 
 def _hides_names(node: ast.AST) -> bool:
@@ -137,12 +168,14 @@ class ScriptMetadata:
         interpreter that runs this code.
     :param project_root: ``project-root = "../.."`` in the same table: a folder from which the script imports, besides
         its own.
+    :param working_dir: ``working-dir = "../.."``: the folder in which the script runs; it imports from there, too.
     """
 
     dependencies: tuple[str, ...]
     requires_python: str | None = None
     uses_current_interpreter: bool = False
     project_root: Path | None = None
+    working_dir: Path | None = None
 
 
 def parse_metadata(source: str, *, path: Path) -> ScriptMetadata | None:
@@ -158,7 +191,7 @@ def parse_metadata(source: str, *, path: Path) -> ScriptMetadata | None:
         if re.search(r"(?m)^#\s*///\s*script\s*$", source):
             raise ScriptMetadataError(
                 f"{path} begins inline metadata (# /// script) that does not end, or that has a line without '# '. "
-                f"It should look like:\n{_EXAMPLE}"
+                f"It should look like:\n{_make_header(source)}"
             )
         return None
     if len(blocks) > 1:
@@ -177,12 +210,19 @@ def parse_metadata(source: str, *, path: Path) -> ScriptMetadata | None:
     return _parse_table(table, path)
 
 
-def explain_missing_metadata(path: Path) -> str:
-    """The message for a script without inline metadata: what it should begin with."""
+def explain_missing_metadata(path: Path, source: str) -> str:
+    """The message for a script that does not say which SDK it needs: what it should begin with, or be given."""
+    pin = PINS[find_generation(source) or 2]
+    where = "Begin its first code cell with" if path.suffix == ".ipynb" else "Begin it with"
     return (
-        f"{path} does not say which SageMaker SDK it needs. Begin it with\n{_EXAMPLE}\n"
-        "or name a Python that has the SDK with interpreter= (on the command line, --interpreter)."
+        f"{path} does not say which SageMaker SDK it needs. {where}\n{_make_header(source)}\n"
+        f"or give requirements=['{pin}'] (on the command line, --requirements '{pin}'), or name a Python that has the "
+        "SDK with interpreter= (--interpreter)."
     )
+
+
+def _make_header(source: str) -> str:
+    return f'# /// script\n# dependencies = ["{PINS[find_generation(source) or 2]}"]\n# ///'
 
 
 def _parse_table(table: dict[str, Any], path: Path) -> ScriptMetadata:
@@ -204,17 +244,19 @@ def _parse_table(table: dict[str, Any], path: Path) -> ScriptMetadata:
         tuple(dependencies),
         requires_python,
         interpreter == "current",
-        _parse_project_root(ours.get("project-root"), path),
+        _parse_folder("project-root", ours, path),
+        _parse_folder("working-dir", ours, path),
     )
 
 
-def _parse_project_root(given: object, path: Path) -> Path | None:
+def _parse_folder(key: str, table: dict[str, Any], path: Path) -> Path | None:
+    given = table.get(key)
     if given is None:
         return None
-    root = (path.parent / given).resolve() if isinstance(given, str) else None
-    if root is None or not root.is_dir():
+    folder = (path.parent / given).resolve() if isinstance(given, str) else None
+    if folder is None or not folder.is_dir():
         raise ScriptMetadataError(
-            f"{path}: [tool.sm-pipelines] project-root is {given!r}; it must be a folder, seen from the "
-            f"script's, such as '../..'{'' if root is None else f', and there is no {root}'}."
+            f"{path}: [tool.sm-pipelines] {key} is {given!r}; it must be a folder, seen from the "
+            f"script's, such as '../..'{'' if folder is None else f', and there is no {folder}'}."
         )
-    return root
+    return folder

@@ -61,11 +61,8 @@ class SageMakerPipelineFunctionOperator(
     }
     operator_extra_links = SageMakerRunPipelineOperator.operator_extra_links
 
-    def __init__(
-        self, *, requirements: Sequence[str] | None = None, pipeline_name: str | None = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, *, pipeline_name: str | None = None, **kwargs: Any) -> None:
         super().__init__(pipeline_name=pipeline_name or "", pipeline="", config=None, **kwargs)
-        self.requirements = requirements
 
     @failing_fast()
     def execute(self, context: Context) -> dict[str, Any]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
+import tempfile
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.client.valid_names import find_pipeline_name_problems
-from airflow_sm_pipelines.exceptions import ArgumentError
+from airflow_sm_pipelines.environments import default_cache_dir
+from airflow_sm_pipelines.exceptions import ArgumentError, DefinitionError
 from airflow_sm_pipelines.option_reader import (
     TAG_MEMBERS,
     find_count_problems,
@@ -46,6 +51,8 @@ class DeployOptions:
     pipeline_name: str | None = None
     config: Mapping[str, Any] | None = None
     interpreter: str | None = None
+    requirements: str | Sequence[str] | None = None
+    working_dir: str | None = None
     aliases: Sequence[str] = ()
     tags: Mapping[str, str] | Sequence[Mapping[str, str]] = field(default_factory=dict)
     description: str | None = None
@@ -103,6 +110,42 @@ class DeployOptions:
 
 
 def resolve_path(text: str, *, folder: str) -> Path:
-    """The absolute path of a file, relative ones taken from the DAG file's folder."""
+    """The absolute path of a file, relative ones taken from the DAG file's folder.
+
+    A file in a zipped DAG is unpacked, with all that the archive holds.
+    """
     path = Path(text).expanduser()
-    return path if path.is_absolute() else Path(folder) / path
+    path = path if path.is_absolute() else Path(folder) / path
+    return _find_unpacked(path)
+
+
+def _find_unpacked(path: Path) -> Path:
+    """The place of a file on this disk; that of an unpacked copy for a zip archive, and for a file below one.
+
+    :param path: absolute, or seen from the working directory.
+    :raises DefinitionError: the archive cannot be unpacked.
+    """
+    for archive in (path, *path.parents):
+        if archive.suffix == ".zip" and archive.is_file():
+            return _unpack(archive) / path.relative_to(archive)
+    return path
+
+
+def _unpack(archive: Path) -> Path:
+    try:
+        content = archive.read_bytes()
+        kept = default_cache_dir(os.environ) / "unpacked" / hashlib.sha256(content).hexdigest()[:20]
+        if kept.is_dir():
+            return kept
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=kept.parent, prefix=".")) / archive.stem
+        with zipfile.ZipFile(archive) as opened:
+            opened.extractall(scratch)
+        try:
+            scratch.rename(kept)
+        except OSError:
+            if not kept.is_dir():  # another task was first
+                raise
+    except (OSError, zipfile.BadZipFile) as error:
+        raise DefinitionError(f"The zipped DAG {archive} cannot be unpacked: {error}.") from error
+    return kept

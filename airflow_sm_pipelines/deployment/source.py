@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.compiler.script import find_reference, parse_reference
 from airflow_sm_pipelines.definition.s3_uri import is_s3_uri
 from airflow_sm_pipelines.deployment.options import resolve_path
-from airflow_sm_pipelines.exceptions import DefinitionError
+from airflow_sm_pipelines.exceptions import ArgumentError, DefinitionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from airflow_sm_pipelines.client.calls import SageMakerCalls
     from airflow_sm_pipelines.compiler import CompiledPipeline
+    from airflow_sm_pipelines.compiler.script import ScriptReference
     from airflow_sm_pipelines.deployment.options import DeployOptions
 
 
@@ -61,14 +63,10 @@ def parse_source(pipeline: Any) -> SourceKind:
             return SourceKind.TEXT
         if is_s3_uri(text):
             return SourceKind.S3
-        path, colon, function = text.rpartition(":")
-        if colon and path.endswith(".py") and function.isidentifier():
-            return SourceKind.SCRIPT
-        if text.endswith(".py"):
-            raise DefinitionError(f"'{text}' names no function: expected '{text}:get_pipeline'.")
-        return SourceKind.FILE
+        return SourceKind.FILE if find_reference(text) is None else SourceKind.SCRIPT
     raise DefinitionError(
-        "pipeline must be 'script.py:function', the path of a JSON file, 's3://bucket/key', JSON text or a dict; "
+        "pipeline must be 'script.py:function', 'script.py' or the same of a notebook, "
+        "the path of a JSON file, 's3://bucket/key', JSON text or a dict; "
         f"found {pipeline!r}."
     )
 
@@ -80,7 +78,8 @@ def resolve_code_path(pipeline: Any, *, folder: str) -> Path | None:
     """
     kind = parse_source(pipeline)
     if kind is SourceKind.SCRIPT:
-        return resolve_path(str(pipeline).strip().rpartition(":")[0], folder=folder)
+        reference = find_reference(str(pipeline))
+        return resolve_path(str(pipeline).strip() if reference is None else str(reference.path), folder=folder)
     if kind is not SourceKind.FILE:
         return None
     from airflow_sm_pipelines.deployment.definition_document import split_file
@@ -88,10 +87,17 @@ def resolve_code_path(pipeline: Any, *, folder: str) -> Path | None:
     return split_file(str(pipeline).strip(), folder=folder)[0]
 
 
-def load_definition(calls: SageMakerCalls, options: DeployOptions, *, log: Callable[[str], None]) -> LoadedDefinition:
+def load_definition(
+    calls: SageMakerCalls,
+    options: DeployOptions,
+    *,
+    log: Callable[[str], None],
+    chatter: Callable[[str], None] | None = None,
+) -> LoadedDefinition:
     """The definition's text.
 
     :param log: told what a script prints.
+    :param chatter: told what uv, the SDK and other packages print; where not given, ``log`` is told if it fails.
     :raises DefinitionError: if a file is missing or the source has no known form.
     :raises CompileError: if a script gives no pipeline.
     """
@@ -109,44 +115,73 @@ def load_definition(calls: SageMakerCalls, options: DeployOptions, *, log: Calla
         return load_document(calls.read_s3_text(text), origin=text)
     if kind is SourceKind.FILE:
         return load_definition_file(text, options)
-    return _load_script(calls, options, log=log)
+    return _load_script(calls, options, log=log, chatter=chatter)
 
 
-def compile_script(calls: SageMakerCalls, options: DeployOptions, *, log: Callable[[str], None]) -> CompiledPipeline:
-    """The pipeline that a script's function returns, compiled in an interpreter of its own.
+def compile_script(
+    calls: SageMakerCalls,
+    options: DeployOptions,
+    *,
+    log: Callable[[str], None],
+    chatter: Callable[[str], None] | None = None,
+) -> CompiledPipeline:
+    """The pipeline that a script makes, compiled in an interpreter of its own.
 
-    :param options: ``pipeline`` is ``script.py:function``.
-    :param log: told what the script and the SDK print.
+    :param options: ``pipeline`` names a script, as :func:`~airflow_sm_pipelines.compiler.script.find_reference` says.
+    :param log: told what the script prints.
+    :param chatter: told what uv, the SDK and other packages print; where not given, ``log`` is told if it fails.
     :raises CompileError: one of its subclasses, by cause.
     """
     from airflow_sm_pipelines.compiler import compile_pipeline
+    from airflow_sm_pipelines.compiler.requirements import read_requirements
 
-    script, _, function = str(options.pipeline).strip().rpartition(":")
+    root = None if options.working_dir is None else _resolve_folder(options)
     return compile_pipeline(
-        f"{options.resolve_path(script)}:{function}",
+        str(_resolve_reference(options)),
         config=options.config,
         role_arn=options.role_arn,
         region=calls.conn_region_name,
         pipeline_name=options.pipeline_name,
         default_bucket=options.default_bucket,
         interpreter=None if options.interpreter is None else str(options.resolve_path(options.interpreter)),
+        requirements=read_requirements(options.requirements or (), folder=options.resolve_path(".")),
         aws_environment=calls.child_environment(),
         cache_dir=None,
         timeout_seconds=float(options.compile_timeout_seconds),
-        working_folder=Path(options.folder) if options.is_run_in_folder else None,
+        working_folder=root or (options.resolve_path(".") if options.is_run_in_folder else None),
+        project_root=root,
+        base_folder=options.resolve_path("."),
         log=log,
+        chatter=chatter,
     )
 
 
-def _load_script(calls: SageMakerCalls, options: DeployOptions, *, log: Callable[[str], None]) -> LoadedDefinition:
+def _resolve_folder(options: DeployOptions) -> Path:
+    folder = options.resolve_path(str(options.working_dir)).resolve()
+    if not folder.is_dir():
+        raise ArgumentError(f"working_dir={options.working_dir!r}: there is no folder {folder}.")
+    return folder
+
+
+def _resolve_reference(options: DeployOptions) -> ScriptReference:
+    reference = parse_reference(str(options.pipeline))
+    return replace(reference, path=options.resolve_path(str(reference.path)))
+
+
+def _load_script(
+    calls: SageMakerCalls,
+    options: DeployOptions,
+    *,
+    log: Callable[[str], None],
+    chatter: Callable[[str], None] | None,
+) -> LoadedDefinition:
     # Airflow's UI and GitHub's fold what stands between these two lines.
     log(f"::group::Compile {str(options.pipeline).strip()}")
     try:
-        compiled = compile_script(calls, options, log=log)
+        compiled = compile_script(calls, options, log=log, chatter=chatter)
     finally:
         log("::endgroup::")
-    script, _, function = str(options.pipeline).strip().rpartition(":")
-    origin = f"{options.resolve_path(script)}:{function}"
+    origin = str(_resolve_reference(options))
     log(
         f"Compiled {origin} with SageMaker SDK {compiled.sdk_version}"
         + (", from the cache" if compiled.from_cache else "")

@@ -53,7 +53,10 @@ def load_target(
     from airflow_sm_pipelines.deployment.source import load_definition
 
     options.check()
-    target = _target(load_definition(calls, options, log=script_log or log.info), options)
+    # What packages print goes with the script's own lines where a caller keeps those for itself.
+    chatter = None if script_log is not None else log.debug
+    loaded = load_definition(calls, options, log=script_log or log.info, chatter=chatter)
+    target = _target(loaded, options)
     return _apply_policy(_with_cost_tags(target, options.cost_tags), options, log)
 
 

@@ -31,16 +31,20 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
     ``action`` (``"created"``, ``"updated"``, ``"unchanged"``), ``definition_hash`` and ``aliases`` are XComs of
     their own, so ``deploy.output["pipeline_name"]`` resolves, and the return value is a dict of them.
 
-    :param pipeline: ``"script.py:function"`` (compiled with the SageMaker SDK in an interpreter of its own), the
-        path of a file that holds a definition (itself, a saved DescribePipeline answer, a Terraform plan, a template;
-        ``"file.json#Name"`` names one of several), ``"s3://bucket/key"``, JSON text, or a dict. Relative paths start at
-        the DAG file's folder.
+    :param pipeline: ``"script.py:function"``, ``"script.py:pipeline"``, ``"script.py"`` or the same of a notebook
+        (compiled with the SageMaker SDK in an interpreter of its own), the path of a file that holds a definition
+        (itself, a saved DescribePipeline answer, a Terraform plan, a template; ``"file.json#Name"`` names one of
+        several), ``"s3://bucket/key"``, JSON text, or a dict. Relative paths start at the DAG file's folder.
         JSON text and a dict are never rendered: ``{{ }}`` in them is data.
     :param role_arn: the role that executions assume; needed to create a pipeline, kept where not given.
     :param pipeline_name: needed for everything but a script, which may name its pipeline itself. A template makes a
         name of its own for each run, as ``"train-{{ dag_run.run_after | ts_nodash }}"``.
     :param config: handed to the script's function as ``config``; JSON.
     :param interpreter: path of a Python that has the SDK, instead of one made from the script's requirements.
+    :param requirements: what the script needs, as ``["sagemaker>=2.257,<3"]``, or the path of a requirements file; for
+        a script whose header does not say so, and beating one that does.
+    :param working_dir: the folder in which the script runs, and from which it imports besides its own, such as the
+        repository's root. By default its own folder.
     :param aliases: aliases to point to this version; taken from the versions that hold them.
     :param tags: by key, or as AWS's list of ``{"Key": ..., "Value": ...}``; added to the pipeline, or changed; other
         tags stay.
@@ -72,6 +76,8 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         "pipeline_name",
         "config",
         "interpreter",
+        "requirements",
+        "working_dir",
         "aliases",
         "tags",
         "description",
@@ -99,6 +105,8 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         pipeline_name: str | None = None,
         config: Mapping[str, Any] | None = None,
         interpreter: str | None = None,
+        requirements: str | Sequence[str] | None = None,
+        working_dir: str | None = None,
         aliases: Sequence[str] | None = None,
         tags: Mapping[str, str] | Sequence[Mapping[str, str]] | None = None,
         description: str | None = None,
@@ -122,6 +130,8 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         self.pipeline_name = pipeline_name
         self.config = config
         self.interpreter = interpreter
+        self.requirements = requirements
+        self.working_dir = working_dir
         self.aliases = aliases
         self.tags = tags
         self.description = description

@@ -71,7 +71,7 @@ def test_a_parameter_without_its_option_is_told_how(capsys: pytest.CaptureFixtur
     [
         (["run", "my_pipe"], "'my_pipe' is no pipeline name: expected letters, digits and '-', at most 256 characters"),
         (["run", "d.json", "--pipeline-name", "my_pipe"], "'my-pipe' would do"),
-        (["run", "train.py"], "names no function: expected 'train.py:get_pipeline'"),
+        (["run", "train.py"], "has no .py file"),
         (["run", "trian.py:get_pipeline"], "trian.py: No such file or directory."),
         (["compile", "none/train.py:get_pipeline"], "/none."),
         (["run", "d.json", "--alias", "5"], "'5' is no alias"),

@@ -179,3 +179,24 @@ def test_requirements_that_cannot_be_resolved_come_with_uvs_reason(compile_stub:
         ScriptEnvironmentError, match=r"uv could not make.*sagemaker>=2,<1[\s\S]*(incompatible|unsatisfiable)"
     ):
         compile_stub(write_script(script), interpreter=None)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("ValueError('no image')", r"cannot be written into the definition\. ValueError: no image"),
+        ("{'Path': [1, object()]}", r"cannot be written as JSON: Arguments\.Value\.Path\[1\] is a object"),
+    ],
+    ids=["an error of the SDK", "no JSON"],
+)
+def test_an_error_while_a_step_is_written_names_the_step_and_the_users_line(
+    compile_stub: Compiler, write_script: Write, value: str, said: str
+):
+    imports = "from sagemaker.workflow.pipeline import Pipeline\nfrom sagemaker.workflow.steps import Step\n"
+    body = (
+        f"def get_pipeline():\n    bad = Step('Check', {value})\n    return Pipeline('p', steps=[Step('Good'), bad])\n"
+    )
+    with pytest.raises(ScriptFailedError, match=rf"Step 'Check' \(train\.py:4\) {said}") as caught:
+        compile_stub(write_script(imports + body))
+    assert 'train.py", line 4' in str(caught.value)
+    assert "bad = Step('Check'" in str(caught.value)

@@ -10,6 +10,7 @@ from airflow_sm_pipelines.cli.shared_options import (
     add_output_option,
     add_policy_options,
     add_script_options,
+    add_source,
     add_variable_option,
 )
 
@@ -26,16 +27,19 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser(
         "compile",
         help="turn an SDK script into a pipeline definition",
-        description="Run a function that returns a SageMaker SDK Pipeline, in an interpreter of its own, and write the "
-        "pipeline's definition as JSON. What the SDK prints goes to standard error.",
+        description="Build the pipeline of a SageMaker SDK script or notebook, in an interpreter of its own, and write "
+        "its definition as JSON. The script is named by its path, and after a colon by the function that returns the "
+        "pipeline or the pipeline's variable. What it prints goes to standard error; what the SDK prints is shown if "
+        "it fails, or with --verbose.",
         epilog="The SDK may call AWS (the caller's identity, S3 for step code). To keep it on this machine, run "
         "'sm-pipelines local exec -- sm-pipelines compile ...'.",
     )
-    parser.add_argument(
+    add_source(
+        parser,
         "reference",
-        metavar="SCRIPT:FUNCTION",
-        help="for example pipelines/train.py:get_pipeline; or a file that holds a definition, such as a CloudFormation "
-        "template, to write that definition alone",
+        metavar="SCRIPT",
+        help_text="for example pipelines/train.py:get_pipeline, train.py:pipeline, train.py, train.ipynb:pipeline; or a "
+        "file that holds a definition, such as a CloudFormation template, to write that definition alone",
     )
     add_output_option(parser)
     add_variable_option(parser)

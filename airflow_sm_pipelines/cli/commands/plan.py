@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.cli.shared_options import (
     CHANGED,
-    SOURCE_HELP,
     add_exit_code_option,
     add_json_option,
     add_policy_options,
     add_script_options,
+    add_source,
     add_variable_option,
     open_calls,
 )
@@ -47,7 +47,7 @@ def add(commands: Commands) -> None:
         epilog="Exit codes: 0 can be deployed; 1 would be refused; 2 a definition could not be read; with --exit-code, "
         "3 can be deployed and would change something.",
     )
-    parser.add_argument("source", metavar="SOURCE", help=SOURCE_HELP)
+    add_source(parser, "source", metavar="SOURCE")
     deployed = parser.add_mutually_exclusive_group()
     deployed.add_argument(
         "--deployed",

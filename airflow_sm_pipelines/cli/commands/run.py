@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.cli.shared_options import (
     SOURCE_HELP,
@@ -12,6 +13,7 @@ from airflow_sm_pipelines.cli.shared_options import (
     add_policy_options,
     add_progress_options,
     add_script_options,
+    add_source,
     add_variable_option,
     open_calls,
 )
@@ -41,9 +43,13 @@ _DEPLOY_ONLY = {
     "pipeline_name": "--pipeline-name",
     "default_bucket": "--default-bucket",
     "config": "--config",
+    "kwargs": "--kwargs",
     "settings": "--set",
     "interpreter": "--interpreter",
     "variables": "--var",
+    "requirements": "--requirements",
+    "working_dir": "--working-dir",
+    "tag_list": "--tags",
 }
 """Options that mean nothing for a pipeline that is deployed already, by the names of their attributes."""
 
@@ -59,7 +65,7 @@ def add(commands: Commands) -> None:
         "watching, not the execution. Example: sm-pipelines local exec -- sm-pipelines run "
         "pipelines/train.py:get_pipeline --role-arn arn:aws:iam::123456789012:role/Sage -p MaxDepth=4",
     )
-    parser.add_argument("pipeline", metavar="PIPELINE", help=f"a deployed pipeline's name or ARN; or {SOURCE_HELP}")
+    add_source(parser, "pipeline", metavar="PIPELINE", help_text=f"a deployed pipeline's name or ARN; or {SOURCE_HELP}")
     _add_start_options(parser)
     _add_deploy_options(parser)
     add_variable_option(parser)
@@ -135,6 +141,12 @@ def _add_deploy_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--tag", action="append", metavar="KEY=VALUE", dest="tags", help="a tag for the pipeline")
     group.add_argument(
+        "--tags",
+        metavar="LIST",
+        dest="tag_list",
+        help='the same as AWS\'s list, [{"Key": ..., "Value": ...}], as the project template\'s option',
+    )
+    group.add_argument(
         "--cost-tag",
         action="append",
         metavar="KEY=VALUE",
@@ -159,11 +171,11 @@ def _is_source(pipeline: str) -> bool:
         return True
     if is_pipeline_name(pipeline) or is_arn(pipeline):
         return False
-    if pipeline.endswith(".py"):
-        from airflow_sm_pipelines.deployment.source import parse_source
-
-        parse_source(pipeline)  # says that the function is missing
-    if re.fullmatch(r"[\w.-]+", pipeline) and Path(pipeline).suffix not in (".py", ".json") and pipeline != "-":
+    if (
+        re.fullmatch(r"[\w.-]+", pipeline)
+        and Path(pipeline).suffix not in (".py", ".ipynb", ".json")
+        and pipeline != "-"
+    ):
         from airflow_sm_pipelines.exceptions import ArgumentError
 
         (problem,) = find_pipeline_name_problems(pipeline, name="PIPELINE")
@@ -205,7 +217,7 @@ def _deploy(
 ) -> Deployment:
     """Deploy the source; what the SDK prints meanwhile is shown only where the script fails."""
     from airflow_sm_pipelines.cli.sources import is_script
-    from airflow_sm_pipelines.cli.terminal import complain
+    from airflow_sm_pipelines.cli.terminal import complain, show_elapsed
     from airflow_sm_pipelines.deployment.deployer import PipelineDeployer
     from airflow_sm_pipelines.deployment.provenance import CommandProvenance, read_git_revision
     from airflow_sm_pipelines.deployment.source import resolve_code_path
@@ -214,20 +226,36 @@ def _deploy(
     options = _read_deploy_options(arguments)
     code = resolve_code_path(options.pipeline, folder=options.folder)
     printed: list[str] = []
-    if is_script(arguments.pipeline):
+    is_built = is_script(arguments.pipeline)
+    if is_built:
         log.info("Building %s ...", arguments.pipeline)
     deployer = PipelineDeployer(
         calls,
         options,
         provenance=CommandProvenance(None if code is None else read_git_revision(code)),
         log=log,
-        script_log=printed.append,
+        script_log=log.info if arguments.verbose else printed.append,
     )
     try:
-        return deployer.deploy(check=start.check)
+        with show_elapsed(f"Building {arguments.pipeline}") if is_built else contextlib.nullcontext():
+            return deployer.deploy(check=start.check)
     except CompileError:
         complain(*[line for line in printed if not line.startswith(("::", " + "))][-_SHOWN_LINES:])
         raise
+
+
+def _read_tags(arguments: argparse.Namespace) -> dict[str, Any]:
+    from airflow_sm_pipelines.cli.sources import parse_literal, read_pairs
+    from airflow_sm_pipelines.option_reader import TAG_MEMBERS, parse_named_values
+
+    listed: object = None
+    if arguments.tag_list is not None:
+        listed = parse_literal(arguments.tag_list)
+        listed = arguments.tag_list if listed is None else listed
+    return {
+        **parse_named_values("tags", listed, members=TAG_MEMBERS),
+        **read_pairs(arguments.tags or (), option="--tag", what="a key"),
+    }
 
 
 def _read_deploy_options(arguments: argparse.Namespace) -> DeployOptions:
@@ -245,7 +273,7 @@ def _read_deploy_options(arguments: argparse.Namespace) -> DeployOptions:
         pipeline_name=name,
         folder=str(Path.cwd()),
         config=read_config(arguments),
-        tags=read_pairs(arguments.tags or (), option="--tag", what="a key"),
+        tags=_read_tags(arguments),
         cost_tags=(
             None if arguments.cost_tags is None else read_pairs(arguments.cost_tags, option="--cost-tag", what="a key")
         ),

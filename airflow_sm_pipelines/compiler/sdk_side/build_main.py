@@ -13,13 +13,16 @@ from typing import Any
 from .aws_calls import AwsCalls, guard_network
 from .build import build, read_sources_only
 from .build_errors import BuildError, StartedJobError
+from .chatter import mark_packages
 from .input_recorder import FileRecorder, record_variables
 from .machine_calls import MachineCalls
 from .project import Project
-from .sdk import explain_generation, load_sdk
+from .project_roots import RootFinder, find_at_root, folder_of_project
+from .sdk import explain_missing_sdk_part, load_sdk
 from .stamps import Stamps
+from .user_calls import UnwritableStepError
 
-PROTOCOL = 2
+PROTOCOL = 3
 
 
 def main() -> int:
@@ -40,39 +43,36 @@ def main() -> int:
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
-    script = Path(request["script"])
+    script, root = Path(request["script"]), request["project_root"]
+    roots = [Path(found) for found in request["roots"]]
+    scratch = Path(request["scratch"], "tmp")
+    project = Project(script, root=Path(root) if root else None, scratch=scratch, roots=tuple(roots))
     try:
         if request.get("protocol") != PROTOCOL:
             raise BuildError("protocol", f"The worker speaks protocol {PROTOCOL}, not {request.get('protocol')}.")
         sys.argv = [str(script)]
         sys.path.insert(0, str(script.parent))
-        own_folders = [script.parent]
-        if root := request["project_root"]:
+        if root:
             sys.path.insert(1, root)
-            own_folders.append(Path(root))
-        scratch = Path(request["scratch"], "tmp")
         scratch.mkdir()
-        project = Project(script, root=Path(root) if root else None, scratch=scratch)
-        read_sources_only(project)
-        files = FileRecorder(project, own=[request["keys_folder"]])
-        variables = record_variables(own_folders)
-        machine = MachineCalls(project)
-        machine.install()
-        guard_network()
-        stamps = Stamps()
-        stamps.install(machine.note_real)
-        sdk = load_sdk()
-        aws = AwsCalls()
-        built = build(request, sdk, aws, stamps, project, machine)
-        return {"ok": True, **built, "files_read": files.digests(), "variables_read": variables}
+        finder = RootFinder(roots, project)
+        stop_marking = mark_packages(project)
+        try:
+            return _build(request, project, finder) | {"at_root": finder.used}
+        finally:
+            stop_marking()
     except StartedJobError as error:
-        return _make_failure(error.kind, str(error), error, script)
+        return _make_failure(error.kind, str(error), error, project)
     except BuildError as error:
         return _make_failure(error.kind, str(error))
     except SystemExit as error:
-        return _make_failure("script_error", f"The script ended the process (sys.exit({error.code!r})).", error, script)
+        said = (
+            f"The script ended the process (sys.exit({error.code!r})). If it reads its command line, name the function "
+            "that makes the pipeline, such as 'script.py:get_pipeline'."
+        )
+        return _make_failure("script_error", said, error, project)
     except BaseException as error:  # noqa: BLE001 - a script may raise anything, and each error is an answer
-        return _explain(error, script)
+        return _explain(error, project, roots) | {"missing": find_at_root(_find_causes(error), roots)}
 
 
 _MISSING = {
@@ -85,31 +85,71 @@ _MISSING = {
 """What to say of what botocore misses, by its error's name."""
 
 
-def _explain(error: BaseException, script: Path) -> dict[str, Any]:
+def _build(request: dict[str, Any], project: Project, finder: RootFinder) -> dict[str, Any]:
+    read_sources_only(project)
+    files = FileRecorder(project, own=[request["keys_folder"]])
+    variables = record_variables(project)
+    machine = MachineCalls(project)
+    machine.install()
+    guard_network()
+    stamps = Stamps()
+    stamps.install(machine.note_real)
+    finder.install()
+    sdk = load_sdk()
+    aws = AwsCalls()
+    built = build(request, sdk, aws, stamps, project, machine, _say)
+    return {"ok": True, **built, "files_read": files.digests(), "variables_read": variables}
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _explain(error: BaseException, project: Project, roots: list[Path]) -> dict[str, Any]:
     """The answer for an exception that the script or the SDK raised."""
     for cause in _find_causes(error):
         if isinstance(cause, StartedJobError):
-            return _make_failure(cause.kind, str(cause), error, script)
+            return _make_failure(cause.kind, str(cause), error, project)
         # By name: botocore may be absent, and its classes differ between versions.
         details: dict[str, Any] = getattr(cause, "kwargs", {})
         if type(cause).__module__ == "botocore.exceptions" and "endpoint_url" in details:
-            return _make_failure("endpoint", str(cause), error, script) | {"endpoint": details["endpoint_url"]}
-    if type(error).__name__ in _MISSING:
-        return _make_failure("script_error", _MISSING[type(error).__name__], error, script)
-    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == "sagemaker":
-        return _make_failure("script_error", explain_generation(error.name or ""), error, script)
-    if isinstance(error, ModuleNotFoundError):
-        hint = f"No module named {error.name!r}. If it is a package, name it in the script's `dependencies`."
-        return _make_failure("script_error", hint, error, script)
+            return _make_failure("endpoint", str(cause), error, project) | {"endpoint": details["endpoint_url"]}
+    hint = _find_hint(error, roots)
+    if hint is not None:
+        return _make_failure("script_error", hint, error, project)
+    if isinstance(error, UnwritableStepError):
+        failure = _make_failure("script_error", str(error), error.__cause__, project)
+        failure["error"]["traceback"] = failure["error"]["traceback"] or error.frames
+        return failure
     if isinstance(error, SyntaxError):
         return _make_failure("script_error", "".join(traceback.format_exception_only(type(error), error)).strip())
-    return _make_failure("script_error", f"{type(error).__name__}: {error}", error, script)
+    return _make_failure("script_error", f"{type(error).__name__}: {error}", error, project)
+
+
+def _find_hint(error: BaseException, roots: list[Path]) -> str | None:
+    """What to do about an error whose cause is known."""
+    if type(error).__name__ in _MISSING:
+        return _MISSING[type(error).__name__]
+    explained = explain_missing_sdk_part(error)
+    if explained is not None or not isinstance(error, ModuleNotFoundError):
+        return explained
+    folder = folder_of_project((error.name or "").split(".")[0], roots)
+    if folder is not None:
+        return (
+            f"No module named {error.name!r}. The project has the folder {folder}, which has no such module: name the "
+            "folder in which its imports start with working_dir= (--working-dir), or in the script's header."
+        )
+    return (
+        f"No module named {error.name!r}. If it is a package, name it in the script's `dependencies` or with "
+        "requirements= (--requirements). If it is a module of your project, name the folder in which imports start "
+        "with working_dir= (--working-dir)."
+    )
 
 
 def _make_failure(
-    kind: str, message: str, error: BaseException | None = None, script: Path | None = None
+    kind: str, message: str, error: BaseException | None = None, project: Project | None = None
 ) -> dict[str, Any]:
-    trace = _format_user_traceback(error, script) if error is not None and script is not None else ""
+    trace = _format_user_traceback(error, project) if error is not None and project is not None else ""
     return {"ok": False, "error": {"kind": kind, "message": message, "traceback": trace}}
 
 
@@ -122,11 +162,10 @@ def _find_causes(error: BaseException) -> list[BaseException]:
     return found
 
 
-def _format_user_traceback(error: BaseException, script: Path) -> str:
-    """The frames of the user's folder, and the line that raised the error if it is elsewhere."""
+def _format_user_traceback(error: BaseException, project: Project) -> str:
+    """The frames of the user's code, and the line that raised the error if it is elsewhere."""
     frames = traceback.extract_tb(error.__traceback__)
-    folder = str(script.parent) + os.sep
-    kept = [frame for frame in frames if frame.filename.startswith(folder)]
+    kept = [frame for frame in frames if project.holds(frame.filename)]
     lines = traceback.format_list(kept)
     if kept and frames[-1] is not kept[-1]:
         last = frames[-1]

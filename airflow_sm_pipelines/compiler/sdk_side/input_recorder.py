@@ -94,15 +94,13 @@ class FileRecorder:
             return None
 
 
-def record_variables(folders: list[Path]) -> dict[str, str | None]:
+def record_variables(project: Project) -> dict[str, str | None]:
     """Record the environment variables that the user's code reads, and those by which the SDK is set.
 
-    :param folders: of the user's code.
     :return: the digest of each variable's value by its name, None for an unset one; it fills while the script runs.
     """
     read: dict[str, str | None] = {}
     given = dict(os.environ)  # what the script or the SDK sets itself does not come from outside
-    prefixes = tuple(str(folder) + os.sep for folder in folders)
     # Where os.getenv() and os.environ.get() are defined; "<frozen" from Python 3.11 on.
     lookup_files = (os.__file__, str(sys.modules["_collections_abc"].__file__), "<frozen")
     parent_class: Any = type(os.environ)
@@ -112,7 +110,7 @@ def record_variables(folders: list[Path]) -> dict[str, str | None]:
             frame = sys._getframe(1)
             while frame.f_back is not None and frame.f_code.co_filename.startswith(lookup_files):
                 frame = frame.f_back
-            is_users = frame.f_code.co_filename.startswith(prefixes) or str(key).startswith("SAGEMAKER_")
+            is_users = project.holds(frame.f_code.co_filename) or str(key).startswith("SAGEMAKER_")
             if is_users and isinstance(key, str) and key not in read:
                 value = given.get(key)
                 encoded = None if value is None else value.encode("utf-8", "surrogateescape")

@@ -6,7 +6,8 @@ import os
 import sysconfig
 from pathlib import Path
 
-_MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg")
+from .project_roots import find_project
+
 _PACKAGES = ("site-packages", "dist-packages")
 
 
@@ -16,17 +17,17 @@ class Project:
     :param script: the pipeline script.
     :param root: the project's root, where the script names it.
     :param scratch: the folder of the build's temporary files.
+    :param roots: folders above the script that may be its project's root. Code in them is the user's; what paths are
+        called does not depend on them, since they are others for another caller.
     """
 
-    def __init__(self, script: Path, *, root: Path | None, scratch: Path) -> None:
+    def __init__(self, script: Path, *, root: Path | None, scratch: Path, roots: tuple[Path, ...] = ()) -> None:
         self.folder = script.parent
         self.root = root or self.folder
         self.scratch = scratch
         whole = find_project(self.folder)
-        folders = {self.folder, self.root, whole}
-        self._inside = tuple(
-            sorted({f"{os.path.realpath(path)}{os.sep}" for path in folders} | {f"{path}{os.sep}" for path in folders})
-        )
+        self._inside = _prefixes(self.folder, self.root, whole)
+        self._held = self._inside + _prefixes(*roots)
         standard = sysconfig.get_paths()
         libraries = {standard[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
         # An environment may lie in the project, and so does this package in its own repository.
@@ -35,7 +36,7 @@ class Project:
 
     def holds(self, path: str) -> bool:
         """Say whether a file is the user's: in the project, and no installed package."""
-        if not self._is_inside(path) or path.startswith(self._libraries):
+        if not path.startswith(self._held) or path.startswith(self._libraries):
             return False
         return not any(f"{os.sep}{name}{os.sep}" in path for name in _PACKAGES)
 
@@ -45,8 +46,10 @@ class Project:
         if not os.path.isabs(path) or path.startswith("<"):  # noqa: PTH117 - as text
             return path
         real = os.path.realpath(path)
-        if self._is_inside(path) or self._is_inside(real):
+        if self._is_inside(real):
             return Path(os.path.relpath(real, os.path.realpath(self.folder))).as_posix()
+        if self._is_inside(path):  # through a link
+            return Path(os.path.relpath(path, self.folder)).as_posix()
         if real.startswith(f"{os.path.realpath(self.scratch)}{os.sep}"):
             return "tmp"
         return Path(real).name
@@ -67,9 +70,6 @@ class Project:
         return path.startswith(self._inside)
 
 
-def find_project(folder: Path) -> Path:
-    """Give the nearest folder above that is a repository or a Python project; the folder itself where there is none."""
-    for candidate in (folder, *folder.parents):
-        if any((candidate / mark).exists() for mark in _MARKS):
-            return candidate
-    return folder
+def _prefixes(*folders: Path) -> tuple[str, ...]:
+    found = {os.path.realpath(path) for path in folders} | {str(path) for path in folders}
+    return tuple(f"{path}{os.sep}" for path in sorted(found))

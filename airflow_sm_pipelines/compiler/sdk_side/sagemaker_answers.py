@@ -45,6 +45,10 @@ class SageMakerAnswers:
                 self._made[kind, key] = {**self._made.get((kind, key), {}), **known}
         return _fabricate(client.meta.service_model.operation_model(operation).output_shape, known)
 
+    def made(self, kind: str, name: str) -> dict[str, Any]:
+        """Give the arguments with which the script was to make something; empty where it was not."""
+        return self._made.get((kind, name), {})
+
     def answer_read(self, client: Any, operation: str, arguments: dict[str, Any]) -> dict[str, Any] | None:
         """Give what a read says of something that the script made so; None where SageMaker has to be asked."""
         name = _name_in(arguments)

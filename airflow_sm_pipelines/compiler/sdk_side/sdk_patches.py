@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
 from .archives import is_compiled
+from .build_errors import BuildError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 # Where the SDKs define what is replaced; loaded first, so that later imports of it get ours.
 _HOMES = (
+    "sagemaker.session",
+    "sagemaker.core.helper.session_helper",
     "sagemaker.utils",
     "sagemaker.workflow.utilities",
     "sagemaker.telemetry.telemetry_logging",
@@ -45,10 +48,11 @@ class SdkPatches:
     validates the whole of it for every value it looks up, which makes a build three times as long.
     """
 
-    def __init__(self, *, stamps: Stamps, project: Project, secret: LocalSecret) -> None:
+    def __init__(self, *, stamps: Stamps, project: Project, secret: LocalSecret, role_arn: str | None) -> None:
         self._stamps = stamps
         self._project = project
         self._secret = secret
+        self._role_arn = role_arn
         self._own_code_hash: Callable[[Any], Any] | None = None
         self._replacements: dict[str, Any] = {
             "_get_unique_name": self._unique_name,
@@ -56,6 +60,7 @@ class SdkPatches:
             "_hash_file_or_dir": self._hash_file_or_dir,
             "_hash_dir": _hash_dir,
             "hash_files_or_dirs": self._hash_files_or_dirs,
+            "get_execution_role": self._execution_role,
             **_NO_TELEMETRY,
         }
 
@@ -101,6 +106,16 @@ class SdkPatches:
         # The SDK cuts the time off at its end; then two names may be one.
         moment = self._stamps.timestamp().replace("-", "")[:14]
         return f"{base[: max_length - len(moment) - 1]}-{moment}"
+
+    def _execution_role(self, *_: Any, **__: Any) -> str:
+        """Give the role of the notebook or job that a script believes to run in: the pipeline's role."""
+        if self._role_arn is None:
+            raise BuildError(
+                "arguments",
+                "The script asks for its execution role (get_execution_role), which notebooks have. Give the role of "
+                "the pipeline: role_arn= (--role-arn).",
+            )
+        return self._role_arn
 
     def _stamp_each_step(self, compiler: Any) -> None:
         """Let each `@step` have a stamp of its own: with the pipeline's, one edited function would change all."""

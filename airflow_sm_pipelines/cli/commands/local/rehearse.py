@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.cli.shared_options import (
-    SOURCE_HELP,
     add_json_option,
     add_parameter_option,
     add_script_options,
+    add_source,
     add_variable_option,
 )
 
@@ -37,7 +37,7 @@ def add(commands: Commands) -> None:
         epilog="Exit codes: 0 the execution succeeded; 1 it ended otherwise; 2 it could not be run. Example: "
         "sm-pipelines local rehearse pipeline.json --else CheckQuality",
     )
-    parser.add_argument("source", metavar="SOURCE", help=SOURCE_HELP)
+    add_source(parser, "source", metavar="SOURCE")
     add_parameter_option(
         parser, help_text="a parameter of the execution; those without a value and a default are made up"
     )
