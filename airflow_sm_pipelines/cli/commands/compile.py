@@ -38,8 +38,8 @@ def add(commands: Commands) -> None:
         parser,
         "reference",
         metavar="SCRIPT",
-        help_text="for example pipelines/train.py:get_pipeline, train.py:pipeline, train.py, train.ipynb:pipeline; or a "
-        "file that holds a definition, such as a CloudFormation template, to write that definition alone",
+        help_text="for example pipelines/train.py:get_pipeline, train.py:pipeline, train.py, train.ipynb:pipeline; or "
+        "a file that holds a definition, such as a CloudFormation template, to write that definition alone",
     )
     add_output_option(parser)
     add_variable_option(parser)
