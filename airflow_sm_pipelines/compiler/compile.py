@@ -51,6 +51,14 @@ _WITHHELD = frozenset({"VIRTUAL_ENV", "CONDA_PREFIX"})
 
 
 @dataclass(frozen=True, slots=True)
+class Upload:
+    """A code object in S3 that a definition names."""
+
+    uri: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class CompiledPipeline:
     """A pipeline that a script built.
 
@@ -61,8 +69,8 @@ class CompiledPipeline:
     :param parallelism: ``pipeline.parallelism_config``, if the script sets it, as a ``ParallelismConfiguration``.
     :param sdk_version: the SDK's distribution and version: ``sagemaker 2.257.7``.
     :param from_cache: whether an earlier build was taken and the script did not run.
-    :param uploads: the S3 URIs of the code objects that the definition names.
-    :param sent: those of them that were not in S3 before; empty for an earlier build.
+    :param uploads: the code objects that the definition names.
+    :param sent: the S3 URIs of those that were not in S3 before; empty for an earlier build.
     :param aws_changes: what else the build changed in AWS, such as ``lambda:CreateFunction score``.
     :param not_sent: the calls that would have changed SageMaker; they were answered here instead of being sent.
     :param built_each_time: why no earlier build of this script is ever taken, with file and line. Empty for most.
@@ -75,7 +83,7 @@ class CompiledPipeline:
     parallelism: JsonObject | None
     sdk_version: str
     from_cache: bool
-    uploads: tuple[str, ...]
+    uploads: tuple[Upload, ...]
     sent: tuple[str, ...] = ()
     aws_changes: tuple[str, ...] = ()
     not_sent: tuple[str, ...] = ()
@@ -117,7 +125,7 @@ def compile_pipeline(
     :param cache_dir: see :func:`~airflow_sm_pipelines.environments.default_cache_dir`.
     :param timeout_seconds: for the script. Installing its requirements has a limit of its own.
     :param working_folder: where the script runs; by default its own folder.
-    :param cache: whether an earlier build may be taken.
+    :param cache: whether an earlier build may be taken. The new build is kept either way.
     :param log: called with each output line of uv, the SDK and the script as it comes.
     :raises CompileError: the subclass names the cause.
     """
@@ -140,6 +148,8 @@ def compile_pipeline(
     build = _Build(target, script, source, python, content, env, working_folder, log)
     key = build.make_key(_identify_account(role_arn, aws_environment))
     kept_builds = BuildCache(cache_dir / "definitions")
+    if not cache:
+        log(f"{target} is built anew: the options say that no earlier build is to be taken.")
     kept = build.load(kept_builds, key, region=region) if cache else None
     return kept or build.run(kept_builds, key, keys_folder=cache_dir / "keys", timeout_seconds=timeout_seconds)
 
@@ -332,7 +342,7 @@ def _make_compiled(answer: Mapping[str, Any], *, from_cache: bool) -> CompiledPi
         parallelism=answer["parallelism"],
         sdk_version=answer["sdk_version"],
         from_cache=from_cache,
-        uploads=tuple(upload["uri"] for upload in answer["uploads"]),
+        uploads=tuple(Upload(upload["uri"], upload["size"]) for upload in answer["uploads"]),
         sent=() if from_cache else tuple(answer["sent"]),
         aws_changes=() if from_cache else tuple(answer["writes"]),
         not_sent=tuple(answer["answered"]),

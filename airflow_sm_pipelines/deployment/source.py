@@ -129,6 +129,7 @@ def compile_script(calls: SageMakerCalls, options: DeployOptions, *, log: Callab
         aws_environment=calls.child_environment(),
         cache_dir=None,
         timeout_seconds=options.compile_timeout_seconds,
+        cache=options.cache,
         working_folder=Path(options.folder) if options.is_run_in_folder else None,
         log=log,
     )
@@ -146,7 +147,7 @@ def _load_script(calls: SageMakerCalls, options: DeployOptions, *, log: Callable
     log(
         f"Compiled {origin} with SageMaker SDK {compiled.sdk_version}"
         + (", from the cache" if compiled.from_cache else "")
-        + (f"; uploaded {', '.join(compiled.uploads)}" if compiled.uploads else "")
+        + (f"; uploaded {', '.join(compiled.sent)}" if compiled.sent else "")
     )
     return LoadedDefinition(
         text=compiled.definition_text,

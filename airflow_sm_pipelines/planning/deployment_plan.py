@@ -12,7 +12,11 @@ from airflow_sm_pipelines.policy import DEFAULT_RULES, Severity, check_definitio
 from airflow_sm_pipelines.policy.limits import MAX_INLINE_CHARACTERS, MAX_PARAMETERS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_sm_pipelines.compiler import CompiledPipeline
     from airflow_sm_pipelines.definition import Change, PipelineDefinition
+    from airflow_sm_pipelines.planning.generated_names import NamesOnly
     from airflow_sm_pipelines.policy import Finding, TeamPolicy
 
 
@@ -36,6 +40,8 @@ class DeploymentPlan:
     :param action: ``create``, ``update`` (which makes a new version) or ``none``.
     :param definition_hash: the hash of the definition that would be deployed.
     :param filled_in: the values that the team's defaults add; part of ``changes`` too.
+    :param build: what building the script has done in AWS; ``None`` if the definition comes from no script.
+    :param names_only: what follows if all changes are generated names; ``None`` otherwise.
     """
 
     name: str
@@ -46,6 +52,8 @@ class DeploymentPlan:
     findings: tuple[Finding, ...]
     limits: tuple[LimitUse, ...]
     cache: tuple[CacheForecast, ...]
+    build: CompiledPipeline | None = None
+    names_only: NamesOnly | None = None
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -65,12 +73,16 @@ def plan_deployment(
     name: str,
     policy: TeamPolicy | None = None,
     is_filled_in: bool = False,
+    build: CompiledPipeline | None = None,
+    find_names_only: Callable[[PipelineDefinition, PipelineDefinition], NamesOnly | None] | None = None,
 ) -> DeploymentPlan:
     """Compare a definition with the deployed one and check it against the rules.
 
     :param deployed: the deployed definition; ``None`` if the pipeline does not exist.
     :param policy: a team's rules, beside those of SageMaker.
     :param is_filled_in: whether to fill in the policy's defaults first.
+    :param build: the build that gave the definition, if a script did.
+    :param find_names_only: compares the deployed and the wanted definition, with what lies at their addresses.
     """
     wanted = with_team_defaults(new, policy) if policy and is_filled_in else new
     changes = diff_definitions(deployed, wanted) if deployed else ()
@@ -84,6 +96,8 @@ def plan_deployment(
         findings=check_definition(wanted, rules=rules),
         limits=_find_limits(wanted),
         cache=forecast_cache(deployed, wanted),
+        build=build,
+        names_only=find_names_only(deployed, wanted) if deployed and changes and find_names_only else None,
     )
 
 

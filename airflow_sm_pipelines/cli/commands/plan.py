@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.cli.shared_options import Commands
     from airflow_sm_pipelines.cli.sources import Source
+    from airflow_sm_pipelines.compiler import CompiledPipeline
     from airflow_sm_pipelines.definition import PipelineDefinition
 
 REFUSED = 1
@@ -43,7 +45,7 @@ def add(commands: Commands) -> None:
         help="say what deploying a definition would do",
         description="Compare a definition with the deployed one, hold it against SageMaker's limits and the team's "
         "policy, and forecast which steps would take a cached result, and which field keeps the others from it. "
-        "Nothing is written.",
+        "Nothing is written to SageMaker; building a script uploads to S3 what its steps use and is not there yet.",
         epilog="Exit codes: 0 can be deployed; 1 would be refused; 2 a definition could not be read; with --exit-code, "
         "3 can be deployed and would change something.",
     )
@@ -70,16 +72,19 @@ def run(arguments: argparse.Namespace) -> int:
     from airflow_sm_pipelines.cli.sources import read_policy
     from airflow_sm_pipelines.cli.terminal import paint, say, say_json, say_painted
     from airflow_sm_pipelines.definition import parse_definition
+    from airflow_sm_pipelines.deployment.names_only import find_names_only
     from airflow_sm_pipelines.planning import plan_deployment, render_plan, render_plan_markdown, write_plan
 
     policy = read_policy(arguments)
-    source, name = _read_new(arguments)
+    source, name, build = _read_new(arguments)
     plan = plan_deployment(
         parse_definition(source.text, name=source.name),
         deployed=_read_deployed(arguments, name),
         name=name or Path(source.name).stem,
         policy=policy,
         is_filled_in=arguments.policy == "apply",
+        build=build,
+        find_names_only=partial(find_names_only, None if arguments.deployed else open_calls(arguments)),
     )
     if arguments.as_json:
         say_json(write_plan(plan))
@@ -93,14 +98,14 @@ def run(arguments: argparse.Namespace) -> int:
     return CHANGED if arguments.exit_code and plan.action != "none" else 0
 
 
-def _read_new(arguments: argparse.Namespace) -> tuple[Source, str | None]:
-    """The definition to deploy, and the pipeline's name where it is known."""
+def _read_new(arguments: argparse.Namespace) -> tuple[Source, str | None, CompiledPipeline | None]:
+    """The definition to deploy, the pipeline's name where it is known, and the build that a script gave."""
     from airflow_sm_pipelines.cli.sources import Source, compile_source, is_script, read_source
 
     if not is_script(arguments.source):
-        return read_source(arguments.source, arguments), arguments.pipeline_name
+        return read_source(arguments.source, arguments), arguments.pipeline_name, None
     compiled = compile_source(arguments.source, arguments)
-    return Source(arguments.source, compiled.definition_text.encode()), compiled.name
+    return Source(arguments.source, compiled.definition_text.encode()), compiled.name, compiled
 
 
 def _read_deployed(arguments: argparse.Namespace, name: str | None) -> PipelineDefinition | None:

@@ -191,6 +191,8 @@ def _refuse_deploy_options(arguments: argparse.Namespace) -> None:
     given = [flag for name, flag in _DEPLOY_ONLY.items() if getattr(arguments, name)]
     if arguments.policy != "enforce":
         given.append("--policy")
+    if not arguments.cache:
+        given.append("--no-cache")
     if given:
         raise ArgumentError(
             f"{', '.join(given)}: only for deploying, but there is no file '{arguments.pipeline}', so the pipeline of "
@@ -213,7 +215,7 @@ def _deploy(
     code = resolve_code_path(options.pipeline, folder=options.folder)
     printed: list[str] = []
     if is_script(arguments.pipeline):
-        log.info("Building %s ...", arguments.pipeline)
+        log.info("Building %s%s ...", arguments.pipeline, "" if options.cache else " anew, without an earlier build")
     deployer = PipelineDeployer(
         calls,
         options,
