@@ -112,13 +112,15 @@ def write_plan(plan: DeploymentPlan) -> JsonObject:
 
 
 def _write_build(build: CompiledPipeline | None) -> JsonObject:
+    if build is None:
+        return {"uploads": [], "not_sent": [], "aws_changes": []}
     return {
         "uploads": [
             {"address": upload.uri, "size_bytes": upload.size_bytes, "is_there": upload.uri not in build.sent}
-            for upload in (build.uploads if build else ())
+            for upload in build.uploads
         ],
-        "not_sent": list(build.not_sent if build else ()),
-        "aws_changes": list(build.aws_changes if build else ()),
+        "not_sent": list(build.not_sent),
+        "aws_changes": list(build.aws_changes),
     }
 
 
