@@ -184,7 +184,7 @@ def _service_data() -> Any:
         def __contains__(self, name: object) -> bool:
             return True
 
-    class KnownServices(Loader):
+    class KnownServices(Loader):  # type: ignore[misc]
         def list_available_services(self, type_name: str) -> EveryName:
             return EveryName()
 

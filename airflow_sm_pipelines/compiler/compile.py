@@ -148,7 +148,7 @@ def compile_pipeline(
     build = _Build(target, script, source, python, content, env, working_folder, log)
     key = build.make_key(_identify_account(role_arn, aws_environment))
     kept_builds = BuildCache(cache_dir / "definitions")
-    kept = build.load(kept_builds, key, region=region) if cache else build.take_none()
+    kept = build.load(kept_builds, key, region=region, is_allowed=cache)
     return kept or build.run(kept_builds, key, keys_folder=cache_dir / "keys", timeout_seconds=timeout_seconds)
 
 
@@ -182,8 +182,11 @@ class _Build:
             }
         )
 
-    def load(self, cache: BuildCache, key: str, *, region: str | None) -> CompiledPipeline | None:
-        """Take the pipeline of an earlier build, if all that it depends on is unchanged."""
+    def load(self, cache: BuildCache, key: str, *, region: str | None, is_allowed: bool) -> CompiledPipeline | None:
+        """Take the pipeline of an earlier build, if the options allow it and all that it depends on is unchanged."""
+        if not is_allowed:
+            self.log(f"{self.target} is built anew: the options say that no earlier build is to be taken.")
+            return None
         kept = cache.load(key, folder=self.script.parent, env=self.env)
         if kept is None:
             return None
@@ -193,10 +196,6 @@ class _Build:
             return None
         self.log(f"{self.target} is unchanged: the definition of {kept['name']!r} is taken from {cache.directory}")
         return _make_compiled(kept, from_cache=True)
-
-    def take_none(self) -> None:
-        """Take no earlier build, because the options say so."""
-        self.log(f"{self.target} is built anew: the options say that no earlier build is to be taken.")
 
     def run(self, cache: BuildCache, key: str, *, keys_folder: Path, timeout_seconds: float) -> CompiledPipeline:
         """Run the worker and keep its answer, unless another run could give another one."""

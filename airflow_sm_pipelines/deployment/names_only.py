@@ -129,10 +129,16 @@ def _is_signature(name: str, found: dict[str, Any]) -> bool:
 def _is_same_payload(before: bytes, after: bytes) -> bool:
     """Whether two pickles hold the same; a script that was run by itself was the module ``__main__`` before."""
     old, new = [*_iter_payload(before)], [*_iter_payload(after)]
-    return len(old) == len(new) and all(
-        one == other or (one == ("text", "__main__") and other[0] == "text" and str(other[1]).isidentifier())
-        for one, other in zip(old, new, strict=True)
-    )
+    if len(old) != len(new):
+        return False
+    last: tuple[str, Any] = ("", None)
+    for one, other in zip(old, new, strict=True):
+        is_module = one == ("text", "__main__") and other[0] == "text" and str(other[1]).isidentifier()
+        is_package = last == ("text", "__package__") and one == ("NONE", None) and other == ("text", "")
+        if one != other and not is_module and not is_package:
+            return False
+        last = one
+    return True
 
 
 def _iter_payload(payload: bytes) -> Iterator[tuple[str, Any]]:

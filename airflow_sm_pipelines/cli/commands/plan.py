@@ -84,7 +84,9 @@ def run(arguments: argparse.Namespace) -> int:
         policy=policy,
         is_filled_in=arguments.policy == "apply",
         build=build,
-        find_names_only=partial(find_names_only, None if arguments.deployed else open_calls(arguments)),
+        find_names_only=partial(
+            find_names_only, None if arguments.deployed or arguments.new else open_calls(arguments)
+        ),
     )
     if arguments.as_json:
         say_json(write_plan(plan))
