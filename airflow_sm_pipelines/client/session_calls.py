@@ -37,7 +37,8 @@ class SessionCalls(SageMakerCalls):
             import botocore.session
 
             session = botocore.session.Session()
-        # boto3's session wraps one of botocore.
+        # boto3's session wraps one of botocore, and no other may wrap the same.
+        self._given = session
         self._session: Session = getattr(session, "_session", session)
         self._endpoint_url = endpoint_url
         self._environment = environment
@@ -110,7 +111,7 @@ class SessionCalls(SageMakerCalls):
     def _boto3_session(self) -> boto3.Session:
         import boto3
 
-        return boto3.Session(botocore_session=self._session)
+        return self._given if isinstance(self._given, boto3.Session) else boto3.Session(botocore_session=self._session)
 
     def client_of(self, service: str, *, region_name: str | None = None) -> Any:
         """A boto3 client of a service, made once.

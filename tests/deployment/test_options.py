@@ -149,8 +149,11 @@ def test_options_for_deploying_are_refused_where_nothing_is_deployed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("AWS_REGION", "us-east-1")
-    assert main(["run", "train", "--alias", "prod", "--policy-file", "team.toml"]) == 2
-    assert "--alias, --policy-file: only for deploying, but there is no file 'train'" in capsys.readouterr().err
+    assert main(["run", "train", "--alias", "prod", "--policy-file", "team.toml", "--no-cache"]) == 2
+    assert (
+        "--alias, --policy-file, --no-cache: only for deploying, but there is no file 'train'"
+        in capsys.readouterr().err
+    )
 
 
 def test_the_command_takes_every_option() -> None:
