@@ -98,7 +98,10 @@ def main(python: str) -> int:
         git("clone", "-q", str(bare), str(work), at=Path(folder))
         kept = {name: value for name, value in server.environment().items() if name.startswith(("AWS_", "AIRFLOW_"))}
         env = {**airflow_environment(Path(folder, "airflow")), **kept}
-        env |= {"SM_PIPELINES_CACHE_DIR": str(default_cache_dir(os.environ))}
+        env |= {
+            "SM_PIPELINES_CACHE_DIR": str(default_cache_dir(os.environ)),
+            "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(Path(folder, "bundles")),
+        }
         run([python, "-m", "airflow", "db", "migrate"], env)
         for number, files in enumerate(COMMITS):
             commit = push(work, files)
@@ -107,7 +110,7 @@ def main(python: str) -> int:
             before = plan(clone, env)
             path = run([python, "-c", FIND_PATH, str(bare), commit], env).splitlines()[-1]
             assert commit in path, path
-            told = run([python, "-m", "airflow", "dags", "test", "deploy", "-f", f"{path}/deploy.py"], env)
+            told = run([python, "-m", "airflow", "dags", "test", "deploy"], {**env, "AIRFLOW__CORE__DAGS_FOLDER": path})
             done = next(word for word in ("created", "updated", "unchanged") if f"'bundled' {word}: version" in told)
             said.append((PLANNED[before], done, PLANNED[plan(clone, env)]))
             print(f"{commit[:8]} in {path}: planned {before!r}, deployed {done!r}", flush=True)
