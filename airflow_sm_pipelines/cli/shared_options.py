@@ -218,6 +218,12 @@ def add_script_options(parser: argparse.ArgumentParser) -> None:
         dest="compile_timeout_seconds",
         help="for the script (600)",
     )
+    group.add_argument(
+        "--no-cache",
+        action="store_false",
+        dest="cache",
+        help="build the script anew, whatever earlier builds there are",
+    )
     add_connection_options(group)
 
 

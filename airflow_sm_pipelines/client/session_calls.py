@@ -15,28 +15,31 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import boto3
+    from botocore.session import Session
 
 
 class SessionCalls(SageMakerCalls):
-    """Calls through a boto3 session.
+    """Calls through a boto3 session, which is made with the first client: its import takes longer than botocore's.
 
-    :param session: has the credentials and the region; boto3's default session where not given.
+    :param session: has the credentials and the region, of boto3 or botocore; boto3's default session where not given.
     :param endpoint_url: where every service answers; boto3's own choice where not given.
     :param environment: the variables whose endpoints a child process gets; this process's where not given.
     """
 
     def __init__(
         self,
-        session: boto3.Session | None = None,
+        session: boto3.Session | Session | None = None,
         *,
         endpoint_url: str | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         if session is None:
-            import boto3
+            import botocore.session
 
-            session = boto3.Session()
-        self._session = session
+            session = botocore.session.Session()
+        # boto3's session wraps one of botocore, and no other may wrap the same.
+        self._given = session
+        self._session: Session = getattr(session, "_session", session)
         self._endpoint_url = endpoint_url
         self._environment = environment
         self._clients: dict[tuple[str, str | None], Any] = {}
@@ -50,17 +53,23 @@ class SessionCalls(SageMakerCalls):
             look at ``AWS_REGION``.
         :raises PipelineAccessError: if there is no such profile, or no region.
         """
-        import boto3
+        import botocore.session
         from botocore.exceptions import ProfileNotFound
 
+        session = botocore.session.Session(profile=profile)
         try:
-            session = boto3.Session(profile_name=profile, region_name=region or os.environ.get("AWS_REGION") or None)
+            if chosen := region or os.environ.get("AWS_REGION"):
+                session.set_config_variable("region", chosen)
+            found = session.get_config_variable("region")
+            session.get_scoped_config()
         except ProfileNotFound:
-            known = ", ".join(boto3.Session().available_profiles) or "none"
+            if profile is None:
+                raise
+            known = ", ".join(botocore.session.Session().available_profiles) or "none"
             raise PipelineAccessError(
                 f"There is no AWS profile {profile!r}. Configured: {known}.", code="ProfileNotFound"
             ) from None
-        if session.region_name is None:
+        if found is None:
             raise PipelineAccessError(
                 "No region is known: give --region, set AWS_REGION, or run this under 'sm-pipelines local exec --', "
                 "which needs no AWS account.",
@@ -91,12 +100,18 @@ class SessionCalls(SageMakerCalls):
     @property
     def conn_region_name(self) -> str:
         """The region that calls go to."""
-        return str(self._session.region_name)
+        return str(self._session.get_config_variable("region"))
 
     @cached_property
     def account_id(self) -> str:
         """The caller's AWS account, 12 digits."""
         return str(self.ask("get_caller_identity", "the caller", service="sts", required=("Account",))["Account"])
+
+    @cached_property
+    def _boto3_session(self) -> boto3.Session:
+        import boto3
+
+        return self._given if isinstance(self._given, boto3.Session) else boto3.Session(botocore_session=self._session)
 
     def client_of(self, service: str, *, region_name: str | None = None) -> Any:
         """A boto3 client of a service, made once.
@@ -106,7 +121,7 @@ class SessionCalls(SageMakerCalls):
         key = service, region_name
         if key not in self._clients:
             with mapped_errors("CreateClient", service):
-                self._clients[key] = self._session.client(
+                self._clients[key] = self._boto3_session.client(
                     service, region_name=region_name, endpoint_url=self._endpoint_url
                 )
         return self._clients[key]
@@ -118,7 +133,7 @@ class SessionCalls(SageMakerCalls):
 
         :raises PipelineAccessError: if the credentials cannot be had, such as an expired single sign-on.
         """
-        with mapped_errors("GetCredentials", self._session.profile_name):
+        with mapped_errors("GetCredentials", self._session.profile or "default"):
             found = self._session.get_credentials()
             credentials = None if found is None else found.get_frozen_credentials()
         environment = os.environ if self._environment is None else self._environment

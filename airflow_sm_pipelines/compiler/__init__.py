@@ -5,7 +5,7 @@ The SDK is never imported in this process: it needs other versions of packages t
 
 from __future__ import annotations
 
-from airflow_sm_pipelines.compiler.compile import CompiledPipeline, compile_pipeline
+from airflow_sm_pipelines.compiler.compile import CompiledPipeline, Upload, compile_pipeline
 from airflow_sm_pipelines.compiler.script import ScriptReference, parse_reference
 
-__all__ = ["CompiledPipeline", "ScriptReference", "compile_pipeline", "parse_reference"]
+__all__ = ["CompiledPipeline", "ScriptReference", "Upload", "compile_pipeline", "parse_reference"]

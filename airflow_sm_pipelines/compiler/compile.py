@@ -61,6 +61,14 @@ _WITHHELD = frozenset({"VIRTUAL_ENV", "CONDA_PREFIX"})
 
 
 @dataclass(frozen=True, slots=True)
+class Upload:
+    """A code object in S3 that a definition names."""
+
+    uri: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class CompiledPipeline:
     """A pipeline that a script built.
 
@@ -71,8 +79,8 @@ class CompiledPipeline:
     :param parallelism: ``pipeline.parallelism_config``, if the script sets it, as a ``ParallelismConfiguration``.
     :param sdk_version: the SDK's distribution and version: ``sagemaker 2.257.7``.
     :param from_cache: whether an earlier build was taken and the script did not run.
-    :param uploads: the S3 URIs of the code objects that the definition names.
-    :param sent: those of them that were not in S3 before; empty for an earlier build.
+    :param uploads: the code objects that the definition names.
+    :param sent: the S3 URIs of those that were not in S3 before; empty for an earlier build.
     :param aws_changes: what else the build changed in AWS, such as ``lambda:CreateFunction score``.
     :param not_sent: the calls that would have changed SageMaker; they were answered here instead of being sent.
     :param built_each_time: why no earlier build of this script is ever taken, with file and line. Empty for most.
@@ -85,7 +93,7 @@ class CompiledPipeline:
     parallelism: JsonObject | None
     sdk_version: str
     from_cache: bool
-    uploads: tuple[str, ...]
+    uploads: tuple[Upload, ...]
     sent: tuple[str, ...] = ()
     aws_changes: tuple[str, ...] = ()
     not_sent: tuple[str, ...] = ()
@@ -136,7 +144,7 @@ def compile_pipeline(
     :param project_root: where its imports start, besides its own folder; by default the header's ``project-root``, else
         its ``working-dir``.
     :param base_folder: the folder that counts as the project's root for a script below it that is in no repository.
-    :param cache: whether an earlier build may be taken.
+    :param cache: whether an earlier build may be taken. The new build is kept either way.
     :param log: called with each output line of the script, and with what the user should know.
     :param chatter: called with each output line of uv, the SDK and other packages. Where not given, they go to ``log``
         if the build fails.
@@ -319,7 +327,11 @@ class _Build:
         """Take an earlier build if one fits and may be taken, else build."""
         cache, key = BuildCache(cache_dir / "definitions"), self.make_key(account)
         region = self.content["region"]
-        kept = self.load(cache, key, region=None if region is None else str(region)) if takes_kept else None
+        kept = None
+        if takes_kept:
+            kept = self.load(cache, key, region=None if region is None else str(region))
+        else:
+            self.voice.log(f"{self.target} is built anew: the options say that no earlier build is to be taken.")
         return kept or self.run(cache, key, keys_folder=cache_dir / "keys")
 
     def make_key(self, account: JsonObject) -> str:
@@ -533,7 +545,7 @@ def _make_compiled(answer: Mapping[str, Any], *, from_cache: bool) -> CompiledPi
         parallelism=answer["parallelism"],
         sdk_version=answer["sdk_version"],
         from_cache=from_cache,
-        uploads=tuple(upload["uri"] for upload in answer["uploads"]),
+        uploads=tuple(Upload(upload["uri"], upload["size"]) for upload in answer["uploads"]),
         sent=() if from_cache else tuple(answer["sent"]),
         aws_changes=() if from_cache else tuple(answer["writes"]),
         not_sent=tuple(answer["answered"]),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.definition import PipelineDefinition
     from airflow_sm_pipelines.deployment.options import DeployOptions
     from airflow_sm_pipelines.deployment.provenance import CommandProvenance, Provenance
+    from airflow_sm_pipelines.planning.generated_names import NamesOnly
 
 MAX_LOOKS = 5
 """How often a deployment looks again at a pipeline that somebody else writes at the same moment."""
@@ -177,6 +178,8 @@ class PipelineDeployer:
         plan = plan_update(target, deployed)
         if plan.is_empty:
             return deployed.arn, version_id, "unchanged", False
+        if plan.has_definition and (names_only := self._find_names_only(target, deployed)) is not None:
+            self._log.info("%s", names_only)
         hidden = len(plan.lines) - _MAX_LINES
         lines = plan.lines if hidden <= 0 else (*plan.lines[:_MAX_LINES], f"... and {hidden} more")
         self._log.info("Changes to pipeline '%s':\n%s", target.name, "\n".join(lines))
@@ -187,6 +190,13 @@ class PipelineDeployer:
         if hidden > 0 and plan.has_definition:
             self._log.info("All changes: sm-pipelines versions %s --diff %s %s", target.name, version_id, new_id)
         return arn, new_id or version_id, "updated", plan.has_definition
+
+    def _find_names_only(self, target: PipelineTarget, deployed: DeployedPipeline) -> NamesOnly | None:
+        from airflow_sm_pipelines.definition import inspect_definition
+        from airflow_sm_pipelines.deployment.names_only import find_names_only
+
+        old = inspect_definition(deployed.definition_text)[0]
+        return None if old is None else find_names_only(self._calls, old, target.definition)
 
     def _own_version(self, target: PipelineTarget) -> int:
         """The newest version whose definition is the one that was written; others may have added newer ones.

@@ -41,6 +41,7 @@ class DeployOptions:
     :param pipeline: a script, a file, an S3 object, JSON text or a dict, as
         :func:`~airflow_sm_pipelines.deployment.source.parse_source` tells them apart.
     :param tags: by key, or AWS's list of ``{"Key": ..., "Value": ...}``; ``cost_tags`` too.
+    :param cache: whether an earlier build of a script may be taken.
     :param folder: where relative paths start.
     :param is_run_in_folder: whether a script runs in ``folder`` instead of in its own.
     """
@@ -66,6 +67,7 @@ class DeployOptions:
     policy: PolicyMode = "enforce"
     cost_tags: Mapping[str, str] | Sequence[Mapping[str, str]] | None = None
     compile_timeout_seconds: float = 600
+    cache: bool = True
     is_run_in_folder: bool = False
 
     @classmethod

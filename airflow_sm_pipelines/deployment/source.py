@@ -151,6 +151,7 @@ def compile_script(
         working_folder=root or (options.resolve_path(".") if options.is_run_in_folder else None),
         project_root=root,
         base_folder=options.resolve_path("."),
+        cache=options.cache,
         log=log,
         chatter=chatter,
     )
@@ -185,7 +186,7 @@ def _load_script(
     log(
         f"Compiled {origin} with SageMaker SDK {compiled.sdk_version}"
         + (", from the cache" if compiled.from_cache else "")
-        + (f"; uploaded {', '.join(compiled.uploads)}" if compiled.uploads else "")
+        + (f"; uploaded {', '.join(compiled.sent)}" if compiled.sent else "")
     )
     return LoadedDefinition(
         text=compiled.definition_text,

@@ -66,6 +66,7 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         Added with them are the pipeline, the execution, the step, the DAG and its run, as expressions, so that no run
         makes a version; give the Run operator ``COST_PARAMETERS`` for the last two. An empty dict adds only these.
     :param compile_timeout_seconds: how long the script may run, its environment already made.
+    :param cache: whether an earlier build of the script may be taken; ``False`` builds it anew each time.
     :param studio_domain_id: ``d-…``: lets the link lead to the pipeline itself instead of to Studio.
     """
 
@@ -120,6 +121,7 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         policy: PolicyMode = "enforce",
         cost_tags: Mapping[str, str] | Sequence[Mapping[str, str]] | None = None,
         compile_timeout_seconds: float = 600,
+        cache: bool = True,
         studio_domain_id: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -145,6 +147,7 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         self.policy = policy
         self.cost_tags = cost_tags
         self.compile_timeout_seconds = compile_timeout_seconds
+        self.cache = cache
         self.studio_domain_id = studio_domain_id
         self._deployment: Deployment | None = None
 

@@ -12,10 +12,12 @@ from airflow_sm_pipelines.policy import DEFAULT_RULES, Severity, check_definitio
 from airflow_sm_pipelines.policy.limits import MAX_INLINE_CHARACTERS, MAX_PARAMETERS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from airflow_sm_pipelines.compiler import CompiledPipeline
     from airflow_sm_pipelines.definition import Change, PipelineDefinition
     from airflow_sm_pipelines.definition.variants import Variant
+    from airflow_sm_pipelines.planning.generated_names import NamesOnly
     from airflow_sm_pipelines.policy import Finding, TeamPolicy
 
 
@@ -39,6 +41,8 @@ class DeploymentPlan:
     :param action: ``create``, ``update`` (which makes a new version) or ``none``.
     :param definition_hash: the hash of the definition that would be deployed.
     :param filled_in: the values that the team's defaults add; part of ``changes`` too.
+    :param build: what building the script has done in AWS; ``None`` if the definition comes from no script.
+    :param names_only: what follows if all changes are generated names; ``None`` otherwise.
     """
 
     name: str
@@ -49,6 +53,8 @@ class DeploymentPlan:
     findings: tuple[Finding, ...]
     limits: tuple[LimitUse, ...]
     cache: tuple[CacheForecast, ...]
+    build: CompiledPipeline | None = None
+    names_only: NamesOnly | None = None
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -70,6 +76,8 @@ def plan_deployment(
     is_filled_in: bool = False,
     variants: Sequence[Variant] | None = None,
     notes: Sequence[Finding] = (),
+    build: CompiledPipeline | None = None,
+    find_names_only: Callable[[PipelineDefinition, PipelineDefinition], NamesOnly | None] | None = None,
 ) -> DeploymentPlan:
     """Compare a definition with the deployed one and check it against the rules.
 
@@ -78,6 +86,8 @@ def plan_deployment(
     :param is_filled_in: whether to fill in the policy's defaults first.
     :param variants: the new definition with other values for what is unknown in it; None where nothing is.
     :param notes: findings of the caller, told with the others.
+    :param build: the build that gave the definition, if a script did.
+    :param find_names_only: compares the deployed and the wanted definition, with what lies at their addresses.
     """
     wanted = new
     if policy and is_filled_in:
@@ -96,6 +106,8 @@ def plan_deployment(
         findings=(*check_definition(wanted, rules=rules, variants=variants), *notes),
         limits=_find_limits(wanted),
         cache=_forecast(deployed, wanted, variants),
+        build=build,
+        names_only=find_names_only(deployed, wanted) if deployed and changes and find_names_only else None,
     )
 
 

@@ -11,6 +11,7 @@ from airflow_sm_pipelines.policy import render_findings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from airflow_sm_pipelines.compiler import CompiledPipeline
     from airflow_sm_pipelines.definition import Change, JsonObject, JsonValue
     from airflow_sm_pipelines.planning.deployment_plan import DeploymentPlan
     from airflow_sm_pipelines.policy import Finding
@@ -29,6 +30,8 @@ _SIGNS = {"hit": "hit", "miss": "miss", "off": "off", "unknown": "?"}
 def render_plan(plan: DeploymentPlan) -> str:
     """Write the plan for a terminal."""
     lines = [f"Pipeline {plan.name!r} {_ACTIONS[plan.action]}."]
+    if plan.names_only:
+        lines.append(str(plan.names_only))
     if plan.changes:
         lines += ["", f"Changes ({len(plan.changes)}):", *_indent(render_changes(plan.changes))]
     if plan.filled_in:
@@ -37,6 +40,8 @@ def render_plan(plan: DeploymentPlan) -> str:
         lines += ["", f"Findings ({_count(plan)}):", *_indent(render_findings(plan.findings))]
     if plan.cache:
         lines += ["", "Cache:", *(f"  {line}" for line in _cache_lines(plan))]
+    for title, entries in _build_sections(plan.build):
+        lines += ["", f"{title} ({len(entries)}):", *(f"  {entry}" for entry in entries)]
     lines += ["", f"Limits: {_limits(plan)}."]
     if plan.errors:
         lines += ["", "The deployment would be refused."]
@@ -48,6 +53,8 @@ def render_plan_markdown(plan: DeploymentPlan) -> str:
     verdict = " ❌ **The deployment would be refused.**" if plan.errors else ""
     lines = [MARKER, f"### Pipeline `{plan.name}` {_ACTIONS[plan.action]}", ""]
     lines += [f"{_summary(plan)}.{verdict}", ""]
+    if plan.names_only:
+        lines += [str(plan.names_only), ""]
     if plan.changes:
         lines += _details(f"{len(plan.changes)} changes", _as_diff(plan.changes), language="diff")
     if plan.filled_in:
@@ -62,6 +69,8 @@ def render_plan_markdown(plan: DeploymentPlan) -> str:
             reasons = "<br>".join(_cell(reason) for reason in forecast.reasons)
             lines.append(f"| {_cell(forecast.step)} ({forecast.type}) | {_SIGNS[forecast.outcome]} | {reasons} |")
         lines.append("")
+    for title, entries in _build_sections(plan.build):
+        lines += _details(f"{title}: {len(entries)}", entries, language="text", is_open=False)
     lines.append(f"<sub>{_limits(plan)} · definition `{plan.definition_hash[:12]}`</sub>")
     return "\n".join(lines) + "\n"
 
@@ -95,7 +104,42 @@ def write_plan(plan: DeploymentPlan) -> JsonObject:
             for forecast in plan.cache
         ],
         "limits": [{"name": use.name, "used": use.used, "limit": use.limit} for use in plan.limits],
+        "names_only": None
+        if plan.names_only is None
+        else {"recomputed": list(plan.names_only.recomputed), "unread": list(plan.names_only.unread)},
+        **_write_build(plan.build),
     }
+
+
+def _write_build(build: CompiledPipeline | None) -> JsonObject:
+    if build is None:
+        return {"uploads": [], "not_sent": [], "aws_changes": []}
+    return {
+        "uploads": [
+            {"address": upload.uri, "size_bytes": upload.size_bytes, "is_there": upload.uri not in build.sent}
+            for upload in build.uploads
+        ],
+        "not_sent": list(build.not_sent),
+        "aws_changes": list(build.aws_changes),
+    }
+
+
+def _build_sections(build: CompiledPipeline | None) -> list[tuple[str, list[str]]]:
+    """What the build has done in AWS: a title each, and its lines. Empty ones are left out."""
+    if build is None:
+        return []
+    width = max((len(f"{upload.size_bytes:,}") for upload in build.uploads), default=0)
+    uploads = [
+        f"{upload.size_bytes:>{width},} bytes  {'new          ' if upload.uri in build.sent else 'already there'}  "
+        f"{upload.uri}"
+        for upload in build.uploads
+    ]
+    sections = (
+        ("Uploaded to S3 by the build", uploads),
+        ("Changed in AWS by the build", [*build.aws_changes]),
+        ("Called by the script, answered without being sent", [*build.not_sent]),
+    )
+    return [(title, entries) for title, entries in sections if entries]
 
 
 def _changes_json(changes: Sequence[Change]) -> list[JsonValue]:
@@ -154,9 +198,10 @@ def _as_diff(changes: Sequence[Change]) -> list[str]:
     return ["!" + line[1:] if line.startswith("~") else line for line in render_changes(changes).splitlines()]
 
 
-def _details(title: str, lines: list[str], *, language: str) -> list[str]:
+def _details(title: str, lines: list[str], *, language: str, is_open: bool = True) -> list[str]:
     fence = "`" * max([3, *(len(run) + 1 for line in lines for run in re.findall("`+", line))])
-    return [f"<details open><summary>{title}</summary>", "", f"{fence}{language}", *lines, fence, "", "</details>", ""]
+    start = f"<details{' open' * is_open}><summary>{title}</summary>"
+    return [start, "", f"{fence}{language}", *lines, fence, "", "</details>", ""]
 
 
 def _finding_row(finding: Finding) -> str:

@@ -36,7 +36,12 @@ SHARED = {
     "LocalInputs": ("training with local data", "code/local_inputs/data.csv"),
     "Tuner": ("tuner", "code/tuner/train.py"),
     "ModelCode": ("model with code, created", "code/model/inference.py"),
+    "ModelRegister": ("model with code, registered", "code/model/inference.py"),
+    "RepackSourceDir": ("repacking with source_dir", "code/repack_source_dir/inference.py"),
     "Transform": ("Transform", None),
+    "ClarifyCheck": ("Clarify check", None),
+    "QualityCheck": ("quality check", "code/quality_check/preprocess.py"),
+    "MonitorBatchTransform": ("MonitorBatchTransform", "code/quality_check/preprocess.py"),
     "NotebookNamed": ("notebook, named", "code/notebook_named/run.ipynb"),
     "Notebook-ipynb": ("notebook, unnamed", "code/notebook/Notebook.ipynb"),
     "Lambda": ("Lambda", None),
@@ -58,13 +63,8 @@ V2 = SHARED | {
     "DebuggerRules": ("estimator with debugger rules", None),
     "TunerSeveral": ("tuner of several estimators", "code/tuner_several/train.py"),
     "ModelCreate": ("model without code, created", None),
-    "ModelRegister": ("model with code, registered", "code/model/inference.py"),
     "PipelineModel": ("PipelineModel, created and registered", "code/pipeline_model/inference.py"),
-    "RepackSourceDir": ("repacking with source_dir", "code/repack_source_dir/inference.py"),
     "Repack": ("repacking without source_dir", "code/repack/inference.py"),
-    "ClarifyCheck": ("Clarify check", None),
-    "QualityCheck": ("quality check", "code/quality_check/preprocess.py"),
-    "MonitorBatchTransform": ("MonitorBatchTransform", "code/quality_check/preprocess.py"),
     "AutoML": ("AutoML", None),
     "GitConfig": ("estimator with git_config", "GIT/code/estimator/train.py"),
 }
@@ -72,6 +72,7 @@ V3 = SHARED | {
     "ModelTrainer": ("ModelTrainer", "code/estimator/train.py"),
     "SecondTuner": ("a second tuner", "code/tuner_several/train.py"),
     "ModelBuilder": ("ModelBuilder", None),
+    "Repack": ("repacking a registered model", "code/repack/inference.py"),
 }
 WORKSPACE = {"FunctionWorkspace": ("@step with its workspace", "workspace/greeting.py:hello:good day")}
 SHARED_FILES = {
@@ -394,6 +395,8 @@ GAPS = """
 - `@step` of SDK v3 signs its payload. The key is a secret of the machine that built first. Once the pipeline is
   deployed, an unchanged function keeps the deployed key and payload on every machine; two machines that build before
   anything is deployed have different keys.
+- `AutoMLStep` of SDK v3 (3.27): its constructor asks for `Session.auto_ml`, which v3 no longer has, so no script can
+  make one.
 - A recipe of `ModelTrainer`, `SFTTrainer` and its kin ask SageMaker's hub and GitHub, which no test on this machine can
   reach.
 - Clients that pass botocore by, such as the S3 client of pyarrow, are neither held back nor asked again.

@@ -133,7 +133,7 @@ def test_payloads_verify_against_the_key_in_the_definition(compile_real: Compile
         pem = step["Arguments"]["Environment"]["REMOTE_FUNCTION_SECRET_KEY"]
         key = serialization.load_pem_public_key(pem.encode())
         assert isinstance(key, ec.EllipticCurvePublicKey)
-        for uri in compiled.uploads:
+        for uri in [upload.uri for upload in compiled.uploads]:
             if f"/{step['Name']}/" in uri and uri.endswith("/payload.pkl"):
                 bucket, _, name = uri.removeprefix("s3://").partition("/")
                 payload = s3.get_object(Bucket=bucket, Key=name)["Body"].read()

@@ -78,7 +78,7 @@ def test_the_same_content_has_the_same_names_however_it_lies_on_the_disk(
     compile_stub: Compiler, reference: str, tmp_path: Path
 ):
     first = compile_stub(reference)
-    assert first.sent == first.uploads
+    assert first.sent == tuple(upload.uri for upload in first.uploads)
     other = tmp_path / "another" / "place"
     other.parent.mkdir()
     folder_of(reference).rename(other)
@@ -111,7 +111,7 @@ def test_a_change_renames_what_it_changes_and_leaves_the_old_objects(compile_stu
     before, after = steps_of(first), steps_of(second)
     assert {name for name in before if before[name] != after[name]} == {"Two"}
     assert len(second.sent) == 1
-    for uri in {*first.uploads, *second.uploads}:
+    for uri in {upload.uri for upload in (*first.uploads, *second.uploads)}:
         s3_of(compile_stub).head_object(Bucket=BUCKET, Key=uri.removeprefix(f"s3://{BUCKET}/"))
 
 
@@ -137,7 +137,7 @@ def test_an_added_step_renames_no_other(compile_stub: Compiler, reference: str, 
 
 def test_archives_are_written_without_times_and_owners(compile_stub: Compiler, reference: str):
     compiled = compile_stub(reference)
-    key = next(uri for uri in compiled.uploads if uri.endswith(".tar.gz")).removeprefix(f"s3://{BUCKET}/")
+    key = next(one.uri for one in compiled.uploads if one.uri.endswith(".tar.gz")).removeprefix(f"s3://{BUCKET}/")
     body = s3_of(compile_stub).get_object(Bucket=BUCKET, Key=key)["Body"].read()
     with tarfile.open(fileobj=io.BytesIO(body)) as archive:
         members = archive.getmembers()

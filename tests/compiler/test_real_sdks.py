@@ -41,7 +41,7 @@ def test_both_examples_compile_to_the_same_sound_pipeline_and_are_kept(compile_r
             "RegisterModel",
             "Fail",
         }
-        assert [uri.rpartition("/")[2] for uri in cold.uploads] == ["preprocess.py", "evaluate.py"]
+        assert [upload.uri.rpartition("/")[2] for upload in cold.uploads] == ["preprocess.py", "evaluate.py"]
         assert compile_real(reference).from_cache
     v2, v3 = definitions["v2"], definitions["v3"]
     assert v2.parameters == v3.parameters

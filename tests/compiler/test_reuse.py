@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_sm_pipelines.compiler import Upload
+
 if TYPE_CHECKING:
     from .conftest import Compiler
 
@@ -60,7 +62,7 @@ BUCKET = "sagemaker-us-east-1-123456789012"
 def test_an_unchanged_script_is_not_run_again(compile_stub: Compiler, reference: str):
     cold = compile_stub(reference)
     assert not cold.from_cache
-    assert cold.uploads == (f"s3://{BUCKET}/code/step.py",)
+    assert cold.uploads == (Upload(f"s3://{BUCKET}/code/step.py", size_bytes=14),)
     warm = compile_stub(reference)
     assert warm.from_cache
     assert (warm.name, warm.definition_text, warm.uploads, warm.sdk_version) == (
@@ -69,6 +71,15 @@ def test_an_unchanged_script_is_not_run_again(compile_stub: Compiler, reference:
         cold.uploads,
         cold.sdk_version,
     )
+
+
+def test_a_build_without_the_cache_says_so_and_is_kept(compile_stub: Compiler, reference: str):
+    compile_stub(reference)
+    assert not compile_stub(reference, cache=False).from_cache
+    said = f"{reference} is built anew: the options say that no earlier build is to be taken."
+    assert compile_stub.lines.count(said) == 1
+    assert compile_stub(reference).from_cache
+    assert compile_stub.lines.count(said) == 1
 
 
 @pytest.mark.parametrize(

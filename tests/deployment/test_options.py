@@ -150,8 +150,13 @@ def test_options_for_deploying_are_refused_where_nothing_is_deployed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("AWS_REGION", "us-east-1")
-    assert main(["run", "train", "--alias", "prod", "--policy-file", "team.toml", "--policy", "apply"]) == 2
-    assert "--alias, --policy apply: only for deploying, but there is no file 'train'" in capsys.readouterr().err
+    assert (
+        main(["run", "train", "--alias", "prod", "--policy-file", "team.toml", "--policy", "apply", "--no-cache"]) == 2
+    )
+    assert (
+        "--alias, --policy apply, --no-cache: only for deploying, but there is no file 'train'"
+        in capsys.readouterr().err
+    )
 
 
 def test_the_command_takes_every_option() -> None:

@@ -52,12 +52,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the definition that a pipeline script makes."""
     from airflow_sm_pipelines.cli.sources import read_policy, write_output
     from airflow_sm_pipelines.cli.terminal import complain, render_json
-    from airflow_sm_pipelines.definition import parse_definition
 
     policy = read_policy(arguments)
     text, name, origin = _make_definition(arguments)
     document: JsonValue = json.loads(text)
     if policy is not None and arguments.policy == "apply":
+        from airflow_sm_pipelines.definition import parse_definition
+
         document = _fill_in(parse_definition(text, name=arguments.reference), policy)
     write_output(arguments.output, render_json(document) + "\n")
     if arguments.output is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.cli.shared_options import (
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.cli.shared_options import Commands
     from airflow_sm_pipelines.cli.sources import Source
+    from airflow_sm_pipelines.compiler import CompiledPipeline
     from airflow_sm_pipelines.policy import Finding
 
 REFUSED = 1
@@ -43,7 +45,7 @@ def add(commands: Commands) -> None:
         help="say what deploying a definition would do",
         description="Compare a definition with the deployed one, hold it against SageMaker's limits and the team's "
         "policy, and forecast which steps would take a cached result, and which field keeps the others from it. "
-        "Nothing is written.",
+        "Nothing is written to SageMaker; building a script uploads to S3 what its steps use and is not there yet.",
         epilog="Exit codes: 0 can be deployed; 1 would be refused; 2 a definition could not be read; with --exit-code, "
         "3 can be deployed and would change something.",
     )
@@ -71,10 +73,11 @@ def run(arguments: argparse.Namespace) -> int:
     from airflow_sm_pipelines.cli.definition_files import refuse_unused_variables, short_name, with_values_of_other
     from airflow_sm_pipelines.cli.sources import read_policy
     from airflow_sm_pipelines.cli.terminal import paint, say, say_json, say_painted
+    from airflow_sm_pipelines.deployment.names_only import find_names_only
     from airflow_sm_pipelines.planning import plan_deployment, render_plan, render_plan_markdown, write_plan
 
     policy = read_policy(arguments)
-    source, name = _read_new(arguments)
+    source, name, build = _read_new(arguments)
     deployed = _read_deployed(arguments, source, name)
     refuse_unused_variables(arguments)
     previous = None if deployed is None else deployed.parse()[0]
@@ -87,6 +90,10 @@ def run(arguments: argparse.Namespace) -> int:
         is_filled_in=arguments.policy == "apply",
         variants=variants,
         notes=_find_notes(source),
+        build=build,
+        find_names_only=partial(
+            find_names_only, None if arguments.deployed or arguments.new else open_calls(arguments)
+        ),
     )
     if arguments.as_json:
         say_json(write_plan(plan))
@@ -100,15 +107,15 @@ def run(arguments: argparse.Namespace) -> int:
     return CHANGED if arguments.exit_code and plan.action != "none" else 0
 
 
-def _read_new(arguments: argparse.Namespace) -> tuple[Source, str | None]:
-    """The definition to deploy, and the pipeline's name where it is known."""
+def _read_new(arguments: argparse.Namespace) -> tuple[Source, str | None, CompiledPipeline | None]:
+    """The definition to deploy, the pipeline's name where it is known, and the build that a script gave."""
     from airflow_sm_pipelines.cli.sources import Source, compile_source, is_script, read_source
 
     if not is_script(arguments.source):
         source = read_source(arguments.source, arguments)
-        return source, arguments.pipeline_name or (source.held.name if source.held else None)
+        return source, arguments.pipeline_name or (source.held.name if source.held else None), None
     compiled = compile_source(arguments.source, arguments)
-    return Source(arguments.source, compiled.definition_text.encode()), compiled.name
+    return Source(arguments.source, compiled.definition_text.encode()), compiled.name, compiled
 
 
 def _find_notes(source: Source) -> list[Finding]:

@@ -205,6 +205,8 @@ def _refuse_deploy_options(arguments: argparse.Namespace) -> None:
     given = [flag for name, flag in _DEPLOY_ONLY.items() if getattr(arguments, name)]
     if arguments.policy == "apply":
         given.append("--policy apply")
+    if not arguments.cache:
+        given.append("--no-cache")
     if given:
         raise ArgumentError(
             f"{', '.join(given)}: only for deploying, but there is no file '{arguments.pipeline}', so the pipeline of "
@@ -228,7 +230,7 @@ def _deploy(
     printed: list[str] = []
     is_built = is_script(arguments.pipeline)
     if is_built:
-        log.info("Building %s ...", arguments.pipeline)
+        log.info("Building %s%s ...", arguments.pipeline, "" if options.cache else " anew, without an earlier build")
     deployer = PipelineDeployer(
         calls,
         options,

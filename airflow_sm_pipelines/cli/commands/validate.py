@@ -35,7 +35,8 @@ def add(commands: Commands) -> None:
         "validate",
         help="say what SageMaker would refuse in a definition",
         description="Check definitions as SageMaker would, and more: structure, references, cycles, the limits of the "
-        "service, and the arguments of steps against the API. Nothing is sent anywhere.",
+        "service, and the arguments of steps against the API. Nothing is written to SageMaker; building a script "
+        "uploads its steps' code to S3.",
         epilog="Exit codes: 0 valid, warnings allowed; 1 at least one error; 2 a definition could not be read.",
     )
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help=SOURCE_HELP)

@@ -56,14 +56,14 @@ class _Object:
 class Finished:
     """What a finished build is known by outside.
 
-    :param uploads: ``uri`` and ``etag`` of every object the definition relies on.
+    :param uploads: ``uri``, ``etag`` and ``size`` in bytes of every object the definition relies on.
     :param sent: the URIs of those that were not there before.
     :param asked: the questions to AWS whose answers the result depends on.
     """
 
     name: str
     definition_text: str
-    uploads: list[dict[str, str]]
+    uploads: list[dict[str, Any]]
     sent: list[str]
     asked: list[dict[str, Any]] = field(default_factory=list)
 
@@ -366,7 +366,7 @@ class Finishing:
 
         return map_texts(definition, rename, with_place=True) if renamed else definition
 
-    def _upload(self) -> tuple[list[dict[str, str]], list[str]]:
+    def _upload(self) -> tuple[list[dict[str, Any]], list[str]]:
         """Send what is not there; objects of one payload are sent together, since one signs the other."""
         wanted = {(made.upload.bucket, made.key): made for made in sorted(self._objects, key=lambda m: m.upload.order)}
         objects = list(wanted.values())
@@ -379,7 +379,10 @@ class Finishing:
                 made.etag = str(answer["ETag"]) if answer is not None else ""
             missing = [made for made in objects if not made.is_there or not self._is_pair_there(made, wanted)]
             list(pool.map(self._put, missing))
-        uploads = [{"uri": f"s3://{made.upload.bucket}/{made.key}", "etag": made.etag} for made in objects]
+        uploads = [
+            {"uri": f"s3://{made.upload.bucket}/{made.key}", "etag": made.etag, "size": len(made.body)}
+            for made in objects
+        ]
         return uploads, [f"s3://{made.upload.bucket}/{made.key}" for made in missing]
 
     def _head(self, made: _Object, key: str) -> dict[str, Any] | None:

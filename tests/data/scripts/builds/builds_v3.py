@@ -10,27 +10,36 @@ from pathlib import Path
 
 from helpers import factor
 from sagemaker.core import image_uris
+from sagemaker.core.clarify import BiasConfig, DataConfig
 from sagemaker.core.lambda_helper import Lambda
+from sagemaker.core.model_monitor import DatasetFormat
 from sagemaker.core.parameter import ContinuousParameter
 from sagemaker.core.processing import FrameworkProcessor, Processor, ScriptProcessor
 from sagemaker.core.shapes import ProcessingInput, ProcessingOutput, ProcessingS3Input, ProcessingS3Output
 from sagemaker.core.spark.processing import PySparkProcessor
 from sagemaker.core.training.configs import Compute, InputData, SourceCode
 from sagemaker.core.transformer import Transformer
+from sagemaker.core.workflow.parameters import ParameterString
 from sagemaker.mlops.workflow import (
     CacheConfig,
+    ClarifyCheckStep,
     EMRStep,
     EMRStepConfig,
     LambdaStep,
     ModelStep,
+    MonitorBatchTransformStep,
     NotebookJobStep,
     Pipeline,
     ProcessingStep,
+    QualityCheckStep,
     TrainingStep,
     TransformStep,
     TuningStep,
 )
+from sagemaker.mlops.workflow.check_job_config import CheckJobConfig
+from sagemaker.mlops.workflow.clarify_check_step import DataBiasCheckConfig
 from sagemaker.mlops.workflow.function_step import step
+from sagemaker.mlops.workflow.quality_check_step import DataQualityCheckConfig
 from sagemaker.serve import ModelBuilder
 from sagemaker.train import ModelTrainer
 from sagemaker.train.tuner import HyperparameterTuner
@@ -39,6 +48,7 @@ HERE = Path(__file__).parent
 CODE = HERE / "code"
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/steps:1"
 CACHE = CacheConfig(enable_caching=True, expire_after="P1D")
+MODEL_NAME = ParameterString("ModelName", default_value="model")
 METRICS = [{"Name": "loss", "Regex": "loss=(.*?);"}]
 
 
@@ -63,9 +73,9 @@ def get_pipeline(sagemaker_session, role, region):
     common = {"role": role, "sagemaker_session": sagemaker_session}
     one = {**common, "instance_count": 1, "instance_type": "ml.m5.large"}
     image = image_uris.retrieve("sklearn", region, version="1.2-1")
-    parts = [processing, training, models, others, functions]
+    parts = [processing, training, models, checks, others, functions]
     steps = [made for part in parts for made in part(common, one, image)]
-    return Pipeline("builds-v3", steps=steps, sagemaker_session=sagemaker_session)
+    return Pipeline("builds-v3", parameters=[MODEL_NAME], steps=steps, sagemaker_session=sagemaker_session)
 
 
 def read_from(path, name):
@@ -150,30 +160,79 @@ def training(common, one, image):
 
 
 def models(common, one, image):
-    builder = ModelBuilder(
-        image_uri=image,
-        s3_model_data_url="s3://bucket/model.tar.gz",
-        role_arn=common["role"],
-        sagemaker_session=common["sagemaker_session"],
+    session = common["sagemaker_session"]
+
+    def builder(model_data="s3://bucket/model.tar.gz", row=None):
+        code = {} if row is None else {"source_dir": str(CODE / row), "entry_script": "inference.py"}
+        return ModelBuilder(
+            image_uri=image,
+            s3_model_data_url=model_data,
+            role_arn=common["role"],
+            source_code=SourceCode(**code) if code else None,
+            sagemaker_session=session,
+        )
+
+    trainer = ModelTrainer(
+        training_image=image,
+        source_code=SourceCode(source_dir=str(CODE / "repack"), entry_script="train.py"),
+        compute=Compute(instance_type="ml.m5.large", instance_count=1),
+        **common,
     )
-    create = ModelStep("ModelBuilder", step_args=builder.build())
-    coded = ModelBuilder(
-        image_uri=image,
-        s3_model_data_url="s3://bucket/model.tar.gz",
-        role_arn=common["role"],
-        source_code=SourceCode(source_dir=str(CODE / "model"), entry_script="inference.py"),
-        sagemaker_session=common["sagemaker_session"],
-    )
+    train = TrainingStep("RepackTrain", step_args=trainer.train())
+    artifacts = train.properties.ModelArtifacts.S3ModelArtifacts
+    registered = {
+        "content_types": ["text/csv"],
+        "response_types": ["text/csv"],
+        "inference_instances": ["ml.m5.large"],
+        "transform_instances": ["ml.m5.large"],
+        "model_package_group_name": "group",
+    }
+    create = ModelStep("ModelBuilder", step_args=builder().build())
     transformer = Transformer(
         model_name=create.properties.ModelName,
         instance_count=1,
         instance_type="ml.m5.large",
-        sagemaker_session=common["sagemaker_session"],
+        sagemaker_session=session,
     )
     return [
         create,
-        ModelStep("ModelCode", step_args=coded.build()),
+        ModelStep("ModelCode", step_args=builder(row="model").build()),
+        ModelStep("ModelRegister", step_args=builder(row="model").register(**registered)),
+        train,
+        ModelStep("RepackSourceDir", step_args=builder(artifacts, "repack_source_dir").register(**registered)),
+        ModelStep("Repack", step_args=builder(artifacts, "repack").build()),
         TransformStep("Transform", step_args=transformer.transform(data="s3://bucket/data")),
+    ]
+
+
+def checks(common, one, image):
+    job = CheckJobConfig(**one)
+    bias = DataBiasCheckConfig(
+        data_config=DataConfig(
+            s3_data_input_path="s3://bucket/train.csv",
+            s3_output_path="s3://bucket/clarify",
+            label=0,
+            dataset_type="text/csv",
+        ),
+        data_bias_config=BiasConfig(label_values_or_threshold=[1], facet_name=["Age"]),
+    )
+    quality = DataQualityCheckConfig(
+        baseline_dataset="s3://bucket/train.csv",
+        dataset_format=DatasetFormat.csv(),
+        output_s3_uri="s3://bucket/quality",
+        record_preprocessor_script=str(CODE / "quality_check" / "preprocess.py"),
+    )
+    transformer = Transformer(MODEL_NAME, 1, "ml.m5.large", sagemaker_session=common["sagemaker_session"])
+    monitored = MonitorBatchTransformStep(
+        "MonitorBatchTransform",
+        transform_step_args=transformer.transform(data="s3://bucket/data"),
+        monitor_configuration=quality,
+        check_job_configuration=job,
+    )
+    return [
+        ClarifyCheckStep("ClarifyCheck", clarify_check_config=bias, check_job_config=job, skip_check=False),
+        QualityCheckStep("QualityCheck", quality_check_config=quality, check_job_config=job, skip_check=False),
+        *monitored.steps,  # the SDK's pipeline does not take the collection itself
     ]
 
 
