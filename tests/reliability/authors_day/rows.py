@@ -10,6 +10,7 @@ import time
 from contextlib import suppress
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from tests.reliability.authors_day.office import AT_ONCE_SECONDS, OVER, OtherwiseError, Row, expect
@@ -98,7 +99,7 @@ def pool_full(day: Day) -> Steps:
     yield lambda: day.state(block, "block") == "running"
     day.clear(run, "train")
     yield from stopped_at_once(day, name, lambda: day.state(block, "block") == "running")
-    expect(day.state(run), "scheduled", "the cleared task")
+    expect(day.state(run) in (None, "scheduled"), True, "the cleared task has not started")
     (day.flags / "unblock").touch()
     yield lambda: day.waiting(name)
     day.answer(name)
@@ -131,10 +132,22 @@ def backfill(day: Day) -> Steps:
     day.airflow.call("PATCH", "/dags/backfilled", {"is_paused": False})
     body = {"dag_id": "backfilled", "from_date": "2024-02-01T00:00:00Z", "to_date": "2024-02-03T00:00:00Z"}
     for behavior, due in (("none", 3), ("completed", 6)):
-        day.call("POST", "/backfills", {**body, "max_active_runs": 2, "reprocess_behavior": behavior})
+        wanted = {**body, "max_active_runs": 2, "reprocess_behavior": behavior}
+        yield lambda wanted=wanted: is_taken(day, wanted)
         yield lambda due=due: len(february(day, name)) >= due and set(day.runs("backfilled").values()) == {"success"}
     found = february(day, name)
     expect(found, sorted(2 * ["2024-02-01", "2024-02-02", "2024-02-03"]), "the days of the executions")
+
+
+def is_taken(day: Day, backfill: dict[str, Any]) -> bool:
+    """Whether Airflow takes a backfill; it refuses one while it counts another of the DAG as running."""
+    try:
+        day.airflow.call("POST", "/backfills", backfill)
+    except HTTPError as error:
+        if error.code != 409:
+            raise
+        return False
+    return True
 
 
 def february(day: Day, pipeline: str) -> list[str]:
@@ -423,9 +436,7 @@ def read_page(address: str) -> str:
 
 def suppress_conflict() -> Any:
     """Airflow answers 409 to a mark that changes nothing."""
-    import urllib.error
-
-    return suppress(urllib.error.HTTPError)
+    return suppress(HTTPError)
 
 
 ROWS = (
@@ -529,6 +540,3 @@ ROWS = (
         phase=1,
     ),
 )
-
-SAMPLE = ("clear_of_another", "pool_full", "repeated")
-"""The rows that the test suite does."""
