@@ -117,7 +117,15 @@ def fuzz_engine(count: int, folder: Path) -> Row:
 def render(rows: list[Row], minutes: float) -> str:
     """The table, with what it was made by."""
     made = f"{datetime.now(timezone.utc):%Y-%m-%d} in {minutes:.0f} minutes: moto {version('moto')}"
-    head = ["requests", "sent", "carried out", "refused", "failed inside moto, as one typed 400", "HTTP 500", "crashes"]
+    head = [
+        "requests",
+        "sent",
+        "carried out",
+        "refused",
+        "failed inside moto, as one typed 400",
+        "HTTP 5xx, or late",
+        "crashes",
+    ]
     lines = [
         f"Run on {made}, Python {sys.version.split()[0]}.",
         "",
