@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_sm_pipelines.cli.airflow_command import explain_missing_dag, find_dag_folder
+from airflow_sm_pipelines.cli.commands.local.exec import explain_missing_dag, find_dag_folder
 
 if TYPE_CHECKING:
     from pathlib import Path

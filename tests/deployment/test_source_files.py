@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_sm_pipelines.deployment.definition_document import load_definition_file, load_document, split_file
 from airflow_sm_pipelines.deployment.options import DeployOptions
-from airflow_sm_pipelines.deployment.source import load_definition
+from airflow_sm_pipelines.deployment.source import load_definition, load_definition_file, load_document, split_file
 from airflow_sm_pipelines.exceptions import DefinitionError
 from tests.airflow_fakes import DEFINITION
 
