@@ -22,6 +22,9 @@ STOP_KEY = "sagemaker_pipeline_stop"
 LOG_CURSOR_KEY = "sagemaker_log_cursor"
 """The key of the place up to which the jobs' logs were shown."""
 
+ROLL_BACK_KEY = "sagemaker_pipeline_roll_back"
+"""The key of the rollback that has begun."""
+
 CALLBACK_KEY = "sagemaker_callback_message"
 """The key of a Callback step's message that was taken from its queue."""
 
@@ -34,6 +37,7 @@ class TaskStateStore:
 
     def __init__(self, context: Mapping[str, Any]) -> None:
         self._accessor: Any = context.get("task_state_store")
+        self._max_tries = getattr(context.get("ti"), "max_tries", None)
         self.saved: Submission | None = None
         """The submission that this attempt has saved last."""
 
@@ -74,6 +78,20 @@ class TaskStateStore:
     def save_log_cursor(self, cursor: dict[str, Any]) -> None:
         """Remember how far the jobs' logs were shown."""
         self._save(LOG_CURSOR_KEY, cursor)
+
+    def load_roll_back(self) -> tuple[int, int] | None:
+        """The versions that a rollback goes from and to, if an earlier attempt has begun it and no clear came since.
+
+        A clear sets ``max_tries`` anew, a retry does not.
+        """
+        value = self._load(ROLL_BACK_KEY)
+        if value is None or value["max_tries"] != self._max_tries:
+            return None
+        return value["source"], value["target"]
+
+    def save_roll_back(self, source: int, target: int) -> None:
+        """Remember which rollback begins."""
+        self._save(ROLL_BACK_KEY, {"source": source, "target": target, "max_tries": self._max_tries})
 
     def load_callback(self) -> dict[str, Any] | None:
         """The message of a Callback step that an earlier attempt has received."""
