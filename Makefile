@@ -21,7 +21,7 @@ export SM_PIPELINES_CACHE_DIR := $(CURDIR)/.local/cache
 SDK ?= v2
 RMSE ?=
 
-.PHONY: help setup demo test differential oldest lint format bench builds dist lock clean
+.PHONY: help setup demo test differential oldest lint format bench faults builds dist lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,12 @@ format: $(STAMP) ## Let ruff mend what it can
 
 bench: $(STAMP) ## Measure, and write benchmarks/results.json
 	$(BIN)/python -m benchmarks
+
+faults: $(STAMP) ## Put faults into every write, run, ending and race, and write docs/reliability.md (hours; needs PostgreSQL)
+	$(BIN)/python -m tests.reliability.writes --write
+	$(BIN)/python -m tests.reliability --write
+	$(BIN)/python -m tests.reliability.endings --write
+	$(BIN)/python -m tests.deployment.races 1000
 
 builds: $(STAMP) ## Build every kind of step under every circumstance, and write docs/builds.md
 	$(BIN)/python -m tests.compiler.build_table docs/builds.md
