@@ -21,7 +21,7 @@ export SM_PIPELINES_CACHE_DIR := $(CURDIR)/.local/cache
 SDK ?= v2
 RMSE ?=
 
-.PHONY: help setup demo test differential evasions constrained lint format bench builds day harm dist lock clean
+.PHONY: help setup demo test differential evasions constrained lint format bench faults builds day harm dist lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,12 @@ bench: $(STAMP) ## Measure, and write benchmarks/results.json
 
 harm: $(STAMP) ## Send 1,000 cut and 100,000 odd requests to the endpoint, and write docs/reliability.md
 	$(BIN)/python -m tests.harm --write
+
+faults: $(STAMP) ## Put faults into every write, run, ending and race, and write docs/reliability.md (hours; needs PostgreSQL)
+	$(BIN)/python -m tests.reliability.writes --write
+	$(BIN)/python -m tests.reliability --write
+	$(BIN)/python -m tests.reliability.endings --write
+	$(BIN)/python -m tests.deployment.races 1000
 
 builds: $(STAMP) ## Build every kind of step under every circumstance, and write docs/builds.md
 	$(BIN)/python -m tests.compiler.build_table docs/builds.md

@@ -6,6 +6,8 @@ declares, because ``[core] lazy_discover_providers`` is on by default.
 
 from __future__ import annotations
 
+from typing import Any
+
 from airflow_sm_pipelines.airflow_task import ended_task_listener
 
 try:
@@ -19,3 +21,8 @@ class SageMakerPipelinesPlugin(AirflowPlugin):
 
     name = "sm_pipelines"
     listeners = [ended_task_listener]
+
+    @classmethod
+    def on_load(cls, *args: Any, **kwargs: Any) -> None:
+        """Airflow: the plugin was loaded."""
+        ended_task_listener.watch_deletions()

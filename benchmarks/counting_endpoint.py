@@ -26,6 +26,9 @@ class CountingEndpoint:
     :param pipelines: how many.
     :param executions: how many over all.
     :param calls_per_second: beyond it, calls are answered with ThrottlingException; None for no limit.
+    :ivar changes: when an execution begins another step, by execution, as seconds of ``time.time``.
+    :ivar looks: when an execution's steps were asked for, by execution.
+    :ivar moments: when any call came.
     """
 
     def __init__(self, *, pipelines: int, executions: int, calls_per_second: float | None) -> None:
@@ -34,6 +37,9 @@ class CountingEndpoint:
         self.calls: Counter[str] = Counter()
         self.throttled = 0
         self.looked_at: set[str] = set()
+        self.changes: dict[str, list[float]] = {}
+        self.looks: dict[str, list[float]] = {arn: [] for arn in self.arns}
+        self.moments: list[float] = []
         self._limit = calls_per_second
         self._tokens, self._at = calls_per_second or 0.0, time.monotonic()
         self._by_pipeline: dict[str, list[str]] = {}
@@ -44,6 +50,7 @@ class CountingEndpoint:
     def answer(self, operation: str, request: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
         """One call."""
         self.calls[operation] += 1
+        self.moments.append(time.time())
         if self._limit is not None:
             now = time.monotonic()
             self._tokens = min(self._limit, self._tokens + (now - self._at) * self._limit)
@@ -65,8 +72,16 @@ class CountingEndpoint:
             state = self._state(arn)
             state["CreationTime"] = state.pop("StartTime")
             return 200, state
-        step = {"StepName": "Train", "StepStatus": "Executing", "StartTime": self._started}
-        return 200, {"PipelineExecutionSteps": [step]}
+        now = self.moments[-1]
+        self.looks[arn].append(now)
+        begun = [self._started, *(moment for moment in self.changes.get(arn, ()) if moment <= now)]
+        steps = [
+            {"StepName": f"Step{number}", "StepStatus": "Succeeded", "StartTime": moment, "EndTime": moment}
+            for number, moment in enumerate(begun)
+        ]
+        del steps[-1]["EndTime"]
+        steps[-1]["StepStatus"] = "Executing"
+        return 200, {"PipelineExecutionSteps": steps}
 
     def _state(self, arn: str) -> dict[str, Any]:
         self.looked_at.add(arn)

@@ -3,12 +3,16 @@
 Airflow calls it in the api-server and in the scheduler, which need no rights on AWS. So it adds a row to Airflow's
 ``callback`` table, in the same transaction as the task's end, and the next triggerer that lives makes the call. The
 plugin registers this module in every process of Airflow; in a worker it does nothing.
+
+Airflow calls no listener for a DAG run or a DAG that is deleted, and nothing of it is left afterwards. So
+:func:`watch_deletions` has SQLAlchemy tell of those, before they are carried out.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import sys
 from typing import TYPE_CHECKING, Any
 
 from airflow.listeners import hookimpl
@@ -51,28 +55,86 @@ def on_task_instance_skipped(previous_state: Any, task_instance: Any) -> None:
 def on_dag_run_failed(dag_run: Any, msg: str) -> None:
     """Airflow: a DAG run has failed. Its time-out, or a person's mark, has ended its tasks as well."""
     if msg == _TIMED_OUT or _BY_HAND in msg:
-        _order_stops(dag_run, dag_run.dag_id, dag_run.run_id)
+        _order_stops_beside(dag_run)
 
 
 @hookimpl
 def on_dag_run_success(dag_run: Any, msg: str) -> None:
     """Airflow: a DAG run has succeeded. A person's mark has ended its tasks as well."""
     if _BY_HAND in msg:
-        _order_stops(dag_run, dag_run.dag_id, dag_run.run_id)
+        _order_stops_beside(dag_run)
+
+
+def watch_deletions() -> None:
+    """Have the executions of tasks stopped that are deleted with their DAG run or DAG, in a process with a database."""
+    if "airflow.models.dagrun" not in sys.modules:
+        return
+    from sqlalchemy import event
+    from sqlalchemy.orm import Session
+
+    for name, listener in (("before_flush", _before_flush), ("do_orm_execute", _before_execute)):
+        if not event.contains(Session, name, listener):
+            event.listen(Session, name, listener)
+
+
+def _before_flush(session: Any, *_: Any) -> None:
+    """SQLAlchemy: rows are about to be written. A DAG run that is deleted takes its tasks with it."""
+    for row in list(session.deleted):
+        kind = f"{type(row).__module__}.{type(row).__name__}"
+        if kind == "airflow.models.dagrun.DagRun":
+            _order_stops_of_deleted(session, dag_id=row.dag_id, run_id=row.run_id)
+        elif kind == "airflow.models.taskinstance.TaskInstance":
+            _order_stops_of_deleted(session, dag_id=row.dag_id, run_id=row.run_id, task=_key_of(row))
+
+
+def _before_execute(state: Any) -> None:
+    """SQLAlchemy: a statement is about to be executed. Airflow deletes the tasks of a DAG by one, before all else.
+
+    Not so ``airflow db clean``, which takes the rows of old runs from tables of its own.
+    """
+    if not (state.is_delete and state.is_orm_statement) or state.statement.whereclause is None:
+        return
+    if state.bind_mapper.class_.__name__ != "TaskInstance":
+        return
+    from sqlalchemy import exists
+
+    _order_stops_of_deleted(state.session, of_tasks=exists().where(state.statement.whereclause))
 
 
 def _order_stop_of_task(task_instance: Any) -> None:
     if type(task_instance).__module__ == "airflow.models.taskinstance":
-        map_index = -1 if task_instance.map_index is None else task_instance.map_index
-        _order_stops(task_instance, task_instance.dag_id, task_instance.run_id, (task_instance.task_id, map_index))
+        _order_stops_beside(task_instance, task=_key_of(task_instance))
 
 
-def _order_stops(row: Any, dag_id: str, run_id: str, task: tuple[str, int] | None = None) -> None:
+def _key_of(task_instance: Any) -> tuple[str, int]:
+    return task_instance.task_id, -1 if task_instance.map_index is None else task_instance.map_index
+
+
+def _order_stops_beside(row: Any, *, task: tuple[str, int] | None = None) -> None:
+    """Have the executions of a changed row's tasks stopped.
+
+    The order joins the row's transaction. A session of our own would have to wait for that transaction on SQLite, and
+    the scheduler allows nobody to commit within it.
+    """
+    from sqlalchemy.orm import object_session
+
+    session = object_session(row)
+    if session is not None:
+        _order_stops(session, dag_id=row.dag_id, run_id=row.run_id, task=task)
+
+
+def _order_stops_of_deleted(session: Any, **which: Any) -> None:
+    try:
+        _order_stops(session, is_deleted=True, **which)
+    except Exception as error:  # noqa: BLE001 - Airflow's own deletion must not fail for this
+        log.warning("The executions of deleted tasks are not stopped: %s: %s", type(error).__name__, error)
+
+
+def _order_stops(session: Any, *, is_deleted: bool = False, **which: Any) -> None:
     """Have the executions of ended tasks stopped by a triggerer.
 
-    :param row: what Airflow has changed; the order joins its transaction. A session of our own would have to wait for
-        that transaction on SQLite, and the scheduler allows nobody to commit within it.
-    :param task: task id and map index; None for every task of the run.
+    :param is_deleted: whether nothing of the tasks will be left.
+    :param which: the arguments of :func:`_read_submissions`.
     """
     try:
         from airflow.models.callback import TriggererCallback
@@ -80,39 +142,49 @@ def _order_stops(row: Any, dag_id: str, run_id: str, task: tuple[str, int] | Non
         from airflow.sdk.definitions.callback import AsyncCallback
     except ImportError:  # Airflow before 3.3; delete when 3.3 is the oldest
         return
-    from sqlalchemy.orm import object_session
-
-    session = object_session(row)
-    if session is None:
-        return
-    for key, submission, hook_arguments in _read_submissions(session, dag_id, run_id, task):
-        arguments = {"task": key, "submission": submission, "hook_arguments": hook_arguments}
-        callback = TriggererCallback(AsyncCallback(CALLBACK, arguments), priority_weight=_PRIORITY)
-        callback.queue(session=session)
-        session.add(callback)
-        log.info("A triggerer will stop the execution of task %s, which was ended.", key)
+    with session.no_autoflush:
+        for key, submission, hook_arguments in _read_submissions(session, **which):
+            arguments: dict[str, Any] = {"task": key, "submission": submission, "hook_arguments": hook_arguments}
+            if is_deleted:
+                arguments["is_deleted"] = True
+            callback = TriggererCallback(AsyncCallback(CALLBACK, arguments), priority_weight=_PRIORITY)
+            callback.queue(session=session)
+            session.add(callback)
+            log.info("A triggerer will stop the execution of task %s, which was ended.", key)
 
 
 def _read_submissions(
-    session: Any, dag_id: str, run_id: str, task: tuple[str, int] | None
+    session: Any,
+    *,
+    dag_id: str | None = None,
+    run_id: str | None = None,
+    task: tuple[str, int] | None = None,
+    of_tasks: Any = None,
 ) -> Iterator[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]:
-    """Key, submission and hook arguments of each task whose end must stop its execution."""
+    """Key, submission and hook arguments of each task whose end must stop its execution.
+
+    :param task: task id and map index; None for every task of the run.
+    :param of_tasks: a condition on rows of ``task_instance``, instead of the others.
+    """
     from airflow.models.task_state_store import TaskStateStoreModel
+    from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import select
 
     from airflow_sm_pipelines.airflow_task.task_state_store import STOP_KEY, SUBMISSION_KEY
 
-    row = TaskStateStoreModel
-    query = select(row.task_id, row.map_index, row.key, row.value).where(
-        row.dag_id == dag_id, row.run_id == run_id, row.key.in_((STOP_KEY, SUBMISSION_KEY))
-    )
+    row, names = TaskStateStoreModel, ("dag_id", "run_id", "task_id", "map_index")
+    query = select(row.dag_id, row.run_id, row.task_id, row.map_index, row.key, row.value)
+    query = query.where(row.key.in_((STOP_KEY, SUBMISSION_KEY)))
+    if of_tasks is None:
+        query = query.where(row.dag_id == dag_id, row.run_id == run_id)
+    else:
+        query = query.where(of_tasks.where(*(getattr(row, name) == getattr(TaskInstance, name) for name in names)))
     if task is not None:
         query = query.where(row.task_id == task[0], row.map_index == task[1])
-    found: dict[tuple[str, int], dict[str, Any]] = {}
-    for task_id, map_index, key, value in session.execute(query):
-        found.setdefault((task_id, map_index), {})[key] = json.loads(value)
-    for (task_id, map_index), values in found.items():
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for *key, name, value in session.execute(query):
+        found.setdefault(tuple(key), {})[name] = json.loads(value)
+    for of_task, values in found.items():
         submission, hook_arguments = values.get(SUBMISSION_KEY), values.get(STOP_KEY)
         if hook_arguments and submission and "token" in submission and not submission.get("is_refused"):
-            key = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index}
-            yield key, submission, hook_arguments
+            yield dict(zip(names, of_task, strict=True)), submission, hook_arguments

@@ -145,7 +145,7 @@ def stop_if_ended_by_hand(
 
 
 async def stop_execution_of_ended_task(
-    task: dict[str, Any], submission: dict[str, Any], hook_arguments: dict[str, Any]
+    task: dict[str, Any], submission: dict[str, Any], hook_arguments: dict[str, Any], *, is_deleted: bool = False
 ) -> str:
     """Stop the execution of a task that was ended where nobody could stop it. A triggerer runs this.
 
@@ -154,14 +154,14 @@ async def stop_execution_of_ended_task(
     :param task: ``dag_id``, ``run_id``, ``task_id`` and ``map_index``.
     :param submission: what the task has stored about its start call.
     :param hook_arguments: where its calls go.
+    :param is_deleted: whether the task was deleted. A task of the same name may be there again, which is another one.
     :return: what was done, in words.
     """
     key = TaskKey(**task)
+    arguments = (key, Submission(**submission), HookArguments(**hook_arguments))
     for attempt in range(_ATTEMPTS):
         try:
-            return await asyncio.to_thread(
-                _stop_submission, key, Submission(**submission), HookArguments(**hook_arguments)
-            )
+            return await asyncio.to_thread(_stop_submission, *arguments, is_deleted=is_deleted)
         except PipelineApiError as error:
             if attempt == _ATTEMPTS - 1:
                 raise
@@ -170,8 +170,8 @@ async def stop_execution_of_ended_task(
     raise AssertionError("not reached")
 
 
-def _stop_submission(task: TaskKey, submission: Submission, hook_arguments: HookArguments) -> str:
-    state = request_task_state(task)
+def _stop_submission(task: TaskKey, submission: Submission, hook_arguments: HookArguments, *, is_deleted: bool) -> str:
+    state = DELETED if is_deleted else request_task_state(task)
     if not is_ended_by_hand(state):
         return f"The task is {state}, not ended by hand: its execution goes on."
     hook = hook_arguments.make_hook()

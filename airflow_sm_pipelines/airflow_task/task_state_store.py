@@ -25,6 +25,9 @@ LOG_CURSOR_KEY = "sagemaker_log_cursor"
 REFUSED_KEY = "sagemaker_refused_looks"
 """The key of how long the checks of a sensor have been refused; only a sensor that is rescheduled has it."""
 
+ROLL_BACK_KEY = "sagemaker_pipeline_roll_back"
+"""The key of the rollback that has begun."""
+
 CALLBACK_KEY = "sagemaker_callback_message"
 """The key of a Callback step's message that was taken from its queue."""
 
@@ -37,6 +40,7 @@ class TaskStateStore:
 
     def __init__(self, context: Mapping[str, Any]) -> None:
         self._accessor: Any = context.get("task_state_store")
+        self._max_tries = getattr(context.get("ti"), "max_tries", None)
         self.saved: Submission | None = None
         """The submission that this attempt has saved last."""
 
@@ -85,6 +89,20 @@ class TaskStateStore:
     def save_refused_looks(self, refused: dict[str, Any]) -> None:
         """Remember how long the checks of a sensor have been refused."""
         self._save(REFUSED_KEY, refused)
+
+    def load_roll_back(self) -> tuple[int, int] | None:
+        """The versions that a rollback goes from and to, if an earlier attempt has begun it and no clear came since.
+
+        A clear sets ``max_tries`` anew, a retry does not.
+        """
+        value = self._load(ROLL_BACK_KEY)
+        if value is None or value["max_tries"] != self._max_tries:
+            return None
+        return value["source"], value["target"]
+
+    def save_roll_back(self, source: int, target: int) -> None:
+        """Remember which rollback begins."""
+        self._save(ROLL_BACK_KEY, {"source": source, "target": target, "max_tries": self._max_tries})
 
     def load_callback(self) -> dict[str, Any] | None:
         """The message of a Callback step that an earlier attempt has received."""

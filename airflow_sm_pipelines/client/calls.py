@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_sm_pipelines.client.answers import ANSWER_PAUSES, UNREADABLE_ANSWER, ask, ask_pages
 from airflow_sm_pipelines.client.api_errors import mapped_errors
@@ -23,6 +23,7 @@ from airflow_sm_pipelines.client.reports import (
 from airflow_sm_pipelines.definition.s3_uri import split_s3_uri
 from airflow_sm_pipelines.definition.status import ExecutionStatus
 from airflow_sm_pipelines.exceptions import (
+    PipelineAccessError,
     PipelineApiError,
     PipelineConflictError,
     PipelineRequestError,
@@ -31,10 +32,12 @@ from airflow_sm_pipelines.exceptions import (
 from airflow_sm_pipelines.option_reader import TAG_MEMBERS, parse_named_values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from airflow_sm_pipelines.definition.json_value import JsonObject
+
+Result = TypeVar("Result")
 
 _SUMMARY_MEMBERS = ("PipelineExecutionArn", "PipelineExecutionStatus")
 """Without these, an answer does not tell about an execution."""
@@ -231,10 +234,10 @@ class SageMakerCalls:
         """Give a version a display name and a description; None leaves what it has."""
         named = {"PipelineVersionDisplayName": display_name, "PipelineVersionDescription": description}
         request = {key: value for key, value in named.items() if value is not None}
-        self._update_version(pipeline_arn, version_id, **request)
+        self._call_again(lambda: self._update_version(pipeline_arn, version_id, **request))
 
     def _update_version(self, pipeline_arn: str, version_id: int, **request: Any) -> None:
-        """Not repeated by itself: adding an alias twice is refused, so the second answer would hide the first."""
+        """Not repeated here: adding an alias twice is refused, so the second answer would hide the first."""
         target = f"{pipeline_arn} version {version_id}"
         answer = self.ask(
             "update_pipeline_version",
@@ -363,7 +366,14 @@ class SageMakerCalls:
         self.ask("retry_pipeline_execution", arn, required=("PipelineExecutionArn",), **request)
 
     def stop_execution(self, arn: str, *, token: str) -> bool:
-        """Ask SageMaker to stop an execution; False if it had already ended or was stopping."""
+        """Ask SageMaker to stop an execution; False if it had already ended or was stopping.
+
+        A call that was refused for a moment, or has no answer, is made again: whoever stops an execution is often the
+        last that knows of it.
+        """
+        return self._call_again(lambda: self._stop_execution(arn, token=token), PipelineAccessError)
+
+    def _stop_execution(self, arn: str, *, token: str) -> bool:
         try:
             self.ask(
                 "stop_pipeline_execution",
@@ -383,6 +393,16 @@ class SageMakerCalls:
                 return False
             raise
         return True
+
+    def _call_again(self, call: Callable[[], Result], *errors: type[PipelineApiError]) -> Result:
+        """Make a call that may be made twice; again after no clear answer, or after one of these errors."""
+        passing: tuple[type[PipelineApiError], ...] = (PipelineUnavailableError, *errors)
+        for pause in self.answer_pauses:
+            try:
+                return call()
+            except passing:
+                time.sleep(pause)
+        return call()
 
     def describe_execution_start(self, arn: str) -> tuple[ExecutionReport, datetime | None]:
         """An execution's state, without its steps, and when it was created."""

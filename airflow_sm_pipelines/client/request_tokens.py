@@ -1,4 +1,4 @@
-"""Idempotency tokens: the same intention gives the same ``ClientRequestToken`` in every process.
+"""Idempotency tokens: the same intention to start gives the same ``ClientRequestToken`` in every process.
 
 SageMaker answers a repeated token and request with the execution that it already started.
 """
@@ -6,6 +6,7 @@ SageMaker answers a repeated token and request with the execution that it alread
 from __future__ import annotations
 
 import hashlib
+import uuid
 
 
 def make_token(*parts: object) -> str:
@@ -15,5 +16,9 @@ def make_token(*parts: object) -> str:
 
 
 def make_stop_token(execution_arn: str) -> str:
-    """The token for stopping an execution, the same for everybody who stops it."""
-    return make_token("stop", execution_arn)
+    """A token for stopping an execution now, another one each time.
+
+    An execution that was stopped may have been resumed since, and must then be stopped again: SageMaker answers a
+    repeated token without doing anything. A second stop of one that is stopping does no harm.
+    """
+    return make_token("stop", execution_arn, uuid.uuid4())

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_sm_pipelines.definition.status import ExecutionStatus
 from airflow_sm_pipelines.exceptions import (
+    PipelineAccessError,
     PipelineApiError,
     PipelineConflictError,
     PipelineNotFoundError,
@@ -85,6 +86,16 @@ class Promotion:
         return f"{self.pipeline_name}: {self.alias} is version {self.version_id} ({change})"
 
 
+class RollBackMemory(Protocol):
+    """Remembers from one attempt to the next which rollback has begun."""
+
+    def load_roll_back(self) -> tuple[int, int] | None:
+        """The versions that a rollback goes from and to, once it has begun."""
+
+    def save_roll_back(self, source: int, target: int) -> None:
+        """Remember that a rollback begins; returns once it is safe."""
+
+
 def promote(
     calls: SageMakerCalls, name: str, *, version: str | int, alias: str, is_success_required: bool = True, log: Logger
 ) -> Promotion:
@@ -105,17 +116,28 @@ def promote(
 
 
 def roll_back(
-    calls: SageMakerCalls, name: str, *, alias: str, version: str | int | None = None, log: Logger
+    calls: SageMakerCalls,
+    name: str,
+    *,
+    alias: str,
+    version: str | int | None = None,
+    memory: RollBackMemory | None = None,
+    log: Logger,
 ) -> Promotion:
     """Point an alias back to the version that had it before, or to another one, whatever its executions did.
 
     :param version: where to; where not given, ``<alias>-previous``, which then changes places with the alias.
+    :param memory: remembers a rollback by ``<alias>-previous`` before it begins, so that a second call finishes it
+        where it broke off, instead of undoing it.
     :raises PromotionError: if it is not known where the alias pointed before.
     """
     calls.require_aliases()
+    begun = None if memory is None else memory.load_roll_back()
+    if version is None and begun is not None:
+        return _finish_roll_back(calls, name, alias, begun, log=log)
     for last in (False,) * MAX_ROLL_BACK_LOOKS + (True,):
         try:
-            return _roll_back(calls, name, alias=alias, version=version, log=log)
+            return _roll_back(calls, name, alias=alias, version=version, memory=memory, log=log)
         except AliasMovedError as error:
             if last:
                 raise
@@ -123,7 +145,15 @@ def roll_back(
     raise AssertionError("unreachable")
 
 
-def _roll_back(calls: SageMakerCalls, name: str, *, alias: str, version: str | int | None, log: Logger) -> Promotion:
+def _roll_back(
+    calls: SageMakerCalls,
+    name: str,
+    *,
+    alias: str,
+    version: str | int | None,
+    memory: RollBackMemory | None,
+    log: Logger,
+) -> Promotion:
     versions = calls.list_versions(name)
     if version is not None:
         return _point(calls, name, versions, find_version(name, versions, version), alias, log=log)
@@ -133,7 +163,30 @@ def _roll_back(calls: SageMakerCalls, name: str, *, alias: str, version: str | i
             f"Pipeline '{name}' has no alias '{alias}{PREVIOUS}', so it is not known where '{alias}' pointed "
             f"before. Name a version; there are {_render_ids(versions)}."
         )
-    return _point(calls, name, versions, wanted, alias, is_expected=True, log=log)
+    holder = _find_holder(versions, alias)
+    if memory is not None and holder is not None:
+        memory.save_roll_back(holder, wanted.id)
+    return _swap(calls, name, versions, wanted, alias, holder=holder, log=log)
+
+
+def _finish_roll_back(
+    calls: SageMakerCalls, name: str, alias: str, begun: tuple[int, int], *, log: Logger
+) -> Promotion:
+    """Finish a rollback that an earlier attempt has begun.
+
+    :param begun: the version that the alias pointed to, and the one that it is to point to.
+    :raises PromotionError: if somebody else has moved the alias meanwhile.
+    """
+    source, target = begun
+    versions = calls.list_versions(name)
+    holder = _find_holder(versions, alias)
+    if holder not in (source, target, None):
+        raise PromotionError(
+            f"Alias '{alias}' of pipeline '{name}' is version {holder}: somebody has moved it since an earlier attempt "
+            f"began to roll it back from version {source} to {target}. It stays there; clear the task to begin anew."
+        )
+    log.info("An earlier attempt began to roll '%s' back from version %s to %s.", alias, source, target)
+    return _swap(calls, name, versions, find_version(name, versions, target), alias, holder=source, log=log)
 
 
 def find_version(name: str, versions: Sequence[PipelineVersion], version: str | int | None) -> PipelineVersion:
@@ -196,6 +249,8 @@ class AliasMovedError(PipelineConflictError):
 class _AliasMover:
     """One move of some aliases to one version.
 
+    :ivar tried: the aliases whose removal was asked for. One that is refused may have been carried out all the same:
+        botocore repeats a call whose answer is lost, and passes on the answer to the second one.
     :ivar taken: by alias, the version that it was taken from.
     :ivar given: the aliases whose addition the service has confirmed.
     """
@@ -215,6 +270,7 @@ class _AliasMover:
         self._aliases = aliases
         self._log = log
         self._expected = expected
+        self.tried: set[str] = set()
         self.taken: dict[str, int] = {}
         self.given: dict[str, int | None] = {}
 
@@ -254,6 +310,8 @@ class _AliasMover:
 
     def _check_expected(self, alias: str) -> None:
         expected = (self._expected or {}).get(alias)
+        if alias in self.tried and alias not in self._holders:
+            return
         if self._holders.get(alias) not in (expected, self._version_id):
             raise AliasMovedError(
                 f"Somebody else moved alias '{alias}' of {self._arn} at the same moment, to version "
@@ -274,6 +332,7 @@ class _AliasMover:
             self._log.info("Alias '%s': version %s -> version %s", move.alias, before or "none", self._version_id)
 
     def _take(self, alias: str, holder: int) -> None:
+        self.tried.add(alias)
         try:
             self._calls.update_version_aliases(self._arn, holder, remove=[alias])
         except PipelineUnavailableError:
@@ -345,33 +404,94 @@ def _point(
     wanted: PipelineVersion,
     alias: str,
     *,
-    is_expected: bool = False,
     log: Logger,
 ) -> Promotion:
-    """Move an alias, and note where it was.
+    """Note where an alias is, then move it.
 
-    :param is_expected: refuse the move if somebody else moves the alias meanwhile.
+    In this order, whoever is killed in between loses nothing: the same call again does the rest.
     """
-    holder = next((one.id for one in versions if alias in one.aliases), None)
+    holder = _find_holder(versions, alias)
     if holder == wanted.id:
         log.info("Alias '%s' of pipeline '%s' points to version %s already.", alias, name, wanted.id)
         return Promotion(name, alias, wanted.id, holder, is_moved=False)
     arn = calls.describe_pipeline(name, version=wanted.id).arn
-    expected = {alias: holder} if is_expected else None
+    previous = f"{alias}{PREVIOUS}"
+    noted = _find_holder(versions, previous)
+    if holder is not None:
+        move_aliases(calls, pipeline_arn=arn, version_id=holder, aliases=[previous], log=log)
+    try:
+        moved = move_aliases(calls, pipeline_arn=arn, version_id=wanted.id, aliases=[alias], log=log)
+    except PipelineApiError:
+        if holder is not None and noted != holder:
+            _restore(calls, arn, previous, noted, holder, log=log)
+        raise
+    before = moved.get(alias) or holder
+    if before not in (None, holder, wanted.id):
+        _note(calls, arn, previous, before, log=log)  # somebody else has moved it meanwhile
+    return Promotion(name, alias, wanted.id, before, is_moved=True)
+
+
+def _swap(
+    calls: SageMakerCalls,
+    name: str,
+    versions: Sequence[PipelineVersion],
+    wanted: PipelineVersion,
+    alias: str,
+    *,
+    holder: int | None,
+    log: Logger,
+) -> Promotion:
+    """Move an alias to where ``<alias>-previous`` points, and that to where it was.
+
+    The alias moves first: ``<alias>-previous`` alone knows where to.
+
+    :param holder: where the alias was when the rollback began.
+    :raises AliasMovedError: if somebody else moves the alias meanwhile.
+    """
+    if holder == wanted.id:
+        log.info("Alias '%s' of pipeline '%s' points to version %s already.", alias, name, wanted.id)
+        return Promotion(name, alias, wanted.id, holder, is_moved=False)
+    arn = calls.describe_pipeline(name, version=wanted.id).arn
+    expected = {alias: _find_holder(versions, alias)}
     moved = move_aliases(calls, pipeline_arn=arn, version_id=wanted.id, aliases=[alias], expected=expected, log=log)
     before = moved.get(alias) or holder
-    if before is not None and before != wanted.id:
-        previous = f"{alias}{PREVIOUS}"
-        try:
-            move_aliases(calls, pipeline_arn=arn, version_id=before, aliases=[previous], log=log)
-        except PipelineApiError as error:
-            log.warning(
-                "'%s' has moved, but '%s' could not be noted, so a rollback must name its version: %s",
-                alias,
-                previous,
-                error,
-            )
+    if before is not None:
+        _note(calls, arn, f"{alias}{PREVIOUS}", before, log=log)
     return Promotion(name, alias, wanted.id, before, is_moved=True)
+
+
+def _note(calls: SageMakerCalls, arn: str, previous: str, version_id: int | None, *, log: Logger) -> None:
+    """Point ``<alias>-previous`` to a version, after the alias itself has moved; again if it is denied for a moment."""
+    if version_id is None:
+        return
+    for pause in (*calls.answer_pauses, None):
+        try:
+            move_aliases(calls, pipeline_arn=arn, version_id=version_id, aliases=[previous], log=log)
+            return
+        except PipelineApiError as error:
+            if pause is None or not isinstance(error, PipelineAccessError):
+                log.warning(
+                    "The alias has moved, but '%s' could not be noted, so a rollback must name its version: %s",
+                    previous,
+                    error,
+                )
+                return
+            time.sleep(pause)
+
+
+def _restore(calls: SageMakerCalls, arn: str, previous: str, noted: int | None, holder: int, *, log: Logger) -> None:
+    """Point ``<alias>-previous`` back to where it was, after the alias itself could not be moved."""
+    if noted is not None:
+        _note(calls, arn, previous, noted, log=log)
+        return
+    try:
+        calls.update_version_aliases(arn, holder, remove=[previous])
+    except PipelineApiError as error:
+        log.warning("'%s' is left at version %s: %s", previous, holder, error)
+
+
+def _find_holder(versions: Sequence[PipelineVersion], alias: str) -> int | None:
+    return next((one.id for one in versions if alias in one.aliases), None)
 
 
 def _render_ids(versions: Sequence[PipelineVersion]) -> str:

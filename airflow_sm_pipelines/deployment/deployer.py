@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 MAX_LOOKS = 5
 """How often a deployment looks again at a pipeline that somebody else writes at the same moment."""
 
+MAX_UNCLEAR_WRITES = 2
+"""How often a write without a clear answer is followed by another look, and made again if it was not carried out."""
+
 LOOK_PAUSE_SECONDS = 0.5
 """Seconds between two such looks."""
 
@@ -63,6 +66,18 @@ class Deployment:
             "definition_hash": self.definition_hash,
             "aliases": list(self.aliases),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class _UnclearWrite:
+    """A write whose answer was lost.
+
+    :param action: what the deployment did, if it was carried out.
+    :param version_id: the newest version before; 0 where there was no pipeline.
+    """
+
+    action: str
+    version_id: int
 
 
 class PipelineDeployer:
@@ -136,18 +151,40 @@ class PipelineDeployer:
         """Create or update; the ARN, the version, the action, and whether the version is new.
 
         What is there may change between the look and the write, so a refusal that another look settles is followed by
-        one.
+        one. So is a write without a clear answer: it may have been carried out.
         """
+        unclear: _UnclearWrite | None = None
         for left in range(MAX_LOOKS, -1, -1):
             found = self._describe(target.name)
+            if unclear is not None and found is not None and (done := self._settle(target, found, unclear)):
+                return done
             try:
                 return self._create(target) if found is None else self._update(target, *found)
+            except PipelineUnavailableError as error:
+                if left <= MAX_LOOKS - MAX_UNCLEAR_WRITES:
+                    raise
+                unclear = unclear or _UnclearWrite(*(("created", 0) if found is None else ("updated", found[1])))
+                self._log.warning("Looking whether '%s' was written: %s", target.name, error)
             except PipelineApiError as error:
                 if not left or not _may_settle(error, is_creation=found is None):
                     raise
                 self._log.info("Somebody else writes '%s' at the same moment; comparing again: %s", target.name, error)
             time.sleep(LOOK_PAUSE_SECONDS)
         raise AssertionError("unreachable")
+
+    def _settle(
+        self, target: PipelineTarget, found: tuple[DeployedPipeline, int], unclear: _UnclearWrite
+    ) -> tuple[str, int, str, bool] | None:
+        """The result of a write whose answer was lost; None if it was not carried out."""
+        from airflow_sm_pipelines.deployment.changes import plan_update
+
+        deployed, version_id = found
+        own = self._find_version(target, after=unclear.version_id)
+        if own is not None:
+            return deployed.arn, own, unclear.action, True
+        if plan_update(target, deployed).is_empty:
+            return deployed.arn, version_id, unclear.action, False
+        return None
 
     def _create(self, target: PipelineTarget) -> tuple[str, int, str, bool]:
         if target.role_arn is None:
@@ -203,19 +240,28 @@ class PipelineDeployer:
 
         :raises PipelineUnavailableError: if no version has it.
         """
-        from airflow_sm_pipelines.definition import definition_hash, inspect_definition
-
-        wanted = definition_hash(target.definition)
         for _ in range(MAX_LOOKS):
-            for version in self._calls.list_versions(target.name):
-                deployed = self._calls.describe_pipeline(target.name, version=version.id)
-                found = inspect_definition(deployed.definition_text)[0]
-                if found is not None and definition_hash(found) == wanted:
-                    return version.id
+            version_id = self._find_version(target)
+            if version_id is not None:
+                return version_id
             time.sleep(LOOK_PAUSE_SECONDS)
         raise PipelineUnavailableError(
             f"Pipeline '{target.name}' was written, but no version of it has the definition.", code="VersionNotFound"
         )
+
+    def _find_version(self, target: PipelineTarget, *, after: int = 0) -> int | None:
+        """The newest version with the target's definition; None if none of those after ``after`` has it."""
+        from airflow_sm_pipelines.definition import definition_hash, inspect_definition
+
+        wanted = definition_hash(target.definition)
+        for version in self._calls.list_versions(target.name):
+            if version.id <= after:
+                return None
+            deployed = self._calls.describe_pipeline(target.name, version=version.id)
+            found = inspect_definition(deployed.definition_text)[0]
+            if found is not None and definition_hash(found) == wanted:
+                return version.id
+        return None
 
     def _definition_arguments(self, target: PipelineTarget) -> dict[str, Any]:
         from airflow_sm_pipelines.definition import definition_hash

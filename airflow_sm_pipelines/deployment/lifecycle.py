@@ -6,13 +6,12 @@ Which version an alias points to is decided in :mod:`~airflow_sm_pipelines.deplo
 from __future__ import annotations
 
 import re
+import time
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.client.request_tokens import make_token
-from airflow_sm_pipelines.exceptions import (
-    PipelineNotFoundError,
-)
+from airflow_sm_pipelines.exceptions import PipelineNotFoundError, PipelineUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -96,10 +95,22 @@ def prune(
 
 
 def delete(calls: SageMakerCalls, name: str) -> bool:
-    """Delete a pipeline with all its versions; False if there was none."""
-    try:
-        arn = calls.describe_pipeline(name).arn
-        calls.delete_pipeline(name, token=make_token("delete", arn, datetime.now(timezone.utc).isoformat()))
-    except PipelineNotFoundError:
-        return False
-    return True
+    """Delete a pipeline with all its versions; False if there was none.
+
+    A call without a clear answer may have been carried out. So it is made again, with the same token, until the
+    pipeline is gone.
+    """
+    token = ""
+    for pause in (*calls.answer_pauses, None):
+        try:
+            arn = calls.describe_pipeline(name).arn
+            token = token or make_token("delete", arn, datetime.now(timezone.utc).isoformat())
+            calls.delete_pipeline(name, token=token)
+            return True
+        except PipelineNotFoundError:
+            return bool(token)
+        except PipelineUnavailableError:
+            if pause is None or not token:
+                raise
+            time.sleep(pause)
+    raise AssertionError("unreachable")

@@ -28,9 +28,9 @@ class _AliasOperator(SageMakerPipelinesOperator):
     @failing_fast()
     def execute(self, context: Context) -> dict[str, Any]:
         """Move the alias, and give the versions that it pointed to before and points to now."""
-        return self.move().to_json()
+        return self.move(context).to_json()
 
-    def move(self) -> Promotion:
+    def move(self, context: Context) -> Promotion:
         """Move the alias."""
         raise NotImplementedError
 
@@ -60,7 +60,7 @@ class SageMakerPromotePipelineOperator(_AliasOperator):
         self.alias = alias
         self.require_success = require_success
 
-    def move(self) -> Promotion:
+    def move(self, context: Context) -> Promotion:
         """Move the alias, if the version may have it."""
         from airflow_sm_pipelines.deployment.aliases import promote
 
@@ -78,8 +78,8 @@ class SageMakerPromotePipelineOperator(_AliasOperator):
 class SageMakerRollBackPipelineOperator(_AliasOperator):
     """Point an alias back to the version that had it before the last promotion.
 
-    The alias and ``<alias>-previous`` change places, so that a second rollback undoes the first. The XComs are those of
-    a promotion.
+    The alias and ``<alias>-previous`` change places, so that a second rollback undoes the first. A retry finishes what
+    its first attempt began (Airflow 3.3); a clear rolls back anew. The XComs are those of a promotion.
 
     :param pipeline_name: name or ARN of the pipeline.
     :param alias: the alias to move.
@@ -95,12 +95,18 @@ class SageMakerRollBackPipelineOperator(_AliasOperator):
         self.alias = alias
         self.version = version
 
-    def move(self) -> Promotion:
-        """Move the alias back."""
+    def move(self, context: Context) -> Promotion:
+        """Move the alias back, or finish what an earlier attempt began."""
+        from airflow_sm_pipelines.airflow_task.task_state_store import TaskStateStore
         from airflow_sm_pipelines.deployment.aliases import roll_back
 
         return roll_back(
-            self.make_hook(), self.pipeline_name, alias=self.alias, version=self.version or None, log=self.log
+            self.make_hook(),
+            self.pipeline_name,
+            alias=self.alias,
+            version=self.version or None,
+            memory=TaskStateStore(context),
+            log=self.log,
         )
 
 

@@ -243,7 +243,7 @@ def describe_recent_starts(calls: SageMakerCalls, request: Mapping[str, Any]) ->
     :param request: the start call's input.
     """
     name = str(request.get("PipelineName"))
-    text = "An execution may be running all the same; another attempt with the same token finds it."
+    text = "An execution may be running all the same."
     since = datetime.now(timezone.utc) - RECENT
     try:
         items, _ = calls.list_executions_page(PipelineName=name, CreatedAfter=since)

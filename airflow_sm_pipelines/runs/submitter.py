@@ -47,6 +47,28 @@ _STOP_TIMEOUT_SECONDS = 900.0
 _RESUME_TIMEOUT_SECONDS = 10.0
 
 
+def start_once(calls: SageMakerCalls, request: Mapping[str, Any], *, token: str, log: Logger) -> str:
+    """Start an execution, and give its ARN; ask again with the same token while it is not known whether it started.
+
+    :param request: ``StartPipelineExecution``'s input without the token.
+    :raises PipelineUnavailableError: if that stays unknown; the message lists the newest executions.
+    """
+    is_refused = True
+    for pause in (*START_PAUSES, None):
+        try:
+            return await_alias(request.get("PipelineVersionAlias"), lambda: calls.start_execution(request, token=token))
+        except PipelineUnavailableError as error:
+            is_refused = is_refused and error.code in REFUSAL_CODES
+            if pause is None:
+                if is_refused:
+                    raise
+                text = f"{error} {describe_recent_starts(calls, request)}"
+                raise PipelineUnavailableError(text, code=error.code) from error
+            log.warning("%s Asking again with the same token.", error)
+            time.sleep(pause)
+    raise AssertionError("unreachable")
+
+
 class ExecutionSubmitter:
     """Gives a task instance its execution; starts one only if no earlier attempt has left one to go on with.
 
@@ -168,27 +190,7 @@ class ExecutionSubmitter:
         return answered
 
     def _call_start(self, submission: Submission) -> str:
-        """Make the start call, again with the same token while it is not known whether an execution was started.
-
-        :raises PipelineUnavailableError: if that stays unknown; the message lists the newest executions.
-        """
-        request, is_refused = submission.request, True
-        for pause in (*START_PAUSES, None):
-            try:
-                return await_alias(
-                    request.get("PipelineVersionAlias"),
-                    lambda: self._calls.start_execution(request, token=submission.token),
-                )
-            except PipelineUnavailableError as error:
-                is_refused = is_refused and error.code in REFUSAL_CODES
-                if pause is None:
-                    if is_refused:
-                        raise
-                    text = f"{error} {describe_recent_starts(self._calls, request)}"
-                    raise PipelineUnavailableError(text, code=error.code) from error
-                self._log.warning("%s Asking again with the same token.", error)
-                time.sleep(pause)
-        raise AssertionError("unreachable")
+        return start_once(self._calls, submission.request, token=submission.token, log=self._log)
 
     def _start(self, submission: Submission) -> str:
         self._store.save_submission(submission)

@@ -296,7 +296,8 @@ class PipelineWatcher:
             log.info("The steps of %s could not be seen: %s", wait.arn, error)
             return
         states = tuple((step.name, step.status) for step in steps)
-        has_changed = self._steps_seen.get(wait.arn) != states
+        # The first look shows no change: what has been quiet for hours must not look lively to a new triggerer.
+        has_changed = self._steps_seen.get(wait.arn, states) != states
         with self._changed:
             waits = self._schedule.record_steps(wait.arn, has_changed=has_changed, now=time.monotonic())
             if waits:

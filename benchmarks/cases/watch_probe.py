@@ -1,6 +1,7 @@
 """Run many triggers in one process and event loop, as a triggerer does, and print what that took as one JSON object.
 
-Usage: ``watch_probe.py ours|theirs WAITER_DELAY < ARNS``, one ARN a line. The first line of output says that every
+Usage: ``watch_probe.py ours|steps|theirs WAITER_DELAY < ARNS``, one ARN a line; ``steps`` is ours, told of the steps at
+the operator's default interval. The first line of output says that every
 trigger has been made and its first look is under way or done; the last is the figures.
 """
 
@@ -22,10 +23,14 @@ os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 def make_trigger(kind, arn, delay):
     """The trigger as the operator would make it."""
-    if kind == "ours":
+    if kind in ("ours", "steps"):
+        from airflow_sm_pipelines.operators.run import PROGRESS_DELAY_SECONDS
         from airflow_sm_pipelines.triggers.execution import SageMakerPipelineExecutionTrigger
 
-        trigger = SageMakerPipelineExecutionTrigger(execution_arn=arn, waiter_delay=delay, aws_conn_id=None)
+        progress = PROGRESS_DELAY_SECONDS if kind == "steps" else None
+        trigger = SageMakerPipelineExecutionTrigger(
+            execution_arn=arn, waiter_delay=delay, progress_delay=progress, aws_conn_id=None
+        )
     else:
         from airflow.providers.amazon.aws.triggers.sagemaker import SageMakerPipelineTrigger
 
@@ -62,7 +67,7 @@ async def event_of(trigger, arn, ended, failed):
 async def main(kind, delay, arns):
     """All of them together."""
     make_trigger(kind, arns[0], delay)  # imports
-    if kind == "ours":
+    if kind in ("ours", "steps"):
         from airflow_sm_pipelines.hooks import sagemaker_pipelines  # noqa: F401
     else:
         import aiobotocore.session  # noqa: F401

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
-from sqlalchemy import create_engine, select
+from sqlalchemy import create_engine, delete, select
 from sqlalchemy.orm import Session
 
 from airflow_sm_pipelines.airflow_task import ended_task_listener as listener
@@ -127,3 +128,57 @@ def test_a_run_that_was_ended_orders_a_stop_for_each_of_its_tasks(
     with session.no_autoflush:
         listener.on_dag_run_failed(dag_run=make_dag_run(session), msg=message)
         assert [order["task"]["map_index"] for order in orders(session)] == list(range(expected))
+
+
+@pytest.fixture
+def watched(session: Session) -> Iterator[Session]:
+    """The session, whose deletions are watched, with a DAG run of two tasks: one has an execution to stop."""
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import event, insert
+
+    keep(session, SUBMISSION_KEY, SUBMISSION)
+    keep(session, STOP_KEY, ARGUMENTS)
+    keep(session, SUBMISSION_KEY, SUBMISSION, task_id="ended")
+    values = {"dag_id": "d", "run_id": "r", "map_index": -1, "pool": "default_pool", "pool_slots": 1}
+    for number, task_id in enumerate(("t", "ended")):
+        row = {**values, "id": UUID(int=number), "task_id": task_id, "try_number": 1, "max_tries": 0}
+        row |= {"hostname": "", "unixname": "", "queue": "", "custom_operator_name": "", "executor_config": {}}
+        session.execute(insert(TaskInstance).values(**row))
+    listener.watch_deletions()
+    listener.watch_deletions()
+    yield session
+    for name, one in (("before_flush", listener._before_flush), ("do_orm_execute", listener._before_execute)):
+        event.remove(Session, name, one)
+
+
+def deleted_order() -> dict[str, Any]:
+    key = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": -1}
+    arguments = {"task": key, "submission": SUBMISSION, "hook_arguments": ARGUMENTS, "is_deleted": True}
+    return {"path": listener.CALLBACK, **arguments}
+
+
+def test_a_run_that_is_deleted_orders_a_stop_for_each_task_whose_end_must_stop_its_execution(watched: Session) -> None:
+    run = make_dag_run(watched)
+    watched.expunge(run)
+    deleted = SimpleNamespace(
+        deleted=[run], no_autoflush=watched.no_autoflush, add=watched.add, execute=watched.execute
+    )
+    listener._before_flush(deleted)
+    assert orders(watched) == [deleted_order()]
+
+
+def test_a_dag_that_is_deleted_orders_them_too(watched: Session) -> None:
+    from airflow.models.taskinstance import TaskInstance
+
+    watched.execute(delete(TaskInstance).where(TaskInstance.dag_id == "other"))
+    assert orders(watched) == []
+    watched.execute(delete(TaskInstance).where(TaskInstance.dag_id == "d"))
+    assert orders(watched) == [deleted_order()]
+
+
+def test_a_deletion_goes_on_where_no_order_can_be_left(watched: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.models.taskinstance import TaskInstance
+
+    monkeypatch.setattr(listener, "_read_submissions", lambda *_, **__: 1 / 0)
+    watched.execute(delete(TaskInstance).where(TaskInstance.dag_id == "d"))
+    assert orders(watched) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -65,7 +66,7 @@ def calls(url: str, monkeypatch: pytest.MonkeyPatch) -> SessionCalls:
 @pytest.fixture
 def gate(calls: SessionCalls, repository: Path, request: pytest.FixtureRequest) -> str:
     """A pipeline of two versions that succeeded and a third that failed; version 1 has the alias ``prod``."""
-    name = request.node.name.replace("_", "-").split("[")[0][:60]
+    name = re.sub(r"\W+", "-", request.node.name.replace("_", "-"))[-60:].strip("-")
     calls.create_pipeline(name, RoleArn=ROLE, PipelineDefinition=definition(repository, 0.9))
     calls.update_pipeline(name, PipelineDefinition=definition(repository, 0.8))
     calls.update_pipeline(name, PipelineDefinition=definition(repository, 0.1))

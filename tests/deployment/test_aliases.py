@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_sm_pipelines.airflow_task.task_state_store import TaskStateStore
 from airflow_sm_pipelines.client.calls import PipelineVersion
 from airflow_sm_pipelines.deployment import aliases as alias_moves
 from airflow_sm_pipelines.deployment.aliases import AliasMove, move_aliases, plan_alias_moves, promote, roll_back
@@ -117,4 +119,96 @@ def test_a_promotion_that_breaks_off_is_undone(calls: SessionCalls, gate: str, m
     monkeypatch.setattr(calls, "update_version_aliases", refuse)
     with pytest.raises(PipelineConflictError, match="refused by the test"):
         promote(calls, gate, version=2, alias="prod", log=LOG)
-    assert promoted_aliases(calls, gate) == {"prod": 1}
+    assert promoted_aliases(calls, gate) == {"prod": 1}, "what was noted is taken back"
+
+
+class Killed(BaseException):
+    """The caller dies here."""
+
+
+def die_after(calls: SessionCalls, monkeypatch: pytest.MonkeyPatch, moves: int) -> None:
+    """Die after so many calls that change an alias."""
+    update, left = calls.update_version_aliases, [moves]
+
+    def update_or_die(*arguments: Any, **named: Any) -> None:
+        if not left[0]:
+            monkeypatch.setattr(calls, "update_version_aliases", update)
+            raise Killed
+        left[0] -= 1
+        update(*arguments, **named)
+
+    monkeypatch.setattr(calls, "update_version_aliases", update_or_die)
+
+
+@pytest.mark.parametrize("moves", range(3))
+def test_a_promotion_that_was_killed_is_done_by_the_next_one(
+    calls: SessionCalls, gate: str, monkeypatch: pytest.MonkeyPatch, moves: int
+) -> None:
+    die_after(calls, monkeypatch, moves)
+    with pytest.raises(Killed):
+        promote(calls, gate, version=2, alias="prod", log=LOG)
+    promote(calls, gate, version=2, alias="prod", log=LOG)
+    assert promoted_aliases(calls, gate) == {"prod": 2, "prod-previous": 1}
+
+
+class Attempts:
+    """The store of one task, for attempts that follow each other."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+
+    def get(self, key: str) -> Any:
+        return self.values.get(key)
+
+    def set(self, key: str, value: Any) -> None:
+        self.values[key] = value
+
+    def memory(self, *, max_tries: int = 3) -> TaskStateStore:
+        return TaskStateStore({"task_state_store": self, "ti": SimpleNamespace(max_tries=max_tries)})
+
+
+@pytest.mark.parametrize("moves", range(5))
+def test_a_retry_finishes_a_rollback_and_does_not_undo_it(
+    calls: SessionCalls, gate: str, monkeypatch: pytest.MonkeyPatch, moves: int
+) -> None:
+    promote(calls, gate, version=2, alias="prod", log=LOG)
+    task = Attempts()
+    if moves < 4:
+        die_after(calls, monkeypatch, moves)
+        with pytest.raises(Killed):
+            roll_back(calls, gate, alias="prod", memory=task.memory(), log=LOG)
+    else:
+        roll_back(calls, gate, alias="prod", memory=task.memory(), log=LOG)
+    found = roll_back(calls, gate, alias="prod", memory=task.memory(), log=LOG)
+    assert (found.version_id, found.previous_version_id, found.is_moved) == (1, 2, True)
+    assert promoted_aliases(calls, gate) == {"prod": 1, "prod-previous": 2}
+    roll_back(calls, gate, alias="prod", memory=task.memory(max_tries=7), log=LOG)
+    assert promoted_aliases(calls, gate) == {"prod": 2, "prod-previous": 1}, "a clear rolls back anew"
+
+
+def test_a_retry_leaves_an_alias_that_somebody_has_moved(calls: SessionCalls, gate: str) -> None:
+    promote(calls, gate, version=2, alias="prod", log=LOG)
+    task = Attempts()
+    roll_back(calls, gate, alias="prod", memory=task.memory(), log=LOG)
+    promote(calls, gate, version=3, alias="prod", is_success_required=False, log=LOG)
+    with pytest.raises(PromotionError, match="somebody has moved it"):
+        roll_back(calls, gate, alias="prod", memory=task.memory(), log=LOG)
+    assert promoted_aliases(calls, gate)["prod"] == 3
+
+
+def test_a_removal_that_botocore_has_sent_twice_does_not_forget_where_the_alias_was(
+    calls: SessionCalls, gate: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(calls, gate, version=2, alias="prod", log=LOG)
+    update, is_first = calls.update_version_aliases, [True]
+
+    def refuse_the_second(*arguments: Any, **named: Any) -> None:
+        update(*arguments, **named)
+        if is_first:
+            is_first.clear()
+            update(*arguments, **named)
+
+    monkeypatch.setattr(alias_moves, "MOVE_TIMEOUT_SECONDS", 30.0)
+    monkeypatch.setattr(calls, "update_version_aliases", refuse_the_second)
+    roll_back(calls, gate, alias="prod", log=LOG)
+    assert promoted_aliases(calls, gate) == {"prod": 1, "prod-previous": 2}

@@ -13,7 +13,8 @@ from airflow_sm_pipelines.deployment.options import DeployOptions
 from airflow_sm_pipelines.deployment.provenance import Provenance
 from airflow_sm_pipelines.deployment.source import load_definition
 from airflow_sm_pipelines.exceptions import CompileError
-from tests.airflow_fakes import DEFINITION
+from tests.airflow_fakes import DEFINITION, Fault
+from tests.deployment.gate_pipeline import ROLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,3 +78,32 @@ def test_what_a_script_prints_is_folded_in_the_log(
     with pytest.raises(CompileError):
         load_definition(hook, options, log=lines.append)
     assert lines == ["::group::Compile train.py:get_pipeline", "INFO: the SDK says much", "::endgroup::"]
+
+
+@pytest.mark.parametrize("is_done", [True, False], ids=["done", "lost"])
+@pytest.mark.parametrize("operation", ["CreatePipeline", "UpdatePipeline"])
+def test_a_write_without_an_answer_is_looked_for_and_its_version_names_its_maker(
+    fake: FakeSageMaker, hook: SageMakerPipelinesHook, operation: str, is_done: bool
+) -> None:
+    definition = json.loads(json.dumps(DEFINITION))
+    definition["Parameters"][0]["DefaultValue"] = 9
+    if operation == "UpdatePipeline":
+        fake.add_pipeline("q")
+    fake.fail_next(operation, Fault("InternalFailure", 500, is_done_first=is_done))
+    options = DeployOptions(pipeline=definition, folder="/", pipeline_name="q", role_arn=ROLE, policy="off")
+    made = PipelineDeployer(hook, options, provenance=Provenance("d", "r", "t"), log=LOG).deploy()
+    versions = fake.pipelines["q"]["versions"]
+    due = {"CreatePipeline": ("created", 1), "UpdatePipeline": ("updated", 2)}[operation]
+    assert (made.action, made.version_id) == due
+    assert len(versions) == due[1]
+    assert versions[-1]["PipelineVersionDisplayName"] == "d-t-r"
+
+
+def test_a_version_that_could_not_be_named_at_once_is_named_later(
+    fake: FakeSageMaker, hook: SageMakerPipelinesHook
+) -> None:
+    hook.answer_pauses = (0.0,)
+    fake.fail_next("UpdatePipelineVersion", Fault("ExpiredTokenException"))
+    options = DeployOptions(pipeline=DEFINITION, folder="/", pipeline_name="q", role_arn=ROLE, policy="off")
+    PipelineDeployer(hook, options, provenance=Provenance("d", "r", "t"), log=LOG).deploy()
+    assert fake.pipelines["q"]["versions"][0]["PipelineVersionDisplayName"] == "d-t-r"

@@ -19,7 +19,8 @@ from airflow_sm_pipelines import (
 from airflow_sm_pipelines.airflow_names import AirflowFailException
 from airflow_sm_pipelines.cli.entry_point import main
 from airflow_sm_pipelines.client.calls import PipelineSummary
-from airflow_sm_pipelines.deployment.lifecycle import diff_versions, plan_prune
+from airflow_sm_pipelines.deployment.lifecycle import delete, diff_versions, plan_prune
+from airflow_sm_pipelines.exceptions import PipelineUnavailableError
 from tests.deployment.gate_pipeline import ROLE, definition
 
 if TYPE_CHECKING:
@@ -95,3 +96,19 @@ def test_the_commands_need_no_airflow() -> None:
     code += "airflow_sm_pipelines.client.calls; print('airflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_deletion_whose_answer_is_lost_says_that_the_pipeline_was_there(
+    calls: SessionCalls, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls.create_pipeline("deleted-unheard", RoleArn=ROLE, PipelineDefinition=definition(repository, 0.9))
+    perform = calls.delete_pipeline
+
+    def lose_the_answer(name: str, *, token: str) -> None:
+        perform(name, token=token)
+        raise PipelineUnavailableError("lost by the test", code="ReadTimeoutError")
+
+    monkeypatch.setattr(calls, "delete_pipeline", lose_the_answer)
+    monkeypatch.setattr(calls, "answer_pauses", (0.0,))
+    assert delete(calls, "deleted-unheard")
+    assert not delete(calls, "deleted-unheard")

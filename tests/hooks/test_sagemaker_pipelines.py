@@ -114,6 +114,19 @@ def test_stopping_what_has_ended_is_no_error(fake: FakeSageMaker, hook: SageMake
     assert hook.stop_execution(hook.start_execution({"PipelineName": "p"}, token=TOKEN), token=TOKEN) is False
 
 
+@pytest.mark.parametrize("code", ["ExpiredTokenException", "AccessDeniedException", "InternalFailure"])
+def test_a_stop_that_is_refused_for_a_moment_is_asked_again(
+    fake: FakeSageMaker, hook: SageMakerPipelinesHook, code: str
+) -> None:
+    fake.add_pipeline("p")
+    fake.statuses = ["Executing"]
+    arn = hook.start_execution({"PipelineName": "p"}, token=TOKEN)
+    hook.answer_pauses = (0.0,)
+    fake.fail_next("StopPipelineExecution", Fault(code))
+    assert hook.stop_execution(arn, token=TOKEN) is True
+    assert fake.executions[arn].stops == [TOKEN]
+
+
 def test_the_child_environment_holds_credentials_region_and_endpoints(
     fake: FakeSageMaker, hook: SageMakerPipelinesHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,19 +6,16 @@
 from __future__ import annotations
 
 import argparse
-import platform
 import signal
 import sys
 import tempfile
 import time
 from contextlib import ExitStack
-from datetime import datetime, timezone
-from importlib.metadata import version
 from pathlib import Path
 
 from tests.reliability.cases import CASES
 from tests.reliability.laboratory import Laboratory, choose
-from tests.reliability.page import make_rows, render_sum, write_results
+from tests.reliability.page import describe_run, make_rows, render_sum, write_results
 from tests.reliability.surroundings import SURROUNDINGS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,11 +45,7 @@ def main() -> int:
         outcomes = closing.enter_context(laboratory).run(chosen)
     minutes = (time.monotonic() - began) / 60
     problems = [problem for outcome in outcomes for problem in outcome.problems]
-    heading = (
-        f"Run on {datetime.now(timezone.utc):%Y-%m-%d} in {minutes:.0f} minutes: Airflow {version('apache-airflow')}, "
-        f"amazon provider {version('apache-airflow-providers-amazon')}, boto3 {version('boto3')}, "
-        f"Python {platform.python_version()}; {surroundings.name}; seed {given.seed}."
-    )
+    heading = describe_run(minutes, f"{surroundings.name}; seed {given.seed}")
     if given.write:
         is_whole = not (given.only or given.sample)
         write_results(ROOT / "docs" / "reliability.md", make_rows(outcomes), heading=heading, is_whole=is_whole)

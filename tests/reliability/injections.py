@@ -16,12 +16,15 @@ class Injection:
     :param moment: ``"before"`` the endpoint sees the call, ``"after"`` it has acted and before it has answered, or
         ``"mid-answer"``, when half of the answer's bytes have been sent.
     :param action: ``"kill"`` the caller with SIGKILL, ``"stall"`` it and its worker, ``"reset"`` its connection,
-        ``"refuse"`` the call, ``"hold"`` the answer back, or ``"garble"`` the answer.
+        ``"refuse"`` the call, ``"hold"`` the answer back, ``"garble"`` the answer, or deliver the call ``"twice"``.
     :param skip: calls to let through first.
     :param times: how many calls it happens to.
     :param is_lasting: whether it happens to every call until the script is told that it is over.
     :param victim: who is killed: the ``"task"`` process, or the ``"worker"`` with it.
     :param delay_seconds: how long an answer is held, or a process hangs; or how long after the call a kill comes.
+    :param garbled: what a garbled answer is: the log-in page of a proxy (``"page"``), ``"empty"``, ``"half"`` of the
+        answer, or an answer with ``"no members"``.
+    :param message: of a refusal.
     """
 
     operation: str
@@ -34,6 +37,8 @@ class Injection:
     delay_seconds: float = 0.0
     code: str = "InternalFailure"
     http_status: int = 500
+    garbled: str = "page"
+    message: str = "by the fault proxy"
 
 
 class Script:

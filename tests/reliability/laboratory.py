@@ -267,6 +267,7 @@ class Laboratory:
         self._examples = examples
         self._tell = tell
         self._messages: dict[str, list[str]] = {}
+        self.token_executions: dict[str, str] = {}
         self._closing = ExitStack()
         self._is_closing = threading.Event()
         self.runs: dict[str, str] = {}
@@ -365,6 +366,7 @@ class Laboratory:
                         )
                     elif body["token"] not in tokens:
                         tokens.append(body["token"])
+                        self.token_executions[body["token"]] = body["pipelineExecutionArn"]
                     sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
 
     # --- meanwhile --------------------------------------------------------------------------------------------------

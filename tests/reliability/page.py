@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import platform
+from datetime import datetime, timezone
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from tests.reliability.cases import CASES, GROUPS
@@ -96,10 +99,24 @@ def write_results(path: Path, rows: Mapping[str, Sequence[str]], *, heading: str
     :param is_whole: whether they replace all; otherwise only those of the same faults, and the page says so.
     """
     page = path.read_text(encoding="utf-8")
-    before, _, rest = page.partition(BEGIN)
     headings = [heading] if is_whole else [*read_headings(page), f"{heading} This run gave: {'; '.join(rows)}."]
     part = render_results(rows if is_whole else {**read_rows(page), **rows}, headings=headings)
-    path.write_text(f"{before}{BEGIN}\n{part}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    put_between(path, BEGIN, END, part)
+
+
+def put_between(path: Path, begin: str, end: str, part: str) -> None:
+    """Put a generated part between two marks of a page."""
+    before, _, rest = path.read_text(encoding="utf-8").partition(begin)
+    path.write_text(f"{before}{begin}\n{part}\n{end}{rest.partition(end)[2]}", encoding="utf-8")
+
+
+def describe_run(minutes: float, surroundings: str) -> str:
+    """When something was run, and with what."""
+    return (
+        f"Run on {datetime.now(timezone.utc):%Y-%m-%d} in {minutes:.0f} minutes: Airflow {version('apache-airflow')}, "
+        f"amazon provider {version('apache-airflow-providers-amazon')}, boto3 {version('boto3')}, "
+        f"Python {platform.python_version()}; {surroundings}."
+    )
 
 
 def _generated(page: str) -> str:

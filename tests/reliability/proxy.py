@@ -21,13 +21,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.reliability.injections import Injection, Script
 
 _PROCESSES = re.compile(r"app/task-(\d+)-(\d+)")
 _EXECUTION = re.compile(r":pipeline/([^/]+)/execution/")
 AWAKE_SECONDS = 12
+ANY_PIPELINE = ""
+_PAGE = b"<html><body>Please log in to the proxy</body></html>"
 _NOT_SENT_ON = frozenset({"connection", "transfer-encoding", "server", "date", "content-length"})
 
 
@@ -35,9 +37,10 @@ class FaultProxy:
     """What the proxy knows.
 
     :ivar url: where it answers.
-    :ivar scripts: the faults to come, by pipeline.
+    :ivar scripts: the faults to come, by pipeline; under :data:`ANY_PIPELINE`, of all that have none of their own.
     :ivar accepted: calls that the endpoint answered with success, by pipeline and operation; the triggerer's looks are
         counted once more, as ``triggerer``.
+    :ivar on_accepted: told of each such call, before it is answered.
     """
 
     def __init__(self, upstream: str) -> None:
@@ -46,16 +49,18 @@ class FaultProxy:
         self.url = ""
         self.scripts: dict[str, Script] = {}
         self.accepted: Counter[tuple[str, str]] = Counter()
+        self.on_accepted: Callable[[str, str], None] = lambda pipeline, operation: None
         self._lock = threading.Lock()
 
     def note(self, pipeline: str, operation: str) -> None:
         """Count one accepted call."""
         with self._lock:
             self.accepted[pipeline, operation] += 1
+        self.on_accepted(pipeline, operation)
 
     def take(self, pipeline: str, operation: str, *, is_task: bool) -> tuple[Script, Injection] | None:
         """The fault of this call, with the script it is from."""
-        script = self.scripts.get(pipeline)
+        script = self.scripts.get(pipeline) or self.scripts.get(ANY_PIPELINE)
         injection = None if script is None else script.take(operation, is_task=is_task)
         return None if script is None or injection is None else (script, injection)
 
@@ -118,6 +123,8 @@ class _Handler(BaseHTTPRequestHandler):
         if injection.moment == "before":
             self._act(script, injection, None)
             return
+        if injection.action == "twice":
+            self._forward(body, pipeline, operation)
         self._act(script, injection, self._forward(body, pipeline, operation))
 
     def do_GET(self) -> None:
@@ -143,14 +150,16 @@ class _Handler(BaseHTTPRequestHandler):
         elif injection.action == "hold":
             script.happened(injection)
             threading.Event().wait(injection.delay_seconds)
-            if answer is not None:
-                self._answer(*answer)
+            self._reset() if answer is None else self._answer(*answer)
         elif injection.action == "garble":
             script.happened(injection)
-            self._answer(200, [("Content-Type", "text/html")], b"<html><body>Please log in to the proxy</body></html>")
+            self._answer(200, *_garble(injection.garbled, b"" if answer is None else answer[2]))
+        elif injection.action == "twice" and answer is not None:
+            script.happened(injection)
+            self._answer(*answer)
         else:
             script.happened(injection)
-            text = json.dumps({"__type": injection.code, "message": "by the fault proxy"}).encode()
+            text = json.dumps({"__type": injection.code, "message": injection.message}).encode()
             headers = [("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-ErrorType", injection.code)]
             self._answer(injection.http_status, headers, text)
 
@@ -226,6 +235,18 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header(name, value)
         self.send_header("Content-Length", str(length))
         self.end_headers()
+
+
+def _garble(what: str, body: bytes) -> tuple[list[tuple[str, str]], bytes]:
+    """Headers and body of an answer that is not the service's."""
+    if what == "page":
+        return [("Content-Type", "text/html")], _PAGE
+    bodies = {
+        "empty": b"",
+        "half": (body or b'{"PipelineArn": "arn:aws"}')[: max(len(body) // 2, 12)],
+        "no members": b"{}",
+    }
+    return [("Content-Type", "application/x-amz-json-1.1")], bodies[what]
 
 
 def _pipeline_of(body: bytes) -> str:

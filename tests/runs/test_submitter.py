@@ -10,6 +10,7 @@ import pytest
 
 from airflow_sm_pipelines import exceptions
 from airflow_sm_pipelines.airflow_task.task_state_store import SUBMISSION_KEY, TaskStateStore
+from airflow_sm_pipelines.cli.entry_point import main
 from airflow_sm_pipelines.client.wait_policy import WaitPolicy
 from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
 from airflow_sm_pipelines.runs import start_request, submitter
@@ -131,12 +132,19 @@ def test_a_start_without_an_answer_is_asked_again_in_the_same_attempt(ready: Fak
     assert len({request["ClientRequestToken"] for request in ready.requests("StartPipelineExecution")}) == 1
 
 
+def test_the_command_asks_again_too(ready: FakeSageMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    ready.fail_next("StartPipelineExecution", Fault("InternalFailure", 500, is_done_first=True, times=2))
+    assert main(["run", "p", "--no-follow"]) == 0
+    assert len(ready.executions) == 1
+
+
 def test_a_start_that_stays_without_an_answer_says_what_may_be_running(ready: FakeSageMaker) -> None:
     ready.fail_next("StartPipelineExecution", Fault("InternalFailure", 500, is_done_first=True, times=3))
     with pytest.raises(exceptions.PipelineUnavailableError) as caught:
         submit(State(), FIRST)
     (arn,) = ready.executions
-    expected = "may be running all the same; another attempt with the same token finds it. "
+    expected = "may be running all the same. "
     expected += f"Executions of 'p' in the last 10 minutes: {arn} (Executing)."
     assert expected in str(caught.value)
     (asked,) = ready.requests("ListPipelineExecutions")

@@ -84,12 +84,12 @@ class AirflowCluster:
             check=True,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.STDOUT,
-            timeout=180,
+            timeout=600,
         )
         try:
             for component in self._names:
                 self.start(component)
-            self.wait_for(self.is_answering, "the api-server to answer", timeout_seconds=120)
+            self.wait_for(self.is_answering, "the api-server to answer", timeout_seconds=300)
         except BaseException:
             self.close()
             raise
@@ -186,7 +186,7 @@ class AirflowCluster:
                 return False
             return True
 
-        self.wait_for(unpause, f"{dag_id} to be parsed", timeout_seconds=120)
+        self.wait_for(unpause, f"{dag_id} to be parsed", timeout_seconds=300)
         run = self.call("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": dict(conf)})
         return str(run["dag_run_id"])
 

@@ -6,19 +6,22 @@ import asyncio
 import threading
 import time
 from datetime import datetime, timedelta, timezone
+from queue import Queue
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_sm_pipelines.airflow_task.hook_arguments import HookArguments
 from airflow_sm_pipelines.client.status_events import StatusChange
 from airflow_sm_pipelines.triggers import execution as execution_module
 from airflow_sm_pipelines.triggers import wait_schedule as schedule_module
 from airflow_sm_pipelines.triggers import watcher as watcher_module
 from airflow_sm_pipelines.triggers.event_reliability import EventReliability
 from airflow_sm_pipelines.triggers.execution import WATCHERS, SageMakerPipelineExecutionTrigger
+from airflow_sm_pipelines.triggers.wait_schedule import ExecutionWait
 from airflow_sm_pipelines.triggers.watcher import PipelineWatcher
-from tests.airflow_fakes import Fault
+from tests.airflow_fakes import FAILED_STEPS, Fault
 
 if TYPE_CHECKING:
     from tests.airflow_fakes import FakeSageMaker
@@ -250,3 +253,23 @@ def test_steps_are_looked_at_only_when_asked(fake: FakeSageMaker, monkeypatch: p
     fire(make_trigger(quiet), trigger)
     assert {request["PipelineExecutionArn"] for request in fake.requests("ListPipelineExecutionSteps")} == {told}
     assert sum("Step 'Train'" in line for line in lines) == 1
+
+
+def test_an_execution_is_lively_only_once_a_look_at_its_steps_differs_from_the_last_one(
+    fake: FakeSageMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watcher_module, "_PROGRESS_CALLS_PER_SECOND", 50.0)
+    (arn,) = start(fake, "p", 1, ["Executing"])
+    looks: Queue[bool] = Queue()
+    wait = ExecutionWait(
+        arn, 60, lambda _: None, progress_delay=0.05, report_progress=lambda _: looks.put(wait.has_changed)
+    )
+    watcher = PipelineWatcher(HookArguments(aws_conn_id=None).make_hook_without_retries)
+    watcher.start()
+    watcher.add(wait)
+    try:
+        assert [looks.get(timeout=30) for _ in range(2)] == [False, False]
+        fake.executions[arn].steps = FAILED_STEPS
+        assert any(looks.get(timeout=30) for _ in range(5))
+    finally:
+        watcher.close()

@@ -83,6 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
     from airflow_sm_pipelines.cli.sources import read_pairs
     from airflow_sm_pipelines.cli.terminal import open_log, say, say_json
     from airflow_sm_pipelines.runs.start_request import StartOptions, plan_start_request
+    from airflow_sm_pipelines.runs.submitter import start_once
 
     options = StartOptions.of(
         arguments,
@@ -101,7 +102,8 @@ def run(arguments: argparse.Namespace) -> int:
         options = replace(options, role_arn=None, description=None)
         deployment = _deploy(calls, arguments, options, log=log)
         options = replace(options, pipeline_name=deployment.pipeline_name, version=deployment.version_id)
-    arn = calls.start_execution(plan_start_request(calls, options, identity=None, log=log), token=str(uuid.uuid4()))
+    request = plan_start_request(calls, options, identity=None, log=log)
+    arn = start_once(calls, request, token=str(uuid.uuid4()), log=log)
     if arguments.no_follow:
         if arguments.as_json:
             say_json({"execution_arn": arn})
