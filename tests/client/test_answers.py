@@ -108,7 +108,7 @@ FUNCTIONS: dict[str, Callable[[SageMakerCalls], Any]] = {
     "delete_messages": lambda calls: delete_messages(calls, QUEUE, ["r"]),
     "put_back": lambda calls: put_back(calls, QUEUE, ["r"]),
 }
-NO_CALLS = {"client_of", "child_environment", "ask"}
+NO_CALLS = {"client_of", "child_environment", "ask", "knows_aliases", "require_aliases"}
 EMPTY_IS_NONE = {"receive_callback", "receive_messages"}
 """A queue without messages answers without the member, so that only a broken text can be told from it."""
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from .project import Project
 
-MARK = "\x1e"
-"""Begins a line of a package."""
+MARK = "[sm-pipelines: a package] "
+"""Begins a line of a package. It is printable: control characters of a child's output become text."""
 _OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep  # noqa: PTH100, PTH120 - compared as text
 _STANDARD = tuple(f"{os.path.realpath(sysconfig.get_paths()[name])}{os.sep}" for name in ("stdlib", "platstdlib"))
 

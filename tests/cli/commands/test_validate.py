@@ -83,7 +83,7 @@ def test_a_source_that_cannot_be_read_is_told_with_a_remedy(tmp_path: Path) -> N
         f"sm-pipelines: Cannot read {tmp_path / 'no.json'}: No such file or directory.\n"
     )
     assert "holds a pipeline" in refused(run("validate", str(tmp_path)))
-    assert "no.py:get_pipeline" in refused(run("diff", "no.py", "x.json"))
+    assert "Cannot read the pipeline script" in refused(run("diff", "no.py", "x.json"))
     assert "such as" not in refused(run("validate", "no.py:get_pipeline"))
 
 
