@@ -257,7 +257,7 @@ def add_endpoint_options(parser: argparse.ArgumentParser, *, port: int, port_hel
         type=Path,
         metavar="DIR",
         help="where the endpoint keeps buckets, pipelines, executions and logs; SM_PIPELINES_STATE_DIR or "
-        "~/.local/state/airflow-sm-pipelines by default",
+        "~/.local/state/airflow-sm-pipelines/local by default",
     )
     state.add_argument("--ephemeral", action="store_true", help="keep nothing: a fresh directory, removed at the end")
     parser.add_argument("--port", type=parse_port, default=port, metavar="N", help=port_help)
