@@ -242,7 +242,7 @@ def add_variable_option(parser: argparse.ArgumentParser) -> None:
 
 def add_progress_options(parser: argparse.ArgumentParser) -> None:
     """Add how an execution is shown while it runs."""
-    parser.add_argument("--interval", type=float, metavar="SECONDS", help="between two looks (5; 0.3 on this machine)")
+    parser.add_argument("--interval", type=float, metavar="SECONDS", help="between two checks (5; 0.3 on this machine)")
     parser.add_argument(
         "--log-lines", type=int, default=20, metavar="N", help="last log lines to show of a failed step's job (20)"
     )
