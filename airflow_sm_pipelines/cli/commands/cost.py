@@ -29,7 +29,7 @@ def add(commands: Commands) -> None:
         description="Estimate what the instances of an execution cost, from its jobs and a table of prices; or, a day "
         "later, ask Cost Explorer what was billed under the execution's tag.",
         epilog="Cost Explorer itself costs money for each request. It knows only tags that are activated as cost "
-        "allocation tags and were on the jobs: deploy with cost_tags.",
+        "allocation tags and were on the jobs: deploy with cost_tags, or with --cost-tag.",
     )
     parser.add_argument("execution", metavar="ARN", help="the execution")
     source = parser.add_mutually_exclusive_group()

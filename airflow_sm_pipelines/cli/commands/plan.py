@@ -43,7 +43,7 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser(
         "plan",
         help="say what deploying a definition would do",
-        description="Compare a definition with the deployed one, hold it against SageMaker's limits and the team's "
+        description="Compare a definition with the deployed one, check it against SageMaker's limits and the team's "
         "policy, and forecast which steps would take a cached result, and which field keeps the others from it. "
         "Nothing is written to SageMaker; building a script uploads to S3 what its steps use and is not there yet.",
         epilog="Exit codes: 0 can be deployed; 1 would be refused; 2 a definition could not be read; with --exit-code, "

@@ -17,7 +17,9 @@ def add(commands: Commands) -> None:
     parser = add_command(commands, "prune", "delete old pipelines that are named PREFIX-<timestamp>")
     parser.add_argument("prefix", metavar="PREFIX", help="the name without its timestamp")
     parser.add_argument("--keep", type=int, default=10, metavar="N", help="the newest to leave alone (10)")
-    parser.add_argument("--older-than", type=float, metavar="DAYS", help="only those not run for so long")
+    parser.add_argument(
+        "--older-than", type=float, metavar="DAYS", help="only those that have not run for so many days"
+    )
     parser.add_argument("--yes", action="store_true", help="delete them; without it, only say which")
     add_connection_options(parser)
     parser.set_defaults(run=run)

@@ -116,13 +116,15 @@ def run(arguments: argparse.Namespace) -> int:
 def _add_start_options(parser: argparse.ArgumentParser) -> None:
     add_parameter_option(parser, help_text="a pipeline parameter")
     parser.add_argument("--version", metavar="VERSION", help="a version id or alias of a deployed pipeline")
-    parser.add_argument("--display-name", metavar="NAME", help="of the execution")
-    parser.add_argument("--description", metavar="TEXT", help="of the pipeline when deploying, else of the execution")
+    parser.add_argument("--display-name", metavar="NAME", help="a name for the execution")
+    parser.add_argument(
+        "--description", metavar="TEXT", help="a text for the pipeline when deploying, else for the execution"
+    )
     parser.add_argument("--max-parallel-steps", metavar="N", help="steps that may run at once")
     parser.add_argument(
         "--select-step", action="append", metavar="STEP", dest="select_steps", help="run only these steps"
     )
-    parser.add_argument("--from-step", metavar="STEP", help="run only this step and all that depends on it")
+    parser.add_argument("--from-step", metavar="STEP", help="run only this step and all steps that depend on it")
     parser.add_argument(
         "--source-execution",
         metavar="ARN",
@@ -132,7 +134,7 @@ def _add_start_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mlflow-experiment", metavar="NAME", dest="mlflow_experiment_name", help="the execution's MLflow experiment"
     )
-    parser.add_argument("--no-follow", action="store_true", help="start it, print its ARN, and leave")
+    parser.add_argument("--no-follow", action="store_true", help="start it, print its ARN, and end")
     add_progress_options(parser)
 
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 EXIT_CODES = (
     "Exit codes: 0 everything became something that works; 1 something is left to do, and the report says what "
-    "(--allow-partial makes this 0); 2 the source could not be read, and nothing was written."
+    "(--allow-partial makes this 0); 2 nothing was written: the source could not be read, or a file is there "
+    "already (--force replaces it)."
 )
 
 
@@ -30,9 +31,9 @@ def add(sources: Commands) -> None:
         epilog=EXIT_CODES,
     )
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="the answer of a Describe call, JSON")
-    parser.add_argument("--name", required=True, help="of the DAG")
+    parser.add_argument("--name", required=True, help="the DAG's name, and the beginning of the files' names")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="the folder to write to")
-    parser.add_argument("--force", action="store_true", help="write over files that are there")
+    parser.add_argument("--force", action="store_true", help="replace files that are there")
     parser.add_argument("--allow-partial", action="store_true", help="end with 0 although something is left to do")
     add_json_option(parser, "the report")
     parser.set_defaults(run=run)
