@@ -17,7 +17,7 @@ from airflow_sm_pipelines.decorators.function_script import bind_config, keep_sc
 from airflow_sm_pipelines.exceptions import ArgumentError, ScriptFunctionError
 from airflow_sm_pipelines.operators.deploy import SageMakerDeployPipelineOperator
 from airflow_sm_pipelines.operators.run import SageMakerRunPipelineOperator
-from airflow_sm_pipelines.option_reader import refuse_template
+from airflow_sm_pipelines.option_reader import parse_arguments, parse_flag, refuse_template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -71,6 +71,7 @@ class SageMakerPipelineFunctionOperator(
         from airflow_sm_pipelines.deployment.deployer import PipelineDeployer
 
         refuse_template("requirements", self.requirements)
+        parse_arguments(self, {"cache": (parse_flag, True)})
         self._check_arguments()  # before anything is deployed
         hook = self.make_hook()
         provenance = read_provenance(context, code=Path(self.dag.fileloc))

@@ -10,7 +10,7 @@ from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
 from airflow_sm_pipelines.client.valid_names import parse_domain_id
 from airflow_sm_pipelines.links.buttons import SageMakerPipelineLink
 from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
-from airflow_sm_pipelines.option_reader import parse_arguments
+from airflow_sm_pipelines.option_reader import parse_arguments, parse_flag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -79,6 +79,7 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         "interpreter",
         "requirements",
         "working_dir",
+        "cache",
         "aliases",
         "tags",
         "description",
@@ -172,7 +173,7 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         from airflow_sm_pipelines.deployment.source import resolve_code_path
         from airflow_sm_pipelines.links.addresses import resolve_pipeline_links
 
-        parse_arguments(self, {"studio_domain_id": (parse_domain_id, None)})
+        parse_arguments(self, {"studio_domain_id": (parse_domain_id, None), "cache": (parse_flag, True)})
         hook = self.make_hook()
         options = DeployOptions.of(self, folder=str(Path(self.dag.fileloc).parent))
         code = resolve_code_path(self.pipeline, folder=options.folder) or Path(self.dag.fileloc)

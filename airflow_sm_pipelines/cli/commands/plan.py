@@ -91,9 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
         variants=variants,
         notes=_find_notes(source),
         build=build,
-        find_names_only=partial(
-            find_names_only, None if arguments.deployed or arguments.new else open_calls(arguments)
-        ),
+        find_names_only=partial(find_names_only, open_calls(arguments) if _asks_sagemaker(arguments, source) else None),
     )
     if arguments.as_json:
         say_json(write_plan(plan))
@@ -150,6 +148,12 @@ def _read_deployed(arguments: argparse.Namespace, new: Source, name: str | None)
     except PipelineNotFoundError:
         return None
     return Source(f"deployed {name}", deployed.definition_text.encode())
+
+
+def _asks_sagemaker(arguments: argparse.Namespace, new: Source) -> bool:
+    """Whether SageMaker is asked what is deployed: no file says it."""
+    is_said = new.held is not None and new.held.has_before
+    return not (arguments.new or arguments.deployed is not None or is_said)
 
 
 def _find_colour(line: str) -> str:
