@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
     """Deploy a SageMaker pipeline: create it, update it, or leave it alone when nothing changed.
 
-    The definition is checked as a whole before any call, and compared with the deployed one in canonical form; what
+    The definition is checked as a whole before any write, and compared with the deployed one in canonical form; what
     changed is in the log. A changed definition makes a new version; a changed role or description does not.
 
     **XComs.** ``multiple_outputs`` is on: ``pipeline_name``, ``pipeline_arn``, ``pipeline_version_id`` (a number),
