@@ -82,7 +82,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
     :param mlflow_experiment_name: the MLflow experiment of this execution; the definition's where not given.
     :param policy_file: a TOML file with the team's rules. The deployed definition is held to it before the start,
         with the parameters of this start. Relative paths start at the DAG file's folder.
-    :param policy: ``"enforce"`` or ``"apply"`` refuses a start that breaks it, ``"warn"`` logs that, ``"off"`` does not.
+    :param policy: ``"enforce"`` (or ``"apply"``) refuses starts that break it, ``"warn"`` logs it, ``"off"`` does not.
     :param assets: outputs that become assets when the task succeeds: the name of an ``AssetAlias`` by output name,
         as ``{"model": "trained-models"}``; the output must be a URI. DAGs scheduled on the alias then run.
     :param wait_for_completion: wait for the end; False returns as soon as the execution has started, without outputs.
