@@ -91,12 +91,20 @@ def open_log() -> logging.Logger:
     """A log for what a command does: each message is a line on standard error."""
     log = logging.getLogger("sm-pipelines")
     if not log.handlers:
-        handler = logging.StreamHandler(sys.stderr)
+        handler = _ErrorStreamHandler()
         handler.setFormatter(_CleanFormatter())
         log.addHandler(handler)
         log.setLevel(logging.INFO)
         log.propagate = False
+    log.disabled = False  # Airflow's configuration of logging disables the loggers that are there before it
     return log
+
+
+class _ErrorStreamHandler(logging.Handler):
+    """Writes to what standard error is at the time, not to what it was when the handler was made."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr, flush=True)
 
 
 class _CleanFormatter(logging.Formatter):
@@ -124,7 +132,7 @@ def show_log_lines() -> None:
     """Write this package's warnings and errors to standard error. Calling it again changes nothing."""
     logger = logging.getLogger("airflow_sm_pipelines")
     if not any(isinstance(handler.formatter, LineFormatter) for handler in logger.handlers):
-        handler = logging.StreamHandler(sys.stderr)
+        handler = _ErrorStreamHandler()
         handler.setLevel(logging.WARNING)
         handler.setFormatter(LineFormatter())
         logger.addHandler(handler)
