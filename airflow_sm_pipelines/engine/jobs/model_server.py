@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.definition.image_uri import parse_image_uri
+from airflow_sm_pipelines.definition.image_uri import ImageUri, parse_image_uri
 from airflow_sm_pipelines.definition.s3_uri import is_s3_uri
 from airflow_sm_pipelines.engine.jobs.archives import unpack_tar
 from airflow_sm_pipelines.engine.jobs.container import PROGRAMS_DIRECTORY, Container
@@ -86,28 +86,29 @@ def plan_server(
     }
     program = _place_code(environment, context, container)
     image = parse_image_uri(uri)
-    if image.repository in _OTHER_CONTRACTS:
+    if image.name in _OTHER_CONTRACTS:
         raise JobFailure(
             f"ClientError: the image '{uri}' serves models through TensorFlow Serving, which does not run here. Use an "
             "image of your own with model_fn and predict_fn, or run this step on AWS."
         )
     if program is None and image.is_built_in_xgboost:
         argv = ["python", str(PROGRAMS_DIRECTORY / "xgboost_scoring.py"), _PAYLOADS, _ANSWERS]
-    elif program is None:
+    elif program is None and not _has_default_server(image, container):
         raise JobFailure(
             f"ClientError: the model has no inference code, so it relies on the server inside the image '{uri}'. Only "
-            "the built-in XGBoost's runs here. Add code/inference.py to model.tar.gz, or set SAGEMAKER_PROGRAM."
+            "the built-in XGBoost's runs here, and PyTorch's for a model.pt. Add code/inference.py to model.tar.gz, or "
+            "set SAGEMAKER_PROGRAM."
         )
     else:
         serving = str(PROGRAMS_DIRECTORY / "serving_program.py")
-        argv = ["python", serving, _framework(image.repository), program, _PAYLOADS, _ANSWERS]
+        argv = ["python", serving, _framework(image.name), program or "", _PAYLOADS, _ANSWERS]
     return ModelServer(container, interpreter, tuple(argv), environment)
 
 
 def can_serve(definition: Mapping[str, Any], images: ImageCatalog) -> bool:
     """Whether something here stands in for the image of a container. Its artifacts may still lack the code."""
     uri = definition.get("Image")
-    if not uri or definition.get("Mode") == "MultiModel" or parse_image_uri(uri).repository in _OTHER_CONTRACTS:
+    if not uri or definition.get("Mode") == "MultiModel" or parse_image_uri(uri).name in _OTHER_CONTRACTS:
         return False
     try:
         images.resolve(uri)
@@ -147,6 +148,11 @@ def _place_code(environment: Mapping[str, str], context: JobContext, container: 
             f"holds {there or 'nothing'}."
         )
     return program
+
+
+def _has_default_server(image: ImageUri, container: Container) -> bool:
+    """Whether the serving toolkit of an image loads the model without any code: PyTorch's does, from ``model.pt``."""
+    return image.name == "pytorch-inference" and container.path_of(f"{_MODEL}/model.pt").is_file()
 
 
 def _batch_variables(request: Mapping[str, Any]) -> dict[str, str]:

@@ -117,7 +117,7 @@ def _plan_program(request: Mapping[str, Any]) -> list[str]:
 
 def _plan_analyzer(request: Mapping[str, Any]) -> list[str]:
     """The command that replaces the program of the image of the model monitor or of Clarify; empty for other images."""
-    repository = parse_image_uri(request["AppSpecification"]["ImageUri"]).repository
+    repository = parse_image_uri(request["AppSpecification"]["ImageUri"]).name
     if repository == _CLARIFY_REPOSITORY:
         return ["python", str(PROGRAMS_DIRECTORY / "bias_analyzer.py")]
     if repository != _MONITOR_REPOSITORY:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from airflow_sm_pipelines.engine.jobs import ImageCatalog, ImageEntry, JobContext, JobOutcome
+from airflow_sm_pipelines.engine.jobs.training import find_function_requirements
 from tests.engine.jobs.conftest import IMAGE, Storage
 
 Run = Callable[..., JobOutcome]
@@ -175,6 +176,39 @@ def test_script_mode_is_the_same_in_every_frameworks_image(
         member = tar.extractfile("argv")
         assert member is not None
         assert member.read() == b"--depth 3"
+
+
+@pytest.mark.parametrize(("repository", "status"), [("sagemaker-xgboost", "Completed"), ("my-image", "Failed")])
+def test_the_xgboost_image_takes_an_entry_point_without_its_suffix(
+    run: Run, storage: Storage, context: JobContext, repository: str, status: str
+) -> None:
+    """Its container runs modules; the newer toolkit of other images runs such a name as a program."""
+    catalog = ImageCatalog([ImageEntry("*", interpreter=sys.executable)])
+    request = script_request(storage, {"train.py": "print('trained')\n"}, parameters={"sagemaker_program": "train"})
+    request["AlgorithmSpecification"]["TrainingImage"] = f"{repository}:1.7-1"
+    assert run("Training", request, context=replace(context, images=catalog)).status == status
+
+
+def test_a_reason_begins_with_what_the_program_said_last(run: Run) -> None:
+    outcome = run("Training", entry_point_request("import runpy; runpy.run_module('no_such_module')"))
+    reason = str(outcome.failure_reason)
+    assert reason.startswith("AlgorithmError: ImportError: No module named no_such_module (the last line of the log). ")
+    request = training_request()
+    request["AlgorithmSpecification"]["ContainerEntrypoint"] = ["python", "-m", "no_such_module"]
+    reason = str(run("Training", request).failure_reason)
+    assert reason.startswith("AlgorithmError: No module named no_such_module (the last line of the log). 'python -m no")
+
+
+def test_a_step_function_of_sdk_v3_gets_what_it_needs() -> None:
+    arguments = ["--region", "us-east-1", "--client_sagemaker_pysdk_version"]
+    driver = ["/bin/bash", "/opt/ml/input/data/sagemaker_remote_function_bootstrap/job_driver.sh"]
+
+    def needed(version: str, entrypoint: list[str]) -> tuple[str, ...]:
+        specification = {"ContainerEntrypoint": entrypoint, "ContainerArguments": [*arguments, version]}
+        return find_function_requirements(specification)
+
+    assert needed("3.0.0.dev0", driver) == needed("3.4.1", driver) == ("sagemaker-core>=2.27,<3",)
+    assert needed("2.257.0", driver) == needed("3.4.1", ["python", "x.py"]) == find_function_requirements({}) == ()
 
 
 def test_a_failing_script_is_reported_as_the_toolkit_does(run: Run, storage: Storage) -> None:
