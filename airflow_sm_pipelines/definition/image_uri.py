@@ -13,6 +13,15 @@ _ECR = re.compile(
     rf"(?P<account>\d{{12}})\.dkr\.ecr[.-](?:fips\.)?(?P<region>[a-z0-9-]+){DNS_SUFFIX_PATTERN}",
 )
 
+_BUILT_IN_ALGORITHMS = frozenset(
+    {
+        *("sagemaker-xgboost", "xgboost", "linear-learner", "kmeans", "pca", "factorization-machines", "blazingtext"),
+        *("object-detection", "image-classification", "semantic-segmentation", "seq2seq", "ntm", "lda", "knn"),
+        *("ipinsights", "object2vec", "randomcutforest", "forecasting-deepar"),
+    }
+)
+"""The repositories of SageMaker's own algorithms in ECR."""
+
 
 @dataclass(frozen=True, slots=True)
 class ImageUri:
@@ -49,6 +58,11 @@ class ImageUri:
     def is_built_in_xgboost(self) -> bool:
         """Whether it is an image of SageMaker's built-in XGBoost."""
         return self.name in ("sagemaker-xgboost", "xgboost")
+
+    @property
+    def is_built_in_algorithm(self) -> bool:
+        """Whether it is an image of one of SageMaker's own algorithms, which also run scripts, as XGBoost's does."""
+        return self.name in _BUILT_IN_ALGORITHMS
 
 
 def parse_image_uri(text: str) -> ImageUri:
