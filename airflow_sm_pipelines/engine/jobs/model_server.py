@@ -20,6 +20,7 @@ from airflow_sm_pipelines.engine.jobs.container import PROGRAMS_DIRECTORY, Conta
 from airflow_sm_pipelines.engine.jobs.failures import JobFailure
 from airflow_sm_pipelines.engine.jobs.images import ImageCatalog, ImageError
 from airflow_sm_pipelines.engine.jobs.interpreters import Interpreter, resolve_interpreter
+from airflow_sm_pipelines.engine.jobs.isolation import plan_network
 from airflow_sm_pipelines.engine.jobs.s3_transfer import download, download_file, list_input
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 _MODEL = "/opt/ml/model"
 _CODE = f"{_MODEL}/code"
+_ADDITIONAL = "/opt/ml/additional-model-data-sources"
+"""Where the containers of a model find its ``AdditionalModelDataSources``, by their ChannelName."""
 _PAYLOADS, _ANSWERS = "/opt/ml/input/payloads", "/opt/ml/output/answers"
 _OTHER_CONTRACTS = ("tensorflow-inference", "sagemaker-tensorflow-serving")
 """Images whose inference.py has the contract of TensorFlow Serving (handler, or input_handler and output_handler)."""
@@ -45,11 +48,17 @@ class ModelServer:
     interpreter: Interpreter
     argv: tuple[str, ...]
     environment: Mapping[str, str]
+    is_offline: bool
 
     def plan(self, context: JobContext) -> Instance:
         """Plan how to start it."""
         return self.container.plan_instance(
-            self.argv, interpreter=self.interpreter, context=context, contract={}, requested=self.environment
+            self.argv,
+            interpreter=self.interpreter,
+            context=context,
+            contract={},
+            requested=self.environment,
+            is_offline=self.is_offline,
         )
 
     def place_payloads(self, path: Path) -> None:
@@ -79,6 +88,9 @@ def plan_server(
     interpreter = resolve_interpreter(context.images, uri, cache_dir=context.cache_dir, log=partial(log.add, host))
     container = Container.create(spec.directory / f"container-{number}", host)
     _place_model(definition, context, container)
+    for extra in definition.get("AdditionalModelDataSources") or ():
+        target = container.path_of(f"{_ADDITIONAL}/{extra['ChannelName']}")
+        _place_source(extra["S3DataSource"], context, container, target)
     environment: dict[str, str] = {
         **_batch_variables(spec.request),
         **{key: str(value) for key, value in (definition.get("Environment") or {}).items()},
@@ -102,7 +114,8 @@ def plan_server(
     else:
         serving = str(PROGRAMS_DIRECTORY / "serving_program.py")
         argv = ["python", serving, _framework(image.name), program or "", _PAYLOADS, _ANSWERS]
-    return ModelServer(container, interpreter, tuple(argv), environment)
+    is_offline = plan_network(context.isolation, [host], is_offline=spec.is_offline, note=partial(log.add, host))
+    return ModelServer(container, interpreter, tuple(argv), environment, is_offline)
 
 
 def can_serve(definition: Mapping[str, Any], images: ImageCatalog) -> bool:
@@ -120,9 +133,12 @@ def can_serve(definition: Mapping[str, Any], images: ImageCatalog) -> bool:
 def _place_model(definition: Mapping[str, Any], context: JobContext, container: Container) -> None:
     source = (definition.get("ModelDataSource") or {}).get("S3DataSource") or {}
     uri = definition.get("ModelDataUrl") or source.get("S3Uri")
-    if not uri:
-        return
-    target = container.path_of(_MODEL)
+    if uri:
+        _place_source({**source, "S3Uri": uri}, context, container, container.path_of(_MODEL))
+
+
+def _place_source(source: Mapping[str, Any], context: JobContext, container: Container, target: Path) -> None:
+    uri = source["S3Uri"]
     if source.get("CompressionType") == "None" or str(uri).endswith("/"):
         download(context.s3, list_input(context.s3, uri), target)
     else:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -20,9 +21,11 @@ from typing import TYPE_CHECKING, Any
 from airflow_sm_pipelines.definition.image_uri import parse_image_uri
 from airflow_sm_pipelines.engine.jobs.archives import iter_files, pack_tar_gz
 from airflow_sm_pipelines.engine.jobs.container import PROGRAMS_DIRECTORY, Container
+from airflow_sm_pipelines.engine.jobs.distribution import check_distribution, make_variables
 from airflow_sm_pipelines.engine.jobs.failures import JobFailure, explain_failure, explain_timeout, shorten_reason
 from airflow_sm_pipelines.engine.jobs.instances import InstancesEnd, PeriodicWork, run_instances
 from airflow_sm_pipelines.engine.jobs.interpreters import resolve_interpreter
+from airflow_sm_pipelines.engine.jobs.isolation import plan_network
 from airflow_sm_pipelines.engine.jobs.job_spec import JobOutcome
 from airflow_sm_pipelines.engine.jobs.s3_transfer import TreeSync, parse_location, upload_file, upload_tree
 from airflow_sm_pipelines.engine.jobs.training_inputs import (
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from airflow_sm_pipelines.engine.jobs.instances import Instance
     from airflow_sm_pipelines.engine.jobs.interpreters import Interpreter
     from airflow_sm_pipelines.engine.jobs.job_log import JobLog
     from airflow_sm_pipelines.engine.jobs.job_spec import JobContext, JobSpec
@@ -72,9 +76,13 @@ def run_training_job(spec: JobSpec, context: JobContext, log: JobLog, stop: thre
     if is_xgboost and len(hosts) > 1:
         log.add(hosts[0], f"Built-in XGBoost: one process trains on the data of all {len(hosts)} instances.")
         hosts = hosts[:1]
-    interpreter = _prepare_interpreter(algorithm, context, partial(log.add, hosts[0]))
+        groups = tuple(replace(group, hosts=tuple(hosts)) for group in groups)
+    note = partial(log.add, hosts[0])
+    interpreter = _prepare_interpreter(algorithm, context, note)
+    if line := check_distribution(request, len(hosts)):
+        note(line)
     containers = [Container.create(spec.directory, host) for host in hosts]
-    download_channels(request, context, containers, note=partial(log.add, hosts[0]))
+    download_channels(request, context, containers, groups, note=note)
     syncs = _prepare_checkpoints(request, context, containers)
     submit_directory = read_hyperparameter(request, "sagemaker_submit_directory")
     for container in containers:
@@ -82,17 +90,7 @@ def run_training_job(spec: JobSpec, context: JobContext, log: JobLog, stop: thre
         if submit_directory:
             place_source_code(submit_directory, context, container)
     metrics = _collect_metrics(algorithm, log, hosts[0], is_xgboost=is_xgboost)
-    instances = [
-        container.plan_instance(
-            argv,
-            interpreter=interpreter,
-            context=context,
-            contract={"TRAINING_JOB_NAME": spec.name, "TRAINING_JOB_ARN": spec.arn},
-            requested=request.get("Environment") or {},
-            hosts=hosts,
-        )
-        for container in containers
-    ]
+    instances = _plan_instances(spec, context, containers, argv, interpreter, note)
     limit = float((request.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds", DEFAULT_MAX_RUNTIME_SECONDS))
     started = time.time()
     end = run_instances(
@@ -113,6 +111,32 @@ def run_training_job(spec: JobSpec, context: JobContext, log: JobLog, stop: thre
         details |= _upload_artifacts(spec, context, containers, log)
     log.flush()
     return JobOutcome(status, reason, None, log.tail, details)
+
+
+def _plan_instances(
+    spec: JobSpec,
+    context: JobContext,
+    containers: list[Container],
+    argv: list[str],
+    interpreter: Interpreter,
+    note: Callable[[str], None],
+) -> list[Instance]:
+    request: Mapping[str, Any] = spec.request
+    hosts = [container.host for container in containers]
+    wanted = bool(request.get("EnableNetworkIsolation"))
+    is_offline = plan_network(context.isolation, hosts, is_offline=wanted, note=note)
+    return [
+        container.plan_instance(
+            argv,
+            interpreter=interpreter,
+            context=context,
+            contract={"TRAINING_JOB_NAME": spec.name, "TRAINING_JOB_ARN": spec.arn, **make_variables(request)},
+            requested=request.get("Environment") or {},
+            hosts=hosts,
+            is_offline=is_offline,
+        )
+        for container in containers
+    ]
 
 
 def runs_image_program(request: Mapping[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from airflow_sm_pipelines.engine.jobs import ImageCatalog, ImageEntry, JobContext, JobOutcome
+from airflow_sm_pipelines.engine.jobs import ImageCatalog, ImageEntry, Isolation, JobContext, JobOutcome
 from tests.engine.jobs.conftest import IMAGE, RecordedLog, Storage
 from tests.engine.jobs.test_training import tar_of
 
@@ -142,6 +142,40 @@ def test_code_of_its_own_archive_and_gzip_input_and_the_jobs_environment(run: Ru
     )
     assert run("Transform", request, containers=(model,)).status == "Completed"
     assert storage.get("out/a.gz.out") == b"true,SINGLE_RECORD,red,large:xtrue,SINGLE_RECORD,red,large:y"
+
+
+def test_a_model_with_network_isolation_has_its_own_loopback_only(
+    run: Run, storage: Storage, log: RecordedLog, isolation: Isolation
+) -> None:
+    if not isolation.has_private_opt_ml:
+        pytest.skip(isolation.sentence)
+    script = (
+        "import socket\n"
+        "def model_fn(model_dir): return len(socket.if_nameindex())\n"
+        "def transform_fn(model, data, content_type, accept): return str(model)\n"
+    )
+    model = container(storage, {"code/inference.py": script})
+    request = transform_request(storage.put("in/a.csv", "1\n"))
+    assert run("Transform", request, containers=(model,), is_offline=True).status == "Completed"
+    if any("EnableNetworkIsolation has no effect here" in line for line in log.lines):
+        pytest.skip("this machine gives no network namespace")
+    assert storage.get("out/a.csv.out") == b"1\n"
+
+
+def test_additional_model_data_is_where_containers_look_for_it(run: Run, storage: Storage) -> None:
+    script = (
+        "import pathlib\n"
+        "def model_fn(model_dir):\n"
+        "    return pathlib.Path('/opt/ml/additional-model-data-sources/draft/words.txt').read_text()\n"
+        "def transform_fn(model, data, content_type, accept): return model\n"
+    )
+    model = container(storage, {"code/inference.py": script})
+    storage.put("draft/words.txt", "small model")
+    source = {"S3Uri": "s3://bucket/draft/", "S3DataType": "S3Prefix", "CompressionType": "None"}
+    model["AdditionalModelDataSources"] = [{"ChannelName": "draft", "S3DataSource": source}]
+    outcome = run("Transform", transform_request(storage.put("in/a.csv", "1\n")), containers=(model,))
+    assert outcome.status == "Completed", outcome
+    assert storage.get("out/a.csv.out") == b"small model\n"
 
 
 def test_the_containers_of_an_inference_pipeline_pass_data_on(run: Run, storage: Storage) -> None:
