@@ -154,6 +154,10 @@ def _place_code(environment: Mapping[str, str], context: JobContext, container: 
     program = environment.get("SAGEMAKER_PROGRAM") or ""
     if not program:
         return "inference.py" if (code / "inference.py").is_file() else None
+    places = (code, container.path_of(_MODEL))
+    if not any((place / program).is_file() for place in places):
+        # The toolkits import a module: SAGEMAKER_PROGRAM may leave its suffix out.
+        program += ".py" if any((place / f"{program}.py").is_file() for place in places) else ""
     if not (code / program).is_file() and (container.path_of(_MODEL) / program).is_file():
         code.mkdir(exist_ok=True)
         shutil.copyfile(container.path_of(_MODEL) / program, code / program)

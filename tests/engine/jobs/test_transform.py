@@ -127,7 +127,7 @@ def test_code_of_its_own_archive_and_gzip_input_and_the_jobs_environment(run: Ru
     model = container(
         storage,
         {"factor.txt": "2"},
-        SAGEMAKER_PROGRAM="serve_it.py",
+        SAGEMAKER_PROGRAM="serve_it",
         SAGEMAKER_SUBMIT_DIRECTORY=submitted,
         COLOR="red",
         SIZE="small",
