@@ -46,6 +46,9 @@ def with_cost_tags(definition: PipelineDefinition, tags: Mapping[str, str] | Non
     steps = list(iter_step_places(definition))
     is_tagged = False
     for place, step in steps:
+        if step.type == "RegisterModel" and "ModelPackageGroupName" in step.arguments:
+            # A versioned package uses its group's tags, and may be given none (API reference, CreateModelPackage).
+            continue
         for governed in iter_step_governed(step):
             present = governed.value
             if governed.kind is Kind.TAGS and isinstance(present, (list, Missing)):

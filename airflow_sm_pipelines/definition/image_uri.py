@@ -7,9 +7,20 @@ from dataclasses import dataclass
 
 from airflow_sm_pipelines.definition.partitions import DNS_SUFFIX_PATTERN
 
+_GALLERY = re.compile(r"(?:public\.ecr\.aws|[^/]+/ecr-public)/(?:sagemaker|deep-learning-containers)/(?P<name>[^/:@]+)")
+"""AWS's public galleries of SageMaker images, at their own address or through ECR's pull-through cache."""
 _ECR = re.compile(
     rf"(?P<account>\d{{12}})\.dkr\.ecr[.-](?:fips\.)?(?P<region>[a-z0-9-]+){DNS_SUFFIX_PATTERN}",
 )
+
+_BUILT_IN_ALGORITHMS = frozenset(
+    {
+        *("sagemaker-xgboost", "xgboost", "linear-learner", "kmeans", "pca", "factorization-machines", "blazingtext"),
+        *("object-detection", "image-classification", "semantic-segmentation", "seq2seq", "ntm", "lda", "knn"),
+        *("ipinsights", "object2vec", "randomcutforest", "forecasting-deepar"),
+    }
+)
+"""The repositories of SageMaker's own algorithms in ECR."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +43,12 @@ class ImageUri:
     digest: str | None
 
     @property
+    def name(self) -> str:
+        """The repository, without the gallery of a public image of AWS's: ``sagemaker-distribution``."""
+        match = _GALLERY.match(self.text)
+        return match["name"] if match else self.repository
+
+    @property
     def version(self) -> tuple[int, ...]:
         """The numbers that the tag begins with, container build included: ``1.2-2-cpu-py3`` gives ``(1, 2, 2)``."""
         match = re.match(r"\d+(?:[.-]\d+(?![A-Za-z0-9]*[A-Za-z]))*", self.tag)
@@ -40,7 +57,12 @@ class ImageUri:
     @property
     def is_built_in_xgboost(self) -> bool:
         """Whether it is an image of SageMaker's built-in XGBoost."""
-        return self.repository in ("sagemaker-xgboost", "xgboost")
+        return self.name in ("sagemaker-xgboost", "xgboost")
+
+    @property
+    def is_built_in_algorithm(self) -> bool:
+        """Whether it is an image of one of SageMaker's own algorithms, which also run scripts, as XGBoost's does."""
+        return self.name in _BUILT_IN_ALGORITHMS
 
 
 def parse_image_uri(text: str) -> ImageUri:

@@ -64,13 +64,6 @@ _BY_NOUN = {kind.noun: kind for kind in REQUEST_KINDS}
 _MADE_BY_SERVICE = frozenset({"ModelDataETag", "ETag", "ManifestEtag", "ImageDigest"})
 """Members that the service fills in about one object: the object of the next run has other values."""
 
-_BUILT_IN_ALGORITHMS = {
-    *("sagemaker-xgboost", "xgboost", "linear-learner", "kmeans", "pca", "factorization-machines", "blazingtext"),
-    *("object-detection", "image-classification", "semantic-segmentation", "seq2seq", "ntm", "lda", "knn"),
-    *("ipinsights", "object2vec", "randomcutforest", "forecasting-deepar"),
-}
-"""The repositories of SageMaker's own algorithms in ECR."""
-
 _ENDINGS = (
     re.compile(r"-\d{4}-\d{2}-\d{2}-\d{2}-\d{2}-\d{2}(-\d{1,3})?$"),  # the SDKs'
     re.compile(r"-\d{6}-\d{4}$"),  # the SDKs', for tuning jobs
@@ -310,4 +303,4 @@ def _pick(holder: JsonObject, *members: str) -> JsonObject:
 
 def _is_built_in(image: str) -> bool:
     uri = parse_image_uri(image)
-    return uri.account is not None and uri.repository in _BUILT_IN_ALGORITHMS
+    return uri.account is not None and uri.is_built_in_algorithm

@@ -14,6 +14,7 @@ from airflow_sm_pipelines.definition import PipelineDefinition
 from airflow_sm_pipelines.policy.arguments import check_arguments
 from airflow_sm_pipelines.policy.findings import Finding
 from airflow_sm_pipelines.policy.limits import check_limits
+from airflow_sm_pipelines.policy.member_rules import check_members
 from airflow_sm_pipelines.policy.step_settings import check_step_settings
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 Rule: TypeAlias = Callable[[PipelineDefinition], Iterable[Finding]]
 """A function that gives what it finds in a definition."""
 
-DEFAULT_RULES: tuple[Rule, ...] = (check_limits, check_step_settings, check_arguments)
+DEFAULT_RULES: tuple[Rule, ...] = (check_limits, check_step_settings, check_arguments, check_members)
 """The rules of SageMaker itself."""
 
 

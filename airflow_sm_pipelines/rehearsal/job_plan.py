@@ -192,7 +192,7 @@ def plan_processing(spec: JobSpec, context: PlanContext) -> JobPlan:
         context.ensure_script(plan, source["S3Uri"], program.relative_to(source["LocalPath"]))
     elif not _runs_here(argv, program, request, context):
         plan.is_stood_in = True
-        repository = parse_image_uri(application["ImageUri"]).repository
+        repository = parse_image_uri(application["ImageUri"]).name
         is_ours = not argv and processing.runs_image_program(request)
         plan.notes.append(
             f"analysis of made-up data, {repository}" if is_ours else f"program of the image {repository}"
@@ -219,7 +219,7 @@ def _runs_here(
     if not argv:
         # Any data have statistics. Other analyses name columns, which made-up data do not have.
         analysis = (request.get("Environment") or {}).get("analysis_type", "DATA_QUALITY")
-        takes_any = parse_image_uri(image).repository == _MONITOR and analysis == "DATA_QUALITY"
+        takes_any = parse_image_uri(image).name == _MONITOR and analysis == "DATA_QUALITY"
         if not processing.runs_image_program(request):
             return False
         return takes_any or not any(map(context.is_made_up, _iter_inputs(request)))

@@ -9,7 +9,13 @@ import json
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.service_model import FaultKind, format_timestamp, judge_value, load_service_model
+from airflow_sm_pipelines.policy.member_rules import find_conflicts
+from airflow_sm_pipelines.service_model import (
+    FaultKind,
+    format_timestamp,
+    judge_value,
+    load_service_model,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,7 +61,8 @@ class SageMakerCodec:
         :param operation: an operation of the service.
         :param body: the HTTP body; an empty one is an empty request.
         :return: the members of the input shape that were given; timestamps are aware datetimes.
-        :raises RequestRefusedError: when the body is not JSON or does not fit the input shape.
+        :raises RequestRefusedError: when the body is not JSON, does not fit the input shape, or has members that do
+            not go together.
         """
         try:
             document = json.loads(body.decode("utf-8")) if body.strip() else {}
@@ -69,6 +76,8 @@ class SageMakerCodec:
         if refusal is not None:
             raise refusal
         request: dict[str, Any] = judgement.value
+        for conflict in find_conflicts(operation, request):
+            raise RequestRefusedError("ValidationException", conflict.message)
         return request
 
     def find_violations(self, operation: str, request: Mapping[str, Any]) -> str | None:
@@ -80,7 +89,10 @@ class SageMakerCodec:
         """
         shape = self._model.get_request_shape(operation)
         refusal = find_refusal(judge_value(dict(request), shape).faults, shape)
-        return None if refusal is None else refusal.message
+        if refusal is not None:
+            return refusal.message
+        conflicts = [conflict for conflict in find_conflicts(operation, request) if conflict.holds_for_steps]
+        return conflicts[0].message if conflicts else None
 
     def encode(self, operation: str, answer: Mapping[str, Any]) -> str:
         """The body of an answer.

@@ -154,6 +154,4 @@ def test_a_step_without_input_fails_with_the_recorded_reason(client: Client, wai
     ]
     status, found = run_pipeline(client, wait, "no-input", steps)
     assert status == "Failed"
-    assert found["Score"]["FailureReason"] == (
-        "ClientError: ClientError: S3 key: s3://bucket/missing matched no files on s3"
-    )
+    assert found["Score"]["FailureReason"] == ("ClientError: S3 key: s3://bucket/missing matched no files on s3")

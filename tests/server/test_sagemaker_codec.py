@@ -167,6 +167,12 @@ def test_a_steps_arguments_can_be_judged_without_a_request() -> None:
     assert "Structure" in str(CODEC.find_violations("CreateModel", {"ModelName": "m", "PrimaryContainer": 1}))
 
 
+def test_members_that_do_not_go_together_are_refused_but_where_a_steps_call_may_differ() -> None:
+    tagged = {"ModelPackageGroupName": "group", "Tags": [{"Key": "a", "Value": "b"}]}
+    assert refusal("CreateModelPackage", tagged).message.startswith("A versioned model package uses the tags of its")
+    assert CODEC.find_violations("CreateModelPackage", tagged) is None
+
+
 def test_nearly_every_pattern_of_the_model_is_checked() -> None:
     patterns = {MODEL.shape_for(name).metadata.get("pattern") for name in MODEL.shape_names} - {None}
     unreadable = {pattern for pattern in patterns if compile_pattern(pattern) is None}

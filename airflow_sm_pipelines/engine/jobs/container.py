@@ -108,12 +108,14 @@ class Container:
         requested: Mapping[str, str],
         hosts: Sequence[str] = (),
         cwd: Path | None = None,
+        is_offline: bool = False,
     ) -> Instance:
         """Plan how to start the program of the instance.
 
         :param contract: the variables that SageMaker sets for this kind of job.
         :param requested: the variables of the request.
         :param hosts: all instances of the job, if they are to find each other by name.
+        :param is_offline: whether it has no network (:func:`plan_network`).
         """
         programs = make_layer(interpreter, self.root / "layer")
         mode = context.isolation.mode
@@ -148,6 +150,7 @@ class Container:
             new_mounts=is_private,
             new_user=context.isolation.new_user,
             new_pids=mode is IsolationMode.NAMESPACES,
+            new_net=is_offline,
             mounts=self._mounts(hosts) if is_private else (),
             keep=(str(self.root), str(PROGRAMS_DIRECTORY), *interpreter.prefixes),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.engine.jobs.process import ProcessEnd
 
 _MAX_COMMAND_CHARACTERS = 200
+_INTERPRETER = re.compile(r"^/\S*/python[\d.]*: ")
+"""Python puts its own path before what it says itself, such as ``No module named pip``."""
 
 
 class JobFailure(Exception):  # noqa: N818 - an outcome that run_job catches
@@ -28,7 +31,7 @@ def shorten_reason(text: str) -> str:
 def explain_failure(
     argv: Sequence[str], end: ProcessEnd, *, host: str | None, log_tail: Sequence[str], isolation: Isolation
 ) -> str:
-    """The text for a failed process: what ended and how, the last line of its log, and what this machine cannot give.
+    """The text for a failed process: the last line of its log, what ended and how, and what this machine cannot give.
 
     :param argv: the command of the job's author.
     :param host: the instance, if there are several.
@@ -47,7 +50,7 @@ def explain_failure(
             command = command[:_MAX_COMMAND_CHARACTERS] + "..."
         text = f"'{command}'{where} {end.text}."
         if last := next((line.strip() for line in reversed(log_tail) if line.strip()), ""):
-            text += f" Last line of its log: {last}"
+            text = f"{_INTERPRETER.sub('', last)} (the last line of the log). {text}"
     if not isolation.has_private_opt_ml and any("/opt/ml" in line for line in log_tail):
         text += f" {isolation.sentence}"
     return text

@@ -6,6 +6,7 @@ What belongs here: the table, the user's TOML file, the choice. What does not: m
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -26,6 +27,8 @@ _KEYS = {"match", "requirements", "interpreter"}
 _BASE = ("pip", "setuptools<81", "wheel", "boto3", "requests")
 """SDK scripts call ``pip install``, so every environment has pip, and setuptools and wheel for sdists."""
 _DATA = (*_BASE, "numpy", "pandas<3", "scipy", "scikit-learn", "joblib", "pyarrow", "psutil")
+_SUGGESTED = (*_BASE, "pandas<3", "scikit-learn")
+"""What an unknown image is likely to have."""
 
 
 class ImageError(LocalEndpointError):
@@ -36,7 +39,8 @@ class ImageError(LocalEndpointError):
 class ImageEntry:
     """One line of the table.
 
-    :param match: a shell-style pattern for ``repository``, ``repository:tag`` or the whole address.
+    :param match: a shell-style pattern for ``repository``, ``repository:tag`` or the whole address. The images of AWS's
+        public galleries are also known without these, as ``sagemaker-distribution``.
     :param requirements: what uv installs, on the Python that runs the engine.
     :param interpreter: a ready interpreter instead.
     """
@@ -47,7 +51,8 @@ class ImageEntry:
 
     def covers(self, image: ImageUri) -> bool:
         """Whether this line is about the image."""
-        candidates = (image.repository, f"{image.repository}:{image.tag}", image.text)
+        names = (image.name, image.repository)
+        candidates = (*names, *(f"{name}:{image.tag}" for name in names), image.text)
         return any(fnmatchcase(candidate, self.match) for candidate in candidates)
 
 
@@ -111,7 +116,8 @@ class ImageCatalog:
         raise ImageError(
             f"No local environment stands in for the image '{uri}'. Add these lines {where}:\n"
             f'[[image]]\nmatch = "{image.repository}"\n'
-            'requirements = ["pip"]  # what its programs import; or: interpreter = "/path/to/python"'
+            f"requirements = {json.dumps(_SUGGESTED)}  # and what else its programs import\n"
+            '# or, in place of requirements: interpreter = "/path/to/python"'
         )
 
 

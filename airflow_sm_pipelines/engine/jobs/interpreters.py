@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from airflow_sm_pipelines.engine.jobs.images import ImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from airflow_sm_pipelines.engine.jobs.images import ImageCatalog
 
@@ -54,9 +54,12 @@ class Interpreter:
     scripts: Mapping[str, bytes]
 
 
-def resolve_interpreter(images: ImageCatalog, uri: str, *, cache_dir: Path, log: Callable[[str], None]) -> Interpreter:
+def resolve_interpreter(
+    images: ImageCatalog, uri: str, *, cache_dir: Path, log: Callable[[str], None], also: Sequence[str] = ()
+) -> Interpreter:
     """The interpreter for an image. Its environment is made when it is needed first.
 
+    :param also: what the job needs besides. A ready interpreter has it or not.
     :param log: gets uv's lines while an environment is made.
     :raises ImageError: nothing stands in for the image, or its interpreter does not run.
     :raises EnvironmentBuildError: uv could not make the environment.
@@ -67,7 +70,7 @@ def resolve_interpreter(images: ImageCatalog, uri: str, *, cache_dir: Path, log:
     if entry.interpreter is not None:
         python = Path(entry.interpreter)
     else:
-        python = ensure_environment(entry.requirements, cache_dir=cache_dir, log=log)
+        python = ensure_environment((*entry.requirements, *also), cache_dir=cache_dir, log=log)
     if python not in images.interpreters:
         images.interpreters[python] = _inspect(python, uri)
     return images.interpreters[python]

@@ -13,8 +13,12 @@ import tempfile
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.engine.jobs.process import Launcher, LaunchPlan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 _PROBE_SECONDS = 20.0
 OPT_ML = "/opt/ml"
@@ -67,6 +71,25 @@ def probe_isolation() -> Isolation:
                 return Isolation(mode, _sentence(mode, ""), new_user)
             faults.append(fault)
     return Isolation(IsolationMode.PATHS, _sentence(IsolationMode.PATHS, faults[0]))
+
+
+def plan_network(isolation: Isolation, hosts: Sequence[str], *, is_offline: bool, note: Callable[[str], None]) -> bool:
+    """Whether a job with ``EnableNetworkIsolation`` gets a network of its own, which leads nowhere.
+
+    Instances of one job find each other through this machine's network, so several cannot do without it.
+
+    :param is_offline: what the request says.
+    :param note: takes the line that says that it has no effect.
+    """
+    if not is_offline:
+        return False
+    if len(hosts) > 1:
+        note("WARNING: EnableNetworkIsolation has no effect here on a job of several instances.")
+    elif not isolation.has_private_opt_ml:
+        note("WARNING: EnableNetworkIsolation has no effect here: this machine has no namespaces for jobs.")
+    else:
+        return True
+    return False
 
 
 def _try_mode(mode: IsolationMode, *, new_user: bool) -> str | None:

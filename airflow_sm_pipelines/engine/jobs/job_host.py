@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from airflow_sm_pipelines.engine.jobs.job_log import PatientLog
 from airflow_sm_pipelines.engine.jobs.job_spec import JobSpec
 from airflow_sm_pipelines.engine.registry.experiments import add_job_component, end_job_component
-from airflow_sm_pipelines.engine.registry.models import find_containers
+from airflow_sm_pipelines.engine.registry.models import find_containers, require_model
 from airflow_sm_pipelines.engine.rules.errors import Interrupted
 from airflow_sm_pipelines.engine.rules.job_documents import (
     ACTIVE_STATUSES,
@@ -120,7 +120,9 @@ class JobHost:
         hidden: dict[str, Any] = {"$request": dict(request)}
         if kind is TRANSFORM:
             # The job keeps the model it was made for, even if that is deleted meanwhile.
-            hidden["$containers"] = find_containers(self._store, self._arns, str(request["ModelName"]))
+            model = str(request["ModelName"])
+            hidden["$containers"] = find_containers(self._store, self._arns, model)
+            hidden["$offline"] = bool(require_model(self._store, self._arns, model).document["EnableNetworkIsolation"])
         now = self._services.clock()
         arn = self._arns.make(kind.resource, name)
         document = new_job_document(kind, name=name, arn=arn, request=request, now=now)
@@ -276,6 +278,7 @@ class JobHost:
             request=record.document["$request"],
             directory=directory,
             containers=tuple(record.document.get("$containers", ())),
+            is_offline=bool(record.document.get("$offline")),
         )
         context = replace(
             self._services.job_context(kind.log_group), log=log.write, check_disk=partial(room.check, directory)

@@ -28,6 +28,7 @@ class JobSpec:
     :param request: the request without the name; every expression in it is resolved.
     :param directory: the job's own directory; made if it does not exist. The caller removes it.
     :param containers: for a transform job, the container definitions of its model as in a ``CreateModel`` request.
+    :param is_offline: for a transform job, the ``EnableNetworkIsolation`` of its model.
     """
 
     kind: ContainerJobKind
@@ -36,6 +37,7 @@ class JobSpec:
     request: JsonObject
     directory: Path
     containers: tuple[JsonObject, ...] = ()
+    is_offline: bool = False
 
 
 def _check_nothing() -> None:

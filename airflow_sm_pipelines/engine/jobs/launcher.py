@@ -7,7 +7,7 @@ the other end is closed, also by the death of the engine, this process ends; the
 Each message is a line, the path of a spec as JSON, with three descriptors: the output of the job, ``LIFELINE`` and
 ``STATUS``. The answer is a line, ``{"pid": launcher}`` or ``{"error": text}``; then a fork of this process is the
 launcher of that job. The spec is a JSON file: ``argv``, ``env``, ``cwd``, ``new_user``, ``new_mounts``, ``new_pids``,
-``mounts`` (pairs of source and target) and ``keep`` (paths that stay visible even if a mount hides them).
+``new_net``, ``mounts`` (pairs of source and target) and ``keep`` (paths that stay visible even if a mount hides them).
 
 ``LIFELINE`` is the read end of a pipe of the engine. ``T`` asks the job to end (SIGTERM to its process group). ``K``,
 or the end of the pipe, which the death of the engine causes too, kills all of it. ``STATUS`` takes one JSON line on how
@@ -33,7 +33,8 @@ TYPE_CHECKING = False  # a small process is forked sooner
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-_CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWPID = 0x00020000, 0x10000000, 0x20000000
+_CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWPID, _CLONE_NEWNET = 0x00020000, 0x10000000, 0x20000000, 0x40000000
+_SIOCSIFFLAGS, _IFF_UP = 0x8914, 1
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_BIND, _MS_REC, _MS_PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _SWEEP_SECONDS = 2.0
@@ -122,6 +123,8 @@ def run(spec_path: str, lifeline: int, status: int) -> int:
             return _supervise(spec, lifeline, status)
         libc = _Libc()
         _enter_namespaces(libc, spec)
+        if spec["new_net"]:
+            _leave_network(libc)
         _mount_all(libc, spec["mounts"], spec["keep"])
         if not spec["new_pids"]:
             libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
@@ -146,6 +149,19 @@ def _enter_namespaces(libc: _Libc, spec: dict[str, Any]) -> None:
             with open(f"/proc/self/{name}", "w", encoding="ascii") as file:  # noqa: PTH123
                 file.write(text)
     libc.mount("none", "/", None, _MS_REC | _MS_PRIVATE)
+
+
+def _leave_network(libc: _Libc) -> None:
+    """Take a network of nothing but a loopback, or say in the output of the job that this machine has none."""
+    import fcntl
+    import struct
+
+    try:
+        libc.unshare(_CLONE_NEWNET)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as anything:
+            fcntl.ioctl(anything, _SIOCSIFFLAGS, struct.pack("16sH22x", b"lo", _IFF_UP))
+    except OSError as error:
+        os.write(1, f"WARNING: EnableNetworkIsolation has no effect here: {error}\n".encode())
 
 
 def _mount_all(libc: _Libc, mounts: list[list[str]], keep: list[str]) -> None:

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.definition.image_uri import parse_image_uri
+from airflow_sm_pipelines.definition.image_uri import ImageUri, parse_image_uri
 from airflow_sm_pipelines.definition.s3_uri import is_s3_uri
 from airflow_sm_pipelines.engine.jobs.archives import unpack_tar
 from airflow_sm_pipelines.engine.jobs.container import PROGRAMS_DIRECTORY, Container
 from airflow_sm_pipelines.engine.jobs.failures import JobFailure
 from airflow_sm_pipelines.engine.jobs.images import ImageCatalog, ImageError
 from airflow_sm_pipelines.engine.jobs.interpreters import Interpreter, resolve_interpreter
+from airflow_sm_pipelines.engine.jobs.isolation import plan_network
 from airflow_sm_pipelines.engine.jobs.s3_transfer import download, download_file, list_input
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 _MODEL = "/opt/ml/model"
 _CODE = f"{_MODEL}/code"
+_ADDITIONAL = "/opt/ml/additional-model-data-sources"
+"""Where the containers of a model find its ``AdditionalModelDataSources``, by their ChannelName."""
 _PAYLOADS, _ANSWERS = "/opt/ml/input/payloads", "/opt/ml/output/answers"
 _OTHER_CONTRACTS = ("tensorflow-inference", "sagemaker-tensorflow-serving")
 """Images whose inference.py has the contract of TensorFlow Serving (handler, or input_handler and output_handler)."""
@@ -45,11 +48,17 @@ class ModelServer:
     interpreter: Interpreter
     argv: tuple[str, ...]
     environment: Mapping[str, str]
+    is_offline: bool
 
     def plan(self, context: JobContext) -> Instance:
         """Plan how to start it."""
         return self.container.plan_instance(
-            self.argv, interpreter=self.interpreter, context=context, contract={}, requested=self.environment
+            self.argv,
+            interpreter=self.interpreter,
+            context=context,
+            contract={},
+            requested=self.environment,
+            is_offline=self.is_offline,
         )
 
     def place_payloads(self, path: Path) -> None:
@@ -79,6 +88,9 @@ def plan_server(
     interpreter = resolve_interpreter(context.images, uri, cache_dir=context.cache_dir, log=partial(log.add, host))
     container = Container.create(spec.directory / f"container-{number}", host)
     _place_model(definition, context, container)
+    for extra in definition.get("AdditionalModelDataSources") or ():
+        target = container.path_of(f"{_ADDITIONAL}/{extra['ChannelName']}")
+        _place_source(extra["S3DataSource"], context, container, target)
     environment: dict[str, str] = {
         **_batch_variables(spec.request),
         **{key: str(value) for key, value in (definition.get("Environment") or {}).items()},
@@ -86,28 +98,30 @@ def plan_server(
     }
     program = _place_code(environment, context, container)
     image = parse_image_uri(uri)
-    if image.repository in _OTHER_CONTRACTS:
+    if image.name in _OTHER_CONTRACTS:
         raise JobFailure(
             f"ClientError: the image '{uri}' serves models through TensorFlow Serving, which does not run here. Use an "
             "image of your own with model_fn and predict_fn, or run this step on AWS."
         )
     if program is None and image.is_built_in_xgboost:
         argv = ["python", str(PROGRAMS_DIRECTORY / "xgboost_scoring.py"), _PAYLOADS, _ANSWERS]
-    elif program is None:
+    elif program is None and not _has_default_server(image, container):
         raise JobFailure(
             f"ClientError: the model has no inference code, so it relies on the server inside the image '{uri}'. Only "
-            "the built-in XGBoost's runs here. Add code/inference.py to model.tar.gz, or set SAGEMAKER_PROGRAM."
+            "the built-in XGBoost's runs here, and PyTorch's for a model.pt. Add code/inference.py to model.tar.gz, or "
+            "set SAGEMAKER_PROGRAM."
         )
     else:
         serving = str(PROGRAMS_DIRECTORY / "serving_program.py")
-        argv = ["python", serving, _framework(image.repository), program, _PAYLOADS, _ANSWERS]
-    return ModelServer(container, interpreter, tuple(argv), environment)
+        argv = ["python", serving, _framework(image.name), program or "", _PAYLOADS, _ANSWERS]
+    is_offline = plan_network(context.isolation, [host], is_offline=spec.is_offline, note=partial(log.add, host))
+    return ModelServer(container, interpreter, tuple(argv), environment, is_offline)
 
 
 def can_serve(definition: Mapping[str, Any], images: ImageCatalog) -> bool:
     """Whether something here stands in for the image of a container. Its artifacts may still lack the code."""
     uri = definition.get("Image")
-    if not uri or definition.get("Mode") == "MultiModel" or parse_image_uri(uri).repository in _OTHER_CONTRACTS:
+    if not uri or definition.get("Mode") == "MultiModel" or parse_image_uri(uri).name in _OTHER_CONTRACTS:
         return False
     try:
         images.resolve(uri)
@@ -119,9 +133,12 @@ def can_serve(definition: Mapping[str, Any], images: ImageCatalog) -> bool:
 def _place_model(definition: Mapping[str, Any], context: JobContext, container: Container) -> None:
     source = (definition.get("ModelDataSource") or {}).get("S3DataSource") or {}
     uri = definition.get("ModelDataUrl") or source.get("S3Uri")
-    if not uri:
-        return
-    target = container.path_of(_MODEL)
+    if uri:
+        _place_source({**source, "S3Uri": uri}, context, container, container.path_of(_MODEL))
+
+
+def _place_source(source: Mapping[str, Any], context: JobContext, container: Container, target: Path) -> None:
+    uri = source["S3Uri"]
     if source.get("CompressionType") == "None" or str(uri).endswith("/"):
         download(context.s3, list_input(context.s3, uri), target)
     else:
@@ -137,6 +154,10 @@ def _place_code(environment: Mapping[str, str], context: JobContext, container: 
     program = environment.get("SAGEMAKER_PROGRAM") or ""
     if not program:
         return "inference.py" if (code / "inference.py").is_file() else None
+    places = (code, container.path_of(_MODEL))
+    if not any((place / program).is_file() for place in places):
+        # The toolkits import a module: SAGEMAKER_PROGRAM may leave its suffix out.
+        program += ".py" if any((place / f"{program}.py").is_file() for place in places) else ""
     if not (code / program).is_file() and (container.path_of(_MODEL) / program).is_file():
         code.mkdir(exist_ok=True)
         shutil.copyfile(container.path_of(_MODEL) / program, code / program)
@@ -147,6 +168,11 @@ def _place_code(environment: Mapping[str, str], context: JobContext, container: 
             f"holds {there or 'nothing'}."
         )
     return program
+
+
+def _has_default_server(image: ImageUri, container: Container) -> bool:
+    """Whether the serving toolkit of an image loads the model without any code: PyTorch's does, from ``model.pt``."""
+    return image.name == "pytorch-inference" and container.path_of(f"{_MODEL}/model.pt").is_file()
 
 
 def _batch_variables(request: Mapping[str, Any]) -> dict[str, str]:

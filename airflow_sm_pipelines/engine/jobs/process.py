@@ -37,6 +37,8 @@ class LaunchPlan:
     :param new_mounts: give it a mount namespace with ``mounts``.
     :param new_user: make a user namespace first, so that no privilege is needed; the user stays the same.
     :param new_pids: give it process ids of its own, so that nothing it starts outlives it.
+    :param new_net: give it a network of its own, with nothing but its loopback; a line in its output says where this
+        machine cannot.
     :param mounts: pairs of a directory (or file) and the path where it appears.
     :param keep: paths that stay visible even if a mount would hide them.
     """
@@ -47,6 +49,7 @@ class LaunchPlan:
     new_mounts: bool = False
     new_user: bool = False
     new_pids: bool = False
+    new_net: bool = False
     mounts: tuple[tuple[str, str], ...] = ()
     keep: tuple[str, ...] = ()
 

@@ -18,6 +18,7 @@ from airflow_sm_pipelines.engine.jobs.container import PROGRAMS_DIRECTORY, Conta
 from airflow_sm_pipelines.engine.jobs.failures import JobFailure, explain_failure, explain_timeout, shorten_reason
 from airflow_sm_pipelines.engine.jobs.instances import InstancesEnd, PeriodicWork, run_instances
 from airflow_sm_pipelines.engine.jobs.interpreters import resolve_interpreter
+from airflow_sm_pipelines.engine.jobs.isolation import plan_network
 from airflow_sm_pipelines.engine.jobs.job_spec import JobOutcome
 from airflow_sm_pipelines.engine.jobs.s3_transfer import TreeSync, download_input, parse_location, upload_tree
 from airflow_sm_pipelines.engine.rules.errors import MAX_REASON_CHARACTERS
@@ -50,6 +51,11 @@ def run_processing_job(spec: JobSpec, context: JobContext, log: JobLog, stop: th
     interpreter = resolve_interpreter(
         context.images, image, cache_dir=context.cache_dir, log=partial(log.add, hosts[0])
     )
+    note = partial(log.add, hosts[0])
+    network = request.get("NetworkConfig") or {}
+    is_offline = plan_network(
+        context.isolation, hosts, is_offline=bool(network.get("EnableNetworkIsolation")), note=note
+    )
     containers = [Container.create(spec.directory, host) for host in hosts]
     _download_inputs(request, context, containers, note=partial(log.add, hosts[0]))
     for container in containers:
@@ -63,6 +69,7 @@ def run_processing_job(spec: JobSpec, context: JobContext, log: JobLog, stop: th
             contract={},
             requested=request.get("Environment") or {},
             hosts=hosts,
+            is_offline=is_offline,
         )
         for container in containers
     ]
@@ -117,7 +124,7 @@ def _plan_program(request: Mapping[str, Any]) -> list[str]:
 
 def _plan_analyzer(request: Mapping[str, Any]) -> list[str]:
     """The command that replaces the program of the image of the model monitor or of Clarify; empty for other images."""
-    repository = parse_image_uri(request["AppSpecification"]["ImageUri"]).repository
+    repository = parse_image_uri(request["AppSpecification"]["ImageUri"]).name
     if repository == _CLARIFY_REPOSITORY:
         return ["python", str(PROGRAMS_DIRECTORY / "bias_analyzer.py")]
     if repository != _MONITOR_REPOSITORY:

@@ -7,6 +7,7 @@ where.
 from __future__ import annotations
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 _THREADS = 4
 _CHUNK = 1 << 20
 _MULTIPART_BYTES = 64 << 20
+_ACCESS_POINT = re.compile(r"^(s3://)?arn:[^/]*:accesspoint[/:]|^s3://[^/]*-s3alias(/|$)")
+"""An access point by its ARN or its alias (S3 user guide, "Using a bucket-style alias")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +38,12 @@ class S3Object:
 def parse_location(uri: object) -> S3Location:
     """Parse an S3 address of a job's request.
 
-    :raises JobFailure: it is not an S3 address.
+    :raises JobFailure: it is not an S3 address, or that of an access point.
     """
+    if _ACCESS_POINT.search(str(uri)):
+        raise JobFailure(
+            f"ClientError: '{uri}' is an S3 access point, and there are none here. Give the address of its bucket."
+        )
     try:
         return parse_s3_uri(uri)
     except ValueError as error:

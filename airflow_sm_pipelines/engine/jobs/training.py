@@ -13,15 +13,19 @@ from __future__ import annotations
 
 import shutil
 import time
+from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition.image_uri import parse_image_uri
 from airflow_sm_pipelines.engine.jobs.archives import iter_files, pack_tar_gz
 from airflow_sm_pipelines.engine.jobs.container import PROGRAMS_DIRECTORY, Container
+from airflow_sm_pipelines.engine.jobs.distribution import check_distribution, make_variables
 from airflow_sm_pipelines.engine.jobs.failures import JobFailure, explain_failure, explain_timeout, shorten_reason
 from airflow_sm_pipelines.engine.jobs.instances import InstancesEnd, PeriodicWork, run_instances
 from airflow_sm_pipelines.engine.jobs.interpreters import resolve_interpreter
+from airflow_sm_pipelines.engine.jobs.isolation import plan_network
 from airflow_sm_pipelines.engine.jobs.job_spec import JobOutcome
 from airflow_sm_pipelines.engine.jobs.s3_transfer import TreeSync, parse_location, upload_file, upload_tree
 from airflow_sm_pipelines.engine.jobs.training_inputs import (
@@ -39,9 +43,11 @@ from airflow_sm_pipelines.engine.rules.training_metrics import XGBOOST_METRIC_DE
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from airflow_sm_pipelines.engine.jobs.instances import Instance
+    from airflow_sm_pipelines.engine.jobs.interpreters import Interpreter
     from airflow_sm_pipelines.engine.jobs.job_log import JobLog
     from airflow_sm_pipelines.engine.jobs.job_spec import JobContext, JobSpec
     from airflow_sm_pipelines.engine.rules.job_documents import EndStatus
@@ -51,6 +57,9 @@ _FIRST_SAVE_MODEL_VERSION = (1, 3)
 """aws/sagemaker-xgboost-container: up to the 1.2-2 branch train.py pickles the Booster, later it calls save_model."""
 _NOTEBOOK_SCHEDULER = "amazon_sagemaker_scheduler"
 """The program of NotebookJob steps, which only their image has."""
+_FUNCTION_DRIVER = "/sagemaker_remote_function_bootstrap/job_driver.sh"
+_SDK_VERSION_OPTION = "--client_sagemaker_pysdk_version"
+"""SDK v3 gives the version of its package ``sagemaker``, 3 or later, or 3.0.0.dev0 where only its parts are there."""
 _KEPT_PREFIXES = ("AlgorithmError", "ClientError", "InternalServerError")
 
 
@@ -67,11 +76,13 @@ def run_training_job(spec: JobSpec, context: JobContext, log: JobLog, stop: thre
     if is_xgboost and len(hosts) > 1:
         log.add(hosts[0], f"Built-in XGBoost: one process trains on the data of all {len(hosts)} instances.")
         hosts = hosts[:1]
-    interpreter = resolve_interpreter(
-        context.images, algorithm["TrainingImage"], cache_dir=context.cache_dir, log=partial(log.add, hosts[0])
-    )
+        groups = tuple(replace(group, hosts=tuple(hosts)) for group in groups)
+    note = partial(log.add, hosts[0])
+    interpreter = _prepare_interpreter(algorithm, context, note)
+    if line := check_distribution(request, len(hosts)):
+        note(line)
     containers = [Container.create(spec.directory, host) for host in hosts]
-    download_channels(request, context, containers, note=partial(log.add, hosts[0]))
+    download_channels(request, context, containers, groups, note=note)
     syncs = _prepare_checkpoints(request, context, containers)
     submit_directory = read_hyperparameter(request, "sagemaker_submit_directory")
     for container in containers:
@@ -79,17 +90,7 @@ def run_training_job(spec: JobSpec, context: JobContext, log: JobLog, stop: thre
         if submit_directory:
             place_source_code(submit_directory, context, container)
     metrics = _collect_metrics(algorithm, log, hosts[0], is_xgboost=is_xgboost)
-    instances = [
-        container.plan_instance(
-            argv,
-            interpreter=interpreter,
-            context=context,
-            contract={"TRAINING_JOB_NAME": spec.name, "TRAINING_JOB_ARN": spec.arn},
-            requested=request.get("Environment") or {},
-            hosts=hosts,
-        )
-        for container in containers
-    ]
+    instances = _plan_instances(spec, context, containers, argv, interpreter, note)
     limit = float((request.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds", DEFAULT_MAX_RUNTIME_SECONDS))
     started = time.time()
     end = run_instances(
@@ -112,12 +113,60 @@ def run_training_job(spec: JobSpec, context: JobContext, log: JobLog, stop: thre
     return JobOutcome(status, reason, None, log.tail, details)
 
 
+def _plan_instances(
+    spec: JobSpec,
+    context: JobContext,
+    containers: list[Container],
+    argv: list[str],
+    interpreter: Interpreter,
+    note: Callable[[str], None],
+) -> list[Instance]:
+    request: Mapping[str, Any] = spec.request
+    hosts = [container.host for container in containers]
+    wanted = bool(request.get("EnableNetworkIsolation"))
+    is_offline = plan_network(context.isolation, hosts, is_offline=wanted, note=note)
+    return [
+        container.plan_instance(
+            argv,
+            interpreter=interpreter,
+            context=context,
+            contract={"TRAINING_JOB_NAME": spec.name, "TRAINING_JOB_ARN": spec.arn, **make_variables(request)},
+            requested=request.get("Environment") or {},
+            hosts=hosts,
+            is_offline=is_offline,
+        )
+        for container in containers
+    ]
+
+
 def runs_image_program(request: Mapping[str, Any]) -> bool:
     """Whether the program inside the image of a request runs here: the built-in XGBoost, or that of notebook jobs."""
     algorithm = request.get("AlgorithmSpecification") or {}
     if algorithm.get("ContainerEntrypoint"):
         return bool(algorithm["ContainerEntrypoint"] == [_NOTEBOOK_SCHEDULER])
     return parse_image_uri(algorithm.get("TrainingImage") or "").is_built_in_xgboost
+
+
+def _prepare_interpreter(algorithm: Mapping[str, Any], context: JobContext, note: Callable[[str], None]) -> Interpreter:
+    needed = find_function_requirements(algorithm)
+    if needed:
+        note(f"{' '.join(needed)} stands beside the image's packages for this @step function; on AWS the image has it.")
+    return resolve_interpreter(
+        context.images, algorithm["TrainingImage"], cache_dir=context.cache_dir, log=note, also=needed
+    )
+
+
+def find_function_requirements(algorithm: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a ``@step`` function of SDK v3 needs in its image. SDK v2's installs itself there.
+
+    :param algorithm: the job's ``AlgorithmSpecification``.
+    """
+    if not str((algorithm.get("ContainerEntrypoint") or [""])[-1]).endswith(_FUNCTION_DRIVER):
+        return ()
+    arguments = [str(argument) for argument in algorithm.get("ContainerArguments") or ()]
+    versions = [text for name, text in pairwise(arguments) if name == _SDK_VERSION_OPTION]
+    is_v3 = bool(versions) and versions[0].partition(".")[0] not in ("1", "2")
+    return ("sagemaker-core>=2.27,<3",) if is_v3 else ()
 
 
 def _collect_metrics(algorithm: Mapping[str, Any], log: JobLog, host: str, *, is_xgboost: bool) -> MetricCollector:
@@ -159,9 +208,10 @@ def _plan_program(request: Mapping[str, Any]) -> tuple[list[str], bool]:
         return ["python", str(PROGRAMS_DIRECTORY / "notebook_program.py")], False
     if algorithm.get("ContainerEntrypoint"):
         return [*algorithm["ContainerEntrypoint"], *(algorithm.get("ContainerArguments") or ())], False
-    if read_hyperparameter(request, "sagemaker_program"):
-        return ["python", str(PROGRAMS_DIRECTORY / "training_program.py")], False
     image = parse_image_uri(algorithm["TrainingImage"])
+    if read_hyperparameter(request, "sagemaker_program"):
+        options = ["module"] if image.is_built_in_xgboost else []
+        return ["python", str(PROGRAMS_DIRECTORY / "training_program.py"), *options], False
     if not image.is_built_in_xgboost:
         raise JobFailure(
             "ClientError: the request has neither a ContainerEntrypoint nor a sagemaker_program, so it relies on the "

@@ -66,9 +66,14 @@ def plan_instance_groups(resources: Mapping[str, Any]) -> tuple[InstanceGroup, .
 
 
 def download_channels(
-    request: Mapping[str, Any], context: JobContext, containers: list[Container], *, note: Callable[[str], None]
+    request: Mapping[str, Any],
+    context: JobContext,
+    containers: list[Container],
+    groups: tuple[InstanceGroup, ...],
+    *,
+    note: Callable[[str], None],
 ) -> None:
-    """Download every channel to ``/opt/ml/input/data/<channel>`` of every instance.
+    """Download every channel to ``/opt/ml/input/data/<channel>`` of every instance that gets it.
 
     :param note: takes a line for the job's log.
     :raises JobFailure: a channel is empty or of a kind that does not work locally.
@@ -82,8 +87,28 @@ def download_channels(
             raise JobFailure(
                 f"ClientError: channel '{name}' uses Pipe mode, which does not work locally. Use File or FastFile."
             )
-        directories = [container.path_of(f"{_INPUT_DATA}/{name}") for container in containers]
+        hosts = _hosts_of(channel, groups)
+        directories = [
+            container.path_of(f"{_INPUT_DATA}/{name}") for container in containers if container.host in hosts
+        ]
         download_input(context.s3, source, directories, note=note)
+
+
+def _hosts_of(channel: Mapping[str, Any], groups: tuple[InstanceGroup, ...]) -> set[str]:
+    """The instances that get a channel: those of its ``InstanceGroupNames``, else all.
+
+    :raises JobFailure: it names a group that the job does not have.
+    """
+    source = (channel.get("DataSource") or {}).get("S3DataSource") or {}
+    wanted = source.get("InstanceGroupNames")
+    known = {group.name: group for group in groups}
+    for name in wanted or ():
+        if name not in known:
+            raise JobFailure(
+                f"ClientError: channel '{channel['ChannelName']}' goes to the instance group '{name}', but the job has "
+                f"{', '.join(known)}."
+            )
+    return {host for name in wanted or known for host in known[name].hosts}
 
 
 def download_checkpoints(checkpoint: Mapping[str, Any], context: JobContext, containers: list[Container]) -> None:
@@ -100,7 +125,7 @@ def download_checkpoints(checkpoint: Mapping[str, Any], context: JobContext, con
 
 def write_configuration(request: Mapping[str, Any], container: Container, groups: tuple[InstanceGroup, ...]) -> None:
     """Write the files of ``/opt/ml/input/config``. Hyperparameters are strings there, and are not changed."""
-    hosts: list[JsonValue] = [host for group in groups for host in group.hosts]
+    hosts: list[JsonValue] = list(dict.fromkeys(host for group in groups for host in group.hosts))
     own = next(group for group in groups if container.host in group.hosts)
     parameters = request.get("HyperParameters") or {}
     container.write_json(
@@ -124,7 +149,11 @@ def write_configuration(request: Mapping[str, Any], container: Container, groups
     )
     container.write_json(
         f"{_CONFIG}/inputdataconfig.json",
-        {channel["ChannelName"]: _channel_config(request, channel) for channel in request.get("InputDataConfig") or ()},
+        {
+            channel["ChannelName"]: _channel_config(request, channel)
+            for channel in request.get("InputDataConfig") or ()
+            if container.host in _hosts_of(channel, groups)
+        },
     )
     if checkpoint := request.get("CheckpointConfig"):
         container.write_json(

@@ -132,7 +132,8 @@ def outcome_of_job(end: JobEnd) -> StepOutcome:
     # Recorded answers put the client's error class before the job's own reason. A training job whose time was over is
     # Stopped with a reason; nobody asked for that, so its step failed.
     return StepOutcome(
-        status=StepStatus.FAILED, failure_reason=f"ClientError: {end.failure_reason or 'The job failed.'}"
+        status=StepStatus.FAILED,
+        failure_reason=f"ClientError: {(end.failure_reason or 'The job failed.').removeprefix('ClientError: ')}",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -81,6 +82,7 @@ def count_statuses(summaries: Sequence[TrainingJobSummary]) -> dict[str, dict[st
 
 def _objective_value(document: Mapping[str, Any], metric_name: str) -> float | None:
     for metric in document.get("FinalMetricDataList") or ():
-        if metric["MetricName"] == metric_name:
+        # Records from before nan and inf were no values may have them.
+        if metric["MetricName"] == metric_name and math.isfinite(float(metric["Value"])):
             return float(metric["Value"])
     return None

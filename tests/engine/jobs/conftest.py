@@ -135,10 +135,11 @@ def run(context: JobContext, tmp_path: Path) -> Callable[..., JobOutcome]:
         context: JobContext = context,
         stop: threading.Event | None = None,
         containers: tuple[dict[str, Any], ...] = (),
+        is_offline: bool = False,
     ) -> JobOutcome:
         name = f"{kind.lower()}-job"
         arn = f"arn:aws:sagemaker:us-east-1:123456789012:{kind.lower()}-job/{name}"
-        spec = JobSpec(kind, name, arn, request, tmp_path / name, containers)
+        spec = JobSpec(kind, name, arn, request, tmp_path / name, containers, is_offline)
         return run_job(spec, context, stop or threading.Event())
 
     return run

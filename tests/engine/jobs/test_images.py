@@ -61,6 +61,32 @@ def test_the_users_lines_come_first(tmp_path: Path) -> None:
         catalog.resolve("registry.example.com/team/model:3")
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "public.ecr.aws/sagemaker/sagemaker-distribution:3.7.0-cpu",
+        f"{ACCOUNT}.dkr.ecr.eu-west-1.amazonaws.com/ecr-public/sagemaker/sagemaker-distribution@sha256:abc",
+        "542918446943.dkr.ecr.us-west-2.amazonaws.com/sagemaker-distribution-prod:3.7.0-cpu",
+        "public.ecr.aws/deep-learning-containers/pytorch-training:2.8.0-cpu-py312-ubuntu22.04-ec2",
+    ],
+)
+def test_an_image_of_aws_is_known_by_its_public_name(address: str) -> None:
+    name = parse_image_uri(address).name
+    assert name in ("sagemaker-distribution", "sagemaker-distribution-prod", "pytorch-training")
+    assert "pandas<3" in ImageCatalog().resolve(address).requirements
+    with pytest.raises(ImageError):
+        ImageCatalog().resolve(address.replace("sagemaker-distribution", "else").replace("pytorch-training", "else"))
+
+
+@pytest.mark.parametrize("address", ["public.ecr.aws/a1b2/model:3", "team/model@sha256:abc", "localhost:5000/x"])
+def test_the_lines_that_an_unknown_image_is_told_can_be_pasted(tmp_path: Path, address: str) -> None:
+    with pytest.raises(ImageError) as caught:
+        ImageCatalog().resolve(address)
+    table = tmp_path / "images.toml"
+    table.write_text(str(caught.value).partition("\n")[2])
+    assert {"pip", "boto3", "pandas<3"} < set(ImageCatalog.load(table).resolve(address).requirements)
+
+
 def test_the_first_match_wins() -> None:
     catalog = ImageCatalog([ImageEntry("a*", ("one",)), ImageEntry("ab", ("two",))])
     assert catalog.resolve("ab:1").requirements == ("one",)

@@ -105,8 +105,8 @@ def test_the_last_lines_and_the_reason_tell_why_a_script_failed(run: Run, storag
     outcome = run("Processing", request)
     assert outcome.status == "Failed"
     assert outcome.failure_reason == (
-        "AlgorithmError: 'python3 /opt/ml/processing/input/code/step.py' ended with exit code 1. "
-        "Last line of its log: ValueError: no rows"
+        "AlgorithmError: ValueError: no rows (the last line of the log). 'python3 "
+        "/opt/ml/processing/input/code/step.py' ended with exit code 1."
     )
     assert outcome.log_tail[0] == "begin"
     assert outcome.log_tail[-1] == "ValueError: no rows"

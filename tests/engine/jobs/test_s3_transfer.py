@@ -148,3 +148,17 @@ def test_a_sync_uploads_only_what_has_changed(storage: Storage, tmp_path: Path) 
     (tmp_path / "b").write_text("x")
     assert sync.run() == 2
     assert storage.get("sync/a") == b"22"
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "arn:aws:s3:us-west-2:123456789012:accesspoint/mine/data",
+        "s3://arn:aws:s3:us-west-2:123456789012:accesspoint/mine/data",
+        "s3://mine-abcdefghijklmnop-s3alias/data",
+    ],
+)
+def test_an_access_point_is_refused_by_name(uri: str) -> None:
+    with pytest.raises(JobFailure, match="is an S3 access point, and there are none here"):
+        parse_location(uri)
+    assert parse_location("s3://bucket/arn:accesspoint/x-s3alias/y").bucket == "bucket"

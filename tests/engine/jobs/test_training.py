@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import socket
 import sys
 import tarfile
 import threading
@@ -14,8 +16,9 @@ from typing import Any
 
 import pytest
 
-from airflow_sm_pipelines.engine.jobs import ImageCatalog, ImageEntry, JobContext, JobOutcome
-from tests.engine.jobs.conftest import IMAGE, Storage
+from airflow_sm_pipelines.engine.jobs import ImageCatalog, ImageEntry, Isolation, JobContext, JobOutcome
+from airflow_sm_pipelines.engine.jobs.training import find_function_requirements
+from tests.engine.jobs.conftest import IMAGE, RecordedLog, Storage
 
 Run = Callable[..., JobOutcome]
 OUTPUT = {"S3OutputPath": "s3://bucket/models"}
@@ -177,6 +180,39 @@ def test_script_mode_is_the_same_in_every_frameworks_image(
         assert member.read() == b"--depth 3"
 
 
+@pytest.mark.parametrize(("repository", "status"), [("sagemaker-xgboost", "Completed"), ("my-image", "Failed")])
+def test_the_xgboost_image_takes_an_entry_point_without_its_suffix(
+    run: Run, storage: Storage, context: JobContext, repository: str, status: str
+) -> None:
+    """Its container runs modules; the newer toolkit of other images runs such a name as a program."""
+    catalog = ImageCatalog([ImageEntry("*", interpreter=sys.executable)])
+    request = script_request(storage, {"train.py": "print('trained')\n"}, parameters={"sagemaker_program": "train"})
+    request["AlgorithmSpecification"]["TrainingImage"] = f"{repository}:1.7-1"
+    assert run("Training", request, context=replace(context, images=catalog)).status == status
+
+
+def test_a_reason_begins_with_what_the_program_said_last(run: Run) -> None:
+    outcome = run("Training", entry_point_request("import runpy; runpy.run_module('no_such_module')"))
+    reason = str(outcome.failure_reason)
+    assert reason.startswith("AlgorithmError: ImportError: No module named no_such_module (the last line of the log). ")
+    request = training_request()
+    request["AlgorithmSpecification"]["ContainerEntrypoint"] = ["python", "-m", "no_such_module"]
+    reason = str(run("Training", request).failure_reason)
+    assert reason.startswith("AlgorithmError: No module named no_such_module (the last line of the log). 'python -m no")
+
+
+def test_a_step_function_of_sdk_v3_gets_what_it_needs() -> None:
+    arguments = ["--region", "us-east-1", "--client_sagemaker_pysdk_version"]
+    driver = ["/bin/bash", "/opt/ml/input/data/sagemaker_remote_function_bootstrap/job_driver.sh"]
+
+    def needed(version: str, entrypoint: list[str]) -> tuple[str, ...]:
+        specification = {"ContainerEntrypoint": entrypoint, "ContainerArguments": [*arguments, version]}
+        return find_function_requirements(specification)
+
+    assert needed("3.0.0.dev0", driver) == needed("3.4.1", driver) == ("sagemaker-core>=2.27,<3",)
+    assert needed("2.257.0", driver) == needed("3.4.1", ["python", "x.py"]) == find_function_requirements({}) == ()
+
+
 def test_a_failing_script_is_reported_as_the_toolkit_does(run: Run, storage: Storage) -> None:
     outcome = run("Training", script_request(storage, {"train.py": "raise ValueError('no rows')\n"}))
     assert outcome.status == "Failed"
@@ -311,6 +347,103 @@ def test_instances_find_each_other_by_name(run: Run, storage: Storage, isolation
     outcome = run("Training", request)
     assert outcome.status == "Completed", outcome
     assert sorted(names_in(storage.get("models/training-job/output/model.tar.gz"))) == ["algo-1", "algo-2"]
+
+
+ON = {"sagemaker_torch_distributed_enabled": True}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "count", "reason"),
+    [
+        (ON, 2, "distribution=torch_distributed on 2 instance.* with 1 process"),
+        ({"sagemaker_parameter_server_enabled": True}, 2, "distribution=parameter_server on 2"),
+        (
+            {"sagemaker_mpi_enabled": True, "sagemaker_mpi_num_of_processes_per_host": 4},
+            1,
+            "mpi on 1 .* with 4 process",
+        ),
+        ({"sagemaker_distributed_dataparallel_enabled": True}, 1, "smdistributed.dataparallel .*only AWS's images"),
+        ({"sagemaker_mpi_enabled": True, "mp_parameters": {"partitions": 2}}, 1, "smdistributed.modelparallel"),
+    ],
+)
+def test_a_distribution_that_takes_several_processes_is_refused_by_name(
+    run: Run, storage: Storage, parameters: dict[str, Any], count: int, reason: str
+) -> None:
+    request = script_request(storage, {"train.py": "print('ran')"}, parameters=parameters)
+    request["ResourceConfig"]["InstanceCount"] = count
+    outcome = run("Training", request)
+    assert outcome.status == "Failed"
+    assert re.search(reason, str(outcome.failure_reason)), outcome.failure_reason
+
+
+def test_a_distribution_of_one_process_runs_and_the_log_says_so(run: Run, storage: Storage, log: RecordedLog) -> None:
+    script = "import os; print('place', os.environ['RANK'], os.environ['WORLD_SIZE'])"
+    off = {"sagemaker_mpi_enabled": False, "sagemaker_distributed_dataparallel_enabled": False}
+    outcome = run("Training", script_request(storage, {"train.py": script}, parameters={**ON, **off}))
+    assert outcome.status == "Completed", outcome
+    assert "place 0 1" in log.lines
+    assert any(line.startswith("distribution=torch_distributed: one process runs here.") for line in log.lines)
+
+
+def test_a_channel_goes_to_the_instance_groups_that_it_names(run: Run, storage: Storage, log: RecordedLog) -> None:
+    script = (
+        "import json, os; me = json.load(open('/opt/ml/input/config/resourceconfig.json'))['current_host'];"
+        "config = sorted(json.load(open('/opt/ml/input/config/inputdataconfig.json')));"
+        "print(me, config, sorted(os.listdir('/opt/ml/input/data')))"
+    )
+    request = entry_point_request(script)
+    names = [("big", 1), ("small", 2)]
+    request["ResourceConfig"] = {
+        "VolumeSizeInGB": 1,
+        "InstanceGroups": [
+            {"InstanceGroupName": name, "InstanceCount": count, "InstanceType": "ml.m5.large"} for name, count in names
+        ],
+    }
+    uri = storage.put("in/a.csv", "1")
+    request["InputDataConfig"] = [channel("all", uri), channel("some", uri)]
+    request["InputDataConfig"][1]["DataSource"]["S3DataSource"]["InstanceGroupNames"] = ["small"]
+    assert run("Training", request).status == "Completed"
+    assert sorted(line for line in log.lines if line.startswith("algo-")) == [
+        "algo-1 ['all'] ['all']",
+        "algo-2 ['all', 'some'] ['all', 'some']",
+        "algo-3 ['all', 'some'] ['all', 'some']",
+    ]
+    request["InputDataConfig"][1]["DataSource"]["S3DataSource"]["InstanceGroupNames"] = ["else"]
+    assert "'some' goes to the instance group 'else'" in str(run("Training", request).failure_reason)
+
+
+CALL_OUT = """
+import socket
+here = socket.create_server(("127.0.0.1", 0))
+socket.create_connection(here.getsockname()).close()
+try:
+    socket.create_connection(("127.0.0.1", PORT), 5).close()
+    print("called out")
+except OSError as error:
+    print("no way out")
+"""
+
+
+def test_a_job_with_network_isolation_has_its_own_loopback_only(
+    run: Run, log: RecordedLog, isolation: Isolation
+) -> None:
+    """A server on this machine's loopback is what can be called without leaving the machine."""
+    if not isolation.has_private_opt_ml:
+        pytest.skip(isolation.sentence)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        request = entry_point_request(CALL_OUT.replace("PORT", str(server.getsockname()[1])))
+        assert run("Training", request).status == "Completed"
+        assert run("Training", request | {"EnableNetworkIsolation": True}).status == "Completed"
+        ends = [line for line in log.lines if line in ("called out", "no way out")]
+        if any("EnableNetworkIsolation has no effect here" in line for line in log.lines):
+            pytest.skip("this machine gives no network namespace")
+        assert ends == ["called out", "no way out"]
+        several = request | {
+            "EnableNetworkIsolation": True,
+            "ResourceConfig": {"InstanceCount": 2, "InstanceType": "x"},
+        }
+        assert run("Training", several).status == "Completed"
+    assert log.lines.count("WARNING: EnableNetworkIsolation has no effect here on a job of several instances.") == 1
 
 
 def test_an_algorithm_without_a_local_implementation_is_refused(run: Run) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from airflow_sm_pipelines.engine.jobs import ImageCatalog, JobContext, JobOutcome
+from airflow_sm_pipelines.engine.jobs import ImageCatalog, ImageEntry, Isolation, JobContext, JobOutcome
 from tests.engine.jobs.conftest import IMAGE, RecordedLog, Storage
 from tests.engine.jobs.test_training import tar_of
 
@@ -127,7 +127,7 @@ def test_code_of_its_own_archive_and_gzip_input_and_the_jobs_environment(run: Ru
     model = container(
         storage,
         {"factor.txt": "2"},
-        SAGEMAKER_PROGRAM="serve_it.py",
+        SAGEMAKER_PROGRAM="serve_it",
         SAGEMAKER_SUBMIT_DIRECTORY=submitted,
         COLOR="red",
         SIZE="small",
@@ -142,6 +142,40 @@ def test_code_of_its_own_archive_and_gzip_input_and_the_jobs_environment(run: Ru
     )
     assert run("Transform", request, containers=(model,)).status == "Completed"
     assert storage.get("out/a.gz.out") == b"true,SINGLE_RECORD,red,large:xtrue,SINGLE_RECORD,red,large:y"
+
+
+def test_a_model_with_network_isolation_has_its_own_loopback_only(
+    run: Run, storage: Storage, log: RecordedLog, isolation: Isolation
+) -> None:
+    if not isolation.has_private_opt_ml:
+        pytest.skip(isolation.sentence)
+    script = (
+        "import socket\n"
+        "def model_fn(model_dir): return len(socket.if_nameindex())\n"
+        "def transform_fn(model, data, content_type, accept): return str(model)\n"
+    )
+    model = container(storage, {"code/inference.py": script})
+    request = transform_request(storage.put("in/a.csv", "1\n"))
+    assert run("Transform", request, containers=(model,), is_offline=True).status == "Completed"
+    if any("EnableNetworkIsolation has no effect here" in line for line in log.lines):
+        pytest.skip("this machine gives no network namespace")
+    assert storage.get("out/a.csv.out") == b"1\n"
+
+
+def test_additional_model_data_is_where_containers_look_for_it(run: Run, storage: Storage) -> None:
+    script = (
+        "import pathlib\n"
+        "def model_fn(model_dir):\n"
+        "    return pathlib.Path('/opt/ml/additional-model-data-sources/draft/words.txt').read_text()\n"
+        "def transform_fn(model, data, content_type, accept): return model\n"
+    )
+    model = container(storage, {"code/inference.py": script})
+    storage.put("draft/words.txt", "small model")
+    source = {"S3Uri": "s3://bucket/draft/", "S3DataType": "S3Prefix", "CompressionType": "None"}
+    model["AdditionalModelDataSources"] = [{"ChannelName": "draft", "S3DataSource": source}]
+    outcome = run("Transform", transform_request(storage.put("in/a.csv", "1\n")), containers=(model,))
+    assert outcome.status == "Completed", outcome
+    assert storage.get("out/a.csv.out") == b"small model\n"
 
 
 def test_the_containers_of_an_inference_pipeline_pass_data_on(run: Run, storage: Storage) -> None:
@@ -259,9 +293,57 @@ def test_the_built_in_xgboost_scores_either_format(run: Run, storage: Storage, c
     assert run("Transform", sparse, containers=(model,), context=real).status == "Completed"
     assert float(storage.get("out/b.libsvm.out")) == pytest.approx(7, abs=0.6)
 
+    untyped = sparse | {"TransformInput": {**sparse["TransformInput"]}}
+    del untyped["TransformInput"]["ContentType"]
+    assert run("Transform", untyped, containers=(model,), context=real).status == "Completed"
+    untyped["TransformInput"]["DataSource"] = transform_request(uri)["TransformInput"]["DataSource"]
+    unread = run("Transform", untyped, containers=(model,), context=real)
+    assert "'99,3,1', has no index:value. The request has no ContentType" in str(unread.failure_reason)
+
     refused = run("Transform", transform_request(uri), containers=(model,), context=real)
     assert refused.failure_reason is not None
     assert "Does the data still have its label column? InputFilter '$[1:]'" in refused.failure_reason
+
+
+FAKE_TORCH = """
+import contextlib, pathlib, types
+no_grad = contextlib.nullcontext
+as_tensor = list
+class Model:
+    def eval(self): return self
+    def __call__(self, rows): return [float(sum(row)) for row in rows]
+def load(path, map_location):
+    assert pathlib.Path(path).read_text() == "weights"
+    return Model()
+jit = types.SimpleNamespace(load=load)
+"""
+
+
+@pytest.mark.slow
+def test_a_pytorch_model_without_code_is_served_from_model_pt(run: Run, storage: Storage, context: JobContext) -> None:
+    numpy_is_enough = ImageCatalog().resolve("sagemaker-scikit-learn").requirements
+    catalog = ImageCatalog([ImageEntry("pytorch-inference", numpy_is_enough)])
+    real = replace(context, images=catalog, cache_dir=Path(os.environ["SM_PIPELINES_CACHE_DIR"]))
+    image = f"{REGISTRY}/pytorch-inference:2.3-cpu-py311"
+    model = container(storage, {"model.pt": "weights", "code/torch.py": FAKE_TORCH}, image=image)
+    request = transform_request(storage.put("in/a.csv", "1,2\n3,4\n"))
+    outcome = run("Transform", request, containers=(model,), context=real)
+    assert outcome.status == "Completed", outcome
+    assert storage.get("out/a.csv.out") == b"3.0\n7.0\n"
+
+    empty = container(storage, {"weights": "x"}, image=image)
+    refused = run("Transform", request, containers=(empty,), context=real)
+    assert "no inference code" in str(refused.failure_reason)
+
+
+def test_a_field_that_is_no_number_is_shown() -> None:
+    from serving_codecs import read_numbers  # type: ignore[import-not-found]  # a program of images
+
+    assert read_numbers([["1", "2"], ["3", "4.5"]]) == [[1, 2], [3, 4.5]]
+    with pytest.raises(ValueError, match="line 2, field 1: could not convert string to float: 'cat'"):
+        read_numbers([["1", "2"], ["cat", "4"]])
+    with pytest.raises(ValueError, match="line 2 has 1 fields, the first has 2"):
+        read_numbers([["1", "2"], ["3"]])
 
 
 @pytest.mark.slow

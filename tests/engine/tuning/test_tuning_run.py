@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +12,7 @@ import pytest
 
 from airflow_sm_pipelines.engine.jobs import JobContext, JobOutcome, JobSpec
 from airflow_sm_pipelines.engine.rules.errors import ServiceError
+from airflow_sm_pipelines.engine.rules.training_metrics import MetricCollector
 from airflow_sm_pipelines.engine.tuning.tuning_run import MedianRule
 from tests.engine.fake_world import ROLE, World, as_text, wait_until
 
@@ -121,6 +123,29 @@ def test_the_best_training_job_is_the_one_with_the_best_objective(world: World, 
 def test_a_maximized_objective_ranks_the_other_way(world: World) -> None:
     ended = tune(world, request(HyperParameterTuningJobObjective={"Type": "Maximize", "MetricName": "m"}))
     assert value(ended["BestTrainingJob"]) == max(value(one) for one in trials(world))
+
+
+@pytest.mark.parametrize("kind", ["Minimize", "Maximize"])
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf"])
+def test_a_metric_that_is_no_number_is_never_the_best(world: World, kind: str, text: str) -> None:
+    def trial(spec: JobSpec, context: JobContext, stop: threading.Event) -> JobOutcome:
+        x = int(spec.request["HyperParameters"]["x"])  # type: ignore[call-overload,index,arg-type]
+        metrics = MetricCollector([{"Name": "m", "Regex": r"m=(\S+)"}])
+        metrics.read_line(1000, f"m={x}" if x % 2 else f"m={text}")
+        return JobOutcome("Completed", details={"FinalMetricDataList": metrics.final_metrics()})
+
+    world.behaviours = EveryTrial(trial)
+    objective = {"Type": kind, "MetricName": "m"}
+    ended = tune(world, request(jobs=6, HyperParameterTuningJobObjective=objective))
+    odd = [one for one in trials(world) if int(one["TunedHyperParameters"]["x"]) % 2]
+    assert 0 < len(odd) < 6
+    assert ended["ObjectiveStatusCounters"] == {"Succeeded": len(odd), "Pending": 0, "Failed": 6 - len(odd)}
+    best = (min if kind == "Minimize" else max)(odd, key=value)
+    assert ended["BestTrainingJob"]["TrainingJobName"] == best["TrainingJobName"]
+    found = world.engine.call("Search", {"Resource": "TrainingJob"})["Results"]
+    json.dumps([found, ended], allow_nan=False, default=str)
+    named = [one["TrainingJob"]["TrainingJobName"] for one in found if one["TrainingJob"].get("FinalMetricDataList")]
+    assert sorted(named) == sorted(one["TrainingJobName"] for one in odd)
 
 
 def test_a_grid_ends_when_it_is_exhausted(world: World) -> None:

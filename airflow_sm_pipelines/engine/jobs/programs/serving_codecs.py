@@ -10,9 +10,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-from typing import Any
+import math
+from typing import TYPE_CHECKING, Any
 
 from payload_stream import ServingError  # type: ignore[import-not-found]  # in the directory of this script
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 CSV, JSON, JSON_LINES, NPY = "text/csv", "application/json", "application/jsonlines", "application/x-npy"
 TEXT_TYPES = (CSV, JSON)
@@ -52,8 +56,7 @@ def decode_matrix(body: bytes | str, content_type: str) -> Any:
             rows = csv.reader(
                 io.StringIO(text), delimiter="," if delimiter.isalnum() or delimiter == "." else delimiter
             )
-            values = [[float(item) if item.strip() else numpy.nan for item in row] for row in rows]
-            return xgboost.DMatrix(numpy.array(values, dtype="float64"))
+            return xgboost.DMatrix(numpy.array(read_numbers(rows), dtype="float64"))
         if content_type in ("text/libsvm", "text/x-libsvm"):
             return xgboost.DMatrix(_read_libsvm(text))
     except (ValueError, csv.Error) as error:
@@ -61,6 +64,24 @@ def decode_matrix(body: bytes | str, content_type: str) -> Any:
     raise ServingError(
         f"ClientError: Content-type {content_type} not supported. Supported content-type is {CSV}, text/libsvm."
     )
+
+
+def read_numbers(rows: Iterable[list[str]]) -> list[list[float]]:
+    """The numbers of CSV rows of one length; an empty field is NaN.
+
+    :raises ValueError: a field is no number, or a row is shorter or longer than the first.
+    """
+    found: list[list[float]] = []
+    for number, row in enumerate(rows, start=1):
+        found.append([])
+        for place, item in enumerate(row, start=1):
+            try:
+                found[-1].append(float(item) if item.strip() else math.nan)
+            except ValueError:
+                raise ValueError(f"line {number}, field {place}: could not convert string to float: {item!r}") from None
+        if len(row) != len(found[0]):
+            raise ValueError(f"line {number} has {len(row)} fields, the first has {len(found[0])}")
+    return found
 
 
 def _read_libsvm(text: str) -> Any:
@@ -71,9 +92,14 @@ def _read_libsvm(text: str) -> Any:
         for item in line.split():
             column, colon, value = item.partition(":")
             if colon:
+                try:
+                    columns.append(int(column))
+                    values.append(float(value))
+                except ValueError:
+                    raise ValueError(f"line {number + 1}: {item!r} is not index:value") from None
                 rows.append(number)
-                columns.append(int(column))
-                values.append(float(value))
+    if not rows:
+        raise ValueError(f"the first line, {text.partition(chr(10))[0][:50]!r}, has no index:value.")
     return csr_matrix((values, (rows, columns)), shape=(text.count("\n") + 1, max(columns, default=0) + 1))
 
 

@@ -1,6 +1,7 @@
 """Serves a model through its own script, as the SageMaker serving toolkits do.
 
-It is run by path, as ``serving_program.py FRAMEWORK PROGRAM PAYLOADS ANSWERS``. The functions of the script are
+It is run by path, as ``serving_program.py FRAMEWORK PROGRAM PAYLOADS ANSWERS``. Without a program (an empty text) the
+defaults of the framework serve the model. The functions of the script are
 ``model_fn``, ``input_fn``, ``predict_fn`` and ``output_fn``, or ``transform_fn`` instead of the last three. The sources
 of the contract are in ``serving_codecs.py``.
 """
@@ -32,8 +33,8 @@ def main(framework: str, program: str, payloads: str, answers: str) -> int:
     try:
         _install_requirements(code)
         sys.path.insert(0, str(code))
-        os.chdir(code)
-        module = importlib.import_module(program.removesuffix(".py").replace("/", "."))
+        os.chdir(code if program else _MODEL)
+        module = importlib.import_module(program.removesuffix(".py").replace("/", ".")) if program else None
         handler = _ModelHandler(module, framework)
     except ServingError as error:
         return int(fail(str(error)))
@@ -46,7 +47,7 @@ def main(framework: str, program: str, payloads: str, answers: str) -> int:
 class _ModelHandler:
     """The functions of a script, and the framework's defaults for those that it does not have."""
 
-    def __init__(self, module: ModuleType, framework: str) -> None:
+    def __init__(self, module: ModuleType | None, framework: str) -> None:
         self._framework = framework
         self._functions = {
             name: getattr(module, name)
@@ -61,8 +62,8 @@ class _ModelHandler:
             self._model = torch.jit.load(str(_MODEL / "model.pt"), map_location="cpu").eval()
         else:
             raise ServingError(
-                f"AlgorithmError: Please provide a model_fn implementation: '{module.__name__}' has none, and "
-                "the framework has no default."
+                f"AlgorithmError: Please provide a model_fn implementation: '{getattr(module, '__name__', '')}' has "
+                "none, and the framework has no default."
             )
 
     def invoke(self, body: bytes, content_type: str | None, accept: str | None) -> tuple[bytes, str]:

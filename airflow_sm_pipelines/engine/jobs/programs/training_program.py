@@ -1,7 +1,9 @@
 """Runs a user's training script as the SageMaker training toolkit does inside framework containers ("script mode").
 
-It is run by path; standard library only. Source of the contract: aws/sagemaker-training-toolkit (environment.py,
-mapping.py, entry_point.py, errors.py) at 33839372. MPI, parameter servers and the debugger are not supported.
+It is run by path; standard library only. With the argument ``module`` it takes ``train`` for ``train.py``, as the
+XGBoost container does, whose older toolkit runs modules. Source of the contract: aws/sagemaker-training-toolkit
+(environment.py, mapping.py, entry_point.py, errors.py) at 33839372. MPI, parameter servers and the debugger are not
+supported.
 """
 
 import json
@@ -34,12 +36,15 @@ class ScriptError(Exception):
 
 def main() -> int:
     """Run the script, and give its exit code."""
+    runs_modules = sys.argv[1:] == ["module"]
     # The whole process group gets SIGTERM. The script decides what to do, and this program reports how it ends.
     signal.signal(signal.SIGTERM, lambda number, frame: None)
     try:
         parameters = _decode(_read_json("hyperparameters.json"))
         program = str(parameters.get("sagemaker_program") or os.environ["SAGEMAKER_PROGRAM"])
         code = _BASE / "code"
+        if runs_modules and not (code / program).exists() and (code / f"{program}.py").is_file():
+            program += ".py"
         _check_program(code, program)
         arguments = to_arguments(_user_parameters(parameters))
         environment = {**os.environ, **to_environment(make_variables(parameters, program, code, arguments))}
@@ -198,6 +203,8 @@ def _run(command: list[str], code: Path, environment: dict[str, str], error_name
         start = said.rfind("Traceback (most recent call last)")
         message = (said[start:] if start >= 0 else said).strip()[-_MESSAGE_CHARACTERS:]
         how = f"ExitCode {exit_code}" if exit_code > 0 else f"killed by {signal.Signals(-exit_code).name}"
+        # Python puts its own path before what it says itself, such as "No module named pip".
+        message = message.removeprefix(f"{command[0]}: ")
         raise ScriptError(
             f'{error_name}:\n{how}\nErrorMessage "{message}"\nCommand "{shlex.join(command)}"',
             exit_code if exit_code > 0 else 128 - exit_code,

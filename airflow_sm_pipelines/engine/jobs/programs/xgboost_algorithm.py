@@ -203,10 +203,13 @@ def _read_libsvm(directory: Path, files: list[Path]) -> Any:
         with path.open(encoding="utf-8", errors="ignore") as file:
             line = file.readline()
         words = line.split()
-        if not words or not _is_number(words[0].partition(":")[0]) or any(":" not in word for word in words[1:]):
+        wrong = [word for word in words[:1] if not _is_number(word.partition(":")[0])]
+        wrong += [word for word in words[1:] if ":" not in word]
+        if wrong or not words:
+            found = f" It has {wrong[0][:50]!r}." if wrong else " It is empty."
             raise CustomerError(
                 f"First line '{line[:50].rstrip()}...' of file '{path.name}' is not 'LIBSVM' format. Please ensure the "
-                "file is in 'LIBSVM' format."
+                f"file is in 'LIBSVM' format.{found}"
             )
     try:
         return xgboost.DMatrix(f"{files[0] if len(files) == 1 else directory}?format=libsvm")
@@ -244,11 +247,12 @@ def _read_csv(path: Path) -> Any:
     except csv.Error as error:
         raise CustomerError(f"Could not determine delimiter on line {line[:50].rstrip()}:\n{error}") from error
     words = [word.strip().strip('"') for word in line.rstrip().split(delimiter)]
-    if not all(_is_number(word) or not word for word in words):
-        raise CustomerError(
-            f"First line '{line[:50].rstrip()}...' of file '{path.name}' is not 'CSV' format. SageMaker's XGBoost "
-            "takes CSV without a header line, numbers only, the label first."
-        )
+    for number, word in enumerate(words, start=1):
+        if word and not _is_number(word):
+            raise CustomerError(
+                f"First line '{line[:50].rstrip()}...' of file '{path.name}' is not 'CSV' format: field {number} is "
+                f"{word[:50]!r}. SageMaker's XGBoost takes CSV without a header line, numbers only, the label first."
+            )
     return pandas.read_csv(path, header=None, sep=delimiter)
 
 

@@ -25,8 +25,12 @@ def main(payloads: str, answers: str) -> int:
         return int(fail(str(error)))
 
     def invoke(body: bytes, content_type: str | None, accept: str | None) -> tuple[bytes, str]:
-        kind = (content_type or "text/csv").partition(";")[0].strip().lower()
-        matrix = decode_matrix(body, kind)
+        kind = (content_type or "text/libsvm").partition(";")[0].strip().lower()
+        try:
+            matrix = decode_matrix(body, kind)
+        except ServingError as error:
+            hint = "" if content_type else " The request has no ContentType, so it is read as text/libsvm."
+            raise ServingError(f"{error}{hint}") from error
         scores = sum(_predict(model, matrix) for model in models) / len(models)
         return ("\n".join(map(str, scores.tolist())) + "\n").encode(), "text/csv"
 
