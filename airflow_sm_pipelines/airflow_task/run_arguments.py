@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.client.choices import MAX_REFUSED_SECONDS
 from airflow_sm_pipelines.client.valid_names import parse_domain_id
-from airflow_sm_pipelines.client.wait_policy import MAX_REFUSED_SECONDS
 from airflow_sm_pipelines.option_reader import (
     parse_arguments,
     parse_count_or_none,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_sm_pipelines.client.choices import MAX_REFUSED_SECONDS as MAX_REFUSED_SECONDS
 from airflow_sm_pipelines.client.choices import check_choice
 from airflow_sm_pipelines.definition.status import ExecutionStatus
 from airflow_sm_pipelines.exceptions import PipelineAccessError, PipelineUnavailableError
@@ -18,9 +19,6 @@ from airflow_sm_pipelines.printable_text import clean, clean_log_text
 if TYPE_CHECKING:
     from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
     from airflow_sm_pipelines.exceptions import PipelineApiError
-
-MAX_REFUSED_SECONDS = 3600.0
-"""How long a wait bears that each of its looks is refused, where its author says nothing."""
 
 Outcome = Literal["fail", "succeed", "skip"]
 """What the task does after an execution that was stopped, or that ended although a step failed."""

@@ -14,8 +14,7 @@ from airflow.sdk import Asset, AssetAlias
 
 from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
 from airflow_sm_pipelines.airflow_task.run_arguments import read_run_arguments
-from airflow_sm_pipelines.client.choices import check_choice
-from airflow_sm_pipelines.client.wait_policy import MAX_REFUSED_SECONDS
+from airflow_sm_pipelines.client.choices import MAX_REFUSED_SECONDS, check_choice
 from airflow_sm_pipelines.exceptions import ArgumentError, PipelineExecutionFailedError
 from airflow_sm_pipelines.links.buttons import (
     SageMakerJobLogsLink,
