@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 from airflow_sm_pipelines.local_endpoint import ACCESS_KEY_ID, ACCOUNT_ID, SECRET_ACCESS_KEY, child_environment
-from airflow_sm_pipelines.server.event_targets import let_targets_be_independent
 from airflow_sm_pipelines.server.http.messages import Request
 from airflow_sm_pipelines.server.lambda_functions import find_function
 
@@ -78,7 +77,6 @@ def put_events(moto: DurableMoto, region: str, entries: Sequence[Mapping[str, An
     # Most of the time there is no rule, and then moto has nothing to do with an event.
     if backend is None or not any(bus.rules for bus in backend.event_buses.values()):
         return
-    let_targets_be_independent()
     document = {"Entries": [dict(entry) for entry in entries]}
     response = moto.call(Request.of_json("events", region, "AWSEvents.PutEvents", document))
     if not response.is_success:

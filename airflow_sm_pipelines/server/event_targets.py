@@ -24,11 +24,8 @@ _MAX_NAMED = 3
 
 
 def refuse_unserved_targets(request: Request) -> Response | None:
-    """The answer to a PutTargets with a target that the endpoint cannot serve; None for any other request.
-
-    :param request: a request to EventBridge.
-    """
-    if request.operation != "PutTargets":
+    """The answer to a PutTargets with a target that the endpoint cannot serve; None for any other request."""
+    if request.service != "events" or request.operation != "PutTargets":
         return None
     try:
         targets = json.loads(request.body).get("Targets") or []

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from airflow_sm_pipelines.local_endpoint import ACCOUNT_ID, DEFAULT_REGION
+from airflow_sm_pipelines.server.event_targets import let_targets_be_independent
 from airflow_sm_pipelines.server.http.aws_errors import error_response
 from airflow_sm_pipelines.server.http.messages import Request, Response
 
@@ -54,6 +55,8 @@ class MotoService:
         except Exception as error:  # noqa: BLE001 - moto raises anything for a service that it does not know
             # Or for one whose own dependencies are not installed.
             return not_implemented(request, f"({type(error).__name__}: {error})")
+        if request.service == "events":
+            let_targets_be_independent()
         try:
             chunks = application(environ, start_response)
             try:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.local_endpoint import CONSOLE_PATH
-from airflow_sm_pipelines.server.event_targets import let_targets_be_independent, refuse_unserved_targets
+from airflow_sm_pipelines.server.event_targets import refuse_unserved_targets
 from airflow_sm_pipelines.server.http.aws_errors import error_response
 from airflow_sm_pipelines.server.http.host_rules import is_allowed_fetch, is_allowed_host, is_allowed_origin
 from airflow_sm_pipelines.server.http.messages import Request, Response, make_authorization
@@ -99,11 +99,9 @@ class RequestRouter:
             return self._call_sagemaker(request)
         if _is_page(request):
             return self._call_console(request)
-        if request.service == "events":
-            let_targets_be_independent()
-            refusal = refuse_unserved_targets(request)
-            if refusal is not None:
-                return refusal
+        refusal = refuse_unserved_targets(request)
+        if refusal is not None:
+            return refusal
         self._roles.prepare(request)
         request = with_code_inlined(request)
         if request.service == "iam" and request.operation == "SimulatePrincipalPolicy":
