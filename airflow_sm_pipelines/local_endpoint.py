@@ -135,7 +135,7 @@ def child_environment(base_env: Mapping[str, str], url: str, region: str) -> dic
         "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
         ENDPOINT_VARIABLE: url,
         CONSOLE_VARIABLE: f"{url}{CONSOLE_PATH}",
-        "PYTHONPATH": _join_path(str(SITE_DIRECTORY), base_env.get("PYTHONPATH")),
+        "PYTHONPATH": join_python_path(base_env.get("PYTHONPATH")),
     }
     host = urlsplit(url).hostname
     for name in NO_PROXY_VARIABLES:
@@ -152,7 +152,12 @@ def join_no_proxy(*lists: str | None) -> str:
     return ",".join(dict.fromkeys(filter(None, hosts)))
 
 
-def _join_path(first: str, rest: str | None) -> str:
+def join_python_path(rest: str | None) -> str:
+    """A ``PYTHONPATH`` that begins with :data:`SITE_DIRECTORY`, once.
+
+    :param rest: the one there was.
+    """
+    first = str(SITE_DIRECTORY)
     return ":".join([first, *(entry for entry in (rest or "").split(":") if entry not in ("", first))])
 
 

@@ -18,7 +18,7 @@ from airflow_sm_pipelines.engine.jobs.instances import Instance
 from airflow_sm_pipelines.engine.jobs.interpreters import make_layer
 from airflow_sm_pipelines.engine.jobs.isolation import OPT_ML, IsolationMode
 from airflow_sm_pipelines.engine.jobs.process import LaunchPlan
-from airflow_sm_pipelines.local_endpoint import LOOPBACK_HOSTS, NO_PROXY_VARIABLES, SITE_DIRECTORY, join_no_proxy
+from airflow_sm_pipelines.local_endpoint import LOOPBACK_HOSTS, NO_PROXY_VARIABLES, join_no_proxy, join_python_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -210,8 +210,7 @@ def build_environment(
     }
     environment |= {name: value for name, value in aws.items() if name.startswith("AWS_ENDPOINT_URL")}
     # programs/site/sitecustomize.py keeps calls with explicit AWS addresses on this machine.
-    python_path = requested.get("PYTHONPATH")
-    environment["PYTHONPATH"] = f"{SITE_DIRECTORY}:{python_path}" if python_path else str(SITE_DIRECTORY)
+    environment["PYTHONPATH"] = join_python_path(requested.get("PYTHONPATH"))
     for name in NO_PROXY_VARIABLES:
         environment[name] = join_no_proxy(LOOPBACK_HOSTS, host.get(name), requested.get(name))
     return environment

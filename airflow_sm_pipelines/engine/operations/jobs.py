@@ -85,10 +85,12 @@ def _describe_job(kind: JobKind, context: OperationContext, request: Request) ->
     For a job that is not there the service answers another error than its API model has, and clients know it by that:
     the amazon provider's job operators do (boto/boto3 issue 2808).
     """
+    if kind is AUTOML:
+        return require_job(context, kind, request[kind.name_key]).public_document
     record = context.store.resources.find(kind.table_kind, request[kind.name_key])
-    if record is None and kind is not AUTOML:
+    if record is None:
         raise validation_error("Requested resource not found.")
-    return require_job(context, kind, request[kind.name_key]).public_document
+    return record.public_document
 
 
 def _stop_job(kind: JobKind, context: OperationContext, request: Request) -> Response:
