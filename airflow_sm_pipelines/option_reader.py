@@ -6,6 +6,7 @@ The option classes themselves stand with what they are for: ``deployment.options
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import MISSING, fields
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
@@ -186,3 +187,17 @@ def parse_verify(value: object) -> bool | str | None:
         text = value.strip()
         return {"": None, "none": None, "true": True, "false": False}.get(text.lower(), text)
     return value if isinstance(value, bool) else None
+
+
+def parse_literal(text: str) -> Any:
+    """The value in a text: JSON, or Python's own notation, which a template makes of a dict.
+
+    :raises ValueError: if it is neither.
+    """
+    import ast
+    import json
+
+    for read in (json.loads, ast.literal_eval):
+        with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            return read(text)
+    raise ValueError(f"{text!r} is neither JSON nor a value of Python")

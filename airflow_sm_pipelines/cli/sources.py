@@ -183,15 +183,12 @@ def parse_literal(text: str) -> JsonValue:
 
     AWS's project template takes both for its options.
     """
-    import ast
+    from airflow_sm_pipelines.option_reader import parse_literal as parse
 
     try:
-        return json.loads(text)  # type: ignore[no-any-return]
-    except ValueError:
-        try:
-            return json.loads(json.dumps(ast.literal_eval(text)))  # type: ignore[no-any-return]
-        except (ValueError, TypeError, SyntaxError):
-            return None
+        return json.loads(json.dumps(parse(text)))  # type: ignore[no-any-return]
+    except (ValueError, TypeError):
+        return None
 
 
 def read_config(arguments: argparse.Namespace) -> dict[str, JsonValue]:

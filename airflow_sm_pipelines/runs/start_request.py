@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from airflow_sm_pipelines.option_reader import (
     find_count_problems,
     find_list_problems,
     find_mode_problems,
+    parse_literal,
     parse_named_values,
     read_options,
 )
@@ -140,12 +139,12 @@ class StartOptions:
 
 def _read_text(text: str) -> Any:
     """The value in a text: JSON, or Python's own notation, which a template makes of a dict."""
-    for read in (json.loads, ast.literal_eval):
-        try:
-            return read(text)
-        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-            continue
-    raise ArgumentError(f"parameters={text!r}: expected values by name; as a text, JSON or a template of a dict.")
+    try:
+        return parse_literal(text)
+    except ValueError:
+        raise ArgumentError(
+            f"parameters={text!r}: expected values by name; as a text, JSON or a template of a dict."
+        ) from None
 
 
 def plan_start_request(
