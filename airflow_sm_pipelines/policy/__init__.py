@@ -8,22 +8,12 @@ from __future__ import annotations
 
 from airflow_sm_pipelines.policy.check import DEFAULT_RULES, Rule, check_definition
 from airflow_sm_pipelines.policy.findings import Finding, Severity, render_findings
-from airflow_sm_pipelines.policy.iam_policies import (
-    AIRFLOW_USES,
-    Account,
-    make_airflow_role_policy,
-    make_execution_role_policy,
-    make_isolation_guard,
-    make_vpc_guard,
-)
 from airflow_sm_pipelines.policy.team_defaults import with_team_defaults
 from airflow_sm_pipelines.policy.team_policy import TeamPolicy, load_policy, parse_policy
 from airflow_sm_pipelines.policy.team_rules import PlaceVerdict, check_pipeline_role, judge_places, make_team_rule
 
 __all__ = [
-    "AIRFLOW_USES",
     "DEFAULT_RULES",
-    "Account",
     "Finding",
     "PlaceVerdict",
     "Rule",
@@ -33,11 +23,7 @@ __all__ = [
     "check_pipeline_role",
     "judge_places",
     "load_policy",
-    "make_airflow_role_policy",
-    "make_execution_role_policy",
-    "make_isolation_guard",
     "make_team_rule",
-    "make_vpc_guard",
     "parse_policy",
     "render_findings",
     "with_team_defaults",

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.cli.shared_options import Commands
     from airflow_sm_pipelines.definition import JsonObject
-    from airflow_sm_pipelines.policy import Account
+    from airflow_sm_pipelines.policy.iam_policies import Account
 
 
 def add(commands: Commands) -> None:
@@ -48,21 +48,21 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _make(arguments: argparse.Namespace) -> JsonObject:
-    from airflow_sm_pipelines import policy
     from airflow_sm_pipelines.cli.definition_files import refuse_unused_variables
     from airflow_sm_pipelines.cli.sources import UnreadableSourceError, read_source
     from airflow_sm_pipelines.cli.terminal import complain
     from airflow_sm_pipelines.definition.problems import list_names
+    from airflow_sm_pipelines.policy import iam_policies
 
     if arguments.role == "require-vpc":
-        return policy.make_vpc_guard()
+        return iam_policies.make_vpc_guard()
     if arguments.role == "require-isolation":
-        return policy.make_isolation_guard()
+        return iam_policies.make_isolation_guard()
     account = _find_account(arguments)
     if arguments.role == "airflow":
         if not arguments.pipeline_name:
             raise UnreadableSourceError("The Airflow role is for one pipeline: name it with --pipeline-name.")
-        return policy.make_airflow_role_policy(
+        return iam_policies.make_airflow_role_policy(
             account,
             pipeline_name=arguments.pipeline_name,
             execution_role_arn=arguments.role_arn,
@@ -80,7 +80,7 @@ def _make(arguments: argparse.Namespace) -> JsonObject:
             f"{list_names(source.held.unknown)}. Give each with --var NAME=VALUE."
         )
     definition, _ = source.parse()
-    made = policy.make_execution_role_policy(definition, account, role_arn=arguments.role_arn)
+    made = iam_policies.make_execution_role_policy(definition, account, role_arn=arguments.role_arn)
     for sentence in made.unknown:
         complain(f"note: {sentence}")
     return made.document
@@ -88,7 +88,7 @@ def _make(arguments: argparse.Namespace) -> JsonObject:
 
 def _read_uses(text: str) -> list[str]:
     from airflow_sm_pipelines.cli.sources import UnreadableSourceError
-    from airflow_sm_pipelines.policy import AIRFLOW_USES
+    from airflow_sm_pipelines.policy.iam_policies import AIRFLOW_USES
 
     uses = [use.strip() for use in text.split(",")]
     if unknown := [use for use in uses if use not in AIRFLOW_USES]:
@@ -100,7 +100,7 @@ def _find_account(arguments: argparse.Namespace) -> Account:
     """The account and partition of the role's ARN, and the region; AWS is not asked."""
     from airflow_sm_pipelines.cli.sources import UnreadableSourceError
     from airflow_sm_pipelines.definition.arns import parse_arn
-    from airflow_sm_pipelines.policy import Account
+    from airflow_sm_pipelines.policy.iam_policies import Account
 
     role = parse_arn(arguments.role_arn or "")
     if role is None or (role.service, role.kind) != ("iam", "role") or len(role.account) != 12 or not role.name:
