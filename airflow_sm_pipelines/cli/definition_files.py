@@ -16,6 +16,7 @@ from airflow_sm_pipelines.documents import (
     explain_unfilled,
     parse_held,
     read_document,
+    split_name,
     with_values_of,
 )
 from airflow_sm_pipelines.exceptions import DefinitionError, SageMakerPipelinesError
@@ -71,7 +72,7 @@ def read_definition_files(source: str, arguments: argparse.Namespace, *, is_one:
     :raises DefinitionError: when a file holds no pipeline, or more than the one that is wanted.
     """
     variables = _variables(arguments)
-    path, wanted = _split(source)
+    path, wanted = split_name(source, exists=lambda path: Path(path).exists())
     held = list(_read(path, variables))
     if wanted is not None or is_one:
         held = [choose_definition(held, wanted=wanted, name=_name(path))]
@@ -84,17 +85,6 @@ def read_definition_files(source: str, arguments: argparse.Namespace, *, is_one:
         )
         for one in held
     ]
-
-
-def _split(source: str) -> tuple[str, str | None]:
-    """The file, and the pipeline that is named in it; a file may have ``#`` in its name."""
-    path, separator, wanted = source.partition("#")
-    if not separator or Path(source).exists():
-        return source, None
-    while not Path(path).exists() and "#" in wanted:
-        part, _, wanted = wanted.partition("#")
-        path = f"{path}#{part}"
-    return path, wanted
 
 
 def _name(path: str, held: HeldDefinition | None = None) -> str:

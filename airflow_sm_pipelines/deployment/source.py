@@ -91,9 +91,10 @@ def split_file(text: str, *, folder: str) -> tuple[Path, str | None]:
     :param text: the path, whose name may itself have a ``#``.
     :param folder: where a relative path starts.
     """
-    whole = resolve_path(text, folder=folder)
-    path, separator, wanted = text.rpartition("#")
-    return (whole, None) if not separator or whole.exists() else (resolve_path(path, folder=folder), wanted)
+    from airflow_sm_pipelines.documents import split_name
+
+    path, wanted = split_name(text, exists=lambda path: resolve_path(path, folder=folder).exists())
+    return resolve_path(path, folder=folder), wanted
 
 
 def load_definition_file(text: str, options: DeployOptions) -> LoadedDefinition:

@@ -7,7 +7,7 @@ nothing; it needs PyYAML, which Airflow brings, only for a file that is YAML.
 
 from __future__ import annotations
 
-from airflow_sm_pipelines.documents.document_reader import choose_definition, read_document
+from airflow_sm_pipelines.documents.document_reader import choose_definition, read_document, split_name
 from airflow_sm_pipelines.documents.held_definition import (
     HeldDefinition,
     explain_unfilled,
@@ -29,6 +29,7 @@ __all__ = [
     "locate_in_document",
     "parse_held",
     "read_document",
+    "split_name",
     "with_known_values",
     "with_values_of",
 ]

@@ -24,7 +24,7 @@ from airflow_sm_pipelines.documents.values import DocumentValue, decode_text, re
 from airflow_sm_pipelines.exceptions import DefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from airflow_sm_pipelines.definition.json_value import JsonObject, JsonPath
 
@@ -98,6 +98,21 @@ def read_document(
     if found and all(one.fault for one in found):
         raise DefinitionError(found[0].fault)
     return tuple(found)
+
+
+def split_name(source: str, *, exists: Callable[[str], bool]) -> tuple[str, str | None]:
+    """The file of ``template.yaml#Train``, and the pipeline that is named in it.
+
+    :param source: the path, whose name may itself have a ``#``.
+    :param exists: whether there is a file or folder of that path.
+    """
+    path, separator, wanted = source.partition("#")
+    if not separator or exists(source):
+        return source, None
+    while not exists(path) and "#" in wanted:
+        part, _, wanted = wanted.partition("#")
+        path = f"{path}#{part}"
+    return path, wanted
 
 
 def choose_definition(held: Sequence[HeldDefinition], *, wanted: str | None, name: str) -> HeldDefinition:

@@ -15,7 +15,7 @@ from airflow_sm_pipelines.definition.json_value import iter_values
 from airflow_sm_pipelines.exceptions import DefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from airflow_sm_pipelines.definition.json_value import JsonObject, JsonPath, JsonValue
 
@@ -147,26 +147,40 @@ def mark_placeholders(
     :param name: what messages call the file.
     :raises DefinitionError: at ``%{``, a directive of Terraform's templates.
     """
+
+    def replace(index: int, is_in_string: bool) -> tuple[str, int] | None:
+        if text.startswith("$${", index):
+            return "${" if is_template else "$${", index + 3
+        if text.startswith("%{", index) and (is_template or not is_in_string):
+            raise DefinitionError(_directive(text, index, name))
+        if not text.startswith("${", index):
+            return None
+        end = _find_end(text, index, is_in_string=is_in_string, is_json=is_json)
+        if end is None:
+            return None
+        return _fill(text[index:end], variables, unknowns, is_in_string=is_in_string, is_json=is_json), end
+
+    return _replace_in_json(text, replace)
+
+
+def _replace_in_json(text: str, replace: Callable[[int, bool], tuple[str, int] | None]) -> str:
+    """JSON text, or nearly, with parts replaced.
+
+    :param replace: what stands for the part that begins at an index, and where that part ends; None for no such part.
+        It is told whether the index is inside a string.
+    """
     parts: list[str] = []
     index, is_in_string = 0, False
     while index < len(text):
-        if text.startswith("$${", index):
-            parts.append("${" if is_template else "$${")
-            index += 3
-        elif text.startswith("%{", index) and (is_template or not is_in_string):
-            raise DefinitionError(_directive(text, index, name))
-        elif text.startswith("${", index) and (
-            end := _find_end(text, index, is_in_string=is_in_string, is_json=is_json)
-        ):
-            parts.append(_fill(text[index:end], variables, unknowns, is_in_string=is_in_string, is_json=is_json))
-            index = end
-        elif is_in_string and text[index] == "\\":
-            parts.append(text[index : index + 2])
-            index += 2
+        found = replace(index, is_in_string)
+        if found is not None:
+            part, index = found
         else:
-            is_in_string ^= text[index] == '"'
-            parts.append(text[index])
-            index += 1
+            length = 2 if is_in_string and text[index] == "\\" else 1
+            part = text[index : index + length]
+            is_in_string ^= part == '"'
+            index += length
+        parts.append(part)
     return "".join(parts)
 
 
@@ -217,21 +231,14 @@ def _directive(text: str, index: int, name: str) -> str:
 
 def quote_whole_values(text: str) -> str:
     """JSON text in which each mark outside a string is a string of its own, so that the text can be read."""
-    parts: list[str] = []
-    index, is_in_string = 0, False
-    while index < len(text):
+
+    def replace(index: int, is_in_string: bool) -> tuple[str, int] | None:
         found = MARK.match(text, index)
-        if found:
-            parts.append(found[0] if is_in_string else f'"{_WHOLE}{found[1]}{_END}"')
-            index = found.end()
-        elif is_in_string and text[index] == "\\":
-            parts.append(text[index : index + 2])
-            index += 2
-        else:
-            is_in_string ^= text[index] == '"'
-            parts.append(text[index])
-            index += 1
-    return "".join(parts)
+        if not found:
+            return None
+        return found[0] if is_in_string else f'"{_WHOLE}{found[1]}{_END}"', found.end()
+
+    return _replace_in_json(text, replace)
 
 
 def make_variants(document: JsonObject) -> tuple[tuple[JsonObject, dict[str, int]], ...]:

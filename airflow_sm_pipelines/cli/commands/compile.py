@@ -69,18 +69,14 @@ def run(arguments: argparse.Namespace) -> int:
 def _make_definition(arguments: argparse.Namespace) -> tuple[str, str, str]:
     """The definition's text, the pipeline's name, and where they are from."""
     from airflow_sm_pipelines.cli.sources import compile_source
+    from airflow_sm_pipelines.documents import split_name
 
     # What names no file is taken for a script, whose errors say what a script's name looks like.
-    file = _file_of(arguments)
+    file, _ = split_name(arguments.reference, exists=lambda path: Path(path).exists())
     if file == "-" or (Path(file).exists() and Path(file).suffix not in (".py", ".ipynb")):
         return _extract_definition(arguments)
     compiled = compile_source(arguments.reference, arguments)
     return compiled.definition_text, compiled.name, "cached" if compiled.from_cache else str(compiled.sdk_version)
-
-
-def _file_of(arguments: argparse.Namespace) -> str:
-    reference = str(arguments.reference)
-    return reference if Path(reference).exists() else reference.rpartition("#")[0] or reference
 
 
 def _extract_definition(arguments: argparse.Namespace) -> tuple[str, str, str]:
