@@ -16,6 +16,10 @@ STAMP := $(VENV)/.installed
 export UV_PYTHON_DOWNLOADS := never
 # Environments of SDKs and of images, and compiled definitions.
 export SM_PIPELINES_CACHE_DIR := $(CURDIR)/.local/cache
+# Compiled modules, kept out of the source folders. The tests start hundreds of interpreters; where
+# PYTHONDONTWRITEBYTECODE is set, as in many containers, each would compile Airflow anew, for two seconds.
+unexport PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.local/pycache
 
 # Variables of `make demo`: which SageMaker SDK the pipeline script uses (v2 or v3), and the RMSE the model must reach.
 SDK ?= v2
