@@ -6,10 +6,13 @@ import ipaddress
 import os
 import socket
 import tempfile
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
+from botocore.loaders import create_loader
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -24,6 +27,8 @@ os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
 # Environments of SDKs and images are built once and kept between runs, as `make demo` keeps them.
 os.environ.setdefault("SM_PIPELINES_CACHE_DIR", str(ROOT / ".local" / "cache"))
+# Botocore reads a service's API model anew for each session, for a tenth of a second: here each is read once.
+botocore.session.create_loader = lru_cache(create_loader)
 
 
 class NetworkError(AssertionError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +18,7 @@ from airflow_sm_pipelines.exceptions import (
     PromotionError,
 )
 from tests.airflow_fakes import FakeSageMaker, Fault, Refusal
+from tests.airflow_objects import FakeTaskInstance, FakeTaskStateStore, make_context
 from tests.deployment.gate_pipeline import definition
 
 if TYPE_CHECKING:
@@ -151,20 +151,11 @@ def test_a_promotion_that_was_killed_is_done_by_the_next_one(
     assert promoted_aliases(calls, gate) == {"prod": 2, "prod-previous": 1}
 
 
-class Attempts:
+class Attempts(FakeTaskStateStore):
     """The store of one task, for attempts that follow each other."""
 
-    def __init__(self) -> None:
-        self.values: dict[str, Any] = {}
-
-    def get(self, key: str) -> Any:
-        return self.values.get(key)
-
-    def set(self, key: str, value: Any) -> None:
-        self.values[key] = value
-
     def memory(self, *, max_tries: int = 3) -> TaskStateStore:
-        return TaskStateStore({"task_state_store": self, "ti": SimpleNamespace(max_tries=max_tries)})
+        return TaskStateStore(make_context(FakeTaskInstance(max_tries=max_tries), store=self))
 
 
 @pytest.mark.parametrize("moves", range(5))

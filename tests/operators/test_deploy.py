@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from airflow.sdk import DAG
 from airflow_sm_pipelines import SageMakerDeployPipelineOperator
 from airflow_sm_pipelines.deployment.options import DeployOptions
 from airflow_sm_pipelines.exceptions import ArgumentError
+from tests.airflow_objects import FakeTaskInstance, make_context
 
 TEXT = "Dear {{ customer }}, {% raw %}x{% endraw %} {# y #}"
 DEFINITION = {"Version": "2020-12-01", "Steps": [{"Name": "Tell", "Arguments": [TEXT, {"inner": TEXT}]}]}
@@ -55,8 +55,7 @@ def test_a_definition_is_not_rendered_in_a_mapped_task() -> None:
             pipeline_name=["a", "b"]
         )
     mapped = dag.task_dict["t"]
-    run = SimpleNamespace(conf={})
-    context: Any = {"role": "r", "ti": SimpleNamespace(map_index=1, task=None), "dag": dag, "dag_run": run}
+    context = make_context(FakeTaskInstance(map_index=1), role="r", dag=dag)
     mapped.render_template_fields(context)
     task = context["task"]
     assert (task.pipeline, task.pipeline_name, task.role_arn) == (DEFINITION, "b", "r")

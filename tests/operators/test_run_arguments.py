@@ -7,7 +7,6 @@ import json
 import os
 import sqlite3
 from collections import Counter
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,6 +25,7 @@ from airflow_sm_pipelines import (
 from airflow_sm_pipelines.airflow_names import AirflowFailException
 from airflow_sm_pipelines.decorators.sagemaker_pipeline import SageMakerPipelineFunctionOperator
 from tests.airflow_fakes import SUCCEEDED_STEPS
+from tests.airflow_objects import FakeDagRun, FakeTaskInstance, make_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,8 +114,7 @@ def test_an_attempt_that_airflow_resumes_by_mistake_after_a_clear_begins_anew(
     monkeypatch.setattr(operator, "_finish", lambda *_: "ended")
     monkeypatch.setattr(operator, "make_hook", lambda: None)
     monkeypatch.setattr(operator, "_progress", lambda *_, **__: None)
-    ti = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1, try_number=2, max_tries=0)
-    context: Any = {"ti": ti, "dag_run": SimpleNamespace(start_date=None, run_after=None, clear_number=1)}
+    context = make_context(FakeTaskInstance(try_number=2), dag_run=FakeDagRun(clear_number=1))
     assert operator.execute_complete(context, {"kind": "ended"}, try_number=deferred_in) == expected
 
 

@@ -14,6 +14,7 @@ from airflow_sm_pipelines.definition import parse_definition
 from airflow_sm_pipelines.exceptions import ParameterError
 from airflow_sm_pipelines.runs.selection import StepSelection, plan_selection
 from tests.airflow_fakes import DEFINITION, FAILED_STEPS, SUCCEEDED_STEPS, FakeSageMaker, aws_environment, open_fake
+from tests.airflow_objects import FakeTaskInstance, make_context
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,11 +47,7 @@ def run(**kwargs: Any) -> tuple[dict[str, Any], dict[str, list[tuple[Asset, dict
             found = added.setdefault(alias.name, [])
             return SimpleNamespace(add=lambda asset, extra: found.append((asset, extra)))
 
-    ti = SimpleNamespace(
-        dag_id="d", run_id="r", task_id="run", map_index=-1, max_tries=0, try_number=1, xcom_push=lambda **_: None
-    )
-    context: Any = {"ti": ti, "dag_run": SimpleNamespace(), "outlet_events": Events()}
-    return operator.execute(context), added
+    return operator.execute(make_context(FakeTaskInstance(task_id="run"), outlet_events=Events())), added
 
 
 def start(fake: FakeSageMaker, token: str, status: str, steps: list[dict[str, Any]]) -> str:

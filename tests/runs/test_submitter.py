@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +17,7 @@ from airflow_sm_pipelines.runs import start_request, submitter
 from airflow_sm_pipelines.runs.submission import TaskIdentity
 from airflow_sm_pipelines.runs.submitter import ExecutionSubmitter
 from tests.airflow_fakes import FAILED_STEPS, Fault
+from tests.airflow_objects import FakeTaskStateStore
 
 if TYPE_CHECKING:
     from tests.airflow_fakes import FakeSageMaker
@@ -39,22 +40,18 @@ class Crash(BaseException):
     """The worker dies here."""
 
 
-class State:
-    """What Airflow's task state store keeps; may die before or after one of its writes."""
+@dataclass
+class State(FakeTaskStateStore):
+    """A task state store that may die before one of its writes."""
 
-    def __init__(self) -> None:
-        self.values: dict[str, Any] = {}
-        self.die_before_write: int | None = None
-        self.writes = 0
-
-    def get(self, key: str) -> Any:
-        return self.values.get(key)
+    die_before_write: int | None = None
+    writes: int = 0
 
     def set(self, key: str, value: Any) -> None:
         self.writes += 1
         if self.writes == self.die_before_write:
             raise Crash
-        self.values[key] = value
+        super().set(key, value)
 
 
 @pytest.fixture

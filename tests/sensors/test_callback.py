@@ -6,7 +6,6 @@ import asyncio
 import json
 import threading
 import time
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -24,6 +23,7 @@ from airflow_sm_pipelines.client.session_calls import SessionCalls
 from airflow_sm_pipelines.triggers import base as base_module
 from airflow_sm_pipelines.triggers.callback import SageMakerPipelineCallbackTrigger
 from tests.airflow_fakes import fernet_key_of_airflow
+from tests.airflow_objects import FakeTaskInstance, FakeTaskStateStore, make_context
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,19 +69,14 @@ def ended(arn: str) -> Any:
     ], report.status
 
 
-class Store(dict):  # type: ignore[type-arg]
-    """A task state store."""
-
-    def set(self, key: str, value: Any) -> None:
-        self[key] = value
-
-
-def receive(queue: str, store: Store, *, deferrable: bool, try_number: int = 1, **kwargs: Any) -> dict[str, Any]:
+def receive(
+    queue: str, store: FakeTaskStateStore, *, deferrable: bool, try_number: int = 1, **kwargs: Any
+) -> dict[str, Any]:
     sensor = SageMakerPipelineCallbackSensor(
         **{"task_id": "asked", "queue_url": queue, "aws_conn_id": None, "poke_interval": 0.1, "timeout": 20, **kwargs},
         deferrable=deferrable,
     )
-    context: Any = {"ti": SimpleNamespace(try_number=try_number), "task_state_store": store}
+    context = make_context(FakeTaskInstance(try_number=try_number), store=store)
     try:
         found = sensor.execute(context)
     except TaskDeferred as deferred:
@@ -116,11 +111,11 @@ def fernet_key(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize("deferrable", [False, True], ids=["poke", "deferred"])
 def test_a_message_of_the_execution_is_received_and_answered(queue: str, deferrable: bool) -> None:
     other, mine = start(queue), start(queue)
-    store = Store()
+    store = FakeTaskStateStore()
     found = receive(queue, store, deferrable=deferrable, execution_arn=mine)
     assert (found["execution_arn"], found["arguments"]) == (mine, {"number": 7})
     assert found["token"].startswith("sealed:")
-    assert list(store.values()) == [found]
+    assert list(store.values.values()) == [found]
     assert answer(found["token"], outputs={"rows": 12}) == mine
     steps, status = ended(mine)
     assert status == "Succeeded"
@@ -128,7 +123,7 @@ def test_a_message_of_the_execution_is_received_and_answered(queue: str, deferra
 
     # The same answer again, as a retry sends it, is the same answer; the other execution's message is still there.
     assert answer(found["token"], outputs={"rows": 12}) == mine
-    rest = receive(queue, Store(), deferrable=deferrable)
+    rest = receive(queue, FakeTaskStateStore(), deferrable=deferrable)
     assert rest["execution_arn"] == other
     answer(rest["token"], success="False", failure_reason="No.")
     steps, status = ended(other)
@@ -137,7 +132,7 @@ def test_a_message_of_the_execution_is_received_and_answered(queue: str, deferra
 
 def test_a_retry_has_the_message_again(queue: str) -> None:
     arn = start(queue)
-    store = Store()
+    store = FakeTaskStateStore()
     first = receive(queue, store, deferrable=False, execution_arn=arn)
     assert receive(queue, store, deferrable=True, try_number=2, execution_arn=arn) == first
     answer(first["token"], outputs={"rows": 1})
@@ -147,7 +142,7 @@ def test_other_messages_are_left_in_the_queue(queue: str) -> None:
     boto3.client("sqs").send_message(QueueUrl=queue, MessageBody="not for us")
     for deferrable in (False, True):
         with pytest.raises(AirflowSensorTimeout):
-            receive(queue, Store(), deferrable=deferrable, timeout=0.2)
+            receive(queue, FakeTaskStateStore(), deferrable=deferrable, timeout=0.2)
     (message,) = boto3.client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=1)["Messages"]
     assert message["Body"] == "not for us"
 
@@ -156,7 +151,7 @@ def test_a_deferred_task_is_not_woken_before_its_worker_has_left(queue: str, mon
     monkeypatch.setattr(base_module, "WORKER_LEAVES_SECONDS", 1.5)
     arn = start(queue)
     trigger = SageMakerPipelineCallbackTrigger(queue_url=queue, waiter_delay=0.1, aws_conn_id=None)
-    trigger.task_instance = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1)
+    trigger.task_instance = FakeTaskInstance()
 
     async def first() -> Any:
         return await anext(trigger.run())
@@ -170,15 +165,15 @@ def test_a_deferred_task_is_not_woken_before_its_worker_has_left(queue: str, mon
 def test_a_queue_that_is_not_there_fails_at_once_or_skips_softly(queue: str) -> None:
     for deferrable in (False, True):
         with pytest.raises(AirflowFailException, match="NonExistentQueue"):
-            receive(f"{queue}-not", Store(), deferrable=deferrable)
+            receive(f"{queue}-not", FakeTaskStateStore(), deferrable=deferrable)
         with pytest.raises(AirflowSkipException):
-            receive(f"{queue}-not", Store(), deferrable=deferrable, soft_fail=True)
+            receive(f"{queue}-not", FakeTaskStateStore(), deferrable=deferrable, soft_fail=True)
 
 
 def test_no_message_in_time_skips_softly(queue: str) -> None:
     for deferrable in (False, True):
         with pytest.raises(AirflowSkipException):
-            receive(queue, Store(), deferrable=deferrable, timeout=0.2, soft_fail=True)
+            receive(queue, FakeTaskStateStore(), deferrable=deferrable, timeout=0.2, soft_fail=True)
 
 
 def test_a_wrong_answer_is_refused_without_retries(queue: str) -> None:

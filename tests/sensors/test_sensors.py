@@ -19,6 +19,7 @@ from airflow_sm_pipelines.airflow_names import (
 )
 from airflow_sm_pipelines.exceptions import PipelineUnavailableError
 from tests.airflow_fakes import FAILED_STEPS, SUCCEEDED_STEPS, Fault, Refusal
+from tests.airflow_objects import FakeTaskInstance, FakeTaskStateStore, make_context
 
 if TYPE_CHECKING:
     from tests.airflow_fakes import FakeSageMaker
@@ -35,32 +36,16 @@ def script(fake: FakeSageMaker, statuses: list[str], steps: list[dict[str, Any]]
     return execution.arn
 
 
-class FakeInstance:
-    """A task instance that takes XComs and remembers when it was first put off."""
+class PutOffInstance(FakeTaskInstance):
+    """A task instance that counts how often its sensor was put off."""
 
-    def __init__(self) -> None:
-        self.pushed: dict[str, Any] = {}
-        self.first_put_off: datetime | None = None
-        self.put_off = 0
-
-    def xcom_push(self, key: str, value: Any) -> None:
-        self.pushed[key] = value
-
-    def get_first_reschedule_date(self, _: Any) -> datetime | None:
-        return self.first_put_off
+    put_off = 0
 
 
-class Store(dict):  # type: ignore[type-arg]
-    """A task state store."""
-
-    def set(self, key: str, value: Any) -> None:
-        self[key] = value
-
-
-def run(sensor: Any, ti: FakeInstance | None = None) -> Any:
+def run(sensor: Any, ti: PutOffInstance | None = None) -> Any:
     """Execute as Airflow does, deferrals and reschedules included; gives the XCom."""
-    ti = ti or FakeInstance()
-    context = {"ti": ti, "task_state_store": Store()}
+    ti = ti or PutOffInstance()
+    context = make_context(ti, store=FakeTaskStateStore())
     untouched = copy.copy(sensor)
     while True:
         try:
@@ -135,7 +120,7 @@ def test_an_execution_s_end_means_what_the_author_says(
 ) -> None:
     script(fake, ["Executing", "Stopping", "Paused", status], FAILED_STEPS)
     sensor = execution_sensor(fake, way=way, **arguments)
-    ti = FakeInstance()
+    ti = PutOffInstance()
     if outcome is None:
         assert run(sensor, ti)["status"] == status
         assert ti.put_off == (3 if way == "reschedule" else 0)
