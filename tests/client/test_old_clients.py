@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import botocore.session
 import pytest
+from botocore.loaders import Loader
 
 from airflow_sm_pipelines.client.answers import ask
 from airflow_sm_pipelines.client.calls import SageMakerCalls
@@ -45,7 +46,7 @@ def old_client(tmp_path_factory: pytest.TempPathFactory) -> Any:
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(model))
     session = botocore.session.get_session()
-    session.get_component("data_loader").search_paths.insert(0, str(folder))
+    session.register_component("data_loader", Loader(extra_search_paths=[str(folder)]))
     keys = {"aws_access_key_id": "x", "aws_secret_access_key": "x", "region_name": "us-east-1"}
     client = boto3.Session(botocore_session=session, **keys).client("sagemaker")
 
