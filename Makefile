@@ -21,11 +21,14 @@ export SM_PIPELINES_CACHE_DIR := $(CURDIR)/.local/cache
 unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.local/pycache
 
+# Two workers, one test file at a time each, in the order of tests/conftest.py.
+SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
+
 # Variables of `make demo`: which SageMaker SDK the pipeline script uses (v2 or v3), and the RMSE the model must reach.
 SDK ?= v2
 RMSE ?=
 
-.PHONY: help setup demo test differential evasions constrained lint format bench faults builds day harm dist lock clean
+.PHONY: help setup demo test check differential evasions constrained lint format bench faults builds day harm mutants dist lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,7 +44,10 @@ demo: $(STAMP) ## Train a real model through Airflow and SageMaker Pipelines, on
 	@$(BIN)/python scripts/demo.py --sdk $(SDK) $(if $(RMSE),--rmse-threshold $(RMSE))
 
 test: lint ## Check the code, then run the whole test suite
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --durations 10 $(PYTEST_ARGS)
+
+check: lint ## Check the code and run the fast tests only
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow" $(PYTEST_ARGS)
 
 differential: $(STAMP) ## Hold all judges of arguments to one verdict, on 20,000 generated ones
 	SM_PIPELINES_DIFFERENTIAL_ROUNDS=20000 $(BIN)/python -m pytest -s tests/service_model/test_differential.py $(PYTEST_ARGS)
@@ -89,6 +95,9 @@ builds: $(STAMP) ## Build every kind of step under every circumstance, and write
 
 day: $(STAMP) ## Do in a whole Airflow what a demanding author does in a day (needs PostgreSQL)
 	$(BIN)/python -m tests.reliability.authors_day
+
+mutants: $(STAMP) ## Put small faults into a sample of each package, and see whether the fast tests notice (an hour)
+	$(BIN)/python scripts/mutants.py $(if $(SEED),--seed $(SEED))
 
 dist: $(STAMP) ## Build the wheel and the sdist into dist/
 	$(BIN)/uv build --no-build-isolation --python $(BIN)/python

@@ -155,7 +155,7 @@ class AirflowCluster:
             return json.loads(response.read() or b"null")
 
     def wait_for(self, condition: Callable[[], Any], what: str, *, timeout_seconds: float) -> Any:
-        """The condition's first true answer; fails with the components' last log lines when none comes in time."""
+        """The condition's first true answer; fails with the last lines of all logs when none comes in time."""
         deadline = time.monotonic() + timeout_seconds
         while time.monotonic() < deadline:
             for name, process in self._components.items():
@@ -167,11 +167,12 @@ class AirflowCluster:
         raise AssertionError(f"waited {timeout_seconds} s for {what}\n{self.log_tails()}")
 
     def log_tails(self, lines: int = 25) -> str:
-        """The last lines of every component's log."""
+        """The last lines of the newest tasks' logs, of every component's and of the endpoint's, if it lies beside."""
+        tasks = sorted(self.home.glob("logs/dag_id=*/**/*.log"), key=lambda path: path.stat().st_mtime)
         tails = []
-        for path in sorted(self.home.glob("*.log")):
+        for path in (*sorted(self.home.parent.glob("*.log")), *sorted(self.home.glob("*.log")), *tasks[-4:]):
             tail = path.read_text(errors="replace").splitlines()[-lines:]
-            tails.append(f"--- {path.name}\n" + "\n".join(tail))
+            tails.append(f"--- {path.relative_to(self.home.parent)}\n" + "\n".join(tail))
         return "\n".join(tails)
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any]) -> str:
