@@ -1,6 +1,6 @@
 """What a running task is given by Airflow: its instance, its DAG run and its task state store, as simple objects.
 
-``tests/test_airflow_objects.py`` holds each of their members to the object of the installed Airflow.
+``tests/contract/test_airflow_objects.py`` holds each of their members to the object of the installed Airflow.
 """
 
 from __future__ import annotations

@@ -59,6 +59,9 @@ def test_what_is_missing_is_told_with_what_to_do(error: Exception) -> None:
 
 def test_the_status_decides_for_codes_that_are_not_known() -> None:
     assert parse_error_class("X", http_status=302) is PipelineUnavailableError
+    assert parse_error_class("X", http_status=429) is PipelineUnavailableError
+    assert parse_error_class("X", http_status=500) is PipelineUnavailableError
     assert parse_error_class("X", http_status=503) is PipelineUnavailableError
+    assert parse_error_class("X", http_status=400) is PipelineApiError
     assert parse_error_class("X", http_status=418) is PipelineApiError
     assert parse_error_class("ValidationException", http_status=302) is PipelineRequestError

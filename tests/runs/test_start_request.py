@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -164,9 +165,19 @@ def test_a_start_that_keeps_the_policy_is_made(
     ],
 )
 def test_a_start_that_breaks_the_policy_is_refused_before_the_call(
-    fake: FakeSageMaker, hook: SageMakerPipelinesHook, tmp_path: Path, options: Any, text: str
+    fake: FakeSageMaker,
+    hook: SageMakerPipelinesHook,
+    tmp_path: Path,
+    options: Any,
+    text: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     with pytest.raises(DefinitionError, match=text):
         start(fake, hook, tmp_path, **options)
-    assert start(fake, hook, tmp_path, policy="warn", **options)["PipelineName"] == "governed"
+    caplog.clear()
     assert start(fake, hook, tmp_path, policy="off", **options)["PipelineName"] == "governed"
+    assert "Findings" not in caplog.text
+    assert start(fake, hook, tmp_path, policy="warn", **options)["PipelineName"] == "governed"
+    (warning,) = [one for one in caplog.records if "Findings" in one.message]
+    assert warning.levelname == "WARNING"
+    assert re.search(f"(?s)Findings in this start of 'governed':.*{text}", warning.message)

@@ -212,6 +212,20 @@ def test_a_retry_runs_only_the_iterations_that_did_not_succeed(world: World) -> 
     assert world.steps(arn)["Each"]["Metadata"]["ForEach"]["SucceededStepCount"] == 3
 
 
+def test_a_retry_has_the_items_of_the_first_attempt_whatever_they_were_read_from_holds_now(world: World) -> None:
+    world.objects["s3://bucket/items.json"] = b'{"items": "[1, 2, 3]"}'
+    world.behaviours["Work-1"] = fail
+    items = {"Std:JsonGet": {"S3Uri": "s3://bucket/items.json", "Path": "items"}}
+    arn, status = world.run([for_each("Each", items, [processing("Work", arguments={"Environment": {"N": ITEM}})])])
+    assert status == "Failed"
+    world.behaviours.clear()
+    world.objects["s3://bucket/items.json"] = b'{"items": "[7]"}'
+    world.engine.call("RetryPipelineExecution", {"PipelineExecutionArn": arn})
+    assert world.finish(arn) == "Succeeded"
+    assert world.steps(arn)["Each"]["Metadata"]["ForEach"]["SucceededStepCount"] == 3
+    assert world.requests["Work-1"]["Environment"] == {"N": "2"}
+
+
 def test_a_stop_stops_the_children_and_then_the_step(world: World) -> None:
     world.behaviours.update({"Work-0": run_until_stopped, "Work-1": run_until_stopped})
     world.create([for_each("Each", ["a", "b", "c"], [processing("Work")], concurrency=2)])
