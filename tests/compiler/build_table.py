@@ -217,11 +217,11 @@ def commit(folder: Path) -> None:
 
 
 def clone(bench: Bench) -> Path:
-    """Commit the scripts to a repository and clone it."""
+    """Commit the scripts to a repository and clone it, as somebody whose files nobody else may read."""
     origin = bench.copy(SCRIPTS, "origin")
     commit(origin)
     target = bench.work / "clones" / "deep" / "down"
-    subprocess.run(["git", "clone", "-q", str(origin), str(target)], check=True, capture_output=True)
+    subprocess.run(["git", "clone", "-q", str(origin), str(target)], check=True, capture_output=True, umask=0o077)
     return target
 
 
