@@ -1,8 +1,8 @@
 """Writes archives so that equal members give equal bytes, and digests them by their members.
 
 The SDK packs code with the times, owners, modes and order that the files have on this machine. Members are told apart
-here by name, bytes and whether they are executable, which is what Git keeps of a mode: the rest follows from the umask of
-whoever cloned. Compiled Python, which comes and goes, is left out.
+here by name, bytes and whether they are executable, which is what Git keeps of a mode: the rest follows from the umask
+of whoever cloned. Compiled Python, which comes and goes, is left out.
 """
 
 from __future__ import annotations
