@@ -14,7 +14,12 @@ from airflow_sm_pipelines.compiler.sdk_side.archives import rewrite_archive
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FILES = {"b.py": b"B = 1\n", "a/deep.py": b"A = 1\n", "a/__pycache__/deep.cpython-311.pyc": b"bytecode"}
+FILES = {
+    "b.py": b"B = 1\n",
+    "a/deep.py": b"A = 1\n",
+    "a/__pycache__/deep.cpython-311.pyc": b"bytecode",
+    "./.git/HEAD": b"what each commit changes",
+}
 
 
 def make_tar(

@@ -2,7 +2,7 @@
 
 The SDK packs code with the times, owners, modes and order that the files have on this machine. Members are told apart
 here by name, bytes and whether they are executable, which is what Git keeps of a mode: the rest follows from the umask
-of whoever cloned. Compiled Python, which comes and goes, is left out.
+of whoever cloned. Compiled Python, which comes and goes, and Git's own folder, which each commit changes, are left out.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_LEFT_OUT = frozenset({"__pycache__", ".git"})
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
 
@@ -39,7 +40,7 @@ def _rewrite_tar(body: bytes, change: Callable[[bytes], bytes], *, is_compressed
     plain = io.BytesIO()
     try:
         with tarfile.open(fileobj=io.BytesIO(body)) as given:
-            members = [member for member in given.getmembers() if not is_compiled(member.name)]
+            members = [member for member in given.getmembers() if not is_left_out(member.name)]
             if not any(member.islnk() for member in members):  # a hard link follows what it points to
                 members.sort(key=lambda member: member.name)
             with tarfile.open(fileobj=plain, mode="w", format=tarfile.GNU_FORMAT) as made:
@@ -63,7 +64,7 @@ def _rewrite_zip(body: bytes, change: Callable[[bytes], bytes]) -> tuple[bytes, 
     try:
         with zipfile.ZipFile(io.BytesIO(body)) as given, zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as made:
             for member in sorted(given.infolist(), key=lambda member: member.filename):
-                if is_compiled(member.filename):
+                if is_left_out(member.filename):
                     continue
                 content = change(given.read(member))
                 steady = zipfile.ZipInfo(member.filename, _ZIP_TIME)
@@ -78,9 +79,9 @@ def _rewrite_zip(body: bytes, change: Callable[[bytes], bytes]) -> tuple[bytes, 
     return written.getvalue(), digest.hexdigest()
 
 
-def is_compiled(name: str) -> bool:
-    """Say whether a member is what Python writes when it imports a module."""
-    return "__pycache__" in name.split("/") or name.endswith((".pyc", ".pyo"))
+def is_left_out(name: str) -> bool:
+    """Say whether a member is what Python writes when it imports a module, or Git's own."""
+    return not _LEFT_OUT.isdisjoint(name.split("/")) or name.endswith((".pyc", ".pyo"))
 
 
 def _steady_mode(mode: int, *, is_folder: bool) -> int:
