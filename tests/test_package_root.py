@@ -8,11 +8,15 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import airflow_sm_pipelines
-from airflow_sm_pipelines import exceptions
+from airflow_sm_pipelines import definition, exceptions
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 ROOT = Path(__file__).parent.parent
 
@@ -45,18 +49,20 @@ def test_every_public_name_is_there() -> None:
     assert set(airflow_sm_pipelines.__all__) <= set(dir(airflow_sm_pipelines))
 
 
-def test_type_checkers_see_what_is_loaded() -> None:
-    tree = ast.parse(inspect.getsource(airflow_sm_pipelines))
+@pytest.mark.parametrize("package", [airflow_sm_pipelines, definition], ids=lambda package: package.__name__)
+def test_type_checkers_see_what_is_loaded(package: ModuleType) -> None:
+    tree = ast.parse(inspect.getsource(package))
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     seen = {
-        (str(node.module).removeprefix("airflow_sm_pipelines."), name.name, name.asname)
+        (str(node.module).removeprefix(f"{package.__name__}."), name.name, name.asname)
         for node in imports
         for name in node.names
-        if str(node.module).startswith("airflow_sm_pipelines.")
+        if str(node.module).startswith(f"{package.__name__}.")
     }
-    named = {module: names for module, names in airflow_sm_pipelines._NAMES.items() if module != "exceptions"}
+    named = {module: names for module, names in package._NAMES.items() if module != "exceptions"}
     loaded = {(module, name, name) for module, names in named.items() for name in names}
-    assert seen == loaded | {("exceptions", "*", None)}
+    assert seen - {("exceptions", "*", None)} == loaded
+    assert all(getattr(package, name) is not None for _, name, _ in loaded)
 
 
 @pytest.mark.slow

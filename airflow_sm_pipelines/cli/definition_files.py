@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.cli.shared_options import UnreadableSourceError
 from airflow_sm_pipelines.documents import (
     HeldDefinition,
     Variables,
@@ -19,7 +20,7 @@ from airflow_sm_pipelines.documents import (
     split_name,
     with_values_of,
 )
-from airflow_sm_pipelines.exceptions import DefinitionError, SageMakerPipelinesError
+from airflow_sm_pipelines.exceptions import DefinitionError
 
 if TYPE_CHECKING:
     import argparse
@@ -30,10 +31,6 @@ if TYPE_CHECKING:
 
 _ENDINGS = (".json", ".yaml", ".yml", ".template", ".tftpl", ".tpl", ".tmpl", ".tfstate")
 _SKIPPED_FOLDERS = ("node_modules", "__pycache__")
-
-
-class UnreadableSourceError(SageMakerPipelinesError):
-    """Something a command was told to read or write, but cannot; its message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, cast
 
-from airflow_sm_pipelines.cli.commands import COMMANDS
+from airflow_sm_pipelines.cli.commands import load_commands
 from airflow_sm_pipelines.cli.terminal import complain
 from airflow_sm_pipelines.exceptions import SageMakerPipelinesError
 
@@ -36,8 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     :param argv: the arguments; those of the process by default.
     :return: the exit code.
     """
-    parser = make_parser()
     typed = list(sys.argv[1:] if argv is None else argv)
+    parser = make_parser(typed)
     arguments, unknown = parser.parse_known_args(typed, argparse.Namespace(argv=typed))
     if unknown:
         parser.error(_explain_unknown(unknown, arguments))
@@ -68,8 +68,11 @@ def _flag(name: str, has_value: bool) -> str:
     return f"--{name.replace('_', '-')}{' ' if has_value else ''}"
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The parser of all commands; ``run`` in what it gives is the function to call."""
+def make_parser(typed: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The parser of all commands; ``run`` in what it gives is the function to call.
+
+    :param typed: what is to be parsed; if it begins with a command, the parser has that one only.
+    """
     parser = argparse.ArgumentParser(
         prog="sm-pipelines",
         description="Build, check and compare SageMaker pipelines, and run them on this machine.",
@@ -78,7 +81,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version, and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in COMMANDS:
+    for command in load_commands(typed):
         command.add(commands)
     return parser
 

@@ -10,6 +10,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.exceptions import SageMakerPipelinesError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -30,6 +32,10 @@ CHANGED = 3
 
 DEFAULT_PORT = 4610
 """Where ``local serve`` answers: fixed, so that what points to it may be written down."""
+
+
+class UnreadableSourceError(SageMakerPipelinesError):
+    """Something a command was told to read or write, but cannot; its message says what to do."""
 
 
 def add_command(commands: Commands, name: str, summary: str) -> argparse.ArgumentParser:

@@ -7,9 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.definition_files import Source as Source
-from airflow_sm_pipelines.cli.definition_files import UnreadableSourceError as UnreadableSourceError
-from airflow_sm_pipelines.cli.definition_files import read_definition_files
+from airflow_sm_pipelines.cli.shared_options import UnreadableSourceError as UnreadableSourceError
 from airflow_sm_pipelines.cli.shared_options import open_calls
 from airflow_sm_pipelines.cli.terminal import complain, show_elapsed
 from airflow_sm_pipelines.definition.arns import parse_execution_arn
@@ -19,6 +17,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
 
+    from airflow_sm_pipelines.cli.definition_files import Source
     from airflow_sm_pipelines.client.calls import SageMakerCalls
     from airflow_sm_pipelines.compiler import CompiledPipeline
     from airflow_sm_pipelines.definition import JsonObject, JsonValue
@@ -44,6 +43,8 @@ def read_sources(source: str, arguments: argparse.Namespace, *, is_one: bool = F
 
     :param is_one: whether exactly one is wanted; the rest is as for :func:`read_source`.
     """
+    from airflow_sm_pipelines.cli.definition_files import Source, read_definition_files
+
     if source.startswith("arn:"):
         return [Source(source, _read_deployed(source, arguments).encode())]
     if is_script(source):

@@ -8,6 +8,7 @@ variables. An entry lists all of these, and is used only while they are as they 
 from __future__ import annotations
 
 import functools
+import gzip
 import hashlib
 import json
 import os
@@ -177,14 +178,25 @@ def _service_data() -> Any:
     """Botocore's loader of service descriptions. It keeps what it has read; reading takes longer than the questions.
 
     Botocore looks through the descriptions of all services to see whether it knows one; these it has asked already.
+    It also keeps a description's order by a class that takes twice as long to read as Python's own dicts, which have
+    kept theirs since Python 3.7.
     """
-    from botocore.loaders import Loader
+    from botocore.loaders import JSONFileLoader, Loader
 
     class EveryName:
         def __contains__(self, name: object) -> bool:
             return True
 
+    class PlainFiles(JSONFileLoader):  # type: ignore[misc]
+        def load_file(self, file_path: str) -> Any:
+            for open_file, ending in ((open, ".json"), (gzip.open, ".json.gz")):
+                with suppress(FileNotFoundError), open_file(file_path + ending, "rb") as file:
+                    return json.loads(file.read())
+            return None
+
     class KnownServices(Loader):  # type: ignore[misc]
+        FILE_LOADER_CLASS = PlainFiles
+
         def list_available_services(self, type_name: str) -> EveryName:
             return EveryName()
 

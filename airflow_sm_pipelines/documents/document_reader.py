@@ -32,7 +32,7 @@ _TEMPLATE_NAME = re.compile(r"(?i)\.(tftpl|tpl|tmpl)(\.json)?\Z")
 _TERRAFORM_TEXT = re.compile(r'(?:\s*#.*\n)*\s*(?:resource|module|data|locals|variable|output)\s+(?:"[\w-]+"\s*)*\{')
 _TERRAFORM_NAME = re.compile(r"(?i)\.(tf|hcl|tofu)\Z")
 _COMMANDS = ("ContainerEntrypoint", "ContainerArguments")
-_MENTIONS = re.compile(r"PipelineDefinition|AWS::SageMaker::Pipeline|aws(?:cc)?_sagemaker_pipeline|\"Steps\"\s*:")
+_MENTIONS = re.compile(r"[pP]ipelineDefinition|AWS::SageMaker::Pipeline|aws(?:cc)?_sagemaker_pipeline|\"Steps\"\s*:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +260,8 @@ class _Reader:
         elif isinstance(found.body, _Nested):
             inner, prefix = found.body.value, f"{placed.id}#" if placed.id else ""
             find = self._find_in_text if isinstance(inner, str) else self._find
-            yield from find(inner, placed.path, prefix)
+            for one in find(inner, placed.path, prefix):
+                yield one if found.placeholders == "none" else replace(one, placeholders=found.placeholders)
         else:
             yield placed
 
@@ -379,22 +380,39 @@ def _find_wrapped(value: Mapping[str, Any]) -> Iterator[_Found]:
     """What a JSON object holds that wraps a document of its own, or that another tool reads."""
     if isinstance(value.get("TemplateBody"), (str, dict)):
         yield _Found(_Nested(value["TemplateBody"]), path=("TemplateBody",))
-    elif isinstance(spec := value.get("spec"), dict) and "pipelineDefinition" in spec:
-        metadata = value.get("metadata")
-        yield _Found(
-            spec["pipelineDefinition"],
-            id=str(metadata.get("name") or "") if isinstance(metadata, dict) else "",
-            path=("spec", "pipelineDefinition"),
-            name=spec.get("pipelineName"),
-            description=spec.get("pipelineDescription"),
-            placeholders="any",
-        )
+    elif isinstance(spec := value.get("spec"), dict) and (found := _of_manifest(spec, value.get("metadata"))):
+        yield found
+    elif _has_templates(resources := value.get("resources")):  # serverless.yml
+        yield _Found(_Nested(resources), path=("resources",), placeholders="any")
     elif isinstance(value.get("items"), list) and "apiVersion" in value:
         yield _Found(_Nested(value["items"]), path=("items",))
     elif value.get("value") is not None and "sensitive" in value:
         yield _Found(_Nested(value["value"]), path=("value",))
     else:
         yield from _find_outputs(value)
+
+
+def _of_manifest(spec: Mapping[str, Any], metadata: Any) -> _Found | None:
+    """A pipeline of Kubernetes: of AWS's controller, or of Crossplane, which has its members one level down."""
+    path: JsonPath = ("spec",)
+    if isinstance(provided := spec.get("forProvider"), dict):
+        spec, path = provided, ("spec", "forProvider")
+    if "pipelineDefinition" not in spec:
+        return None
+    return _Found(
+        spec["pipelineDefinition"],
+        id=str(metadata.get("name") or "") if isinstance(metadata, dict) else "",
+        path=(*path, "pipelineDefinition"),
+        name=spec.get("pipelineName"),
+        description=spec.get("pipelineDescription"),
+        placeholders="any",
+    )
+
+
+def _has_templates(resources: Any) -> bool:
+    """Whether this is a CloudFormation template without its head, or a list with one."""
+    parts = resources if isinstance(resources, list) else [resources]
+    return any(isinstance(part, dict) and isinstance(part.get("Resources"), dict) for part in parts)
 
 
 def _find_outputs(value: Mapping[str, Any]) -> Iterator[_Found]:

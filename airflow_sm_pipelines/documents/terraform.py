@@ -55,8 +55,8 @@ class TerraformPipeline:
 
 def is_terraform(document: Mapping[str, Any]) -> bool:
     """Whether a document is a plan, a state or JSON configuration of Terraform."""
-    if "resource" in document and isinstance(document["resource"], dict):
-        return any(kind in document["resource"] for kind in RESOURCE_TYPES)
+    if "resource" in document:
+        return any(kind in block for _, block in _iter_blocks(document["resource"], ()) for kind in RESOURCE_TYPES)
     return ("format_version" in document and "Resources" not in document) or (
         "terraform_version" in document and isinstance(document.get("resources"), list)
     )
@@ -129,12 +129,23 @@ def _in_state_file(resources: list[Any]) -> Iterator[TerraformPipeline]:
             )
 
 
-def _in_configuration(resources: Mapping[str, Any]) -> Iterator[TerraformPipeline]:
-    for kind in RESOURCE_TYPES:
-        named = resources.get(kind)
-        for name, values in (named if isinstance(named, dict) else {}).items():
-            if isinstance(values, dict):
-                yield TerraformPipeline(f"{kind}.{name}", values, ("resource", kind, name))
+def _in_configuration(resources: Any) -> Iterator[TerraformPipeline]:
+    for place, kinds in _iter_blocks(resources, ("resource",)):
+        for kind in RESOURCE_TYPES:
+            for inside, named in _iter_blocks(kinds.get(kind), (*place, kind)):
+                for name, body in named.items():
+                    for path, values in _iter_blocks(body, (*inside, name)):
+                        yield TerraformPipeline(f"{kind}.{name}", values, path)
+
+
+def _iter_blocks(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], dict[str, Any]]]:
+    """The objects that stand for blocks: Terraform's JSON takes a list of them wherever it takes one."""
+    if isinstance(value, dict):
+        yield path, value
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            if isinstance(item, dict):
+                yield (*path, index), item
 
 
 def _find_references(configuration: Any, address: str) -> tuple[str, ...]:

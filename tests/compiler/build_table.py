@@ -70,9 +70,11 @@ V2 = SHARED | {
 }
 V3 = SHARED | {
     "ModelTrainer": ("ModelTrainer", "code/estimator/train.py"),
+    "Recipe": ("ModelTrainer with a recipe", "code/recipe/recipe.yaml:1024:2048"),
     "SecondTuner": ("a second tuner", "code/tuner_several/train.py"),
     "ModelBuilder": ("ModelBuilder", None),
-    "Repack": ("repacking a registered model", "code/repack/inference.py"),
+    "PipelineModel": ("ModelBuilder of several models", None),
+    "Repack": ("repacking without source_dir", "code/repack/inference.py"),
 }
 WORKSPACE = {"FunctionWorkspace": ("@step with its workspace", "workspace/greeting.py:hello:good day")}
 SHARED_FILES = {
@@ -100,6 +102,7 @@ SDKS = {
     "v2": Sdk("v2", "builds_v2.py", ("sagemaker>=2.257,<3",), V2),
     "v3": Sdk("v3", "builds_v3.py", ("sagemaker-mlops>=1.27,<2",), V3),
     "v2, workspace": Sdk("v2, workspace", "workspace/workspace_v2.py", ("sagemaker>=2.257,<3",), WORKSPACE),
+    "v3, workspace": Sdk("v3, workspace", "workspace/workspace_v3.py", ("sagemaker-mlops>=1.27,<2",), WORKSPACE),
 }
 GIT_REPOSITORY = "https://git.example.com/team/steps.git"
 
@@ -217,11 +220,11 @@ def commit(folder: Path) -> None:
 
 
 def clone(bench: Bench) -> Path:
-    """Commit the scripts to a repository and clone it."""
+    """Commit the scripts to a repository and clone it, as somebody whose files nobody else may read."""
     origin = bench.copy(SCRIPTS, "origin")
     commit(origin)
     target = bench.work / "clones" / "deep" / "down"
-    subprocess.run(["git", "clone", "-q", str(origin), str(target)], check=True, capture_output=True)
+    subprocess.run(["git", "clone", "-q", str(origin), str(target)], check=True, capture_output=True, umask=0o077)
     return target
 
 
@@ -397,8 +400,11 @@ GAPS = """
   anything is deployed have different keys.
 - `AutoMLStep` of SDK v3 (3.27): its constructor asks for `Session.auto_ml`, which v3 no longer has, so no script can
   make one.
-- A recipe of `ModelTrainer`, `SFTTrainer` and its kin ask SageMaker's hub and GitHub, which no test on this machine can
-  reach.
+- A tuner of several trainers of SDK v3 (1.27): its `TuningStep` reads the one trainer that such a tuner does not have,
+  so no script can make one. The trainers and estimators of v3 take no `git_config` and no debugger rules.
+- `SFTTrainer` and its kin, and recipes of `ModelTrainer` that are named or made for GPUs, ask SageMaker's hub and
+  GitHub, which no test on this machine can reach.
+- The oldest v3 that docs/scripts.md supports, 1.27, is also the newest on the index today, so one table is both.
 - Clients that pass botocore by, such as the S3 client of pyarrow, are neither held back nor asked again.
 - The clock's column shifts Python's `time` module; the user's changes `HOME`, `USER` and `LOGNAME`.
 - A build with `git_config` runs each time: what a branch names can change.

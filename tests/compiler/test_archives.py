@@ -5,12 +5,21 @@ from __future__ import annotations
 import io
 import tarfile
 import zipfile
+from typing import TYPE_CHECKING
 
 import pytest
 
 from airflow_sm_pipelines.compiler.sdk_side.archives import rewrite_archive
 
-FILES = {"b.py": b"B = 1\n", "a/deep.py": b"A = 1\n", "a/__pycache__/deep.cpython-311.pyc": b"bytecode"}
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FILES = {
+    "b.py": b"B = 1\n",
+    "a/deep.py": b"A = 1\n",
+    "a/__pycache__/deep.cpython-311.pyc": b"bytecode",
+    "./.git/HEAD": b"what each commit changes",
+}
 
 
 def make_tar(
@@ -25,11 +34,13 @@ def make_tar(
     return body.getvalue()
 
 
-def make_zip(files: dict[str, bytes], *, year: int = 2020) -> bytes:
+def make_zip(files: dict[str, bytes], *, year: int = 2020, mode: int = 0o644) -> bytes:
     body = io.BytesIO()
     with zipfile.ZipFile(body, "w") as archive:
         for name, content in files.items():
-            archive.writestr(zipfile.ZipInfo(name, (year, 1, 1, 0, 0, 0)), content)
+            member = zipfile.ZipInfo(name, (year, 1, 1, 0, 0, 0))
+            member.external_attr = mode << 16
+            archive.writestr(member, content)
     return body.getvalue()
 
 
@@ -52,6 +63,15 @@ def test_times_and_order_of_a_zip_do_not_count():
     assert one == rewrite_archive(make_zip(dict(reversed(FILES.items())), year=2021), same)
     assert one is not None
     assert zipfile.ZipFile(io.BytesIO(one[0])).namelist() == ["a/deep.py", "b.py"]
+
+
+@pytest.mark.parametrize("make", [make_tar, make_zip], ids=["tar", "zip"])
+def test_of_a_mode_only_that_a_file_is_executable_counts(make: Callable[..., bytes]):
+    shared, private, program = (rewrite_archive(make(FILES, mode=mode), same) for mode in (0o664, 0o600, 0o700))
+    assert shared is not None
+    assert shared == private
+    assert program is not None
+    assert program[1] != shared[1]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,16 @@ import pytest
 
 from airflow_sm_pipelines.environments import default_cache_dir
 
-from .build_table import SDKS, Bench, build_everywhere_else, build_with_edit, changed_rows, prepare_aws, rows_of
+from .build_table import (
+    SCRIPTS,
+    SDKS,
+    Bench,
+    build_everywhere_else,
+    build_with_edit,
+    changed_rows,
+    prepare_aws,
+    rows_of,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +37,10 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path, aws_endpoint: str, mon
     return Bench(SDKS[request.param], tmp_path / "builds", prepare_aws(aws_endpoint), environments)
 
 
+def names_below(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if "__pycache__" not in path.parts}
+
+
 @pytest.mark.parametrize("bench", ["v2", "v3"], indirect=True)
 def test_a_build_is_the_same_everywhere_and_a_change_stays_with_its_step(bench: Bench):
     first = bench.build(bench.source)
@@ -38,6 +51,7 @@ def test_a_build_is_the_same_everywhere_and_a_change_stays_with_its_step(bench: 
     assert elsewhere.definition_text == first.definition_text
     assert elsewhere.uploads == first.uploads
     assert elsewhere.sent == ()
+    assert names_below(bench.source) == names_below(SCRIPTS)  # v2's repacking writes into the code that it packs
     edited = build_with_edit(bench, "Tuner")
     assert changed_rows(bench, before, edited) == {"Tuner"}
     assert edited.sent

@@ -47,6 +47,19 @@ def test_a_syntax_error_is_told_with_its_line(compile_stub: Compiler, write_scri
         compile_stub(write_script("def get_pipeline():\n    return (\n"))
 
 
+def test_a_script_that_installs_packages_is_told_where_to_name_them(compile_stub: Compiler, write_script: Write):
+    body = """
+import subprocess
+import sys
+
+
+def get_pipeline():
+    subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", "./nowhere"])
+"""
+    with pytest.raises(ScriptFailedError, match=r"installs \./nowhere with pip, which failed.*`dependencies`"):
+        compile_stub(write_script(body))
+
+
 def test_a_missing_package_is_told_with_where_to_name_it(compile_stub: Compiler, write_script: Write):
     with pytest.raises(ScriptFailedError, match=r"No module named 'lightgbm'.*`dependencies`"):
         compile_stub(write_script("import lightgbm\n\ndef get_pipeline(): ...\n"))

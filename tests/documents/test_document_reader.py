@@ -32,7 +32,8 @@ ANSWER = {
     "ParallelismConfiguration": {"MaxParallelExecutionSteps": 3},
     "CreationTime": "2024-01-01T00:00:00+00:00",
 }
-MANIFEST = {
+NO_PLACEHOLDERS = TEXT.replace("${", "$ {").replace("%{", "% {")
+MANIFEST: dict[str, Any] = {
     "apiVersion": "sagemaker.services.k8s.aws/v1alpha1",
     "kind": "Pipeline",
     "metadata": {"name": "p"},
@@ -129,6 +130,17 @@ FORMS: dict[str, tuple[str, str | Callable[[], str]]] = {
             }
         ),
     ),
+    "the same with a list for each block": (
+        "main.tf.json",
+        json.dumps(
+            {
+                "resource": [
+                    {"aws_s3_bucket": {"b": {}}},
+                    {"aws_sagemaker_pipeline": [{"train": [{"pipeline_definition": NO_PLACEHOLDERS}]}]},
+                ]
+            }
+        ),
+    ),
     "a stack of Terraform": (
         "s.json",
         json.dumps(
@@ -159,12 +171,31 @@ FORMS: dict[str, tuple[str, str | Callable[[], str]]] = {
     "YAML of another name": ("t.template", block(TEXT)),
     "an answer of get-template": ("t.json", json.dumps({"TemplateBody": block(TEXT)})),
     "a manifest of Kubernetes": ("m.yaml", "kind: Namespace\n---\n" + json.dumps(MANIFEST)),
+    "a manifest of Crossplane": (
+        "m.yaml",
+        json.dumps({**MANIFEST, "spec": {"forProvider": {"region": "r", **MANIFEST["spec"]}}}),
+    ),
+    "a service of the Serverless Framework": (
+        "serverless.yml",
+        json.dumps({"service": "ml", "resources": template(NO_PLACEHOLDERS)}),
+    ),
+    "the same with a list of templates": (
+        "serverless.yml",
+        json.dumps({"service": "ml", "resources": [{"Outputs": {}}, template(NO_PLACEHOLDERS)]}),
+    ),
     "a definition as YAML": (
         "d.yaml",
         json.dumps(DEFINITION, indent=1).replace('"Version": "2020-12-01"', "Version: 2020-12-01"),
     ),
 }
-CHANGED = ("JSON configuration of Terraform", "a manifest of Kubernetes")
+CHANGED = (
+    "JSON configuration of Terraform",
+    "the same with a list for each block",
+    "a manifest of Kubernetes",
+    "a manifest of Crossplane",
+    "a service of the Serverless Framework",
+    "the same with a list of templates",
+)
 """Forms whose definition above differs a little, because such text would be a placeholder or a directive there."""
 
 

@@ -68,15 +68,20 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _make_definition(arguments: argparse.Namespace) -> tuple[str, str, str]:
     """The definition's text, the pipeline's name, and where they are from."""
-    from airflow_sm_pipelines.cli.sources import compile_source
-    from airflow_sm_pipelines.documents import split_name
+    from airflow_sm_pipelines.cli.sources import compile_source, is_script
 
-    # What names no file is taken for a script, whose errors say what a script's name looks like.
-    file, _ = split_name(arguments.reference, exists=lambda path: Path(path).exists())
-    if file == "-" or (Path(file).exists() and Path(file).suffix not in (".py", ".ipynb")):
+    if not is_script(arguments.reference) and _is_file(arguments.reference):
         return _extract_definition(arguments)
     compiled = compile_source(arguments.reference, arguments)
     return compiled.definition_text, compiled.name, "cached" if compiled.from_cache else str(compiled.sdk_version)
+
+
+def _is_file(reference: str) -> bool:
+    """Whether a file holds the definition. What names no file is taken for a script, whose errors say what is wrong."""
+    from airflow_sm_pipelines.documents import split_name
+
+    file, _ = split_name(reference, exists=lambda path: Path(path).exists())
+    return file == "-" or (Path(file).exists() and Path(file).suffix not in (".py", ".ipynb"))
 
 
 def _extract_definition(arguments: argparse.Namespace) -> tuple[str, str, str]:

@@ -20,8 +20,8 @@ from airflow_sm_pipelines.exceptions import PipelineNotFoundError
 if TYPE_CHECKING:
     import argparse
 
+    from airflow_sm_pipelines.cli.definition_files import Source
     from airflow_sm_pipelines.cli.shared_options import Commands
-    from airflow_sm_pipelines.cli.sources import Source
     from airflow_sm_pipelines.compiler import CompiledPipeline
     from airflow_sm_pipelines.policy import Finding
 
@@ -107,7 +107,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _read_new(arguments: argparse.Namespace) -> tuple[Source, str | None, CompiledPipeline | None]:
     """The definition to deploy, the pipeline's name where it is known, and the build that a script gave."""
-    from airflow_sm_pipelines.cli.sources import Source, compile_source, is_script, read_source
+    from airflow_sm_pipelines.cli.definition_files import Source
+    from airflow_sm_pipelines.cli.sources import compile_source, is_script, read_source
 
     if not is_script(arguments.source):
         source = read_source(arguments.source, arguments)
@@ -127,7 +128,8 @@ def _find_notes(source: Source) -> list[Finding]:
 
 def _read_deployed(arguments: argparse.Namespace, new: Source, name: str | None) -> Source | None:
     """The deployed definition; None if there is none."""
-    from airflow_sm_pipelines.cli.sources import Source, UnreadableSourceError, read_source
+    from airflow_sm_pipelines.cli.definition_files import Source
+    from airflow_sm_pipelines.cli.sources import UnreadableSourceError, read_source
 
     if arguments.new:
         return None

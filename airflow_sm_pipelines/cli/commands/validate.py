@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from airflow_sm_pipelines.cli.definition_files import Source
     from airflow_sm_pipelines.cli.shared_options import Commands
-    from airflow_sm_pipelines.cli.sources import Source
     from airflow_sm_pipelines.definition import JsonObject, JsonValue, PipelineDefinition
     from airflow_sm_pipelines.definition.variants import Variant
     from airflow_sm_pipelines.documents import HeldDefinition

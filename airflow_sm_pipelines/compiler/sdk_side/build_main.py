@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import threading
 import traceback
@@ -130,6 +131,11 @@ def _find_hint(error: BaseException, roots: list[Path]) -> str | None:
     """What to do about an error whose cause is known."""
     if type(error).__name__ in _MISSING:
         return _MISSING[type(error).__name__]
+    if isinstance(error, subprocess.CalledProcessError) and (packages := _find_installed(error.cmd)):
+        return (
+            f"The script installs {packages} with pip, which failed: environments made for scripts have no pip. Name "
+            "the packages in the script's `dependencies` or with requirements= (--requirements), and take the line out."
+        )
     explained = explain_missing_sdk_part(error)
     if explained is not None or not isinstance(error, ModuleNotFoundError):
         return explained
@@ -144,6 +150,15 @@ def _find_hint(error: BaseException, roots: list[Path]) -> str | None:
         "requirements= (--requirements). If it is a module of your project, name the folder in which imports start "
         "with working_dir= (--working-dir)."
     )
+
+
+def _find_installed(command: Any) -> str:
+    """What a command installs that runs pip; empty for another one."""
+    words = command.split() if isinstance(command, str) else [str(word) for word in command]
+    if "install" not in words or not any(Path(word).name.startswith("pip") for word in words):
+        return ""
+    after = words[words.index("install") + 1 :]
+    return ", ".join(word for word in after if not word.startswith("-"))
 
 
 def _make_failure(

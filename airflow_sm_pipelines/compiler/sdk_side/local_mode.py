@@ -14,6 +14,7 @@ import importlib
 import importlib.util
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 INSTANCE_TYPES = {"local": "ml.m5.large", "local_gpu": "ml.g4dn.xlarge"}
 _FILE = "file://"
 _PREFIX = "local-mode"
+_CODE_FOLDER = "SAGEMAKER_SUBMIT_DIRECTORY"
 # Below keys that begin so, an address is written to; below all others it is read.
 _WRITTEN = ("Output", "CheckpointConfig")
 _DOCKER_STARTS = {
@@ -87,6 +89,7 @@ class LocalMode:
     def _translate(self, pipeline: str, text: str, session: Any) -> str:
         if not any(mark in text for mark in (f'"{_FILE}', '"local"', '"local_gpu"')):
             return text
+        text = _without_code_folders(text)
         _refuse_local_parts(text)
         outputs = self.outputs[pipeline] = {}
 
@@ -210,6 +213,16 @@ def _as_regular(session_class: Any, method: Callable[..., Any]) -> Callable[...,
     return call
 
 
+def _without_code_folders(text: str) -> str:
+    """Name the folders of models' code by their last part; the local endpoint has them uploaded instead.
+
+    Where v2 repacks code, it also writes that folder's path into the model's environment, where nobody looks for it.
+    """
+    if is_loopback():
+        return text
+    return re.sub(rf'("{_CODE_FOLDER}": "{_FILE})[^"]*?([^/"]+)/*"', r'\1\2"', text)
+
+
 def _refuse_local_parts(text: str) -> None:
     """Refuse a definition with parts that only local mode understands, unless AWS is on this machine."""
     if is_loopback():
@@ -233,7 +246,7 @@ def _iter_local_parts(value: Any, key: str = "", place: str = "") -> Iterator[st
             yield from _iter_local_parts(item, key, place)
     elif isinstance(value, str):
         is_type = value in INSTANCE_TYPES and key in ("InstanceType", "DefaultValue")
-        if is_type or value.startswith(_FILE):
+        if is_type or (value.startswith(_FILE) and key != _CODE_FOLDER):
             yield f"{key} {value!r} in {place}"
 
 

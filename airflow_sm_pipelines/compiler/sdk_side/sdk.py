@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import importlib.util
 import re
 import sys
@@ -34,7 +33,7 @@ class Sdk:
         sessions = importlib.import_module(session_module)
         self._session_class = sessions.PipelineSession
         self.local_session_class: Any = getattr(sessions, "LocalPipelineSession", None)
-        self.version = f"{distribution} {importlib.metadata.version(distribution)}"
+        self.version = f"{distribution} {_version_of(distribution)}"
 
     def make_session(self, region: str | None, default_bucket: str | None, *, is_local: bool = False) -> Any:
         """Make a session under which steps are only described and nothing starts.
@@ -110,7 +109,10 @@ def explain_missing_sdk_part(error: BaseException) -> str | None:
 
 
 def _version_of(distribution: str) -> str | None:
+    # Imported here: the compiler uses this module, too, before it takes a kept build.
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
+        return version(distribution)
+    except PackageNotFoundError:
         return None

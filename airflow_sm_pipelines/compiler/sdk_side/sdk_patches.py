@@ -7,6 +7,7 @@ import functools
 import hashlib
 import importlib
 import inspect
+import shutil
 import sys
 import tempfile
 import uuid
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
-from .archives import is_compiled
+from .archives import is_left_out
 from .build_errors import BuildError
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ _HOMES = (
     "sagemaker.train.utils",
 )
 _MODEL_BUILDERS = ("sagemaker.serve.model_builder", "sagemaker.serve.builder.model_builder")
+_REPACKING = "sagemaker.workflow._utils"
 _COMPILERS = ("sagemaker.workflow._steps_compiler", "sagemaker.mlops.workflow._steps_compiler")
 
 
@@ -81,6 +83,8 @@ class SdkPatches:
         for name in _COMPILERS:
             with contextlib.suppress(ImportError):  # it is the other SDK generation's
                 self._stamp_each_step(importlib.import_module(name).StepsCompiler)
+        with contextlib.suppress(ImportError):
+            _repack_copies(importlib.import_module(_REPACKING)._RepackModelStep)
 
     def _give_own_folder(self, builder: Any) -> None:
         """Let models be prepared in the build's own folder; the SDK's, /tmp/sagemaker, is the first user's."""
@@ -170,6 +174,26 @@ class SdkPatches:
         return digest
 
 
+def _repack_copies(step: Any) -> None:
+    """Let repacking take a copy of the code: v2 (2.257) writes a script of its own into the user's folder.
+
+    The next build would find that there, in whatever else packs the folder. v3 makes the copy itself.
+    """
+    make = step.__init__
+
+    @functools.wraps(make)
+    def make_with_copy(instance: Any, *args: Any, **options: Any) -> None:
+        make(instance, *args, **options)
+        folder = instance._source_dir
+        if folder is not None and Path(folder).is_dir():
+            copy = tempfile.mkdtemp()
+            skipped = shutil.ignore_patterns(".git", "__pycache__")
+            shutil.copytree(folder, copy, ignore=skipped, ignore_dangling_symlinks=True, dirs_exist_ok=True)
+            instance._source_dir = instance.estimator.source_dir = copy
+
+    step.__init__ = make_with_copy
+
+
 def silence_telemetry() -> None:
     """Let the SDK send no telemetry, and change nothing else."""
     _replace(_NO_TELEMETRY)
@@ -203,9 +227,9 @@ def _local(path: Any) -> str:
 
 
 def _hash_dir(directory: Any, digest: Any) -> Any:
-    """Digest a folder of step code as the SDK does, but for compiled Python, which comes and goes."""
+    """Digest a folder of step code as the SDK does, but for what archives leave out, too."""
     for path in sorted(Path(directory).iterdir()):
-        if not is_compiled(path.name):
+        if not is_left_out(path.name):
             digest.update(path.name.encode())
             if path.is_file():
                 digest.update(path.read_bytes())

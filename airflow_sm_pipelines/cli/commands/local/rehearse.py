@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
+    from airflow_sm_pipelines.cli.definition_files import Source
     from airflow_sm_pipelines.cli.shared_options import Commands
-    from airflow_sm_pipelines.cli.sources import Source
     from airflow_sm_pipelines.rehearsal import Rehearsal, RehearsalReport, RehearsedStep
 
 NOT_SUCCEEDED = 1

@@ -15,7 +15,14 @@ from sagemaker.core.lambda_helper import Lambda
 from sagemaker.core.model_monitor import DatasetFormat
 from sagemaker.core.parameter import ContinuousParameter
 from sagemaker.core.processing import FrameworkProcessor, Processor, ScriptProcessor
-from sagemaker.core.shapes import ProcessingInput, ProcessingOutput, ProcessingS3Input, ProcessingS3Output
+from sagemaker.core.resources import Model
+from sagemaker.core.shapes import (
+    ContainerDefinition,
+    ProcessingInput,
+    ProcessingOutput,
+    ProcessingS3Input,
+    ProcessingS3Output,
+)
 from sagemaker.core.spark.processing import PySparkProcessor
 from sagemaker.core.training.configs import Compute, InputData, SourceCode
 from sagemaker.core.transformer import Transformer
@@ -151,11 +158,15 @@ def training(common, one, image):
         max_jobs=3,
         max_parallel_jobs=3,
     )
+    recipe = ModelTrainer.from_recipe(
+        training_recipe=str(CODE / "recipe" / "recipe.yaml"), training_image=IMAGE, compute=compute, **common
+    )
     return [
         TrainingStep("ModelTrainer", step_args=trainer("estimator").train(), cache_config=CACHE),
         TrainingStep("LocalInputs", step_args=trainer("local_inputs").train(input_data_config=[data])),
         TuningStep(name="Tuner", step_args=tuner.tune()),
         TuningStep(name="SecondTuner", step_args=several.tune()),
+        TrainingStep("Recipe", step_args=recipe.train()),
     ]
 
 
@@ -194,8 +205,17 @@ def models(common, one, image):
         instance_type="ml.m5.large",
         sagemaker_session=session,
     )
+    containers = [
+        Model(
+            model_name=name,
+            primary_container=ContainerDefinition(image=IMAGE, model_data_url=f"s3://bucket/{name}.tar.gz"),
+        )
+        for name in ("model", "other")
+    ]
+    whole = ModelBuilder(model=containers, role_arn=common["role"], sagemaker_session=session)
     return [
         create,
+        ModelStep("PipelineModel", step_args=whole.build()),
         ModelStep("ModelCode", step_args=builder(row="model").build()),
         ModelStep("ModelRegister", step_args=builder(row="model").register(**registered)),
         train,
