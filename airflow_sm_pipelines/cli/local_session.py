@@ -64,7 +64,14 @@ def open_endpoint(arguments: argparse.Namespace) -> Iterator[RunningServer]:
             state_dir = Path(directory) / "state"
         else:
             state_dir = arguments.state_dir or default_state_dir(os.environ)
-        server = serve(state_dir, port=arguments.port, region=arguments.region, users=arguments.users)
+        server = serve(
+            state_dir,
+            port=arguments.port,
+            region=arguments.region,
+            users=arguments.users,
+            require_key=arguments.require_key,
+            accept_any_key=arguments.accept_any_key,
+        )
         closing.callback(server.close)
         yield server
 

@@ -272,7 +272,19 @@ def add_endpoint_options(parser: argparse.ArgumentParser, *, port: int, port_hel
         default=[],
         metavar="USER",
         help="another user of this machine, by name or number, who may call the endpoint and so run code as you; may "
-        "be repeated. Without it, yours and root's processes may (Linux)",
+        "be repeated. Without it, yours and root's processes may (Linux), and who has the endpoint's key",
+    )
+    keys = parser.add_mutually_exclusive_group()
+    keys.add_argument(
+        "--require-key",
+        action="store_true",
+        help="answer only requests signed with the endpoint's key, which 'local env' and 'local exec' set",
+    )
+    keys.add_argument(
+        "--accept-any-key",
+        action="store_true",
+        help="where the system does not tell users apart (macOS): answer whatever key a request is signed with, and so "
+        "every user of this machine",
     )
 
 

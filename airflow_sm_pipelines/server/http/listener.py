@@ -59,7 +59,7 @@ class Listener:
     :param host: the address to bind.
     :param port: the port; 0 takes a free one.
     :param handler: answers requests.
-    :param peer_rule: which users of this machine may call.
+    :param peer_rule: which users of this machine may call without the endpoint's key.
     :raises LocalEndpointError: when the address cannot be bound.
     """
 
@@ -153,19 +153,16 @@ class _Handler(MotoRequestHandler):
 
     @cached_property
     def peer_refusal(self) -> str | None:
-        """Why the other end may not call; asked once for each connection, of which there is one handler."""
+        """Why the other end's user is no reason to answer. There is one handler for each connection."""
         return self.server.peer_rule.refusal(self.connection)
 
     def run_wsgi(self) -> None:
-        request = Request(self.make_environ(), b"")
+        request = Request(self.make_environ(), b"", self.peer_refusal)
         handler = self.server.request_handler
         if self.rfile.last_line not in _BLANK_LINES:
             # http.server takes the end of the connection for the end of the headers.
             text = "The request ended before its headers did."
             self._refuse(request, error_response(request, "MalformedHttpRequestException", text))
-            return
-        if self.peer_refusal is not None:
-            self._refuse(request, error_response(request, "AccessDenied", self.peer_refusal, status=403))
             return
         response = handler.refusal(request)
         if response is not None:
@@ -183,7 +180,7 @@ class _Handler(MotoRequestHandler):
             message = f"The request's body cannot be read: {error}"
             self._refuse(request, error_response(request, "MalformedHttpRequestException", message))
             return
-        request = Request(request.environ, body)
+        request = Request(request.environ, body, self.peer_refusal)
         try:
             response = handler.call(request)
         except Exception as error:  # noqa: BLE001 - a fault in one answer must not end the connection
