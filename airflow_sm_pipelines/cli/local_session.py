@@ -59,6 +59,7 @@ def open_endpoint(arguments: argparse.Namespace) -> Iterator[RunningServer]:
 
     enter_local_environment(arguments)
     with contextlib.ExitStack() as closing:
+        closing.callback(os.umask, os.umask(0o077))
         if arguments.ephemeral:
             directory = closing.enter_context(tempfile.TemporaryDirectory(prefix="sm-pipelines-"))
             state_dir = Path(directory) / "state"
@@ -76,10 +77,17 @@ def open_endpoint(arguments: argparse.Namespace) -> Iterator[RunningServer]:
         yield server
 
 
-def run_command(command: list[str], environment: dict[str, str], **streams: Any) -> int:
+def read_umask() -> int:
+    """The umask of this process; an endpoint's is stricter, and its command keeps this one."""
+    found = os.umask(0o077)
+    os.umask(found)
+    return found
+
+
+def run_command(command: list[str], environment: dict[str, str], **options: Any) -> int:
     """Run the command in this terminal and process group, so that it may ask its user questions; give its exit code.
 
-    :param streams: of ``subprocess.Popen``; this process's where not given.
+    :param options: of ``subprocess.Popen``: streams, umask; this process's where not given.
     """
     child: subprocess.Popen[bytes] | None = None
     pending: list[int] = []
@@ -101,7 +109,7 @@ def run_command(command: list[str], environment: dict[str, str], **streams: Any)
 
     with handled_signals(forward, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         try:
-            child = subprocess.Popen(command, env=environment, **streams)
+            child = subprocess.Popen(command, env=environment, **options)
         except OSError:
             return explain_not_runnable(command[0])
         for number in pending:

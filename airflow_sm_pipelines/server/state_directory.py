@@ -12,9 +12,7 @@ import json
 import logging
 import os
 import secrets
-import shlex
 import socket
-import stat
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -22,6 +20,7 @@ from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from airflow_sm_pipelines.exceptions import LocalEndpointError
+from airflow_sm_pipelines.private_directories import find_foreign, narrow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -207,18 +206,12 @@ def _keep_private(path: Path) -> None:
 
     :raises LocalEndpointError: when the directory, or a file of ours in it, is another user's.
     """
-    user = os.geteuid()
-    for file in (path, *path.iterdir()):
-        found = file.lstat()
-        if found.st_uid != user:
-            raise LocalEndpointError(
-                f"{file} belongs to user {found.st_uid}, who could make this endpoint run code; this is user {user}. "
-                f"Choose another state directory, or make it yours: chown -R {user} {shlex.quote(str(path))}"
-            )
-    mode = stat.S_IMODE(path.stat().st_mode)
+    fault = find_foreign(path, {os.geteuid()})
+    if fault is not None:
+        raise LocalEndpointError(fault)
     # A directory of something else, such as /tmp or a project's folder, is left as it is.
-    if mode & 0o077 and all(file.name in _OWN_NAMES for file in path.iterdir()):
-        path.chmod(0o700)
+    is_ours = all(file.name in _OWN_NAMES for file in path.iterdir())
+    if is_ours and (mode := narrow(path, 0o077)) is not None:
         _log.warning("The state directory %s was open to other users (mode %o); it is 700 now.", path, mode)
 
 
