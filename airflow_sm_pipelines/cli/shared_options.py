@@ -249,6 +249,17 @@ def add_progress_options(parser: argparse.ArgumentParser) -> None:
     add_json_option(parser, "the execution, at its end,")
 
 
+def add_state_option(parser: argparse.ArgumentParser) -> None:
+    """Add which local endpoint's state is meant."""
+    parser.add_argument(
+        "--state-dir",
+        type=Path,
+        metavar="DIR",
+        help="the state directory of the endpoint; SM_PIPELINES_STATE_DIR or ~/.local/state/airflow-sm-pipelines/local "
+        "by default",
+    )
+
+
 def add_endpoint_options(parser: argparse.ArgumentParser, *, port: int, port_help: str) -> None:
     """Add where a local endpoint answers and keeps its state."""
     state = parser.add_mutually_exclusive_group()

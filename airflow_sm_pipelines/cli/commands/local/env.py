@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.cli.shared_options import add_state_option
 from airflow_sm_pipelines.cli.shell_exports import SHELLS
 
 if TYPE_CHECKING:
@@ -27,13 +27,7 @@ def add(commands: Commands) -> None:
         epilog='Example: eval "$(sm-pipelines local env)". In fish: sm-pipelines local env | source. Exit codes: 0 '
         "printed; 1 no endpoint runs there.",
     )
-    parser.add_argument(
-        "--state-dir",
-        type=Path,
-        metavar="DIR",
-        help="the state directory of the endpoint; SM_PIPELINES_STATE_DIR or ~/.local/state/airflow-sm-pipelines/local "
-        "by default",
-    )
+    add_state_option(parser)
     parser.add_argument("--shell", choices=SHELLS, help="the shell to write for; by default the one that SHELL names")
     parser.set_defaults(run=run)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from airflow_sm_pipelines.cli.shared_options import add_state_option
 
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
 
     from airflow_sm_pipelines.cli.shared_options import Commands
 
@@ -25,13 +27,7 @@ def add(commands: Commands) -> None:
         "with --require-key.",
         epilog="Example: sm-pipelines local open --browser. Exit codes: 0 printed; 1 no endpoint runs there.",
     )
-    parser.add_argument(
-        "--state-dir",
-        type=Path,
-        metavar="DIR",
-        help="the state directory of the endpoint; SM_PIPELINES_STATE_DIR or ~/.local/state/airflow-sm-pipelines/local "
-        "by default",
-    )
+    add_state_option(parser)
     parser.add_argument("--browser", action="store_true", help="open it in the default browser, too")
     parser.set_defaults(run=run)
 

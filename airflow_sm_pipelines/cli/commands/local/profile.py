@@ -9,6 +9,8 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.cli.shared_options import DEFAULT_PORT, add_state_option
+
 if TYPE_CHECKING:
     import argparse
 
@@ -23,8 +25,6 @@ _MARK = "local profile --print-key"
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    from airflow_sm_pipelines.cli.shared_options import DEFAULT_PORT
-
     parser = commands.add_parser(
         "profile",
         help="add an AWS profile that leads to the local endpoint",
@@ -36,13 +36,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--name", default=DEFAULT_NAME, help=f"the profile's name ({DEFAULT_NAME})")
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, metavar="N", help=f"of the endpoint ({DEFAULT_PORT})")
     parser.add_argument("--region", help="the profile's region; AWS_REGION, AWS_DEFAULT_REGION or us-east-1 by default")
-    parser.add_argument(
-        "--state-dir",
-        type=Path,
-        metavar="DIR",
-        help="the state directory of the endpoint; SM_PIPELINES_STATE_DIR or ~/.local/state/airflow-sm-pipelines/local "
-        "by default",
-    )
+    add_state_option(parser)
     parser.add_argument("--print-key", action="store_true", help="print the endpoint's key, as credential_process asks")
     parser.set_defaults(run=run)
 
