@@ -81,7 +81,7 @@ def _open(command: list[str], **options: Any) -> subprocess.Popen[bytes] | None:
     try:
         return subprocess.Popen(command, **options)
     except OSError as error:
-        sys.stderr.write(f"sm-pipelines: {command[0]} cannot be executed: {error.strerror}\n")
+        sys.stderr.write(f"sm-pipelines: {command[0]!r} cannot be executed: {error.strerror}\n")
         return None
 
 

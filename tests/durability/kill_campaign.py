@@ -70,7 +70,7 @@ def kill_often(folder: Path, *, kills: int, seed: int) -> Figures:
             user.join(60)
             assert user.faults == [], f"seed {seed}, life {life}"
             wait_for(lambda: server.job_processes() == [], f"jobs end with the server: {server.job_processes()}", 20)
-            while figures.kills < kills and chance.random() < 0.4:
+            while figures.kills < kills and chance.random() < 0.6:
                 server.launch()
                 time.sleep(chance.uniform(0, boot_seconds))
                 figures.in_boot += not server.is_announced()

@@ -12,7 +12,7 @@ import threading
 import time
 from functools import cached_property
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import ThreadedWSGIServer
@@ -38,6 +38,9 @@ _LINGER_SECONDS = 5.0
 
 _POLL_SECONDS = 0.1
 """How soon the listener notices that it is to stop."""
+
+
+_Answer = TypeVar("_Answer", Response, "Response | None")
 
 
 class RequestHandler(Protocol):
@@ -164,7 +167,7 @@ class _Handler(MotoRequestHandler):
             text = "The request ended before its headers did."
             self._refuse(request, error_response(request, "MalformedHttpRequestException", text))
             return
-        response = handler.refusal(request)
+        response = self._answer(request, handler.refusal)
         if response is not None:
             self._refuse(request, response)
             return
@@ -181,13 +184,15 @@ class _Handler(MotoRequestHandler):
             self._refuse(request, error_response(request, "MalformedHttpRequestException", message))
             return
         request = Request(request.environ, body, self.peer_refusal)
+        self._write(request, self._answer(request, handler.call), is_last=self.close_connection)
+
+    def _answer(self, request: Request, ask: Callable[[Request], _Answer]) -> _Answer | Response:
         try:
-            response = handler.call(request)
+            return ask(request)
         except Exception as error:  # noqa: BLE001 - a fault in one answer must not end the connection
             _log.exception("The endpoint failed at %s %s", request.method, request.path)
             text = f"The local endpoint failed: {type(error).__name__}: {error}"
-            response = error_response(request, "InternalFailure", text, status=500)
-        self._write(request, response, is_last=self.close_connection)
+            return error_response(request, "InternalFailure", text, status=500)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         _log.debug("%s %s", self.requestline, code)

@@ -116,7 +116,7 @@ def find_fault(signature: Signature, request: Request, secret: str, *, now: date
     make = _sign_again if signature.version == 4 else _sign_again_version_2
     # Some clients sign an address in another spelling than they send.
     for address in dict.fromkeys(_iter_addresses(request, signature)):
-        if hmac.compare_digest(make(signature, request, secret, address).encode(), signature.value.encode()):
+        if _is_same(make(signature, request, secret, address), signature.value):
             return None
     return "The signature is not the one that this key's secret gives."
 
@@ -170,6 +170,11 @@ def _read_form_signature(form: Mapping[str, str]) -> Signature | None:
     if "signature" in form and "awsaccesskeyid" in form:
         return Signature("form", 2, form["awsaccesskeyid"], form["signature"], token, policy=policy)
     return None
+
+
+def _is_same(right: str, given: str) -> bool:
+    # Of texts, compare_digest takes only those that are ASCII.
+    return hmac.compare_digest(right.encode(), given.encode("utf-8", "replace"))
 
 
 def _find_time_fault(signature: Signature, now: datetime) -> str | None:
@@ -284,7 +289,7 @@ def _sign_again_version_2(signature: Signature, request: Request, secret: str, a
 
 
 def _find_form_fault(signature: Signature, request: Request, secret: str, now: datetime) -> str | None:
-    if not hmac.compare_digest(_sign_policy(signature, secret), signature.value):
+    if not _is_same(_sign_policy(signature, secret), signature.value):
         return "The form's signature is not the one that this key's secret gives."
     try:
         policy = json.loads(base64.b64decode(signature.policy))
