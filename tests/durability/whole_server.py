@@ -73,7 +73,7 @@ class WholeServer:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         self.launch()
-        wait_for(self.is_announced, f"the server starts: {self.output()[-800:]}")
+        wait_for(self.is_announced, f"the server starts: {self.output()[-800:]}", 300)
         self.clients.clear()
 
     def launch(self) -> None:
@@ -314,7 +314,7 @@ def finish_all(server: WholeServer, remembered: Remembered) -> None:
                 left.discard(arn)
         return not left
 
-    wait_for(are_ended, f"{len(left)} executions end", seconds=120)
+    wait_for(are_ended, f"{len(left)} executions end", seconds=600)
 
 
 def iter_events(server: WholeServer) -> Iterator[dict[str, Any]]:
