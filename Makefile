@@ -81,7 +81,7 @@ format: $(STAMP) ## Let ruff mend what it can
 bench: $(STAMP) ## Measure, and write benchmarks/results.json
 	$(BIN)/python -m benchmarks
 
-harm: $(STAMP) ## Send 1,000 cut and 100,000 odd requests to the endpoint, and write docs/reliability.md
+harm: $(STAMP) ## Send broken and forged requests to the endpoint, kill it, fill its disk, and write docs/reliability.md (hours)
 	$(BIN)/python -m tests.harm --write
 
 faults: $(STAMP) ## Put faults into every write, run, ending and race, and write docs/reliability.md (hours; needs PostgreSQL)

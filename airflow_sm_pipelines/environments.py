@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import platform
 import re
@@ -21,10 +22,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.exceptions import EnvironmentBuildError
+from airflow_sm_pipelines.private_directories import find_cache_fault
 from airflow_sm_pipelines.processes import run_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+_log = logging.getLogger(__name__)
 
 _FORMAT = 1
 _RESOLUTION_VARIABLES = ("UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE_NEWER", "UV_RESOLUTION", "UV_PRERELEASE")
@@ -124,6 +128,7 @@ def ensure_environment(
     home = target.parent
     deadline = time.monotonic() + timeout_seconds
     try:
+        keep_cache_closed(home.parent, tell)
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise EnvironmentBuildError(
@@ -151,7 +156,24 @@ def find_environment(
     env: Mapping[str, str] | None = None,
 ) -> Path | None:
     """The interpreter that :func:`ensure_environment` gives without making anything; None where there is none yet."""
-    return _find_ready_interpreter(_locate(requirements, python, cache_dir, os.environ if env is None else env))
+    target = _locate(requirements, python, cache_dir, os.environ if env is None else env)
+    if (found := _find_ready_interpreter(target)) is not None:
+        keep_cache_closed(target.parent.parent, _log.warning)
+    return found
+
+
+def keep_cache_closed(cache_dir: Path, tell: Callable[[str], None]) -> None:
+    """Close the cache directory to what other users write.
+
+    :param tell: told that it was closed.
+    :raises EnvironmentBuildError: if another user could have written to it.
+    :raises OSError: if it cannot be made or read.
+    """
+    fault, line = find_cache_fault(cache_dir)
+    if fault is not None:
+        raise EnvironmentBuildError(f"The cache directory is not yours alone. {fault}")
+    if line is not None:
+        tell(line)
 
 
 def _locate(requirements: Sequence[str], python: str | None, cache_dir: Path | None, env: Mapping[str, str]) -> Path:

@@ -1,7 +1,7 @@
 """The local endpoint as others see it: its account and credentials, the variables that point at it, its pages.
 
-Pure, and of the standard library only, so that every room may read it. Nothing here is secret: the endpoint checks no
-signature. How the endpoint runs is in :mod:`airflow_sm_pipelines.server`.
+Pure, and of the standard library only, so that every room may read it. Nothing here is secret: each state directory has
+a secret of its own. How the endpoint runs is in :mod:`airflow_sm_pipelines.server`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,7 @@ ACCOUNT_ID = "123456789012"
 """The one account of the local endpoint. It is moto's default, so both agree without configuration."""
 
 ACCESS_KEY_ID = "local"
-"""The access key of the endpoint's clients: well-formed, and worthless anywhere else."""
-
-SECRET_ACCESS_KEY = "local"  # noqa: S105 - not a secret: the endpoint checks no signature
-"""The secret key of the endpoint's clients."""
+"""The access key of every local endpoint, so that what is kept by key is found again: only the secrets differ."""
 
 DEFAULT_REGION = "us-east-1"
 """The endpoint's region where the environment names none."""
@@ -112,7 +109,7 @@ def make_log_page_url(console_url: str, job_arn: str) -> str:
     return f"{console_url.rstrip('/')}/logs/{quote(job_arn.rpartition(':')[2])}"
 
 
-def child_environment(base_env: Mapping[str, str], url: str, region: str) -> dict[str, str]:
+def child_environment(base_env: Mapping[str, str], url: str, region: str, *, secret: str) -> dict[str, str]:
     """A copy of an environment in which AWS is the endpoint at `url`, for `local exec`, jobs and other children.
 
     The user's credentials, profile, roles, and per-service endpoints are left out, and the shared configuration files
@@ -121,13 +118,14 @@ def child_environment(base_env: Mapping[str, str], url: str, region: str) -> dic
     :param base_env: the environment to start from, such as ``os.environ``.
     :param url: the endpoint's URL, such as ``http://127.0.0.1:4566``.
     :param region: the endpoint's region.
+    :param secret: of the endpoint's key.
     :return: a new environment; `base_env` is not changed.
     """
     env = {name: value for name, value in base_env.items() if not _is_dropped(name)}
     env |= {
         "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
-        "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": secret,
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
         "AWS_EC2_METADATA_DISABLED": "true",

@@ -15,55 +15,61 @@ OVERWRITTEN = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
 
 @pytest.mark.parametrize("name", sorted(CREDENTIAL_VARIABLES - OVERWRITTEN))
 def test_a_variable_that_leads_to_a_real_account_is_left_out(name: str) -> None:
-    assert name not in child_environment({name: "real"}, URL, "us-east-1")
+    assert name not in child_environment({name: "real"}, URL, "us-east-1", secret="s")
 
 
 def test_real_keys_are_replaced_by_local_ones() -> None:
-    env = child_environment({"AWS_ACCESS_KEY_ID": "AKIAREAL", "AWS_SECRET_ACCESS_KEY": "real"}, URL, "us-east-1")
-    assert (env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"]) == ("local", "local")
+    env = child_environment(
+        {"AWS_ACCESS_KEY_ID": "AKIAREAL", "AWS_SECRET_ACCESS_KEY": "real"}, URL, "us-east-1", secret="s"
+    )
+    assert (env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"]) == ("local", "s")
 
 
 def test_an_endpoint_of_one_service_does_not_bypass_the_local_one() -> None:
-    env = child_environment({"AWS_ENDPOINT_URL_S3": "https://elsewhere"}, URL, "us-east-1")
+    env = child_environment({"AWS_ENDPOINT_URL_S3": "https://elsewhere"}, URL, "us-east-1", secret="s")
     assert "AWS_ENDPOINT_URL_S3" not in env
     assert env["AWS_ENDPOINT_URL"] == URL
 
 
 def test_the_region_is_the_endpoints() -> None:
-    env = child_environment({"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-2"}, URL, "us-west-2")
+    env = child_environment(
+        {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-2"}, URL, "us-west-2", secret="s"
+    )
     assert env["AWS_REGION"] == env["AWS_DEFAULT_REGION"] == "us-west-2"
 
 
 def test_the_default_airflow_connection_is_the_default_chain_and_others_stay() -> None:
-    env = child_environment({"AIRFLOW_CONN_AWS_DEFAULT": "aws://key:secret@", "AIRFLOW_CONN_DB": "x"}, URL, "us-east-1")
+    env = child_environment(
+        {"AIRFLOW_CONN_AWS_DEFAULT": "aws://key:secret@", "AIRFLOW_CONN_DB": "x"}, URL, "us-east-1", secret="s"
+    )
     assert env["AIRFLOW_CONN_AWS_DEFAULT"] == "aws://"
     assert env["AIRFLOW_CONN_DB"] == "x"
 
 
 def test_a_proxy_is_not_asked_for_the_endpoint() -> None:
-    env = child_environment({"HTTP_PROXY": "http://proxy", "no_proxy": "intranet"}, URL, "us-east-1")
+    env = child_environment({"HTTP_PROXY": "http://proxy", "no_proxy": "intranet"}, URL, "us-east-1", secret="s")
     assert env["no_proxy"] == "intranet,127.0.0.1"
     assert env["NO_PROXY"] == "127.0.0.1"
 
 
 def test_the_given_environment_is_not_changed_and_the_rest_is_kept() -> None:
     base = {"PATH": "/bin", "AWS_PROFILE": "prod"}
-    assert child_environment(base, URL, "us-east-1")["PATH"] == "/bin"
+    assert child_environment(base, URL, "us-east-1", secret="s")["PATH"] == "/bin"
     assert base == {"PATH": "/bin", "AWS_PROFILE": "prod"}
 
 
 def run_child(program: str) -> str:
     """What a Python program prints that sees the endpoint as AWS."""
-    env = child_environment({"PATH": "/usr/bin:/bin"}, URL, "us-east-1")
+    env = child_environment({"PATH": "/usr/bin:/bin"}, URL, "us-east-1", secret="s")
     done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
 def test_the_users_own_python_path_stays_behind_ours() -> None:
-    env = child_environment({"PYTHONPATH": "/project"}, URL, "us-east-1")
+    env = child_environment({"PYTHONPATH": "/project"}, URL, "us-east-1", secret="s")
     assert env["PYTHONPATH"] == f"{SITE_DIRECTORY}:/project"
-    assert child_environment(env, URL, "us-east-1")["PYTHONPATH"] == f"{SITE_DIRECTORY}:/project"
+    assert child_environment(env, URL, "us-east-1", secret="s")["PYTHONPATH"] == f"{SITE_DIRECTORY}:/project"
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.server import RunningServer
 
+_GUARDIAN = Path(__file__).with_name("guardian.py")
 _NOT_EXECUTABLE = 126
 _NOT_FOUND = 127
 _GRACE_SECONDS = 10.0
@@ -59,55 +62,77 @@ def open_endpoint(arguments: argparse.Namespace) -> Iterator[RunningServer]:
 
     enter_local_environment(arguments)
     with contextlib.ExitStack() as closing:
+        closing.callback(os.umask, os.umask(0o077))
         if arguments.ephemeral:
             directory = closing.enter_context(tempfile.TemporaryDirectory(prefix="sm-pipelines-"))
             state_dir = Path(directory) / "state"
         else:
             state_dir = arguments.state_dir or default_state_dir(os.environ)
-        server = serve(state_dir, port=arguments.port, region=arguments.region, users=arguments.users)
+        server = serve(
+            state_dir,
+            port=arguments.port,
+            region=arguments.region,
+            users=arguments.users,
+            require_key=arguments.require_key,
+            accept_any_key=arguments.accept_any_key,
+        )
         closing.callback(server.close)
         yield server
 
 
-def run_command(command: list[str], environment: dict[str, str], **streams: Any) -> int:
+def read_umask() -> int:
+    """The umask of this process; an endpoint's is stricter, and its command keeps this one."""
+    found = os.umask(0o077)
+    os.umask(found)
+    return found
+
+
+def run_command(command: list[str], environment: dict[str, str], **options: Any) -> int:
     """Run the command in this terminal and process group, so that it may ask its user questions; give its exit code.
 
-    :param streams: of ``subprocess.Popen``; this process's where not given.
+    A guardian starts it, which ends it with all that it has started when this process dies, or when it does not heed
+    SIGTERM.
+
+    :param options: of ``subprocess.Popen``: streams, umask; this process's where not given.
     """
-    child: subprocess.Popen[bytes] | None = None
-    pending: list[int] = []
+    if shutil.which(command[0], path=environment.get("PATH")) is None:
+        return explain_not_runnable(command[0])
+    guarded, lifeline = os.pipe()
+    ends = {guarded, lifeline}
+
+    def close(end: int) -> None:
+        if end in ends:
+            ends.discard(end)
+            os.close(end)
 
     def forward(number: int) -> None:
-        if child is None:
-            pending.append(number)
-        elif number not in (signal.SIGINT, signal.SIGQUIT) or not _comes_from_terminal():
-            send(number, child)
-
-    def send(number: int, child: subprocess.Popen[bytes]) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            child.send_signal(number)
+        if number in (signal.SIGINT, signal.SIGQUIT) and _comes_from_terminal():
+            return
+        with contextlib.suppress(OSError):
+            os.write(lifeline, bytes([number]))
         if number == signal.SIGTERM:
             # Whoever asks this process to end would otherwise wait for a command that does not listen.
-            killer = threading.Timer(_GRACE_SECONDS, child.kill)
+            killer = threading.Timer(_GRACE_SECONDS, close, [lifeline])
             killer.daemon = True
             killer.start()
 
     with handled_signals(forward, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         try:
-            child = subprocess.Popen(command, env=environment, **streams)
-        except OSError:
-            return explain_not_runnable(command[0])
-        for number in pending:
-            send(number, child)
-        try:
-            code = child.wait()
+            guardian = [sys.executable, "-I", "-S", str(_GUARDIAN), str(guarded), *command]
+            child = subprocess.Popen(guardian, env=environment, pass_fds=[guarded], **options)
+            close(guarded)
+            try:
+                code = child.wait()
+            finally:
+                if child.poll() is None:
+                    forward(signal.SIGTERM)
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        child.wait(_GRACE_SECONDS)
+                    close(lifeline)
+                    child.wait()
         finally:
-            if child.poll() is None:
-                child.terminate()
-                try:
-                    child.wait(_GRACE_SECONDS)
-                except subprocess.TimeoutExpired:
-                    child.kill()
+            close(guarded)
+            close(lifeline)
     return code if code >= 0 else 128 - code
 
 

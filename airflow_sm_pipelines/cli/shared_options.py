@@ -255,6 +255,17 @@ def add_progress_options(parser: argparse.ArgumentParser) -> None:
     add_json_option(parser, "the execution, at its end,")
 
 
+def add_state_option(parser: argparse.ArgumentParser) -> None:
+    """Add which local endpoint's state is meant."""
+    parser.add_argument(
+        "--state-dir",
+        type=Path,
+        metavar="DIR",
+        help="the state directory of the endpoint; SM_PIPELINES_STATE_DIR or ~/.local/state/airflow-sm-pipelines/local "
+        "by default",
+    )
+
+
 def add_endpoint_options(parser: argparse.ArgumentParser, *, port: int, port_help: str) -> None:
     """Add where a local endpoint answers and keeps its state."""
     state = parser.add_mutually_exclusive_group()
@@ -278,7 +289,19 @@ def add_endpoint_options(parser: argparse.ArgumentParser, *, port: int, port_hel
         default=[],
         metavar="USER",
         help="another user of this machine, by name or number, who may call the endpoint and so run code as you; may "
-        "be repeated. Without it, yours and root's processes may (Linux)",
+        "be repeated. Without it, yours and root's processes may (Linux), and who has the endpoint's key",
+    )
+    keys = parser.add_mutually_exclusive_group()
+    keys.add_argument(
+        "--require-key",
+        action="store_true",
+        help="answer only requests signed with the endpoint's key, which 'local env' and 'local exec' set",
+    )
+    keys.add_argument(
+        "--accept-any-key",
+        action="store_true",
+        help="where the system does not tell users apart (macOS): answer whatever key a request is signed with, and so "
+        "every user of this machine",
     )
 
 

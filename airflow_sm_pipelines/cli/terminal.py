@@ -101,10 +101,15 @@ def open_log() -> logging.Logger:
 
 
 class _ErrorStreamHandler(logging.Handler):
-    """Writes to what standard error is at the time, not to what it was when the handler was made."""
+    """Writes to what standard error is at the time, not to what it was when the handler was made.
+
+    A line that cannot be written is lost, and whoever logs it goes on: standard error may be a file on a full disk, or
+    a pipe that nobody reads any more.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError, ValueError):
+            print(self.format(record), file=sys.stderr, flush=True)
 
 
 class _CleanFormatter(logging.Formatter):

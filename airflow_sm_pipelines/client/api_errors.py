@@ -18,6 +18,7 @@ from airflow_sm_pipelines.exceptions import (
     PipelineRequestError,
     PipelineUnavailableError,
 )
+from airflow_sm_pipelines.printable_text import clean_log_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,7 +142,8 @@ def mapped_errors(call: str, target: str) -> Iterator[None]:
     from botocore.parsers import ResponseParserError
 
     try:
-        yield
+        with _cleaned():
+            yield
     except ClientError as error:
         answer = error.response.get("Error", {})
         code = str(answer.get("Code", "Unknown"))
@@ -171,6 +173,19 @@ def mapped_errors(call: str, target: str) -> Iterator[None]:
         reason = f"{type(error).__name__}: {error}"
         message = f"{call} on '{target}' was answered by something that is not SageMaker: {reason}"
         raise PipelineUnavailableError(message, code="UnreadableAnswer") from error
+
+
+@contextmanager
+def _cleaned() -> Iterator[None]:
+    """Clean the text of errors that leave the block: a traceback shows it, and the service wrote it."""
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            cause.args = tuple(clean_log_text(one) if isinstance(one, str) else one for one in cause.args)
+            cause = cause.__cause__ or cause.__context__
+        raise
 
 
 def _as_sentence(text: object) -> str:

@@ -25,11 +25,12 @@ from airflow_sm_pipelines.compiler.notebook import copy_surroundings, parse_note
 from airflow_sm_pipelines.compiler.script import check_name, parse_metadata, parse_reference, read_script
 from airflow_sm_pipelines.compiler.sdk_side.chatter import MARK
 from airflow_sm_pipelines.compiler.sdk_side.project_roots import iter_projects
-from airflow_sm_pipelines.environments import default_cache_dir
+from airflow_sm_pipelines.environments import default_cache_dir, keep_cache_closed
 from airflow_sm_pipelines.exceptions import (
     CompileError,
     CompileTimeoutError,
     EndpointUnreachableError,
+    EnvironmentBuildError,
     ScriptEnvironmentError,
     ScriptFailedError,
     ScriptFunctionError,
@@ -164,6 +165,7 @@ def compile_pipeline(
         "default_bucket": default_bucket,
     }
     with voice.telling_all_on_failure():
+        _keep_closed(cache_dir, voice.log)
         python = script.find_interpreter(interpreter, requirements, cache_dir=cache_dir, voice=voice)
         build = _Build(
             target,
@@ -224,6 +226,14 @@ class _Script:
             project_root=project_root or named[1] or named[0],
             roots=_find_roots(self.path.parent, base),
         )
+
+
+def _keep_closed(cache_dir: Path, log: Callable[[str], None]) -> None:
+    """Refuse to take definitions and interpreters from where another user could have put them."""
+    try:
+        keep_cache_closed(cache_dir, log)
+    except (EnvironmentBuildError, OSError) as error:
+        raise ScriptEnvironmentError(str(error)) from error
 
 
 def _find_roots(folder: Path, base: Path | None) -> tuple[Path, ...]:

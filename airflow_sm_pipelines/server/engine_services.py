@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow_sm_pipelines.exceptions import LocalEndpointError
-from airflow_sm_pipelines.local_endpoint import ACCESS_KEY_ID, ACCOUNT_ID, SECRET_ACCESS_KEY, child_environment
+from airflow_sm_pipelines.local_endpoint import ACCESS_KEY_ID, ACCOUNT_ID, child_environment
 from airflow_sm_pipelines.server.http.messages import Request
 from airflow_sm_pipelines.server.lambda_functions import find_function
 
@@ -24,7 +24,14 @@ if TYPE_CHECKING:
 
 
 def make_engine_services(
-    moto: DurableMoto, codec: SageMakerCodec, *, url: str, region: str, cache_dir: Path, faults_file: Path | None = None
+    moto: DurableMoto,
+    codec: SageMakerCodec,
+    *,
+    url: str,
+    region: str,
+    secret: str,
+    cache_dir: Path,
+    faults_file: Path | None = None,
 ) -> EngineServices:
     """The engine's services on a running endpoint.
 
@@ -32,6 +39,7 @@ def make_engine_services(
     :param codec: knows SageMaker's shapes.
     :param url: the endpoint's URL, for S3 and for jobs.
     :param region: the endpoint's region.
+    :param secret: of the endpoint's own key.
     :param cache_dir: where images' environments are kept.
     :param faults_file: which faults to inject; it need not exist.
     :raises LocalEndpointError: when the user's table of images, named by ``SM_PIPELINES_IMAGES``, or of stand-ins,
@@ -50,10 +58,10 @@ def make_engine_services(
         account_id=ACCOUNT_ID,
         endpoint_url=url,
         cache_dir=cache_dir,
-        s3=make_client("s3", url=url, region=region),
+        s3=make_client("s3", url=url, region=region, secret=secret),
         write_logs=partial(moto.write_logs, region),
         find_function=lambda name: find_function(name, region),
-        environment=aws_environment(url, region),
+        environment=aws_environment(url, region, secret),
         images=images,
         validate_request=codec.find_violations,
         put_events=lambda entries: put_events(moto, region, entries),
@@ -130,22 +138,24 @@ def send_message(moto: DurableMoto, region: str, queue_url: str, body: str) -> s
         return f"HTTP {response.status}"
 
 
-def aws_environment(url: str, region: str) -> dict[str, str]:
+def aws_environment(url: str, region: str, secret: str) -> dict[str, str]:
     """The variables, and no others, that make this endpoint AWS for a process.
 
     :param url: the endpoint's URL.
     :param region: the endpoint's region.
+    :param secret: of the endpoint's own key.
     """
-    variables = child_environment({}, url, region)
+    variables = child_environment({}, url, region, secret=secret)
     return {name: value for name, value in variables.items() if not name.startswith("AIRFLOW_")}
 
 
-def make_client(service: str, *, url: str, region: str) -> Any:
+def make_client(service: str, *, url: str, region: str, secret: str) -> Any:
     """A boto3 client of the endpoint that reads none of the user's AWS configuration.
 
     :param service: such as ``s3``.
     :param url: the endpoint's URL.
     :param region: the region.
+    :param secret: of the endpoint's own key.
     """
     import boto3
     import botocore.session
@@ -163,7 +173,7 @@ def make_client(service: str, *, url: str, region: str) -> Any:
         endpoint_url=url,
         region_name=region,
         aws_access_key_id=ACCESS_KEY_ID,
-        aws_secret_access_key=SECRET_ACCESS_KEY,
+        aws_secret_access_key=secret,
         # Jobs share the client among their threads; a proxy has no business between this process and itself.
         config=Config(max_pool_connections=32, proxies={}, s3={"addressing_style": "path"}),
     )

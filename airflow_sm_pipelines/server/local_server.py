@@ -18,6 +18,7 @@ from airflow_sm_pipelines.local_endpoint import (
     resolve_region,
 )
 from airflow_sm_pipelines.loopback import LOOPBACK_NAMES
+from airflow_sm_pipelines.server.http.peers import PeerRule
 from airflow_sm_pipelines.server.state_directory import StateDirectory, current_origin
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class RunningServer:
 
     :ivar endpoint_url: where it answers, such as ``http://127.0.0.1:4566``.
     :ivar region: the region in its ARNs.
+    :ivar secret: of its key.
     :ivar account_id: the account in its ARNs.
     :ivar state_dir: where it keeps its state.
     :ivar engine: what runs the pipelines.
@@ -61,6 +63,7 @@ class RunningServer:
         *,
         endpoint_url: str,
         region: str,
+        secret: str,
         state_dir: Path,
         engine: Engine,
         isolation: str,
@@ -68,6 +71,7 @@ class RunningServer:
     ) -> None:
         self.endpoint_url = endpoint_url
         self.region = region
+        self.secret = secret
         self.account_id = ACCOUNT_ID
         self.state_dir = state_dir
         self.engine = engine
@@ -81,7 +85,7 @@ class RunningServer:
 
     def environment(self) -> dict[str, str]:
         """The environment of this process for a child: AWS is the endpoint, and there are no real credentials."""
-        return child_environment(os.environ, self.endpoint_url, self.region)
+        return child_environment(os.environ, self.endpoint_url, self.region, secret=self.secret)
 
     def close(self) -> None:
         """Stop the engine's jobs, which continue at the next start, then stop answering. May be called twice."""
@@ -102,6 +106,8 @@ def serve(
     region: str | None = None,
     host_names: Collection[str] = (),
     users: Collection[int] = (),
+    require_key: bool = False,
+    accept_any_key: bool = False,
     cache_dir: Path | None = None,
     adapt_services: Callable[[EngineServices], EngineServices] | None = None,
 ) -> RunningServer:
@@ -112,7 +118,11 @@ def serve(
     :param host: the address to bind. For one that is not loopback (in a container), `host_names` must be given.
     :param region: its region; by default that of this process's environment, else us-east-1.
     :param host_names: names beside the loopback ones by which clients call it.
-    :param users: numbers of the users of this machine that may call it, beside this process's own and root.
+    :param users: numbers of the users of this machine that may call it without its key, beside this process's own and
+        root.
+    :param require_key: whether everybody needs the endpoint's key, those users too.
+    :param accept_any_key: whether those callers need none whose user the system does not tell: on macOS, and of other
+        machines and containers if `host` is not loopback.
     :param cache_dir: where the environments of images are kept; by default the user's cache directory.
     :param adapt_services: changes what the engine gets from the endpoint, such as for a rehearsal.
     :return: the running endpoint.
@@ -120,7 +130,7 @@ def serve(
     """
     if host not in LOOPBACK_NAMES and not host_names:
         raise LocalEndpointError(
-            "The endpoint asks nobody from another machine who they are, so it binds 127.0.0.1. "
+            "The endpoint binds 127.0.0.1, where no page can reach it under a name of its own. "
             f"To bind {host}, say by which host names clients may call it."
         )
     if not _process_lock.acquire(blocking=False):
@@ -133,7 +143,7 @@ def serve(
             address=(host, port),
             region=region or resolve_region(os.environ),
             host_names=host_names,
-            users=users,
+            peers=PeerRule(frozenset(users), requires_key=require_key, trusts_unseen=accept_any_key),
             cache_dir=cache_dir,
             adapt_services=adapt_services,
         )
@@ -146,7 +156,7 @@ def _start(
     address: tuple[str, int],
     region: str,
     host_names: Collection[str],
-    users: Collection[int],
+    peers: PeerRule,
     cache_dir: Path | None,
     adapt_services: Callable[[EngineServices], EngineServices] | None,
 ) -> RunningServer:
@@ -161,7 +171,7 @@ def _start(
     closing.callback(directory.release)
     directory.check_databases(_DATABASES)
     make_room(directory.path / "engine")
-    moto, router, listener = open_moto_endpoint(closing, directory, address=address, host_names=host_names, users=users)
+    moto, router, listener = open_moto_endpoint(closing, directory, address=address, host_names=host_names, peers=peers)
     url = f"http://{_name_in_url(address[0])}:{listener.port}"
     codec = SageMakerCodec()
     services = make_engine_services(
@@ -169,6 +179,7 @@ def _start(
         codec,
         url=url,
         region=region,
+        secret=directory.secret,
         cache_dir=cache_dir or default_cache_dir(os.environ),
         faults_file=directory.path / "faults.toml",
     )
@@ -177,7 +188,7 @@ def _start(
     with _damage_reported(directory.path):
         engine = Engine(directory.path / "engine", services)
     directory.mark_used()
-    _attach_engine(router, engine, codec, moto, url=url, region=region)
+    _attach_engine(router, engine, codec, moto, url=url, region=region, secret=directory.secret)
     listener.start()
     closing.callback(listener.stop)
     # Jobs that are being stopped still write to the endpoint, so the engine stops first.
@@ -188,6 +199,7 @@ def _start(
     return RunningServer(
         endpoint_url=url,
         region=region,
+        secret=directory.secret,
         state_dir=directory.path,
         engine=engine,
         isolation=services.isolation.sentence,
@@ -201,7 +213,7 @@ def open_moto_endpoint(
     *,
     address: tuple[str, int],
     host_names: Collection[str] = (),
-    users: Collection[int] = (),
+    peers: PeerRule | None = None,
 ) -> tuple[DurableMoto, RequestRouter, Listener]:
     """The state of a directory in moto, a router to it, and a listener that is bound and not yet started.
 
@@ -209,13 +221,13 @@ def open_moto_endpoint(
     :param directory: the state directory.
     :param address: host and port to bind.
     :param host_names: names beside the loopback ones by which clients call the endpoint.
-    :param users: numbers of users that may call it, beside this process's own and root.
+    :param peers: which users may call it without its key.
     :raises LocalEndpointError: when the port cannot be used, the state is damaged, or another moto wrote it and this
         one cannot restore it.
     """
+    from airflow_sm_pipelines.server.access_keys import AccessKeys
     from airflow_sm_pipelines.server.durable_moto import DurableMoto
     from airflow_sm_pipelines.server.http.listener import Listener
-    from airflow_sm_pipelines.server.http.peers import PeerRule
     from airflow_sm_pipelines.server.moto_service import MotoService
     from airflow_sm_pipelines.server.persistence import EndpointDatabase
     from airflow_sm_pipelines.server.request_router import RequestRouter
@@ -228,8 +240,7 @@ def open_moto_endpoint(
         closing.callback(service.reset)
         moto = DurableMoto(service, database, directory.path, host_names)
         closing.callback(moto.close)
-        router = RequestRouter(moto.call, host_names)
-        peers = PeerRule(frozenset(users), takes_other_machines=address[0] not in LOOPBACK_NAMES)
+        router = RequestRouter(moto.call, AccessKeys(directory.secret), host_names)
         listener = Listener(*address, router, peers)
         closing.callback(listener.stop)
         _restore(moto, directory)
@@ -237,14 +248,22 @@ def open_moto_endpoint(
 
 
 def _attach_engine(
-    router: RequestRouter, engine: Engine, codec: SageMakerCodec, moto: DurableMoto, *, url: str, region: str
+    router: RequestRouter,
+    engine: Engine,
+    codec: SageMakerCodec,
+    moto: DurableMoto,
+    *,
+    url: str,
+    region: str,
+    secret: str,
 ) -> None:
     from airflow_sm_pipelines.engine.rules.errors import ServiceError
     from airflow_sm_pipelines.server.console import ConsoleService
     from airflow_sm_pipelines.server.engine_services import make_client
     from airflow_sm_pipelines.server.sagemaker_service import SageMakerService
 
-    console = ConsoleService(engine, refusals=ServiceError, logs=make_client("logs", url=url, region=region))
+    logs = make_client("logs", url=url, region=region, secret=secret)
+    console = ConsoleService(engine, refusals=ServiceError, logs=logs)
     sagemaker = SageMakerService(engine, codec, refusals=ServiceError, fallback=moto.call)
     router.attach(sagemaker=sagemaker.call, console=console.call)
 

@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.local_endpoint import CONSOLE_PATH
+from airflow_sm_pipelines.server.access_keys import CallerRule
+from airflow_sm_pipelines.server.console.page_access import PageAccess
 from airflow_sm_pipelines.server.event_targets import refuse_unserved_targets
 from airflow_sm_pipelines.server.http.aws_errors import error_response
 from airflow_sm_pipelines.server.http.host_rules import is_allowed_fetch, is_allowed_host, is_allowed_origin
@@ -15,6 +17,8 @@ from airflow_sm_pipelines.server.lambda_functions import with_code_inlined
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
+
+    from airflow_sm_pipelines.server.access_keys import AccessKeys
 
 MAX_OBJECT_BYTES = 5 << 30
 """The largest body that S3 takes in one request: S3's own limit."""
@@ -30,11 +34,17 @@ class RequestRouter:
     """Sends each request to its service.
 
     :param call_moto: answers for every service but SageMaker's pipelines, and for those too until `attach`.
+    :param keys: the keys with which requests may be signed.
     :param host_names: names beside the loopback ones that the endpoint answers to.
     """
 
-    def __init__(self, call_moto: Callable[[Request], Response], host_names: Collection[str] = ()) -> None:
+    def __init__(
+        self, call_moto: Callable[[Request], Response], keys: AccessKeys, host_names: Collection[str] = ()
+    ) -> None:
         self._call_moto = call_moto
+        self._keys = keys
+        self.callers = CallerRule(keys)
+        self._pages = PageAccess(keys)
         self._host_names = frozenset(host_names)
         self._roles = IamRoles(call_moto)
         self._call_sagemaker = call_moto
@@ -55,6 +65,8 @@ class RequestRouter:
         :param request: the request, its body not yet read.
         """
         reason = self._find_refusal(request)
+        if reason is None and not _is_page(request):
+            reason = self.callers.find_early_refusal(request)
         return None if reason is None else error_response(request, "AccessDenied", reason, status=403)
 
     def _find_refusal(self, request: Request) -> str | None:
@@ -83,13 +95,20 @@ class RequestRouter:
 
         :param request: the request, its body not yet read.
         """
-        return MAX_OBJECT_BYTES if request.service == "s3" else MAX_REQUEST_BYTES
+        # A caller that is not known yet gets no room for five gigabytes.
+        is_large = request.service == "s3" and not self.callers.awaits_body(request)
+        return MAX_OBJECT_BYTES if is_large else MAX_REQUEST_BYTES
 
     def call(self, request: Request) -> Response:
-        """The answer to a request that is not refused.
+        """The answer to a request that was not refused by its headers.
 
         :param request: the request.
         """
+        if _is_page(request):
+            return self._pages.find_answer(request) or self._call_console(request)
+        reason = self.callers.find_refusal(request)
+        if reason is not None:
+            return error_response(request, "AccessDenied", reason, status=403)
         if not request.region and request.service != "s3":
             # moto takes an unsigned request for one to S3.
             scope = make_authorization("", request.service)
@@ -97,8 +116,6 @@ class RequestRouter:
         is_runtime = request.service == "sagemaker" and request.path.startswith("/endpoints/")
         if request.target.startswith("SageMaker.") or is_runtime:
             return self._call_sagemaker(request)
-        if _is_page(request):
-            return self._call_console(request)
         refusal = refuse_unserved_targets(request)
         if refusal is not None:
             return refusal
@@ -106,7 +123,7 @@ class RequestRouter:
         request = with_code_inlined(request)
         if request.service == "iam" and request.operation == "SimulatePrincipalPolicy":
             return simulate_principal_policy(request)
-        response = self._call_moto(request)
+        response = self._keys.with_derived_secrets(request, self._call_moto(request))
         if request.service == "s3":
             # An object may be a page of anybody's, and it comes from the address of the endpoint's own pages.
             response = replace(response, headers=(*response.headers, *_OBJECT_HEADERS))

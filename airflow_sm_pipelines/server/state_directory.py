@@ -11,15 +11,16 @@ import fcntl
 import json
 import logging
 import os
-import shlex
+import secrets
 import socket
-import stat
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from airflow_sm_pipelines.exceptions import LocalEndpointError
+from airflow_sm_pipelines.private_directories import find_foreign, narrow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +35,18 @@ database has a schema version and migrations of its own (``engine/store/database
 
 _DATABASE = "endpoint.sqlite3"
 _OWN_NAMES = frozenset(
-    {"USED", "VERSION", "engine", "faults.toml", "lock", "moto.checkpoint", "objects", "server.json"}
+    {
+        "USED",
+        "VERSION",
+        "engine",
+        "faults.toml",
+        "lock",
+        "moto.checkpoint",
+        "objects",
+        "open.html",
+        "secret",
+        "server.json",
+    }
     | {_DATABASE, f"{_DATABASE}-shm", f"{_DATABASE}-wal", f"{_DATABASE}.commits"}
 )
 """The names in a state directory."""
@@ -66,6 +78,7 @@ class StateDirectory:
     """A state directory held by this process, until `release`.
 
     :param path: the directory; made where it is missing.
+    :ivar secret: of the endpoint's key, the same as long as the directory is there.
     :ivar origin: what wrote the state that is there; None for a new directory.
     :raises LocalEndpointError: when the directory belongs to another user or cannot be written, another server holds
         it, or its format is unknown.
@@ -89,6 +102,7 @@ class StateDirectory:
             raise LocalEndpointError(self._held_message()) from error
         try:
             self.origin = self._read_origin()
+            self.secret = self._keep_secret()
         except BaseException:
             self._lock.close()
             raise
@@ -142,6 +156,19 @@ class StateDirectory:
     def _announcement(self) -> Path:
         return self.path / "server.json"
 
+    def _keep_secret(self) -> str:
+        found = read_secret(self.path)
+        if found is None:
+            found = secrets.token_urlsafe(30)
+            temporary = self.path / "secret.new"
+            temporary.unlink(missing_ok=True)
+            with open(temporary, "x", opener=partial(os.open, mode=0o600), encoding="ascii") as file:
+                file.write(f"{found}\n")
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self.path / "secret")
+        return found
+
     def _held_message(self) -> str:
         server = read_announcement(self.path)
         who = f"at {server['url']} (process {server['pid']})" if server else "that is starting or stopping"
@@ -179,19 +206,24 @@ def _keep_private(path: Path) -> None:
 
     :raises LocalEndpointError: when the directory, or a file of ours in it, is another user's.
     """
-    user = os.geteuid()
-    for file in (path, *path.iterdir()):
-        found = file.lstat()
-        if found.st_uid != user:
-            raise LocalEndpointError(
-                f"{file} belongs to user {found.st_uid}, who could make this endpoint run code; this is user {user}. "
-                f"Choose another state directory, or make it yours: chown -R {user} {shlex.quote(str(path))}"
-            )
-    mode = stat.S_IMODE(path.stat().st_mode)
+    fault = find_foreign(path, {os.geteuid()})
+    if fault is not None:
+        raise LocalEndpointError(fault)
     # A directory of something else, such as /tmp or a project's folder, is left as it is.
-    if mode & 0o077 and all(file.name in _OWN_NAMES for file in path.iterdir()):
-        path.chmod(0o700)
+    is_ours = all(file.name in _OWN_NAMES for file in path.iterdir())
+    if is_ours and (mode := narrow(path, 0o077)) is not None:
         _log.warning("The state directory %s was open to other users (mode %o); it is 700 now.", path, mode)
+
+
+def read_secret(path: Path) -> str | None:
+    """The secret of a state directory's key; None where it has none, or this user may not read it.
+
+    :param path: the state directory.
+    """
+    try:
+        return (path / "secret").read_text(encoding="ascii").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def read_announcement(path: Path) -> dict[str, str] | None:

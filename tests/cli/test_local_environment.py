@@ -93,7 +93,7 @@ def test_a_constrained_environment_is_left(
     assert "of its own, as this one lacks moto>=5, werkzeug>=3 (has 2.2.3); making it takes a minute" in said
     # What the command starts next knows its own Python.
     assert env["SM_PIPELINES_CALLER_PYTHON"] == sys.executable
-    assert "SM_PIPELINES_CALLER_PYTHON" not in child_environment(env, "http://127.0.0.1:1", "us-east-1")
+    assert "SM_PIPELINES_CALLER_PYTHON" not in child_environment(env, "http://127.0.0.1:1", "us-east-1", secret="s")
 
 
 def test_without_an_index_a_sentence_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ USER = {
 def test_a_shell_that_reads_the_lines_has_the_endpoint_and_no_profile(shell: Shell) -> None:
     if shutil.which(shell) is None:
         pytest.skip(f"no {shell} here")
-    environment = child_environment(USER, "http://127.0.0.1:4610", "eu-west-1")
+    environment = child_environment(USER, "http://127.0.0.1:4610", "eu-west-1", secret="s")
     lines = render_exports(environment, shell=shell, present=USER)
     done = subprocess.run(
         [shell, "-c", "\n".join([*lines, "env"])], env=USER, capture_output=True, text=True, timeout=60, check=True

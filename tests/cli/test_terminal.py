@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import re
+import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import airflow_sm_pipelines.cli as cli
-from airflow_sm_pipelines.cli.terminal import paint, render_json
+from airflow_sm_pipelines.cli.terminal import paint, render_json, show_log_lines
 
 COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e\ud800-\udfff]")
 
@@ -32,5 +36,20 @@ def test_the_commands_write_through_the_terminals_functions() -> None:
         for path in folder.rglob("*.py")
         if re.search(r"(?<![.\w])print\(|sys\.std(out|err)\.write", path.read_text())
     }
-    # The version; the plain progress and `--output -`, which clean what they write; and the functions themselves.
-    assert found == {"entry_point.py", "progress.py", "sources.py", "terminal.py"}
+    # The version; the guardian, which stands alone; the plain progress and `--output -`, which clean what they write;
+    # and the functions themselves.
+    assert found == {"entry_point.py", "guardian.py", "progress.py", "sources.py", "terminal.py"}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_log_line_that_cannot_be_written_ends_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    logger = logging.getLogger("airflow_sm_pipelines")
+    monkeypatch.setattr(logger, "handlers", [])
+    monkeypatch.setattr(logger, "propagate", False)
+    show_log_lines()
+    full = Path("/dev/full").open("w")  # noqa: SIM115 - closed below, which fails
+    monkeypatch.setattr(sys, "stderr", full)
+    logger.warning("The disk is full.")
+    with contextlib.suppress(OSError):
+        full.close()
+    logger.warning("The file is closed.")

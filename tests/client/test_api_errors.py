@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from datetime import datetime, timezone
 from email.utils import format_datetime
 from typing import Any
@@ -65,3 +66,19 @@ def test_the_status_decides_for_codes_that_are_not_known() -> None:
     assert parse_error_class("X", http_status=400) is PipelineApiError
     assert parse_error_class("X", http_status=418) is PipelineApiError
     assert parse_error_class("ValidationException", http_status=302) is PipelineRequestError
+
+
+def test_a_traceback_shows_the_service_s_text_and_commands_nothing() -> None:
+    try:
+        with mapped_errors("StartIt", "p"):
+            try:
+                raise ConnectionError("\x1b[2Jlower")
+            except ConnectionError as lower:
+                raise refusal("Odd", "no\r::error ::\x1b]0;title\x07") from lower
+    except PipelineApiError:
+        text = traceback.format_exc()
+    assert "\\x1b]0;title\\x07" in text
+    assert "\\x1b[2Jlower" in text
+    assert "\x1b" not in text
+    assert "\r" not in text
+    assert " ::error" not in text

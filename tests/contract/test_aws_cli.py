@@ -32,7 +32,10 @@ class Cli:
 
     def __init__(self, program: Path, server: RunningServer) -> None:
         self.program = program
-        self.environment = {**aws_environment(server.endpoint_url, server.region), "PATH": "/usr/bin:/bin"}
+        self.environment = {
+            **aws_environment(server.endpoint_url, server.region, server.secret),
+            "PATH": "/usr/bin:/bin",
+        }
 
     def __call__(self, *words: str, code: int = 0) -> Any:
         if words[0] == "sqs":

@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 from airflow_sm_pipelines.server import RunningServer, serve
+from tests.durability.disk_campaign import NoSmallDiskError, fill, fill_often, small_disk
 from tests.durability.whole_server import IMAGE, WholeServer, wait_for
 
 if TYPE_CHECKING:
@@ -31,31 +32,15 @@ DEFINITION = json.dumps({"Version": "2020-12-01", "Steps": [CHECK]})
 ENGINE, ENDPOINT = "engine/engine.db", "endpoint.sqlite3"
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+@pytest.fixture(name="small_disk")
+def _small_disk(tmp_path: Path) -> Iterator[Path]:
     """A directory on a file system of 24 MB of its own."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if sys.platform != "linux" or os.geteuid() != 0:
-        pytest.skip("only root may mount a small disk")
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)], capture_output=True, check=False
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"no small disk can be mounted here: {mounted.stderr.decode()}")
-    yield disk
-    subprocess.run(["umount", "-l", str(disk)], check=True)
-
-
-def fill(disk: Path, *, but: int) -> Path:
-    """A file that leaves so many bytes free."""
-    file = disk / "ballast"
-    free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
-    with file.open("wb") as ballast, contextlib.suppress(OSError):
-        for _ in range(max(0, free - but) // 4096):
-            ballast.write(bytes(4096))
-            ballast.flush()
-    return file
+    with contextlib.ExitStack() as closing:
+        try:
+            disk = closing.enter_context(small_disk(tmp_path / "disk", megabytes=24))
+        except NoSmallDiskError as error:
+            pytest.skip(str(error))
+        yield disk
 
 
 @pytest.mark.slow
@@ -141,6 +126,16 @@ def test_a_job_that_fills_the_disk_is_ended_and_its_execution_too(small_disk: Pa
         assert "Traceback" not in server.output()
     finally:
         server.kill()
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full_at_random_moments_costs_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    """A sample of what ``make harm`` does."""
+    try:
+        with small_disk(tmp_path / "disk", megabytes=96) as disk:
+            print(fill_often(disk, moments=4, seed=3))
+    except NoSmallDiskError as error:
+        pytest.skip(str(error))
 
 
 @pytest.mark.slow

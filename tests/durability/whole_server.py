@@ -72,14 +72,18 @@ class WholeServer:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
+        self.launch()
+        wait_for(self.is_announced, f"the server starts: {self.output()[-800:]}", 300)
+        self.clients.clear()
+
+    def launch(self) -> None:
+        """Start it, and do not wait."""
         environment = {**os.environ, "SM_PIPELINES_IMAGES": str(self.folder / "images.toml")}
         command = [sys.executable, "-m", "airflow_sm_pipelines.cli", "local", "serve", "--port", "0", "--state-dir"]
         with (self.folder / "output.txt").open("ab") as output:
             self.process = subprocess.Popen(
                 [*command, str(self.state)], stdout=output, stderr=output, env=environment, stdin=subprocess.DEVNULL
             )
-        wait_for(self._is_announced, f"the server starts: {self.output()[-800:]}")
-        self.clients.clear()
 
     def kill(self) -> None:
         """SIGKILL, at once."""
@@ -115,7 +119,8 @@ class WholeServer:
                         found.append(int(entry.name))
         return found
 
-    def _is_announced(self) -> bool:
+    def is_announced(self) -> bool:
+        """Whether this process has said where it answers."""
         assert self.process is not None
         assert self.process.poll() is None, f"the server ended: {self.output()[-2000:]}"
         found = read_announcement(self.state)
@@ -309,7 +314,7 @@ def finish_all(server: WholeServer, remembered: Remembered) -> None:
                 left.discard(arn)
         return not left
 
-    wait_for(are_ended, f"{len(left)} executions end", seconds=120)
+    wait_for(are_ended, f"{len(left)} executions end", seconds=600)
 
 
 def iter_events(server: WholeServer) -> Iterator[dict[str, Any]]:

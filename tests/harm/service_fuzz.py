@@ -15,7 +15,7 @@ import botocore.session
 from botocore.exceptions import BotoCoreError
 from botocore.serialize import create_serializer
 
-from airflow_sm_pipelines.server.http.messages import Request, Response, make_authorization
+from airflow_sm_pipelines.server.http.messages import Request, Response, make_authorization, read_utc_clock
 from airflow_sm_pipelines.server.moto_service import FAILURE_CODE
 from tests.fuzz.shape_values import RequestMaker
 
@@ -86,13 +86,7 @@ class ServiceFuzz:
         :return: how it ended, in a word.
         :raises UnfitAnswerError: for an answer that is late, a page, or an error of the server's.
         """
-        chance = random.Random(seed)
-        service = chance.choice(SERVICES)
-        model = load_model(service)
-        operation = chance.choice(model.operation_names)
-        environ, body = self._make(chance, service, operation)
-        if chance.random() < 0.4:
-            environ, body = _break_bytes(chance, environ, body)
+        service, operation, environ, body = self._choose(random.Random(seed))
         started = time.thread_time()
         answer = self.endpoint.router.call(Request(environ, body))
         taken = time.thread_time() - started
@@ -103,6 +97,31 @@ class ServiceFuzz:
         end = judge(answer, story)
         self.counts[service, end] += 1
         return end
+
+    def knock(self, seed: int) -> str:
+        """Send one request as a caller whom the kernel does not vouch for, and without a right signature.
+
+        :return: how it ended, in a word.
+        :raises UnfitAnswerError: for anything but a refusal.
+        """
+        chance = random.Random(seed)
+        _, _, environ, body = self._choose(chance)
+        environ, body = _forge(chance, environ, body)
+        who = "You are another user."
+        refusal = self.endpoint.router.refusal(Request(environ, b"", who))
+        answer = refusal or self.endpoint.router.call(Request(environ, body, who))
+        if answer.status != 403 or b"AccessDenied" not in answer.body:
+            raise UnfitAnswerError(f"seed {seed}: {environ} {body[:300]!r} gave {answer.status} {answer.body[:300]!r}")
+        return "4xx"
+
+    def _choose(self, chance: random.Random) -> tuple[str, str, dict[str, Any], bytes]:
+        """A service, an operation, and a request to it that may be broken."""
+        service = chance.choice(SERVICES)
+        operation = chance.choice(load_model(service).operation_names)
+        environ, body = self._make(chance, service, operation)
+        if chance.random() < 0.4:
+            environ, body = _break_bytes(chance, environ, body)
+        return service, operation, environ, body
 
     def _make(self, chance: random.Random, service: str, operation: str) -> tuple[dict[str, Any], bytes]:
         """A request that fits the operation's shape more often than not, as a client would send it."""
@@ -172,6 +191,46 @@ def _to_environ(sent: dict[str, Any], service: str) -> tuple[dict[str, Any], byt
     for name, value in headers.items():
         key = name.upper().replace("-", "_")
         environ[key if key == "CONTENT_TYPE" else f"HTTP_{key}"] = value.encode("utf-8", "replace").decode("latin-1")
+    return environ, body
+
+
+#: Signatures that are not right: by a known key, by nobody's, of a session that was never opened, and odd ones.
+_QUERIES = (
+    "X-Amz-Credential=local/20260101/us-east-1/s3/aws4_request&X-Amz-Date={now}&X-Amz-Expires=600&X-Amz-Signature=ab",
+    "X-Amz-Credential=local/2026/x/s3/aws4_request&X-Amz-Date={now}&X-Amz-Expires=99999999999999&X-Amz-Signature=",
+    "X-Amz-Credential=////&X-Amz-Signature=%ff&X-Amz-Security-Token=9999999999.x",
+    "AWSAccessKeyId=local&Signature=ab&Expires=9999999999", "AWSAccessKeyId=&Signature=%00&Expires=-1",
+)  # fmt: skip
+_HEADS = (
+    "", "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=ab",
+    "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/iam/aws4_request, SignedHeaders=;;é, Signature=é",
+    "AWS4-HMAC-SHA256 Credential=ASIAEXAMPLE/2/x/y/aws4_request, SignedHeaders=host, Signature=ab",
+    "AWS4-HMAC-SHA256 Credential=/, Signature=", "AWS local:ab", "AWS :", "AWS4-ECDSA-P256-SHA256 x", "Basic bG9jYWw6",
+)  # fmt: skip
+_FORM = '--x\r\nContent-Disposition: form-data; name="{}"\r\n\r\n{}\r\n'
+
+
+def _forge(chance: random.Random, environ: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
+    """The request with a signature that is not right, or none."""
+    now = read_utc_clock().strftime("%Y%m%dT%H%M%SZ")
+    environ = {**environ, "HTTP_AUTHORIZATION": chance.choice(_HEADS), "HTTP_X_AMZ_DATE": chance.choice((now, "x", ""))}
+    kind = chance.randrange(3)
+    if kind == 0:
+        environ["HTTP_X_AMZ_SECURITY_TOKEN"] = chance.choice(("x", "9999999999.x", "é", "."))
+    if kind == 1:
+        query = chance.choice(_QUERIES).replace("{now}", now)
+        environ |= {"QUERY_STRING": f"{environ['QUERY_STRING']}&{query}", "HTTP_AUTHORIZATION": ""}
+        environ["RAW_URI"] = f"{environ['RAW_URI']}?{environ['QUERY_STRING']}"
+    if kind == 2:
+        names = ("policy", "x-amz-signature", "x-amz-credential", "x-amz-date", "AWSAccessKeyId", "signature", "key")
+        values = ("", "e30=", "local", "local/20260101/us-east-1/s3/aws4_request", now, "é", "ab")
+        fields = [_FORM.format(name, chance.choice(values)) for name in chance.sample(names, chance.randrange(7))]
+        environ |= {
+            "REQUEST_METHOD": "POST",
+            "CONTENT_TYPE": "multipart/form-data; boundary=x",
+            "HTTP_AUTHORIZATION": "",
+        }
+        body = ("".join(fields) + chance.choice(("--x--\r\n", "", "--x"))).encode()
     return environ, body
 
 

@@ -41,3 +41,10 @@ def test_any_request_to_any_service_is_no_error_of_the_server_s(endpoint: Endpoi
     for seed in range(SEED, SEED + REQUESTS):
         fuzz.shoot(seed)
     assert endpoint.client("s3").list_buckets()["Buckets"]
+
+
+@pytest.mark.timeout(7200)
+def test_whoever_has_no_key_is_refused_whatever_the_request(endpoint: Endpoint) -> None:
+    fuzz = ServiceFuzz(endpoint)
+    for seed in range(SEED, SEED + REQUESTS):
+        fuzz.knock(seed)

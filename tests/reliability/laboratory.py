@@ -344,7 +344,11 @@ class Laboratory:
         cluster = AirflowCluster(
             self._folder / "home",
             dags=dags,
-            environment={**child_environment({}, self.proxy.url, "us-east-1"), **LIVELY, **given.environment},
+            environment={
+                **child_environment({}, self.proxy.url, "us-east-1", secret="s"),
+                **LIVELY,
+                **given.environment,
+            },
             components=given.components,
             python=given.python,
         )

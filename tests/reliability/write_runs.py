@@ -225,7 +225,7 @@ class CellRunner:
         with open_proxy(self._endpoint.url) as proxy:
             script = proxy.scripts[ANY_PIPELINE] = Script((fault.injection(write.operation, write.skip),))
             environment = {
-                **child_environment({}, proxy.url, "us-east-1"),
+                **child_environment({}, proxy.url, "us-east-1", secret="s"),
                 "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
             }
             ending = _Caller(cell, self._fork, environment, write.work(cell)).run()

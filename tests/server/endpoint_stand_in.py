@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
+from airflow_sm_pipelines.local_endpoint import ACCESS_KEY_ID
 from airflow_sm_pipelines.server.local_server import open_moto_endpoint
 from airflow_sm_pipelines.server.sagemaker_codec import SageMakerCodec
 from airflow_sm_pipelines.server.sagemaker_service import SageMakerService
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from airflow_sm_pipelines.server.durable_moto import DurableMoto
+    from airflow_sm_pipelines.server.http.peers import PeerRule
     from airflow_sm_pipelines.server.request_router import RequestRouter
 
 PIPELINE_ARN = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/stand-in"
@@ -63,15 +65,11 @@ class Endpoint:
     engine: StandInEngine
     moto: DurableMoto
     router: RequestRouter
+    secret: str
 
-    def client(self, service: str, region: str = "us-east-1") -> Any:
-        return _session().client(
-            service,
-            endpoint_url=self.url,
-            region_name=region,
-            aws_access_key_id="local",
-            aws_secret_access_key="local",
-        )
+    def client(self, service: str, region: str = "us-east-1", **arguments: Any) -> Any:
+        key = {"aws_access_key_id": ACCESS_KEY_ID, "aws_secret_access_key": self.secret}
+        return _session().client(service, endpoint_url=self.url, region_name=region, **{**key, **arguments})
 
 
 @functools.cache
@@ -81,7 +79,9 @@ def _session() -> boto3.Session:
 
 
 @contextlib.contextmanager
-def open_endpoint(state_dir: Path, *, host_names: tuple[str, ...] = ()) -> Iterator[Endpoint]:
+def open_endpoint(
+    state_dir: Path, *, host_names: tuple[str, ...] = (), peers: PeerRule | None = None
+) -> Iterator[Endpoint]:
     """The endpoint on a state directory, until the block ends."""
     engine = StandInEngine(
         {
@@ -96,14 +96,16 @@ def open_endpoint(state_dir: Path, *, host_names: tuple[str, ...] = ()) -> Itera
     with contextlib.ExitStack() as closing:
         directory = StateDirectory(state_dir)
         closing.callback(directory.release)
-        moto, router, listener = open_moto_endpoint(closing, directory, address=("127.0.0.1", 0), host_names=host_names)
+        moto, router, listener = open_moto_endpoint(
+            closing, directory, address=("127.0.0.1", 0), host_names=host_names, peers=peers
+        )
         directory.mark_used()
         service = SageMakerService(engine, SageMakerCodec(), refusals=RefusedError, fallback=moto.call)
         router.attach(sagemaker=service.call, console=moto.call)
         listener.start()
         url = f"http://127.0.0.1:{listener.port}"
         directory.announce(url)
-        yield Endpoint(url, listener.port, engine, moto, router)
+        yield Endpoint(url, listener.port, engine, moto, router, directory.secret)
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ def contents(state: Path) -> dict[str, Any]:
     found: dict[str, Any] = {
         str(file.relative_to(state)): hashlib.sha256(file.read_bytes()).hexdigest()
         for file in state.rglob("*")
-        if file.is_file() and "endpoint.sqlite3" not in file.name and file.name != "server.json"
+        if file.is_file() and "endpoint.sqlite3" not in file.name and file.name not in {"secret", "server.json"}
     }
     connection = sqlite3.connect(state / "endpoint.sqlite3")
     found["rows"] = list(connection.iterdump())

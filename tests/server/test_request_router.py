@@ -33,7 +33,8 @@ def ask(
 
 
 def sagemaker(endpoint: Endpoint, operation: str, body: bytes) -> tuple[int, dict[str, Any]]:
-    status, answer = ask(endpoint, "POST", "/", body, {**JSON_HEADERS, "X-Amz-Target": f"SageMaker.{operation}"})
+    signed = {"Authorization": make_authorization("us-east-1", "sagemaker"), "X-Amz-Target": f"SageMaker.{operation}"}
+    status, answer = ask(endpoint, "POST", "/", body, {**JSON_HEADERS, **signed})
     return status, json.loads(answer)
 
 
@@ -170,8 +171,8 @@ def test_motos_own_api_cannot_wipe_the_state(endpoint: Endpoint) -> None:
 def test_buckets_are_found_by_virtual_host_names(endpoint: Endpoint) -> None:
     endpoint.client("s3").create_bucket(Bucket="my.bucket")
     host = {"Host": f"my.bucket.localhost:{endpoint.port}"}
-    assert ask(endpoint, "PUT", "/folder/a%20b", b"body", host)[0] == 200
     signed = {**host, "Authorization": make_authorization("us-east-1", "s3")}
+    assert ask(endpoint, "PUT", "/folder/a%20b", b"body", signed)[0] == 200
     assert ask(endpoint, "GET", "/folder/a%20b", headers=signed) == (200, b"body")
     assert endpoint.client("s3").get_object(Bucket="my.bucket", Key="folder/a b")["Body"].read() == b"body"
 

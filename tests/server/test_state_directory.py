@@ -129,5 +129,5 @@ def test_a_directory_or_a_file_of_another_user_is_refused_with_the_command_that_
 ) -> None:
     (tmp_path / "moto.checkpoint").touch()
     os.chown(tmp_path / name, 65534, -1)
-    with pytest.raises(LocalEndpointError, match=rf"belongs to user 65534, .*: chown -R {os.geteuid()} "):
+    with pytest.raises(LocalEndpointError, match=rf"belongs to user 65534, .*: sudo chown -R {os.geteuid()} "):
         StateDirectory(tmp_path)

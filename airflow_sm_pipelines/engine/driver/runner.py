@@ -21,6 +21,7 @@ from airflow_sm_pipelines.definition.status import ExecutionStatus, StepStatus
 from airflow_sm_pipelines.engine.driver.open_execution import OpenExecution
 from airflow_sm_pipelines.engine.driver.step_performer import StepPerformer
 from airflow_sm_pipelines.engine.jobs.disk_room import RETRY_SECONDS
+from airflow_sm_pipelines.engine.jobs.function import sweep_directories
 from airflow_sm_pipelines.engine.jobs.job_directories import JobDirectories
 from airflow_sm_pipelines.engine.jobs.job_host import JobHost
 from airflow_sm_pipelines.engine.rules.errors import MAX_REASON_CHARACTERS, Interrupted
@@ -126,6 +127,7 @@ class Runner:
     def start(self) -> None:
         """Start the threads, and go on with every execution and job that was open when the last engine ended."""
         self._directories.start()
+        sweep_directories()
         for execution_id in self._store.executions.open_ids():
             self.wake(execution_id)
         for kind, name in self._store.resources.standalone_active_jobs(list(JOB_KINDS)):

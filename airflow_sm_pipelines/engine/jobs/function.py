@@ -6,11 +6,15 @@ version of the engine. The memory limit is not enforced: a limit on address spac
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import shutil
+import stat
 import tempfile
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.engine.jobs.job_spec import JobContext
     from airflow_sm_pipelines.engine.rules.job_documents import EndStatus
 
+_PREFIX = "sm-pipelines-function-"
+_LOCK = "lock"
 _GRACE_SECONDS = 0.5
 _TIMED_OUT = "Task timed out"
 
@@ -76,7 +82,10 @@ class FunctionOutcome:
 
 def run_function(spec: FunctionSpec, event: JsonValue, context: JobContext, stop: threading.Event) -> FunctionOutcome:
     """Call a function and wait for its answer. What the function or its package does wrong is not raised."""
-    directory = Path(tempfile.mkdtemp(prefix="sm-pipelines-function-"))
+    directory = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    # Held as long as this process lives.
+    held = os.open(directory / _LOCK, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    fcntl.flock(held, fcntl.LOCK_EX)
     stream = time.strftime("%Y/%m/%d/[$LATEST]", time.gmtime()) + uuid.uuid4().hex
     stored = PatientLog(lambda _, lines: context.log(stream, lines))
     log = JobLog(stored.write, spec.name)
@@ -89,6 +98,21 @@ def run_function(spec: FunctionSpec, event: JsonValue, context: JobContext, stop
     finally:
         log.flush()
         shutil.rmtree(directory, ignore_errors=True)
+        os.close(held)
+
+
+def sweep_directories() -> None:
+    """Remove the directories of calls whose engine was killed."""
+    for directory in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            if directory.lstat().st_uid != os.geteuid() or not stat.S_ISDIR(directory.lstat().st_mode):
+                continue
+            held = os.open(directory / _LOCK, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(directory, ignore_errors=True)
+            finally:
+                os.close(held)
 
 
 def _run(

@@ -257,8 +257,9 @@ def _supervise(spec: dict[str, Any], lifeline: int, status: int) -> int:
 
 def _start_job(spec: dict[str, Any], status: int) -> subprocess.Popen[bytes] | None:
     try:
+        # The umask is a container's, and the endpoint's own is stricter.
         # Popen uses vfork, which copies nothing and runs the child at once, even on a busy machine.
-        return subprocess.Popen(spec["argv"], env=spec["env"], cwd=spec["cwd"], start_new_session=True)
+        return subprocess.Popen(spec["argv"], env=spec["env"], cwd=spec["cwd"], start_new_session=True, umask=0o022)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         _report(status, {"error": f"'{spec['argv'][0]}' could not be started: {reason}"})

@@ -43,11 +43,13 @@ def error_response(request: Request, code: str, message: str, *, status: int = 4
     :param message: the text for people.
     :param status: the HTTP status.
     """
-    if request.service != "s3" and not ("Action" in request.form or "Action" in request.query):
+    # The body of a refused request may not have been read.
+    is_query = request.content_type.startswith("application/x-www-form-urlencoded") or "Action" in request.query
+    if request.service != "s3" and not is_query:
         return json_error(code, message, status=status)
     request_id = str(uuid.uuid4())
     error = f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
-    if request.service == "s3":
+    if not is_query:
         text = f"<Error>{error}<RequestId>{request_id}</RequestId></Error>"
     else:
         kind = "Sender" if status < 500 else "Receiver"

@@ -12,7 +12,7 @@ import threading
 import time
 from functools import cached_property
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import ThreadedWSGIServer
@@ -40,6 +40,9 @@ _POLL_SECONDS = 0.1
 """How soon the listener notices that it is to stop."""
 
 
+_Answer = TypeVar("_Answer", Response, "Response | None")
+
+
 class RequestHandler(Protocol):
     """Answers requests."""
 
@@ -59,7 +62,7 @@ class Listener:
     :param host: the address to bind.
     :param port: the port; 0 takes a free one.
     :param handler: answers requests.
-    :param peer_rule: which users of this machine may call.
+    :param peer_rule: which users of this machine may call without the endpoint's key.
     :raises LocalEndpointError: when the address cannot be bound.
     """
 
@@ -153,21 +156,18 @@ class _Handler(MotoRequestHandler):
 
     @cached_property
     def peer_refusal(self) -> str | None:
-        """Why the other end may not call; asked once for each connection, of which there is one handler."""
+        """Why the other end's user is no reason to answer. There is one handler for each connection."""
         return self.server.peer_rule.refusal(self.connection)
 
     def run_wsgi(self) -> None:
-        request = Request(self.make_environ(), b"")
+        request = Request(self.make_environ(), b"", self.peer_refusal)
         handler = self.server.request_handler
         if self.rfile.last_line not in _BLANK_LINES:
             # http.server takes the end of the connection for the end of the headers.
             text = "The request ended before its headers did."
             self._refuse(request, error_response(request, "MalformedHttpRequestException", text))
             return
-        if self.peer_refusal is not None:
-            self._refuse(request, error_response(request, "AccessDenied", self.peer_refusal, status=403))
-            return
-        response = handler.refusal(request)
+        response = self._answer(request, handler.refusal)
         if response is not None:
             self._refuse(request, response)
             return
@@ -183,14 +183,16 @@ class _Handler(MotoRequestHandler):
             message = f"The request's body cannot be read: {error}"
             self._refuse(request, error_response(request, "MalformedHttpRequestException", message))
             return
-        request = Request(request.environ, body)
+        request = Request(request.environ, body, self.peer_refusal)
+        self._write(request, self._answer(request, handler.call), is_last=self.close_connection)
+
+    def _answer(self, request: Request, ask: Callable[[Request], _Answer]) -> _Answer | Response:
         try:
-            response = handler.call(request)
+            return ask(request)
         except Exception as error:  # noqa: BLE001 - a fault in one answer must not end the connection
             _log.exception("The endpoint failed at %s %s", request.method, request.path)
             text = f"The local endpoint failed: {type(error).__name__}: {error}"
-            response = error_response(request, "InternalFailure", text, status=500)
-        self._write(request, response, is_last=self.close_connection)
+            return error_response(request, "InternalFailure", text, status=500)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         _log.debug("%s %s", self.requestline, code)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from functools import cached_property
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -47,10 +48,12 @@ class Request:
 
     :param environ: the WSGI environment. Its ``wsgi.input`` has been read; the body is here.
     :param body: the whole body, decoded of transfer encodings.
+    :param peer_refusal: why the user who made the connection is no reason to answer, in a sentence; None where it is.
     """
 
     environ: Mapping[str, Any]
     body: bytes
+    peer_refusal: str | None = None
 
     @classmethod
     def of_query(cls, service: str, region: str, form: Mapping[str, str]) -> Request:
@@ -167,6 +170,11 @@ class Request:
         for name in ("HTTP_TRANSFER_ENCODING", "wsgi.input_terminated", "HTTP_EXPECT"):
             environ.pop(name, None)
         return environ
+
+
+def read_utc_clock() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(timezone.utc)
 
 
 def make_authorization(region: str, service: str) -> str:

@@ -1,7 +1,8 @@
 """Which user of this machine holds the other end of a loopback connection, and whether that user may call.
 
 Every program of the machine reaches a loopback port, whoever runs it, and a call to this endpoint runs code as the
-endpoint's owner. Linux knows which user made a socket; elsewhere nobody says, and every local user may call.
+endpoint's owner. Linux knows which user made a socket. Where nobody says, and for other users, the request's signature
+decides (:mod:`airflow_sm_pipelines.server.access_keys`).
 """
 
 from __future__ import annotations
@@ -38,35 +39,37 @@ class PeerGoneError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PeerRule:
-    """Which users of this machine may call: the endpoint's own, root, and those that were named.
+    """Which users of this machine may call without the endpoint's key: its own, root, and those that were named.
 
     :param users: the numbers of the users that may call beside the endpoint's own and root.
-    :param takes_other_machines: whether a peer that is no process of this machine may call: the endpoint was bound
-        beyond loopback, for other containers.
+    :param requires_key: whether nobody may.
+    :param trusts_unseen: whether those may whose user nobody can tell: on a system that does not say, and of other
+        containers where the endpoint is bound for them.
     """
 
     users: frozenset[int] = frozenset()
-    takes_other_machines: bool = False
+    requires_key: bool = False
+    trusts_unseen: bool = False
 
     def refusal(self, connection: socket.socket) -> str | None:
-        """Why the other end of a connection may not call, in a sentence with the cure; None where it may.
+        """Why the other end of a connection may not call without the key, in a sentence; None where it may.
 
         :param connection: an accepted TCP connection.
         """
-        if not _IS_LINUX:
-            return None
+        if self.requires_key:
+            return "This endpoint answers only who has its key (--require-key)."
         try:
-            user = find_peer_user(connection)
+            user = find_peer_user(connection) if _IS_LINUX else None
         except PeerGoneError:
             return "The connection was closed before the endpoint could see which user made it."
         if user is None:
-            return None if self.takes_other_machines else "The endpoint cannot see which user made this connection."
+            return None if self.trusts_unseen else "The endpoint cannot see which user made this connection."
         if user in self.users | {_ROOT, os.geteuid()}:
             return None
         return (
-            f"This endpoint runs jobs as user {os.geteuid()} and answers that user and root; you are user {user}. "
-            "Start one of your own with `sm-pipelines local serve`, or ask its owner to start it with "
-            f"`--allow-user {user}`."
+            f"This endpoint runs jobs as user {os.geteuid()} and answers that user and root, and who has its key; you "
+            f"are user {user}. Start one of your own with `sm-pipelines local serve`, or ask its owner for the key or "
+            f"to start it with `--allow-user {user}`."
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tempfile
 import threading
 import zipfile
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_sm_pipelines.engine.jobs import FunctionOutcome, FunctionSpec, JobContext, run_function
+from airflow_sm_pipelines.engine.jobs.function import sweep_directories
+from tests.durability.whole_server import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,3 +117,25 @@ def test_a_package_that_points_outside_is_not_unpacked(call: Call) -> None:
     assert outcome.error is not None
     assert "'../escape.py', which points outside the archive" in outcome.error
     assert "not a zip" in str(call(b"junk").error)
+
+
+def test_what_a_killed_engine_s_calls_left_is_swept_and_what_runs_is_left_alone(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = tmp_path / "sm-pipelines-function-left"
+    left.mkdir()
+    (left / "lock").touch()
+    other = tmp_path / "sm-pipelines-function-of-somebody"
+    other.mkdir()
+    source = "import time\ndef handler(event, context):\n    time.sleep(0.5)\n    return 1\n"
+    thread = threading.Thread(target=lambda: results.append(call(source)))
+    results: list[FunctionOutcome] = []
+    thread.start()
+    wait_for(lambda: len(list(tmp_path.glob("*/lock"))) == 2, "the call has its directory")
+    sweep_directories()
+    assert not left.exists()
+    assert other.exists()
+    thread.join(60)
+    assert (results[0].result, results[0].error) == (1, None)
+    assert list(tmp_path.iterdir()) == [other]

@@ -137,3 +137,16 @@ def test_a_launcher_that_somebody_kills_takes_no_job_with_it_and_is_replaced(tmp
     launcher.close()
     assert [end and (end.signal_number, end.exit_code) for end in ends] == [(signal.SIGTERM, None), (None, 3)]
     assert launchers_of(os.getpid()) == before
+
+
+def test_a_job_has_a_container_s_umask_whatever_the_endpoint_s_is(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        launcher = Launcher()
+        process = launcher.start(LaunchPlan(argv=("/bin/sh", "-c", "umask"), env={}, cwd="/"), tmp_path / "spec.json")
+        assert process.wait(20) is not None
+        assert os.read(process.output_fd, 100).strip() == b"0022"
+        process.close()
+        launcher.close()
+    finally:
+        os.umask(before)

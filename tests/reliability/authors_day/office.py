@@ -314,7 +314,7 @@ def open_day(folder: Path, surroundings: Surroundings, *, tell: Callable[[str], 
     try:
         endpoint.start()
         environment = {
-            **child_environment({}, endpoint.url, "us-east-1"),
+            **child_environment({}, endpoint.url, "us-east-1", secret="s"),
             **LIVELY,
             **surroundings.environment,
             "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH": f"file://{folder}/xcoms",

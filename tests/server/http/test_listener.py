@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 from airflow_sm_pipelines.server import request_router
 from airflow_sm_pipelines.server.http.listener import Listener
+from airflow_sm_pipelines.server.http.messages import make_authorization
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 S3_SCOPE = "AWS4-HMAC-SHA256 Credential=a/20250101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
 
 
-CHUNKED_PUT = b"PUT /b/k HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+SIGNED = f"Authorization: {make_authorization('us-east-1', 's3')}\r\n".encode()
+CHUNKED_PUT = b"PUT /b/k HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n" + SIGNED
 
 
 def exchange(endpoint: Endpoint, text: bytes) -> bytes:
@@ -48,7 +50,8 @@ def test_one_connection_serves_many_requests(endpoint: Endpoint) -> None:
 def test_a_chunked_body_is_put_together(endpoint: Endpoint) -> None:
     endpoint.client("s3").create_bucket(Bucket="bucket")
     connection = http.client.HTTPConnection("127.0.0.1", endpoint.port, timeout=20)
-    connection.request("PUT", "/bucket/key", body=iter([b"one ", b"two"]), encode_chunked=True)
+    signed = {"Authorization": make_authorization("us-east-1", "s3")}
+    connection.request("PUT", "/bucket/key", body=iter([b"one ", b"two"]), headers=signed, encode_chunked=True)
     assert connection.getresponse().status == 200
     assert endpoint.client("s3").get_object(Bucket="bucket", Key="key")["Body"].read() == b"one two"
 

@@ -8,7 +8,11 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
+from airflow_sm_pipelines.local_endpoint import ACCESS_KEY_ID
 from airflow_sm_pipelines.server.http import peers
 from airflow_sm_pipelines.server.http.peers import PeerGoneError, PeerRule, find_peer_user
 
@@ -74,7 +78,7 @@ def test_a_peer_of_another_machine_is_taken_only_where_the_endpoint_is_bound_for
 ) -> None:
     monkeypatch.setattr(peers, "find_peer_user", lambda _: None)
     assert "cannot see which user" in str(PeerRule().refusal(ends[1]))
-    assert PeerRule(takes_other_machines=True).refusal(ends[1]) is None
+    assert PeerRule(trusts_unseen=True).refusal(ends[1]) is None
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a socket to another user")
@@ -86,3 +90,15 @@ def test_another_user_is_answered_with_the_cure(endpoint: Endpoint, user: int, s
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
     assert status in answer[:20]
     assert (b"sm-pipelines local serve" in answer) is (user == NOBODY)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a socket to another user")
+def test_another_user_with_the_key_is_answered(endpoint: Endpoint) -> None:
+    request = AWSRequest("GET", f"{endpoint.url}/", {"Connection": "close"})
+    S3SigV4Auth(Credentials(ACCESS_KEY_ID, endpoint.secret), "s3", "us-east-1").add_auth(request)
+    head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+    with socket.create_connection(("127.0.0.1", endpoint.port), timeout=20) as connection:
+        os.fchown(connection.fileno(), NOBODY, NOBODY)
+        connection.sendall(f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{endpoint.port}\r\n{head}\r\n".encode())
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert b"ListAllMyBucketsResult" in answer

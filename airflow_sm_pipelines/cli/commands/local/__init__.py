@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.commands.local import env, exec, rehearse, run, serve
+from airflow_sm_pipelines.cli.commands.local import backup, env, exec, open, profile, rehearse, restore, run, serve
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.cli.shared_options import Commands
@@ -19,5 +19,5 @@ def add(commands: Commands) -> None:
         "Nothing reaches AWS.",
     )
     subcommands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (exec, run, rehearse, serve, env):
+    for command in (exec, run, rehearse, serve, env, open, profile, backup, restore):
         command.add(subcommands)

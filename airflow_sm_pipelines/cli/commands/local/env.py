@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.cli.shared_options import add_state_option
 from airflow_sm_pipelines.cli.shell_exports import SHELLS
 
 if TYPE_CHECKING:
@@ -27,13 +27,7 @@ def add(commands: Commands) -> None:
         epilog='Example: eval "$(sm-pipelines local env)". In fish: sm-pipelines local env | source. Exit codes: 0 '
         "printed; 1 no endpoint runs there.",
     )
-    parser.add_argument(
-        "--state-dir",
-        type=Path,
-        metavar="DIR",
-        help="the state directory of the endpoint; SM_PIPELINES_STATE_DIR or ~/.local/state/airflow-sm-pipelines/local "
-        "by default",
-    )
+    add_state_option(parser)
     parser.add_argument("--shell", choices=SHELLS, help="the shell to write for; by default the one that SHELL names")
     parser.set_defaults(run=run)
 
@@ -44,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     from airflow_sm_pipelines.cli.shell_exports import find_shell, render_exports
     from airflow_sm_pipelines.cli.terminal import complain, say
     from airflow_sm_pipelines.local_endpoint import child_environment, resolve_region
-    from airflow_sm_pipelines.server import find_running_server
+    from airflow_sm_pipelines.server import find_running_server, read_secret
 
     state_dir = (arguments.state_dir or default_state_dir(os.environ)).absolute()
     server = find_running_server(state_dir)
@@ -52,7 +46,11 @@ def run(arguments: argparse.Namespace) -> int:
         complain(f"# No local endpoint runs on {state_dir}. Start one in another terminal: sm-pipelines local serve")
         return NOT_RUNNING
     region = server.get("region") or resolve_region(os.environ)
-    environment = child_environment(os.environ, server["url"], region)
+    secret = read_secret(state_dir)
+    if secret is None:
+        complain(f"# The key of the endpoint at {server['url']} cannot be read in {state_dir}: it is another user's.")
+        return NOT_RUNNING
+    environment = child_environment(os.environ, server["url"], region, secret=secret)
     shell = arguments.shell or find_shell(os.environ.get("SHELL"))
     say(*render_exports(environment, shell=shell, present=os.environ))
     return 0

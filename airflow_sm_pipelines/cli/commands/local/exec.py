@@ -44,7 +44,7 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run a command against an endpoint of its own, and give the command's exit code."""
-    from airflow_sm_pipelines.cli.local_session import announced_endpoint, explain_not_runnable, run_command
+    from airflow_sm_pipelines.cli.local_session import announced_endpoint, explain_not_runnable, read_umask, run_command
 
     command = list(arguments.command)
     if command[:1] == ["--"]:
@@ -55,13 +55,14 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if shutil.which(command[0]) is None:
         return explain_not_runnable(command[0])
+    umask = read_umask()
     with announced_endpoint(arguments) as server:
         if not arguments.progress:
-            return _explain(command, server, run_command(command, server.environment()))
+            return _explain(command, server, run_command(command, server.environment(), umask=umask))
         from airflow_sm_pipelines.cli.progress import show_started_executions
 
         with show_started_executions(server) as streams:
-            return run_command(command, server.environment(), **streams)
+            return run_command(command, server.environment(), umask=umask, **streams)
 
 
 def _explain(command: list[str], server: RunningServer, exit_code: int) -> int:

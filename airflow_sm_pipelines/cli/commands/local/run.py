@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     :raises CompileError: if there is no interpreter for the script, or no Docker.
     """
-    from airflow_sm_pipelines.cli.local_session import announced_endpoint, run_command
+    from airflow_sm_pipelines.cli.local_session import announced_endpoint, read_umask, run_command
     from airflow_sm_pipelines.cli.terminal import complain
     from airflow_sm_pipelines.compiler.local_scripts import make_local_command
 
@@ -53,5 +53,6 @@ def run(arguments: argparse.Namespace) -> int:
     # With Docker the SDK reaches AWS itself; inside `local exec` there is an endpoint already.
     if arguments.docker or ENDPOINT_VARIABLE in os.environ:
         return run_command(command, environment)
+    umask = read_umask()
     with announced_endpoint(arguments) as server:
-        return run_command(command, {**server.environment(), "SAGEMAKER_SUPPRESS_V2_WARNING": "1"})
+        return run_command(command, {**server.environment(), "SAGEMAKER_SUPPRESS_V2_WARNING": "1"}, umask=umask)

@@ -42,7 +42,12 @@ def run(arguments: argparse.Namespace) -> int:
         handled_signals(lambda _: stop.set(), signal.SIGINT, signal.SIGTERM, signal.SIGHUP),
     ):
         environment = server.environment()
-        exports = render_exports(environment, shell=shell, present=os.environ)
+        # What is printed here often ends in a log.
+        read_key = f"cat {shlex.quote(str(server.state_dir / 'secret'))}"
+        quoted = f"({read_key})" if shell == "fish" else f'"$({read_key})"'
+        exports = [
+            line.replace(server.secret, quoted) for line in render_exports(environment, shell=shell, present=os.environ)
+        ]
         is_default = server.state_dir == default_state_dir(os.environ).absolute()
         option = "" if is_default else f" --state-dir {shlex.quote(str(server.state_dir))}"
         command = f"sm-pipelines local env{option}"
@@ -55,6 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"  {command} | source" if shell == "fish" else f'  eval "$({command})"',
             "which does this:",
             *(f"  {line}" for line in exports),
+            *([] if not arguments.require_key else [f"Open the pages: sm-pipelines local open{option}"]),
             "Stop it with Ctrl-C.",
         )
         stop.wait()

@@ -99,3 +99,13 @@ def test_a_read_only_state_directory_is_told(tmp_path: Path) -> None:
     tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
     message = refused(execute("true", state=tmp_path / "state"))
     assert "cannot be written" in message
+
+
+def test_the_command_keeps_the_umask_and_jobs_have_a_container_s(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        ended = execute("sh", "-c", "umask", state=tmp_path / "state")
+    finally:
+        os.umask(before)
+    assert ended.stdout.strip() == "0027"
+    assert not [file for file in (tmp_path / "state").rglob("*") if file.is_file() and file.stat().st_mode & 0o077]

@@ -1,0 +1,70 @@
+"""Directories from which code is taken: they are this user's, and nobody else may write there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import stat
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+_WRITABLE = 0o022
+"""The bits by which others may write."""
+
+
+def find_foreign(path: Path, owners: Collection[int]) -> str | None:
+    """Who else could have put something into a directory, in a sentence with the command that mends it; None if nobody.
+
+    :param path: a directory.
+    :param owners: the numbers of the users who may own it and what stands in it.
+    """
+    user = os.geteuid()
+    for file in (path, *path.iterdir()):
+        owner = file.lstat().st_uid
+        if owner not in owners:
+            return (
+                f"{file} belongs to user {owner}, who could make this program run code; this is user {user}. Choose "
+                f"another directory, or make it yours: sudo chown -R {user} {shlex.quote(str(path))}"
+            )
+    return None
+
+
+def narrow(path: Path, forbidden: int) -> int | None:
+    """Take bits from the mode of a directory of this user's.
+
+    :param path: the directory.
+    :param forbidden: the bits, such as 0o077.
+    :return: the mode that it had; None where nothing had to be changed, or it is another user's.
+    """
+    found = path.stat()
+    mode = stat.S_IMODE(found.st_mode)
+    if not mode & forbidden or found.st_uid != os.geteuid():
+        return None
+    with contextlib.suppress(OSError):  # on a file system that is read only
+        path.chmod(mode & ~forbidden)
+        return mode
+    return None
+
+
+def find_cache_fault(path: Path) -> tuple[str | None, str | None]:
+    """Whether interpreters and definitions may be taken from a directory, which is made where it is missing.
+
+    root's directories may be read too: an image of a container is built by root and used by another user.
+
+    :param path: the directory.
+    :return: why not, and a line on what was changed; None for each that is not the case.
+    :raises OSError: if it cannot be made or read.
+    """
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fault = find_foreign(path, {os.geteuid(), 0})
+    if fault is not None:
+        return fault, None
+    if (mode := narrow(path, _WRITABLE)) is not None:
+        return None, f"Others could write to {path} (mode {mode:o}); now only you can."
+    if stat.S_IMODE(path.stat().st_mode) & _WRITABLE:
+        return f"Others may write to {path}. Close it: sudo chmod go-w {shlex.quote(str(path))}", None
+    return None, None
