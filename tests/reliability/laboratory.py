@@ -82,6 +82,7 @@ class Subject:
     tokens: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     marked_at: float | None = None
+    ended_after: float | None = None
     is_script_over: bool = False
 
     @property
