@@ -39,6 +39,8 @@ _CLEARED_WHILE_RUNNING = "restarting"
 """The state of a task that is cleared while it runs, until its worker has gone."""
 _CLEARED_WHILE_DEFERRED = frozenset({None, "scheduled", "queued"})
 """The states of a task that was cleared while it was deferred, until its next attempt begins."""
+_CLEARED = "cleared"
+"""What an order calls the state of a cleared task, whatever has come of it since."""
 _ATTEMPTS = 5
 _PAUSE_SECONDS = 10.0
 
@@ -145,7 +147,12 @@ def stop_if_ended_by_hand(
 
 
 async def stop_execution_of_ended_task(
-    task: dict[str, Any], submission: dict[str, Any], hook_arguments: dict[str, Any], *, is_deleted: bool = False
+    task: dict[str, Any],
+    submission: dict[str, Any],
+    hook_arguments: dict[str, Any],
+    *,
+    is_deleted: bool = False,
+    is_cleared: bool = False,
 ) -> str:
     """Stop the execution of a task that was ended where nobody could stop it. A triggerer runs this.
 
@@ -155,13 +162,15 @@ async def stop_execution_of_ended_task(
     :param submission: what the task has stored about its start call.
     :param hook_arguments: where its calls go.
     :param is_deleted: whether the task was deleted. A task of the same name may be there again, which is another one.
+    :param is_cleared: whether the task was cleared. Its next attempt has another execution, if it has begun.
     :return: what was done, in words.
     """
     key = TaskKey(**task)
     arguments = (key, Submission(**submission), HookArguments(**hook_arguments))
+    known = DELETED if is_deleted else _CLEARED if is_cleared else None
     for attempt in range(_ATTEMPTS):
         try:
-            return await asyncio.to_thread(_stop_submission, *arguments, is_deleted=is_deleted)
+            return await asyncio.to_thread(_stop_submission, *arguments, known_state=known)
         except PipelineApiError as error:
             if attempt == _ATTEMPTS - 1:
                 raise
@@ -170,9 +179,11 @@ async def stop_execution_of_ended_task(
     raise AssertionError("not reached")
 
 
-def _stop_submission(task: TaskKey, submission: Submission, hook_arguments: HookArguments, *, is_deleted: bool) -> str:
-    state = DELETED if is_deleted else request_task_state(task)
-    if not is_ended_by_hand(state):
+def _stop_submission(
+    task: TaskKey, submission: Submission, hook_arguments: HookArguments, *, known_state: str | None
+) -> str:
+    state = known_state or request_task_state(task)
+    if state != _CLEARED and not is_ended_by_hand(state):
         return f"The task is {state}, not ended by hand: its execution goes on."
     hook = hook_arguments.make_hook()
     arn = find_execution(hook, submission)

@@ -405,7 +405,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         request = plan_start_request(hook, self.start_options(), identity=identity, log=self.log, outputs=requests)
         if self.stop_on_kill:
             self._stopper = self._make_stopper()
-            store.save_stop_arguments(self.hook_arguments.to_json())
+            store.save_stop_arguments(self.hook_arguments.to_json(), stop_on_clear=self.on_clear == "restart")
         try:
             arn = self._execution_arn = submitter.submit(request)
         except Exception:

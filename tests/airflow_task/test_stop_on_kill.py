@@ -141,15 +141,17 @@ def test_an_ordered_stop_is_made_only_while_the_task_is_ended(
     assert ("told to stop" in answer) is bool(expected)
 
 
-def test_an_ordered_stop_of_a_deleted_task_does_not_ask_for_one_of_the_same_name(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("why", ["deleted", "cleared"])
+def test_an_ordered_stop_of_a_deleted_or_cleared_task_does_not_ask_for_what_is_there_now(
+    monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:
     answer_state(monkeypatch, "running")
     stopped: list[str] = []
     monkeypatch.setattr(HookArguments, "make_hook", lambda _: make_hook(stopped))
     key = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": 2}
     submission = SUBMISSION.with_arn(ARN).to_json()
-    assert "deleted" in asyncio.run(stop_on_kill.stop_execution_of_ended_task(key, submission, {}, is_deleted=True))
+    order = stop_on_kill.stop_execution_of_ended_task(key, submission, {}, **{f"is_{why}": True})
+    assert f"The task is {why}." in asyncio.run(order)
     assert stopped == [ARN]
 
 
