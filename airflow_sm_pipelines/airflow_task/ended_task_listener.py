@@ -86,11 +86,12 @@ def _before_flush(session: Any, *_: Any) -> None:
     for row in session.dirty:
         if type(row).__name__ == "TaskInstance" and _is_cleared(row):
             _order_stops_safely(session, why=CLEARED, dag_id=row.dag_id, run_id=row.run_id, task=_key_of(row))
-    for row in list(session.deleted):
-        kind = f"{type(row).__module__}.{type(row).__name__}"
-        if kind == "airflow.models.dagrun.DagRun":
-            _order_stops_safely(session, why=DELETED, dag_id=row.dag_id, run_id=row.run_id)
-        elif kind == "airflow.models.taskinstance.TaskInstance":
+    deleted = list(session.deleted)
+    runs = {(row.dag_id, row.run_id) for row in deleted if _kind_of(row) == "airflow.models.dagrun.DagRun"}
+    for dag_id, run_id in runs:
+        _order_stops_safely(session, why=DELETED, dag_id=dag_id, run_id=run_id)
+    for row in deleted:
+        if _kind_of(row) == "airflow.models.taskinstance.TaskInstance" and (row.dag_id, row.run_id) not in runs:
             _order_stops_safely(session, why=DELETED, dag_id=row.dag_id, run_id=row.run_id, task=_key_of(row))
 
 
@@ -106,6 +107,10 @@ def _before_execute(state: Any) -> None:
     from sqlalchemy import exists
 
     _order_stops_safely(state.session, why=DELETED, of_tasks=exists().where(state.statement.whereclause))
+
+
+def _kind_of(row: Any) -> str:
+    return f"{type(row).__module__}.{type(row).__name__}"
 
 
 def _is_cleared(row: Any) -> bool:

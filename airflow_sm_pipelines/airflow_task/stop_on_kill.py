@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_sm_pipelines.airflow_task.hook_arguments import HookArguments
+from airflow_sm_pipelines.airflow_task.hook_arguments import SHARED_HOOKS, HookArguments
 from airflow_sm_pipelines.client.request_tokens import make_stop_token
 from airflow_sm_pipelines.exceptions import PipelineApiError, PipelineExecutionFailedError
 from airflow_sm_pipelines.runs.submission import Submission
@@ -123,7 +123,7 @@ def stop_if_ended_by_hand(
     task: TaskInstanceKey | None,
     arn: str,
     *,
-    make_hook: Callable[[], SageMakerCalls],
+    hook_arguments: HookArguments,
     log: Logger,
     stop_on_clear: bool = True,
 ) -> None:
@@ -143,7 +143,9 @@ def stop_if_ended_by_hand(
     else:
         log.info("The task is %s, not ended by hand: execution %s goes on.", state, arn)
         return
-    _stop(make_hook(), arn, log)
+    if not _stop(SHARED_HOOKS.get(hook_arguments), arn, log):
+        SHARED_HOOKS.forget(hook_arguments)
+        _stop(SHARED_HOOKS.get(hook_arguments), arn, log)
 
 
 async def stop_execution_of_ended_task(
@@ -172,6 +174,7 @@ async def stop_execution_of_ended_task(
         try:
             return await asyncio.to_thread(_stop_submission, *arguments, known_state=known)
         except PipelineApiError as error:
+            SHARED_HOOKS.forget(arguments[2])
             if attempt == _ATTEMPTS - 1:
                 raise
             _log.warning("The execution of the ended task %s could not be stopped; trying again: %s", key, error)
@@ -185,7 +188,7 @@ def _stop_submission(
     state = known_state or request_task_state(task)
     if state != _CLEARED and not is_ended_by_hand(state):
         return f"The task is {state}, not ended by hand: its execution goes on."
-    hook = hook_arguments.make_hook()
+    hook = SHARED_HOOKS.get(hook_arguments)
     arn = find_execution(hook, submission)
     was_stopped = hook.stop_execution(arn, token=make_stop_token(arn))
     return f"The task is {state}. Execution {arn}: {'told to stop' if was_stopped else 'had ended'}."
@@ -336,10 +339,12 @@ def _is_dags_test() -> bool:
     return comms is None or type(comms).__name__ == "InProcessSupervisorComms"
 
 
-def _stop(calls: SageMakerCalls, arn: str, log: Logger) -> None:
+def _stop(calls: SageMakerCalls, arn: str, log: Logger) -> bool:
+    """Stop an execution; whether the call was answered."""
     try:
         stopped = calls.stop_execution(arn, token=make_stop_token(arn))
     except PipelineApiError as error:
         log.warning("Execution %s could not be stopped: %s", arn, error)
-        return
+        return False
     log.info("Execution %s: %s.", arn, "told to stop" if stopped else "had ended")
+    return True
