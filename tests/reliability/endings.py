@@ -43,6 +43,8 @@ LOST_SECONDS = 300.0
 """When nobody waits for its end any more."""
 WITHIN_SECONDS = 5.0
 ASKED_AGAIN = 60
+TRIGGERER_LIVES = "Starting the triggerer"
+"""What a triggerer logs as soon as it works."""
 SETTLED_SECONDS = 30.0
 """How long after an ending the endpoint is asked what there is."""
 SUBJECT_SECONDS = 600.0
@@ -104,9 +106,12 @@ def clear_and_work(subject: Subject) -> Steps:
 
 
 def _note_lateness(subject: Subject) -> None:
+    laboratory: Any = subject.laboratory
     subject.ended_after = subject.seconds_since_mark
-    if subject.ended_after > LATE_SECONDS:
-        subject.problems.append(f"orphan: its execution ended {subject.ended_after:.0f} s after its task")
+    away = laboratory.count_away_seconds(subject)
+    if subject.ended_after - away > LATE_SECONDS:
+        text = f"orphan: its execution ended {subject.ended_after:.0f} s after its task"
+        subject.problems.append(f"{text}; for {away:.0f} s of them no triggerer lived")
 
 
 def work_late(subject: Subject) -> Steps:
@@ -232,6 +237,7 @@ class EndingLaboratory(Laboratory):
             if kind_of(subject.case) not in ("timed_out", "worker")
         }
         self._triggerer = threading.Lock()
+        self._away: list[tuple[float, float]] = []
         self._open([subject for group in every for subject in group])
         self.proxy.on_accepted = self._accepted
         self._begun: dict[str, tuple[float, list[Any]]] = {}
@@ -299,9 +305,25 @@ class EndingLaboratory(Laboratory):
             subject.clear()
         elif kind == "triggerer":
             with self._triggerer:
-                self._kill_triggerer()
+                self._replace_triggerer()
         elif not subject.delete_run():
             raise ConnectionError("the DAG run has gone on")
+
+    def _replace_triggerer(self) -> None:
+        """Kill the triggerer, start another, and note how long none lived."""
+        log = self._folder / "home" / "triggerer.log"
+        before = log.read_text(errors="replace").count(TRIGGERER_LIVES)
+        killed_at, place = time.monotonic(), len(self._away)
+        self._away.append((killed_at, float("inf")))
+        self._kill_triggerer()
+        while log.read_text(errors="replace").count(TRIGGERER_LIVES) == before and not self._is_closing.wait(0.5):
+            pass
+        self._away[place] = (killed_at, time.monotonic())
+
+    def count_away_seconds(self, subject: Subject) -> float:
+        """For how many seconds since a subject's end no triggerer lived."""
+        since, now = subject.marked_at or time.monotonic(), time.monotonic()
+        return sum(max(0.0, min(end, now) - max(begin, since)) for begin, end in self._away)
 
     def _judge_ending(self, subject: Subject) -> Ending:
         found = self._judge(subject)
