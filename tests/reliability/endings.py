@@ -422,6 +422,7 @@ def main() -> int:
         print(f"{time.monotonic() - began:6.0f} s  {line}", flush=True)
 
     results = read_endings(given.results)
+    kept = len(results)
 
     def done(ending: Ending) -> None:
         results[ending.key] = ending
@@ -450,6 +451,8 @@ def main() -> int:
     heading = describe_run(
         (time.monotonic() - began) / 60, f"{surroundings.name}; seed {given.seed}; {render_loads(found)}"
     )
+    if kept:
+        heading += f" {kept} of the endings were kept from earlier runs."
     if given.write:
         put_between(ROOT / "docs" / "reliability.md", BEGIN, END, render_table(found, heading=heading))
     print(render_sum(found), *(problem for one in found for problem in one.problems), sep="\n")
