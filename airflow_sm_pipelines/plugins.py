@@ -25,4 +25,4 @@ class SageMakerPipelinesPlugin(AirflowPlugin):
     @classmethod
     def on_load(cls, *args: Any, **kwargs: Any) -> None:
         """Airflow: the plugin was loaded."""
-        ended_task_listener.watch_deletions()
+        ended_task_listener.watch_database()

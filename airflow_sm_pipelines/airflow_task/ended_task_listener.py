@@ -1,11 +1,11 @@
-"""Airflow's listener for tasks that a person, or a DAG run's time-out, has ended: it has their executions stopped.
+"""Airflow's listener for tasks that a person, or a DAG run's time-out, has ended or cleared: it stops their executions.
 
 Airflow calls it in the api-server and in the scheduler, which need no rights on AWS. So it adds a row to Airflow's
 ``callback`` table, in the same transaction as the task's end, and the next triggerer that lives makes the call. The
 plugin registers this module in every process of Airflow; in a worker it does nothing.
 
-Airflow calls no listener for a DAG run or a DAG that is deleted, and nothing of it is left afterwards. So
-:func:`watch_deletions` has SQLAlchemy tell of those, before they are carried out.
+Airflow calls no listener for a task that is cleared, nor for a DAG run or a DAG that is deleted. So
+:func:`watch_database` has SQLAlchemy tell of those, before they are carried out.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ CALLBACK = "airflow_sm_pipelines.airflow_task.stop_on_kill.stop_execution_of_end
 _BY_HAND = "manually set"
 _TIMED_OUT = "timed_out"
 _PRIORITY = 1000
+DELETED, CLEARED = "deleted", "cleared"
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +66,11 @@ def on_dag_run_success(dag_run: Any, msg: str) -> None:
         _order_stops_beside(dag_run)
 
 
-def watch_deletions() -> None:
-    """Have the executions of tasks stopped that are deleted with their DAG run or DAG, in a process with a database."""
+def watch_database() -> None:
+    """Have the executions of tasks stopped that are cleared, or deleted with their DAG run or DAG.
+
+    Only in a process with a database.
+    """
     if "airflow.models.dagrun" not in sys.modules:
         return
     from sqlalchemy import event
@@ -79,12 +83,16 @@ def watch_deletions() -> None:
 
 def _before_flush(session: Any, *_: Any) -> None:
     """SQLAlchemy: rows are about to be written. A DAG run that is deleted takes its tasks with it."""
-    for row in list(session.deleted):
-        kind = f"{type(row).__module__}.{type(row).__name__}"
-        if kind == "airflow.models.dagrun.DagRun":
-            _order_stops_of_deleted(session, dag_id=row.dag_id, run_id=row.run_id)
-        elif kind == "airflow.models.taskinstance.TaskInstance":
-            _order_stops_of_deleted(session, dag_id=row.dag_id, run_id=row.run_id, task=_key_of(row))
+    for row in session.dirty:
+        if type(row).__name__ == "TaskInstance" and _is_cleared(row):
+            _order_stops_safely(session, why=CLEARED, dag_id=row.dag_id, run_id=row.run_id, task=_key_of(row))
+    deleted = list(session.deleted)
+    runs = {(row.dag_id, row.run_id) for row in deleted if _kind_of(row) == "airflow.models.dagrun.DagRun"}
+    for dag_id, run_id in runs:
+        _order_stops_safely(session, why=DELETED, dag_id=dag_id, run_id=run_id)
+    for row in deleted:
+        if _kind_of(row) == "airflow.models.taskinstance.TaskInstance" and (row.dag_id, row.run_id) not in runs:
+            _order_stops_safely(session, why=DELETED, dag_id=row.dag_id, run_id=row.run_id, task=_key_of(row))
 
 
 def _before_execute(state: Any) -> None:
@@ -98,7 +106,25 @@ def _before_execute(state: Any) -> None:
         return
     from sqlalchemy import exists
 
-    _order_stops_of_deleted(state.session, of_tasks=exists().where(state.statement.whereclause))
+    _order_stops_safely(state.session, why=DELETED, of_tasks=exists().where(state.statement.whereclause))
+
+
+def _kind_of(row: Any) -> str:
+    return f"{type(row).__module__}.{type(row).__name__}"
+
+
+def _is_cleared(row: Any) -> bool:
+    """Whether a row of ``task_instance`` is about to be written as Airflow's ``clear_task_instances`` does it.
+
+    The scheduler, too, takes a state away, from tasks whose worker is gone; it leaves ``max_tries`` alone.
+    """
+    from sqlalchemy import inspect
+
+    attributes = inspect(row).attrs
+    states = attributes.state.history.added
+    if not states:
+        return False
+    return states[0] == "restarting" or (states[0] is None and attributes.max_tries.history.has_changes())
 
 
 def _order_stop_of_task(task_instance: Any) -> None:
@@ -123,17 +149,17 @@ def _order_stops_beside(row: Any, *, task: tuple[str, int] | None = None) -> Non
         _order_stops(session, dag_id=row.dag_id, run_id=row.run_id, task=task)
 
 
-def _order_stops_of_deleted(session: Any, **which: Any) -> None:
+def _order_stops_safely(session: Any, *, why: str, **which: Any) -> None:
     try:
-        _order_stops(session, is_deleted=True, **which)
-    except Exception as error:  # noqa: BLE001 - Airflow's own deletion must not fail for this
-        log.warning("The executions of deleted tasks are not stopped: %s: %s", type(error).__name__, error)
+        _order_stops(session, why=why, **which)
+    except Exception as error:  # noqa: BLE001 - Airflow's own work must not fail for this
+        log.warning("The executions of %s tasks are not stopped: %s: %s", why, type(error).__name__, error)
 
 
-def _order_stops(session: Any, *, is_deleted: bool = False, **which: Any) -> None:
+def _order_stops(session: Any, *, why: str | None = None, **which: Any) -> None:
     """Have the executions of ended tasks stopped by a triggerer.
 
-    :param is_deleted: whether nothing of the tasks will be left.
+    :param why: ``"deleted"`` or ``"cleared"``, where the tasks' states will not say that they were ended.
     :param which: the arguments of :func:`_read_submissions`.
     """
     try:
@@ -142,15 +168,34 @@ def _order_stops(session: Any, *, is_deleted: bool = False, **which: Any) -> Non
         from airflow.sdk.definitions.callback import AsyncCallback
     except ImportError:  # Airflow before 3.3; delete when 3.3 is the oldest
         return
+    from airflow_sm_pipelines.airflow_task.task_state_store import STOP_ON_CLEAR
+
     with session.no_autoflush:
         for key, submission, hook_arguments in _read_submissions(session, **which):
+            stop_on_clear = hook_arguments.pop(STOP_ON_CLEAR, False)
             arguments: dict[str, Any] = {"task": key, "submission": submission, "hook_arguments": hook_arguments}
-            if is_deleted:
-                arguments["is_deleted"] = True
+            if why == CLEARED:
+                if not stop_on_clear:
+                    continue
+                _note_clear(session, key, submission["token"])
+            if why is not None:
+                arguments[f"is_{why}"] = True
             callback = TriggererCallback(AsyncCallback(CALLBACK, arguments), priority_weight=_PRIORITY)
             callback.queue(session=session)
             session.add(callback)
-            log.info("A triggerer will stop the execution of task %s, which was ended.", key)
+            log.info("A triggerer will stop the execution of task %s, which was %s.", key, why or "ended")
+
+
+def _note_clear(session: Any, key: dict[str, Any], token: str) -> None:
+    """Tell the task's next attempt that this execution was cleared, whoever of the two comes first.
+
+    A clear of a running task changes nothing else by which that attempt could tell it from a clear of another task.
+    """
+    from airflow.state import TaskScope, get_state_backend
+
+    from airflow_sm_pipelines.airflow_task.task_state_store import CLEARED_KEY
+
+    get_state_backend().set(TaskScope(**key), CLEARED_KEY, json.dumps({"token": token}), session=session)
 
 
 def _read_submissions(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -66,3 +68,34 @@ class HookArguments:
             verify=self.verify,
             config=None if config is None else dict(config),
         )
+
+
+class SharedHooks:
+    """Hooks that many threads of a triggerer share. Making one costs a third of a second of processor time.
+
+    :param lifetime_seconds: how long one is used, so that changed credentials are seen.
+    """
+
+    def __init__(self, *, lifetime_seconds: float = 60.0) -> None:
+        self._lifetime = lifetime_seconds
+        self._lock = threading.Lock()
+        self._hooks: dict[tuple[object, ...], tuple[float, SageMakerPipelinesHook]] = {}
+
+    def get(self, arguments: HookArguments) -> SageMakerPipelinesHook:
+        """The hook for these arguments; its client is made."""
+        with self._lock:
+            made_at, hook = self._hooks.get(arguments.key, (0.0, None))
+            if hook is None or time.monotonic() - made_at > self._lifetime:
+                hook = arguments.make_hook()
+                _ = hook.conn
+                self._hooks[arguments.key] = (time.monotonic(), hook)
+            return hook
+
+    def forget(self, arguments: HookArguments) -> None:
+        """Make the next one anew: this one's calls are refused."""
+        with self._lock:
+            self._hooks.pop(arguments.key, None)
+
+
+SHARED_HOOKS = SharedHooks()
+"""The one state of this module: a thousand tasks that are ended together stop their executions through one client."""

@@ -1,4 +1,4 @@
-"""Shows an execution's progress while its task waits on a worker: steps as an XCom, the jobs' logs in the task's log.
+"""Shows an execution while its task waits on a worker, steps as an XCom and logs in the task's log; pushes the XComs.
 
 While the task is deferred, :mod:`airflow_sm_pipelines.triggers.live_progress` does the same.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.airflow_task.plain_xcom import set_plain_xcom
 from airflow_sm_pipelines.airflow_task.task_state_store import TaskStateStore
 from airflow_sm_pipelines.client.job_log_stream import JobLogStream
 from airflow_sm_pipelines.runs.results import summarize_steps
@@ -20,16 +21,20 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.client.logger import Logger
     from airflow_sm_pipelines.client.reports import ExecutionReport
 
+ARN_KEY = "pipeline_execution_arn"
+"""The XCom of the execution, pushed as soon as it has started."""
+
 STEPS_KEY = "steps"
-"""The XCom of the steps: pushed while the execution runs, and with the result at its end."""
+"""The XCom of the steps: while the execution runs, a plain one for people; at its end, the task's."""
 
 
 class RunProgress:
-    """Shows one execution's progress.
+    """Shows one execution's progress, and pushes its XComs.
 
-    :param is_pushed: push the steps as an XCom whenever one has changed.
+    :param is_pushed: push XComs, among them the steps whenever one has changed.
     :param is_streamed: write the jobs' log lines to the task's log.
     :param cursor: how far the logs were shown before; where not given, what an earlier attempt has remembered.
+    :param is_later: whether this attempt has deferred already.
     """
 
     def __init__(
@@ -41,10 +46,13 @@ class RunProgress:
         is_streamed: bool,
         log: Logger,
         cursor: Mapping[str, Any] | None = None,
+        is_later: bool = False,
     ) -> None:
         self._ti: Any = context["ti"]
         self._is_pushed = is_pushed
         self._store = TaskStateStore(context)
+        self._keys: set[str] = set()
+        self._is_later = is_later
         self._stream: JobLogStream | None = None
         if is_streamed:
             known = cursor or self._store.load_log_cursor()
@@ -58,7 +66,7 @@ class RunProgress:
     def show(self, report: ExecutionReport, has_changed: bool) -> None:
         """Show the execution as it is now, while it runs."""
         if has_changed and self._is_pushed:
-            self._ti.xcom_push(key=STEPS_KEY, value=summarize_steps(report))
+            set_plain_xcom(self._ti, STEPS_KEY, summarize_steps(report))
         if self._stream is not None and self._stream.read(report):
             self._store.save_log_cursor(self._stream.cursor)
 
@@ -67,3 +75,22 @@ class RunProgress:
         if self._stream is not None:
             self._stream.read(report, is_last=True)
             self._store.save_log_cursor(self._stream.cursor)
+
+    def push(self, values: Mapping[str, Any]) -> None:
+        """Push those XComs that this attempt has not pushed.
+
+        A backend for object storage would keep an object for each time.
+        """
+        for key, value in values.items() if self._is_pushed else ():
+            if key not in self._keys and not self._was_pushed(key, value):
+                self._ti.xcom_push(key=key, value=value)
+            self._keys.add(key)
+
+    def _was_pushed(self, key: str, value: Any) -> bool:
+        """Whether this attempt has pushed it before its deferral, and nobody has deleted it since."""
+        ti = self._ti
+        return (
+            self._is_later
+            and key == ARN_KEY
+            and ti.xcom_pull(task_ids=ti.task_id, key=key, map_indexes=ti.map_index) == value
+        )

@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_sm_pipelines.airflow_task.hook_arguments import HookArguments
+from airflow_sm_pipelines.airflow_task.hook_arguments import SHARED_HOOKS, HookArguments
 from airflow_sm_pipelines.client.request_tokens import make_stop_token
 from airflow_sm_pipelines.exceptions import PipelineApiError, PipelineExecutionFailedError
 from airflow_sm_pipelines.runs.submission import Submission
@@ -39,6 +39,8 @@ _CLEARED_WHILE_RUNNING = "restarting"
 """The state of a task that is cleared while it runs, until its worker has gone."""
 _CLEARED_WHILE_DEFERRED = frozenset({None, "scheduled", "queued"})
 """The states of a task that was cleared while it was deferred, until its next attempt begins."""
+_CLEARED = "cleared"
+"""What an order calls the state of a cleared task, whatever has come of it since."""
 _ATTEMPTS = 5
 _PAUSE_SECONDS = 10.0
 
@@ -121,7 +123,7 @@ def stop_if_ended_by_hand(
     task: TaskInstanceKey | None,
     arn: str,
     *,
-    make_hook: Callable[[], SageMakerCalls],
+    hook_arguments: HookArguments,
     log: Logger,
     stop_on_clear: bool = True,
 ) -> None:
@@ -141,11 +143,18 @@ def stop_if_ended_by_hand(
     else:
         log.info("The task is %s, not ended by hand: execution %s goes on.", state, arn)
         return
-    _stop(make_hook(), arn, log)
+    if not _stop(SHARED_HOOKS.get(hook_arguments), arn, log):
+        SHARED_HOOKS.forget(hook_arguments)
+        _stop(SHARED_HOOKS.get(hook_arguments), arn, log)
 
 
 async def stop_execution_of_ended_task(
-    task: dict[str, Any], submission: dict[str, Any], hook_arguments: dict[str, Any], *, is_deleted: bool = False
+    task: dict[str, Any],
+    submission: dict[str, Any],
+    hook_arguments: dict[str, Any],
+    *,
+    is_deleted: bool = False,
+    is_cleared: bool = False,
 ) -> str:
     """Stop the execution of a task that was ended where nobody could stop it. A triggerer runs this.
 
@@ -155,14 +164,17 @@ async def stop_execution_of_ended_task(
     :param submission: what the task has stored about its start call.
     :param hook_arguments: where its calls go.
     :param is_deleted: whether the task was deleted. A task of the same name may be there again, which is another one.
+    :param is_cleared: whether the task was cleared. Its next attempt has another execution, if it has begun.
     :return: what was done, in words.
     """
     key = TaskKey(**task)
     arguments = (key, Submission(**submission), HookArguments(**hook_arguments))
+    known = DELETED if is_deleted else _CLEARED if is_cleared else None
     for attempt in range(_ATTEMPTS):
         try:
-            return await asyncio.to_thread(_stop_submission, *arguments, is_deleted=is_deleted)
+            return await asyncio.to_thread(_stop_submission, *arguments, known_state=known)
         except PipelineApiError as error:
+            SHARED_HOOKS.forget(arguments[2])
             if attempt == _ATTEMPTS - 1:
                 raise
             _log.warning("The execution of the ended task %s could not be stopped; trying again: %s", key, error)
@@ -170,11 +182,13 @@ async def stop_execution_of_ended_task(
     raise AssertionError("not reached")
 
 
-def _stop_submission(task: TaskKey, submission: Submission, hook_arguments: HookArguments, *, is_deleted: bool) -> str:
-    state = DELETED if is_deleted else request_task_state(task)
-    if not is_ended_by_hand(state):
+def _stop_submission(
+    task: TaskKey, submission: Submission, hook_arguments: HookArguments, *, known_state: str | None
+) -> str:
+    state = known_state or request_task_state(task)
+    if state != _CLEARED and not is_ended_by_hand(state):
         return f"The task is {state}, not ended by hand: its execution goes on."
-    hook = hook_arguments.make_hook()
+    hook = SHARED_HOOKS.get(hook_arguments)
     arn = find_execution(hook, submission)
     was_stopped = hook.stop_execution(arn, token=make_stop_token(arn))
     return f"The task is {state}. Execution {arn}: {'told to stop' if was_stopped else 'had ended'}."
@@ -325,10 +339,12 @@ def _is_dags_test() -> bool:
     return comms is None or type(comms).__name__ == "InProcessSupervisorComms"
 
 
-def _stop(calls: SageMakerCalls, arn: str, log: Logger) -> None:
+def _stop(calls: SageMakerCalls, arn: str, log: Logger) -> bool:
+    """Stop an execution; whether the call was answered."""
     try:
         stopped = calls.stop_execution(arn, token=make_stop_token(arn))
     except PipelineApiError as error:
         log.warning("Execution %s could not be stopped: %s", arn, error)
-        return
+        return False
     log.info("Execution %s: %s.", arn, "told to stop" if stopped else "had ended")
+    return True

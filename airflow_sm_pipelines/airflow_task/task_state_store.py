@@ -6,6 +6,7 @@ Triggers cannot reach it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.runs.submission import Submission
@@ -18,6 +19,12 @@ SUBMISSION_KEY = "sagemaker_pipeline_submission"
 
 STOP_KEY = "sagemaker_pipeline_stop"
 """The key of the arguments of the hook that can stop the execution; there only while a task's end must stop it."""
+
+STOP_ON_CLEAR = "stop_on_clear"
+"""Beside the hook's arguments under :data:`STOP_KEY`: whether a clear, too, must stop the execution."""
+
+CLEARED_KEY = "sagemaker_pipeline_cleared"
+"""The key of the token of the submission that was the last one when somebody cleared the task."""
 
 LOG_CURSOR_KEY = "sagemaker_log_cursor"
 """The key of the place up to which the jobs' logs were shown."""
@@ -52,7 +59,11 @@ class TaskStateStore:
     def load_submission(self) -> Submission | None:
         """The last submission of this task instance in this DAG run, whichever attempt made it."""
         value = self._load(SUBMISSION_KEY)
-        return None if value is None else Submission(**value)
+        if value is None:
+            return None
+        submission = Submission(**value)
+        cleared = self._load(CLEARED_KEY)
+        return replace(submission, is_cleared=cleared is not None and cleared.get("token") == submission.token)
 
     def save_submission(self, submission: Submission) -> None:
         """Remember a submission; returns once Airflow has it."""
@@ -65,9 +76,9 @@ class TaskStateStore:
         if last is not None:
             self.save_submission(last.with_failed_try(try_number))
 
-    def save_stop_arguments(self, hook_arguments: dict[str, Any]) -> None:
+    def save_stop_arguments(self, hook_arguments: dict[str, Any], *, stop_on_clear: bool) -> None:
         """Remember that the task's end must stop its execution, and where the call for it goes."""
-        self._save(STOP_KEY, hook_arguments)
+        self._save(STOP_KEY, {**hook_arguments, STOP_ON_CLEAR: stop_on_clear})
 
     def delete_stop_arguments(self) -> None:
         """Forget that the task's end must stop its execution."""

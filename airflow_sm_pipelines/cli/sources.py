@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -130,17 +131,19 @@ def read_policy(arguments: argparse.Namespace) -> TeamPolicy | None:
 
 
 def read_pairs(
-    settings: Sequence[str], *, option: str, what: str = "the name of a pipeline parameter"
+    settings: Sequence[str], *, option: str, what: str = "the name of a pipeline parameter", member: str = "Name"
 ) -> dict[str, str]:
     """Options that are given as ``NAME=VALUE``, by name; the values stay text.
 
     :param option: what the message calls the option.
     :param what: what the name is.
+    :param member: what the AWS CLI calls the name: ``Name=NAME,Value=VALUE`` will do as well.
     :raises UnreadableSourceError: when one is something else.
     """
     given: dict[str, str] = {}
     for setting in settings:
-        name, separator, value = setting.partition("=")
+        as_aws = re.fullmatch(f"{member}=([^,]+),Value=(.*)", setting, re.DOTALL)
+        name, separator, value = (as_aws[1], "=", as_aws[2]) if as_aws else setting.partition("=")
         if not separator or not name:
             raise UnreadableSourceError(f"{option} {setting!r} is not NAME=VALUE with {what}.")
         given[name] = value

@@ -20,6 +20,7 @@ from airflow_sm_pipelines.client.reports import (
     parse_execution_summary,
     parse_step,
 )
+from airflow_sm_pipelines.client.valid_names import check_pipeline_names
 from airflow_sm_pipelines.definition.s3_uri import split_s3_uri
 from airflow_sm_pipelines.definition.status import ExecutionStatus
 from airflow_sm_pipelines.exceptions import (
@@ -132,7 +133,9 @@ class SageMakerCalls:
         :param service: whose method it is.
         :param is_repeatable: whether the call may be made again after an unreadable answer.
         :param request: the other arguments of :func:`~airflow_sm_pipelines.client.answers.ask`.
+        :raises ArgumentError: if it names a pipeline in a way that none can be called. AWS answers with a pattern.
         """
+        check_pipeline_names(request)
         pauses = self.answer_pauses if is_repeatable else ()
         return ask(self._open_client(service), operation, target, pauses=pauses, **request)
 
@@ -511,6 +514,7 @@ class SageMakerCalls:
     def _pages(
         self, operation: str, member: str, target: str, *, each: Sequence[str] = (), **request: Any
     ) -> Iterator[dict[str, Any]]:
+        check_pipeline_names(request)
         client = self._open_client("sagemaker")
         return ask_pages(client, operation, target, member=member, each=each, pauses=self.answer_pauses, **request)
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.definition.arns import is_arn
 from airflow_sm_pipelines.exceptions import ArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MAX_DISPLAY_NAME = 82
 """Characters of an execution's display name; source: the API's ``PipelineExecutionName`` shape."""
@@ -45,6 +50,18 @@ def find_pipeline_name_problems(value: object, *, name: str = "pipeline_name") -
     better = make_pipeline_name(str(value), fallback="")
     hint = f" '{better}' would do." if better else ""
     return [f"{name}={value!r} is no pipeline name: expected letters, digits and '-', at most 256 characters.{hint}"]
+
+
+def check_pipeline_names(request: Mapping[str, object]) -> None:
+    """Refuse a request that names a pipeline as none can be called. AWS would answer with a pattern.
+
+    :param request: the API's members; a name may be an ARN.
+    :raises ArgumentError: naming the first.
+    """
+    for member in ("PipelineName", "PipelineNamePrefix"):
+        value = request.get(member)
+        for problem in [] if is_arn(str(value)) else find_pipeline_name_problems(value, name=member):
+            raise ArgumentError(problem)
 
 
 def parse_domain_id(name: str, value: object) -> str | None:

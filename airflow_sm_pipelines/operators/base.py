@@ -50,17 +50,14 @@ class SageMakerPipelinesOperator(BaseOperator):
     def publish_links(self, ti: Any, addresses: Mapping[str, str]) -> None:
         """Make links visible now, while the task still runs: addresses by XCom key.
 
-        The UI reads them in Airflow's database. A custom XCom backend would put a path into it, as does the one for
-        object storage, so they go past the backend, as Airflow's own do when the task ends.
+        Airflow writes those in ``link_addresses`` by itself whenever a process of the task ends, however it ends.
         """
-        self.link_addresses.update(addresses)
-        if not self.do_xcom_push:
-            return
-        from airflow.sdk.bases.xcom import BaseXCom
+        from airflow_sm_pipelines.airflow_task.plain_xcom import set_plain_xcom
 
-        where = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id}
-        for key, address in addresses.items():
-            BaseXCom.set(key=key, value=address, map_index=-1 if ti.map_index is None else ti.map_index, **where)
+        self.link_addresses.update(addresses)
+        if self.do_xcom_push:
+            for key, address in addresses.items():
+                set_plain_xcom(ti, key, address)
 
     @property
     def hook_arguments(self) -> HookArguments:

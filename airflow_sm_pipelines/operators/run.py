@@ -256,7 +256,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
             if event is None:
                 event = self._replace_event(context, hook, execution_arn)
             self._execution_arn = event.get("execution_arn")
-            return self._finish(context, hook, event, self._progress(context, hook, cursor=event.get("log_cursor")))
+            return self._finish(context, hook, event, self._progress(context, hook, event=event))
 
     def on_kill(self) -> None:
         """Stop the execution, unless only the worker is going away and the next attempt will go on with it."""
@@ -271,13 +271,13 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         policy, requests = self._check_arguments()
         hook = self.make_hook()
         arn = self._submit(context, hook, policy, requests)
-        self._publish_start(context, hook, arn)
+        progress = self._progress(context, hook)
+        self._publish_start(context, hook, arn, progress)
         if not self.wait_for_completion:
             if self.stop_on_kill:
                 TaskStateStore(context).delete_stop_arguments()
-            return make_result(hook.describe_execution(arn))
+            return self._return(make_result(hook.describe_execution(arn)), progress)
         deadline = self._deadline()
-        progress = self._progress(context, hook)
         if self.deferrable:
             self._check_wanted(arn, hook)
             self._defer(arn, deadline, log_cursor=progress.cursor)
@@ -405,7 +405,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         request = plan_start_request(hook, self.start_options(), identity=identity, log=self.log, outputs=requests)
         if self.stop_on_kill:
             self._stopper = self._make_stopper()
-            store.save_stop_arguments(self.hook_arguments.to_json())
+            store.save_stop_arguments(self.hook_arguments.to_json(), stop_on_clear=self.on_clear == "restart")
         try:
             arn = self._execution_arn = submitter.submit(request)
         except Exception:
@@ -417,9 +417,8 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
 
     # --- while it runs ----------------------------------------------------------------------------------------------
 
-    def _publish_start(self, context: Context, hook: SageMakerPipelinesHook, arn: str) -> None:
-        if self.do_xcom_push:
-            context["ti"].xcom_push(key="pipeline_execution_arn", value=arn)
+    def _publish_start(self, context: Context, hook: SageMakerPipelinesHook, arn: str, progress: RunProgress) -> None:
+        progress.push({"pipeline_execution_arn": arn})
         links = self._resolve_links(hook, self.pipeline_name, arn)
         address = links.get(SageMakerPipelineExecutionLink.key)
         self.log.info("Pipeline execution: %s%s", arn, f"\n{address}" if address else "")
@@ -432,13 +431,12 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         return datetime.now(timezone.utc) + timedelta(seconds=min(limits)) if limits else None
 
     def _progress(
-        self, context: Context, hook: SageMakerPipelinesHook, *, cursor: Mapping[str, Any] | None = None
+        self, context: Context, hook: SageMakerPipelinesHook, *, event: Mapping[str, Any] | None = None
     ) -> RunProgress:
         from airflow_sm_pipelines.airflow_task.run_progress import RunProgress
 
-        return RunProgress(
-            context, hook, is_pushed=self.do_xcom_push, is_streamed=self.stream_logs, log=self.log, cursor=cursor
-        )
+        choices = {"is_pushed": self.do_xcom_push, "is_streamed": self.stream_logs, "is_later": event is not None}
+        return RunProgress(context, hook, log=self.log, cursor=(event or {}).get("log_cursor"), **choices)
 
     def _defer(self, arn: str, deadline: datetime | None, *, log_cursor: Mapping[str, Any] | None = None) -> None:
         from airflow_sm_pipelines.triggers.execution import SageMakerPipelineExecutionTrigger
@@ -501,7 +499,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         reader = OutputReader(hook, report, warn=self.log.warning, is_selective=is_selective)
         self._ended = (reader, report)
         verdict = Verdict.FAIL if kind == "timeout" else policy.verdict(report.status)
-        result = self._publish_end(context, hook, report, is_returned=verdict is Verdict.SUCCEED)
+        result = self._publish_end(hook, report, progress, is_success=verdict is Verdict.SUCCEED)
         if self.stop_on_kill and report.is_terminal:
             TaskStateStore(context).delete_stop_arguments()
         if kind == "timeout":
@@ -517,7 +515,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         result |= reader.read(requests)
         result["step_outputs"] = reader.read_defaults(max_steps=self.max_step_outputs)
         self._publish_assets(context, result)
-        return result
+        return self._return(result, progress)
 
     def _read_end(
         self, hook: SageMakerPipelinesHook, event: Mapping[str, Any], progress: RunProgress
@@ -542,21 +540,26 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
         return "ended" if report.is_terminal else kind, report
 
     def _publish_end(
-        self, context: Context, hook: SageMakerPipelinesHook, report: ExecutionReport, *, is_returned: bool
+        self, hook: SageMakerPipelinesHook, report: ExecutionReport, progress: RunProgress, *, is_success: bool
     ) -> dict[str, Any]:
-        """Push the XComs and the links that also a failed task has; gives the XComs.
+        """Push the XComs and set the links that also a failed task has; gives the XComs.
 
-        :param is_returned: whether the task will return the XComs, and Airflow push each key (``multiple_outputs``).
+        Airflow itself makes the links visible when this process ends.
         """
         from airflow_sm_pipelines.links.addresses import resolve_logs_link
         from airflow_sm_pipelines.runs.results import make_result
 
         result = make_result(report)
-        if self.do_xcom_push and not (is_returned and self.multiple_outputs):
-            for key, value in result.items():
-                context["ti"].xcom_push(key=key, value=value)
+        progress.push({key: value for key, value in result.items() if not is_success or key != "step_outputs"})
         links = self._resolve_links(hook, report.pipeline_name, report.arn)
-        self.publish_links(context["ti"], {**links, **resolve_logs_link(hook, report)})
+        self.link_addresses |= {**links, **resolve_logs_link(hook, report)}
+        return result
+
+    def _return(self, result: dict[str, Any], progress: RunProgress) -> dict[str, Any]:
+        """Push what the task returns, key by key, instead of Airflow, which would push each key again."""
+        if self.multiple_outputs:
+            progress.push(result)
+            self.multiple_outputs = False
         return result
 
     def _resolve_links(self, hook: SageMakerPipelinesHook, pipeline: str, arn: str) -> dict[str, str]:

@@ -77,6 +77,8 @@ class Submission:
     :param clear_number: of the DAG run when it was started, or when a later attempt went on with it.
     :param failed_try: the last attempt that ended with an error of its own; 0 for none. An attempt that a clear has
         ended leaves no such mark.
+    :param is_cleared: whether somebody has cleared the task since, while this was its last submission. Airflow's side
+        notes it beside the submission; on_clear="resume" needs no note.
     """
 
     number: int
@@ -88,6 +90,7 @@ class Submission:
     clear_number: int
     is_refused: bool = False
     failed_try: int = 0
+    is_cleared: bool = False
 
     @property
     def resume_token(self) -> str:
@@ -115,8 +118,8 @@ class Submission:
         return replace(self, resumes=self.resumes + 1)
 
     def to_json(self) -> dict[str, Any]:
-        """The submission as JSON."""
-        return asdict(self)
+        """The submission as JSON, without what is noted elsewhere."""
+        return {name: value for name, value in asdict(self).items() if name != "is_cleared"}
 
 
 class Move(str, Enum):
@@ -156,9 +159,10 @@ def make_submission(identity: TaskIdentity, *, number: int, request: Mapping[str
 def is_cleared(identity: TaskIdentity, last: Submission) -> bool:
     """Whether somebody has cleared this task instance since its last start; a retry is no clear.
 
-    A clear sets ``max_tries`` anew, a retry does not (Airflow 3.3: ``clear_task_instances``).
+    A clear sets ``max_tries`` anew, unless the task was running; a retry does not (Airflow 3.3:
+    ``clear_task_instances``).
     """
-    return identity.max_tries != last.max_tries
+    return last.is_cleared or identity.max_tries != last.max_tries
 
 
 def plan_move(

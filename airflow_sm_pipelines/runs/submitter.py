@@ -183,8 +183,9 @@ class ExecutionSubmitter:
             return None
         answered = last.with_arn(arn)
         is_same = last.request == dict(request)
-        if is_cleared(self._identity, last) and is_same and not self._calls.describe_execution(arn).is_terminal:
-            # The clear asked for a new execution, and nobody has waited for this one yet.
+        is_new = is_cleared(self._identity, last) and not last.is_cleared and is_same
+        if is_new and not self._calls.describe_execution(arn).is_terminal:
+            # The clear asked for a new execution, and nobody has waited for this one yet, nor will anybody stop it.
             answered = answered.with_generation(self._identity)
         self._store.save_submission(answered)
         return answered

@@ -140,7 +140,7 @@ class SageMakerPipelineExecutionTrigger(SageMakerDeferredTrigger):
                     stop_if_ended_by_hand,
                     self.task_instance,
                     self.execution_arn,
-                    make_hook=self.hook_arguments.make_hook,
+                    hook_arguments=self.hook_arguments,
                     log=self.log,
                     stop_on_clear=self.stop_on_clear,
                 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.airflow_task.plain_xcom import get_plain_xcom, set_plain_xcom
 from airflow_sm_pipelines.airflow_task.run_progress import STEPS_KEY
 from airflow_sm_pipelines.client.job_log_stream import JobLogStream, merge_cursors
 from airflow_sm_pipelines.runs.results import summarize_steps
@@ -98,10 +99,8 @@ class LiveProgress:
     def _push(self, key: str, value: Any) -> None:
         if self._ti is None:
             return
-        from airflow.sdk.execution_time.xcom import XCom
-
         try:
-            XCom.set(key=key, value=value, **self._identity())
+            set_plain_xcom(self._ti, key, value)
         except Exception as error:  # noqa: BLE001 - Airflow before 3.3 refuses with errors of any class
             self._ti = None
             self._is_pushed = False
@@ -116,14 +115,8 @@ class LiveProgress:
         """What another triggerer has shown before this one took over."""
         if self._ti is None:
             return None
-        from airflow.sdk.execution_time.xcom import XCom
-
         try:
-            return XCom.get_one(key=LOG_CURSOR_XCOM, **self._identity())
+            return get_plain_xcom(self._ti, LOG_CURSOR_XCOM)
         except Exception as error:  # noqa: BLE001 - as in _push; without a cursor, lines may come twice
             self._log.debug("No earlier cursor: %s", error)
             return None
-
-    def _identity(self) -> dict[str, Any]:
-        ti = self._ti
-        return {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timezone
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -14,7 +15,7 @@ from sqlalchemy.orm import Session
 from airflow_sm_pipelines.airflow_task import ended_task_listener as listener
 from airflow_sm_pipelines.airflow_task import stop_on_kill
 from airflow_sm_pipelines.airflow_task.hook_arguments import HookArguments
-from airflow_sm_pipelines.airflow_task.task_state_store import STOP_KEY, SUBMISSION_KEY
+from airflow_sm_pipelines.airflow_task.task_state_store import CLEARED_KEY, STOP_KEY, STOP_ON_CLEAR, SUBMISSION_KEY
 from airflow_sm_pipelines.runs.submission import TaskIdentity, make_submission
 
 if TYPE_CHECKING:
@@ -132,20 +133,20 @@ def test_a_run_that_was_ended_orders_a_stop_for_each_of_its_tasks(
 
 @pytest.fixture
 def watched(session: Session) -> Iterator[Session]:
-    """The session, whose deletions are watched, with a DAG run of two tasks: one has an execution to stop."""
+    """The session, which is watched, with a DAG run of two tasks: one has an execution to stop."""
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import event, insert
 
     keep(session, SUBMISSION_KEY, SUBMISSION)
-    keep(session, STOP_KEY, ARGUMENTS)
+    keep(session, STOP_KEY, {**ARGUMENTS, STOP_ON_CLEAR: True})
     keep(session, SUBMISSION_KEY, SUBMISSION, task_id="ended")
     values = {"dag_id": "d", "run_id": "r", "map_index": -1, "pool": "default_pool", "pool_slots": 1}
     for number, task_id in enumerate(("t", "ended")):
         row = {**values, "id": UUID(int=number), "task_id": task_id, "try_number": 1, "max_tries": 0}
         row |= {"hostname": "", "unixname": "", "queue": "", "custom_operator_name": "", "executor_config": {}}
         session.execute(insert(TaskInstance).values(**row))
-    listener.watch_deletions()
-    listener.watch_deletions()
+    listener.watch_database()
+    listener.watch_database()
     yield session
     for name, one in (("before_flush", listener._before_flush), ("do_orm_execute", listener._before_execute)):
         event.remove(Session, name, one)
@@ -161,7 +162,7 @@ def test_a_run_that_is_deleted_orders_a_stop_for_each_task_whose_end_must_stop_i
     run = make_dag_run(watched)
     watched.expunge(run)
     deleted = SimpleNamespace(
-        deleted=[run], no_autoflush=watched.no_autoflush, add=watched.add, execute=watched.execute
+        dirty=[], deleted=[run], no_autoflush=watched.no_autoflush, add=watched.add, execute=watched.execute
     )
     listener._before_flush(deleted)
     assert orders(watched) == [deleted_order()]
@@ -181,4 +182,58 @@ def test_a_deletion_goes_on_where_no_order_can_be_left(watched: Session, monkeyp
 
     monkeypatch.setattr(listener, "_read_submissions", lambda *_, **__: 1 / 0)
     watched.execute(delete(TaskInstance).where(TaskInstance.dag_id == "d"))
+    assert orders(watched) == []
+
+
+def read_task(session: Session, state: str) -> Any:
+    """The row of task ``t``, in this state."""
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import insert, update
+
+    values = {"id": 1, "dag_id": "d", "run_id": "r", "run_type": "manual", "state": "running"}
+    session.execute(insert(DagRun).values(**values, run_after=datetime.now(timezone.utc), clear_number=0))
+    session.execute(update(TaskInstance).values(state=state))
+    session.expire_all()
+    return session.scalars(select(TaskInstance).where(TaskInstance.task_id == "t")).one()
+
+
+def change_task(task: Any, state: str | None, max_tries: int) -> None:
+    task.state, task.max_tries = state, max_tries
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "max_tries", "is_clear"),
+    [
+        ("running", "restarting", 0, True),
+        ("deferred", None, 1, True),
+        ("up_for_retry", None, 1, True),
+        ("queued", None, 0, False),
+        ("running", "deferred", 0, False),
+        ("running", "failed", 0, False),
+    ],
+    ids=["cleared on a worker", "deferred", "waiting for a retry", "its worker lost it", "defers", "fails"],
+)
+def test_a_clear_orders_a_stop_and_is_noted_for_the_next_attempt(
+    watched: Session, before: str, after: str | None, max_tries: int, is_clear: bool
+) -> None:
+    from airflow.models.task_state_store import TaskStateStoreModel
+
+    change_task(read_task(watched, before), after, max_tries)
+    watched.flush()
+    order = {**deleted_order(), "is_cleared": True}
+    del order["is_deleted"]
+    assert orders(watched) == ([order] if is_clear else [])
+    noted = watched.scalars(select(TaskStateStoreModel.value).where(TaskStateStoreModel.key == CLEARED_KEY)).all()
+    assert [json.loads(one) for one in noted] == ([{"token": SUBMISSION["token"]}] if is_clear else [])
+
+
+def test_a_clear_leaves_an_execution_alone_that_the_author_wants_to_go_on(watched: Session) -> None:
+    from airflow.models.task_state_store import TaskStateStoreModel
+    from sqlalchemy import update
+
+    value = json.dumps({**ARGUMENTS, STOP_ON_CLEAR: False})
+    watched.execute(update(TaskStateStoreModel).where(TaskStateStoreModel.key == STOP_KEY).values(value=value))
+    change_task(read_task(watched, "running"), "restarting", 0)
+    watched.flush()
     assert orders(watched) == []

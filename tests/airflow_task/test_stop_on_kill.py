@@ -46,6 +46,7 @@ def make_stopper(stopped: list[str], **options: Any) -> stop_on_kill.ExecutionSt
 
 def make_hook(stopped: list[str]) -> Any:
     return SimpleNamespace(
+        conn=None,
         stop_execution=lambda arn, *, token: stopped.append(arn) or True,
         start_execution=lambda request, *, token: ARN if token == SUBMISSION.token else "another",
     )
@@ -141,15 +142,17 @@ def test_an_ordered_stop_is_made_only_while_the_task_is_ended(
     assert ("told to stop" in answer) is bool(expected)
 
 
-def test_an_ordered_stop_of_a_deleted_task_does_not_ask_for_one_of_the_same_name(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("why", ["deleted", "cleared"])
+def test_an_ordered_stop_of_a_deleted_or_cleared_task_does_not_ask_for_what_is_there_now(
+    monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:
     answer_state(monkeypatch, "running")
     stopped: list[str] = []
     monkeypatch.setattr(HookArguments, "make_hook", lambda _: make_hook(stopped))
     key = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": 2}
     submission = SUBMISSION.with_arn(ARN).to_json()
-    assert "deleted" in asyncio.run(stop_on_kill.stop_execution_of_ended_task(key, submission, {}, is_deleted=True))
+    order = stop_on_kill.stop_execution_of_ended_task(key, submission, {}, **{f"is_{why}": True})
+    assert f"The task is {why}." in asyncio.run(order)
     assert stopped == [ARN]
 
 
@@ -164,7 +167,7 @@ def test_an_ordered_stop_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None
             raise answer
         return answer
 
-    monkeypatch.setattr(HookArguments, "make_hook", lambda _: SimpleNamespace(stop_execution=stop_execution))
+    monkeypatch.setattr(HookArguments, "make_hook", lambda _: SimpleNamespace(conn=None, stop_execution=stop_execution))
     key = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": 2}
     stop = stop_on_kill.stop_execution_of_ended_task(key, SUBMISSION.with_arn(ARN).to_json(), {})
     assert "told to stop" in asyncio.run(stop)
@@ -187,7 +190,7 @@ def test_a_trigger_that_is_cancelled_again_while_it_stops_the_execution_stops_it
         assert answered.wait(20)
         return "failed"
 
-    hook = SimpleNamespace(stop_execution=lambda arn, *, token: stopped.append(arn) or True)
+    hook = SimpleNamespace(conn=None, stop_execution=lambda arn, *, token: stopped.append(arn) or True)
     monkeypatch.setattr(HookArguments, "make_hook", lambda _: hook)
     monkeypatch.setattr(stop_on_kill, "request_task_state", answer_late)
 

@@ -129,6 +129,8 @@ def test_xcoms_and_task_states_keep_their_keys() -> None:
     assert task_state_store.SUBMISSION_KEY == "sagemaker_pipeline_submission"
     assert task_state_store.LOG_CURSOR_KEY == "sagemaker_log_cursor"
     assert task_state_store.STOP_KEY == "sagemaker_pipeline_stop"
+    assert task_state_store.STOP_ON_CLEAR == "stop_on_clear"
+    assert task_state_store.CLEARED_KEY == "sagemaker_pipeline_cleared"
     assert task_state_store.ROLL_BACK_KEY == "sagemaker_pipeline_roll_back"
     assert task_state_store.CALLBACK_KEY == "sagemaker_callback_message"
     assert task_state_store.REFUSED_KEY == "sagemaker_refused_looks"

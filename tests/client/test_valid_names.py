@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_sm_pipelines.client.valid_names import is_pipeline_name, make_display_name, make_pipeline_name
+from airflow_sm_pipelines.client.valid_names import (
+    check_pipeline_names,
+    is_pipeline_name,
+    make_display_name,
+    make_pipeline_name,
+)
+from airflow_sm_pipelines.exceptions import ArgumentError
 from airflow_sm_pipelines.service_model import judge_value, load_service_model
 
 
@@ -35,3 +41,11 @@ def test_a_pipelines_name_is_what_the_api_takes(text: str) -> None:
     shape = load_service_model().get_shape("PipelineName")
     assert is_pipeline_name(text) is not bool(judge_value(text, shape).faults)
     assert not judge_value(make_pipeline_name(text), shape).faults
+
+
+@pytest.mark.parametrize("member", ["PipelineName", "PipelineNamePrefix"])
+def test_a_name_that_no_pipeline_can_have_is_refused_in_a_sentence(member: str) -> None:
+    with pytest.raises(ArgumentError, match=f"{member}='my_pipe' is no pipeline name: .* 'my-pipe' would do"):
+        check_pipeline_names({member: "my_pipe"})
+    for right in ("my-pipe", "arn:aws:sagemaker:us-east-1:123456789012:pipeline/my-pipe", None):
+        check_pipeline_names({member: right})

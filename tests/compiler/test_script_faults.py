@@ -213,3 +213,14 @@ def test_an_error_while_a_step_is_written_names_the_step_and_the_users_line(
         compile_stub(write_script(imports + body))
     assert 'train.py", line 4' in str(caught.value)
     assert "bad = Step('Check'" in str(caught.value)
+
+
+def test_credentials_that_are_missed_when_a_step_is_written_come_with_what_to_do(
+    compile_stub: Compiler, write_script: Write
+):
+    imports = "from sagemaker.workflow.pipeline import Pipeline\nfrom sagemaker.workflow.steps import Step\n"
+    error = "type('NoCredentialsError', (Exception,), {})()"
+    body = f"def get_pipeline():\n    return Pipeline('p', steps=[Step('Check', {error})])\n"
+    with pytest.raises(ScriptFailedError, match=r"found no AWS credentials.*'sm-pipelines local exec --'") as caught:
+        compile_stub(write_script(imports + body))
+    assert 'train.py", line 4' in str(caught.value)

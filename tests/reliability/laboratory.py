@@ -82,6 +82,7 @@ class Subject:
     tokens: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     marked_at: float | None = None
+    ended_after: float | None = None
     is_script_over: bool = False
 
     @property
@@ -415,7 +416,7 @@ class Laboratory:
         states = {(one["dag_id"], one["task_id"], one["map_index"]): one for one in found}
         for subject in subjects:
             one = states.get((subject.dag_id, subject.task_id, subject.map_index))
-            if one is not None:
+            if one is not None and subject.state != "deleted":
                 subject.state, subject.tries = one["state"], one["try_number"]
             tokens = self._messages.get(subject.pipeline, [])
             subject.tokens.extend(tokens[seen.get(subject.pipeline, 0) :])

@@ -1,4 +1,4 @@
-"""The fault table: a sample of it under a real Airflow, and the page that shows the whole."""
+"""The fault table: a sample of it under a real Airflow, one of an author's day in the same, and the page."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.reliability.authors_day.office import Day, copy_dag_file
+from tests.reliability.authors_day.rows import ROWS
+from tests.reliability.authors_day.rows import SAMPLE as DAY_SAMPLE
 from tests.reliability.cases import CASES
 from tests.reliability.laboratory import Laboratory, choose
 from tests.reliability.page import BEGIN, END, make_rows, read_rows, render_results, render_sum, wanted_titles
@@ -14,17 +17,26 @@ from tests.reliability.surroundings import SURROUNDINGS
 from tests.system.databases import find_postgres
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from tests.reliability.laboratory import Outcome
 
 SAMPLE = list(choose(CASES, is_sample=True))
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_whatever_dies_one_intention_starts_one_execution_and_the_task_tells_the_truth(
-    tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
+@pytest.fixture(scope="module")
+def day_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the DAG file of an author's day is, and its flags."""
+    folder = tmp_path_factory.mktemp("day")
+    (folder / "dags").mkdir()
+    copy_dag_file(folder / "dags")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tried(day_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Laboratory, list[Outcome]]]:
+    """A whole Airflow, still alive, and what came of the sample of faults in it."""
     chosen = os.environ.get("SM_PIPELINES_TEST_RELIABILITY_ON") or "postgresql"
     if chosen == "postgresql" and not find_postgres():
         pytest.skip(
@@ -32,14 +44,38 @@ def test_whatever_dies_one_intention_starts_one_execution_and_the_task_tells_the
         )
     with (
         SURROUNDINGS[chosen]() as surroundings,
-        Laboratory(tmp_path / "laboratory", seed=1, surroundings=surroundings) as laboratory,
+        Laboratory(
+            tmp_path_factory.mktemp("reliability") / "laboratory",
+            seed=1,
+            surroundings=surroundings,
+            examples=day_folder / "dags",
+        ) as laboratory,
     ):
-        outcomes = laboratory.run(SAMPLE)
+        yield laboratory, laboratory.run(SAMPLE)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_whatever_dies_one_intention_starts_one_execution_and_the_task_tells_the_truth(
+    tried: tuple[Laboratory, list[Outcome]], record_property: Callable[[str, object], None]
+) -> None:
+    outcomes = tried[1]
     record_property("sum", render_sum(make_rows(outcomes)))
     assert [problem for one in outcomes for problem in one.problems] == []
     assert (sum(one.duplicates for one in outcomes), sum(one.lost for one in outcomes)) == (0, 0)
     assert not any(one.is_false_green for one in outcomes)
     assert sum(one.faults for one in outcomes) >= 40
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_sample_of_an_authors_day_comes_out_as_expected(
+    tried: tuple[Laboratory, list[Outcome]], day_folder: Path
+) -> None:
+    laboratory = tried[0]
+    with Day(laboratory.airflow, laboratory.endpoint.url, folder=day_folder) as day:
+        outcomes = day.run([row for row in ROWS if row.key in DAY_SAMPLE])
+    assert outcomes == dict.fromkeys(DAY_SAMPLE, "")
 
 
 def test_the_page_shows_each_fault_there_is_and_none_that_went_wrong(repository: Path) -> None:

@@ -125,6 +125,15 @@ def test_a_clear_of_the_task_itself_is_a_clear_whatever_mark_there_is() -> None:
     assert move("Failed", max_tries=4, clear_number=1, failed_try=1) is Move.RESTART
 
 
+def test_a_clear_that_was_noted_is_one_although_it_raised_nothing() -> None:
+    noted = replace(make_submission(IDENTITY, number=1, request={}).with_arn(ARN).with_failed_try(1), is_cleared=True)
+    report = ExecutionReport(arn=ARN, status="Executing", steps=())
+    identity = replace(IDENTITY, try_number=2, clear_number=1)
+    given = {"identity": identity, "last": noted, "report": report, "policy": WaitPolicy(), "on_retry": "resume"}
+    assert plan_move(**given) is Move.STOP_AND_RESTART
+    assert plan_move(**given, on_clear="resume") is Move.ATTACH
+
+
 @pytest.mark.parametrize("cleared", [{"max_tries": 4, "clear_number": 1}, {"clear_number": 1}])
 @pytest.mark.parametrize(
     ("status", "expected"),

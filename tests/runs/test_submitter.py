@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_sm_pipelines import exceptions
-from airflow_sm_pipelines.airflow_task.task_state_store import SUBMISSION_KEY, TaskStateStore
+from airflow_sm_pipelines.airflow_task.task_state_store import CLEARED_KEY, SUBMISSION_KEY, TaskStateStore
 from airflow_sm_pipelines.cli.entry_point import main
 from airflow_sm_pipelines.client.wait_policy import WaitPolicy
 from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
@@ -266,6 +266,23 @@ def test_a_clear_after_a_lost_answer_takes_the_unknown_execution_on(ready: FakeS
     (arn,) = ready.executions
     assert submit(state, CLEARED) == arn
     assert len(ready.executions) == 1
+
+
+@pytest.mark.parametrize("is_answered", [True, False], ids=["answered", "answer lost"])
+def test_what_was_cleared_while_it_ran_is_not_taken_on(ready: FakeSageMaker, is_answered: bool) -> None:
+    state = State()
+    if is_answered:
+        submit(state, FIRST)
+    else:
+        state.die_before_write = 2
+        with pytest.raises(Crash):
+            submit(state, FIRST)
+    (old,) = ready.executions
+    state.values[CLEARED_KEY] = {"token": state.values[SUBMISSION_KEY]["token"]}
+    new = submit(state, replace(RETRY, clear_number=1))
+    assert new != old
+    assert [request["PipelineExecutionArn"] for request in ready.requests("StopPipelineExecution")] == [old]
+    assert submit(state, replace(RETRY, clear_number=1, try_number=3)) == new, "the next retry is none any more"
 
 
 def test_a_refused_start_is_not_repeated_with_its_wrong_request(ready: FakeSageMaker) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_sm_pipelines.airflow_task import stop_on_kill
+from airflow_sm_pipelines.airflow_task.hook_arguments import SharedHooks
 from airflow_sm_pipelines.triggers import base
 from tests.airflow_fixtures import endpoint, fake_is_aws, url  # noqa: F401
 
@@ -12,3 +14,9 @@ from tests.airflow_fixtures import endpoint, fake_is_aws, url  # noqa: F401
 def no_leaving_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let triggers fire at once."""
     monkeypatch.setattr(base, "WORKER_LEAVES_SECONDS", 0.0)
+
+
+@pytest.fixture(autouse=True)
+def own_shared_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Share no hook with other tests."""
+    monkeypatch.setattr(stop_on_kill, "SHARED_HOOKS", SharedHooks())

@@ -260,7 +260,7 @@ def _read_tags(arguments: argparse.Namespace) -> dict[str, Any]:
         listed = arguments.tag_list if listed is None else listed
     return {
         **parse_named_values("tags", listed, members=TAG_MEMBERS),
-        **read_pairs(arguments.tags or (), option="--tag", what="a key"),
+        **read_pairs(arguments.tags or (), option="--tag", what="a key", member="Key"),
     }
 
 
@@ -281,6 +281,8 @@ def _read_deploy_options(arguments: argparse.Namespace) -> DeployOptions:
         config=read_config(arguments),
         tags=_read_tags(arguments),
         cost_tags=(
-            None if arguments.cost_tags is None else read_pairs(arguments.cost_tags, option="--cost-tag", what="a key")
+            None
+            if arguments.cost_tags is None
+            else read_pairs(arguments.cost_tags, option="--cost-tag", what="a key", member="Key")
         ),
     )

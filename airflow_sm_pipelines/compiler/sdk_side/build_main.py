@@ -119,7 +119,9 @@ def _explain(error: BaseException, project: Project, roots: list[Path]) -> dict[
     if hint is not None:
         return _make_failure("script_error", hint, error, project)
     if isinstance(error, UnwritableStepError):
-        failure = _make_failure("script_error", str(error), error.__cause__, project)
+        advice = _find_hint(error.__cause__, roots) if error.__cause__ is not None else None
+        said = f"{error} {advice}" if advice else str(error)
+        failure = _make_failure("script_error", said, error.__cause__, project)
         failure["error"]["traceback"] = failure["error"]["traceback"] or error.frames
         return failure
     if isinstance(error, SyntaxError):

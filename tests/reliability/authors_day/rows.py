@@ -540,3 +540,6 @@ ROWS = (
         phase=1,
     ),
 )
+
+SAMPLE = ("clear_of_another", "pool_full", "repeated")
+"""The rows that the test suite does."""
