@@ -13,14 +13,13 @@ import signal
 import sys
 from typing import TYPE_CHECKING, cast
 
-from airflow_sm_pipelines.cli.commands import load_commands
+from airflow_sm_pipelines.cli.commands import GROUPS, load_commands
+from airflow_sm_pipelines.cli.shared_options import USAGE_ERROR, add_subcommands
 from airflow_sm_pipelines.cli.terminal import complain
 from airflow_sm_pipelines.exceptions import SageMakerPipelinesError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-USAGE_ERROR = 2
 
 _OPTIONS = re.compile(
     r"(?m)(?:^(?P<given>[a-z]+(?:_[a-z]+)*)=(?=['\"]))"
@@ -28,6 +27,8 @@ _OPTIONS = re.compile(
     r"|(?P<aliases>^aliases(?=: ))"
 )
 """An operator's argument where a message names it: at the start of a line with its value, or as what is missing."""
+
+_FIRST_OF_GROUP = {names[0]: group for group, names in GROUPS.items()}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -75,12 +76,13 @@ def make_parser(typed: Sequence[str] = ()) -> argparse.ArgumentParser:
     """
     parser = argparse.ArgumentParser(
         prog="sm-pipelines",
-        description="Build, check and compare SageMaker pipelines, and run them on this machine.",
+        description="Build, deploy, run and watch SageMaker pipelines, on AWS or on this machine.",
+        formatter_class=_GroupedHelp,
         epilog="Exit codes: 0 success; 1 the answer is no: invalid, refused, failed; 2 the command could not do its "
-        "work; 3 with --exit-code, there are changes.",
+        "work; 3 with --exit-code, there are changes. 'sm-pipelines COMMAND --help' shows a command's options.",
     )
     parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version, and exit")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = add_subcommands(parser, title="commands", metavar="COMMAND")
     for command in load_commands(typed):
         command.add(commands)
     return parser
@@ -92,6 +94,17 @@ def _explain_unknown(unknown: list[str], arguments: argparse.Namespace) -> str:
     if pairs == unknown and hasattr(arguments, "parameters"):
         return f"write -p before each parameter: {' '.join(f'-p {pair}' for pair in pairs)}"
     return f"unrecognized arguments: {' '.join(unknown)}"
+
+
+class _GroupedHelp(argparse.HelpFormatter):
+    """Writes a heading above the first command of each group."""
+
+    def _format_action(self, action: argparse.Action) -> str:
+        text = super()._format_action(action)
+        if isinstance(action, argparse._SubParsersAction):
+            return text.partition("\n")[2]  # the word COMMAND alone says nothing
+        group = _FIRST_OF_GROUP.get(action.dest) if type(action).__name__ == "_ChoicesPseudoAction" else None
+        return f"\n  {group}\n{text}" if group else text
 
 
 class _ShowVersion(argparse.Action):

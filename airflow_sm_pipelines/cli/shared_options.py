@@ -27,6 +27,9 @@ SOURCE_HELP = (
 )
 PIPELINE_HELP = "the pipeline's name or ARN"
 
+USAGE_ERROR = 2
+"""The exit code of a command that could not do its work."""
+
 CHANGED = 3
 """The exit code of ``--exit-code`` when there are changes. 1 always means that the answer is no."""
 
@@ -41,6 +44,17 @@ class UnreadableSourceError(SageMakerPipelinesError):
 def add_command(commands: Commands, name: str, summary: str) -> argparse.ArgumentParser:
     """Add a command whose description is its summary."""
     return commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+
+
+def add_subcommands(parser: argparse.ArgumentParser, *, title: str, metavar: str) -> Commands:
+    """Add the subcommands of a command. The command alone shows its help, as one that could not do its work."""
+
+    def show_help(_: argparse.Namespace) -> int:
+        parser.print_help()
+        return USAGE_ERROR
+
+    parser.set_defaults(run=show_help)
+    return parser.add_subparsers(title=title, metavar=metavar)
 
 
 class _ModuleSource(argparse.Action):
@@ -120,21 +134,41 @@ def open_calls(arguments: argparse.Namespace, *, arn: str | None = None) -> Sess
         ) from None
 
 
-def open_execution_calls(arguments: argparse.Namespace, arn: str) -> SessionCalls:
-    """The calls for an execution, in its own region.
+EXECUTION_HELP = "the execution's ARN; or a pipeline's name or ARN, for its newest execution"
 
-    :raises ArgumentError: if the text is no execution's ARN, or ``--region`` is another region.
+
+def add_execution(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that names an execution; :func:`open_execution` reads it."""
+    parser.add_argument("execution", metavar="EXECUTION", help=EXECUTION_HELP)
+
+
+def open_execution(arguments: argparse.Namespace) -> SessionCalls:
+    """The calls for an execution, in its own region. ``arguments.execution`` is its ARN afterwards.
+
+    :raises ArgumentError: if the text names neither an execution nor a pipeline, the pipeline has no execution, or
+        ``--region`` is another region.
     :raises PipelineAccessError: if there is no such profile.
     """
+    from airflow_sm_pipelines.cli.terminal import complain
+    from airflow_sm_pipelines.client.valid_names import is_pipeline_name
     from airflow_sm_pipelines.definition.arns import parse_execution_arn
     from airflow_sm_pipelines.exceptions import ArgumentError
 
-    if not all(parse_execution_arn(arn)):
+    named = str(arguments.execution)
+    pipeline, execution = parse_execution_arn(named)
+    if not pipeline and not is_pipeline_name(named):
         raise ArgumentError(
-            f"{arn!r} is not the ARN of an execution. Expected "
+            f"{named!r} names neither an execution nor a pipeline. Expected a pipeline's name or ARN, or "
             "arn:aws:sagemaker:REGION:ACCOUNT:pipeline/NAME/execution/ID, as 'sm-pipelines run' prints it."
         )
-    return open_calls(arguments, arn=arn)
+    calls = open_calls(arguments, arn=named)
+    if not execution:
+        newest = next(calls.list_executions(named), None)
+        if newest is None:
+            raise ArgumentError(f"Pipeline '{pipeline or named}' has no executions yet.")
+        complain(f"The newest execution: {newest.arn}")
+        arguments.execution = newest.arn
+    return calls
 
 
 def _resolve_region(given: str | None, arn: str | None) -> str | None:

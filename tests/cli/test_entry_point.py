@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_sm_pipelines.cli import main
+from airflow_sm_pipelines.cli.commands import COMMANDS
 from airflow_sm_pipelines.cli.entry_point import name_flags
 from airflow_sm_pipelines.cli.shared_options import open_calls
 from tests.cli.command_runs import refused, run
@@ -31,7 +32,16 @@ def test_help_is_there_for_every_command() -> None:
 def test_a_wrong_option_is_a_usage_error(tmp_path: Path) -> None:
     assert "is not a port" in refused(run("local", "serve", "--port", "70000"))
     assert "not allowed with" in refused(run("local", "serve", "--ephemeral", "--state-dir", str(tmp_path)))
-    assert "required" in refused(run())
+
+
+def test_a_command_alone_shows_its_commands_in_groups() -> None:
+    result = run()
+    assert result.returncode == 2
+    assert "\n  Deploy\n    deploy " in result.stdout
+    assert all(f"\n    {name} " in result.stdout for name in COMMANDS)
+    local = run("local")
+    assert local.returncode == 2
+    assert "serve" in local.stdout
 
 
 def test_asking_for_help_imports_nothing_heavy() -> None:
@@ -76,8 +86,8 @@ def test_a_parameter_without_its_option_is_told_how(capsys: pytest.CaptureFixtur
         (["compile", "none/train.py:get_pipeline"], "/none."),
         (["run", "d.json", "--alias", "5"], "'5' is no alias"),
         (["run", "train", "-p", "MaxDepth"], "is not NAME=VALUE"),
-        (["watch", "train"], "'train' is not the ARN of an execution"),
-        (["cost", "arn:aws:sagemaker:us-east-1:123456789012:pipeline/train"], "is not the ARN of an execution"),
+        (["watch", "train_model"], "'train_model' names neither an execution nor a pipeline"),
+        (["cost", "arn:aws:s3:::bucket"], "names neither an execution nor a pipeline"),
         (["watch", EXECUTION, "--region", "eu-west-1"], "is in us-west-2. Leave --region out."),
         (["graph", "d.json", "-o", "d.PNG"], "graph writes no .png file. Name it d.svg"),
         (["graph", "d.json", "-o", "d.json"], "End it in .svg, .mmd or .txt"),

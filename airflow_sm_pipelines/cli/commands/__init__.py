@@ -13,25 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import ModuleType
 
-COMMANDS = (
-    "compile",
-    "validate",
-    "diff",
-    "plan",
-    "graph",
-    "run",
-    "watch",
-    "cost",
-    "iam",
-    "versions",
-    "promote",
-    "rollback",
-    "prune",
-    "delete",
-    "migrate",
-    "local",
-)
-"""Every command, in the order of the help."""
+GROUPS = {
+    "Build and check": ("compile", "validate", "diff", "plan", "graph"),
+    "Deploy": ("deploy", "versions", "promote", "rollback", "prune", "delete"),
+    "Run": ("run", "list", "show", "watch", "logs", "outputs", "stop", "retry", "cost"),
+    "Prepare": ("iam", "migrate"),
+    "This machine in place of AWS": ("local",),
+}
+"""Every command by what it is for, in the order of the help."""
+
+COMMANDS = tuple(name for names in GROUPS.values() for name in names)
 
 
 def load_commands(typed: Sequence[str] = ()) -> list[ModuleType]:

@@ -5,7 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.cli.shared_options import add_connection_options, add_json_option, open_execution_calls
+from airflow_sm_pipelines.cli.shared_options import (
+    add_connection_options,
+    add_execution,
+    add_json_option,
+    open_execution,
+)
 from airflow_sm_pipelines.exceptions import PriceError
 from airflow_sm_pipelines.loopback import is_loopback_url
 
@@ -31,7 +36,7 @@ def add(commands: Commands) -> None:
         epilog="Cost Explorer itself costs money for each request. It knows only tags that are activated as cost "
         "allocation tags and were on the jobs: deploy with cost_tags, or with --cost-tag.",
     )
-    parser.add_argument("execution", metavar="ARN", help="the execution")
+    add_execution(parser)
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--prices", type=Path, metavar="FILE", help="estimate, with this TOML file of hourly prices")
     source.add_argument(
@@ -53,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     from airflow_sm_pipelines.client.costs import CostCalls
     from airflow_sm_pipelines.cost import billed_to_json, estimate_to_json, load_prices, render_billed, render_estimate
 
-    calls = open_execution_calls(arguments, arguments.execution)
+    calls = open_execution(arguments)
     if arguments.prices is None and is_loopback_url(calls.conn.meta.endpoint_url):
         raise PriceError(_NO_LOCAL_PRICES)
     document: Any

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.cli.shared_options import (
+    EXECUTION_HELP,
     SOURCE_HELP,
     add_output_option,
     add_script_options,
     add_variable_option,
-    open_execution_calls,
+    open_execution,
 )
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "source", metavar="SOURCE", nargs="?", help=f"{SOURCE_HELP}; the execution's own definition by default"
     )
-    parser.add_argument("--execution", metavar="ARN", help="an execution, whose steps are asked of AWS")
+    parser.add_argument("--execution", metavar="EXECUTION", help=EXECUTION_HELP)
     parser.add_argument(
         "--format",
         choices=("text", "mermaid", "svg", "gantt"),
@@ -57,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     form = _choose_format(arguments)
     if form == "gantt" and arguments.execution is None:
-        raise UnreadableSourceError("A Gantt chart shows an execution: name one with --execution ARN.")
+        raise UnreadableSourceError("A Gantt chart shows an execution: name one with --execution.")
     text = _draw(form, arguments, _read_runs(arguments))
     write_output(arguments.output, text if text.endswith("\n") else text + "\n")
     if arguments.output is not None:
@@ -105,7 +106,8 @@ def _read_runs(arguments: argparse.Namespace) -> tuple[StepRun, ...]:
         return ()
     from airflow_sm_pipelines.render import parse_step_runs
 
-    return parse_step_runs(open_execution_calls(arguments, arguments.execution).iter_step_answers(arguments.execution))
+    calls = open_execution(arguments)
+    return parse_step_runs(calls.iter_step_answers(arguments.execution))
 
 
 def _read_definition(arguments: argparse.Namespace) -> PipelineDefinition:
@@ -118,8 +120,9 @@ def _read_definition(arguments: argparse.Namespace) -> PipelineDefinition:
         refuse_unused_variables(arguments)
         return source.parse()[0]
     if arguments.execution is None:
-        raise UnreadableSourceError("Name a definition to draw, or an execution with --execution ARN.")
-    text = open_execution_calls(arguments, arguments.execution).describe_execution_definition(arguments.execution)
+        raise UnreadableSourceError("Name a definition to draw, or an execution with --execution.")
+    calls = open_execution(arguments)
+    text = calls.describe_execution_definition(arguments.execution)
     return parse_definition(text, name=arguments.execution)
 
 

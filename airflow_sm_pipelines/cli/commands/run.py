@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.cli.deploying import add_deploy_options, check_deployable, deploy_source
 from airflow_sm_pipelines.cli.shared_options import (
     SOURCE_HELP,
+    UnreadableSourceError,
     add_parameter_option,
-    add_policy_options,
     add_progress_options,
-    add_script_options,
     add_source,
-    add_variable_option,
     open_calls,
 )
 from airflow_sm_pipelines.client.valid_names import find_pipeline_name_problems
 
 if TYPE_CHECKING:
     import argparse
-    import logging
 
     from airflow_sm_pipelines.cli.shared_options import Commands
-    from airflow_sm_pipelines.client.calls import SageMakerCalls
-    from airflow_sm_pipelines.deployment.deployer import Deployment
-    from airflow_sm_pipelines.deployment.options import DeployOptions
-    from airflow_sm_pipelines.runs.start_request import StartOptions
-
-_SHOWN_LINES = 20
-"""Last lines to show of what a script that failed, or the making of its environment, has printed."""
 
 _DEPLOY_ONLY = {
     "aliases": "--alias",
@@ -67,10 +57,7 @@ def add(commands: Commands) -> None:
     )
     add_source(parser, "pipeline", metavar="PIPELINE", help_text=f"a deployed pipeline's name or ARN; or {SOURCE_HELP}")
     _add_start_options(parser)
-    _add_deploy_options(parser)
-    add_variable_option(parser)
-    add_policy_options(parser, modes=("enforce", "apply", "warn", "off"))
-    add_script_options(parser)
+    add_deploy_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -93,14 +80,16 @@ def run(arguments: argparse.Namespace) -> int:
     is_source = _is_source(arguments.pipeline)
     options.check()
     if is_source:
-        _check_source(arguments)
+        if arguments.version is not None:
+            raise UnreadableSourceError("--version runs what is deployed: name the pipeline instead of a file.")
+        check_deployable(arguments)
     else:
         _refuse_deploy_options(arguments)
     calls, log = open_calls(arguments, arn=arguments.pipeline), open_log()
     if is_source:
         # The role and the description are the pipeline's here.
         options = replace(options, role_arn=None, description=None)
-        deployment = _deploy(calls, arguments, options, log=log)
+        deployment = deploy_source(calls, arguments, log=log, check=options.check)
         options = replace(options, pipeline_name=deployment.pipeline_name, version=deployment.version_id)
     request = plan_start_request(calls, options, identity=None, log=log)
     arn = start_once(calls, request, token=str(uuid.uuid4()), log=log)
@@ -138,31 +127,6 @@ def _add_start_options(parser: argparse.ArgumentParser) -> None:
     add_progress_options(parser)
 
 
-def _add_deploy_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("for deploying")
-    group.add_argument(
-        "--alias", action="append", metavar="NAME", dest="aliases", help="an alias to point to this version"
-    )
-    group.add_argument("--tag", action="append", metavar="KEY=VALUE", dest="tags", help="a tag for the pipeline")
-    group.add_argument(
-        "--tags",
-        metavar="LIST",
-        dest="tag_list",
-        help='the same as AWS\'s list, [{"Key": ..., "Value": ...}], as the project template\'s option',
-    )
-    group.add_argument(
-        "--cost-tag",
-        action="append",
-        metavar="KEY=VALUE",
-        dest="cost_tags",
-        help="a tag for every job that the steps start; adds the pipeline, the execution and the step",
-    )
-    group.add_argument("--version-name", metavar="NAME", help="the display name of a new version")
-    group.add_argument("--version-description", metavar="TEXT", help="the description of a new version")
-    group.add_argument("--pipeline-display-name", metavar="NAME", help="shown in Studio")
-    group.add_argument("--definition-bucket", metavar="BUCKET", help="where a definition of 100 KB and more goes")
-
-
 def _is_source(pipeline: str) -> bool:
     """Whether the pipeline is something to deploy, not the name or ARN of one that is deployed.
 
@@ -187,22 +151,6 @@ def _is_source(pipeline: str) -> bool:
     return True
 
 
-def _check_source(arguments: argparse.Namespace) -> None:
-    """Refuse what cannot be deployed, before anything is asked or built.
-
-    :raises ScriptNotFoundError: if the script is not there.
-    :raises UnreadableSourceError: if ``--version`` is given.
-    :raises ArgumentError: naming each wrong option.
-    """
-    from airflow_sm_pipelines.cli.sources import UnreadableSourceError, check_script
-
-    if arguments.version is not None:
-        raise UnreadableSourceError("--version runs what is deployed: name the pipeline instead of a file.")
-    check_script(arguments.pipeline)
-    if arguments.pipeline != "-":
-        _read_deploy_options(arguments).check()
-
-
 def _refuse_deploy_options(arguments: argparse.Namespace) -> None:
     from airflow_sm_pipelines.exceptions import ArgumentError
 
@@ -216,73 +164,3 @@ def _refuse_deploy_options(arguments: argparse.Namespace) -> None:
             f"{', '.join(given)}: only for deploying, but there is no file '{arguments.pipeline}', so the pipeline of "
             "that name is run as it is deployed."
         )
-
-
-def _deploy(
-    calls: SageMakerCalls, arguments: argparse.Namespace, start: StartOptions, *, log: logging.Logger
-) -> Deployment:
-    """Deploy the source; what the SDK prints meanwhile is shown only where the script fails."""
-    from airflow_sm_pipelines.cli.sources import is_script
-    from airflow_sm_pipelines.cli.terminal import complain, show_elapsed
-    from airflow_sm_pipelines.deployment.deployer import PipelineDeployer
-    from airflow_sm_pipelines.deployment.provenance import CommandProvenance, read_git_revision
-    from airflow_sm_pipelines.deployment.source import resolve_code_path
-    from airflow_sm_pipelines.exceptions import CompileError
-
-    options = _read_deploy_options(arguments)
-    code = resolve_code_path(options.pipeline, folder=options.folder)
-    printed: list[str] = []
-    is_built = is_script(arguments.pipeline)
-    if is_built:
-        log.info("Building %s%s ...", arguments.pipeline, "" if options.cache else " anew, without an earlier build")
-    deployer = PipelineDeployer(
-        calls,
-        options,
-        provenance=CommandProvenance(None if code is None else read_git_revision(code)),
-        log=log,
-        script_log=log.info if arguments.verbose else printed.append,
-    )
-    try:
-        with show_elapsed(f"Building {arguments.pipeline}") if is_built else contextlib.nullcontext():
-            return deployer.deploy(check=start.check)
-    except CompileError:
-        complain(*[line for line in printed if not line.startswith(("::", " + "))][-_SHOWN_LINES:])
-        raise
-
-
-def _read_tags(arguments: argparse.Namespace) -> dict[str, Any]:
-    from airflow_sm_pipelines.cli.sources import parse_literal, read_pairs
-    from airflow_sm_pipelines.option_reader import TAG_MEMBERS, parse_named_values
-
-    listed: object = None
-    if arguments.tag_list is not None:
-        listed = parse_literal(arguments.tag_list)
-        listed = arguments.tag_list if listed is None else listed
-    return {
-        **parse_named_values("tags", listed, members=TAG_MEMBERS),
-        **read_pairs(arguments.tags or (), option="--tag", what="a key", member="Key"),
-    }
-
-
-def _read_deploy_options(arguments: argparse.Namespace) -> DeployOptions:
-    from airflow_sm_pipelines.cli.definition_files import read_deployable
-    from airflow_sm_pipelines.cli.sources import is_script, read_config, read_pairs
-    from airflow_sm_pipelines.deployment.options import DeployOptions
-
-    pipeline, name = arguments.pipeline, arguments.pipeline_name
-    if not is_script(pipeline):
-        pipeline, held_name = read_deployable(pipeline, arguments)
-        name = name or held_name
-    return DeployOptions.of(
-        arguments,
-        pipeline=pipeline,
-        pipeline_name=name,
-        folder=str(Path.cwd()),
-        config=read_config(arguments),
-        tags=_read_tags(arguments),
-        cost_tags=(
-            None
-            if arguments.cost_tags is None
-            else read_pairs(arguments.cost_tags, option="--cost-tag", what="a key", member="Key")
-        ),
-    )

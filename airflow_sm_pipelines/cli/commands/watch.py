@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.shared_options import add_connection_options, add_progress_options, open_execution_calls
+from airflow_sm_pipelines.cli.shared_options import (
+    add_connection_options,
+    add_execution,
+    add_progress_options,
+    open_execution,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -20,7 +25,7 @@ def add(commands: Commands) -> None:
         description="Show the steps of an execution until it ends: live on a terminal, as plain lines elsewhere.",
         epilog="Exit codes: 0 the execution succeeded; 1 it ended otherwise; 2 it cannot be watched.",
     )
-    parser.add_argument("execution", metavar="ARN", help="the execution")
+    add_execution(parser)
     add_progress_options(parser)
     add_connection_options(parser)
     parser.set_defaults(run=run)
@@ -30,4 +35,5 @@ def run(arguments: argparse.Namespace) -> int:
     """Show an execution that was started elsewhere."""
     from airflow_sm_pipelines.cli.progress import follow_execution
 
-    return follow_execution(open_execution_calls(arguments, arguments.execution), arguments.execution, arguments)
+    calls = open_execution(arguments)
+    return follow_execution(calls, arguments.execution, arguments)

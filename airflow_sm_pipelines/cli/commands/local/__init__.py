@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.cli.commands.local import backup, env, exec, open, profile, rehearse, restore, run, serve
+from airflow_sm_pipelines.cli.shared_options import add_subcommands
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.cli.shared_options import Commands
@@ -18,6 +19,6 @@ def add(commands: Commands) -> None:
         description="SageMaker on loopback: an endpoint that runs pipelines with real processes on this machine. "
         "Nothing reaches AWS.",
     )
-    subcommands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    subcommands = add_subcommands(parser, title="commands", metavar="COMMAND")
     for command in (exec, run, rehearse, serve, env, open, profile, backup, restore):
         command.add(subcommands)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.cli.commands.migrate import jobs
+from airflow_sm_pipelines.cli.shared_options import add_subcommands
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.cli.shared_options import Commands
@@ -19,4 +20,4 @@ def add(commands: Commands) -> None:
         "of each node. What no pipeline step does becomes an Airflow task. Nothing is asked of AWS.",
         epilog=jobs.EXIT_CODES,
     )
-    jobs.add(parser.add_subparsers(title="sources", metavar="SOURCE", required=True))
+    jobs.add(add_subcommands(parser, title="sources", metavar="SOURCE"))
