@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 GROUPS = {
+    "Begin": ("init", "dags"),
     "Build and check": ("compile", "validate", "diff", "plan", "graph"),
     "Deploy": ("deploy", "versions", "promote", "rollback", "prune", "delete"),
     "Run": ("run", "list", "show", "watch", "logs", "outputs", "stop", "retry", "cost"),

@@ -1,0 +1,102 @@
+"""``init``: a new project runs as it is written, and files that are there stay as they are."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from airflow_sm_pipelines.cli import main
+from airflow_sm_pipelines.cli.commands.init import TEMPLATE
+
+ROOT = Path(__file__).parents[3]
+CLI = [sys.executable, "-m", "airflow_sm_pipelines.cli"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_the_files_are_those_of_the_readme() -> None:
+    shown = dict(re.findall(r"^cat > (\S+) <<'END'\n(.*?\n)END\n", (ROOT / "README.md").read_text(), re.DOTALL | re.M))
+    held = {
+        "dags/train_model.py": "dag.py.txt",
+        "dags/pipelines/train.py": "pipelines/train_v2.py.txt",
+        "dags/pipelines/steps/train.py": "pipelines/steps/train.py.txt",
+    }
+    assert shown == {path: (TEMPLATE / name).read_text() for path, name in held.items()}
+
+
+def test_a_project_has_the_name_it_was_given_everywhere(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", "churn_model", "--sdk", "v3"]) == 0
+    assert "sm-pipelines dags test churn_model " in capsys.readouterr().out
+    texts = {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
+    assert set(texts) == {
+        ".gitignore",
+        "dags/.airflowignore",
+        "dags/churn_model.py",
+        "dags/pipelines/churn_model.py",
+        "dags/pipelines/steps/churn_model.py",
+        "requirements.txt",
+        "tests/test_churn_model.py",
+    }
+    assert not [path for path, text in texts.items() if re.search(r"train[_-]model|\btrain\.py", text)]
+    assert "pipelines/churn_model.py:get_pipeline" in texts["dags/churn_model.py"]
+    assert '"churn-model"' in texts["dags/pipelines/churn_model.py"]
+
+
+def test_what_is_there_is_never_changed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    there = {"requirements.txt": "pandas\n", "dags/.airflowignore": "pipelines/\n", "dags/other.py": "x = 1\n"}
+    for path, text in there.items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(text)
+    assert main(["init"]) == 0
+    assert {path: (folder / path).read_text() for path in there} == there
+    said = capsys.readouterr().out
+    assert "requirements.txt is there already. Add to it:\n  airflow-sm-pipelines[compiler]\n" in said
+    assert ".airflowignore is there" not in said
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert main(["init"]) == 2
+    assert "Nothing was written, as dags/train_model.py, " in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("name", ["my-model", "1st", "a__b", "../x", ""])
+def test_a_name_that_is_no_dag_id_is_refused(folder: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", name]) == 2
+    assert "expected letters, digits and single underscores" in capsys.readouterr().err
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.slow
+def test_the_dag_is_green_in_a_scratch_airflow_on_the_first_try(folder: Path, tmp_path: Path) -> None:
+    assert main(["init"]) == 0
+    home = {"HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state"), "UV_CACHE_DIR": _uv_cache()}
+    without = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
+    command = [*CLI, "dags", "test", "train_model"]
+    done = subprocess.run(command, env=without | home, capture_output=True, text=True, timeout=500, check=False)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    assert f"No Airflow is set up: making a scratch one in {folder / '.airflow'}" in done.stderr
+    assert "state=success" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_test_of_a_project_for_sdk_v3_passes(folder: Path) -> None:
+    assert main(["init", "--sdk", "v3"]) == 0
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
+    assert done.returncode == 0, done.stdout[-4000:]
+
+
+def _uv_cache() -> str:
+    uv = str(Path(sys.executable).with_name("uv"))
+    return subprocess.run([uv, "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
