@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, cast
 
 from airflow_sm_pipelines.definition.expressions import is_candidate, iter_candidates
 from airflow_sm_pipelines.definition.json_value import copy_json
-from airflow_sm_pipelines.migrate.workflow import ChoiceNode, LoopNode, MissingNode, PipelineStepNode, iter_blocks
+from airflow_sm_pipelines.migrate.workflow import (
+    CallNode,
+    ChoiceNode,
+    LoopNode,
+    OperatorNode,
+    PipelineStepNode,
+    WaitNode,
+    iter_blocks,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from airflow_sm_pipelines.definition import JsonObject, JsonPath, JsonValue
     from airflow_sm_pipelines.migrate.workflow import Node
 
-_NODE = re.compile(r"(Steps|Tasks)\.([A-Za-z0-9_-]+)(.*)\Z", re.DOTALL)
+_NODE = re.compile(r"(Steps|Tasks|Errors)\.([A-Za-z0-9_-]+)(.*)\Z", re.DOTALL)
 _WORD = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -47,8 +54,11 @@ def find_last_word(expression: JsonObject) -> str:
     """The word to name a value after: the last one of its path, ``value`` of ``Steps.Score.Outputs['value']``."""
     path = find_json_path(expression)
     text = find_read_text(expression) if path is None else path
-    words = _WORD.findall(text or json.dumps(expression, sort_keys=True))
-    return words[-1] if words else "value"
+    words = _WORD.findall(text)
+    if words:
+        return words[-1]
+    gets = [text for _, text in iter_gets(expression)]
+    return find_last_word({"Get": gets[0]}) if gets else "value"
 
 
 def _find_member(value: JsonValue, key: str) -> JsonValue:
@@ -94,7 +104,46 @@ def find_own_values(node: Node) -> list[JsonValue]:
         return [cast("JsonValue", condition) for branch in node.branches for condition in branch.conditions]
     if isinstance(node, LoopNode):
         return [node.items]
-    return [] if isinstance(node, MissingNode) else [node.arguments]
+    if isinstance(node, WaitNode):
+        return [node.seconds, node.until]
+    return [node.arguments] if isinstance(node, (CallNode, OperatorNode)) else []
+
+
+def is_input(text: str) -> bool:
+    """Whether the text of a ``Get`` names the document that a run is given, or a part of it."""
+    return text == "Input" or text.startswith(("Input[", "Input."))
+
+
+def is_for_airflow(expression: JsonObject) -> bool:
+    """Whether Airflow must work an expression out, because a definition has no such thing."""
+    return "Std:First" in expression or "Std:Function" in expression
+
+
+def make_function(name: str, *arguments: JsonValue) -> JsonObject:
+    """An expression that Airflow works out; ``name`` is one of :data:`workflow.FUNCTIONS`."""
+    return {"Std:Function": {"Name": name, "Arguments": list(arguments)}}
+
+
+def find_airflow_reads(node: Node) -> set[str]:
+    """The nodes whose values are read inside expressions that Airflow must work out, by a node or inside it."""
+    names: set[str] = set()
+    for value in find_own_values(node):
+        for _, expression in iter_candidates(value):
+            if is_for_airflow(expression):
+                names |= {found[1] for _, text in iter_gets(expression) if (found := parse_node_reference(text))}
+    for block in iter_blocks(node):
+        for inner in block:
+            names |= find_airflow_reads(inner)
+    return names
+
+
+def has_tests(conditions: Iterable[JsonObject]) -> bool:
+    """Whether some of the conditions, or one inside them, is a test that only Airflow can make."""
+    for condition in conditions:
+        inner = [condition["Condition"]] if "Condition" in condition else condition.get("Conditions")
+        if condition.get("Type") == "Test" or has_tests(cast("list[JsonObject]", inner or [])):
+            return True
+    return False
 
 
 def find_named_nodes(node: Node) -> set[str]:

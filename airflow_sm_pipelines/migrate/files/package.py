@@ -38,6 +38,11 @@ class MigrationPackage:
     files: dict[str, str]
     findings: dict[str, Sequence[Finding]]
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the result works without anything left to do."""
+        return self.migration.is_complete and not has_errors(self.findings)
+
 
 def make_package(migration: Migration) -> MigrationPackage:
     """Make all files of a migration; the same migration always gives the same files.
@@ -70,6 +75,11 @@ def make_package(migration: Migration) -> MigrationPackage:
         f"{name}.report.json": _render_json(_report_to_json(whole, plan, findings)),
     }
     return MigrationPackage(whole, {name: _make_encodable(text) for name, text in files.items()}, findings)
+
+
+def has_errors(findings: Mapping[str, Sequence[Finding]]) -> bool:
+    """Whether SageMaker would refuse one of the pipelines."""
+    return any(one.severity is Severity.ERROR for found in findings.values() for one in found)
 
 
 def _check(text: str) -> Sequence[Finding]:
@@ -108,7 +118,7 @@ def _report_to_json(migration: Migration, plan: DagPlan, findings: Mapping[str, 
         "origin": migration.origin,
         "dag": plan.workflow.name,
         "pipelines": [one.name for one in plan.pipelines.values()],
-        "complete": migration.is_complete,
+        "complete": migration.is_complete and not has_errors(findings),
         "totals": cast("JsonObject", count_outcomes(migration.records)),
         "records": [record.to_json() for record in migration.records],
         "differences": [{"code": one.code, "text": one.text} for one in migration.differences],

@@ -45,7 +45,6 @@ def run(arguments: argparse.Namespace) -> int:
     from airflow_sm_pipelines.cli.terminal import say
     from airflow_sm_pipelines.migrate import make_package
     from airflow_sm_pipelines.migrate.jobs import parse_jobs
-    from airflow_sm_pipelines.policy import Severity
 
     documents = [(file.name, read_object(file, name=str(file))) for file in arguments.files]
     names = ", ".join(name for name, _ in documents[:3]) + (" and others" if len(documents) > 3 else "")
@@ -53,8 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     written = _write(package, arguments.output, is_forced=arguments.force)
     report = next(text for name, text in package.files.items() if name.endswith(".report.json"))
     say(report if arguments.as_json else _summarise(package, written))
-    has_errors = any(one.severity is Severity.ERROR for found in package.findings.values() for one in found)
-    return 0 if arguments.allow_partial or (package.migration.is_complete and not has_errors) else 1
+    return 0 if arguments.allow_partial or package.is_complete else 1
 
 
 def _write(package: MigrationPackage, folder: Path, *, is_forced: bool) -> list[Path]:
