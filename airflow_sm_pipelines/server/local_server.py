@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.engine.services import EngineServices
     from airflow_sm_pipelines.server.durable_moto import DurableMoto
     from airflow_sm_pipelines.server.http.listener import Listener
+    from airflow_sm_pipelines.server.lambda_invocations import LambdaInvoker
     from airflow_sm_pipelines.server.request_router import RequestRouter
     from airflow_sm_pipelines.server.sagemaker_codec import SageMakerCodec
 
@@ -155,6 +156,7 @@ def _start(
     from airflow_sm_pipelines.engine.jobs.disk_room import make_room
     from airflow_sm_pipelines.environments import default_cache_dir
     from airflow_sm_pipelines.server.engine_services import make_engine_services
+    from airflow_sm_pipelines.server.lambda_invocations import LambdaInvoker
     from airflow_sm_pipelines.server.sagemaker_codec import SageMakerCodec
 
     directory = StateDirectory(state_dir)
@@ -177,11 +179,13 @@ def _start(
     with _damage_reported(directory.path):
         engine = Engine(directory.path / "engine", services)
     directory.mark_used()
-    _attach_engine(router, engine, codec, moto, url=url, region=region)
+    invoker = LambdaInvoker(services)
+    _attach_engine(router, engine, codec, moto, invoker, url=url, region=region)
     listener.start()
     closing.callback(listener.stop)
     # Jobs that are being stopped still write to the endpoint, so the engine stops first.
     closing.callback(engine.stop)
+    closing.callback(invoker.stop)
     with _damage_reported(directory.path):
         engine.start()
     directory.announce(url, region=region)
@@ -237,7 +241,14 @@ def open_moto_endpoint(
 
 
 def _attach_engine(
-    router: RequestRouter, engine: Engine, codec: SageMakerCodec, moto: DurableMoto, *, url: str, region: str
+    router: RequestRouter,
+    engine: Engine,
+    codec: SageMakerCodec,
+    moto: DurableMoto,
+    invoker: LambdaInvoker,
+    *,
+    url: str,
+    region: str,
 ) -> None:
     from airflow_sm_pipelines.engine.rules.errors import ServiceError
     from airflow_sm_pipelines.server.console import ConsoleService
@@ -246,7 +257,7 @@ def _attach_engine(
 
     console = ConsoleService(engine, refusals=ServiceError, logs=make_client("logs", url=url, region=region))
     sagemaker = SageMakerService(engine, codec, refusals=ServiceError, fallback=moto.call)
-    router.attach(sagemaker=sagemaker.call, console=console.call)
+    router.attach(sagemaker=sagemaker.call, console=console.call, functions=invoker.call)
 
 
 def _restore(moto: DurableMoto, directory: StateDirectory) -> None:

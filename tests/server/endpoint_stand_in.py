@@ -99,7 +99,7 @@ def open_endpoint(state_dir: Path, *, host_names: tuple[str, ...] = ()) -> Itera
         moto, router, listener = open_moto_endpoint(closing, directory, address=("127.0.0.1", 0), host_names=host_names)
         directory.mark_used()
         service = SageMakerService(engine, SageMakerCodec(), refusals=RefusedError, fallback=moto.call)
-        router.attach(sagemaker=service.call, console=moto.call)
+        router.attach(sagemaker=service.call, console=moto.call, functions=moto.call)
         listener.start()
         url = f"http://127.0.0.1:{listener.port}"
         directory.announce(url)
