@@ -31,10 +31,7 @@ def call_aws(service: str, operation: str, arguments: dict[str, Any]) -> dict[st
     :param operation: boto3's name of the method: ``publish``.
     :param arguments: the method's arguments. Members may begin with a capital where the API has a small letter.
     """
-    client = _make_client(service)
-    model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[operation])
-    given = fit_arguments(arguments, model.input_shape) if model.input_shape is not None else {}
-    return _to_json(getattr(client, operation)(**given), model.output_shape)
+    return make_call(service, operation, arguments)
 
 
 @task
@@ -44,8 +41,32 @@ def invoke_lambda(function: str, payload: Any = None) -> dict[str, Any]:
     :param function: name or ARN.
     :param payload: what the function is given; text is JSON text.
     """
+    return make_call("lambda", "invoke", {"FunctionName": function, "Payload": payload})
+
+
+def make_call(service: str, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Make one AWS call with the connection aws_default; the rest is as for the tasks.
+
+    :raises RuntimeError: a Lambda function has failed.
+    """
+    client = _make_client(service)
+    if (service, operation) == ("lambda", "invoke"):
+        return _invoke(client, arguments["FunctionName"], arguments.get("Payload"))
+    model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[operation])
+    given = fit_arguments(arguments, model.input_shape) if model.input_shape is not None else {}
+    return _to_json(getattr(client, operation)(**given), model.output_shape)
+
+
+def poke(answer: dict[str, Any], is_done: bool) -> Any:
+    """What a sensor returns that repeats a call: the answer, once it is good."""
+    from airflow.sdk import PokeReturnValue
+
+    return PokeReturnValue(is_done=is_done, xcom_value=answer)
+
+
+def _invoke(client: Any, function: str, payload: Any) -> dict[str, Any]:
     body = payload if isinstance(payload, str) else json.dumps(payload)
-    answer = _make_client("lambda").invoke(FunctionName=function, Payload=body.encode())
+    answer = client.invoke(FunctionName=function, Payload=body.encode())
     text = answer["Payload"].read().decode()
     if answer.get("FunctionError"):
         raise RuntimeError(f"{function} failed: {text}")
@@ -227,7 +248,8 @@ def fit_arguments(value: Any, shape: Any) -> Any:
     """Arguments as a botocore shape takes them: templates give text for numbers, truth values and structures."""
     kind = shape.type_name
     if kind in ("structure", "list", "map") and isinstance(value, str):
-        value = parse_literal(value)
+        # One value for a list is a list of one, such as the id that a first call has given.
+        value = [value] if kind == "list" and value.lstrip()[:1] != "[" else parse_literal(value)
     if kind == "structure" and isinstance(value, dict):
         return {_fit_name(key, shape): _fit_member(item, _fit_name(key, shape), shape) for key, item in value.items()}
     if kind == "list" and isinstance(value, list):

@@ -12,6 +12,7 @@ from airflow_sm_pipelines.migrate.report import Migration, Outcome, Reason, Reco
 from airflow_sm_pipelines.migrate.workflow import (
     Branch,
     CallNode,
+    CallRepeat,
     CallWait,
     ChoiceNode,
     InputField,
@@ -27,6 +28,7 @@ from airflow_sm_pipelines.migrate.workflow import (
 __all__ = [
     "Branch",
     "CallNode",
+    "CallRepeat",
     "CallWait",
     "ChoiceNode",
     "InputField",

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 FUNCTIONS = frozenset(
     {
-        *("Add", "ArrayContains", "ArrayGetItem", "ArrayLength", "Find", "Json", "Merge", "ParseJson", "Range"),
-        *("Split", "Structure", "Unique", "Uuid"),
+        *("Add", "ArrayContains", "ArrayGetItem", "ArrayLength", "Find", "Json", "Member", "Merge", "ParseJson"),
+        *("Range", "Split", "Structure", "Unique", "Uuid"),
     }
 )
 """What ``Std:Function`` can do. ``Find`` gives None where there is no value, ``Json`` a value as text, ``Merge`` an
@@ -67,6 +67,7 @@ class CallNode:
     :param arguments: the method's arguments.
         ``Payload`` of ``lambda.invoke`` may be any value; the function's answer is the ``Payload`` of the result.
     :param wait: how to wait for the end of what the call starts; None if the call's answer is all.
+    :param repeat: how to repeat the call until its answer is good; None to call once.
     :param retries: of the task.
     :param retry_delay_seconds: before the first retry; None for Airflow's own.
     :param retry_backoff: by how much each delay is longer than the one before; 1 for the same.
@@ -84,6 +85,19 @@ class CallNode:
     timeout_seconds: float | None = None
     retry_delay_seconds: float | None = None
     retry_backoff: float = 1.0
+    repeat: CallRepeat | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallRepeat:
+    """How to repeat a call until its answer is good.
+
+    :param until: the condition. ``{"Get": "Answer.<path>"}`` is a part of the call's answer in it.
+    :param seconds: between two calls.
+    """
+
+    until: JsonObject
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)

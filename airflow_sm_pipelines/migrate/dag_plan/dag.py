@@ -18,10 +18,9 @@ from airflow_sm_pipelines.migrate.dag_plan.units import (
     split_into_units,
 )
 from airflow_sm_pipelines.migrate.names import ClaimedNames, clean_name
-from airflow_sm_pipelines.migrate.node_references import find_own_values
+from airflow_sm_pipelines.migrate.node_references import check_workflow, find_own_values
 from airflow_sm_pipelines.migrate.report import Outcome, Reason
 from airflow_sm_pipelines.migrate.workflow import LoopNode, MissingNode, PipelineStepNode, iter_nodes
-from airflow_sm_pipelines.migrate.workflow_check import check_workflow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

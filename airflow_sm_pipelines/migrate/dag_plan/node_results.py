@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.migrate.dag_plan.units import Unit
 
 
+ERROR_KEY = "error"
+"""The XCom in which the task that looks how work has ended leaves the error for a handler."""
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """A value that another unit made.
@@ -76,7 +80,7 @@ class Results:
         if owner is None or owner.name == reader:
             return None
         if namespace == "Errors":
-            return Result(owner.name, key="error", path=tail)
+            return Result(owner.name, key=ERROR_KEY, path=tail)
         if namespace == "Tasks" or not isinstance(owner, PipelineUnit):
             return Result(owner.name, path=tail)
         return Result(owner.name, key=self._claim_key(owner.name, node, expression))
@@ -99,6 +103,9 @@ class Results:
         return dict(self._outputs[unit])
 
     def is_certain(self, unit: str, *, reader: str) -> bool:
-        """Whether the unit has always run before the reader: every branch around it is around the reader too."""
-        around = self._branches[unit]
-        return self._branches[reader][: len(around)] == around
+        """Whether the unit has always run before the reader, and is skipped only where the reader is, too.
+
+        Airflow counts a task whose result is taken directly as one to wait for. One outside the reader's branch would
+        let a task run that follows a choice in a branch that was not taken.
+        """
+        return self._branches[reader] == self._branches[unit]

@@ -194,8 +194,8 @@ def _make_unit(name: str, group: tuple[Node, ...], in_pipeline: set[str], upstre
         branches = tuple((branch.conditions, split_into_units(branch.nodes)) for branch in first.branches)
         return ChoiceUnit(name, first, branches, upstream)
     if isinstance(first, TryNode):
-        blocks = (split_into_units(block) for block in (first.nodes, first.handler, first.otherwise))
-        return TryUnit(name, first, *blocks, upstream)
+        body, handler, otherwise = map(split_into_units, (first.nodes, first.handler, first.otherwise))
+        return TryUnit(name, first, body, handler, otherwise, upstream)
     if isinstance(first, LoopNode):
         if all(map(is_steps_only, first.nodes)):
             return PipelineUnit(name, first.nodes, upstream, loop=first)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from airflow_sm_pipelines.definition.expressions import is_candidate, iter_candidates
 from airflow_sm_pipelines.exceptions import MigrationError
+from airflow_sm_pipelines.migrate.dag_plan.node_results import ERROR_KEY
 from airflow_sm_pipelines.migrate.files.python_text import (
     Code,
     Value,
@@ -98,7 +99,8 @@ class AirflowValues:
 
     def _render_expression(self, expression: JsonObject) -> Value:
         result = self._results.find(expression, reader=self._reader)
-        if result is not None and self._results.is_certain(result.unit, reader=self._reader):
+        is_error = result is not None and result.key == ERROR_KEY
+        if result is not None and not is_error and self._results.is_certain(result.unit, reader=self._reader):
             variable, parts = self._variables[result.unit], _split_path(result.path)
             if result.key:
                 return Code(f"{variable}.output[{quote_python(result.key)}]")
@@ -179,6 +181,7 @@ _FUNCTIONS = {
     "ArrayLength": "({0} | length)",
     "Find": "{0}",
     "Json": "({0} | tojson)",
+    "Member": "({0})[{1}]",
     "Merge": "dict({0}, **{1})",
     "ParseJson": "macros.json.loads({0})",
     "Range": "(range({0} | int, {1} | int + 1, {2} | int) | list)",
@@ -193,11 +196,7 @@ _FUNCTIONS = {
 def _render_jinja_scalar(value: bool | float | str | None) -> str:
     if isinstance(value, str):
         return quote_jinja(value)
-    return (
-        {None: "none", True: "true", False: "false"}.get(value)
-        if value is None or isinstance(value, bool)
-        else repr(value)
-    )
+    return str(value).lower() if value is None or isinstance(value, bool) else repr(value)
 
 
 def _render_members(start: str, parts: Sequence[str | int], *, is_lenient: bool) -> str:
@@ -219,7 +218,7 @@ class BranchConditions:
     def __init__(self) -> None:
         self.arguments: dict[str, JsonObject] = {}
         self.has_tests = False
-        self._names = PythonNames(("holds",))
+        self._names = PythonNames(("holds", "answer", "arguments"))
         self._known: dict[str, str] = {}
 
     def render(self, conditions: Sequence[JsonObject]) -> str:
@@ -260,7 +259,9 @@ class BranchConditions:
 
     def _render_operand(self, value: JsonValue, convert: str) -> str:
         if isinstance(value, dict):
-            argument = self._claim_argument(value)
+            text = value.get("Get")
+            is_answer = isinstance(text, str) and text.startswith("Answer")
+            argument = _render_answer(str(text)) if is_answer else self._claim_argument(value)
             return convert.format(argument) if convert else argument
         if isinstance(value, bool):
             return quote_python("true" if value else "false")
@@ -272,6 +273,12 @@ class BranchConditions:
             self._known[key] = name = self._names.claim(find_last_word(expression))
             self.arguments[name] = expression
         return self._known[key]
+
+
+def _render_answer(text: str) -> str:
+    """A part of the answer of a call that is repeated, as Python."""
+    parts = _split_path(text.removeprefix("Answer"))
+    return "answer" + "".join(f"[{part}]" if isinstance(part, int) else f"[{quote_python(part)}]" for part in parts)
 
 
 def _find_conversion(*operands: JsonValue, is_order: bool = False) -> str:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.definition import Parameter
     from airflow_sm_pipelines.migrate.dag_plan.dag import DagPlan
-    from airflow_sm_pipelines.migrate.workflow import InputField
+    from airflow_sm_pipelines.migrate.workflow import CallRepeat, InputField
 
 DEFAULT_ROLE = f"arn:aws:iam::{ACCOUNT_ID}:role/SageMakerExecution"
 """The role if the source names none; it serves for runs on one's own machine, which has no roles."""
@@ -52,7 +52,7 @@ _RULES = {"Failed": "one_failed", "Stopped": "one_failed", "Any": "all_done"}
 
 _HELPERS = (
     *("WaitOperator", "bind_definition", "call_aws", "choose_by_outcome", "fail", "holds", "invoke_lambda"),
-    *("parameters_of_items", "wait_for"),
+    *("make_call", "parameters_of_items", "poke", "wait_for"),
 )
 """What a DAG file may import from :mod:`airflow_sm_pipelines.migrated_tasks`."""
 
@@ -455,6 +455,9 @@ class _DagWriter:
     def _write_call(
         self, ids: _TaskNames, node: CallNode, options: list[tuple[str, Value]], values: AirflowValues
     ) -> None:
+        if node.repeat is not None:
+            self._write_repeated_call(ids, node, node.repeat, options, values)
+            return
         if (node.service, node.operation) == ("lambda", "invoke"):
             self._body.helpers.add("invoke_lambda")
             invoked = [("", values.render(node.arguments["FunctionName"]))]
@@ -483,6 +486,39 @@ class _DagWriter:
                 ("failure", escape_templates(list(node.wait.failure))),
             ]
             self._write_helper_call(ids.variable, "wait_for", [("task_id", ids.last)], wait)
+
+    def _write_repeated_call(
+        self,
+        ids: _TaskNames,
+        node: CallNode,
+        repeat: CallRepeat,
+        options: list[tuple[str, Value]],
+        values: AirflowValues,
+    ) -> None:
+        """Write a sensor whose function makes the call, and looks whether the answer is good."""
+        tests = BranchConditions()
+        done = tests.render([repeat.until])
+        called: list[tuple[str, Value]] = [
+            ("", escape_templates(node.service)),
+            ("", escape_templates(node.operation)),
+            ("", Code("arguments")),
+        ]
+        self._body.imports.add("task")
+        self._body.helpers.update(("make_call", "poke", *(["holds"] if tests.has_tests else [])))
+        function = self._names.claim(f"repeat_{ids.variable}")
+        sensor = [*options, ("poke_interval", repeat.seconds), ("mode", "reschedule")]
+        self._write_line("")
+        self._write_line(f"@{render_call('task.sensor', sensor, depth=1, before=1)}")
+        self._write_line(f"def {function}({', '.join(['arguments', *tests.arguments])}):")
+        self._write_line(INDENT + render_docstring(" ".join(f"Repeat {node.source} until its answer is good.".split())))
+        self._write_line(f"{INDENT}answer = {render_call('make_call', called, depth=2, before=9)}")
+        self._write_line(f"{INDENT}return poke(answer, {done})")
+        self._write_line("")
+        arguments: Value = values.render(node.arguments)
+        if "Payload" in node.arguments and isinstance(arguments, dict):
+            arguments["Payload"] = values.render_payload(node.arguments["Payload"])
+        given = [("arguments", arguments), *((name, values.render(value)) for name, value in tests.arguments.items())]
+        self._write_assignment(ids.variable, function, given)
 
     # --- choices ----------------------------------------------------------------------------------------------------
 
