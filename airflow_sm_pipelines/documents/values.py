@@ -180,7 +180,10 @@ class YamlText:
             raise DefinitionError(
                 f"{self._name} is not JSON; to read YAML, install PyYAML: pip install pyyaml"
             ) from None
-        loader = _make_loader(yaml)(self._text)
+        try:
+            loader = _make_loader(yaml)(self._text)
+        except yaml.YAMLError as error:
+            raise DefinitionError(f"{self._name}: this is not YAML: {' '.join(str(error).split())}.") from None
         try:
             while loader.check_node():
                 self._nodes.append(loader.get_node())
