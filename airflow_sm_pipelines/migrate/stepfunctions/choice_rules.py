@@ -154,6 +154,8 @@ def all_of(conditions: Sequence[JsonObject]) -> JsonObject:
 def read_ways(fork: Fork, scope: Scope) -> list[tuple[JsonObject, ...]]:
     """The condition of each way: one of its rules holds, and no rule before that leads elsewhere."""
     rules = cast("list[JsonObject]", fork.state.body["Choices"])
+    if any(key in holder for holder in (fork.state.body, *rules) for key in ("Assign", "Output")):
+        raise UnsupportedError("Its rules give an Output or assign variables, which is not carried.")
     known = {index: read_rule(rules[index], scope) for index in fork.rules if index != DEFAULT}
     found: list[tuple[JsonObject, ...]] = []
     for way in fork.ways:

@@ -9,7 +9,7 @@ them.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from airflow_sm_pipelines.definition.expressions import is_candidate
@@ -163,6 +163,29 @@ def _choose(values: Sequence[Value], inside: Collection[str]) -> Value:
     if len(certain) > 1:
         return NoValue("it depends on the way taken, and both values exist on each")
     return make_first([*optional, *certain])
+
+
+@dataclass(frozen=True, slots=True)
+class Env:
+    """What is known at one place of the machine.
+
+    :param named: names that steps before have given to what they made: the member, its value, and the step.
+    """
+
+    document: Value
+    variables: dict[str, Value] = field(default_factory=dict)
+    named: tuple[tuple[str, Value, str], ...] = ()
+
+
+def merge_envs(envs: Sequence[Env], inside: Collection[str]) -> Env:
+    """What is known where ways join.
+
+    :param inside: the nodes on the ways.
+    """
+    keys = dict.fromkeys(key for env in envs for key in env.variables)
+    variables = {key: merge([env.variables.get(key, ABSENT) for env in envs], inside) for key in keys}
+    named = tuple(one for one in envs[0].named if all(one in env.named for env in envs))
+    return Env(merge([env.document for env in envs], inside), variables, named)
 
 
 def make_first(options: Sequence[Value]) -> Value:

@@ -16,7 +16,7 @@ from airflow_sm_pipelines.definition.json_text import JsonText
 from airflow_sm_pipelines.documents.cloudformation import TemplateResolver, TooManyValuesError
 from airflow_sm_pipelines.documents.placeholders import Unknowns, Variables
 from airflow_sm_pipelines.documents.terraform import parse_terraform_value
-from airflow_sm_pipelines.documents.values import DocumentValue, YamlText, decode_text
+from airflow_sm_pipelines.documents.values import DocumentValue, YamlText, decode_text, iter_notebook_outputs
 from airflow_sm_pipelines.exceptions import DefinitionError, MigrationError
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class _Finder:
         elif isinstance(value.get("stepFunctions"), dict):
             yield from self._find_in_serverless(value["stepFunctions"], document, number)
         elif isinstance(value.get("cells"), list):
-            yield from self._find_in_notebook(value["cells"])
+            yield from self._find_in_notebook(value)
 
     def _locator(self, document: DocumentValue, number: int, prefix: JsonPath) -> Callable[[JsonPath], str]:
         def locate(path: JsonPath) -> str:
@@ -220,10 +220,10 @@ class _Finder:
                 inner, locate = self._open(body, document, number, path)
                 yield HeldMachine(str(machine.get("name") or id_), inner, locate)
 
-    def _find_in_notebook(self, cells: list[Any]) -> Iterator[HeldMachine]:
+    def _find_in_notebook(self, notebook: dict[str, Any]) -> Iterator[HeldMachine]:
         """Machines that a notebook has printed, as ``print(workflow.definition.to_json())`` does."""
         decoder = json.JSONDecoder()
-        for number, text in enumerate(_iter_outputs(cells)):
+        for number, text in enumerate(iter_notebook_outputs(notebook)):
             start = text.find("{")
             while start >= 0:
                 try:
@@ -324,14 +324,6 @@ def translate_schedule(expression: str) -> str | None:
     # EventBridge counts the days of the week from 1, Sunday; cron from 0.
     weekday = re.sub(r"\d+", lambda found: str(int(found[0]) - 1), weekday)
     return f"{minute} {hour} {day} {month} {weekday}"
-
-
-def _iter_outputs(cells: list[Any]) -> Iterator[str]:
-    for cell in cells:
-        for output in cell.get("outputs") or () if isinstance(cell, dict) else ():
-            data = output.get("data") if isinstance(output, dict) else None
-            for text in (output.get("text"), *(data.values() if isinstance(data, dict) else ())):
-                yield "".join(map(str, text)) if isinstance(text, list) else str(text or "")
 
 
 def _take_call(text: str, start: int) -> str:

@@ -5,11 +5,13 @@ Every state has a record. What nothing here does becomes a task that fails and s
 
 from __future__ import annotations
 
+import json
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, cast
 
 from airflow_sm_pipelines.definition import MISSING, Dependency, Missing
+from airflow_sm_pipelines.exceptions import MigrationError
 from airflow_sm_pipelines.migrate.names import ClaimedNames
 from airflow_sm_pipelines.migrate.node_references import (
     find_needed_inputs,
@@ -21,12 +23,13 @@ from airflow_sm_pipelines.migrate.stepfunctions.choice_rules import lacks_defaul
 from airflow_sm_pipelines.migrate.stepfunctions.document_values import (
     ABSENT,
     Call,
+    Env,
     NoValue,
     Ref,
     UnsupportedError,
     Value,
     join_values,
-    merge,
+    merge_envs,
     put,
     to_expression,
 )
@@ -79,18 +82,6 @@ _KNOWN_PLACEHOLDERS = {"AWS::Partition": "aws", "partition": "aws", "Partition":
 
 
 @dataclass(frozen=True, slots=True)
-class Env:
-    """What is known at one place of the machine.
-
-    :param named: names that steps before have given to what they made: the member, its value, and the step.
-    """
-
-    document: Value
-    variables: dict[str, Value] = field(default_factory=dict)
-    named: tuple[tuple[str, Value, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class _Done:
     """What became of a block.
 
@@ -140,6 +131,7 @@ class _Reader:
         for state in self._machine.iter_all_states():
             if state.source not in self._records:
                 self._note(state, Outcome.UNSUPPORTED, reason=("ASL-LOST-001", "It comes after what is not carried."))
+        self._refuse_shared_names()
         timeout = self._machine.body.get("TimeoutSeconds")
         workflow = Workflow(
             self._name,
@@ -152,6 +144,14 @@ class _Reader:
         order = [state.source for state in self._machine.iter_all_states()]
         records = tuple(self._records[source] for source in order)
         return Migration(origin, workflow, records, tuple(self._differences(workflow)))
+
+    def _refuse_shared_names(self) -> None:
+        """Refuse a placeholder that is called as a member of the input: both would be the same DAG param."""
+        text = json.dumps(self._held.document, ensure_ascii=False, default=str)
+        for name in self._placeholders:
+            if re.search(rf"\$\.{re.escape(name)}\b|\$\['{re.escape(name)}'\]", text):
+                problem = f"the placeholder {name!r} and a member of the input have one name"
+                raise MigrationError(f"{self._held.locate(())}: {problem}. Give its value: --define {name}=VALUE.")
 
     # --- blocks -------------------------------------------------------------------------------------------------
 
@@ -252,7 +252,7 @@ class _Reader:
         open_ways = [way for way in ways if not way.is_dead]
         node = ChoiceNode(name, state.source, tuple(branches), _make_after(after))
         inside = [node for way in ways for node in way.nodes]
-        merged = _merge_envs([way.env for way in open_ways], inside) if open_ways else env
+        merged = merge_envs([way.env for way in open_ways], _names_of(inside)) if open_ways else env
         if not any(branch.nodes for branch in branches):
             self._note(state, Outcome.FOLDED)
             return _Done((), merged, after)
@@ -278,7 +278,7 @@ class _Reader:
             seen.append(inner)
         if not nodes:
             return self._run(item.otherwise, inner, after)
-        at_failure = _merge_envs(seen[:-1], nodes)
+        at_failure = merge_envs(seen[:-1], _names_of(nodes))
         try:
             caught = self._catch(item, at_failure, Ref(f"Errors.{name}"))
         except UnsupportedError as error:
@@ -288,7 +288,7 @@ class _Reader:
         node = TryNode(name, item.states[0].source, tuple(nodes), handled.nodes, rest.nodes, _make_after(after))
         ways = [way for way in (rest, handled) if not way.is_dead and not (way is rest and is_dead)]
         inside = [*nodes, *rest.nodes, *handled.nodes]
-        merged = _merge_envs([way.env for way in ways], inside) if ways else env
+        merged = merge_envs([way.env for way in ways], _names_of(inside)) if ways else env
         return _Done((node,), merged, (name,), is_dead=not ways)
 
     def _catch(self, item: Guard, env: Env, error: Value) -> Env:
@@ -572,17 +572,8 @@ def _make_after(names: tuple[str, ...]) -> tuple[Dependency, ...]:
     return tuple(map(Dependency, names))
 
 
-def _merge_envs(envs: Sequence[Env], nodes: Sequence[Node]) -> Env:
-    """What is known where ways join.
-
-    :param nodes: those on the ways.
-    """
-    inside = {node.name for node in iter_nodes(tuple(nodes))}
-    first = envs[0]
-    keys = dict.fromkeys(key for env in envs for key in env.variables)
-    variables = {key: merge([env.variables.get(key, ABSENT) for env in envs], inside) for key in keys}
-    named = tuple(one for one in first.named if all(one in env.named for env in envs))
-    return Env(merge([env.document for env in envs], inside), variables, named)
+def _names_of(nodes: Sequence[Node]) -> set[str]:
+    return {node.name for node in iter_nodes(tuple(nodes))}
 
 
 def _forget(state: State, document: Value) -> Value:

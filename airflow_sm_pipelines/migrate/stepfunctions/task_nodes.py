@@ -18,6 +18,7 @@ from airflow_sm_pipelines.migrate.stepfunctions.document_values import (
     Ref,
     UnsupportedError,
     Value,
+    join_values,
     select,
     to_expression,
 )
@@ -276,6 +277,8 @@ class TaskNodes:
         :param is_given: whether the state's own Parameters say so; otherwise it is the whole document.
         :raises UnsupportedError: nothing here does it.
         """
+        if "Credentials" in state.body:
+            raise UnsupportedError("It assumes a role of its own (Credentials), and tasks have one connection.")
         kind = read_resource(_show(resource))
         given = refer_to_names(given, named)
         dependencies = tuple(map(Dependency, after))
@@ -354,6 +357,7 @@ class TaskNodes:
             if not is_given:
                 raise UnsupportedError("it names no function.")
             function, payload = select(given, ("FunctionName",)), select(given, ("Payload",))
+            function = _add_qualifier(function, given)
         arguments: JsonObject = {"FunctionName": to_expression(function)}
         if task.function is not None or (isinstance(given, dict) and "Payload" in given) or not isinstance(given, dict):
             arguments["Payload"] = to_expression(payload)
@@ -363,7 +367,10 @@ class TaskNodes:
             text = "Its Resource is a placeholder, which is taken for a Lambda function's ARN."
             reasons.append(Reason("ASL-LAMBDA-001", text))
         result = Ref(f"Tasks.{name}") if task.function is None else Ref(f"Tasks.{name}", ("Payload",))
-        return Task(node, result, Outcome.AIRFLOW, tuple(reasons))
+        known = ("FunctionName", "Payload", "Qualifier", "InvocationType")
+        members = list(given) if task.function is None and isinstance(given, dict) else []
+        lost = tuple(f"Parameters.{key}" for key in members if key not in known)
+        return Task(node, result, Outcome.AIRFLOW, tuple(reasons), lost)
 
     def _make_call(
         self, state: State, task: CallResource, given: Value, after: tuple[Dependency, ...], *, is_given: bool
@@ -403,6 +410,18 @@ class TaskNodes:
                 retry_backoff=_number(first, "BackoffRate", 2),
             )
         return node, reasons
+
+
+def _add_qualifier(function: Value, given: Value) -> Value:
+    """A function with its version or alias, as one name.
+
+    :raises UnsupportedError: the state does not wait for the function.
+    """
+    if not isinstance(given, dict):
+        return function
+    if given.get("InvocationType", "RequestResponse") != "RequestResponse":
+        raise UnsupportedError("It invokes the function without waiting for it.")
+    return join_values([function, ":", given["Qualifier"]]) if "Qualifier" in given else function
 
 
 def _show(resource: Value) -> JsonValue:
