@@ -276,6 +276,7 @@ def _fit_member(value: Any, name: str, shape: Any) -> Any:
 
 def _to_json(answer: dict[str, Any], shape: Any) -> dict[str, Any]:
     answer.pop("ResponseMetadata", None)
+    answer = {key: value.read().decode() if hasattr(value, "read") else value for key, value in answer.items()}
     found: dict[str, Any] = json.loads(json.dumps(_capitalise(answer, shape), default=str))
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import botocore.session
 import pytest
 
+from airflow_sm_pipelines import migrated_tasks
 from airflow_sm_pipelines.airflow_names import AirflowFailException, AirflowSkipException, TaskDeferred
 from airflow_sm_pipelines.migrated_tasks import (
     WaitOperator,
@@ -17,6 +19,7 @@ from airflow_sm_pipelines.migrated_tasks import (
     find_member,
     fit_arguments,
     holds,
+    make_call,
 )
 
 if TYPE_CHECKING:
@@ -120,3 +123,16 @@ def test_a_wait_is_the_triggerers_unless_it_is_over() -> None:
     with pytest.raises(TaskDeferred):
         WaitOperator(task_id="wait", seconds="60").execute({})  # type: ignore[typeddict-item]
     WaitOperator(task_id="over", until="2020-01-01T00:00:00Z").execute({})  # type: ignore[typeddict-item]
+
+
+def test_an_answer_is_json_with_the_names_of_step_functions(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = botocore.session.get_session()
+    client = SimpleNamespace(
+        meta=SimpleNamespace(
+            service_model=session.get_service_model("sagemaker-runtime"),
+            method_to_api_mapping={"invoke_endpoint": "InvokeEndpoint"},
+        ),
+        invoke_endpoint=lambda **given: {"Body": io.BytesIO(given["Body"].encode()), "ResponseMetadata": {}},
+    )
+    monkeypatch.setattr(migrated_tasks, "_make_client", lambda _: client)
+    assert make_call("sagemaker-runtime", "invoke_endpoint", {"EndpointName": "e", "Body": "b"}) == {"Body": "b"}

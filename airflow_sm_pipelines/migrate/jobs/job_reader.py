@@ -254,7 +254,8 @@ def _read_time(value: JsonValue | None) -> datetime | None:
     printed = _PRINTED_TIME.match(value)
     if printed is not None:
         # Its zone is an object of Python; without one, times of one file still compare.
-        return datetime(*map(int, printed[1].split(",")), tzinfo=timezone.utc)
+        year, month, day, hour, minute, second, *_ = [*map(int, printed[1].split(",")), 0, 0, 0, 0]
+        return datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc)
     # Python 3.10 reads neither a Z nor a fraction of one digit.
     match = re.fullmatch(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?)(?:\.(\d+))?\s*(Z|[+-]\d\d:?\d\d)?", value.strip())
     if match is None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.definition import JsonObject, JsonPath, JsonValue
 
 STATE_TYPES = ("Task", "Pass", "Choice", "Wait", "Succeed", "Fail", "Parallel", "Map")
-MAX_STATES = 1000
+MAX_STATES = 400
 """More states than any machine that people write; planning takes time with the square of their number."""
 MAX_DEPTH = 20
 """How deep Parallel and Map states may stand in each other."""

@@ -40,6 +40,10 @@ _BY_NOUN = {kind.noun: kind for kind in REQUEST_KINDS}
 
 _SERVICES = {
     "cloudwatchlogs": "logs",
+    "cognitoidentityprovider": "cognito-idp",
+    "costexplorer": "ce",
+    "databasemigration": "dms",
+    "elasticloadbalancingv2": "elbv2",
     "elasticmapreduce": "emr",
     "eventbridge": "events",
     "sfn": "stepfunctions",
@@ -182,7 +186,7 @@ def read_resource(resource: JsonValue) -> StepResource | LambdaResource | CallRe
         raise UnsupportedError("Waiting for a task token is carried for SQS only, as a Callback step.")
     if service == "sagemaker" and (kind := _find_kind(action)) is not None:
         return StepResource(kind, bool(pattern))
-    return _read_call(_SERVICES.get(service, service), action, pattern)
+    return _read_call(_SERVICES.get(service) or _find_services().get(service, service), action, pattern)
 
 
 def _find_kind(action: str) -> RequestKind | None:
@@ -205,6 +209,14 @@ def _read_call(service: str, action: str, pattern: str) -> CallResource:
     wait, result = known if known is not None else (None, ())
     is_parsed = service == "stepfunctions" and pattern.endswith(":2")
     return CallResource(service, known_operation, wait, result, "Output" if is_parsed else "")
+
+
+@lru_cache(maxsize=1)
+def _find_services() -> dict[str, str]:
+    """boto3's names of services, under the names without hyphens that Step Functions has: ``sagemakerruntime``."""
+    from botocore.loaders import Loader
+
+    return {name.replace("-", ""): name for name in Loader().list_available_services("service-2")}
 
 
 @lru_cache(maxsize=64)

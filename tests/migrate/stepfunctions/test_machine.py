@@ -40,7 +40,7 @@ def nest(depth: int) -> dict[str, Any]:
         ),
         (
             machine(**{f"S{n}": {"Type": "Pass", "Next": f"S{n + 1}"} for n in range(10_000)}, S10000=PASS),
-            "the machine has 10001 states; more than 1000 are not read.",
+            "the machine has 10001 states; more than 400 are not read.",
         ),
         ('{"StartAt": "A", "States": {"A": {"Type": "Pass"', "m.asl.json:1:49: this is not JSON"),
         ('{"StartAt": "A",\n "States": {"A": {}, "A": {}}}', "m.asl.json:2:22: the key 'A' occurs twice"),

@@ -383,6 +383,7 @@ def test_retries_timeouts_and_lost_members_are_told() -> None:
         ("arn:aws:states:::sns:publish", ("sns", "publish")),
         ("arn:aws:states:::dynamodb:putItem", ("dynamodb", "put_item")),
         ("arn:aws-cn:states:::aws-sdk:sfn:listStateMachines", ("stepfunctions", "list_state_machines")),
+        ("arn:aws:states:::aws-sdk:sagemakerruntime:invokeEndpoint", ("sagemaker-runtime", "invoke_endpoint")),
         ("arn:aws:states:::glue:startJobRun.sync", ("glue", "start_job_run")),
         ("arn:aws:states:::states:startExecution.sync:2", ("stepfunctions", "start_execution")),
         ("arn:aws:states:::sagemaker:createLabelingJob.sync", ("sagemaker", "create_labeling_job")),
