@@ -16,6 +16,8 @@ from airflow_sm_pipelines.documents.terraform import looks_like_terraform, parse
 from airflow_sm_pipelines.exceptions import DefinitionError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from airflow_sm_pipelines.definition.json_value import JsonPath
 
 _PYTHON = re.compile(r"[\[{(]+\s*'")
@@ -124,6 +126,15 @@ def read_value_text(text: str, *, name: str) -> DocumentValue | None:
     return DocumentValue(document_text.load(), document_text)
 
 
+def iter_notebook_outputs(notebook: Mapping[str, Any]) -> Iterator[str]:
+    """What the cells of a Jupyter notebook have printed or shown, as texts."""
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs") or () if isinstance(cell, dict) else ():
+            data = output.get("data") if isinstance(output, dict) else None
+            for text in (output.get("text"), *(data.values() if isinstance(data, dict) else ())):
+                yield "".join(map(str, text)) if isinstance(text, list) else str(text or "")
+
+
 def _read_quoted(text: str, name: str) -> str:
     """A string as Go quotes it, which has more escapes than JSON."""
     try:
@@ -180,7 +191,10 @@ class YamlText:
             raise DefinitionError(
                 f"{self._name} is not JSON; to read YAML, install PyYAML: pip install pyyaml"
             ) from None
-        loader = _make_loader(yaml)(self._text)
+        try:
+            loader = _make_loader(yaml)(self._text)
+        except yaml.YAMLError as error:
+            raise DefinitionError(f"{self._name}: this is not YAML: {' '.join(str(error).split())}.") from None
         try:
             while loader.check_node():
                 self._nodes.append(loader.get_node())

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.definition.expressions import is_expression, iter_candidates
+from airflow_sm_pipelines.definition.expressions import is_candidate, iter_candidates
 from airflow_sm_pipelines.definition.image_uri import parse_image_uri
 from airflow_sm_pipelines.definition.json_value import (
     JsonObject,
@@ -169,7 +169,7 @@ class _Reader:
         return next(iter_candidates(value), None) is not None
 
     def _read(self, value: JsonValue, shape: Shape, answer: Shape | None, path: JsonPath) -> JsonValue:
-        if is_expression(value):
+        if isinstance(value, dict) and is_candidate(value):
             return copy_json(value)
         kind = shape.type_name
         if kind == "structure" and isinstance(value, dict):

@@ -5,20 +5,36 @@ only one source has belongs here.
 
 A reference inside ``arguments``, ``conditions`` and ``items`` is an expression of the definition's grammar: ``{"Get":
 "Parameters.rows"}``, ``{"Get": "Steps.<node>.<property path>"}``, ``{"Get": "Execution.PipelineExecutionId"}``,
-``{"Get": "ForEach.CurrentItem"}``, ``Std:Join``, ``Std:JsonGet``. One namespace is added: ``{"Get":
-"Tasks.<node>.<path>"}`` is the result of a :class:`CallNode` or :class:`OperatorNode`, or a part of it. It never
-reaches a definition.
+``{"Get": "ForEach.CurrentItem"}``, ``Std:Join``, ``Std:JsonGet``. These are added, and never reach a definition:
+
+* ``{"Get": "Tasks.<node>.<path>"}`` is the result of a :class:`CallNode` or :class:`OperatorNode`, or a part of it.
+* ``{"Get": "Input['key'].<path>"}`` is a part of the document that a run is given, ``{"Get": "Input"}`` all of it.
+* ``{"Get": "Errors.<node>.Cause"}`` is the error that a :class:`TryNode` has caught, for its handler.
+* ``{"Std:First": [...]}`` is the first of several values that exists: that of whichever branch ran.
+* ``{"Std:Function": {"Name": ..., "Arguments": [...]}}`` is worked out by Airflow (:data:`FUNCTIONS`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from airflow_sm_pipelines.definition import MISSING, Missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airflow_sm_pipelines.definition import Dependency, JsonObject, JsonValue, Parameter
+
+
+FUNCTIONS = frozenset(
+    {
+        *("Add", "ArrayContains", "ArrayGetItem", "ArrayLength", "Find", "Json", "Member", "Merge", "ParseJson"),
+        *("Range", "Split", "Structure", "Unique", "Uuid"),
+    }
+)
+"""What ``Std:Function`` can do. ``Find`` gives None where there is no value, ``Json`` a value as text, ``Merge`` an
+object with other members laid over it, ``Structure`` an object or list that has expressions in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +65,12 @@ class CallNode:
     :param service: boto3's name of the service: ``sns``.
     :param operation: boto3's name of the method: ``publish``.
     :param arguments: the method's arguments.
+        ``Payload`` of ``lambda.invoke`` may be any value; the function's answer is the ``Payload`` of the result.
     :param wait: how to wait for the end of what the call starts; None if the call's answer is all.
+    :param repeat: how to repeat the call until its answer is good; None to call once.
     :param retries: of the task.
+    :param retry_delay_seconds: before the first retry; None for Airflow's own.
+    :param retry_backoff: by how much each delay is longer than the one before; 1 for the same.
     :param timeout_seconds: of the task.
     """
 
@@ -63,6 +83,21 @@ class CallNode:
     wait: CallWait | None = None
     retries: int = 0
     timeout_seconds: float | None = None
+    retry_delay_seconds: float | None = None
+    retry_backoff: float = 1.0
+    repeat: CallRepeat | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallRepeat:
+    """How to repeat a call until its answer is good.
+
+    :param until: the condition. ``{"Get": "Answer.<path>"}`` is a part of the call's answer in it.
+    :param seconds: between two calls.
+    """
+
+    until: JsonObject
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +136,21 @@ class OperatorNode:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitNode:
+    """Time that passes.
+
+    :param seconds: how long, as a number or an expression; None if ``until`` says when it ends.
+    :param until: a moment as ISO 8601 text, or an expression for one.
+    """
+
+    name: str
+    source: str
+    seconds: JsonValue = None
+    until: JsonValue = None
+    after: tuple[Dependency, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class MissingNode:
     """Work that cannot be migrated. It becomes a task that fails with the words of ``action``.
 
@@ -113,12 +163,19 @@ class MissingNode:
     after: tuple[Dependency, ...] = ()
 
 
+TESTS = frozenset(
+    {"After", "Before", "IsBoolean", "IsNull", "IsNumeric", "IsPresent", "IsString", "IsTimestamp", "Matches"}
+)
+"""What a ``Test`` condition can ask of its ``Value``, and of ``Other`` where it compares two."""
+
+
 @dataclass(frozen=True, slots=True)
 class Branch:
     """One branch of a choice.
 
     :param conditions: conditions as a Condition step has them, all of which must hold; empty for the last branch,
-        which is taken if no other one is.
+        which is taken if no other one is. One that only Airflow can test is ``{"Type": "Test", "Name": ..., "Value":
+        ..., "Other": ...}`` (:data:`TESTS`).
     :param nodes: what this branch does; empty to go on after the choice.
     """
 
@@ -154,7 +211,36 @@ class LoopNode:
     after: tuple[Dependency, ...] = ()
 
 
-Node: TypeAlias = PipelineStepNode | CallNode | OperatorNode | MissingNode | ChoiceNode | LoopNode
+@dataclass(frozen=True, slots=True)
+class TryNode:
+    """Work whose failure is handled. A node after it runs after the handler, or after ``otherwise``.
+
+    :param nodes: the work.
+    :param handler: what is done if a node of the work fails; empty to go on.
+    :param otherwise: what is done if none fails, before the nodes after this one.
+    """
+
+    name: str
+    source: str
+    nodes: tuple[Node, ...]
+    handler: tuple[Node, ...] = ()
+    otherwise: tuple[Node, ...] = ()
+    after: tuple[Dependency, ...] = ()
+
+
+Node: TypeAlias = PipelineStepNode | CallNode | OperatorNode | WaitNode | MissingNode | ChoiceNode | LoopNode | TryNode
+
+
+@dataclass(frozen=True, slots=True)
+class InputField:
+    """A member of the document that a run is given. It becomes a DAG param.
+
+    :param name: the member's name, as the source has it.
+    :param default: its value if a run gives none; ``MISSING`` if a run must give one.
+    """
+
+    name: str
+    default: JsonValue | Literal[Missing.MISSING] = MISSING
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +251,7 @@ class Workflow:
     :param nodes: the outermost block, each node after the nodes that it waits for.
     :param parameters: what a run may be given: each becomes a DAG param, and a pipeline parameter if a step needs it.
     :param schedule: a cron expression or a preset of Airflow; None for none.
+    :param inputs: what ``Input`` has.
     """
 
     name: str
@@ -173,6 +260,7 @@ class Workflow:
     description: str = ""
     schedule: str | None = None
     timeout_seconds: float | None = None
+    inputs: tuple[InputField, ...] = ()
 
 
 def iter_blocks(node: Node) -> Iterator[tuple[Node, ...]]:
@@ -181,6 +269,8 @@ def iter_blocks(node: Node) -> Iterator[tuple[Node, ...]]:
         yield from (branch.nodes for branch in node.branches)
     elif isinstance(node, LoopNode):
         yield node.nodes
+    elif isinstance(node, TryNode):
+        yield from (node.nodes, node.handler, node.otherwise)
 
 
 def iter_nodes(nodes: tuple[Node, ...]) -> Iterator[Node]:

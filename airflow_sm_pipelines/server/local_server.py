@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.engine.services import EngineServices
     from airflow_sm_pipelines.server.durable_moto import DurableMoto
     from airflow_sm_pipelines.server.http.listener import Listener
+    from airflow_sm_pipelines.server.lambda_invocations import LambdaInvoker
     from airflow_sm_pipelines.server.request_router import RequestRouter
     from airflow_sm_pipelines.server.sagemaker_codec import SageMakerCodec
 
@@ -165,6 +166,7 @@ def _start(
     from airflow_sm_pipelines.engine.jobs.disk_room import make_room
     from airflow_sm_pipelines.environments import default_cache_dir
     from airflow_sm_pipelines.server.engine_services import make_engine_services
+    from airflow_sm_pipelines.server.lambda_invocations import LambdaInvoker
     from airflow_sm_pipelines.server.sagemaker_codec import SageMakerCodec
 
     directory = StateDirectory(state_dir)
@@ -188,11 +190,13 @@ def _start(
     with _damage_reported(directory.path):
         engine = Engine(directory.path / "engine", services)
     directory.mark_used()
-    _attach_engine(router, engine, codec, moto, url=url, region=region, secret=directory.secret)
+    invoker = LambdaInvoker(services)
+    _attach_engine(router, engine, codec, moto, invoker, url=url, region=region, secret=directory.secret)
     listener.start()
     closing.callback(listener.stop)
     # Jobs that are being stopped still write to the endpoint, so the engine stops first.
     closing.callback(engine.stop)
+    closing.callback(invoker.stop)
     with _damage_reported(directory.path):
         engine.start()
     directory.announce(url, region=region)
@@ -252,6 +256,7 @@ def _attach_engine(
     engine: Engine,
     codec: SageMakerCodec,
     moto: DurableMoto,
+    invoker: LambdaInvoker,
     *,
     url: str,
     region: str,
@@ -265,7 +270,7 @@ def _attach_engine(
     logs = make_client("logs", url=url, region=region, secret=secret)
     console = ConsoleService(engine, refusals=ServiceError, logs=logs)
     sagemaker = SageMakerService(engine, codec, refusals=ServiceError, fallback=moto.call)
-    router.attach(sagemaker=sagemaker.call, console=console.call)
+    router.attach(sagemaker=sagemaker.call, console=console.call, functions=invoker.call)
 
 
 def _restore(moto: DurableMoto, directory: StateDirectory) -> None:

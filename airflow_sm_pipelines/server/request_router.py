@@ -14,6 +14,7 @@ from airflow_sm_pipelines.server.http.host_rules import is_allowed_fetch, is_all
 from airflow_sm_pipelines.server.http.messages import Request, Response, make_authorization
 from airflow_sm_pipelines.server.iam_roles import IamRoles, simulate_principal_policy
 from airflow_sm_pipelines.server.lambda_functions import with_code_inlined
+from airflow_sm_pipelines.server.lambda_invocations import is_invocation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -49,13 +50,22 @@ class RequestRouter:
         self._roles = IamRoles(call_moto)
         self._call_sagemaker = call_moto
         self._call_console = call_moto
+        self._call_functions = call_moto
 
-    def attach(self, *, sagemaker: Callable[[Request], Response], console: Callable[[Request], Response]) -> None:
+    def attach(
+        self,
+        *,
+        sagemaker: Callable[[Request], Response],
+        console: Callable[[Request], Response],
+        functions: Callable[[Request], Response],
+    ) -> None:
         """Set the services of our own.
 
         :param sagemaker: answers SageMaker's operations.
         :param console: answers with the console's pages.
+        :param functions: answers Lambda's Invoke.
         """
+        self._call_functions = functions
         self._call_sagemaker = sagemaker
         self._call_console = console
 
@@ -116,6 +126,8 @@ class RequestRouter:
         is_runtime = request.service == "sagemaker" and request.path.startswith("/endpoints/")
         if request.target.startswith("SageMaker.") or is_runtime:
             return self._call_sagemaker(request)
+        if is_invocation(request):
+            return self._call_functions(request)
         refusal = refuse_unserved_targets(request)
         if refusal is not None:
             return refusal

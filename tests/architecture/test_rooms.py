@@ -10,7 +10,17 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "airflow_sm_pipelines"
 
 AIRFLOW_ROOMS = {
-    *("airflow_names", "airflow_task", "decorators", "hooks", "links", "notifiers", "operators", "plugins"),
+    *(
+        "airflow_names",
+        "airflow_task",
+        "decorators",
+        "hooks",
+        "links",
+        "migrated_tasks",
+        "notifiers",
+        "operators",
+        "plugins",
+    ),
     *("sensors", "task_groups", "triggers"),
 }
 

@@ -152,6 +152,7 @@ AIRFLOW_ROOMS = (
     "plugins",
     "airflow_task",
     "airflow_names",
+    "migrated_tasks",
 )
 
 

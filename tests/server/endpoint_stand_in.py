@@ -101,7 +101,7 @@ def open_endpoint(
         )
         directory.mark_used()
         service = SageMakerService(engine, SageMakerCodec(), refusals=RefusedError, fallback=moto.call)
-        router.attach(sagemaker=service.call, console=moto.call)
+        router.attach(sagemaker=service.call, console=moto.call, functions=moto.call)
         listener.start()
         url = f"http://127.0.0.1:{listener.port}"
         directory.announce(url)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition.expressions import iter_candidates
 from airflow_sm_pipelines.migrate.dag_plan.node_results import Results
 from airflow_sm_pipelines.migrate.dag_plan.pipeline_plan import PipelinePlan, plan_pipeline
 from airflow_sm_pipelines.migrate.dag_plan.steps_after_choice import move_steps_into_branches
-from airflow_sm_pipelines.migrate.dag_plan.units import ChoiceUnit, PipelineUnit, TaskUnit, iter_units, split_into_units
+from airflow_sm_pipelines.migrate.dag_plan.units import (
+    ChoiceUnit,
+    PipelineUnit,
+    TaskUnit,
+    TryUnit,
+    iter_units,
+    split_into_units,
+)
 from airflow_sm_pipelines.migrate.names import ClaimedNames, clean_name
-from airflow_sm_pipelines.migrate.node_references import find_own_values
+from airflow_sm_pipelines.migrate.node_references import check_workflow, find_own_values
 from airflow_sm_pipelines.migrate.report import Outcome, Reason
 from airflow_sm_pipelines.migrate.workflow import LoopNode, MissingNode, PipelineStepNode, iter_nodes
 
@@ -57,6 +64,7 @@ class DagPlan:
 
 def plan_dag(workflow: Workflow) -> DagPlan:
     """Plan the DAG and the pipelines that do what a workflow does."""
+    check_workflow(workflow)
     names = ClaimedNames()
     for node in iter_nodes(workflow.nodes):
         names.claim(node.name)
@@ -76,6 +84,7 @@ def plan_dag(workflow: Workflow) -> DagPlan:
             parameters=parameters,
             results=results,
             names=names,
+            has_run_id=len(every) > 1,
         )
         for unit in pipeline_units
     }
@@ -92,9 +101,15 @@ def plan_dag(workflow: Workflow) -> DagPlan:
 
 def _request_results(unit: Unit, results: Results) -> None:
     """Have the pipelines give out the values that a task reads from their steps."""
+    if isinstance(unit, TryUnit):
+        return
     nodes = unit.nodes if isinstance(unit, PipelineUnit) else (unit.node,)
-    asking = [unit.loop] if isinstance(unit, PipelineUnit) and unit.loop is not None else nodes
-    for node in asking:
+    asking: Sequence[Node] = nodes
+    if isinstance(unit, PipelineUnit) and unit.loop is not None:
+        asking = (unit.loop,)
+    elif isinstance(unit, ChoiceUnit):
+        asking = (replace(unit.node, branches=tuple(replace(one, nodes=()) for one in unit.node.branches)),)
+    for node in iter_nodes(tuple(asking)):
         for value in find_own_values(node):
             for _, expression in iter_candidates(value):
                 results.find(expression, reader=unit.name)
@@ -129,8 +144,16 @@ def _iter_copy_notes(copies: Mapping[str, str]) -> Iterator[Note]:
 
 
 def _iter_unit_notes(units: Sequence[Unit]) -> Iterator[Note]:
+    named = {unit.name: unit for unit in units}
     for unit in units:
-        if isinstance(unit, ChoiceUnit):
+        yield from _iter_handler_notes(unit, named)
+        if isinstance(unit, TryUnit):
+            text = (
+                "Airflow looks whether this work failed, and runs its handler then. Each attempt of a failed pipeline "
+                "counts as one failure, whatever its error is called."
+            )
+            yield Note(unit.name, Reason("PLAN-TRY-001", text), Outcome.AIRFLOW)
+        elif isinstance(unit, ChoiceUnit):
             text = "Airflow makes this choice: in its branches or after it is work that a pipeline cannot do."
             yield Note(unit.name, Reason("PLAN-BRANCH-001", text), Outcome.AIRFLOW)
         elif isinstance(unit, PipelineUnit) and unit.loop is not None:
@@ -140,9 +163,22 @@ def _iter_unit_notes(units: Sequence[Unit]) -> Iterator[Note]:
             yield from _iter_task_notes(unit)
 
 
+def _iter_handler_notes(unit: Unit, units: Mapping[str, Unit]) -> Iterator[Note]:
+    """What handles the failure of one step handles that of the whole pipeline, where Airflow runs it."""
+    for upstream in unit.upstream:
+        other = units.get(upstream.unit)
+        if upstream.trigger != "Completed" and isinstance(other, PipelineUnit) and len(other.nodes) > 1:
+            text = (
+                f"It runs if any step of the pipeline that begins with {other.name} fails, or what comes before that "
+                "pipeline, not only the step whose failure it handles."
+            )
+            yield Note(unit.name, Reason("PLAN-HANDLER-001", text), Outcome.APPROXIMATED)
+
+
 def _iter_task_notes(unit: TaskUnit) -> Iterator[Note]:
-    if isinstance(unit.node, MissingNode) and unit.is_loop:
-        yield Note(unit.name, Reason("PLAN-LOOP-001", unit.node.action), Outcome.UNSUPPORTED)
+    if isinstance(unit.node, MissingNode):
+        for name in (unit.name, *unit.lost) if unit.lost else ():
+            yield Note(name, Reason("PLAN-LOOP-001", unit.node.action), Outcome.UNSUPPORTED)
     if len({upstream.trigger for upstream in unit.upstream}) > 1:
         text = "It waits for some nodes to succeed and for others to fail; its task runs as soon as one has failed."
         yield Note(unit.name, Reason("PLAN-RULE-001", text), Outcome.APPROXIMATED)

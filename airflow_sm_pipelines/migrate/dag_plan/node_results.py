@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.migrate.dag_plan.units import ChoiceUnit, PipelineUnit, iter_units
+from airflow_sm_pipelines.migrate.dag_plan.units import ChoiceUnit, PipelineUnit, TaskUnit, TryUnit, iter_units
 from airflow_sm_pipelines.migrate.names import find_free_name
 from airflow_sm_pipelines.migrate.node_references import (
     find_json_path,
@@ -23,12 +23,16 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.migrate.dag_plan.units import Unit
 
 
+ERROR_KEY = "error"
+"""The XCom in which the task that looks how work has ended leaves the error for a handler."""
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """A value that another unit made.
 
     :param unit: the unit's name.
-    :param key: the key of the output, if a pipeline made it.
+    :param key: the key of the output, if a pipeline made it; ``error`` for a caught error.
     :param path: what follows the node's name in the reference, if a task made it: ``.Count``, or nothing.
     """
 
@@ -50,14 +54,19 @@ class Results:
                 self._outputs[unit.name] = {}
                 for node in iter_nodes(unit.nodes):
                     self._owner[node.name] = unit
-            elif not isinstance(unit, ChoiceUnit):
-                self._owner[unit.node.name] = unit
+            elif isinstance(unit, TaskUnit):
+                self._owner.update(dict.fromkeys((unit.node.name, *unit.lost), unit))
+            elif isinstance(unit, TryUnit):
+                self._owner[unit.name] = unit
         self._note_branches(units, ())
 
     def _note_branches(self, units: Sequence[Unit], around: tuple[tuple[str, int], ...]) -> None:
         for unit in units:
             self._branches[unit.name] = around
-            if isinstance(unit, ChoiceUnit):
+            if isinstance(unit, TryUnit):
+                # A handler runs without the results of the work, so the work is like a branch of its own.
+                self._note_branches(unit.body, (*around, (unit.name, -1)))
+            if isinstance(unit, (ChoiceUnit, TryUnit)):
                 for index, (_, inner) in enumerate(unit.branches):
                     self._note_branches(inner, (*around, (unit.name, index)))
 
@@ -70,6 +79,8 @@ class Results:
         owner = self._owner.get(node)
         if owner is None or owner.name == reader:
             return None
+        if namespace == "Errors":
+            return Result(owner.name, key=ERROR_KEY, path=tail)
         if namespace == "Tasks" or not isinstance(owner, PipelineUnit):
             return Result(owner.name, path=tail)
         return Result(owner.name, key=self._claim_key(owner.name, node, expression))
@@ -92,6 +103,9 @@ class Results:
         return dict(self._outputs[unit])
 
     def is_certain(self, unit: str, *, reader: str) -> bool:
-        """Whether the unit has always run before the reader: every branch around it is around the reader too."""
-        around = self._branches[unit]
-        return self._branches[reader][: len(around)] == around
+        """Whether the unit has always run before the reader, and is skipped only where the reader is, too.
+
+        Airflow counts a task whose result is taken directly as one to wait for. One outside the reader's branch would
+        let a task run that follows a choice in a branch that was not taken.
+        """
+        return self._branches[reader] == self._branches[unit]

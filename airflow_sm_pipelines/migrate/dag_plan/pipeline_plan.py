@@ -12,11 +12,13 @@ from airflow_sm_pipelines.migrate.names import ClaimedNames
 from airflow_sm_pipelines.migrate.node_references import (
     find_last_word,
     find_read_text,
+    is_for_airflow,
+    is_input,
     parse_node_reference,
     replace_expressions,
 )
 from airflow_sm_pipelines.migrate.workflow import ChoiceNode, LoopNode, PipelineStepNode, iter_nodes
-from airflow_sm_pipelines.service_model import find_parameter_type
+from airflow_sm_pipelines.service_model import find_parameter_type, find_shape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,6 +44,8 @@ class PipelinePlan:
     :param values: for each parameter, its value as an expression of the workflow.
     :param items: for a pipeline that runs once for each item, the field of the item that each parameter gets; ``""``
         for the item itself.
+    :param bound: structures that are put into the definition before it is deployed, since no parameter can hold one: by
+        the name in the definition's placeholder, ``"${Hyperparameters}"``, the expression for the value.
     """
 
     unit: str
@@ -49,25 +53,43 @@ class PipelinePlan:
     definition: JsonObject
     values: dict[str, JsonObject]
     items: dict[str, str] = field(default_factory=dict)
+    bound: dict[str, JsonObject] = field(default_factory=dict)
 
 
 def plan_pipeline(
-    unit: PipelineUnit, *, name: str, parameters: Mapping[str, Parameter], results: Results, names: ClaimedNames
+    unit: PipelineUnit,
+    *,
+    name: str,
+    parameters: Mapping[str, Parameter],
+    results: Results,
+    names: ClaimedNames,
+    has_run_id: bool = False,
 ) -> PipelinePlan:
     """Plan the pipeline that does a unit.
 
     :param parameters: the workflow's parameters, by name.
     :param results: of all units. The outputs that this pipeline reads from others are added.
     :param names: of the workflow's steps; the names of added steps are claimed from them.
+    :param has_run_id: whether an id of the DAG's run stands in for that of the execution: the pipelines of one run
+        have executions of their own, and paths made from their ids would not meet.
     """
-    return _DefinitionWriter(unit, parameters=parameters, results=results, names=names).plan(name)
+    writer = _DefinitionWriter(unit, parameters=parameters, results=results, names=names, has_run_id=has_run_id)
+    return writer.plan(name)
 
 
 class _DefinitionWriter:
     def __init__(
-        self, unit: PipelineUnit, *, parameters: Mapping[str, Parameter], results: Results, names: ClaimedNames
+        self,
+        unit: PipelineUnit,
+        *,
+        parameters: Mapping[str, Parameter],
+        results: Results,
+        names: ClaimedNames,
+        has_run_id: bool,
     ) -> None:
         self._unit = unit
+        self._has_run_id = has_run_id
+        self._loops = 0
         self._workflow_parameters = parameters
         self._results = results
         self._names = names
@@ -78,6 +100,7 @@ class _DefinitionWriter:
         self._parameters: dict[str, Parameter] = {}
         self._values: dict[str, JsonObject] = {}
         self._items: dict[str, str] = {}
+        self._bound: dict[str, JsonObject] = {}
         self._parameter_of: dict[tuple[str, str], str] = {}
 
     def plan(self, name: str) -> PipelinePlan:
@@ -88,7 +111,7 @@ class _DefinitionWriter:
             "Parameters": [one.to_json() for one in self._parameters.values()],
             "Steps": cast("list[JsonValue]", steps),
         }
-        return PipelinePlan(self._unit.name, name, definition, self._values, self._items)
+        return PipelinePlan(self._unit.name, name, definition, self._values, self._items, self._bound)
 
     def _write_steps(self, nodes: Sequence[Node]) -> list[JsonObject]:
         return [self._write_step(node) for node in nodes]
@@ -97,12 +120,7 @@ class _DefinitionWriter:
         if isinstance(node, ChoiceNode):
             return self._write_condition(node.name, node.branches, node.after)
         if isinstance(node, LoopNode):
-            body: JsonObject = {
-                "IterableItems": self._translate(node.items, "", is_argument=False),
-                "MaxConcurrency": node.max_concurrency,
-                "Steps": cast("list[JsonValue]", self._write_steps(node.nodes)),
-            }
-            return {"Name": node.name, "Type": "ForEach", **body, **self._write_dependencies(node.after)}
+            return self._write_loop(node)
         if not isinstance(node, PipelineStepNode):
             raise TypeError(f"{node.name} is no step")
         return {
@@ -110,6 +128,23 @@ class _DefinitionWriter:
             "Type": node.type,
             **cast("JsonObject", self._translate(node.members, node.type, is_argument=False)),
             "Arguments": self._translate(node.arguments, node.type, is_argument=True),
+            **self._write_dependencies(node.after),
+        }
+
+    def _write_loop(self, node: LoopNode) -> JsonObject:
+        items = self._translate(node.items, "", is_argument=False)
+        self._loops += 1
+        body = self._write_steps(node.nodes)
+        self._loops -= 1
+        arguments: JsonObject = {
+            "IterableItems": items,
+            "MaxConcurrency": node.max_concurrency,
+            "ForEachBody": cast("list[JsonValue]", body),
+        }
+        return {
+            "Name": node.name,
+            "Type": "ForEach",
+            "Arguments": arguments,
             **self._write_dependencies(node.after),
         }
 
@@ -156,17 +191,37 @@ class _DefinitionWriter:
         def replaced(expression: JsonObject, path: JsonPath) -> JsonValue | None:
             text = str(expression.get("Get", ""))
             item = _ITEM.match(text)
-            if item is not None and self._unit.loop is not None:
+            if item is not None and self._unit.loop is not None and not self._loops:
                 return self._refer_to_parameter(expression, otherwise, field=item[1].lstrip("."))
             if text.startswith("Parameters."):
                 self._declare(text.removeprefix("Parameters."))
                 return None
-            if self._results.find(expression, reader=self._unit.name) is None:
+            if not self._comes_from_airflow(expression):
                 return None
+            shape = find_shape(step_type, path) if is_argument else None
+            if shape is not None and shape.type_name in ("structure", "list", "map"):
+                return self._bind(expression)
             wanted = (find_parameter_type(step_type, path) if is_argument else None) or otherwise
             return self._refer_to_parameter(expression, wanted)
 
         return replace_expressions(value, replaced)
+
+    def _comes_from_airflow(self, expression: JsonObject) -> bool:
+        """Whether Airflow gives a value to the pipeline, as a parameter."""
+        text = str(expression.get("Get", ""))
+        if text == "Execution.PipelineExecutionId":
+            return self._has_run_id
+        if is_for_airflow(expression) or is_input(text):
+            return True
+        return self._results.find(expression, reader=self._unit.name) is not None
+
+    def _bind(self, expression: JsonObject) -> JsonValue:
+        """A placeholder for a structure; it is put there before the definition is deployed."""
+        known = next((name for name, one in self._bound.items() if one == expression), None)
+        if known is None:
+            known = self._parameter_names.claim(_make_name(expression), otherwise="Value")
+            self._bound[known] = expression
+        return f"${{{known}}}"
 
     def _declare(self, name: str) -> None:
         if name in self._workflow_parameters:
@@ -196,6 +251,8 @@ def _find_literal_type(value: JsonValue) -> str:
 
 def _make_name(expression: JsonObject) -> str:
     """A name for the parameter that brings in a value: the node's, and the last word of the path."""
+    if expression == {"Get": "Execution.PipelineExecutionId"}:
+        return "RunId"
     reference, word = parse_node_reference(find_read_text(expression)), find_last_word(expression)
     node = word if reference is None else reference[1]
     return f"{node}-{word}" if word != node else node

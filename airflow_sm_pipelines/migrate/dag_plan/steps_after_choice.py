@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, cast
 
 from airflow_sm_pipelines.definition import Dependency
 from airflow_sm_pipelines.definition.checks import NOT_IN_BODY
-from airflow_sm_pipelines.migrate.node_references import find_named_nodes, parse_node_reference, replace_expressions
+from airflow_sm_pipelines.migrate.node_references import (
+    find_airflow_reads,
+    find_named_nodes,
+    has_tests,
+    parse_node_reference,
+    replace_expressions,
+)
 from airflow_sm_pipelines.migrate.workflow import Branch, ChoiceNode, LoopNode, Node, PipelineStepNode, iter_nodes
 
 if TYPE_CHECKING:
@@ -28,9 +34,12 @@ MAX_COPIED_NODES = 40
 def is_steps_only(node: Node) -> bool:
     """Whether a pipeline can do all of a node."""
     if isinstance(node, ChoiceNode):
+        if find_airflow_reads(node) or any(has_tests(branch.conditions) for branch in node.branches):
+            return False
         return all(is_steps_only(inner) for branch in node.branches for inner in branch.nodes)
     if isinstance(node, LoopNode):
-        return all(isinstance(inner, PipelineStepNode) and inner.type not in NOT_IN_BODY for inner in node.nodes)
+        is_body = all(isinstance(inner, PipelineStepNode) and inner.type not in NOT_IN_BODY for inner in node.nodes)
+        return is_body and not find_airflow_reads(node)
     return isinstance(node, PipelineStepNode)
 
 
@@ -97,6 +106,9 @@ def _extend_branches(
 ) -> ChoiceNode | None:
     """The choice with the following steps in each branch that goes on; None if they cannot be moved."""
     if not is_steps_only(choice) or not all(map(is_steps_only, following)):
+        return None
+    if any(one.step == choice.name and one.trigger != "Completed" for node in following for one in node.after):
+        # It handles a failure anywhere in the choice. Inside a branch it would run after a success.
         return None
     going_on = [index for index, branch in enumerate(choice.branches) if not ends_in_fail(branch.nodes)]
     if not going_on:

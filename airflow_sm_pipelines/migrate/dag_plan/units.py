@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from airflow_sm_pipelines.migrate.dag_plan.steps_after_choice import is_steps_only
-from airflow_sm_pipelines.migrate.node_references import find_named_nodes
+from airflow_sm_pipelines.migrate.node_references import find_airflow_reads, find_named_nodes
 from airflow_sm_pipelines.migrate.workflow import (
     CallNode,
     ChoiceNode,
@@ -18,6 +18,8 @@ from airflow_sm_pipelines.migrate.workflow import (
     Node,
     OperatorNode,
     PipelineStepNode,
+    TryNode,
+    WaitNode,
     iter_nodes,
 )
 
@@ -54,15 +56,15 @@ class PipelineUnit:
 
 @dataclass(frozen=True, slots=True)
 class TaskUnit:
-    """One node that becomes an Airflow task: a call, an operator, something missing, or a Fail.
+    """One node that becomes an Airflow task: a call, an operator, a wait, something missing, or a Fail.
 
-    :param is_loop: whether it stands in for a loop that neither a pipeline nor a mapped task can do.
+    :param lost: the nodes inside a loop that neither a pipeline nor a mapped task can do; the node stands for it.
     """
 
     name: str
-    node: CallNode | OperatorNode | MissingNode | PipelineStepNode
+    node: CallNode | OperatorNode | WaitNode | MissingNode | PipelineStepNode
     upstream: tuple[Upstream, ...]
-    is_loop: bool = False
+    lost: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,29 @@ class ChoiceUnit:
     upstream: tuple[Upstream, ...]
 
 
-Unit: TypeAlias = PipelineUnit | TaskUnit | ChoiceUnit
+@dataclass(frozen=True, slots=True)
+class TryUnit:
+    """Work whose failure is handled.
+
+    :param body: the units of the work.
+    :param handler: what runs if one of them fails.
+    :param otherwise: what runs if none fails.
+    """
+
+    name: str
+    node: TryNode
+    body: tuple[Unit, ...]
+    handler: tuple[Unit, ...]
+    otherwise: tuple[Unit, ...]
+    upstream: tuple[Upstream, ...]
+
+    @property
+    def branches(self) -> tuple[tuple[tuple[JsonObject, ...], tuple[Unit, ...]], ...]:
+        """What may follow the work: nothing but one of the two."""
+        return ((), self.otherwise), ((), self.handler)
+
+
+Unit: TypeAlias = PipelineUnit | TaskUnit | ChoiceUnit | TryUnit
 
 
 def split_into_units(nodes: tuple[Node, ...]) -> tuple[Unit, ...]:
@@ -107,7 +131,8 @@ def _is_for_pipeline(node: Node, nodes: Sequence[Node]) -> bool:
         # A node that still follows the choice could not be moved into it, so Airflow makes the choice.
         inner = {one.name for one in iter_nodes((node,))}
         return not any(find_named_nodes(other) & inner for other in nodes if other.name != node.name)
-    return True
+    # A value that Airflow works out from a step's needs that step in an earlier pipeline.
+    return not (find_airflow_reads(node) and isinstance(node, LoopNode))
 
 
 def _find_waits(node: Node, inside: dict[str, str]) -> dict[str, str]:
@@ -123,12 +148,18 @@ def _find_waits(node: Node, inside: dict[str, str]) -> dict[str, str]:
 
 def _group_nodes(nodes: Sequence[Node], waits: dict[str, dict[str, str]], in_pipeline: set[str]) -> dict[str, str]:
     """For each node, the first node of its unit. Connected steps share a unit if no task stands between them."""
+    inside = {node.name: {inner.name for inner in iter_nodes((node,))} for node in nodes}
     level: dict[str, int] = {}
     group_of: dict[str, str] = {}
     for node in nodes:
         is_step = node.name in in_pipeline
+        through_airflow = find_airflow_reads(node)
         level[node.name] = max(
-            (level[other] + (is_step != (other in in_pipeline)) for other in waits[node.name] if other in level),
+            (
+                level[other] + (is_step != (other in in_pipeline) or bool(inside[other] & through_airflow))
+                for other in waits[node.name]
+                if other in level
+            ),
             default=0,
         )
         group_of[node.name] = node.name
@@ -162,11 +193,15 @@ def _make_unit(name: str, group: tuple[Node, ...], in_pipeline: set[str], upstre
     if isinstance(first, ChoiceNode):
         branches = tuple((branch.conditions, split_into_units(branch.nodes)) for branch in first.branches)
         return ChoiceUnit(name, first, branches, upstream)
+    if isinstance(first, TryNode):
+        body, handler, otherwise = map(split_into_units, (first.nodes, first.handler, first.otherwise))
+        return TryUnit(name, first, body, handler, otherwise, upstream)
     if isinstance(first, LoopNode):
         if all(map(is_steps_only, first.nodes)):
             return PipelineUnit(name, first.nodes, upstream, loop=first)
         action = f"{first.source} repeats work that no single pipeline does. Write it as a mapped task group."
-        return TaskUnit(name, MissingNode(first.name, first.source, action), upstream, is_loop=True)
+        lost = tuple(inner.name for inner in iter_nodes(first.nodes))
+        return TaskUnit(name, MissingNode(first.name, first.source, action), upstream, lost=lost)
     return TaskUnit(name, first, upstream)
 
 
@@ -185,6 +220,8 @@ def iter_units(units: Sequence[Unit]) -> Iterator[Unit]:
     """Every unit, outer before inner."""
     for unit in units:
         yield unit
-        if isinstance(unit, ChoiceUnit):
+        if isinstance(unit, TryUnit):
+            yield from iter_units(unit.body)
+        if isinstance(unit, (ChoiceUnit, TryUnit)):
             for _, inner in unit.branches:
                 yield from iter_units(inner)

@@ -6,10 +6,19 @@ import json
 import re
 from typing import TYPE_CHECKING, cast
 
-from airflow_sm_pipelines.definition.expressions import is_candidate
-from airflow_sm_pipelines.migrate.files.python_text import Code, Value, escape_template, quote_jinja, quote_python
+from airflow_sm_pipelines.definition.expressions import is_candidate, iter_candidates
+from airflow_sm_pipelines.exceptions import MigrationError
+from airflow_sm_pipelines.migrate.dag_plan.node_results import ERROR_KEY
+from airflow_sm_pipelines.migrate.files.python_text import (
+    Code,
+    Value,
+    escape_template,
+    escape_templates,
+    quote_jinja,
+    quote_python,
+)
 from airflow_sm_pipelines.migrate.names import PythonNames
-from airflow_sm_pipelines.migrate.node_references import find_last_word
+from airflow_sm_pipelines.migrate.node_references import find_last_word, is_input, make_function
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -19,7 +28,7 @@ if TYPE_CHECKING:
 
 _EXECUTION = {
     # Short, and of characters that names of jobs may have, as an execution's id is; a run's id is not.
-    "PipelineExecutionId": "dag_run.run_after.strftime('%Y%m%dt%H%M%S')",
+    "PipelineExecutionId": "dag_run.run_after.strftime('%Y%m%dt%H%M%S%f')",
     "PipelineExecutionArn": "run_id",
     "PipelineName": "dag.dag_id",
     "PipelineArn": "dag.dag_id",
@@ -76,12 +85,22 @@ class AirflowValues:
         """The same for a list: a template gives it as JSON text."""
         if isinstance(value, dict) and is_candidate(value) and "Std:Join" not in value:
             rendered = self._render_expression(value)
-            return f"{{{{ {self._render_jinja(value)} | tojson }}}}" if isinstance(rendered, str) else rendered
+            return self.render_json(value) if isinstance(rendered, str) else rendered
         return self.render(value)
+
+    def render_payload(self, value: JsonValue) -> Value:
+        """A value of which nothing is known but what it holds: as it is, or as JSON text from one template."""
+        has_expression = next(iter_candidates(value), None) is not None
+        return self.render_json(value) if has_expression else escape_templates(value)
+
+    def render_json(self, value: JsonValue) -> str:
+        """A template that gives the value as JSON text."""
+        return f"{{{{ {self._render_jinja(value)} | tojson }}}}"
 
     def _render_expression(self, expression: JsonObject) -> Value:
         result = self._results.find(expression, reader=self._reader)
-        if result is not None and self._results.is_certain(result.unit, reader=self._reader):
+        is_error = result is not None and result.key == ERROR_KEY
+        if result is not None and not is_error and self._results.is_certain(result.unit, reader=self._reader):
             variable, parts = self._variables[result.unit], _split_path(result.path)
             if result.key:
                 return Code(f"{variable}.output[{quote_python(result.key)}]")
@@ -103,36 +122,103 @@ class AirflowValues:
             return "true" if value else "false"
         return escape_template(value) if isinstance(value, str) else str(value)
 
-    def _render_jinja(self, expression: JsonObject) -> str:
+    def _render_jinja(self, value: JsonValue, *, is_lenient: bool = False) -> str:
+        """A value as a Jinja expression.
+
+        :param is_lenient: whether what does not exist gives None instead of an error.
+        """
+        if isinstance(value, list):
+            return f"[{', '.join(self._render_jinja(item) for item in value)}]"
+        if not isinstance(value, dict):
+            return _render_jinja_scalar(value)
+        if not is_candidate(value):
+            items = (f"{quote_jinja(key)}: {self._render_jinja(item)}" for key, item in value.items())
+            return f"{{{', '.join(items)}}}"
+        if "Std:Join" in value:
+            body = cast("JsonObject", value["Std:Join"])
+            between = f" ~ {quote_jinja(str(body['On']))} ~ " if body.get("On") else " ~ "
+            return f"({between.join(map(self._render_jinja, cast('list[JsonValue]', body['Values'])))})"
+        if "Std:First" in value:
+            each = ", ".join(
+                self._render_jinja(item, is_lenient=True) for item in cast("list[JsonValue]", value["Std:First"])
+            )
+            return f"([{each}] | reject('none') | first)"
+        if "Std:Function" in value:
+            return self._render_function(cast("JsonObject", value["Std:Function"]))
+        return self._render_get(value, is_lenient=is_lenient)
+
+    def _render_get(self, expression: JsonObject, *, is_lenient: bool) -> str:
         result = self._results.find(expression, reader=self._reader)
         if result is not None:
-            return self._render_pull(result)
-        namespace, _, name = str(expression.get("Get", "")).partition(".")
+            return self._render_pull(result, is_lenient=is_lenient)
+        text = str(expression.get("Get", ""))
+        if is_input(text):
+            return _render_members("params", _split_path(text.removeprefix("Input")), is_lenient=is_lenient)
+        namespace, _, name = text.partition(".")
         if namespace == "Parameters":
             is_plain = name.isascii() and name.isidentifier()
             return f"params.{name}" if is_plain else f"params[{quote_jinja(name)}]"
         if namespace == "Execution":
             return _EXECUTION.get(name, "run_id")
-        raise ValueError(f"{expression} has no value in Airflow")
+        raise MigrationError(f"{self._reader}: {expression} has no value in Airflow.")
 
-    def _render_pull(self, result: Result) -> str:
+    def _render_pull(self, result: Result, *, is_lenient: bool = False) -> str:
         task = quote_jinja(self._tasks[result.unit])
-        if result.key:
-            return f"ti.xcom_pull(task_ids={task}, key={quote_jinja(result.key)})"
-        parts = _split_path(result.path)
-        tail = "".join(f"[{part}]" if isinstance(part, int) else f"[{quote_jinja(part)}]" for part in parts)
-        return f"ti.xcom_pull(task_ids={task}){tail}"
+        key = f", key={quote_jinja(result.key)}" if result.key else ""
+        return _render_members(f"ti.xcom_pull(task_ids={task}{key})", _split_path(result.path), is_lenient=is_lenient)
+
+    def _render_function(self, function: JsonObject) -> str:
+        name = str(function["Name"])
+        given = cast("list[JsonValue]", function["Arguments"])
+        rendered = [self._render_jinja(one, is_lenient=name == "Find") for one in given]
+        return _FUNCTIONS[name].format(*rendered)
+
+
+_FUNCTIONS = {
+    "Add": "({0} | int + {1} | int)",
+    "ArrayContains": "({1} in {0})",
+    "ArrayGetItem": "({0})[{1} | int]",
+    "ArrayLength": "({0} | length)",
+    "Find": "{0}",
+    "Json": "({0} | tojson)",
+    "Member": "({0})[{1}]",
+    "Merge": "dict({0}, **{1})",
+    "ParseJson": "macros.json.loads({0})",
+    "Range": "(range({0} | int, {1} | int + 1, {2} | int) | list)",
+    "Split": "(({0} | string).split({1}) | reject('equalto', '') | list)",
+    "Structure": "{0}",
+    "Unique": "({0} | unique(case_sensitive=true) | list)",
+    "Uuid": "(macros.uuid.uuid4() | string)",
+}
+"""The Jinja expression of each function of the model, with its arguments by position."""
+
+
+def _render_jinja_scalar(value: bool | float | str | None) -> str:
+    if isinstance(value, str):
+        return quote_jinja(value)
+    return str(value).lower() if value is None or isinstance(value, bool) else repr(value)
+
+
+def _render_members(start: str, parts: Sequence[str | int], *, is_lenient: bool) -> str:
+    """A member of a value, as a Jinja expression."""
+    if not is_lenient:
+        return start + "".join(f"[{part}]" if isinstance(part, int) else f"[{quote_jinja(part)}]" for part in parts)
+    for part in parts:
+        start = f"({start} or [])[{part}]" if isinstance(part, int) else f"({start} or {{}}).get({quote_jinja(part)})"
+    return start
 
 
 class BranchConditions:
     """Conditions as Python expressions over the arguments of one function.
 
     :ivar arguments: the expressions that the function is given, by the name of its argument.
+    :ivar has_tests: whether the function calls ``holds``.
     """
 
     def __init__(self) -> None:
         self.arguments: dict[str, JsonObject] = {}
-        self._names = PythonNames()
+        self.has_tests = False
+        self._names = PythonNames(("holds", "answer", "arguments"))
         self._known: dict[str, str] = {}
 
     def render(self, conditions: Sequence[JsonObject]) -> str:
@@ -141,6 +227,8 @@ class BranchConditions:
 
     def _render_condition(self, condition: JsonObject, *, is_inner: bool = True) -> str:
         kind = condition["Type"]
+        if kind == "Test":
+            return self._render_test(condition)
         if kind in _SIGNS:
             left, right = condition["LeftValue"], condition["RightValue"]
             convert = _find_conversion(left, right, is_order=kind not in ("Equals", "NotEquals"))
@@ -157,9 +245,23 @@ class BranchConditions:
         either = [self._render_condition(one) for one in cast("list[JsonObject]", condition["Conditions"])]
         return f"({' or '.join(either)})" if is_inner else " or ".join(either)
 
+    def _render_test(self, condition: JsonObject) -> str:
+        """A test of one value, which is given as JSON text, so that nothing of its type is lost."""
+        self.has_tests = True
+        operands = [condition["Value"], *([condition["Other"]] if "Other" in condition else [])]
+        given = [
+            self._claim_argument(make_function("Json", make_function("Find", one)))
+            if isinstance(one, dict)
+            else quote_python(json.dumps(one))
+            for one in operands
+        ]
+        return f"holds({quote_python(str(condition['Name']))}, {', '.join(given)})"
+
     def _render_operand(self, value: JsonValue, convert: str) -> str:
         if isinstance(value, dict):
-            argument = self._claim_argument(value)
+            text = value.get("Get")
+            is_answer = isinstance(text, str) and text.startswith("Answer")
+            argument = _render_answer(str(text)) if is_answer else self._claim_argument(value)
             return convert.format(argument) if convert else argument
         if isinstance(value, bool):
             return quote_python("true" if value else "false")
@@ -171,6 +273,12 @@ class BranchConditions:
             self._known[key] = name = self._names.claim(find_last_word(expression))
             self.arguments[name] = expression
         return self._known[key]
+
+
+def _render_answer(text: str) -> str:
+    """A part of the answer of a call that is repeated, as Python."""
+    parts = _split_path(text.removeprefix("Answer"))
+    return "answer" + "".join(f"[{part}]" if isinstance(part, int) else f"[{quote_python(part)}]" for part in parts)
 
 
 def _find_conversion(*operands: JsonValue, is_order: bool = False) -> str:

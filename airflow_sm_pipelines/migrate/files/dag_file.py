@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, cast
 from airflow_sm_pipelines.definition import MISSING
 from airflow_sm_pipelines.definition.parameters import SCHEMA_TYPES
 from airflow_sm_pipelines.local_endpoint import ACCOUNT_ID
-from airflow_sm_pipelines.migrate.dag_plan.units import ChoiceUnit, PipelineUnit, TaskUnit, Unit, Upstream, iter_units
+from airflow_sm_pipelines.migrate.dag_plan.units import (
+    ChoiceUnit,
+    PipelineUnit,
+    TaskUnit,
+    TryUnit,
+    Unit,
+    Upstream,
+    iter_units,
+)
 from airflow_sm_pipelines.migrate.files.airflow_expressions import AirflowValues, BranchConditions
 from airflow_sm_pipelines.migrate.files.python_text import (
     INDENT,
@@ -26,13 +34,14 @@ from airflow_sm_pipelines.migrate.files.python_text import (
     render_value,
 )
 from airflow_sm_pipelines.migrate.names import PythonNames
-from airflow_sm_pipelines.migrate.workflow import CallNode, MissingNode, OperatorNode
+from airflow_sm_pipelines.migrate.workflow import CallNode, MissingNode, OperatorNode, WaitNode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from airflow_sm_pipelines.definition import Parameter
     from airflow_sm_pipelines.migrate.dag_plan.dag import DagPlan
+    from airflow_sm_pipelines.migrate.workflow import CallRepeat, InputField
 
 DEFAULT_ROLE = f"arn:aws:iam::{ACCOUNT_ID}:role/SageMakerExecution"
 """The role if the source names none; it serves for runs on one's own machine, which has no roles."""
@@ -41,88 +50,11 @@ _RULE_AFTER_CHOICE = "none_failed_min_one_success"
 _RULES = {"Failed": "one_failed", "Stopped": "one_failed", "Any": "all_done"}
 """Airflow's trigger rule for a dependency's trigger, where it is not ``Completed``."""
 
-# The functions that a DAG file may need above its DAG: the name and the source of each.
-
-_CALL = (
-    "call_aws",
-    '''@task
-def call_aws(service: str, operation: str, arguments: dict) -> dict:
-    """Make one AWS call with the connection aws_default, and return its answer."""
-    import json
-
-    from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
-
-    def typed(value, shape):
-        # Templates give text, also where the call takes numbers and booleans.
-        if shape.type_name == "structure" and isinstance(value, dict):
-            known = shape.members
-            return {key: typed(item, known[key]) if key in known else item for key, item in value.items()}
-        if shape.type_name == "list" and isinstance(value, list):
-            return [typed(item, shape.member) for item in value]
-        if shape.type_name == "map" and isinstance(value, dict):
-            return {key: typed(item, shape.value) for key, item in value.items()}
-        if shape.type_name == "boolean" and isinstance(value, str):
-            return value.lower() == "true"
-        if shape.type_name in ("integer", "long", "float", "double") and isinstance(value, str):
-            return json.loads(value)
-        return value
-
-    client = AwsBaseHook(client_type=service).conn
-    model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[operation])
-    answer = getattr(client, operation)(**typed(arguments, model.input_shape) if arguments else {})
-    answer.pop("ResponseMetadata", None)
-    return json.loads(json.dumps(answer, default=str))
-''',
+_HELPERS = (
+    *("WaitOperator", "bind_definition", "call_aws", "choose_by_outcome", "fail", "holds", "invoke_lambda"),
+    *("make_call", "parameters_of_items", "poke", "wait_for"),
 )
-
-_WAIT = (
-    "wait_for",
-    '''@task.sensor(poke_interval=60, mode="reschedule")
-def wait_for(started: dict, service, operation, arguments, given, path, success, failure):
-    """Wait for the end of what a call has started, and return its description."""
-    import json
-
-    from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
-    from airflow.sdk import PokeReturnValue
-
-    from airflow_sm_pipelines.airflow_names import AirflowFailException
-
-    known = {**given, **started}
-    request = {name: known[key] for name, key in arguments.items()}
-    answer = getattr(AwsBaseHook(client_type=service).conn, operation)(**request)
-    answer.pop("ResponseMetadata", None)
-    status = answer
-    for part in path.split("."):
-        status = status[part]
-    if status in failure:
-        raise AirflowFailException(f"{service} {operation} {request}: {status}. {answer.get('FailureReason', '')}")
-    return PokeReturnValue(is_done=status in success, xcom_value=json.loads(json.dumps(answer, default=str)))
-''',
-)
-
-_ITEMS = (
-    "parameters_of_items",
-    '''@task
-def parameters_of_items(items: list | str, fields: dict, same: dict) -> list[dict]:
-    """Make the pipeline parameters for each item: the item or its fields, and what is the same for all items."""
-    import json
-
-    while isinstance(items, str):  # JSON text, or JSON text of such text
-        items = json.loads(items)
-    return [{**same, **{name: item[field] if field else item for name, field in fields.items()}} for item in items]
-''',
-)
-
-_FAIL = (
-    "fail",
-    '''@task
-def fail(message: str) -> None:
-    """Fail without a retry."""
-    from airflow_sm_pipelines.airflow_names import AirflowFailException
-
-    raise AirflowFailException(message)
-''',
-)
+"""What a DAG file may import from :mod:`airflow_sm_pipelines.migrated_tasks`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +80,18 @@ class _Body:
     """The lines inside the DAG, and what they need above it.
 
     :ivar edges: the lines at the end that put the tasks in order.
-    :ivar helpers: the names of the functions above the DAG.
+    :ivar helpers: what the file imports from :mod:`airflow_sm_pipelines.migrated_tasks`.
     """
 
     lines: list[str] = field(default_factory=list)
     edges: list[str] = field(default_factory=list)
     helpers: set[str] = field(default_factory=set)
     imports: set[str] = field(default_factory=set)
+
+
+def _import_order(name: str) -> tuple[bool, str]:
+    """Names as an import has them: classes first."""
+    return not name[0].isupper(), name
 
 
 def render_dag(plan: DagPlan, *, doc: str, definitions: Mapping[str, str]) -> str:
@@ -171,18 +108,33 @@ class _DagWriter:
         self._plan = plan
         self._definitions = definitions
         self._body = _Body()
-        helpers = [name for name, _ in (_CALL, _FAIL, _ITEMS, _WAIT)]
-        self._names = PythonNames(["DAG", "Param", "task", "role", "timedelta", *helpers])
+        self._names = PythonNames(["DAG", "Param", "task", "role", "ti", "timedelta", *_HELPERS])
         self._units = {unit.name: unit for unit in iter_units(plan.units)}
+        self._deploy_ids: dict[str, str] = {}
+        self._entries: dict[str, tuple[list[str], str]] = {}
+        self._around: dict[str, tuple[ChoiceUnit | TryUnit, bool]] = {}
+        self._note_places(plan.units)
         self._ids = {name: self._name_tasks(unit) for name, unit in self._units.items()}
 
+    def _note_places(self, units: Sequence[Unit]) -> None:
+        """Note for each unit inside another one which that is, and whether it is work whose failure is handled."""
+        for unit in units:
+            if isinstance(unit, TryUnit):
+                self._around.update((inner.name, (unit, True)) for inner in unit.body)
+                self._note_places(unit.body)
+            if isinstance(unit, (ChoiceUnit, TryUnit)):
+                for _, block in unit.branches:
+                    self._around.update((inner.name, (unit, False)) for inner in block)
+                    self._note_places(block)
+
     def _name_tasks(self, unit: Unit) -> _TaskNames:
+        is_call = not isinstance(unit, PipelineUnit) and isinstance(unit.node, CallNode)
         if isinstance(unit, PipelineUnit):
-            is_call = False
             ending = f"_{unit.name}" if len(self._plan.pipelines) > 1 else ""
-            first, last = f"deploy{ending}", f"run{ending}"
+            is_bound = bool(self._plan.pipelines[unit.name].bound)
+            self._deploy_ids[unit.name] = f"deploy{ending}"
+            first, last = f"{'bind' if is_bound else 'deploy'}{ending}", f"run{ending}"
         else:
-            is_call = isinstance(unit.node, CallNode)
             is_awaited = isinstance(unit.node, CallNode) and unit.node.wait is not None
             first, last = unit.name, f"{unit.name}_end" if is_awaited else unit.name
         first_variable = self._names.claim(first)
@@ -202,9 +154,9 @@ class _DagWriter:
 
     def _render_head(self, doc: str) -> str:
         from_sdk = ["DAG"]
-        if self._plan.workflow.parameters:
+        if self._plan.workflow.parameters or self._plan.workflow.inputs:
             from_sdk.append("Param")
-        if self._body.helpers or "task" in self._body.imports:
+        if "task" in self._body.imports:
             from_sdk.append("task")
         with_dag = self._render_with_dag()
         parts = [f"{render_docstring(doc)}\n\n"]
@@ -214,15 +166,20 @@ class _DagWriter:
         others = [f"from airflow.sdk import {', '.join(from_sdk)}"]
         others += [one for one in self._body.imports if one.startswith("from ") and one not in standard]
         parts.extend(f"{one}\n" for one in sorted(others))
+        if self._plan.pipelines or self._body.helpers:
+            parts.append("\n")
         if self._plan.pipelines:
             parts.append(
-                "\nfrom airflow_sm_pipelines import SageMakerDeployPipelineOperator, SageMakerRunPipelineOperator\n"
+                "from airflow_sm_pipelines import SageMakerDeployPipelineOperator, SageMakerRunPipelineOperator\n"
             )
+        if self._body.helpers:
+            helpers = ", ".join(sorted(self._body.helpers, key=_import_order))
+            parts.append(f"from airflow_sm_pipelines.migrated_tasks import {helpers}\n")
+        if self._plan.pipelines:
             default = quote_jinja(self._plan.role_arn or DEFAULT_ROLE)
             role = quote_python(f"{{{{ var.value.get('sagemaker_role_arn', {default}) }}}}")
             parts.append(f"\nROLE = {role}\n")
-        parts.extend(f"\n\n{source}" for name, source in (_CALL, _WAIT, _ITEMS, _FAIL) if name in self._body.helpers)
-        parts.append("\n\n" if self._body.helpers else "\n")
+        parts.append("\n")
         parts.append(with_dag)
         return "".join(parts)
 
@@ -240,9 +197,10 @@ class _DagWriter:
             arguments.append(("catchup", False))
         if workflow.timeout_seconds is not None:
             arguments.append(("dagrun_timeout", self._render_seconds(workflow.timeout_seconds)))
-        if workflow.parameters:
-            params = {one.name: self._render_param(one) for one in workflow.parameters}
-            arguments.append(("params", cast("Value", params)))
+        params: dict[str, Value] = {one.name: self._render_param(one) for one in workflow.parameters}
+        params |= {one.name: self._render_input(one) for one in workflow.inputs}
+        if params:
+            arguments.append(("params", params))
         return f"with {render_call('DAG', arguments, depth=0, before=6)}:\n"
 
     def _render_param(self, parameter: Parameter) -> Code:
@@ -260,57 +218,128 @@ class _DagWriter:
             arguments.append(("enum", cast("Value", list(parameter.enum_values))))
         return Code(render_call("Param", arguments, depth=2, before=len(parameter.name) + 5))
 
+    @staticmethod
+    def _render_input(field: InputField) -> Code:
+        """A param that may be anything, as a member of a JSON document may."""
+        given: list[tuple[str, Value]] = [] if field.default is MISSING else [("", cast("Value", field.default))]
+        return Code(render_call("Param", given, depth=2, before=len(field.name) + 5))
+
     def _render_seconds(self, seconds: float) -> Code:
         self._body.imports.add("from datetime import timedelta")
         return Code(f"timedelta(seconds={render_value(int(seconds) if seconds == int(seconds) else seconds)})")
 
     # --- units ------------------------------------------------------------------------------------------------------
 
-    def _write_unit(self, unit: Unit, branch: ChoiceUnit | None) -> None:
+    def _write_unit(self, unit: Unit, branch: ChoiceUnit | TryUnit | None) -> None:
         """Write a unit and the units inside it.
 
         :param branch: the choice that has the unit in one of its branches; None outside a choice.
         """
-        rule = self._find_trigger_rule(unit.upstream)
+        rule = self._entries[unit.name][1] if unit.name in self._entries else self._find_trigger_rule(unit.upstream)
+        if isinstance(unit, TryUnit):
+            self._write_try(unit, branch, rule)
+            return
         if isinstance(unit, PipelineUnit):
             self._write_pipeline(unit, rule)
         elif isinstance(unit, ChoiceUnit):
             self._write_choice(unit, rule)
         else:
             self._write_task(unit, rule)
-        before = [last for upstream in unit.upstream for last in self._find_last_variables(upstream.unit)]
-        if branch is not None and not unit.upstream:
-            before = [self._ids[branch.name].variable]
         ids = self._ids[unit.name]
-        self._write_order(list(dict.fromkeys(before)), ids.first_variable, ids.variable)
+        self._write_order(self._find_variables_before(unit, branch), ids.first_variable, ids.variable)
         if isinstance(unit, ChoiceUnit):
             for _, inner in unit.branches:
                 for one in inner:
                     self._write_unit(one, unit)
 
+    def _find_variables_before(self, unit: Unit, branch: ChoiceUnit | TryUnit | None) -> list[str]:
+        if unit.name in self._entries:
+            return self._entries[unit.name][0]
+        before = [last for upstream in unit.upstream for last in self._find_last_variables(upstream.unit)]
+        if branch is not None and not unit.upstream:
+            before = [self._ids[branch.name].variable]
+        return list(dict.fromkeys(before))
+
+    def _write_try(self, unit: TryUnit, branch: ChoiceUnit | TryUnit | None, rule: str) -> None:
+        """Write the work, the task that looks how it ended, and what follows in each case."""
+        before = self._find_variables_before(unit, branch)
+        for inner in unit.body:
+            self._write_inner(inner, before, rule)
+        ids = self._ids[unit.name]
+        self._body.imports.add("task")
+        self._body.helpers.add("choose_by_outcome")
+        options: list[tuple[str, Value]] = [("task_id", ids.first), ("trigger_rule", "all_done")]
+        chosen: list[tuple[str, Value]] = [
+            ("", Code("ti")),
+            ("tasks", list(self._find_ids_inside(unit.body))),
+            ("succeeded", self._find_chosen_ids(unit, unit.otherwise)),
+            ("failed", self._find_chosen_ids(unit, unit.handler)),
+        ]
+        function = self._names.claim(f"choose_after_{ids.variable}")
+        self._write_line("")
+        self._write_line(f"@{render_call('task.branch', options, depth=1, before=1)}")
+        self._write_line(f"def {function}(ti=None):")
+        self._write_line(INDENT + render_docstring(" ".join(f"Choose what follows {unit.node.source}.".split())))
+        self._write_line(f"{INDENT}return {render_call('choose_by_outcome', chosen, depth=2, before=7)}")
+        self._write_line("")
+        self._write_assignment(ids.variable, function, [])
+        self._write_order(self._find_last_of(unit.body), ids.first_variable, ids.variable)
+        for inner in (*unit.otherwise, *unit.handler):
+            self._write_unit(inner, unit)
+
+    def _write_inner(self, unit: Unit, before: list[str], rule: str) -> None:
+        """Write a unit of work whose failure is handled; its first units come after what the whole waits for."""
+        if unit.upstream:
+            self._write_unit(unit, None)
+            return
+        self._entries[unit.name] = (before, rule)
+        self._write_unit(unit, None)
+
+    def _find_ids_inside(self, units: Sequence[Unit]) -> Iterator[str]:
+        """The ids of all tasks of some units."""
+        for unit in units:
+            if isinstance(unit, TryUnit):
+                yield from self._find_ids_inside(unit.body)
+            ids = self._ids[unit.name]
+            deployed = [self._deploy_ids[unit.name]] if unit.name in self._deploy_ids else []
+            yield from dict.fromkeys((ids.first, *deployed, ids.last))
+            if isinstance(unit, (ChoiceUnit, TryUnit)):
+                for _, inner in unit.branches:
+                    yield from self._find_ids_inside(inner)
+
+    def _find_chosen_ids(self, unit: ChoiceUnit | TryUnit, inner: Sequence[Unit]) -> Value:
+        return list(self._find_first_ids(inner)) if inner else list(self._find_ids_after(unit))
+
     def _find_trigger_rule(self, upstream: Sequence[Upstream]) -> str:
         triggers = [one.trigger for one in upstream if one.trigger != "Completed"]
         if triggers:
             return _RULES[triggers[0]]
-        return _RULE_AFTER_CHOICE if any(isinstance(self._units[one.unit], ChoiceUnit) for one in upstream) else ""
+        is_joined = any(isinstance(self._units[one.unit], (ChoiceUnit, TryUnit)) for one in upstream)
+        return _RULE_AFTER_CHOICE if is_joined else ""
 
     def _find_last_variables(self, name: str) -> list[str]:
         """The Python names of a unit's last tasks."""
         unit = self._units[name]
-        if not isinstance(unit, ChoiceUnit):
+        if not isinstance(unit, (ChoiceUnit, TryUnit)):
             return [self._ids[name].variable]
         lasts = []
         for _, inner in unit.branches:
-            waited_for = {upstream.unit for one in inner for upstream in one.upstream}
-            for one in inner:
-                if one.name not in waited_for:
-                    lasts.extend(self._find_last_variables(one.name))
+            lasts.extend(self._find_last_of(inner))
             if not inner:
                 lasts.append(self._ids[name].variable)
         return lasts
 
+    def _find_last_of(self, units: Sequence[Unit]) -> list[str]:
+        """The Python names of the last tasks of a block's units."""
+        waited_for = {upstream.unit for one in units for upstream in one.upstream}
+        return [last for one in units if one.name not in waited_for for last in self._find_last_variables(one.name)]
+
     def _find_first_ids(self, units: Sequence[Unit]) -> list[str]:
-        return [self._ids[unit.name].first for unit in units if not unit.upstream]
+        found = []
+        for unit in units:
+            if not unit.upstream:
+                found.extend(self._find_entry_ids(unit))
+        return found
 
     def _make_values(self, unit: Unit) -> AirflowValues:
         tasks = {name: ids.last for name, ids in self._ids.items()}
@@ -324,22 +353,32 @@ class _DagWriter:
 
     def _write_pipeline(self, unit: PipelineUnit, rule: str) -> None:
         ids, pipeline = self._ids[unit.name], self._plan.pipelines[unit.name]
+        values = self._make_values(unit)
+        source: Value = self._definitions[unit.name]
+        deployed, options = ids.first_variable, [("trigger_rule", cast("Value", rule))] if rule else []
+        if pipeline.bound:
+            bound = {name: values.render_json(value) for name, value in pipeline.bound.items()}
+            given = [("", source), ("", cast("Value", bound))]
+            self._body.helpers.add("bind_definition")
+            self._write_helper_call(deployed, "bind_definition", [("task_id", ids.first), *options], given)
+            source, deployed, options = Code(deployed), self._names.claim(self._deploy_ids[unit.name]), []
         deploy: list[tuple[str, Value]] = [
-            ("task_id", ids.first),
-            ("pipeline", self._definitions[unit.name]),
+            ("task_id", self._deploy_ids[unit.name]),
+            ("pipeline", source),
             ("pipeline_name", pipeline.name),
             ("role_arn", Code("ROLE")),
+            *options,
         ]
-        if rule:
-            deploy.append(("trigger_rule", rule))
-        self._write_assignment(ids.first_variable, "SageMakerDeployPipelineOperator", deploy)
-        values = self._make_values(unit)
-        given: dict[str, Value] = {name: values.render(value) for name, value in pipeline.values.items()}
+        self._write_assignment(deployed, "SageMakerDeployPipelineOperator", deploy)
         run: list[tuple[str, Value]] = [
             ("task_id", ids.last),
-            ("pipeline_name", Code(f'{ids.first_variable}.output["pipeline_name"]')),
-            ("version", Code(f'{ids.first_variable}.output["pipeline_version_id"]')),
+            ("pipeline_name", Code(f'{deployed}.output["pipeline_name"]')),
+            ("version", Code(f'{deployed}.output["pipeline_version_id"]')),
         ]
+        self._write_run(unit, run, {name: values.render(value) for name, value in pipeline.values.items()})
+
+    def _write_run(self, unit: PipelineUnit, run: list[tuple[str, Value]], given: dict[str, Value]) -> None:
+        ids, values = self._ids[unit.name], self._make_values(unit)
         outputs = self._plan.results.get_outputs(unit.name)
         if unit.loop is None:
             if given:
@@ -351,7 +390,9 @@ class _DagWriter:
         else:
             run.append(("deferrable", True))
             run.append(("max_active_tis_per_dagrun", unit.loop.max_concurrency))
-            self._write_mapped_run(ids, run, values.render_list(unit.loop.items), pipeline.items, given)
+            self._write_mapped_run(
+                ids, run, values.render_list(unit.loop.items), self._plan.pipelines[unit.name].items, given
+            )
 
     def _write_mapped_run(
         self,
@@ -361,9 +402,9 @@ class _DagWriter:
         fields: Mapping[str, str],
         given: dict[str, Value],
     ) -> None:
-        self._body.helpers.add(_ITEMS[0])
+        self._body.helpers.add("parameters_of_items")
         each = render_call(
-            _ITEMS[0],
+            "parameters_of_items",
             [("", items), ("fields", escape_templates(dict(fields))), ("same", cast("Value", given))],
             depth=2,
             before=12,
@@ -383,6 +424,8 @@ class _DagWriter:
         if isinstance(node, (CallNode, OperatorNode)):
             if node.retries:
                 options.append(("retries", node.retries))
+            if isinstance(node, CallNode):
+                options.extend(self._render_retry_options(node))
             if node.timeout_seconds is not None:
                 options.append(("execution_timeout", self._render_seconds(node.timeout_seconds)))
         if isinstance(node, OperatorNode):
@@ -392,24 +435,46 @@ class _DagWriter:
             self._write_assignment(ids.variable, name, [*options[:1], *given, *options[1:]])
         elif isinstance(node, CallNode):
             self._write_call(ids, node, options, values)
+        elif isinstance(node, WaitNode):
+            self._body.helpers.add("WaitOperator")
+            name, moment = ("until", node.until) if node.seconds is None else ("seconds", node.seconds)
+            self._write_assignment(
+                ids.variable, "WaitOperator", [options[0], (name, values.render(moment)), *options[1:]]
+            )
         else:
-            self._body.helpers.add(_FAIL[0])
+            self._body.helpers.add("fail")
             message = node.action if isinstance(node, MissingNode) else node.arguments.get("ErrorMessage", "")
-            self._write_helper_call(ids.variable, _FAIL[0], options, [("", values.render(message))])
+            self._write_helper_call(ids.variable, "fail", options, [("", values.render(message))])
+
+    def _render_retry_options(self, node: CallNode) -> Iterator[tuple[str, Value]]:
+        if node.retries and node.retry_delay_seconds is not None:
+            yield "retry_delay", self._render_seconds(node.retry_delay_seconds)
+        if node.retries and node.retry_backoff > 1:
+            yield "retry_exponential_backoff", True
 
     def _write_call(
         self, ids: _TaskNames, node: CallNode, options: list[tuple[str, Value]], values: AirflowValues
     ) -> None:
-        self._body.helpers.add(_CALL[0])
+        if node.repeat is not None:
+            self._write_repeated_call(ids, node, node.repeat, options, values)
+            return
+        if (node.service, node.operation) == ("lambda", "invoke"):
+            self._body.helpers.add("invoke_lambda")
+            invoked = [("", values.render(node.arguments["FunctionName"]))]
+            if "Payload" in node.arguments:
+                invoked.append(("", values.render_payload(node.arguments["Payload"])))
+            self._write_helper_call(ids.first_variable, "invoke_lambda", options, invoked)
+            return
+        self._body.helpers.add("call_aws")
         given = values.render(node.arguments)
         called: list[tuple[str, Value]] = [
             ("", escape_templates(node.service)),
             ("", escape_templates(node.operation)),
             ("", given),
         ]
-        self._write_helper_call(ids.first_variable, _CALL[0], options, called)
+        self._write_helper_call(ids.first_variable, "call_aws", options, called)
         if node.wait is not None:
-            self._body.helpers.add(_WAIT[0])
+            self._body.helpers.add("wait_for")
             wait: list[tuple[str, Value]] = [
                 ("", Code(ids.first_variable)),
                 ("service", escape_templates(node.service)),
@@ -420,7 +485,40 @@ class _DagWriter:
                 ("success", escape_templates(list(node.wait.success))),
                 ("failure", escape_templates(list(node.wait.failure))),
             ]
-            self._write_helper_call(ids.variable, _WAIT[0], [("task_id", ids.last)], wait)
+            self._write_helper_call(ids.variable, "wait_for", [("task_id", ids.last)], wait)
+
+    def _write_repeated_call(
+        self,
+        ids: _TaskNames,
+        node: CallNode,
+        repeat: CallRepeat,
+        options: list[tuple[str, Value]],
+        values: AirflowValues,
+    ) -> None:
+        """Write a sensor whose function makes the call, and looks whether the answer is good."""
+        tests = BranchConditions()
+        done = tests.render([repeat.until])
+        called: list[tuple[str, Value]] = [
+            ("", escape_templates(node.service)),
+            ("", escape_templates(node.operation)),
+            ("", Code("arguments")),
+        ]
+        self._body.imports.add("task")
+        self._body.helpers.update(("make_call", "poke", *(["holds"] if tests.has_tests else [])))
+        function = self._names.claim(f"repeat_{ids.variable}")
+        sensor = [*options, ("poke_interval", repeat.seconds), ("mode", "reschedule")]
+        self._write_line("")
+        self._write_line(f"@{render_call('task.sensor', sensor, depth=1, before=1)}")
+        self._write_line(f"def {function}({', '.join(['arguments', *tests.arguments])}):")
+        self._write_line(INDENT + render_docstring(" ".join(f"Repeat {node.source} until its answer is good.".split())))
+        self._write_line(f"{INDENT}answer = {render_call('make_call', called, depth=2, before=9)}")
+        self._write_line(f"{INDENT}return poke(answer, {done})")
+        self._write_line("")
+        arguments: Value = values.render(node.arguments)
+        if "Payload" in node.arguments and isinstance(arguments, dict):
+            arguments["Payload"] = values.render_payload(node.arguments["Payload"])
+        given = [("arguments", arguments), *((name, values.render(value)) for name, value in tests.arguments.items())]
+        self._write_assignment(ids.variable, function, given)
 
     # --- choices ----------------------------------------------------------------------------------------------------
 
@@ -429,13 +527,15 @@ class _DagWriter:
         ids, values, tests = self._ids[unit.name], self._make_values(unit), BranchConditions()
         lines = []
         for conditions, inner in unit.branches:
-            chosen: Value = list(self._find_first_ids(inner)) if inner else list(self._find_ids_after(unit))
+            chosen = self._find_chosen_ids(unit, inner)
             test = tests.render(conditions) if conditions else ""
             if test:
                 lines.append(f"    if {test}:")
             lines.append(f"{'        ' if test else '    '}return {render_value(chosen, depth=3, before=7)}")
         if unit.branches[-1][0]:
             lines.append("    return []")
+        if tests.has_tests:
+            self._body.helpers.add("holds")
         function = self._names.claim(f"choose_{ids.variable}")
         options: list[tuple[str, Value]] = [("task_id", ids.first)]
         if rule:
@@ -450,13 +550,19 @@ class _DagWriter:
         given = [(name, values.render(value)) for name, value in tests.arguments.items()]
         self._write_assignment(ids.variable, function, given)
 
-    def _find_ids_after(self, unit: ChoiceUnit) -> list[str]:
-        """The ids of the first tasks after a choice."""
-        return [
-            self._ids[one.name].first
-            for one in self._units.values()
-            if any(upstream.unit == unit.name for upstream in one.upstream)
-        ]
+    def _find_ids_after(self, unit: Unit) -> list[str]:
+        """The ids of the tasks that come next after a choice, or after work whose failure is handled."""
+        following = [one for one in self._units.values() if any(up.unit == unit.name for up in one.upstream)]
+        if following:
+            return [found for one in following for found in self._find_entry_ids(one)]
+        around = self._around.get(unit.name)
+        if around is None:
+            return []
+        outer, is_work = around
+        return [self._ids[outer.name].first] if is_work else self._find_ids_after(outer)
+
+    def _find_entry_ids(self, unit: Unit) -> list[str]:
+        return self._find_first_ids(unit.body) if isinstance(unit, TryUnit) else [self._ids[unit.name].first]
 
     # --- lines ------------------------------------------------------------------------------------------------------
 
@@ -473,7 +579,7 @@ class _DagWriter:
         options: Sequence[tuple[str, Value]],
         arguments: Sequence[tuple[str, Value]],
     ) -> None:
-        override = f"{helper}.override({', '.join(f'{name}={render_value(value)}' for name, value in options)})"
+        override = render_call(f"{helper}.override", options, depth=1, before=len(variable) + 3)
         self._write_assignment(variable, override, arguments)
 
     def _write_order(self, before: Sequence[str], first: str, last: str) -> None:

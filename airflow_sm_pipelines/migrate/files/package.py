@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
-from airflow_sm_pipelines.definition import inspect_definition
+from airflow_sm_pipelines.documents import HeldDefinition, inspect_held, read_document
 from airflow_sm_pipelines.exceptions import MigrationError
 from airflow_sm_pipelines.migrate.dag_plan.dag import plan_dag
 from airflow_sm_pipelines.migrate.files.dag_file import render_dag
@@ -38,6 +38,11 @@ class MigrationPackage:
     files: dict[str, str]
     findings: dict[str, Sequence[Finding]]
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the result works without anything left to do."""
+        return self.migration.is_complete and not has_errors(self.findings)
+
 
 def make_package(migration: Migration) -> MigrationPackage:
     """Make all files of a migration; the same migration always gives the same files.
@@ -57,7 +62,10 @@ def make_package(migration: Migration) -> MigrationPackage:
     whole = _add_notes(migration, plan)
     file_names = {unit: f"{pipeline.name}.definition.json" for unit, pipeline in plan.pipelines.items()}
     definitions = {file_names[unit]: _render_json(pipeline.definition) for unit, pipeline in plan.pipelines.items()}
-    findings = {plan.pipelines[unit].name: _check(definitions[file]) for unit, file in file_names.items()}
+    findings = {
+        one.name: _check(definitions[file_names[unit]], is_template=bool(one.bound))
+        for unit, one in plan.pipelines.items()
+    }
     doc = (
         f"{name}, migrated from {migration.origin}.\n\n``{name}.report.md`` says what became of each node.\n"
         "On AWS, set the Airflow variable ``sagemaker_role_arn``. On a laptop:\n"
@@ -72,10 +80,22 @@ def make_package(migration: Migration) -> MigrationPackage:
     return MigrationPackage(whole, {name: _make_encodable(text) for name, text in files.items()}, findings)
 
 
-def _check(text: str) -> Sequence[Finding]:
-    definition, problems = inspect_definition(text)
+def has_errors(findings: Mapping[str, Sequence[Finding]]) -> bool:
+    """Whether SageMaker would refuse one of the pipelines."""
+    return any(one.severity is Severity.ERROR for found in findings.values() for one in found)
+
+
+def _check(text: str, *, is_template: bool) -> Sequence[Finding]:
+    """What SageMaker may refuse in a definition.
+
+    :param is_template: whether it has placeholders for structures, whose values only a run knows.
+    """
+    held = read_document(text, name="the definition")[0] if is_template else HeldDefinition(text)
+    definition, problems, variants = inspect_held(held)
     found = tuple(Finding("structure", Severity.ERROR, one.path, one.message) for one in problems)
-    return found if definition is None or found else tuple(check_definition(definition))
+    if definition is None or found:
+        return found
+    return tuple(check_definition(definition, variants=variants))
 
 
 def _render_json(value: JsonObject) -> str:
@@ -108,7 +128,7 @@ def _report_to_json(migration: Migration, plan: DagPlan, findings: Mapping[str, 
         "origin": migration.origin,
         "dag": plan.workflow.name,
         "pipelines": [one.name for one in plan.pipelines.values()],
-        "complete": migration.is_complete,
+        "complete": migration.is_complete and not has_errors(findings),
         "totals": cast("JsonObject", count_outcomes(migration.records)),
         "records": [record.to_json() for record in migration.records],
         "differences": [{"code": one.code, "text": one.text} for one in migration.differences],

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from airflow_sm_pipelines.definition import Dependency, Parameter, Step
 from airflow_sm_pipelines.definition.arns import resource_name_of
@@ -24,7 +25,8 @@ from airflow_sm_pipelines.definition.json_value import (
 from airflow_sm_pipelines.definition.parameters import MAX_VALUE_LENGTH
 from airflow_sm_pipelines.definition.problems import list_names
 from airflow_sm_pipelines.definition.s3_uri import is_s3_uri
-from airflow_sm_pipelines.exceptions import MigrationError
+from airflow_sm_pipelines.documents.values import iter_notebook_outputs, read_value_text
+from airflow_sm_pipelines.exceptions import DefinitionError, MigrationError
 from airflow_sm_pipelines.migrate.job_links import Product, find_products, join_parts, link_arguments, separate_outputs
 from airflow_sm_pipelines.migrate.job_requests import (
     REQUEST_KINDS,
@@ -135,6 +137,67 @@ def parse_described(documents: Sequence[tuple[str, JsonObject]]) -> list[Describ
     return found
 
 
+def find_answers(text: str, *, name: str) -> JsonObject | None:
+    """The answers of Describe calls in a text, as :func:`parse_jobs` takes them.
+
+    :param text: an answer, a list of them, or what has printed some among other text: a notebook, a log. They may be
+        JSON, or dicts as Python prints them.
+    :param name: of the file.
+    :return: None where there is none.
+    """
+    try:
+        document = read_value_text(text, name=name)
+        value = None if document is None else document.values[0]
+    except (DefinitionError, IndexError):
+        value = None
+    if isinstance(value, list):
+        return {"answers": value} if value else None
+    texts = [text]
+    if isinstance(value, dict):
+        if not isinstance(value.get("cells"), list):
+            return value
+        texts = list(iter_notebook_outputs(value))
+    found = [answer for one in texts for answer in _iter_printed(one)]
+    return {"printed": cast("list[JsonValue]", found)} if found else None
+
+
+def _iter_printed(text: str) -> Iterator[JsonObject]:
+    """Each answer that a text has printed."""
+    start = text.find("{")
+    while start >= 0:
+        end = _find_end(text, start)
+        value = None
+        if end is not None and any(kind.arn_member in text[start:end] for kind in REQUEST_KINDS):
+            with suppress(DefinitionError):
+                document = read_value_text(text[start:end], name="printed.txt")
+                value = None if document is None else document.values[0]
+        if isinstance(value, dict) and any(kind.arn_member in value for kind in REQUEST_KINDS):
+            yield value
+            start = text.find("{", end)
+        else:
+            start = text.find("{", start + 1)
+
+
+def _find_end(text: str, start: int) -> int | None:
+    """The end of the object that begins at a brace; None if it does not end within a megabyte."""
+    depth, quote, index = 0, "", start
+    while index < min(len(text), start + 1_000_000):
+        character = text[index]
+        if quote:
+            if character == "\\":
+                index += 1
+            elif character == quote:
+                quote = ""
+        elif character in "'\"":
+            quote = character
+        elif character in "{}":
+            depth += 1 if character == "{" else -1
+            if not depth:
+                return index + 1
+        index += 1
+    return None
+
+
 def _iter_answers(file: str, document: JsonObject) -> Iterator[tuple[str, JsonObject]]:
     if any(kind.arn_member in document for kind in REQUEST_KINDS):
         yield file, document
@@ -174,6 +237,9 @@ def _explain_unknown(source: str, answer: JsonObject) -> str:
     )
 
 
+_PRINTED_TIME = re.compile(r"datetime\.datetime\((\d+(?:, ?\d+){2,6})\b")
+
+
 def _read_time(value: JsonValue | None) -> datetime | None:
     """A time as the AWS CLI prints it: ISO text, or seconds or milliseconds if it is configured so."""
     if isinstance(value, bool) or value is None:
@@ -185,6 +251,11 @@ def _read_time(value: JsonValue | None) -> datetime | None:
         return None
     if re.fullmatch(r"\d+(\.\d+)?", value):
         return _read_time(float(value))
+    printed = _PRINTED_TIME.match(value)
+    if printed is not None:
+        # Its zone is an object of Python; without one, times of one file still compare.
+        year, month, day, hour, minute, second, *_ = [*map(int, printed[1].split(",")), 0, 0, 0, 0]
+        return datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc)
     # Python 3.10 reads neither a Z nor a fraction of one digit.
     match = re.fullmatch(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?)(?:\.(\d+))?\s*(Z|[+-]\d\d:?\d\d)?", value.strip())
     if match is None:

@@ -170,8 +170,9 @@ def test_what_is_missing_fails_with_what_is_to_do(local: DagRunner) -> None:
 def test_the_pipeline_alone_does_a_choice_between_steps(local: DagRunner, server: RunningServer) -> None:
     check = choice("Check", "First", ways={"1": (step("Good"),), "else": (fail("Low"),)}, value=score_of("First"))
     nodes = (step("First", given=get("Parameters.Start")), check, step("Last", "Check", given=score_of("Good")))
-    install(local, migration(*nodes, name="alone", parameters=(Parameter("Start", "Float", 1.0),)))
-    assert json.loads(make_package(migration(*nodes, name="alone")).files["alone.report.json"])["complete"]
+    migrated = migration(*nodes, name="alone", parameters=(Parameter("Start", "Float", 1.0),))
+    install(local, migrated)
+    assert json.loads(make_package(migrated).files["alone.report.json"])["complete"]
     result = local.test("alone")
     assert result.exit_code == 0, result.output[-6000:]
     assert steps_of(server, "alone") == [{"First", "Check", "Good", "Last"}]

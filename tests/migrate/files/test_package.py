@@ -12,7 +12,15 @@ import pytest
 
 from airflow_sm_pipelines.definition import Parameter, parse_definition
 from airflow_sm_pipelines.exceptions import MigrationError
-from airflow_sm_pipelines.migrate import CallNode, CallWait, LoopNode, MissingNode, OperatorNode, make_package
+from airflow_sm_pipelines.migrate import (
+    CallNode,
+    CallWait,
+    InputField,
+    LoopNode,
+    MissingNode,
+    OperatorNode,
+    make_package,
+)
 from tests.migrate.workflows import after, call, choice, fail, get, migration, score_of, step
 
 if TYPE_CHECKING:
@@ -146,6 +154,62 @@ def test_a_property_file_is_read_across_pipelines() -> None:
     assert '"property_file": "Steps.Evaluate.PropertyFiles.Metrics"' in source
     assert '"path": "rmse.value"' in source
     assert read_definition(package, "flow-Next")["Steps"][0]["Arguments"] == {"rmse": get("Parameters.Evaluate-value")}
+
+
+def test_a_handler_of_a_choice_runs_after_failures_only() -> None:
+    check = choice("Check", "A", ways={"1": (step("B"),), "else": (step("C"),)}, value=score_of("A"))
+    package = make_package(migration(step("A"), check, step("H", "Check:Failed")))
+    source = package.files["flow.py"]
+    assert "[run_b, run_c] >> deploy_h >> run_h" in source
+    assert source.count('trigger_rule="one_failed"') == 1
+
+
+def test_loops_are_steps_that_sagemaker_takes() -> None:
+    inner = LoopNode("Inner", "States.Inner", [3, 4], (step("In", a=get("ForEach.CurrentItem")),))
+    package = make_package(migration(LoopNode("Outer", "States.Outer", [1, 2], (inner,))))
+    assert package.is_complete
+    (found,) = read_definition(package)["Steps"]
+    assert found["Arguments"]["ForEachBody"][0]["Arguments"] == {"a": get("ForEach.CurrentItem")}
+
+
+def test_what_stands_in_a_loop_that_is_lost_is_lost() -> None:
+    loop = LoopNode("Each", "States.Each", [1], (step("In"), call("Tell", "In")))
+    package = make_package(migration(loop, call("Last", "Each")))
+    assert [str(one.outcome) for one in package.migration.records] == ["unsupported"] * 3 + ["translated"]
+
+
+def test_one_id_stands_for_the_run_in_all_pipelines() -> None:
+    path: Any = {"Std:Join": {"On": "", "Values": ["s3://b/", get("Execution.PipelineExecutionId")]}}
+    package = make_package(migration(step("A", path=path), call("Tell", "A", x=path), step("B", "Tell", path=path)))
+    assert package.files["flow.py"].count("dag_run.run_after.strftime") == 3
+    for name in ("flow-A", "flow-B"):
+        (one,) = read_definition(package, name)["Steps"]
+        assert one["Arguments"]["path"]["Std:Join"]["Values"][1] == get("Parameters.RunId")
+    alone = read_definition(make_package(migration(step("A", path=path))))
+    assert alone["Steps"][0]["Arguments"] == {"path": path}
+
+
+def test_a_report_with_errors_is_not_complete() -> None:
+    package = make_package(migration(replace(step("A"), type="Training", arguments={"Nonsense": 1}, members={})))
+    assert package.migration.is_complete
+    assert not package.is_complete
+    assert json.loads(package.files["flow.report.json"])["complete"] is False
+
+
+def test_a_structure_is_bound_before_the_definition_is_deployed() -> None:
+    arguments: Any = {
+        "HyperParameters": get("Input['params']"),
+        "ResourceConfig": {"InstanceCount": get("Input['n']")},
+    }
+    found = migration(replace(step("Train"), type="Training", members={}, arguments=arguments))
+    inputs = (InputField("params"), InputField("n", 2))
+    package = make_package(replace(found, workflow=replace(found.workflow, inputs=inputs)))
+    written = read_definition(package)["Steps"][0]["Arguments"]
+    assert written == {"HyperParameters": "${params}", "ResourceConfig": {"InstanceCount": get("Parameters.n")}}
+    source = package.files["flow.py"]
+    assert 'bind_definition.override(task_id="bind")' in source
+    assert """{"params": "{{ params['params'] | tojson }}"}""" in source
+    assert '"params": Param(), "n": Param(2)' in source
 
 
 def test_a_dag_with_a_schedule_has_a_value_for_each_param() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.commands.migrate import jobs
+from airflow_sm_pipelines.cli.commands.migrate import assess, jobs, stepfunctions
+from airflow_sm_pipelines.cli.commands.migrate.output import EXIT_CODES
 from airflow_sm_pipelines.cli.shared_options import add_subcommands
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ def add(commands: Commands) -> None:
         help="turn work that was run without pipelines into pipelines and a DAG",
         description="Write an Airflow DAG file, the definitions of its pipelines, and a report that says what became "
         "of each node. What no pipeline step does becomes an Airflow task. Nothing is asked of AWS.",
-        epilog=jobs.EXIT_CODES,
+        epilog=EXIT_CODES,
     )
-    jobs.add(add_subcommands(parser, title="sources", metavar="SOURCE"))
+    sources = add_subcommands(parser, title="sources", metavar="SOURCE")
+    jobs.add(sources)
+    stepfunctions.add(sources)
+    assess.add(sources)

@@ -120,3 +120,23 @@ def test_migrated_jobs_run_on_the_local_endpoint(tmp_path: Path, capsys: pytest.
         ),
         "Succeeded",
     )
+
+
+def test_answers_are_read_from_what_has_printed_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    described = json.loads(TRAINING.read_text(encoding="utf-8"))
+    moment = "datetime.datetime(2026, 3, 2, 9, 0, 5, 120000, tzinfo=tzlocal())"
+    printed = repr({**described, "CreationTime": "WHEN"}).replace("'WHEN'", moment)
+    log = tmp_path / "run.log"
+    log.write_text(f"{{not json}} INFO started\n{printed}\n{json.dumps(described)} done {{", encoding="utf-8")
+    notebook = tmp_path / "train.ipynb"
+    notebook.write_text(
+        json.dumps({"cells": [{"outputs": [{"data": {"text/plain": [printed[:50], printed[50:]]}}]}]}), encoding="utf-8"
+    )
+    listed = tmp_path / "all.json"
+    listed.write_text(json.dumps([described]), encoding="utf-8")
+    for number, (source, nodes) in enumerate([(log, 2), (notebook, 1), (listed, 1)]):
+        assert run(tmp_path / str(number), source) == 0
+        assert capsys.readouterr().out.startswith(f"{nodes} nodes: ")
+    nothing = tmp_path / "nothing.log"
+    nothing.write_text("no answer here", encoding="utf-8")
+    assert run(tmp_path / "none", nothing) == 2

@@ -11,78 +11,9 @@ from airflow.providers.amazon.aws.operators.glue import GlueJobOperator
 from airflow.sdk import DAG, Param, task
 
 from airflow_sm_pipelines import SageMakerDeployPipelineOperator, SageMakerRunPipelineOperator
+from airflow_sm_pipelines.migrated_tasks import call_aws, fail, parameters_of_items, wait_for
 
 ROLE = "{{ var.value.get('sagemaker_role_arn', 'arn:aws:iam::123456789012:role/SageMakerExecution') }}"
-
-
-@task
-def call_aws(service: str, operation: str, arguments: dict) -> dict:
-    """Make one AWS call with the connection aws_default, and return its answer."""
-    import json
-
-    from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
-
-    def typed(value, shape):
-        # Templates give text, also where the call takes numbers and booleans.
-        if shape.type_name == "structure" and isinstance(value, dict):
-            known = shape.members
-            return {key: typed(item, known[key]) if key in known else item for key, item in value.items()}
-        if shape.type_name == "list" and isinstance(value, list):
-            return [typed(item, shape.member) for item in value]
-        if shape.type_name == "map" and isinstance(value, dict):
-            return {key: typed(item, shape.value) for key, item in value.items()}
-        if shape.type_name == "boolean" and isinstance(value, str):
-            return value.lower() == "true"
-        if shape.type_name in ("integer", "long", "float", "double") and isinstance(value, str):
-            return json.loads(value)
-        return value
-
-    client = AwsBaseHook(client_type=service).conn
-    model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[operation])
-    answer = getattr(client, operation)(**typed(arguments, model.input_shape) if arguments else {})
-    answer.pop("ResponseMetadata", None)
-    return json.loads(json.dumps(answer, default=str))
-
-
-@task.sensor(poke_interval=60, mode="reschedule")
-def wait_for(started: dict, service, operation, arguments, given, path, success, failure):
-    """Wait for the end of what a call has started, and return its description."""
-    import json
-
-    from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
-    from airflow.sdk import PokeReturnValue
-
-    from airflow_sm_pipelines.airflow_names import AirflowFailException
-
-    known = {**given, **started}
-    request = {name: known[key] for name, key in arguments.items()}
-    answer = getattr(AwsBaseHook(client_type=service).conn, operation)(**request)
-    answer.pop("ResponseMetadata", None)
-    status = answer
-    for part in path.split("."):
-        status = status[part]
-    if status in failure:
-        raise AirflowFailException(f"{service} {operation} {request}: {status}. {answer.get('FailureReason', '')}")
-    return PokeReturnValue(is_done=status in success, xcom_value=json.loads(json.dumps(answer, default=str)))
-
-
-@task
-def parameters_of_items(items: list | str, fields: dict, same: dict) -> list[dict]:
-    """Make the pipeline parameters for each item: the item or its fields, and what is the same for all items."""
-    import json
-
-    while isinstance(items, str):  # JSON text, or JSON text of such text
-        items = json.loads(items)
-    return [{**same, **{name: item[field] if field else item for name, field in fields.items()}} for item in items]
-
-
-@task
-def fail(message: str) -> None:
-    """Fail without a retry."""
-    from airflow_sm_pipelines.airflow_names import AirflowFailException
-
-    raise AirflowFailException(message)
-
 
 with DAG(
     "flow",
@@ -123,7 +54,7 @@ with DAG(
         "send_message",
         {
             "QueueUrl": "{{ params.Queue }}",
-            "MessageBody": "{{ '{{x}}' }}/{{ ti.xcom_pull(task_ids='run_Score', key='Score_score') }}/{{ dag_run.run_after.strftime('%Y%m%dt%H%M%S') }}",
+            "MessageBody": "{{ '{{x}}' }}/{{ ti.xcom_pull(task_ids='run_Score', key='Score_score') }}/{{ dag_run.run_after.strftime('%Y%m%dt%H%M%S%f') }}",
         },
     )
     deploy_second = SageMakerDeployPipelineOperator(

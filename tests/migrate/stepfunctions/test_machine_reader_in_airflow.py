@@ -1,0 +1,116 @@
+"""A migrated state machine in a real Airflow, beside the real local endpoint: it does what the machine says."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_sm_pipelines.cli import main
+from tests.airflow_runs import connect, run_beside
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_sm_pipelines.server import RunningServer
+    from tests.airflow_runs import DagResult, DagRunner
+
+pytestmark = pytest.mark.slow
+
+MACHINE = Path(__file__).parents[2] / "data" / "migrate" / "stepfunctions" / "release.asl.json"
+
+HANDLER = """
+def score(event, context):
+    assert event["bucket"] == "models"
+    return {"score": {"churn": 0.9, "old": 0.5, "bad": 0.1}[event["model"]]}
+
+def publish(event, context):
+    if event.get("fails"):
+        raise ValueError("nobody is there")
+    return {"was": event["score"]["value"], "made": event["made"]["ModelArn"]}
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """One local endpoint with the functions and the queue of the machine."""
+    from airflow_sm_pipelines.server import serve
+
+    with serve(tmp_path_factory.mktemp("endpoint") / "state") as running:
+        code = io.BytesIO()
+        with zipfile.ZipFile(code, "w") as archive:
+            archive.writestr("handler.py", HANDLER)
+        connect(running, "iam").create_role(RoleName="LambdaExecution", AssumeRolePolicyDocument="{}")
+        for name in ("score", "publish"):
+            connect(running, "lambda").create_function(
+                FunctionName=name,
+                Runtime="python3.12",
+                Handler=f"handler.{name}",
+                Role="arn:aws:iam::123456789012:role/LambdaExecution",
+                Code={"ZipFile": code.getvalue()},
+            )
+        s3 = connect(running, "s3")
+        s3.create_bucket(Bucket="models")
+        s3.put_object(Bucket="models", Key="churn/model.tar.gz", Body=b"model")
+        yield running
+
+
+@pytest.fixture(scope="module")
+def queue(server: RunningServer) -> str:
+    """The URL of the queue that is told."""
+    return str(connect(server, "sqs").create_queue(QueueName="told")["QueueUrl"])
+
+
+@pytest.fixture(scope="module")
+def local(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> DagRunner:
+    """An Airflow beside the endpoint, with the migrated machine in its DAGs folder."""
+    runner = run_beside(server, tmp_path_factory.mktemp("airflow"))
+    options = ["--define", "Bucket=models", "-o", str(runner.dags)]
+    assert main(["migrate", "stepfunctions", str(MACHINE), *options]) == 0
+    return runner
+
+
+def run(local: DagRunner, queue: str, **given: Any) -> DagResult:
+    """Run the DAG with an input of the machine."""
+    return local.test("release", conf={"queue": queue, "environment": {"MODE": "fast"}, **given})
+
+
+def take_messages(server: RunningServer, queue: str) -> list[str]:
+    """Take all messages from the queue."""
+    client, found = connect(server, "sqs"), []
+    while received := client.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
+        for message in received:
+            client.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+            found.append(message["Body"])
+    return found
+
+
+def test_a_good_model_is_made_and_told(local: DagRunner, server: RunningServer, queue: str) -> None:
+    result = run(local, queue, model="churn")
+    assert result.exit_code == 0, result.output[-6000:]
+    skipped = {name for name, state in result.states.items() if state == "skipped"}
+    assert skipped == {"Too-bad", "Note-the-failure"}
+    client = connect(server, "sagemaker")
+    (model,) = client.list_models()["Models"]
+    described = client.describe_model(ModelName=model["ModelName"])
+    assert described["PrimaryContainer"]["Environment"] == {"MODE": "fast"}
+    (config,) = client.list_endpoint_configs()["EndpointConfigs"]
+    variants = client.describe_endpoint_config(EndpointConfigName=config["EndpointConfigName"])["ProductionVariants"]
+    assert [variant["ModelName"] for variant in variants] == [model["ModelName"]]
+    assert take_messages(server, queue) == [f"churn scored 0.9: {model['ModelArn']}"]
+    assert result.xcom("Publish")["Payload"] == {"was": 0.9, "made": model["ModelArn"]}
+
+
+def test_a_failure_is_handled_and_the_machine_goes_on(local: DagRunner, server: RunningServer, queue: str) -> None:
+    result = run(local, queue, model="old", fails=True)
+    assert result.states["Publish"] == "failed"
+    assert result.exit_code == 0, result.output[-6000:]
+    assert {result.states[name] for name in ("bind", "deploy", "run")} == {"skipped"}
+    messages = sorted(take_messages(server, queue))
+    assert messages[0] == "old scored 0.5: none"
+    noted = json.loads(messages[1])
+    assert (noted["failed"], "Publish" in noted["cause"]) == ("old", True)
