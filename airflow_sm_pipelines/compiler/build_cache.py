@@ -189,9 +189,10 @@ def _service_data() -> Any:
 
     class PlainFiles(JSONFileLoader):  # type: ignore[misc]
         def load_file(self, file_path: str) -> Any:
-            for open_file, ending in ((open, ".json"), (gzip.open, ".json.gz")):
-                with suppress(FileNotFoundError), open_file(file_path + ending, "rb") as file:
-                    return json.loads(file.read())
+            with suppress(FileNotFoundError):
+                return json.loads(Path(f"{file_path}.json").read_bytes())
+            with suppress(FileNotFoundError), gzip.open(f"{file_path}.json.gz") as file:
+                return json.loads(file.read())
             return None
 
     class KnownServices(Loader):  # type: ignore[misc]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import boto3
 import pytest
 
+from airflow_sm_pipelines.compiler.sdk_side.local_mode import without_code_folders
 from airflow_sm_pipelines.definition import parse_definition
 from airflow_sm_pipelines.exceptions import ScriptFailedError
 
@@ -144,3 +146,15 @@ def test_what_is_for_local_mode_alone_is_refused_where_aws_is_meant(compile_real
         compile_real(reference, aws_environment=keys, timeout_seconds=300)
     assert "InstanceType 'local' in 'Train'; S3OutputPath 'file:///tmp/model' in 'Train'" in str(caught.value)
     assert "sm-pipelines local exec --" in str(caught.value)
+
+
+@pytest.mark.parametrize(("endpoint", "named"), [(None, "file://code"), ("http://127.0.0.1:1", "file:///me/code/")])
+def test_a_folder_of_model_code_is_named_without_its_place(
+    endpoint: str | None, named: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    if endpoint is not None:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    environment = {"A": "b", "SAGEMAKER_SUBMIT_DIRECTORY": "file:///me/code/", "C": "file:///me/code/"}
+    expected = {**environment, "SAGEMAKER_SUBMIT_DIRECTORY": named}
+    assert json.loads(without_code_folders(json.dumps(environment))) == expected

@@ -89,7 +89,7 @@ class LocalMode:
     def _translate(self, pipeline: str, text: str, session: Any) -> str:
         if not any(mark in text for mark in (f'"{_FILE}', '"local"', '"local_gpu"')):
             return text
-        text = _without_code_folders(text)
+        text = without_code_folders(text)
         _refuse_local_parts(text)
         outputs = self.outputs[pipeline] = {}
 
@@ -213,7 +213,7 @@ def _as_regular(session_class: Any, method: Callable[..., Any]) -> Callable[...,
     return call
 
 
-def _without_code_folders(text: str) -> str:
+def without_code_folders(text: str) -> str:
     """Name the folders of models' code by their last part; the local endpoint has them uploaded instead.
 
     Where v2 repacks code, it also writes that folder's path into the model's environment, where nobody looks for it.

@@ -185,7 +185,7 @@ def _repack_copies(step: Any) -> None:
     def make_with_copy(instance: Any, *args: Any, **options: Any) -> None:
         make(instance, *args, **options)
         folder = instance._source_dir
-        if folder is not None and Path(folder).is_dir():
+        if isinstance(folder, str) and Path(folder).is_dir():
             copy = tempfile.mkdtemp()
             skipped = shutil.ignore_patterns(".git", "__pycache__")
             shutil.copytree(folder, copy, ignore=skipped, ignore_dangling_symlinks=True, dirs_exist_ok=True)
