@@ -151,7 +151,7 @@ def prepare(server: WholeServer) -> None:
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("index.py", "def handler(event, context):\n    return {'doubled': 2 * event['n']}\n")
     server.client("lambda").create_function(
-        FunctionName="double", Runtime="python3.11", Role=ROLE, Handler="index.handler",
+        FunctionName="double", Runtime="python3.11", Role=ROLE, Handler="index.handler", Timeout=60,
         Code={"ZipFile": buffer.getvalue()},
     )  # fmt: skip
     events = server.client("events")
