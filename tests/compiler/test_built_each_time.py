@@ -103,7 +103,7 @@ def test_a_library_that_asks_for_the_user_counts_and_what_it_does_when_imported_
 def test_a_connection_that_passes_botocore_by_is_built_each_time(
     compile_stub: Compiler, write_script: Write, aws_endpoint: str
 ):
-    value = f"urllib.request.urlopen('{aws_endpoint}/moto-api/data.json').status"
+    value = f"urllib.request.urlopen('{aws_endpoint}/moto-api/').status"
     compiled = compile_stub(write_script(script(value, "import urllib.request")))
     assert any("asks for an answer of 127.0.0.1" in reason for reason in compiled.built_each_time)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.cli.commands.migrate import assess, jobs, stepfunctions
-from airflow_sm_pipelines.cli.commands.migrate.output import EXIT_CODES
+from airflow_sm_pipelines.cli.migration_output import EXIT_CODES
 from airflow_sm_pipelines.cli.shared_options import add_subcommands
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from airflow_sm_pipelines.cli.commands.migrate.output import make_name
+from airflow_sm_pipelines.cli.migration_output import make_name
 from airflow_sm_pipelines.cli.shared_options import add_json_option
 from airflow_sm_pipelines.exceptions import DefinitionError, MigrationError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.commands.migrate.output import EXIT_CODES, add_output_options, make_name, write_packages
+from airflow_sm_pipelines.cli.migration_output import EXIT_CODES, add_output_options, make_name, write_packages
 
 if TYPE_CHECKING:
     import argparse

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.commands.migrate.output import EXIT_CODES, add_output_options, make_name, write_packages
+from airflow_sm_pipelines.cli.migration_output import EXIT_CODES, add_output_options, make_name, write_packages
 from airflow_sm_pipelines.exceptions import MigrationError
 
 if TYPE_CHECKING:
