@@ -13,6 +13,7 @@ import boto3
 import pytest
 
 from airflow_sm_pipelines.local_endpoint import child_environment
+from airflow_sm_pipelines.server import read_secret
 from tests.system.browser import Browser, find_chromium
 from tests.system.cluster import AirflowCluster
 from tests.system.endpoint import served_endpoint
@@ -30,7 +31,7 @@ def airflow(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """Airflow with the example DAGs, beside `sm-pipelines local serve`."""
     folder = tmp_path_factory.mktemp("airflow")
     with served_endpoint(folder / "sagemaker") as url:
-        environment = child_environment({}, url, "us-east-1")
+        environment = child_environment({}, url, "us-east-1", secret=str(read_secret(folder / "sagemaker")))
         extra = {"events_queue": "airflow-sagemaker-events"}
         environment["AIRFLOW_CONN_AWS_EVENTS"] = json.dumps({"conn_type": "aws", "extra": extra})
         with AirflowCluster(folder / "home", dags=repository / "dags", environment=environment) as cluster:
