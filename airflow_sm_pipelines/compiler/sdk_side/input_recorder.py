@@ -10,9 +10,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .machine_calls import find_asking_frame
+
 if TYPE_CHECKING:
     from .project import Project
 
+ALL_VARIABLES = "="
+"""Stands for the names of all variables; no variable can be called so."""
 _PACKAGES = frozenset({"site-packages", "dist-packages"})
 
 
@@ -97,25 +101,30 @@ class FileRecorder:
 def record_variables(project: Project) -> dict[str, str | None]:
     """Record the environment variables that the user's code reads, and those by which the SDK is set.
 
-    :return: the digest of each variable's value by its name, None for an unset one; it fills while the script runs.
+    :return: the digest of each variable's value by its name, None for an unset one, and at `ALL_VARIABLES` that of all
+        names, where they are listed; it fills while the script runs.
     """
     read: dict[str, str | None] = {}
     given = dict(os.environ)  # what the script or the SDK sets itself does not come from outside
-    # Where os.getenv() and os.environ.get() are defined; "<frozen" from Python 3.11 on.
-    lookup_files = (os.__file__, str(sys.modules["_collections_abc"].__file__), "<frozen")
     parent_class: Any = type(os.environ)
 
     class RecordingEnviron(parent_class):  # type: ignore[misc]
         def __getitem__(self, key: Any) -> Any:
-            frame = sys._getframe(1)
-            while frame.f_back is not None and frame.f_code.co_filename.startswith(lookup_files):
-                frame = frame.f_back
-            is_users = project.holds(frame.f_code.co_filename) or str(key).startswith("SAGEMAKER_")
-            if is_users and isinstance(key, str) and key not in read:
-                value = given.get(key)
-                encoded = None if value is None else value.encode("utf-8", "surrogateescape")
-                read[key] = None if encoded is None else hashlib.sha256(encoded).hexdigest()
+            if isinstance(key, (str, bytes)):
+                name = os.fsdecode(key)
+                is_users = name.startswith("SAGEMAKER_") or find_asking_frame(sys._getframe(1), project) is not None
+                if is_users and name not in read:
+                    value = given.get(name)
+                    encoded = None if value is None else value.encode("utf-8", "surrogateescape")
+                    read[name] = None if encoded is None else hashlib.sha256(encoded).hexdigest()
             return super().__getitem__(key)
 
+        def __iter__(self) -> Any:
+            if ALL_VARIABLES not in read and find_asking_frame(sys._getframe(1), project) is not None:
+                read[ALL_VARIABLES] = names_digest(list(given))
+            return super().__iter__()
+
     os.environ.__class__ = RecordingEnviron
+    if os.supports_bytes_environ:
+        os.environb.__class__ = RecordingEnviron
     return read
