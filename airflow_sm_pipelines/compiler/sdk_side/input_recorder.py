@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sys
@@ -59,6 +60,15 @@ class FileRecorder:
         is_read = mode.strip("bt") == "r" if isinstance(mode, str) else not (flags or 0) & _WRITES
         if is_read:
             self._seen.add(os.path.abspath(arguments[0]))  # noqa: PTH100 - cheap: this runs for every open()
+
+    def has_read(self, content: bytes) -> bool:
+        """Say whether one of the user's files that were read so far holds just these bytes."""
+        for name in sorted(self._seen):
+            path = Path(name)
+            with contextlib.suppress(OSError):
+                if self._project.holds(name) and path.stat().st_size == len(content) and path.read_bytes() == content:
+                    return True
+        return False
 
     def digests(self) -> dict[str, str | None]:
         """The digest of each of the user's files that was read, by its path; None for one that was missing.
