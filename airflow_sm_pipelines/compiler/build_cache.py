@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.compiler.sdk_side import questions
-from airflow_sm_pipelines.compiler.sdk_side.input_recorder import names_digest
+from airflow_sm_pipelines.compiler.sdk_side.input_recorder import ALL_VARIABLES, names_digest
 from airflow_sm_pipelines.definition.s3_uri import split_s3_uri
 from airflow_sm_pipelines.exceptions import CompileError
 
@@ -107,7 +107,7 @@ class BuildCache:
         except (OSError, ValueError, KeyError, TypeError):
             return None
         are_files_same = all(read_digest(folder / name) == digest for name, digest in files.items())
-        are_variables_same = all(variable_digest(env.get(name)) == digest for name, digest in variables.items())
+        are_variables_same = all(variable_digest(env, name) == digest for name, digest in variables.items())
         return answer if are_files_same and are_variables_same else None
 
     def store(self, key: str, answer: Mapping[str, Any]) -> None:
@@ -130,8 +130,11 @@ class BuildCache:
         return self.directory / f"{key}.json"
 
 
-def variable_digest(value: str | None) -> str | None:
+def variable_digest(env: Mapping[str, str], name: str) -> str | None:
     """The digest of a variable's value, as the worker reports it, because values may be secret; None if unset."""
+    if name == ALL_VARIABLES:
+        return names_digest(list(env))
+    value = env.get(name)
     return None if value is None else hashlib.sha256(value.encode("utf-8", "surrogateescape")).hexdigest()
 
 

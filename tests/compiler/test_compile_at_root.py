@@ -52,6 +52,28 @@ def test_what_is_only_at_the_root_is_taken_from_there_and_the_log_says_how_to_se
     assert "root," not in compile_stub.log
 
 
+@pytest.mark.parametrize("packages", [("pipelines", "pipelines/train"), ()], ids=["packages", "no packages"])
+def test_a_script_imports_relative_to_its_package(compile_stub: Compiler, project: Path, packages: tuple[str, ...]):
+    for name in packages:
+        (project / name / "__init__.py").touch()
+    script = project / "pipelines" / "train" / "pipeline.py"
+    script.with_name("names.py").write_text("NAME = 'beside'\n")
+    script.write_text(f"{IMPORT}from .names import NAME\n\ndef get_pipeline():\n    return Pipeline(NAME)\n")
+    place = {} if packages else {"working_folder": project}
+    assert compile_stub(f"{script}:get_pipeline", **place).name == "beside"
+    script.with_name("names.py").write_text("NAME = 'other'\n")
+    assert compile_stub(f"{script}:get_pipeline", **place).name == "other"
+
+
+def test_a_script_that_only_tries_a_relative_import_is_no_part_of_a_package(compile_stub: Compiler, project: Path):
+    script = project / "pipelines" / "train" / "pipeline.py"
+    script.with_name("__init__.py").touch()
+    script.with_name("names.py").write_text("NAME = __name__\n")
+    tries = "try:\n    from .names import NAME\nexcept ImportError:\n    from names import NAME\n"
+    script.write_text(f"{IMPORT}{tries}\ndef get_pipeline():\n    return Pipeline(NAME)\n")
+    assert compile_stub(f"{script}:get_pipeline").name == "names"
+
+
 def test_a_changed_file_at_the_root_is_seen(compile_stub: Compiler, project: Path):
     script = project / "pipelines" / "train" / "pipeline.py"
     script.write_text(IMPORTS)

@@ -145,6 +145,16 @@ def test_archives_are_written_without_times_and_owners(compile_stub: Compiler, r
     assert {(member.mtime, member.uid, member.gid, member.uname) for member in members} == {(0, 0, 0, "")}
 
 
+def test_the_users_own_files_are_packed_as_they_are(compile_stub: Compiler, reference: str):
+    path = folder_of(reference) / "one" / "train.py"
+    path.write_text(f"ROOT = '{folder_of(reference)}/data'\n")
+    source = json.loads(steps_of(compile_stub(reference))["One"])["Arguments"]["Source"]
+    body = s3_of(compile_stub).get_object(Bucket=BUCKET, Key=source.removeprefix(f"s3://{BUCKET}/"))["Body"].read()
+    with tarfile.open(fileobj=io.BytesIO(body)) as archive:
+        packed = next(member for member in archive.getmembers() if member.name.endswith("train.py"))
+        assert archive.extractfile(packed).read() == path.read_bytes()  # type: ignore[union-attr]
+
+
 def test_an_object_that_is_there_is_not_sent_again(compile_stub: Compiler, reference: str):
     compile_stub(reference)
     again = compile_stub(reference, cache=False)

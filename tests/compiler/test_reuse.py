@@ -142,6 +142,33 @@ def test_a_change_of_a_variable_it_read_runs_it(
     assert compile_stub(reference).from_cache
 
 
+@pytest.mark.parametrize(
+    "read",
+    [
+        'string.Template("$STAGE").safe_substitute(os.environ)',
+        '{**os.environ}.get("STAGE")',
+        'os.getenvb(b"STAGE", b"").decode()',
+        'settings_library.load()["stage"]',
+    ],
+    ids=["template", "copy", "bytes", "library"],
+)
+def test_a_variable_counts_however_it_is_read(
+    compile_stub: Compiler, write_script: Write, stub_python: Path, monkeypatch: pytest.MonkeyPatch, read: str
+):
+    packages = next(stub_python.parent.parent.glob("lib/python*/site-packages"))
+    library = "import os\ndef load():\n    return {'stage': None} | {k.lower(): os.environ[k] for k in os.environ}\n"
+    (packages / "settings_library.py").write_text(library)
+    script = "import os, string, settings_library\nfrom sagemaker.workflow.pipeline import Pipeline\n"
+    reference = write_script(f"{script}def get_pipeline():\n    return Pipeline('x', steps=[{read}])\n")
+    monkeypatch.delenv("STAGE", raising=False)
+    compile_stub(reference)
+    assert compile_stub(reference).from_cache
+    monkeypatch.setenv("STAGE", "production")
+    changed = compile_stub(reference)
+    assert not changed.from_cache
+    assert '"production"' in changed.definition_text
+
+
 def test_a_variable_that_the_script_sets_itself_is_no_change(compile_stub: Compiler, write_script: Write):
     script = "import os\nfrom sagemaker.workflow.pipeline import Pipeline\nos.environ['STAGE'] = 'own'\n"
     reference = write_script(f"{script}\ndef get_pipeline():\n    return Pipeline(os.environ['STAGE'])\n")

@@ -34,11 +34,13 @@ def build(
     stamps: Stamps,
     project: Project,
     machine: MachineCalls,
+    is_users: Callable[[bytes], bool],
     say: Callable[[str], None],
 ) -> dict[str, Any]:
     """Build the pipeline and upload what it uses.
 
     :param request: the worker's request.
+    :param is_users: says whether bytes are those of one of the user's files.
     :param say: takes what the user should know.
     :return: the answer's part about the pipeline: its name, definition, tags, uploads and so on.
     :raises BuildError: the script has no such function, or the function returns no pipeline.
@@ -67,7 +69,9 @@ def build(
     assert aws.answers is not None  # noqa: S101 - set by hold
     for uri in aws.answers.definition_uris:  # of a definition that was to be sent by way of S3
         held.drop(uri)
-    finishing = Finishing(stamps=stamps, held=held, payloads=payloads, secret=secret, project=project, call=aws.call)
+    finishing = Finishing(
+        stamps=stamps, held=held, payloads=payloads, secret=secret, project=project, is_users=is_users, call=aws.call
+    )
     finished = finishing.finish(result.name, definition, result)
     aws.look_up()
     return {

@@ -98,7 +98,7 @@ def _build(request: dict[str, Any], project: Project, finder: RootFinder) -> dic
     finder.install()
     sdk = load_sdk()
     aws = AwsCalls()
-    built = build(request, sdk, aws, stamps, project, machine, _say)
+    built = build(request, sdk, aws, stamps, project, machine, files.has_read, _say)
     return {"ok": True, **built, "files_read": files.digests(), "variables_read": variables}
 
 

@@ -71,6 +71,7 @@ class Finished:
 class Finishing:
     """The end of one build.
 
+    :param is_users: says whether bytes are those of one of the user's files.
     :param call: asks AWS past everything that answers in the build: client, operation and arguments.
     """
 
@@ -82,6 +83,7 @@ class Finishing:
         payloads: StepPayloads,
         secret: LocalSecret,
         project: Project,
+        is_users: Callable[[bytes], bool],
         call: Callable[[Any, str, dict[str, Any]], Any],
     ) -> None:
         self._stamps = stamps
@@ -89,6 +91,7 @@ class Finishing:
         self._payloads = payloads
         self._secret = secret
         self._project = project
+        self._is_users = is_users
         self._call = call
         self._keys: dict[Stamp, str] = {}
 
@@ -166,13 +169,14 @@ class Finishing:
         return changed, hashlib.sha256(changed).hexdigest()
 
     def _clean(self, content: bytes) -> bytes:
-        """Take this machine's folders out of a text that the build made."""
+        """Take this machine's folders out of a text that the build made; the user's own files stay as they are."""
         if len(content) > _LARGEST_TEXT:
             return content
         try:
-            return self._project.without_places(content.decode()).encode()
+            cleaned = self._project.without_places(content.decode()).encode()
         except UnicodeDecodeError:
             return content
+        return content if cleaned != content and self._is_users(content) else cleaned
 
     def _digest(self, made: _Object, open_stamps: tuple[Stamp, ...]) -> str:
         """Give the digest of an object in which every stamp has its value; those being found out now are neutral."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sys
@@ -10,9 +11,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .machine_calls import find_asking_frame
+
 if TYPE_CHECKING:
     from .project import Project
 
+ALL_VARIABLES = "="
+"""Stands for the names of all variables; no variable can be called so."""
 _PACKAGES = frozenset({"site-packages", "dist-packages"})
 
 
@@ -56,6 +61,15 @@ class FileRecorder:
         if is_read:
             self._seen.add(os.path.abspath(arguments[0]))  # noqa: PTH100 - cheap: this runs for every open()
 
+    def has_read(self, content: bytes) -> bool:
+        """Say whether one of the user's files that were read so far holds just these bytes."""
+        for name in sorted(self._seen):
+            path = Path(name)
+            with contextlib.suppress(OSError):
+                if self._project.holds(name) and path.stat().st_size == len(content) and path.read_bytes() == content:
+                    return True
+        return False
+
     def digests(self) -> dict[str, str | None]:
         """The digest of each of the user's files that was read, by its path; None for one that was missing.
 
@@ -97,25 +111,30 @@ class FileRecorder:
 def record_variables(project: Project) -> dict[str, str | None]:
     """Record the environment variables that the user's code reads, and those by which the SDK is set.
 
-    :return: the digest of each variable's value by its name, None for an unset one; it fills while the script runs.
+    :return: the digest of each variable's value by its name, None for an unset one, and at `ALL_VARIABLES` that of all
+        names, where they are listed; it fills while the script runs.
     """
     read: dict[str, str | None] = {}
     given = dict(os.environ)  # what the script or the SDK sets itself does not come from outside
-    # Where os.getenv() and os.environ.get() are defined; "<frozen" from Python 3.11 on.
-    lookup_files = (os.__file__, str(sys.modules["_collections_abc"].__file__), "<frozen")
     parent_class: Any = type(os.environ)
 
     class RecordingEnviron(parent_class):  # type: ignore[misc]
         def __getitem__(self, key: Any) -> Any:
-            frame = sys._getframe(1)
-            while frame.f_back is not None and frame.f_code.co_filename.startswith(lookup_files):
-                frame = frame.f_back
-            is_users = project.holds(frame.f_code.co_filename) or str(key).startswith("SAGEMAKER_")
-            if is_users and isinstance(key, str) and key not in read:
-                value = given.get(key)
-                encoded = None if value is None else value.encode("utf-8", "surrogateescape")
-                read[key] = None if encoded is None else hashlib.sha256(encoded).hexdigest()
+            if isinstance(key, (str, bytes)):
+                name = os.fsdecode(key)
+                is_users = name.startswith("SAGEMAKER_") or find_asking_frame(sys._getframe(1), project) is not None
+                if is_users and name not in read:
+                    value = given.get(name)
+                    encoded = None if value is None else value.encode("utf-8", "surrogateescape")
+                    read[name] = None if encoded is None else hashlib.sha256(encoded).hexdigest()
             return super().__getitem__(key)
 
+        def __iter__(self) -> Any:
+            if ALL_VARIABLES not in read and find_asking_frame(sys._getframe(1), project) is not None:
+                read[ALL_VARIABLES] = names_digest(list(given))
+            return super().__iter__()
+
     os.environ.__class__ = RecordingEnviron
+    if os.supports_bytes_environ:
+        os.environb.__class__ = RecordingEnviron
     return read

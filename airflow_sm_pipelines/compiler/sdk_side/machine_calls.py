@@ -32,6 +32,7 @@ _FOR_ITSELF = frozenset(
         "concurrent",
         "ctypes",
         "email",
+        "gettext",
         "gzip",
         "http",
         "importlib",
@@ -54,7 +55,7 @@ _FOR_ITSELF = frozenset(
         "zipfile",
     ]
 )
-"""What these ask for time and randomness stays with them."""
+"""What these ask for time, randomness and variables stays with them."""
 _WATCHED = {
     "now": "the clock",
     "utcnow": "the clock",
@@ -75,6 +76,28 @@ _WATCHED = {
 _KEPT_BY_PYTHON = {"platform": ("node", "uname"), "getpass": ("getuser",), "uuid": ("getnode",)}
 """Functions of Python that answer from memory, where no call of C is seen."""
 _MODULES = frozenset({"time", "posix", "nt", "os", "_socket", "datetime"})
+
+
+def find_asking_frame(
+    frame: FrameType | None, project: Project, is_for_itself: frozenset[str] = _FOR_ITSELF
+) -> FrameType | None:
+    """Find the user's code that makes a call, itself or through a library.
+
+    :param frame: the caller; those that called it follow.
+    :param is_for_itself: libraries that ask for their own purposes.
+    :return: None where the call is made for another reason.
+    """
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if file.startswith(_OWN):
+            return None
+        if project.holds(file):
+            return frame
+        module = str(frame.f_globals.get("__name__", "")).split(".")[0]
+        if file.startswith("<frozen importlib") or module in _SDK or module in is_for_itself:
+            return None
+        frame = frame.f_back
+    return None
 
 
 class MachineCalls:
@@ -150,17 +173,8 @@ class MachineCalls:
 
     def _place_of(self, frame: FrameType | None, is_for_itself: frozenset[str] = _FOR_ITSELF) -> str | None:
         """Give the line of the user's code that made a call; None where it was made for another reason."""
-        while frame is not None:
-            file = frame.f_code.co_filename
-            if file.startswith(_OWN):
-                return None
-            if self._project.holds(file):
-                return f"{self._project.name_of(file)}:{frame.f_lineno}"
-            module = str(frame.f_globals.get("__name__", "")).split(".")[0]
-            if file.startswith("<frozen importlib") or module in _SDK or module in is_for_itself:
-                return None
-            frame = frame.f_back
-        return None
+        asking = find_asking_frame(frame, self._project, is_for_itself)
+        return None if asking is None else f"{self._project.name_of(asking.f_code.co_filename)}:{asking.f_lineno}"
 
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
         if not self._is_on:

@@ -146,8 +146,10 @@ class ScriptModule:
         self.module = importlib.util.module_from_spec(spec)
         sys.modules[name] = self.module
         _pickle_by_value(self.module)
+        tree = ast.parse(self._script.read_bytes(), str(self._script))
+        if _needs_package(tree):
+            _join_package(self.module, self._script)
         if self._function is None:
-            tree = ast.parse(self._script.read_bytes(), str(self._script))
             self._main_blocks = [node for node in tree.body if _is_main_block(node)]
             tree.body = [node for node in tree.body if not _is_main_block(node)]
             code = compile(tree, str(self._script), "exec", dont_inherit=True)
@@ -329,6 +331,30 @@ class _AnyModule(types.ModuleType):
         if name.startswith("__"):
             raise AttributeError(name)
         return _Anything(name)
+
+
+def _needs_package(tree: ast.Module) -> bool:
+    """Whether a script imports relative to its package, and does not try it only."""
+    tried = {node for block in ast.walk(tree) if isinstance(block, ast.Try) for node in ast.walk(block)}
+    return any(isinstance(node, ast.ImportFrom) and node.level and node not in tried for node in ast.walk(tree))
+
+
+def _join_package(module: Any, script: Path) -> None:
+    """Make a script a part of its package, as an import of it would. It keeps its name.
+
+    The package starts below the nearest folder without an `__init__.py`. Without one beside the script, it starts in
+    the folder in which the script runs.
+    """
+    root = next(folder for folder in script.parents if not (folder / "__init__.py").is_file())
+    if root == script.parent:
+        root = Path.cwd()
+    if root == script.parent or root not in script.parents:
+        return
+    package = ".".join(script.parent.relative_to(root).parts)
+    module.__spec__ = importlib.util.spec_from_file_location(f"{package}.{script.stem}", script)
+    module.__package__ = package
+    if str(root) not in sys.path:
+        sys.path.append(str(root))
 
 
 def _pickle_by_value(module: Any) -> None:
