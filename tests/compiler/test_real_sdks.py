@@ -53,6 +53,33 @@ def test_both_examples_compile_to_the_same_sound_pipeline_and_are_kept(compile_r
     assert v2.step("RmseTooHigh").arguments == v3.step("RmseTooHigh").arguments
 
 
+NUMPY = """# /// script
+# dependencies = ["sagemaker>=2.257,<3"]
+# ///
+import numpy
+from sagemaker.workflow.fail_step import FailStep
+from sagemaker.workflow.pipeline import Pipeline
+
+
+def get_pipeline(sagemaker_session, seed=None):
+    if seed is not None:
+        numpy.random.seed(seed)
+    words = str(numpy.random.randint(100, size=5000))
+    return Pipeline("drawn", steps=[FailStep("Drawn", error_message=words)], sagemaker_session=sagemaker_session)
+"""
+
+
+def test_numpys_global_generator_is_noticed_unless_it_was_seeded(compile_real: Compiler, tmp_path: Path):
+    script = tmp_path / "scripts" / "drawn.py"
+    script.parent.mkdir()
+    script.write_text(NUMPY)
+    reference = f"{script}:get_pipeline"
+    assert not compile_real(reference, config={"seed": 3}, timeout_seconds=300).built_each_time
+    assert compile_real(reference, config={"seed": 3}).from_cache
+    drawn = compile_real(reference)
+    assert [reason for reason in drawn.built_each_time if "draws from numpy.random" in reason]
+
+
 @pytest.mark.parametrize("sdk", SDKS)
 def test_a_definition_changes_with_the_steps_code_and_with_nothing_else(
     compile_real: Compiler, repository: Path, tmp_path: Path, sdk: str

@@ -12,6 +12,7 @@ import functools
 import importlib
 import importlib.machinery
 import os
+import random
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -75,6 +76,12 @@ _WATCHED = {
 """Functions of C by name, which are checked by module then."""
 _KEPT_BY_PYTHON = {"platform": ("node", "uname"), "getpass": ("getuser",), "uuid": ("getnode",)}
 """Functions of Python that answer from memory, where no call of C is seen."""
+_NUMPY_BLOCK_BYTES = 624 * 4
+"""What numpy's generator, a Mersenne twister, gives before its state changes as a whole."""
+
+_NUMPY_BLOCKS = 20_000
+"""How many such blocks are looked through: 50 MB of random numbers, for which numpy needs a tenth of a second."""
+
 _MODULES = frozenset({"time", "posix", "nt", "os", "_socket", "datetime"})
 
 
@@ -110,6 +117,7 @@ class MachineCalls:
         self._project = project
         self._is_on = False
         self._is_seeded = False
+        self._numpy_state: Any = None
         self._lock = threading.Lock()
         self.found: list[str] = []
 
@@ -117,6 +125,7 @@ class MachineCalls:
         """Prepare; nothing is watched before `watch`."""
         sys.addaudithook(self._hear)
         self._let_imports_alone()
+        self._watch_generators()
         for module_name, names in _KEPT_BY_PYTHON.items():
             module = importlib.import_module(module_name)
             for name in names:
@@ -126,11 +135,15 @@ class MachineCalls:
     def watch(self) -> Any:
         """Watch what runs inside."""
         self._is_on = True
+        loaded = sys.modules.get("numpy.random.mtrand")
+        if loaded is not None:
+            self._numpy_state = loaded.get_state()
         stop = self._monitor() if sys.version_info >= (3, 12) else self._profile()
         try:
             yield
         finally:
             stop()
+            self._check_numpy()
             self._is_on = False
 
     def note_real(self, name: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
@@ -160,6 +173,39 @@ class MachineCalls:
             return real(*args, **options)
 
         setattr(module, name, call)
+
+    def _watch_generators(self) -> None:
+        """Watch generators that take their seed from the system: it is read in C, where no call is seen."""
+        real = random.Random.seed
+
+        @functools.wraps(real)
+        def seed(generator: Any, a: Any = None, *args: Any, **options: Any) -> None:
+            if self._is_on and a is None and not isinstance(generator, random.SystemRandom):
+                self._note("randomness (random.Random)", sys._getframe(1))
+            real(generator, a, *args, **options)
+
+        vars_of_class: Any = random.Random
+        vars_of_class.seed = seed
+
+    def _check_numpy(self) -> None:
+        """Note that numpy's global generator was drawn from as it was seeded at import: by the system.
+
+        Its functions are left as they are, since user's functions that name them are pickled. The state tells: if it
+        can be reached from the first one by drawing, nobody has seeded it.
+        """
+        mtrand = sys.modules.get("numpy.random.mtrand")
+        if self._numpy_state is None or mtrand is None:
+            return
+        now = mtrand.get_state()[1].tobytes()
+        if now == self._numpy_state[1].tobytes():
+            return
+        copy = mtrand.RandomState(0)
+        copy.set_state(self._numpy_state)
+        for _ in range(_NUMPY_BLOCKS):
+            copy.bytes(_NUMPY_BLOCK_BYTES)
+            if copy.get_state()[1].tobytes() == now:
+                self._add("the script, or a library, draws from numpy.random, which nobody has seeded")
+                return
 
     def _note(self, what: str, frame: FrameType | None, *, is_for_itself: frozenset[str] = _FOR_ITSELF) -> None:
         place = self._place_of(frame, is_for_itself)
@@ -265,11 +311,13 @@ class MachineCalls:
             before = sys.getprofile()
             if before is None or self._project.holds(str(loader_itself.path)):
                 run(loader_itself, module)
-                return
-            sys.setprofile(None)
-            try:
-                run(loader_itself, module)
-            finally:
-                sys.setprofile(before)
+            else:
+                sys.setprofile(None)
+                try:
+                    run(loader_itself, module)
+                finally:
+                    sys.setprofile(before)
+            if module.__name__ == "numpy.random":
+                self._numpy_state = module.get_state()
 
         loader.exec_module = exec_module
