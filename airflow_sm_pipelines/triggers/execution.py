@@ -198,6 +198,7 @@ class SageMakerPipelineExecutionTrigger(SageMakerDeferredTrigger):
             watcher.remove(wait)
             last = release()
             if last is not None:
+                last.begin_close()  # a task that is cancelled once more does not get to the next line's thread
                 await asyncio.to_thread(last.close)
 
     def _monotonic_deadline(self) -> float | None:

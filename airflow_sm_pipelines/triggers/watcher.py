@@ -73,11 +73,15 @@ class PipelineWatcher:
         """Start the thread."""
         self._thread.start()
 
-    def close(self) -> None:
-        """End the thread, and wait until it has ended; a call under way is waited for."""
+    def begin_close(self) -> None:
+        """Tell the thread to end, without waiting for it."""
         with self._changed:
             self._is_closing = True
             self._changed.notify_all()
+
+    def close(self) -> None:
+        """End the thread, and wait until it has ended; a call under way is waited for."""
+        self.begin_close()
         self._thread.join()
         if self._unsubscribe is not None:
             self._unsubscribe()

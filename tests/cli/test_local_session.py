@@ -63,7 +63,7 @@ def test_kill_9_of_local_exec_ends_all_that_its_command_started(tmp_path: Path, 
         assert process.stdout is not None
         assert process.stdout.readline() == "up\n"
         # This process of ours, the guardian, the command, the orphan and the child.
-        assert len(living(mark)) == 5
+        wait_for(lambda: len(living(mark)) == 5, "all of them show their names")
         (guardian,) = living(str(local_session._GUARDIAN)) & living(mark)
         os.kill(process.pid if victim == "the command of ours" else guardian, signal.SIGKILL)
         if victim == "its guardian":
