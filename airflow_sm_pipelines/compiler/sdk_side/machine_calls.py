@@ -76,11 +76,12 @@ _WATCHED = {
 """Functions of C by name, which are checked by module then."""
 _KEPT_BY_PYTHON = {"platform": ("node", "uname"), "getpass": ("getuser",), "uuid": ("getnode",)}
 """Functions of Python that answer from memory, where no call of C is seen."""
-_NUMPY_BLOCK_BYTES = 624 * 4
-"""What numpy's generator, a Mersenne twister, gives before its state changes as a whole."""
+_NUMPY_BLOCK = 624 * 4
+"""Bytes that numpy's generator, a Mersenne twister, gives before its state changes as a whole."""
 
-_NUMPY_BLOCKS = 20_000
-"""How many such blocks are looked through: 50 MB of random numbers, for which numpy needs a tenth of a second."""
+_NUMPY_CHUNK = 1000 * _NUMPY_BLOCK
+_NUMPY_CHUNKS = 20
+"""How far is looked: 50 MB of random numbers."""
 
 _MODULES = frozenset({"time", "posix", "nt", "os", "_socket", "datetime"})
 
@@ -184,8 +185,7 @@ class MachineCalls:
                 self._note("randomness (random.Random)", sys._getframe(1))
             real(generator, a, *args, **options)
 
-        vars_of_class: Any = random.Random
-        vars_of_class.seed = seed
+        random.Random.seed = seed  # type: ignore[assignment, method-assign]
 
     def _check_numpy(self) -> None:
         """Note that numpy's global generator was drawn from as it was seeded at import: by the system.
@@ -196,16 +196,16 @@ class MachineCalls:
         mtrand = sys.modules.get("numpy.random.mtrand")
         if self._numpy_state is None or mtrand is None:
             return
-        now = mtrand.get_state()[1].tobytes()
-        if now == self._numpy_state[1].tobytes():
+        kind, first, first_place, *_ = self._numpy_state
+        _, now, place, *_ = mtrand.get_state()
+        if (now.tobytes(), place) == (first.tobytes(), first_place):
             return
         copy = mtrand.RandomState(0)
-        copy.set_state(self._numpy_state)
-        for _ in range(_NUMPY_BLOCKS):
-            copy.bytes(_NUMPY_BLOCK_BYTES)
-            if copy.get_state()[1].tobytes() == now:
-                self._add("the script, or a library, draws from numpy.random, which nobody has seeded")
-                return
+        copy.set_state((kind, now, 0))
+        block = copy.bytes(_NUMPY_BLOCK)
+        copy.set_state((kind, first, 0))
+        if any(block in copy.bytes(_NUMPY_CHUNK) for _ in range(_NUMPY_CHUNKS)):
+            self._add("the script, or a library, draws from numpy.random, which nobody has seeded")
 
     def _note(self, what: str, frame: FrameType | None, *, is_for_itself: frozenset[str] = _FOR_ITSELF) -> None:
         place = self._place_of(frame, is_for_itself)
