@@ -6,6 +6,7 @@ where the package is installed, so nothing but pytest is imported before a test 
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from airflow_sm_pipelines.client.outputs import OutputReader
     from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
     from airflow_sm_pipelines.client.session_calls import SessionCalls
 
@@ -78,21 +80,20 @@ class LocalRun:
             ``"Steps.Train.PropertyFiles.Metrics#rmse"`` for a place in a property file.
         :raises OutputError: if there is no such value.
         """
-        from airflow_sm_pipelines.client.outputs import OutputReader, parse_output_requests
+        from airflow_sm_pipelines.client.outputs import parse_output_requests, parse_output_text
 
-        name, mark, path = reference.partition("#")
-        wanted: object = {"property_file": name, "path": path, "required": True} if mark else name
-        if not mark:
-            wanted = {"property": name, "required": True}
-        reader = OutputReader(self._calls, self._report, warn=lambda _: None)
-        return reader.read(parse_output_requests({"value": wanted}))["value"]
+        wanted = {"value": {**parse_output_text(reference), "required": True}}
+        return self._reader().read(parse_output_requests(wanted))["value"]
 
     @property
     def outputs(self) -> dict[str, dict[str, Any]]:
         """What each step that succeeded has yielded, by the step's name: models, metrics, addresses in S3."""
+        return self._reader().read_defaults(max_steps=len(self._report.steps))
+
+    def _reader(self) -> OutputReader:
         from airflow_sm_pipelines.client.outputs import OutputReader
 
-        return OutputReader(self._calls, self._report, warn=lambda _: None).read_defaults(max_steps=1000)
+        return OutputReader(self._calls, self._report, warn=lambda _: None)
 
 
 class LocalSageMaker:
@@ -189,8 +190,6 @@ def sm_local(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRe
 
 
 def _await_endpoint(process: subprocess.Popen[bytes], folder: Path) -> dict[str, str]:
-    import os
-
     from airflow_sm_pipelines.local_endpoint import DEFAULT_REGION, child_environment
     from airflow_sm_pipelines.server import find_running_server, read_secret
 

@@ -39,6 +39,11 @@ def default_state_dir(env: Mapping[str, str]) -> Path:
     return root / "airflow-sm-pipelines" / "local"
 
 
+def find_state_dir(arguments: argparse.Namespace) -> Path:
+    """The state directory that ``--state-dir`` names, else the default one; absolute."""
+    return Path(arguments.state_dir or default_state_dir(os.environ)).absolute()
+
+
 @contextlib.contextmanager
 def announced_endpoint(arguments: argparse.Namespace) -> Iterator[RunningServer]:
     """An endpoint for one command. A line on standard error says where it is, unless ``--quiet`` is given."""

@@ -94,6 +94,16 @@ def parse_output_requests(outputs: Mapping[str, Any]) -> tuple[OutputRequest, ..
     return tuple(found)
 
 
+def parse_output_text(text: str) -> dict[str, Any]:
+    """One of the run operator's ``outputs`` in a line, such as a command's argument.
+
+    :param text: ``"Steps.Train.ModelArtifacts.S3ModelArtifacts"``, or ``"Steps.Train.PropertyFiles.Metrics#rmse"`` for
+        a place in a property file.
+    """
+    reference, mark, path = text.partition("#")
+    return {"property_file": reference, "path": path} if mark else {"property": reference}
+
+
 def check_output_steps(requests: tuple[OutputRequest, ...], definition: PipelineDefinition) -> None:
     """Refuse outputs of steps, or of property files, that the pipeline does not have.
 

@@ -43,10 +43,15 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the outputs of an execution."""
     from airflow_sm_pipelines.cli.terminal import complain, say_json
-    from airflow_sm_pipelines.client.outputs import OutputReader, check_output_steps, parse_output_requests
+    from airflow_sm_pipelines.client.outputs import (
+        OutputReader,
+        check_output_steps,
+        parse_output_requests,
+        parse_output_text,
+    )
     from airflow_sm_pipelines.definition import parse_definition
 
-    wanted = {f"value{number}": _read_value(text) for number, text in enumerate(arguments.values)}
+    wanted = {f"value{number}": parse_output_text(text) for number, text in enumerate(arguments.values)}
     requests = parse_output_requests(wanted)
     calls = open_execution(arguments)
     arn = arguments.execution
@@ -59,8 +64,3 @@ def run(arguments: argparse.Namespace) -> int:
     found = reader.read(requests)
     say_json({text: found[name] for name, text in zip(wanted, arguments.values, strict=True)})
     return 0
-
-
-def _read_value(text: str) -> object:
-    reference, mark, path = text.partition("#")
-    return {"property_file": reference, "path": path} if mark else reference

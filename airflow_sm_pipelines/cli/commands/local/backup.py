@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,13 +33,13 @@ def run(arguments: argparse.Namespace) -> int:
     :raises LocalEndpointError: if the endpoint runs, or its state or the file cannot be used.
     """
     from airflow_sm_pipelines.cli.local_environment import enter_local_environment
-    from airflow_sm_pipelines.cli.local_session import default_state_dir
+    from airflow_sm_pipelines.cli.local_session import find_state_dir
     from airflow_sm_pipelines.cli.terminal import say
 
     enter_local_environment(arguments)
     from airflow_sm_pipelines.server.state_copies import write_copy
 
-    state_dir = (arguments.state_dir or default_state_dir(os.environ)).absolute()
+    state_dir = find_state_dir(arguments)
     count = write_copy(state_dir, arguments.file)
     say(f"{arguments.file}: {count} files of {state_dir}")
     return 0

@@ -34,13 +34,13 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the lines, or say on standard error that no endpoint runs."""
-    from airflow_sm_pipelines.cli.local_session import default_state_dir
+    from airflow_sm_pipelines.cli.local_session import find_state_dir
     from airflow_sm_pipelines.cli.shell_exports import find_shell, render_exports
     from airflow_sm_pipelines.cli.terminal import complain, say
     from airflow_sm_pipelines.local_endpoint import child_environment, resolve_region
     from airflow_sm_pipelines.server import find_running_server, read_secret
 
-    state_dir = (arguments.state_dir or default_state_dir(os.environ)).absolute()
+    state_dir = find_state_dir(arguments)
     server = find_running_server(state_dir)
     if server is None:
         complain(f"# No local endpoint runs on {state_dir}. Start one in another terminal: sm-pipelines local serve")

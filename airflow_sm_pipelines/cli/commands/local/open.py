@@ -36,13 +36,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the link, or say on standard error that no endpoint runs."""
     from datetime import datetime, timezone
 
-    from airflow_sm_pipelines.cli.local_session import default_state_dir
+    from airflow_sm_pipelines.cli.local_session import find_state_dir
     from airflow_sm_pipelines.cli.terminal import complain, say
     from airflow_sm_pipelines.server import find_running_server, read_secret
     from airflow_sm_pipelines.server.access_keys import AccessKeys
     from airflow_sm_pipelines.server.console.page_access import make_page_link
 
-    state_dir = (arguments.state_dir or default_state_dir(os.environ)).absolute()
+    state_dir = find_state_dir(arguments)
     server, secret = find_running_server(state_dir), read_secret(state_dir)
     if server is None or secret is None:
         complain(f"No local endpoint runs on {state_dir}. Start one in another terminal: sm-pipelines local serve")

@@ -46,13 +46,13 @@ def run(arguments: argparse.Namespace) -> int:
 
     :raises LocalEndpointError: if the key cannot be read, or the configuration cannot be changed.
     """
-    from airflow_sm_pipelines.cli.local_session import default_state_dir
+    from airflow_sm_pipelines.cli.local_session import find_state_dir
     from airflow_sm_pipelines.cli.terminal import say
     from airflow_sm_pipelines.exceptions import LocalEndpointError
     from airflow_sm_pipelines.local_endpoint import ACCESS_KEY_ID, find_caller_python, resolve_region
     from airflow_sm_pipelines.server import read_secret
 
-    state_dir = (arguments.state_dir or default_state_dir(os.environ)).absolute()
+    state_dir = find_state_dir(arguments)
     if arguments.print_key:
         secret = read_secret(state_dir)
         if secret is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,13 +33,13 @@ def run(arguments: argparse.Namespace) -> int:
     :raises LocalEndpointError: if the directory has been used, or the file is no whole copy.
     """
     from airflow_sm_pipelines.cli.local_environment import enter_local_environment
-    from airflow_sm_pipelines.cli.local_session import default_state_dir
+    from airflow_sm_pipelines.cli.local_session import find_state_dir
     from airflow_sm_pipelines.cli.terminal import say
 
     enter_local_environment(arguments)
     from airflow_sm_pipelines.server.state_copies import restore_copy
 
-    state_dir = (arguments.state_dir or default_state_dir(os.environ)).absolute()
+    state_dir = find_state_dir(arguments)
     count = restore_copy(arguments.file, state_dir)
     say(f"{state_dir}: {count} files of {arguments.file}")
     return 0
