@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.client.answers import UNREADABLE_ANSWER
 from airflow_sm_pipelines.client.api_errors import needs_new_client
+from airflow_sm_pipelines.client.choices import MAX_REFUSED_SECONDS
 from airflow_sm_pipelines.client.wait_policy import (
-    MAX_REFUSED_SECONDS,
     ProgressLog,
     RefusedLooks,
     plan_backoff,

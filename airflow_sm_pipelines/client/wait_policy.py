@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_sm_pipelines.client.choices import MAX_REFUSED_SECONDS as MAX_REFUSED_SECONDS
 from airflow_sm_pipelines.client.choices import check_choice
 from airflow_sm_pipelines.definition.status import ExecutionStatus
 from airflow_sm_pipelines.exceptions import PipelineAccessError, PipelineUnavailableError

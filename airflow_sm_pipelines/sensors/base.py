@@ -12,8 +12,8 @@ from airflow.sdk import BaseSensorOperator
 from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
 from airflow_sm_pipelines.airflow_task.task_state_store import TaskStateStore
 from airflow_sm_pipelines.client.api_errors import needs_new_client
+from airflow_sm_pipelines.client.choices import MAX_REFUSED_SECONDS
 from airflow_sm_pipelines.client.wait_policy import (
-    MAX_REFUSED_SECONDS,
     RefusedLooks,
     Verdict,
     format_duration,

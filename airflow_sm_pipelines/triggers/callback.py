@@ -10,7 +10,8 @@ from typing import Any
 from airflow_sm_pipelines.airflow_task.token_sealing import seal_token
 from airflow_sm_pipelines.client.api_errors import needs_new_client
 from airflow_sm_pipelines.client.callbacks import receive_callback
-from airflow_sm_pipelines.client.wait_policy import MAX_REFUSED_SECONDS, RefusedLooks
+from airflow_sm_pipelines.client.choices import MAX_REFUSED_SECONDS
+from airflow_sm_pipelines.client.wait_policy import RefusedLooks
 from airflow_sm_pipelines.exceptions import PipelineApiError
 from airflow_sm_pipelines.triggers.base import SageMakerDeferredTrigger
 

@@ -15,8 +15,9 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.airflow_task.stop_on_kill import stop_if_ended_by_hand
+from airflow_sm_pipelines.client.choices import MAX_REFUSED_SECONDS
 from airflow_sm_pipelines.client.execution_watch import ExecutionWatch, error_event
-from airflow_sm_pipelines.client.wait_policy import MAX_REFUSED_SECONDS, ProgressLog
+from airflow_sm_pipelines.client.wait_policy import ProgressLog
 from airflow_sm_pipelines.triggers.base import SageMakerDeferredTrigger, describe_error, error_code
 from airflow_sm_pipelines.triggers.live_progress import LiveProgress
 from airflow_sm_pipelines.triggers.wait_schedule import ExecutionWait
@@ -198,7 +199,7 @@ class SageMakerPipelineExecutionTrigger(SageMakerDeferredTrigger):
             watcher.remove(wait)
             last = release()
             if last is not None:
-                last.begin_close()  # a task that is cancelled once more does not get to the next line's thread
+                last.begin_close()  # at once: a second cancellation would keep the next line from running
                 await asyncio.to_thread(last.close)
 
     def _monotonic_deadline(self) -> float | None:

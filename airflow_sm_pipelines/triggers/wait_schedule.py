@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.client.wait_policy import MAX_REFUSED_SECONDS, plan_delay
+from airflow_sm_pipelines.client.choices import MAX_REFUSED_SECONDS
+from airflow_sm_pipelines.client.wait_policy import plan_delay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
