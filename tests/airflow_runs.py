@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import zipfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -131,6 +133,35 @@ def connect(server: RunningServer, service: str) -> Any:
     """Give a client of the endpoint."""
     session = boto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=server.region)
     return session.client(service, endpoint_url=server.endpoint_url)
+
+
+def create_functions(server: RunningServer, code: str, *names: str) -> Any:
+    """Make Lambda functions on the endpoint, and give the client that made them.
+
+    :param code: of one module that holds a function for each name.
+    """
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("handler.py", code)
+    connect(server, "iam").create_role(RoleName="LambdaExecution", AssumeRolePolicyDocument="{}")
+    client = connect(server, "lambda")
+    for name in names:
+        client.create_function(
+            FunctionName=name,
+            Runtime="python3.12",
+            Handler=f"handler.{name}",
+            Role="arn:aws:iam::123456789012:role/LambdaExecution",
+            Code={"ZipFile": archive.getvalue()},
+        )
+    return client
+
+
+def write_image_table(folder: Path, *names: str) -> Path:
+    """A table in which images of these names are the interpreter of the tests; SM_PIPELINES_IMAGES takes it."""
+    table = folder / "images.toml"
+    interpreter = json.dumps(sys.executable)
+    table.write_text("".join(f'[[image]]\nmatch = "{name}"\ninterpreter = {interpreter}\n' for name in names))
+    return table
 
 
 def migrate(home: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_sm_pipelines.exceptions import OutputError, ParameterError
+from tests.airflow_runs import write_image_table
 from tests.cli.command_runs import SMALL
 
 if TYPE_CHECKING:
@@ -29,9 +29,7 @@ sys.exit(sys.argv[1] == "9")
 @pytest.fixture
 def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`IMAGE` is the interpreter of the tests."""
-    table = tmp_path / "images.toml"
-    table.write_text(f'[[image]]\nmatch = "tests-python"\ninterpreter = {json.dumps(sys.executable)}\n')
-    monkeypatch.setenv("SM_PIPELINES_IMAGES", str(table))
+    monkeypatch.setenv("SM_PIPELINES_IMAGES", str(write_image_table(tmp_path, "tests-python")))
 
 
 def scoring() -> dict[str, Any]:

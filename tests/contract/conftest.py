@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import boto3
 import pytest
 
 from airflow_sm_pipelines.server import RunningServer, serve
+from tests.airflow_runs import write_image_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,13 +51,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 def server_with_image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """An endpoint where `IMAGE` and the images of the model monitor and of Clarify are the tests' interpreter."""
     folder = tmp_path_factory.mktemp("images")
-    table = folder / "images.toml"
     names = ("tests-python", "sagemaker-model-monitor-analyzer", "sagemaker-clarify-processing")
-    table.write_text(
-        "".join(f'[[image]]\nmatch = "{name}"\ninterpreter = {json.dumps(sys.executable)}\n' for name in names)
-    )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SM_PIPELINES_IMAGES", str(table))
+        patch.setenv("SM_PIPELINES_IMAGES", str(write_image_table(folder, *names)))
         with serve(folder / "state") as running:
             yield running
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 import zipfile
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ import boto3
 from airflow_sm_pipelines.definition import parse_definition
 from airflow_sm_pipelines.policy.iam_policies import Account, make_execution_role_policy
 from airflow_sm_pipelines.server import serve
+from tests.airflow_runs import write_image_table
 from tests.contract.conftest import IMAGE, ROLE
 from tests.policy.test_iam_policies import is_allowed
 
@@ -153,9 +153,7 @@ def test_the_policy_and_a_run_agree_in_both_directions(tmp_path: Path, monkeypat
     import threading
     import time
 
-    table = tmp_path / "images.toml"
-    table.write_text(f'[[image]]\nmatch = "tests-python"\ninterpreter = {json.dumps(sys.executable)}\n')
-    monkeypatch.setenv("SM_PIPELINES_IMAGES", str(table))
+    monkeypatch.setenv("SM_PIPELINES_IMAGES", str(write_image_table(tmp_path, "tests-python")))
     recorder = Recorder()
     with serve(tmp_path / "state", region="us-east-1", adapt_services=recorder.adapt) as server:
         session = boto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name="us-east-1")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import sys
 import threading
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 
 from airflow_sm_pipelines.compiler import compile_pipeline
 from airflow_sm_pipelines.server import serve
+from tests.airflow_runs import write_image_table
 from tests.contract.conftest import ROLE
 
 pytestmark = pytest.mark.slow
@@ -95,11 +95,7 @@ def test_the_checks_of_an_sdk_calculate_baselines_and_compare_with_them(
     sdk: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = ("sagemaker-model-monitor-analyzer", "sagemaker-clarify-processing")
-    table = tmp_path / "images.toml"
-    table.write_text(
-        "".join(f'[[image]]\nmatch = "{name}"\ninterpreter = {json.dumps(sys.executable)}\n' for name in names)
-    )
-    monkeypatch.setenv("SM_PIPELINES_IMAGES", str(table))
+    monkeypatch.setenv("SM_PIPELINES_IMAGES", str(write_image_table(tmp_path, *names)))
     script = tmp_path / f"checks_{sdk}.py"
     script.write_text(SCRIPT.format(**SDKS[sdk]))
     cache_dir = Path(os.environ["SM_PIPELINES_CACHE_DIR"])

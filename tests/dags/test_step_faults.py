@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 from typing import Any
 
 import pytest
 
-from tests.airflow_runs import DagResult, DagRunner, migrate
+from tests.airflow_runs import DagResult, DagRunner, migrate, write_image_table
 
 pytestmark = pytest.mark.slow
 
@@ -100,10 +99,8 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> DagResult:
 
     folder = tmp_path_factory.mktemp("faults")
     migrate(folder / "template")
-    images = folder / "images.toml"
-    images.write_text(f'[[image]]\nmatch = "plain-python"\ninterpreter = "{sys.executable}"\n')
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SM_PIPELINES_IMAGES", str(images))
+        patch.setenv("SM_PIPELINES_IMAGES", str(write_image_table(folder, "plain-python")))
         with serve(folder / "state") as server:
             environment = {
                 name: value

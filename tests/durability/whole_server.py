@@ -21,6 +21,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_sm_pipelines.server.state_directory import read_announcement
+from tests.airflow_runs import write_image_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,9 +66,7 @@ class WholeServer:
     def __post_init__(self) -> None:
         self.state = self.folder / "state"
         self.state.mkdir(parents=True, exist_ok=True)
-        (self.folder / "images.toml").write_text(
-            f'[[image]]\nmatch = "tests-python"\ninterpreter = {json.dumps(sys.executable)}\n'
-        )
+        self.images = write_image_table(self.folder, "tests-python")
         (self.state / "faults.toml").write_text('[[fault]]\nstep = "Flaky"\nexception = "SageMaker.CAPACITY_ERROR"\n')
 
     def start(self) -> None:
@@ -78,7 +77,7 @@ class WholeServer:
 
     def launch(self) -> None:
         """Start it, and do not wait."""
-        environment = {**os.environ, "SM_PIPELINES_IMAGES": str(self.folder / "images.toml")}
+        environment = {**os.environ, "SM_PIPELINES_IMAGES": str(self.images)}
         command = [sys.executable, "-m", "airflow_sm_pipelines.cli", "local", "serve", "--port", "0", "--state-dir"]
         with (self.folder / "output.txt").open("ab") as output:
             self.process = subprocess.Popen(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from airflow_sm_pipelines.exceptions import ParameterError
 from airflow_sm_pipelines.rehearsal import Rehearsal, RehearsalReport
+from tests.airflow_runs import write_image_table
 from tests.rehearsal.steps import REGISTRY, RESOURCES, ROLE, processing
 
 if TYPE_CHECKING:
@@ -108,9 +108,7 @@ def explain(report: RehearsalReport) -> str:
 @pytest.fixture(scope="module")
 def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
     """One endpoint for all rehearsals of this module; the model monitor's program runs on the tests' interpreter."""
-    table = tmp_path_factory.mktemp("images") / "images.toml"
-    interpreter = json.dumps(sys.executable)
-    table.write_text(f'[[image]]\nmatch = "sagemaker-model-monitor-analyzer"\ninterpreter = {interpreter}\n')
+    table = write_image_table(tmp_path_factory.mktemp("images"), "sagemaker-model-monitor-analyzer")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SM_PIPELINES_IMAGES", str(table))
         with Rehearsal() as running:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from typing import TYPE_CHECKING, Any
 
 import botocore.exceptions
 import pytest
 
-from tests.airflow_runs import connect
+from tests.airflow_runs import create_functions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,19 +27,7 @@ def functions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     from airflow_sm_pipelines.server import serve
 
     with serve(tmp_path_factory.mktemp("endpoint") / "state") as running:
-        code = io.BytesIO()
-        with zipfile.ZipFile(code, "w") as archive:
-            archive.writestr("handler.py", HANDLER)
-        connect(running, "iam").create_role(RoleName="LambdaExecution", AssumeRolePolicyDocument="{}")
-        client = connect(running, "lambda")
-        client.create_function(
-            FunctionName="work",
-            Runtime="python3.12",
-            Handler="handler.work",
-            Role="arn:aws:iam::123456789012:role/LambdaExecution",
-            Code={"ZipFile": code.getvalue()},
-        )
-        yield client
+        yield create_functions(running, HANDLER, "work")
 
 
 def invoke(client: Any, event: Any, **options: Any) -> tuple[Any, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ import pytest
 
 from airflow_sm_pipelines.cli import main
 from airflow_sm_pipelines.server import serve
+from tests.airflow_runs import write_image_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,10 +48,8 @@ SLEEPING["Arguments"]["AppSpecification"]["ContainerEntrypoint"][-1] = "import t
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """An endpoint where `IMAGE` is the tests' own interpreter."""
     folder = tmp_path_factory.mktemp("images")
-    table = folder / "images.toml"
-    table.write_text(f'[[image]]\nmatch = "tests-python"\ninterpreter = {json.dumps(sys.executable)}\n')
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SM_PIPELINES_IMAGES", str(table))
+        patch.setenv("SM_PIPELINES_IMAGES", str(write_image_table(folder, "tests-python")))
         with serve(folder / "state") as running:
             yield running
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_sm_pipelines.definition import Parameter
 from airflow_sm_pipelines.migrate import CallNode, LoopNode, MissingNode, make_package
-from tests.airflow_runs import connect, run_beside
-from tests.migrate.workflows import FUNCTION, after, call, choice, fail, get, migration, score_of, step
+from tests.airflow_runs import connect, create_functions, run_beside
+from tests.migrate.workflows import after, call, choice, fail, get, migration, score_of, step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,17 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     from airflow_sm_pipelines.server import serve
 
     with serve(tmp_path_factory.mktemp("endpoint") / "state") as running:
-        code = io.BytesIO()
-        with zipfile.ZipFile(code, "w") as archive:
-            archive.writestr("handler.py", HANDLER)
-        connect(running, "iam").create_role(RoleName="LambdaExecution", AssumeRolePolicyDocument="{}")
-        connect(running, "lambda").create_function(
-            FunctionName=FUNCTION.rpartition(":")[2],
-            Runtime="python3.12",
-            Handler="handler.score",
-            Role="arn:aws:iam::123456789012:role/LambdaExecution",
-            Code={"ZipFile": code.getvalue()},
-        )
+        create_functions(running, HANDLER, "score")
         yield running
 
 

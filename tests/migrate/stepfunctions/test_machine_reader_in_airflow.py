@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_sm_pipelines.cli import main
-from tests.airflow_runs import connect, run_beside
+from tests.airflow_runs import connect, create_functions, run_beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,18 +39,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     from airflow_sm_pipelines.server import serve
 
     with serve(tmp_path_factory.mktemp("endpoint") / "state") as running:
-        code = io.BytesIO()
-        with zipfile.ZipFile(code, "w") as archive:
-            archive.writestr("handler.py", HANDLER)
-        connect(running, "iam").create_role(RoleName="LambdaExecution", AssumeRolePolicyDocument="{}")
-        for name in ("score", "publish"):
-            connect(running, "lambda").create_function(
-                FunctionName=name,
-                Runtime="python3.12",
-                Handler=f"handler.{name}",
-                Role="arn:aws:iam::123456789012:role/LambdaExecution",
-                Code={"ZipFile": code.getvalue()},
-            )
+        create_functions(running, HANDLER, "score", "publish")
         s3 = connect(running, "s3")
         s3.create_bucket(Bucket="models")
         s3.put_object(Bucket="models", Key="churn/model.tar.gz", Body=b"model")
