@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import shutil
 import subprocess
@@ -32,12 +31,14 @@ GROUPS = {
 }
 REST = "the rest"
 NOT_MUTATED = (
+    # It asks for the file of its caller, which would be mutmut's.
+    f"{PACKAGE}/airflow_task/dag_params.py",
     f"{PACKAGE}/compiler/sdk_side/*",
     f"{PACKAGE}/compiler/local_worker.py",
     f"{PACKAGE}/compiler/worker.py",
     f"{PACKAGE}/engine/jobs/launcher.py",
     f"{PACKAGE}/engine/jobs/programs/*",
-    # Rewritten by the issue on migration.
+    # Still being written.
     f"{PACKAGE}/migrate/*",
 )
 LEFT_OUT_TESTS = ("tests/architecture", "tests/test_packaging.py")
@@ -172,9 +173,7 @@ def _report(drawn: dict[str, list[str]], results: dict[str, int | None], *, seed
 
 
 def _run(*command: object) -> str:
-    done = subprocess.run(
-        [str(part) for part in command], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ}
-    )
+    done = subprocess.run([str(part) for part in command], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     return done.stdout.strip()
 
 
