@@ -34,6 +34,7 @@ NOT_MUTATED = (
     # It asks for the file of its caller, which would be mutmut's.
     f"{PACKAGE}/airflow_task/dag_params.py",
     f"{PACKAGE}/cli/guardian.py",
+    f"{PACKAGE}/cli/local_launcher.py",
     f"{PACKAGE}/compiler/sdk_side/*",
     f"{PACKAGE}/compiler/local_worker.py",
     f"{PACKAGE}/compiler/worker.py",
