@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.compiler.sdk_side import questions
-from airflow_sm_pipelines.compiler.sdk_side.input_recorder import ALL_VARIABLES, names_digest
+from airflow_sm_pipelines.compiler.sdk_side.input_recorder import ALL_VARIABLES, describe_path, names_digest
 from airflow_sm_pipelines.definition.s3_uri import split_s3_uri
 from airflow_sm_pipelines.exceptions import CompileError
 
@@ -103,12 +103,15 @@ class BuildCache:
         """
         try:
             answer = json.loads(self._path(key).read_text(encoding="utf-8"))
-            files, variables = answer["files_read"], answer["variables_read"]
+            files, asked, variables = answer["files_read"], answer["files_asked"], answer["variables_read"]
         except (OSError, ValueError, KeyError, TypeError):
             return None
         are_files_same = all(read_digest(folder / name) == digest for name, digest in files.items())
+        is_told_the_same = all(
+            describe_path(folder / name, is_whole=" " in told) == told for name, told in asked.items()
+        )
         are_variables_same = all(variable_digest(env, name) == digest for name, digest in variables.items())
-        return answer if are_files_same and are_variables_same else None
+        return answer if are_files_same and is_told_the_same and are_variables_same else None
 
     def store(self, key: str, answer: Mapping[str, Any]) -> None:
         """Store an answer. Another process sees all of it or nothing.

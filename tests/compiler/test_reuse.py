@@ -112,6 +112,59 @@ def test_a_change_of_a_file_it_read_elsewhere_runs_it(compile_stub: Compiler, re
     assert '"b"' in changed.definition_text
 
 
+ASKS = """
+import os
+from pathlib import Path
+from sagemaker.workflow.pipeline import Pipeline
+
+def get_pipeline(session):
+    return Pipeline("asks", steps=[%s])
+"""
+
+
+def put(path: Path, text: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["Path(PLACE).exists()", "os.path.isfile(PLACE)", "os.access(PLACE, os.R_OK)", "Path(PLACE).is_file()"],
+)
+def test_a_file_that_it_only_asked_for_counts_once_it_is_there(
+    compile_stub: Compiler, write_script: Write, tmp_path: Path, question: str
+):
+    place = tmp_path / "elsewhere" / "flag"
+    reference = write_script(ASKS % question.replace("PLACE", repr(str(place))))
+    before = compile_stub(reference)
+    assert compile_stub(reference).from_cache
+    put(place, "on")
+    there = compile_stub(reference)
+    assert (there.from_cache, there.definition_text != before.definition_text) == (False, True)
+    put(place, "its content was never asked for")
+    assert compile_stub(reference).from_cache
+    place.unlink()
+    assert compile_stub(reference).definition_text == before.definition_text
+
+
+def test_the_size_of_a_file_that_it_asked_for_counts(compile_stub: Compiler, write_script: Write, tmp_path: Path):
+    place = tmp_path / "elsewhere" / "data.csv"
+    put(place, "1,2")
+    reference = write_script(ASKS % f"os.path.getsize({str(place)!r})")
+    compile_stub(reference)
+    assert compile_stub(reference).from_cache
+    put(place, "1,2,3")
+    assert not compile_stub(reference).from_cache
+
+
+def test_what_it_asks_of_its_own_folder_needs_no_second_look(compile_stub: Compiler, write_script: Write):
+    reference = write_script(ASKS % "Path(__file__).with_name('step.py').exists(), os.path.exists('/usr/bin')")
+    compile_stub(reference)
+    assert compile_stub(reference).from_cache
+    Path(reference.rpartition(":")[0]).with_name("step.py").write_text("x = 1")
+    assert not compile_stub(reference).from_cache
+
+
 def test_a_change_of_a_module_it_imported_from_elsewhere_runs_it(
     compile_stub: Compiler, write_script: Write, tmp_path: Path
 ):

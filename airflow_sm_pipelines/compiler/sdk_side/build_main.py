@@ -99,7 +99,8 @@ def _build(request: dict[str, Any], project: Project, finder: RootFinder) -> dic
     sdk = load_sdk()
     aws = AwsCalls()
     built = build(request, sdk, aws, stamps, project, machine, files.has_read, _say)
-    return {"ok": True, **built, "files_read": files.digests(), "variables_read": variables}
+    read = {"files_read": files.digests(), "files_asked": files.answers(), "variables_read": variables}
+    return {"ok": True, **built, **read}
 
 
 def _say(line: str) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
+import posix
+import stat
 import sys
 import sysconfig
 import time
@@ -14,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from .machine_calls import find_asking_frame
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from .project import Project
 
 ALL_VARIABLES = "="
@@ -22,6 +27,11 @@ _PACKAGES = frozenset({"site-packages", "dist-packages"})
 
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+_PATH_MODULES = frozenset({"genericpath", "posixpath", "pathlib"})
+_ASK_FOR_THE_KIND = frozenset(
+    "exists lexists isfile isdir islink is_file is_dir is_symlink ismount is_mount realpath resolve mkdir access".split()
+)
+"""Functions whose answer depends on what kind of thing lies at a path, not on its size or time."""
 _SDK_SETTINGS = ("/etc/xdg/sagemaker/config.yaml", "~/.config/sagemaker/config.yaml")
 
 
@@ -31,8 +41,20 @@ def names_digest(names: list[str]) -> str:
     return hashlib.sha256("\0".join(counted).encode("utf-8", "surrogateescape")).hexdigest()
 
 
+def describe_path(path: Path, *, is_whole: bool) -> str:
+    """Say what lies at a path: ``nothing``, or its kind; where `is_whole`, with its size and time of change as well."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return "nothing"
+    kind = "folder" if stat.S_ISDIR(found.st_mode) else "file"
+    return f"{kind} {found.st_size} {found.st_mtime_ns}" if is_whole else kind
+
+
 class FileRecorder:
     """Records the user's files outside the script's folder that the build reads, and the folders that it lists.
+
+    Where the user's code only asks whether a file is there, or how large, the answer counts instead of the content.
 
     The script's folder counts as a whole anyway, except for its hidden files.
 
@@ -48,8 +70,45 @@ class FileRecorder:
         self._ignored = tuple(os.path.realpath(prefix) + os.sep for prefix in prefixes)
         self._start = time.time()
         self._seen: set[str] = set()
+        self._asked: dict[str, str] = {}
         self._is_on = True
         sys.addaudithook(self._note)
+        for name in ("stat", "lstat", "access"):
+            self._watch(name)
+
+    def _watch(self, name: str) -> None:
+        """Watch a function that asks about a path: Python tells of no such call by itself."""
+        real = getattr(os, name)
+
+        @functools.wraps(real)
+        def ask(path: Any, *args: Any, **options: Any) -> Any:
+            if self._is_on and isinstance(path, (str, os.PathLike)):
+                self._note_question(name, os.path.abspath(os.fspath(path)), sys._getframe(1))  # noqa: PTH100 - as text
+            return real(path, *args, **options)
+
+        # Functions that are pickled are looked up in the module that made them; shutil asks what stat can do.
+        for module in (os, posix):
+            setattr(module, name, ask)
+        for abilities in (os.supports_fd, os.supports_dir_fd, os.supports_follow_symlinks, os.supports_effective_ids):
+            if real in abilities:
+                abilities.add(ask)
+
+    def _note_question(self, name: str, path: str, frame: FrameType | None) -> None:
+        asked = name
+        while frame is not None and str(frame.f_globals.get("__name__")).split(".")[0] in _PATH_MODULES:
+            asked, frame = frame.f_code.co_name, frame.f_back
+        is_whole = asked not in _ASK_FOR_THE_KIND
+        if path in self._asked and (not is_whole or " " in self._asked[path]):
+            return
+        if self._counts(Path(path)) and find_asking_frame(frame, self._project) is not None:
+            self._asked[path] = describe_path(Path(path), is_whole=is_whole)
+
+    def answers(self) -> dict[str, str]:
+        """What the user's code was told of the files that it asked about, by their paths, as `describe_path` says it.
+
+        Paths of the project are seen from the script's folder.
+        """
+        return {self._name_of(Path(path), path): told for path, told in sorted(self._asked.items())}
 
     def _note(self, event: str, arguments: tuple[Any, ...]) -> None:
         if not self._is_on or event not in ("open", "os.listdir", "os.scandir"):
