@@ -29,7 +29,22 @@ _PACKAGES = frozenset({"site-packages", "dist-packages"})
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _PATH_MODULES = frozenset({"genericpath", "posixpath", "pathlib"})
 _ASK_FOR_THE_KIND = frozenset(
-    "exists lexists isfile isdir islink is_file is_dir is_symlink ismount is_mount realpath resolve mkdir access".split()
+    [
+        "access",
+        "exists",
+        "is_dir",
+        "is_file",
+        "is_mount",
+        "is_symlink",
+        "isdir",
+        "isfile",
+        "islink",
+        "ismount",
+        "lexists",
+        "mkdir",
+        "realpath",
+        "resolve",
+    ]
 )
 """Functions whose answer depends on what kind of thing lies at a path, not on its size or time."""
 _SDK_SETTINGS = ("/etc/xdg/sagemaker/config.yaml", "~/.config/sagemaker/config.yaml")
