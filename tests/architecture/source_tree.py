@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 PACKAGE = "airflow_sm_pipelines"
@@ -29,7 +30,6 @@ class Module:
 
     :param name: dotted, below the package: ``engine.rules.state``; a folder's own name for its ``__init__``.
     :param imports: names of the modules of this package that it imports, lazily or not; ``TYPE_CHECKING`` counts.
-    :param external: top-level names of other packages that it imports, lazily or not, but not only for type checking.
     """
 
     name: str
@@ -37,7 +37,6 @@ class Module:
     lines: int
     is_package: bool
     imports: frozenset[str]
-    external: frozenset[str]
     functions: tuple[Function, ...]
     classes: tuple[str, ...]
     tree: ast.Module
@@ -53,8 +52,15 @@ class Module:
         return self.path.stem
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    """A file's syntax tree."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
 def read_modules() -> dict[str, Module]:
-    """Every module of the package by its name."""
+    """Every module of the package by its name. This takes seconds, so it is no business of collecting tests."""
     paths = {}
     for path in sorted((ROOT / PACKAGE).rglob("*.py")):
         parts = path.relative_to(ROOT / PACKAGE).with_suffix("").parts
@@ -62,8 +68,10 @@ def read_modules() -> dict[str, Module]:
     return {name: _read(name, path, paths) for name, path in paths.items()}
 
 
-def find_importers(modules: dict[str, Module]) -> dict[str, set[str]]:
+@cache
+def find_importers() -> dict[str, set[str]]:
     """By module: the modules that import it."""
+    modules = read_modules()
     found: dict[str, set[str]] = {name: set() for name in modules}
     for module in modules.values():
         for other in module.imports:
@@ -73,16 +81,8 @@ def find_importers(modules: dict[str, Module]) -> dict[str, set[str]]:
 
 def _read(name: str, path: Path, paths: dict[str, Path]) -> Module:
     text = path.read_text(encoding="utf-8")
-    tree = ast.parse(text)
-    typing_only = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-        for statement in node.body
-        for inner in ast.walk(statement)
-    }
+    tree = tree_of(path)
     imports: set[str] = set()
-    external: set[str] = set()
     functions: list[Function] = []
     classes: list[str] = []
     for node in ast.walk(tree):
@@ -109,15 +109,12 @@ def _read(name: str, path: Path, paths: dict[str, Path]) -> Module:
                     inner = inner.rpartition(".")[0]
                 if inner != name:
                     imports.add(inner)
-            elif id(node) not in typing_only:
-                external.add(target.partition(".")[0])
     return Module(
         name=name,
         path=path,
         lines=text.count("\n"),
         is_package=path.name == "__init__.py",
         imports=frozenset(imports),
-        external=frozenset(external),
         functions=tuple(functions),
         classes=tuple(classes),
         tree=tree,

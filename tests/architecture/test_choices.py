@@ -22,6 +22,7 @@ from airflow_sm_pipelines.client.wait_policy import Outcome
 from airflow_sm_pipelines.exceptions import ArgumentError
 from airflow_sm_pipelines.operators.cost import CostSource
 from airflow_sm_pipelines.runs.submission import RetryChoice
+from tests.architecture.source_tree import tree_of
 
 PACKAGE = Path(airflow_sm_pipelines.__path__[0])
 
@@ -66,7 +67,7 @@ def literal_texts(node: ast.expr) -> frozenset[str] | None:
 def test_no_set_of_choices_is_written_twice() -> None:
     # Nobody gives the engine arguments but the endpoint, which checks them by the service's own model.
     paths = [path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] != "engine"]
-    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in paths}
+    trees = {path: tree_of(path) for path in paths}
     choices: dict[frozenset[str], list[str]] = defaultdict(list)
     for path, tree in trees.items():
         for node in ast.walk(tree):

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import ast
-from pathlib import Path
+from functools import cache
+from typing import TYPE_CHECKING
 
 import pytest
 
-PACKAGE = Path(__file__).parents[2] / "airflow_sm_pipelines"
+from tests.architecture import source_tree
+from tests.architecture.source_tree import tree_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PACKAGE = source_tree.ROOT / source_tree.PACKAGE
 
 AIRFLOW_ROOMS = {
     *(
@@ -31,14 +38,11 @@ SERVANTS_OF_TRIGGERS = {
 """Modules of ``triggers`` that hold no trigger: the watcher of a triggerer, and what its triggers and it stand on."""
 
 
-def tree_of(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
-def imported_modules(tree: ast.Module) -> set[str]:
+@cache
+def imported_modules(path: Path) -> set[str]:
     """Every absolute import of a module, wherever it stands: also in functions and for type checkers."""
     found = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module is not None and node.level == 0:
@@ -66,7 +70,7 @@ def test_only_the_airflow_side_imports_airflow() -> None:
         str(path.relative_to(PACKAGE))
         for path in PACKAGE.rglob("*.py")
         if path.relative_to(PACKAGE).parts[0].removesuffix(".py") not in AIRFLOW_ROOMS
-        and any(name.partition(".")[0] == "airflow" for name in imported_modules(tree_of(path)))
+        and any(name.partition(".")[0] == "airflow" for name in imported_modules(path))
     }
     assert strangers == set()
 
@@ -96,7 +100,7 @@ def test_the_room_of_triggers_holds_triggers_and_what_serves_them() -> None:
     outside = [path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE / "triggers"]
     for name in SERVANTS_OF_TRIGGERS:
         module = f"airflow_sm_pipelines.triggers.{name}"
-        assert not [path for path in outside if module in imported_modules(tree_of(path))], f"{name} serves others"
+        assert not [path for path in outside if module in imported_modules(path)], f"{name} serves others"
 
 
 def test_links_are_buttons_and_their_addresses() -> None:
