@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
@@ -207,9 +208,10 @@ def test_newer_pythons_watch_as_well(
     compile_stub: Compiler, write_script: Write, stub_python: Path, tmp_path: Path, version: str
 ):
     target = tmp_path / "newer"
-    pyenv = sorted(Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser().glob(f"versions/{version}.*/bin/python"))
+    pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
+    found = sorted(glob.glob(str(pyenv / "versions" / f"{version}.*" / "bin" / "python")))  # noqa: PTH207 - may be shut
     make = [find_uv(), "venv", "--quiet", "--no-project", "--no-python-downloads"]
-    asked = str(pyenv[0]) if pyenv else version
+    asked = found[0] if found else version
     if subprocess.run([*make, "--python", asked, str(target)], capture_output=True).returncode != 0:
         pytest.skip(f"there is no Python {version}")
     packages = next(target.glob("lib/python*/site-packages"))
