@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
+from tests import loaded_airflow
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -64,11 +66,14 @@ class DagRunner:
 
     def test(self, dag_id: str, *, conf: Mapping[str, Any] | None = None, timeout_seconds: float = 300) -> DagResult:
         """``airflow dags test``, in a process of its own."""
-        command = [sys.executable, "-m", "airflow", "dags", "test", dag_id]
-        if conf:
-            command += ["--conf", json.dumps(conf)]
+        arguments = ["dags", "test", dag_id, *(["--conf", json.dumps(conf)] if conf else [])]
+        if loaded_airflow.can_run(self.environment):
+            exit_code, output = loaded_airflow.run_airflow(
+                arguments, environment=self.environment, timeout_seconds=timeout_seconds
+            )
+            return DagResult(exit_code, output, *self._read(dag_id))
         done = subprocess.run(
-            command,
+            [sys.executable, "-m", "airflow", *arguments],
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
