@@ -29,10 +29,13 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 
-READ_PER_RUN = frozenset(
-    ["AIRFLOW__CORE__DAGS_FOLDER", "AIRFLOW__CORE__LOAD_EXAMPLES", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
-    + ["AIRFLOW__USAGE_DATA_COLLECTION__ENABLED", "AIRFLOW_HOME"]
-)
+READ_PER_RUN = {
+    "AIRFLOW__CORE__DAGS_FOLDER",
+    "AIRFLOW__CORE__LOAD_EXAMPLES",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
+    "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED",
+    "AIRFLOW_HOME",
+}
 """Settings that Airflow reads again after it is loaded. Others may have been read while it was imported."""
 
 _LOADED = (
@@ -89,7 +92,7 @@ class _LoadedAirflow:
         with self._lock, tempfile.NamedTemporaryFile(prefix="airflow-output-") as output:
             request = {"arguments": [*arguments], "environment": {**environment}, "output": output.name}
             assert self._process.stdin is not None
-            self._process.stdin.write(f"{json.dumps(request | {'folder': os.getcwd()})}\n".encode())
+            self._process.stdin.write(f"{json.dumps(request | {'folder': str(Path.cwd())})}\n".encode())
             self._process.stdin.flush()
             pid = int(self._read(120))
             try:
@@ -161,7 +164,7 @@ def _become(request: Mapping[str, Any]) -> None:
         exit_code = error.code if isinstance(error.code, int) else int(error.code is not None)
         if isinstance(error.code, str):
             print(error.code, file=sys.stderr)
-    except BaseException:  # noqa: BLE001 - what a new process would print at its end
+    except BaseException:  # what a new process would print at its end
         traceback.print_exc()
     with contextlib.suppress(BaseException):
         threading._shutdown()  # type: ignore[attr-defined]
