@@ -47,7 +47,7 @@ test: lint ## Check the code, then run the whole test suite
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --durations 10 $(PYTEST_ARGS)
 
 check: lint ## Check the code and run the fast tests only
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow and not processes" $(PYTEST_ARGS)
 
 differential: $(STAMP) ## Hold all judges of arguments to one verdict, on 20,000 generated ones
 	SM_PIPELINES_DIFFERENTIAL_ROUNDS=20000 $(BIN)/python -m pytest -s tests/service_model/test_differential.py $(PYTEST_ARGS)

@@ -46,6 +46,16 @@ NOT_MUTATED = (
 LEFT_OUT_TESTS = ("tests/architecture", "tests/test_packaging.py")
 """They read the source, which is not the package's own here."""
 
+IMPORT = "from mutmut.mutation.trampoline import wrap_in_trampoline as _mutmut_mutated, MutantDict\n"
+IMPORT_ANYWHERE = """try:
+    from mutmut.mutation.trampoline import wrap_in_trampoline as _mutmut_mutated, MutantDict
+except ImportError:
+    MutantDict = dict
+    def _mutmut_mutated(mutants):
+        return lambda function: function
+"""
+"""Interpreters of scripts and jobs import modules of the package too, and have no mutmut: they run the real code."""
+
 KILLED, SURVIVED, NOT_REACHED = "killed", "survived", "no test reaches it"
 
 
@@ -60,7 +70,8 @@ def main() -> int:
     seed = options.seed or _run("git", "rev-parse", "HEAD")
     started = time.monotonic()
     work = _make_copy()
-    _mutmut(work, options.workers, f"{PACKAGE}.exceptions.*")  # makes all mutants, and learns which test reaches which
+    _make_mutants(work, options.workers)
+    _mutmut(work, options.workers, f"{PACKAGE}.exceptions.*")  # learns which test reaches which function
     drawn = _draw(_read_results(work), seed=seed, each=options.each, group=options.group)
     _mutmut(work, options.workers, *(name for names in drawn.values() for name in names))
     _report(drawn, _read_results(work), seed=seed, minutes=(time.monotonic() - started) / 60)
@@ -105,6 +116,21 @@ def _make_copy() -> Path:
     alone = ("--no-deps", "--no-build-isolation")
     _run(uv, "pip", "install", "--quiet", *alone, "--python", python, "--editable", work / "mutants")
     return work
+
+
+def _make_mutants(work: Path, workers: int) -> None:
+    """Write all mutants, and let the mutated modules be imported where mutmut is not installed."""
+    settings = work / "pyproject.toml"
+    whole = settings.read_text(encoding="utf-8")
+    settings.write_text(whole.replace('["tests"]', '["tests/test_exceptions.py"]'), encoding="utf-8")
+    _mutmut(work, workers, f"{PACKAGE}.exceptions.*")
+    settings.write_text(whole, encoding="utf-8")
+    for path in (work / "mutants" / PACKAGE).rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        if IMPORT in text:
+            path.write_text(text.replace(IMPORT, IMPORT_ANYWHERE), encoding="utf-8")
+    shutil.copy2(settings, work / "mutants" / settings.name)
+    (work / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
 
 
 def _mutmut(work: Path, workers: int, *names: str) -> None:

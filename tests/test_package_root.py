@@ -37,6 +37,7 @@ def test_the_root_imports_nothing() -> None:
     assert done.stdout.strip() == "['airflow_sm_pipelines']"
 
 
+@pytest.mark.processes
 def test_operators_and_params_bring_no_boto3_into_a_dag_file() -> None:
     code = "from airflow_sm_pipelines import *"
     names = ", ".join(name for name in airflow_sm_pipelines.__all__ if not name.endswith("Hook"))

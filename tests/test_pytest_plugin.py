@@ -59,6 +59,7 @@ def scoring() -> dict[str, Any]:
     return {"Version": "2020-12-01", "Parameters": [parameter], "Steps": [step]}
 
 
+@pytest.mark.processes
 @pytest.mark.usefixtures("images")
 def test_a_pipeline_runs_and_its_steps_and_outputs_can_be_read(sm_local: LocalSageMaker) -> None:
     sm_local.client("s3").create_bucket(Bucket="sagemaker-us-east-1-123456789012")
@@ -77,6 +78,7 @@ def test_a_pipeline_runs_and_its_steps_and_outputs_can_be_read(sm_local: LocalSa
     assert sm_local.run(scoring(), status="Failed", Score="9").step("Score").status == "Failed"
 
 
+@pytest.mark.processes
 def test_each_test_has_an_empty_account(sm_local: LocalSageMaker) -> None:
     assert sm_local.client("s3").list_buckets()["Buckets"] == []
     assert sm_local.client("sagemaker").list_pipelines()["PipelineSummaries"] == []

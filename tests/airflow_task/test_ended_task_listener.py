@@ -81,6 +81,7 @@ def orders(session: Session) -> list[dict[str, Any]]:
     return [{"path": one.data["path"], **one.data["kwargs"]} for one in found]
 
 
+@pytest.mark.processes
 def test_a_marked_task_leaves_an_order_that_a_triggerer_can_run(ended: Session) -> None:
     keep(ended, SUBMISSION_KEY, SUBMISSION)
     keep(ended, STOP_KEY, ARGUMENTS)

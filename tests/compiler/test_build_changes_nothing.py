@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from .conftest import Compiler
 
+pytestmark = pytest.mark.processes
+
 Write = Callable[[str], str]
 
 HEAD = """

@@ -19,6 +19,8 @@ from airflow_sm_pipelines.environments import find_uv
 if TYPE_CHECKING:
     from .conftest import Compiler
 
+pytestmark = pytest.mark.processes
+
 Write = Callable[[str], str]
 
 SCRIPT = """

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from .conftest import Compiler
 
+pytestmark = pytest.mark.processes
+
 IMPORT = "from sagemaker.workflow.pipeline import Pipeline\n"
 IMPORTS = f"{IMPORT}from shared.names import NAME\n\ndef get_pipeline():\n    return Pipeline(NAME)\n"
 READS = f"{IMPORT}\ndef get_pipeline():\n    return Pipeline(open('config/name.txt').read().strip())\n"

@@ -12,6 +12,8 @@ import pytest
 if TYPE_CHECKING:
     from .conftest import Compiler
 
+pytestmark = pytest.mark.processes
+
 Write = Callable[[str], str]
 
 

@@ -21,6 +21,8 @@ from airflow_sm_pipelines.exceptions import ScriptFailedError
 if TYPE_CHECKING:
     from .conftest import Compiler
 
+pytestmark = pytest.mark.processes
+
 Write = Callable[[str], str]
 BUCKET = "sagemaker-us-east-1-123456789012"
 

@@ -13,6 +13,8 @@ from airflow_sm_pipelines.compiler import Upload
 if TYPE_CHECKING:
     from .conftest import Compiler
 
+pytestmark = pytest.mark.processes
+
 Write = Callable[[str], str]
 
 UPLOADS = """

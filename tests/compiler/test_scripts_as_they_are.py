@@ -12,6 +12,8 @@ from airflow_sm_pipelines.exceptions import ScriptFailedError, ScriptFunctionErr
 if TYPE_CHECKING:
     from .conftest import Compiler
 
+pytestmark = pytest.mark.processes
+
 Write = Callable[[str], str]
 
 IMPORT = "from sagemaker.workflow.pipeline import Pipeline\n"

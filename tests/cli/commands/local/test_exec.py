@@ -17,6 +17,8 @@ from tests.cli.command_runs import RunningCommand, execute, read_line, refused, 
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.processes
+
 
 def test_a_command_runs_with_aws_on_this_machine_only(tmp_path: Path) -> None:
     code = (

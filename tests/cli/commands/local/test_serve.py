@@ -7,17 +7,16 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pytest
 
 from airflow_sm_pipelines.cli.local_session import default_state_dir
 from tests.cli.command_runs import RunningCommand, execute, read_line, refused, run
 
-if TYPE_CHECKING:
-    import pytest
-
 LISTING = "import boto3; print(boto3.client('sagemaker').list_pipelines()['PipelineSummaries'])"
 
 
+@pytest.mark.processes
 def test_an_endpoint_serves_until_it_is_told_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHELL", "/bin/bash")
     with RunningCommand("local", "serve", "--state-dir", str(tmp_path), "--port", "0") as process:
