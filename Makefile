@@ -28,7 +28,7 @@ SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
 SDK ?= v2
 RMSE ?=
 
-.PHONY: help setup demo test check differential evasions constrained lint format bench faults builds day harm mutants dist lock clean
+.PHONY: help setup demo test check differential evasions constrained lint format bench faults builds day harm mutants docs dist lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -99,12 +99,19 @@ day: $(STAMP) ## Do in a whole Airflow what a demanding author does in a day (ne
 mutants: $(STAMP) ## Put small faults into a sample of each package, and see whether the fast tests notice (an hour)
 	$(BIN)/python scripts/mutants.py $(if $(SEED),--seed $(SEED))
 
+docs: $(STAMP) ## Make the pages of docs/ into a site: .local/site/index.html
+	$(BIN)/uv pip install --quiet --require-hashes --python $(BIN)/python -r requirements/docs.txt
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going -j 2 -q -d .local/doctrees docs .local/site
+
 dist: $(STAMP) ## Build the wheel and the sdist into dist/
 	$(BIN)/uv build --no-build-isolation --python $(BIN)/python
 
 lock: $(STAMP) ## Pin requirements/dev.txt anew (hashes, no index addresses)
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.10 --all-extras --group dev --upgrade \
 		--generate-hashes --no-header --no-annotate --no-emit-index-url --output-file requirements/dev.txt
+	$(BIN)/uv pip compile --universal --python-version 3.11 --group docs --upgrade \
+		--constraints requirements/dev.txt --generate-hashes --no-header --no-annotate --no-emit-index-url \
+		--output-file requirements/docs.txt
 	@echo "After make setup, renew the carried API model: $(BIN)/python scripts/make_service_model.py"
 
 clean: ## Remove what these targets made
