@@ -19,7 +19,7 @@ exclude_patterns = ["_build"]
 # Markdown
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 4
-suppress_warnings = ["autoapi.python_import_resolution"]
+suppress_warnings = ["autoapi.python_import_resolution", "myst.domains"]
 
 # The reference of the public classes, from their docstrings and signatures
 autoapi_dirs = [str(ROOT / "airflow_sm_pipelines")]
@@ -32,7 +32,7 @@ autoapi_ignore = [
 ]
 autoapi_generate_api_docs = False
 autoapi_add_toctree_entry = False
-autoapi_options = ["members", "show-inheritance"]
+autoapi_options = ["show-inheritance"]
 autoapi_python_class_content = "both"
 autodoc_typehints = "description"
 
@@ -45,7 +45,7 @@ html_theme_options = {
     "navigation_depth": 2,
     "show_toc_level": 2,
     "navbar_align": "left",
-    "header_links_before_dropdown": 4,
+    "header_links_before_dropdown": 6,
     "secondary_sidebar_items": ["page-toc"],
     "switcher": {
         # Whoever serves the site names the list of its versions; alone it lists itself.
@@ -55,3 +55,16 @@ html_theme_options = {
     "check_switcher": False,
     "navbar_end": ["version-switcher", "theme-switcher"] if "DOCS_VERSIONS_URL" in os.environ else ["theme-switcher"],
 }
+
+
+def setup(app):  # type: ignore[no-untyped-def]
+    """Let links to the repository's own pages lead to their copies on the site."""
+
+    def follow(app, name, source):  # type: ignore[no-untyped-def]
+        source[0] = source[0].replace("](../SECURITY.md", "](security.md").replace("](../CHANGELOG.md", "](changelog.md")
+
+    def follow_included(app, path, page, source):  # type: ignore[no-untyped-def]
+        source[0] = source[0].replace("](SECURITY.md", "](docs/security.md")
+
+    app.connect("source-read", follow)
+    app.connect("include-read", follow_included)
