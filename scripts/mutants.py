@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -46,6 +47,9 @@ NOT_MUTATED = (
 LEFT_OUT_TESTS = ("tests/architecture", "tests/test_packaging.py")
 """They read the source, which is not the package's own here."""
 
+MOST_LEFT_OUT = 40
+"""More fast tests than these that fail without a mutant are no tests of the source, but a fault of the set-up."""
+
 IMPORT = "from mutmut.mutation.trampoline import wrap_in_trampoline as _mutmut_mutated, MutantDict\n"
 IMPORT_ANYWHERE = """try:
     from mutmut.mutation.trampoline import wrap_in_trampoline as _mutmut_mutated, MutantDict
@@ -71,10 +75,13 @@ def main() -> int:
     started = time.monotonic()
     work = _make_copy()
     _make_mutants(work, options.workers)
+    left_out = _leave_out_tests_of_the_source(work)
     _mutmut(work, options.workers, f"{PACKAGE}.exceptions.*")  # learns which test reaches which function
     drawn = _draw(_read_results(work), seed=seed, each=options.each, group=options.group)
     _mutmut(work, options.workers, *(name for names in drawn.values() for name in names))
     _report(drawn, _read_results(work), seed=seed, minutes=(time.monotonic() - started) / 60)
+    print("\nTests left out, since they read the source:")
+    print("\n".join(f"- {name}" for name in left_out))
     return 0
 
 
@@ -129,8 +136,36 @@ def _make_mutants(work: Path, workers: int) -> None:
         text = path.read_text(encoding="utf-8")
         if IMPORT in text:
             path.write_text(text.replace(IMPORT, IMPORT_ANYWHERE), encoding="utf-8")
-    shutil.copy2(settings, work / "mutants" / settings.name)
     (work / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
+
+
+def _leave_out_tests_of_the_source(work: Path) -> list[str]:
+    """Run the fast tests where no mutant is on, and leave out those that fail: they count or compare source code."""
+    cache = HOME / "pytest-cache"
+    shutil.rmtree(cache, ignore_errors=True)
+    tests = [f"--ignore={name}" for name in LEFT_OUT_TESTS]
+    command = [HOME / "environment" / "bin" / "python", "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile"]
+    with (HOME / "log.txt").open("ab") as log:
+        subprocess.run(
+            [*command, "-m", "not slow", "-o", f"cache_dir={cache}", *tests, "tests"],
+            cwd=work / "mutants",
+            env={**os.environ, "MUTANT_UNDER_TEST": ""},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    found = cache / "v" / "cache" / "lastfailed"
+    failed = sorted(json.loads(found.read_text(encoding="utf-8"))) if found.exists() else []
+    if len(failed) > MOST_LEFT_OUT:
+        raise SystemExit(f"{len(failed)} fast tests fail where no mutant is on; the output is in {HOME / 'log.txt'}")
+    settings = work / "pyproject.toml"
+    text = settings.read_text(encoding="utf-8")
+    first = '"--ignore=' + LEFT_OUT_TESTS[0]
+    assert first in text
+    deselected = "".join(f"{json.dumps(f'--deselect={name}')}, " for name in failed)
+    settings.write_text(text.replace(first, deselected + first), encoding="utf-8")
+    shutil.copy2(settings, work / "mutants" / settings.name)
+    return failed
 
 
 def _mutmut(work: Path, workers: int, *names: str) -> None:
