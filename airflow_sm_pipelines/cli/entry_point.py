@@ -38,6 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     :return: the exit code.
     """
     typed = list(sys.argv[1:] if argv is None else argv)
+    if "_ARGCOMPLETE" in os.environ:
+        import argcomplete
+
+        argcomplete.autocomplete(make_parser())
     parser = make_parser(typed)
     arguments, unknown = parser.parse_known_args(typed, argparse.Namespace(argv=typed))
     if unknown:

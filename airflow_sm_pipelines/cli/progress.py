@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_sm_pipelines.cli.execution_view import ExecutionReader, step_key
 from airflow_sm_pipelines.cli.terminal import complain, say, say_json
+from airflow_sm_pipelines.client.outputs import OutputReader
 from airflow_sm_pipelines.definition.arns import parse_execution_arn
 from airflow_sm_pipelines.definition.status import ExecutionStatus
 from airflow_sm_pipelines.exceptions import PipelineUnavailableError
+from airflow_sm_pipelines.local_endpoint import CONSOLE_VARIABLE, make_pipeline_page_url
 from airflow_sm_pipelines.printable_text import clean
 from airflow_sm_pipelines.render.labels import format_seconds
 
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.cli.execution_view import ExecutionView
     from airflow_sm_pipelines.client.calls import SageMakerCalls
-    from airflow_sm_pipelines.client.reports import StepReport
+    from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
+    from airflow_sm_pipelines.definition.json_value import JsonValue
     from airflow_sm_pipelines.server import RunningServer
 
 NOT_SUCCEEDED = 1
@@ -51,6 +54,10 @@ _MARKS = {
     "Executing": ("●", "blue"),
     "Starting": ("○", "blue"),
 }
+
+_MOST_STEPS_WITH_OUTPUTS = 10
+_MOST_OUTPUT_LINES = 20
+"""How much is shown of what an execution has yielded."""
 
 _MAX_LIVE_STEPS = 8
 """Steps shown of each execution where several are on the terminal at once."""
@@ -100,9 +107,38 @@ def follow_execution(calls: SageMakerCalls, arn: str, arguments: argparse.Namesp
     except KeyboardInterrupt:
         complain(f"\nNo longer watching; the execution goes on. Look again: sm-pipelines watch {arn}")
         raise
+    has_succeeded = view.report.status == ExecutionStatus.SUCCEEDED
     if arguments.as_json:
         say_json(view.report.to_json())
-    return 0 if view.report.status == ExecutionStatus.SUCCEEDED else NOT_SUCCEEDED
+    elif has_succeeded:
+        _say_outputs(calls, view.report)
+    if console_url := os.environ.get(CONSOLE_VARIABLE):
+        name, execution_id = parse_execution_arn(arn)
+        complain(f"Page: {make_pipeline_page_url(console_url, name, execution_id=execution_id)}")
+    return 0 if has_succeeded else NOT_SUCCEEDED
+
+
+def _say_outputs(calls: SageMakerCalls, report: ExecutionReport) -> None:
+    """Print what the last steps have yielded, a value a line."""
+    found = OutputReader(calls, report, warn=complain).read_defaults(max_steps=_MOST_STEPS_WITH_OUTPUTS)
+    lines = [
+        f"{step}  {place}  {value}"
+        for step, outputs in found.items()
+        for place, value in _iter_values(outputs)
+        if place != "job_name"
+    ]
+    for line in lines[:_MOST_OUTPUT_LINES]:
+        say(line)
+    if len(lines) > _MOST_OUTPUT_LINES or len(report.steps) > _MOST_STEPS_WITH_OUTPUTS:
+        complain(f"All outputs: sm-pipelines outputs {report.arn}")
+
+
+def _iter_values(outputs: JsonValue, place: str = "") -> Iterator[tuple[str, JsonValue]]:
+    if isinstance(outputs, dict):
+        for name, value in outputs.items():
+            yield from _iter_values(value, f"{place}.{name}".lstrip("."))
+    elif outputs is not None:
+        yield place, outputs
 
 
 def _try_to_read(reader: ExecutionReader, arn: str) -> ExecutionView | None:

@@ -129,3 +129,16 @@ def without_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [("sm-pipelines v", ["validate", "versions"]), ("sm-pipelines run --poli", ["--policy-file", "--policy"])],
+)
+def test_a_shell_can_complete_commands_and_options(typed: str, found: list[str], tmp_path: Path) -> None:
+    answer = tmp_path / "answer"
+    asked = {"_ARGCOMPLETE": "1", "_ARGCOMPLETE_IFS": "\n", "_ARGCOMPLETE_STDOUT_FILENAME": str(answer)}
+    asked |= {"COMP_LINE": typed, "COMP_POINT": str(len(typed)), "COMP_TYPE": "9"}
+    command = [sys.executable, "-c", "from airflow_sm_pipelines.cli import main; main()"]
+    subprocess.run(command, env={**os.environ, **asked}, check=True, timeout=60)
+    assert answer.read_text().split() == found

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
+from tests.airflow_runs import connect
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -100,11 +102,18 @@ def plain(text: str) -> str:
 
 
 def test_a_definition_is_deployed_run_and_told_line_by_line(server: RunningServer, tmp_path: Path) -> None:
-    source = write(tmp_path / "two_steps.json", job("First", "print(1)"), job("Second", "print(2)", "First"))
+    first = job("First", "open('/opt/ml/processing/scores/a.csv', 'w').write('1')")
+    output = {"S3Uri": "s3://scores/here", "LocalPath": "/opt/ml/processing/scores", "S3UploadMode": "EndOfJob"}
+    first["Arguments"]["ProcessingOutputConfig"] = {"Outputs": [{"OutputName": "scores", "S3Output": output}]}
+    connect(server, "s3").create_bucket(Bucket="scores")
+    source = write(tmp_path / "two_steps.json", first, job("Second", "print(2)", "First"))
     done = run(server, "run", source, "--role-arn", ROLE, "-p", "Word=bye", "-p", "Count=3")
     assert done.returncode == 0, done.stderr
     assert "Pipeline 'two-steps' created: version 1" in done.stderr
-    arn, *lines = done.stdout.splitlines()
+    arn, *lines, yielded = done.stdout.splitlines()
+    assert yielded == "First  outputs.scores  s3://scores/here"
+    name, execution_id = arn.split("/")[1::2]
+    assert f"Page: {server.endpoint_url}/_console/pipelines/{name}/executions/{execution_id}" in done.stderr
     told = [re.sub(r"^\d\d:\d\d:\d\d  two-steps \w+  ", "", line) for line in lines]
     # A step may be over before it is seen to run.
     ended = [re.sub(r" in [\d.]+ s", "", line) for line in told if not line.endswith(("Starting", "Executing"))]
