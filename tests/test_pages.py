@@ -105,12 +105,14 @@ def test_every_piece_of_python_can_be_parsed(page: Path) -> None:
         ast.parse(textwrap.dedent(code))
 
 
-def test_the_readmes_dag_is_a_dag(tmp_path: Path) -> None:
-    files = dict(re.findall(r"cat > (\S+) <<'END'\n(.*?)\nEND\n", (ROOT / "README.md").read_text(), re.DOTALL))
+def test_the_first_dag_is_a_dag(tmp_path: Path) -> None:
+    files = dict(
+        re.findall(r"cat > (\S+) <<'END'\n(.*?)\nEND\n", (ROOT / "docs" / "first-dag.md").read_text(), re.DOTALL)
+    )
     for name, code in files.items():
         ast.parse(code, name)
     found: dict[str, object] = {"__file__": str(tmp_path / "train_model.py")}
-    exec(compile(files["dags/train_model.py"], "README.md", "exec"), found)  # noqa: S102 - the page's own example
+    exec(compile(files["dags/train_model.py"], "first-dag.md", "exec"), found)  # noqa: S102 - the page's own example
     assert found["train"].upstream_task_ids == {"deploy"}  # type: ignore[attr-defined]
 
 

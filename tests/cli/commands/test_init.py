@@ -26,14 +26,25 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_the_files_are_those_of_the_readme() -> None:
-    shown = dict(re.findall(r"^cat > (\S+) <<'END'\n(.*?\n)END\n", (ROOT / "README.md").read_text(), re.DOTALL | re.M))
+def test_the_files_are_those_of_the_page() -> None:
+    shown = dict(
+        re.findall(
+            r"^cat > (\S+) <<'END'\n(.*?\n)END\n", (ROOT / "docs" / "first-dag.md").read_text(), re.DOTALL | re.M
+        )
+    )
     held = {
         "dags/train_model.py": "dag.py.txt",
         "dags/pipelines/train.py": "pipelines/train_v2.py.txt",
         "dags/pipelines/steps/train.py": "pipelines/steps/train.py.txt",
     }
     assert shown == {path: (TEMPLATE / name).read_text() for path, name in held.items()}
+
+
+def test_the_dag_of_the_readme_is_the_one_that_its_command_writes(folder: Path) -> None:
+    text = (ROOT / "README.md").read_text()
+    (name,) = re.findall(r"^sm-pipelines init (\w+)$", text, re.MULTILINE)
+    assert main(["init", name]) == 0
+    assert (folder / "dags" / f"{name}.py").read_text() in re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
 
 def test_a_project_has_the_name_it_was_given_everywhere(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
