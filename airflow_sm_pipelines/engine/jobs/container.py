@@ -69,6 +69,11 @@ class Container:
             path.mkdir(exist_ok=True)
         return container
 
+    @classmethod
+    def of_job(cls, directory: Path, host: str, *, is_over: bool) -> Container:
+        """An instance with empty directories; if its program is over, with what that has left there."""
+        return cls(host, (directory / host).resolve()) if is_over else cls.create(directory, host)
+
     @property
     def opt_ml(self) -> Path:
         """The directory that the job sees as ``/opt/ml``."""
