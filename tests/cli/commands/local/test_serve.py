@@ -37,6 +37,7 @@ def test_an_endpoint_serves_until_it_is_told_to_stop(tmp_path: Path, monkeypatch
         assert len(proxies) == len(PROXY_VARIABLES)
         assert [line for line in printed.stdout.splitlines() if line not in proxies] == [
             line.replace(f'"$(cat {tmp_path}/secret)"', secret) for line in lines
+        ]
         listing = subprocess.run(
             ["bash", "-c", "\n".join([*lines, f'exec {sys.executable} -c "$LISTING"'])],
             env={**os.environ, "AWS_PROFILE": "work", "LISTING": LISTING},
