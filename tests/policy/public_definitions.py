@@ -1,8 +1,8 @@
 """What a policy says of 105 public definitions, which are not part of this project, as a table.
 
-``python -m tests.policy.public_definitions FOLDER`` holds the policy to it, where FOLDER has the definitions. The
-table was made by reading the raw JSON by the names of its members, without the package's model of a definition, and rows
-of it were read by hand. ``gen_`` definitions were made by public notebooks and scripts, ``nb_out_`` stand in the outputs of
+``python -m tests.policy.public_definitions FOLDER`` holds the policy to it, where FOLDER has the definitions. The table
+was made by reading the raw JSON by the names of its members, without the package's model of a definition, and some rows
+were read by hand. ``gen_`` definitions were made by public notebooks and scripts, ``nb_out_`` stand in the outputs of
 notebooks; the names tell the repository. Our own definitions have such a table in ``test_team_rules_examples``.
 """
 
