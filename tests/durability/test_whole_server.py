@@ -6,12 +6,14 @@ docs/engine.md.
 
 from __future__ import annotations
 
+import json
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.durability.kill_campaign import kill_often
+from tests.durability.whole_server import IMAGE, ROLE, WholeServer, list_steps, wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,3 +26,52 @@ SEED = int(os.environ.get("SM_PIPELINES_KILL_SEED", "11"))
 @pytest.mark.timeout(3600)
 def test_the_whole_server_loses_nothing_acknowledged_by_kill_9_at_random_moments(tmp_path: Path) -> None:
     print(kill_often(tmp_path, kills=KILLS, seed=SEED))
+
+
+MANY_FILES = """
+import pathlib
+pathlib.Path(%r).touch(exist_ok=False)
+for number in range(400):
+    pathlib.Path(f"/opt/ml/processing/out/{number}").write_text(str(number))
+"""
+"""A program that fails where it runs twice. Its output takes a moment to upload."""
+
+
+@pytest.mark.slow
+def test_a_job_whose_exit_is_on_disk_does_not_run_again_after_kill_9(tmp_path: Path) -> None:
+    server = WholeServer(tmp_path)
+    server.start()
+    try:
+        server.client("s3").create_bucket(Bucket="work")
+        server.client("sagemaker").create_pipeline(
+            PipelineName="p", RoleArn=ROLE, PipelineDefinition=json.dumps(_one_job(MANY_FILES % str(tmp_path / "ran")))
+        )
+        arn = server.client("sagemaker").start_pipeline_execution(PipelineName="p")["PipelineExecutionArn"]
+        wait_for(lambda: any((server.state / "engine" / "jobs").glob("*/end.json")), "the program has ended")
+        server.kill()
+        server.start()
+        wait_for(lambda: _step(server, arn)["StepStatus"] not in {"Starting", "Executing"}, "the step ends")
+        step = _step(server, arn)
+        assert step["StepStatus"] == "Succeeded", step
+        assert step["AttemptCount"] == 1
+        pages = server.client("s3").get_paginator("list_objects_v2").paginate(Bucket="work", Prefix="out/")
+        assert sum(page["KeyCount"] for page in pages) == 400
+    finally:
+        server.kill()
+
+
+def _step(server: WholeServer, arn: str) -> dict[str, Any]:
+    (step,) = list_steps(server, arn)
+    return step
+
+
+def _one_job(program: str) -> dict[str, Any]:
+    output = {"S3Uri": "s3://work/out", "LocalPath": "/opt/ml/processing/out", "S3UploadMode": "EndOfJob"}
+    cluster = {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1}
+    arguments = {
+        "ProcessingResources": {"ClusterConfig": cluster},
+        "AppSpecification": {"ImageUri": IMAGE, "ContainerEntrypoint": ["python3", "-c", program]},
+        "RoleArn": ROLE,
+        "ProcessingOutputConfig": {"Outputs": [{"OutputName": "out", "S3Output": output}]},
+    }
+    return {"Version": "2020-12-01", "Steps": [{"Name": "Job", "Type": "Processing", "Arguments": arguments}]}

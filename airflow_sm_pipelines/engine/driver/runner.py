@@ -126,7 +126,7 @@ class Runner:
 
     def start(self) -> None:
         """Start the threads, and go on with every execution and job that was open when the last engine ended."""
-        self._directories.start()
+        self._directories.start(self.jobs.list_active_directories())
         sweep_directories()
         for execution_id in self._store.executions.open_ids():
             self.wake(execution_id)
@@ -323,7 +323,8 @@ class Runner:
             return
         if record.retry_at_ms is not None:
             return
-        self._store.steps.restart(execution.id, record.name)
+        is_over = record.job is not None and self.jobs.is_over(*record.job)
+        self._store.steps.restart(execution.id, record.name, attempts=0 if is_over else 1)
         self._begin(execution, opened, record.name)
 
     def _recover_unbegun(self, execution: ExecutionRecord, opened: OpenExecution) -> None:

@@ -8,8 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.engine.jobs.disk_room import DiskRoom
+from airflow_sm_pipelines.engine.jobs.kept_end import read_kept_end
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 _TRASH = ".removed"
@@ -32,19 +34,31 @@ class JobDirectories:
         # One thread, since a second would only wait for the same disk.
         self._cleaner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sm-clean")
 
-    def start(self) -> None:
-        """Remove what the last engine had no time to remove."""
+    def start(self, active: Collection[str] = ()) -> None:
+        """Remove what the last engine had no time to remove.
+
+        :param active: the names of the jobs that go on; what they left stays until they claim it.
+        """
         self._trash.mkdir(parents=True, exist_ok=True)
         self.room.prepare()
-        for path in self._trash.iterdir():
+        left = [path for path in self._root.iterdir() if path.name not in {_TRASH, *active}]
+        for path in (*left, *self._trash.iterdir()):
             self._remove(path)
 
     def claim(self, name: str) -> Path:
-        """The path of a directory for a job. Nothing is there, not even what an earlier run of the job left."""
+        """The path of a directory for a job.
+
+        Nothing is there, not even what an earlier run of the job left, unless its programs had ended when the engine
+        died (:func:`read_kept_end`).
+        """
         directory = self._root / name
-        if directory.exists():
+        if directory.exists() and not self.holds_end(name):
             self.discard(directory)
         return directory
+
+    def holds_end(self, name: str) -> bool:
+        """Whether the programs of a job had ended when the engine died."""
+        return read_kept_end(self._root / name) is not None
 
     def discard(self, directory: Path) -> None:
         """Remove the directory of a job soon, or now where the disk is full; its name is free at once."""

@@ -223,6 +223,17 @@ class JobHost:
             self._end_training_jobs(kind, name)
             self._end(kind, name, status="Stopped")
 
+    def is_over(self, kind: JobKind, name: str) -> bool:
+        """Whether nothing of a job would run again: it has ended, or its programs had when the engine died."""
+        is_active = self._require(kind, name).status in ACTIVE_STATUSES
+        return not is_active or self._directories.holds_end(_directory_name(kind, name))
+
+    def list_active_directories(self) -> list[str]:
+        """The names of the directories of all active jobs."""
+        return [
+            _directory_name(JOB_KINDS[kind], name) for kind, name in self._store.resources.active_jobs([*JOB_KINDS])
+        ]
+
     def close(self) -> None:
         """Stop every running job without recording an end, so that the next start runs it again."""
         self._closing.set()
@@ -269,8 +280,7 @@ class JobHost:
     ) -> JobOutcome:
         """Run a job in a directory of its own, which is gone afterwards: the job may have filled the disk."""
         room = self._directories.room
-        # Files of a run before a crash must not be taken for this run's.
-        directory = self._directories.claim(record.name)
+        directory = self._directories.claim(_directory_name(kind, record.name))
         spec = JobSpec(
             kind=kind.name,  # type: ignore[arg-type]
             name=record.name,
@@ -366,6 +376,11 @@ class _TrainingJobs:
 
     def documents(self) -> list[dict[str, Any]]:
         return [record.document for record in list_training_jobs(self._store, self._tuning_job)]
+
+
+def _directory_name(kind: JobKind, name: str) -> str:
+    """Jobs of several kinds may have one name."""
+    return f"{kind.resource}-{name}"
 
 
 def _recorded_end(record: ResourceRecord) -> JobEnd:

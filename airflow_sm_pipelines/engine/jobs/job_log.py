@@ -51,6 +51,10 @@ class JobLog:
         """The last lines of all instances together."""
         return tuple(self._tail)
 
+    def restore_tail(self, lines: tuple[str, ...]) -> None:
+        """Take up the last lines of a log that an earlier engine stored."""
+        self._tail.extend(lines)
+
     def add(self, host: str, line: str) -> None:
         """Add one line of an instance."""
         stamp = time.time_ns() // 1_000_000

@@ -20,6 +20,7 @@ from airflow_sm_pipelines.engine.jobs.instances import InstancesEnd, PeriodicWor
 from airflow_sm_pipelines.engine.jobs.interpreters import resolve_interpreter
 from airflow_sm_pipelines.engine.jobs.isolation import plan_network
 from airflow_sm_pipelines.engine.jobs.job_spec import JobOutcome
+from airflow_sm_pipelines.engine.jobs.kept_end import KeptEnd, read_kept_end
 from airflow_sm_pipelines.engine.jobs.s3_transfer import TreeSync, download_input, parse_location, upload_tree
 from airflow_sm_pipelines.engine.rules.errors import MAX_REASON_CHARACTERS
 from airflow_sm_pipelines.engine.rules.job_documents import DEFAULT_MAX_RUNTIME_SECONDS
@@ -47,20 +48,51 @@ def run_processing_job(spec: JobSpec, context: JobContext, log: JobLog, stop: th
     _refuse_unsupported(request)
     count = int(request["ProcessingResources"]["ClusterConfig"]["InstanceCount"])
     hosts = [f"algo-{number}" for number in range(1, count + 1)]
-    image = request["AppSpecification"]["ImageUri"]
-    interpreter = resolve_interpreter(
-        context.images, image, cache_dir=context.cache_dir, log=partial(log.add, hosts[0])
-    )
+    kept = read_kept_end(spec.directory)
+    containers = [Container.of_job(spec.directory, host, is_over=kept is not None) for host in hosts]
+    outputs = _Outputs(request, context, containers, log)
+    if kept is None:
+        kept = _run_programs(spec, context, log, stop, argv, containers, outputs.periodic)
+        kept.keep(spec.directory)
+    else:
+        log.restore_tail(kept.log_tail)
+    end = kept.end
+    outputs.upload(end)
+    details: dict[str, Any] = {"ProcessingStartTime": kept.started, "ProcessingEndTime": kept.ended}
+    reason = None
+    if end.is_timed_out:
+        reason = explain_timeout(_max_runtime_seconds(request))
+    elif end.failure and not end.is_stopped:
+        host, failed = end.failure
+        text = explain_failure(
+            argv, failed, host=host if count > 1 else None, log_tail=log.tail, isolation=context.isolation
+        )
+        reason = shorten_reason(f"AlgorithmError: {text}")
+    return _make_outcome(end, containers, log, details, reason)
+
+
+def _run_programs(
+    spec: JobSpec,
+    context: JobContext,
+    log: JobLog,
+    stop: threading.Event,
+    argv: list[str],
+    containers: list[Container],
+    periodic: list[PeriodicWork],
+) -> KeptEnd:
+    """Download the inputs, and run the program of each instance to its end."""
+    request: Mapping[str, Any] = spec.request
+    hosts = [container.host for container in containers]
     note = partial(log.add, hosts[0])
+    image = request["AppSpecification"]["ImageUri"]
+    interpreter = resolve_interpreter(context.images, image, cache_dir=context.cache_dir, log=note)
     network = request.get("NetworkConfig") or {}
     is_offline = plan_network(
         context.isolation, hosts, is_offline=bool(network.get("EnableNetworkIsolation")), note=note
     )
-    containers = [Container.create(spec.directory, host) for host in hosts]
-    _download_inputs(request, context, containers, note=partial(log.add, hosts[0]))
+    _download_inputs(request, context, containers, note=note)
     for container in containers:
         _write_configuration(spec, container, hosts)
-    outputs = _Outputs(request, context, containers, log)
     instances = [
         container.plan_instance(
             argv,
@@ -73,29 +105,21 @@ def run_processing_job(spec: JobSpec, context: JobContext, log: JobLog, stop: th
         )
         for container in containers
     ]
-    limit = float((request.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds", DEFAULT_MAX_RUNTIME_SECONDS))
     started = time.time()
     end = run_instances(
         instances,
         log,
         stop=stop,
-        max_runtime_seconds=limit,
+        max_runtime_seconds=_max_runtime_seconds(request),
         grace_seconds=context.stop_grace_seconds,
-        periodic=outputs.periodic,
+        periodic=periodic,
         check_disk=context.check_disk,
     )
-    outputs.upload(end)
-    details: dict[str, Any] = {"ProcessingStartTime": started, "ProcessingEndTime": time.time()}
-    reason = None
-    if end.is_timed_out:
-        reason = explain_timeout(limit)
-    elif end.failure and not end.is_stopped:
-        host, failed = end.failure
-        text = explain_failure(
-            argv, failed, host=host if count > 1 else None, log_tail=log.tail, isolation=context.isolation
-        )
-        reason = shorten_reason(f"AlgorithmError: {text}")
-    return _make_outcome(end, containers, log, details, reason)
+    return KeptEnd(end, started, time.time(), log.tail)
+
+
+def _max_runtime_seconds(request: Mapping[str, Any]) -> float:
+    return float((request.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds", DEFAULT_MAX_RUNTIME_SECONDS))
 
 
 def runs_image_program(request: Mapping[str, Any]) -> bool:

@@ -27,6 +27,7 @@ from airflow_sm_pipelines.engine.jobs.instances import InstancesEnd, PeriodicWor
 from airflow_sm_pipelines.engine.jobs.interpreters import resolve_interpreter
 from airflow_sm_pipelines.engine.jobs.isolation import plan_network
 from airflow_sm_pipelines.engine.jobs.job_spec import JobOutcome
+from airflow_sm_pipelines.engine.jobs.kept_end import KeptEnd, read_kept_end
 from airflow_sm_pipelines.engine.jobs.s3_transfer import TreeSync, parse_location, upload_file, upload_tree
 from airflow_sm_pipelines.engine.jobs.training_inputs import (
     DEFAULT_CHECKPOINT_PATH,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.engine.jobs.interpreters import Interpreter
     from airflow_sm_pipelines.engine.jobs.job_log import JobLog
     from airflow_sm_pipelines.engine.jobs.job_spec import JobContext, JobSpec
+    from airflow_sm_pipelines.engine.jobs.training_inputs import InstanceGroup
     from airflow_sm_pipelines.engine.rules.job_documents import EndStatus
 
 _SYNC_SECONDS = 5.0
@@ -77,40 +79,67 @@ def run_training_job(spec: JobSpec, context: JobContext, log: JobLog, stop: thre
         log.add(hosts[0], f"Built-in XGBoost: one process trains on the data of all {len(hosts)} instances.")
         hosts = hosts[:1]
         groups = tuple(replace(group, hosts=tuple(hosts)) for group in groups)
-    note = partial(log.add, hosts[0])
-    interpreter = _prepare_interpreter(algorithm, context, note)
-    if line := check_distribution(request, len(hosts)):
+    kept = read_kept_end(spec.directory)
+    containers = [Container.of_job(spec.directory, host, is_over=kept is not None) for host in hosts]
+    syncs = _plan_checkpoints(request, context, containers)
+    if kept is None:
+        metrics = _collect_metrics(algorithm, log, hosts[0], is_xgboost=is_xgboost)
+        kept = _run_programs(spec, context, log, stop, argv, containers, groups, syncs, metrics)
+        kept.keep(spec.directory)
+    else:
+        log.restore_tail(kept.log_tail)
+    for sync in syncs:
+        sync.run()
+    status, secondary, reason = _classify_end(kept.end, argv, containers, log, context, _max_runtime_seconds(request))
+    details = _make_details(kept, secondary, reason)
+    if status != "Failed":
+        details |= _upload_artifacts(spec, context, containers, log)
+    log.flush()
+    return JobOutcome(status, reason, None, log.tail, details)
+
+
+def _run_programs(
+    spec: JobSpec,
+    context: JobContext,
+    log: JobLog,
+    stop: threading.Event,
+    argv: list[str],
+    containers: list[Container],
+    groups: tuple[InstanceGroup, ...],
+    syncs: list[TreeSync],
+    metrics: MetricCollector,
+) -> KeptEnd:
+    """Download what the job needs, and run the program of each instance to its end."""
+    request: Mapping[str, Any] = spec.request
+    note = partial(log.add, containers[0].host)
+    interpreter = _prepare_interpreter(request["AlgorithmSpecification"], context, note)
+    if line := check_distribution(request, len(containers)):
         note(line)
-    containers = [Container.create(spec.directory, host) for host in hosts]
     download_channels(request, context, containers, groups, note=note)
-    syncs = _prepare_checkpoints(request, context, containers)
+    if request.get("CheckpointConfig"):
+        download_checkpoints(request["CheckpointConfig"], context, containers)
     submit_directory = read_hyperparameter(request, "sagemaker_submit_directory")
     for container in containers:
         write_configuration(request, container, groups)
         if submit_directory:
             place_source_code(submit_directory, context, container)
-    metrics = _collect_metrics(algorithm, log, hosts[0], is_xgboost=is_xgboost)
     instances = _plan_instances(spec, context, containers, argv, interpreter, note)
-    limit = float((request.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds", DEFAULT_MAX_RUNTIME_SECONDS))
     started = time.time()
     end = run_instances(
         instances,
         log,
         stop=stop,
-        max_runtime_seconds=limit,
+        max_runtime_seconds=_max_runtime_seconds(request),
         grace_seconds=context.stop_grace_seconds,
         periodic=[PeriodicWork(sync.run, _SYNC_SECONDS) for sync in syncs],
         check_disk=context.check_disk,
     )
-    ended = time.time()
-    for sync in syncs:
-        sync.run()
-    status, secondary, reason = _classify_end(end, argv, containers, log, context, limit)
-    details = _make_details(metrics, started, ended, secondary, reason)
-    if status != "Failed":
-        details |= _upload_artifacts(spec, context, containers, log)
-    log.flush()
-    return JobOutcome(status, reason, None, log.tail, details)
+    found: dict[str, Any] = {"FinalMetricDataList": metrics.final_metrics(), "$metric_summaries": metrics.summaries()}
+    return KeptEnd(end, started, time.time(), log.tail, found)
+
+
+def _max_runtime_seconds(request: Mapping[str, Any]) -> float:
+    return float((request.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds", DEFAULT_MAX_RUNTIME_SECONDS))
 
 
 def _plan_instances(
@@ -178,17 +207,14 @@ def _collect_metrics(algorithm: Mapping[str, Any], log: JobLog, host: str, *, is
     return metrics
 
 
-def _make_details(
-    metrics: MetricCollector, started: float, ended: float, secondary: str, reason: str | None
-) -> dict[str, Any]:
+def _make_details(kept: KeptEnd, secondary: str, reason: str | None) -> dict[str, Any]:
     details: dict[str, Any] = {
-        "TrainingStartTime": started,
-        "TrainingEndTime": ended,
-        "TrainingTimeInSeconds": max(1, int(ended - started)),
-        "BillableTimeInSeconds": max(1, round(ended - started)),
+        "TrainingStartTime": kept.started,
+        "TrainingEndTime": kept.ended,
+        "TrainingTimeInSeconds": max(1, int(kept.ended - kept.started)),
+        "BillableTimeInSeconds": max(1, round(kept.ended - kept.started)),
         "SecondaryStatus": secondary,
-        "FinalMetricDataList": metrics.final_metrics(),
-        "$metric_summaries": metrics.summaries(),
+        **kept.found,
     }
     return {**details, "FailureReason": reason} if reason else details
 
@@ -221,13 +247,10 @@ def _plan_program(request: Mapping[str, Any]) -> tuple[list[str], bool]:
     return ["python", str(PROGRAMS_DIRECTORY / "xgboost_algorithm.py"), model_format], True
 
 
-def _prepare_checkpoints(
-    request: Mapping[str, Any], context: JobContext, containers: list[Container]
-) -> list[TreeSync]:
+def _plan_checkpoints(request: Mapping[str, Any], context: JobContext, containers: list[Container]) -> list[TreeSync]:
     checkpoint = request.get("CheckpointConfig")
     if not checkpoint:
         return []
-    download_checkpoints(checkpoint, context, containers)
     target = parse_location(checkpoint["S3Uri"])
     local_path = checkpoint.get("LocalPath") or DEFAULT_CHECKPOINT_PATH
     return [TreeSync(context.s3, container.path_of(local_path), target) for container in containers]

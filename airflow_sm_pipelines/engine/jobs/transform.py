@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.engine.jobs.failures import JobFailure, explain_failure, shorten_reason
-from airflow_sm_pipelines.engine.jobs.instances import run_instances
+from airflow_sm_pipelines.engine.jobs.instances import InstancesEnd, run_instances
 from airflow_sm_pipelines.engine.jobs.job_spec import JobOutcome
+from airflow_sm_pipelines.engine.jobs.kept_end import KeptEnd, read_kept_end
 from airflow_sm_pipelines.engine.jobs.model_server import ModelServer, plan_server
 from airflow_sm_pipelines.engine.jobs.s3_transfer import (
     describe_neighbours,
@@ -57,6 +58,10 @@ def run_transform_job(spec: JobSpec, context: JobContext, log: JobLog, stop: thr
     request: Mapping[str, Any] = spec.request
     plan = plan_transform(request)
     target = parse_location(request["TransformOutput"]["S3OutputPath"])
+    results = spec.directory / "results"
+    if (kept := read_kept_end(spec.directory)) is not None:
+        upload_tree(context.s3, results, target)
+        return JobOutcome("Completed", None, None, kept.log_tail, {"TransformStartTime": kept.started})
     started = time.time()
     shares = _share_inputs(_download_inputs(spec, context, log), request)
     hosts = [f"algo-{number}" for number in range(1, len(shares) + 1)]
@@ -78,9 +83,9 @@ def run_transform_job(spec: JobSpec, context: JobContext, log: JobLog, stop: thr
             log.flush()
             return JobOutcome("Failed", reason, None, log.tail, {"TransformStartTime": started})
         payloads = answers
-    results = spec.directory / "results"
     for share, path in zip(shares, payloads, strict=True):
         _write_results(plan, share, path, results)
+    KeptEnd(InstancesEnd({}), started, time.time(), log.tail).keep(spec.directory)
     upload_tree(context.s3, results, target)
     log.flush()
     return JobOutcome("Completed", None, None, log.tail, {"TransformStartTime": started})

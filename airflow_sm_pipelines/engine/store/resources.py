@@ -91,6 +91,15 @@ class ResourceTable:
         )
         return [(row["kind"], row["name"]) for row in rows]
 
+    def active_jobs(self, kinds: Sequence[str]) -> list[tuple[str, str]]:
+        """Kind and name of all active jobs."""
+        marks = ", ".join("?" * len(kinds))
+        rows = self._database.rows(
+            f"SELECT kind, name FROM resources WHERE kind IN ({marks}) AND status IN ('InProgress', 'Stopping')",  # noqa: S608
+            tuple(kinds),
+        )
+        return [(row["kind"], row["name"]) for row in rows]
+
     def page(
         self, kind: str, filters: Sequence[tuple[str, Any]], page: Page
     ) -> tuple[list[ResourceRecord], tuple[Any, Any] | None]:

@@ -186,19 +186,23 @@ class StepTable:
                 " WHERE execution_id = ? AND name = ?",
                 (execution_id, name),
             )
-            self.restart(execution_id, name)
+            self.restart(execution_id, name, attempts=1)
 
     def find_callback(self, token: str) -> StepRecord | None:
         """The scheduled step that waits for this token, or waited for it."""
         row = self._database.row("SELECT * FROM steps WHERE callback_token = ? AND status IS NOT NULL", (token,))
         return _step(row) if row else None
 
-    def restart(self, execution_id: str, name: str) -> None:
-        """Begin a step again that ran when the engine ended: it becomes Starting, with one more attempt."""
+    def restart(self, execution_id: str, name: str, *, attempts: int) -> None:
+        """Begin a step again that was open when the engine ended: it becomes Starting.
+
+        :param attempts: how many attempts more it has: 1 if it runs again, 0 if only its end is to be recorded.
+        """
         with self._database.transaction():
             self.change_status(execution_id, name, StepStatus.STARTING)
             self._database.execute(
-                "UPDATE steps SET attempt = attempt + 1 WHERE execution_id = ? AND name = ?", (execution_id, name)
+                "UPDATE steps SET attempt = attempt + ? WHERE execution_id = ? AND name = ?",
+                (attempts, execution_id, name),
             )
 
     def reset(self, execution_id: str, names: Iterable[str]) -> None:

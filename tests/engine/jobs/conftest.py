@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -140,6 +141,9 @@ def run(context: JobContext, tmp_path: Path) -> Callable[..., JobOutcome]:
         name = f"{kind.lower()}-job"
         arn = f"arn:aws:sagemaker:us-east-1:123456789012:{kind.lower()}-job/{name}"
         spec = JobSpec(kind, name, arn, request, tmp_path / name, containers, is_offline)
-        return run_job(spec, context, stop or threading.Event())
+        outcome = run_job(spec, context, stop or threading.Event())
+        # As the caller of a job does. Where the engine dies, the directory stays.
+        shutil.rmtree(spec.directory, ignore_errors=True)
+        return outcome
 
     return run

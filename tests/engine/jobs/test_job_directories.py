@@ -33,6 +33,18 @@ def test_a_name_is_free_at_once_and_its_files_go_soon(tmp_path: Path) -> None:
     directories.close()
 
 
+def test_what_a_job_left_that_no_longer_runs_is_removed_at_a_start(tmp_path: Path) -> None:
+    killed = JobDirectories(tmp_path)
+    used(killed)
+    (tmp_path / "active").mkdir()
+    following = JobDirectories(tmp_path)
+    following.start(["active"])
+    wait_until(lambda: not (tmp_path / "job").exists())
+    assert (tmp_path / "active").exists()
+    following.close()
+    killed.close()
+
+
 def test_what_one_engine_had_no_time_to_remove_the_next_removes(tmp_path: Path) -> None:
     killed = JobDirectories(tmp_path)
     killed.start()
