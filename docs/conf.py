@@ -61,7 +61,9 @@ def setup(app):  # type: ignore[no-untyped-def]
     """Let links to the repository's own pages lead to their copies on the site."""
 
     def follow(app, name, source):  # type: ignore[no-untyped-def]
-        source[0] = source[0].replace("](../SECURITY.md", "](security.md").replace("](../CHANGELOG.md", "](changelog.md")
+        source[0] = (
+            source[0].replace("](../SECURITY.md", "](security.md").replace("](../CHANGELOG.md", "](changelog.md")
+        )
 
     def follow_included(app, path, page, source):  # type: ignore[no-untyped-def]
         source[0] = source[0].replace("](SECURITY.md", "](docs/security.md")
