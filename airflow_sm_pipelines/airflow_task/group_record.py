@@ -67,7 +67,8 @@ class XComGroupRecord:
         self._run = key_of(ti, run_task_id)
         self._prefix = step_prefix
         self._memory_key = STEP_KEY + ti.task_id.removeprefix(step_prefix)
-        known = parse_memory(get_plain_xcom(self._run, self._memory_key))
+        # The first attempt has none, and Airflow would log an error for each XCom that is not there.
+        known = parse_memory(get_plain_xcom(self._run, self._memory_key)) if ti.try_number > 1 else None
         self.is_new = known is None or known.attempt != ti.try_number
         self.former = known if self.is_new else None
         self.memory = StepMemory(ti.try_number, seen=known.seen if known else None) if self.is_new else known  # type: ignore[assignment]

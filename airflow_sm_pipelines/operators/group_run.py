@@ -84,9 +84,10 @@ class SageMakerStartGroupOperator(SageMakerRunPipelineOperator):
         return super()._submit(context, hook, policy, requests)
 
     def _publish_start(self, context: Context, hook: SageMakerPipelinesHook, arn: str, progress: RunProgress) -> None:
-        from airflow_sm_pipelines.airflow_task.group_record import GROUP_KEY
+        from airflow_sm_pipelines.airflow_task.group_record import GROUP_KEY, REPAIRS_KEY
         from airflow_sm_pipelines.airflow_task.plain_xcom import set_plain_xcom
 
+        set_plain_xcom(context["ti"], REPAIRS_KEY, [])
         set_plain_xcom(context["ti"], GROUP_KEY, {"arn": arn, "began": datetime.now(timezone.utc).isoformat()})
         super()._publish_start(context, hook, arn, progress)
 

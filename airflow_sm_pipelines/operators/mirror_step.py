@@ -144,9 +144,7 @@ class SageMakerMirrorStepOperator(SageMakerPipelinesOperator):
     def _open_record(self, ti: Any) -> XComGroupRecord:
         from airflow_sm_pipelines.airflow_task.group_record import XComGroupRecord
 
-        record = XComGroupRecord(ti, run_task_id=self.run_task_id, step_prefix=self.step_prefix)
-        record.save_memory()
-        return record
+        return XComGroupRecord(ti, run_task_id=self.run_task_id, step_prefix=self.step_prefix)
 
     def _make_repairer(self, ti: Any, record: XComGroupRecord) -> StepRepairer:
         from airflow_sm_pipelines.airflow_task.group_record import describe_repair

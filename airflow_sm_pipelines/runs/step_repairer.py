@@ -207,7 +207,8 @@ class StepRepairer:
         memory = self._record.memory
         if memory.arn != current.arn:
             memory.arn = current.arn
-            self._record.save_memory()
+            if memory.attempt > 1:
+                self._record.save_memory()
         return Mirrored(str(current.arn), began or current.began, old_mark)
 
     # --- resume -----------------------------------------------------------------------------------------------------

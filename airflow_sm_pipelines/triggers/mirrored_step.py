@@ -177,11 +177,10 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
     def _open_record(self) -> XComGroupRecord:
         ti = self.task_instance
         record = XComGroupRecord(ti, run_task_id=self.run_task_id, step_prefix=self.step_prefix)
-        if record.is_new:
-            if record.former is not None:
-                delete_xcoms(ti, record.former.keys)
-                state = request_task_state(key_of(self._task, self.ended_task_id))
-                record.memory.kept = state if is_ended_by_hand(state) else None
+        if record.is_new and record.memory.attempt > 1:
+            delete_xcoms(ti, record.former.keys if record.former is not None else ())
+            state = request_task_state(key_of(self._task, self.ended_task_id))
+            record.memory.kept = state if is_ended_by_hand(state) else None
             record.save_memory()
         return record
 

@@ -51,6 +51,7 @@ def states(result: Any) -> dict[str, str]:
 
 def test_a_step_in_the_branch_that_was_not_taken_is_skipped(gate: DagRunner) -> None:
     result = gate.test("gate")
+    print(result.output)
     assert result.exit_code == 0, result.output[-6000:]
     assert states(result) == {
         "deploy": "success",
