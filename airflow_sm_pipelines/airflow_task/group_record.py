@@ -69,9 +69,10 @@ class XComGroupRecord:
         self._memory_key = STEP_KEY + ti.task_id.removeprefix(step_prefix)
         # The first attempt has none, and Airflow would log an error for each XCom that is not there.
         known = parse_memory(get_plain_xcom(self._run, self._memory_key)) if ti.try_number > 1 else None
-        self.is_new = known is None or known.attempt != ti.try_number
-        self.former = known if self.is_new else None
-        self.memory = StepMemory(ti.try_number, seen=known.seen if known else None) if self.is_new else known  # type: ignore[assignment]
+        is_same = known is not None and known.attempt == ti.try_number
+        self.former = None if is_same else known
+        self.memory = known if known is not None and is_same else StepMemory(ti.try_number, seen=_seen_by(known))
+        self.is_new = not is_same
 
     def read_executions(self) -> tuple[GroupExecution, ...]:
         """The executions of the run, oldest first; empty where none has been started."""
@@ -114,6 +115,10 @@ class XComGroupRecord:
             if memory is not None and memory.seen is not None:
                 found.add(step)
         return frozenset(found)
+
+
+def _seen_by(former: StepMemory | None) -> tuple[str, str] | None:
+    return None if former is None else former.seen
 
 
 def request_states(ti: TaskInstanceKey, task_ids: Iterable[str]) -> dict[str, dict[str, Any]]:

@@ -142,10 +142,16 @@ class SageMakerJudgeGroupOperator(SageMakerRunPipelineOperator):
         return super().execute(context)
 
     @failing_fast()
-    def execute_complete(self, context: Context, event: dict[str, Any] | None = None, **kwargs: Any) -> dict[str, Any]:
+    def execute_complete(
+        self,
+        context: Context,
+        event: dict[str, Any] | None = None,
+        execution_arn: str | None = None,
+        try_number: int | None = None,
+    ) -> dict[str, Any]:
         """Go on after the deferral: publish the outputs, or fail with the reason."""
         self._read_executions(context)
-        return super().execute_complete(context, event, **kwargs)
+        return super().execute_complete(context, event, execution_arn, try_number)
 
     def _read_executions(self, context: Context) -> None:
         from airflow_sm_pipelines.airflow_task.group_record import read_group_executions

@@ -53,6 +53,7 @@ class SageMakerMirrorStepOperator(SageMakerPipelinesOperator):
     :param max_wait_seconds: stop the execution when it has run for so long.
     :param stream_logs: write the log lines of the step's job to the task's log.
     :param max_refused_seconds: give up when each check has been refused for so long.
+    :param stop_on_kill: stop the execution when somebody ends the task that judges it, or its time is over.
     """
 
     custom_operator_name = "SM step"
@@ -70,6 +71,7 @@ class SageMakerMirrorStepOperator(SageMakerPipelinesOperator):
         max_wait_seconds: float | None = None,
         stream_logs: bool = True,
         max_refused_seconds: float = MAX_REFUSED_SECONDS,
+        stop_on_kill: bool = True,
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("multiple_outputs", True)
@@ -82,6 +84,7 @@ class SageMakerMirrorStepOperator(SageMakerPipelinesOperator):
         self.max_wait_seconds = max_wait_seconds
         self.stream_logs = stream_logs
         self.max_refused_seconds = max_refused_seconds
+        self.stop_on_kill = stop_on_kill
         for name in ("aws_conn_id", "region_name", "verify"):
             refuse_template(name, getattr(self, name))
         if can_start_in_triggerer():
@@ -101,6 +104,7 @@ class SageMakerMirrorStepOperator(SageMakerPipelinesOperator):
             "max_wait_seconds": self.max_wait_seconds,
             "stream_logs": self.stream_logs,
             "max_refused_seconds": float(self.max_refused_seconds),
+            "stop_on_kill": self.stop_on_kill,
             **self.hook_arguments.to_json(),
         }
 

@@ -157,9 +157,10 @@ class StepRepairer:
             raise PipelineExecutionFailedError("The group has started no execution: see its task 'run'.", is_final=True)
         current = find_current(executions, self._step)
         if current.arn is None:
-            current = self._start(current)
-            if current is None:
+            started = self._start(current)
+            if started is None:
                 return None
+            current = started
         memory, arn = self._record.memory, str(current.arn)
         if memory.seen is None or memory.seen[0] != arn:
             return self._mirror(current)

@@ -118,6 +118,8 @@ class SageMakerPipelineTaskGroup(TaskGroup):
             raise ArgumentError(f"Group '{group_id}': give pipeline (to deploy and run it) or pipeline_name.")
         if pipeline is not None and version is not None:
             raise ArgumentError(f"Group '{group_id}': with pipeline, the deployed version runs; leave version out.")
+        if not kwargs.get("prefix_group_id", True):
+            raise ArgumentError(f"Group '{group_id}': its tasks need the group's id before theirs (prefix_group_id).")
         check_choice("on_shape_change", on_shape_change, ShapeChoice)
         starting, ending = _split_run_arguments(group_id, run_args or {})
         super().__init__(group_id=group_id, **kwargs)
@@ -139,19 +141,22 @@ class SageMakerPipelineTaskGroup(TaskGroup):
                 **common,
                 **(deploy_args or {}),
             )
+        given = {"pipeline_name": pipeline_name, "pipeline_version_id": version}
+        deployed: Any = self.deploy.output if self.deploy else given
         self.run = SageMakerStartGroupOperator(
             task_id="run",
-            pipeline_name=self.deploy.output["pipeline_name"] if self.deploy else pipeline_name,
-            version=self.deploy.output["pipeline_version_id"] if self.deploy else version,
+            pipeline_name=deployed["pipeline_name"],
+            version=deployed["pipeline_version_id"],
             parameters=parameters,
             shape=self.shape,
             on_shape_change=on_shape_change,
             requested_outputs=outputs,
-            ended_task_id=self.child_id("ended"),
+            ended_task_id=self._prefixed("ended"),
             **common,
             **starting,
         )
-        self.steps = StepTasks(self._make_steps(max_wait_seconds, common, step_args or {}))
+        shared = {"max_wait_seconds": max_wait_seconds, "stop_on_kill": starting.get("stop_on_kill", True), **common}
+        self.steps = StepTasks(self._make_steps(shared, step_args or {}))
         self.ended = SageMakerJudgeGroupOperator(
             task_id="ended",
             run_task_id=self.run.task_id,
@@ -170,21 +175,25 @@ class SageMakerPipelineTaskGroup(TaskGroup):
         return self.ended.output
 
     def _make_steps(
-        self, max_wait_seconds: float | None, common: Mapping[str, Any], arguments: Mapping[str, Any]
+        self, shared: Mapping[str, Any], arguments: Mapping[str, Any]
     ) -> dict[str, SageMakerMirrorStepOperator]:
         inner = TaskGroup("steps", parent_group=self, dag=self.dag)
-        given = {"retries": 0, "max_wait_seconds": max_wait_seconds, **common, "task_group": inner, **arguments}
+        given = {"retries": 0, **shared, "task_group": inner, **arguments}
         return {
             step.name: SageMakerMirrorStepOperator(
                 task_id=step.name,
                 step_name=step.name,
                 run_task_id=self.run.task_id,
-                ended_task_id=self.child_id("ended"),
-                step_prefix=f"{inner.child_id('')}",
+                ended_task_id=self._prefixed("ended"),
+                step_prefix=self._prefixed("steps."),
                 **{"trigger_rule": "all_done" if step.after_failure else "none_failed", **given},
             )
             for step in self.shape.steps
         }
+
+    def _prefixed(self, name: str) -> str:
+        """The id of a task of this group, or the begin of several."""
+        return str(self.child_id(name))  # type: ignore[no-untyped-call]
 
     def _connect(self) -> None:
         """Set the edges: those of the shape, from ``run`` to the first steps, and from the last ones to ``ended``."""

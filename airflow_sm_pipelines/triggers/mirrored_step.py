@@ -30,6 +30,7 @@ from airflow_sm_pipelines.runs.step_repairer import Mirrored, StepRepairer
 from airflow_sm_pipelines.triggers.base import TASK_CHECK_SECONDS, TASK_STATES
 from airflow_sm_pipelines.triggers.execution import SageMakerPipelineExecutionTrigger
 from airflow_sm_pipelines.triggers.final_reports import FinalReports
+from airflow_sm_pipelines.triggers.live_progress import LOG_CURSOR_XCOM
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.client.reports import ExecutionReport
@@ -138,7 +139,8 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
         """How the step has ended; None where the wait goes on."""
         if event["kind"] == "timeout":
             self.log.warning("The group's time is over: %s s.", self.max_wait_seconds)
-            await asyncio.to_thread(self._stop)
+            if self.stop_on_kill:
+                await asyncio.to_thread(self._stop)
             self.deadline = None
             return None
         if event["kind"] == "error":
@@ -178,7 +180,7 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
         ti = self.task_instance
         record = XComGroupRecord(ti, run_task_id=self.run_task_id, step_prefix=self.step_prefix)
         if record.is_new and record.memory.attempt > 1:
-            delete_xcoms(ti, record.former.keys if record.former is not None else ())
+            delete_xcoms(ti, [*(record.former.keys if record.former is not None else ()), LOG_CURSOR_XCOM])
             state = request_task_state(key_of(self._task, self.ended_task_id))
             record.memory.kept = state if is_ended_by_hand(state) else None
             record.save_memory()
@@ -202,7 +204,7 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
 
     async def _follow_group(self) -> None:
         """Stop the execution when somebody ends the task that judges it, while steps still run."""
-        if self.task_instance is None:
+        if self.task_instance is None or not self.stop_on_kill:
             return
         ended = key_of(self._task, self.ended_task_id)
         while True:
@@ -223,7 +225,7 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
 
     def begin_kill(self) -> None:
         """Begin to stop the execution, if somebody has ended the whole group. One step's task stops nothing."""
-        if self.task_instance is None or not self.execution_arn:
+        if self.task_instance is None or not self.execution_arn or not self.stop_on_kill:
             return
         self.start_stopping(self._stop_if_group_ended)
 

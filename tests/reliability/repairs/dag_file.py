@@ -23,8 +23,8 @@ def make_group(plan):
         pipeline_name=plan["key"],
         shape=str(Path(__file__).with_name(f"{plan['key']}.shape.json")),
         outputs=plan["outputs"],
-        step_args={"waiter_delay": 2},
-        run_args={"waiter_delay": 2, "deferrable": True},
+        step_args={"waiter_delay": 4},
+        run_args={"waiter_delay": 4, "deferrable": True},
         **plan["arguments"],
     )
 
@@ -33,7 +33,8 @@ def build(plan):
     """The DAG of one row. Its tasks would be retried, if the group let them."""
     seconds = plan["run_seconds"]
     timeout = None if seconds is None else timedelta(seconds=seconds)
-    with DAG(plan["key"], schedule=None, dagrun_timeout=timeout, default_args={"retries": 2}, max_active_tasks=64):
+    retries = {"retries": 2, "retry_delay": timedelta(seconds=5)}
+    with DAG(plan["key"], schedule=None, dagrun_timeout=timeout, default_args=retries, max_active_tasks=64):
         if not plan["is_mapped"]:
             make_group(plan)
             return

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
     Steps = Iterator[Callable[[], object]]
 
-ROW_SECONDS = 600.0
+ROW_SECONDS = 1800.0
+"""A row takes a minute where the machine has nothing else to do."""
 OVER = ("success", "failed", "skipped", "upstream_failed")
 PREFIX = "group."
 
@@ -154,7 +155,12 @@ class Workshop:
         (self._folder / "home" / "config").mkdir(parents=True)
         (self._folder / "home" / "config" / "airflow_local_settings.py").write_text(WARM_UP)
         given = self._surroundings
-        environment = {**child_environment({}, self.proxy.url, "us-east-1", secret="s"), **LIVELY, **given.environment}
+        environment = {
+            **child_environment({}, self.proxy.url, "us-east-1", secret="s"),
+            **LIVELY,
+            "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",  # on a busy machine the default five seconds are too few
+            **given.environment,
+        }
         cluster = AirflowCluster(
             self._folder / "home",
             dags=dags,
@@ -208,6 +214,7 @@ class Workshop:
             run.path = self._trigger(run.row.key)
         began = told = time.monotonic()
         while scripts:
+            self._look(runs)
             for run in [run for key, run in runs.items() if key in scripts]:
                 wrong = self._advance(run, scripts[run.row.key])
                 if wrong is None and time.monotonic() - began > ROW_SECONDS:
@@ -222,6 +229,16 @@ class Workshop:
                 self._tell(f"not over: {', '.join(scripts)}")
             self._is_closing.wait(1.0)
 
+    def _look(self, runs: Mapping[str, Run]) -> None:
+        """Ask Airflow for the states of all rows at once."""
+        with suppress(urllib.error.URLError, ConnectionError, TimeoutError):
+            body = {"dag_ids": list(runs), "page_limit": 1000}
+            tasks = self.airflow.call("POST", "/dags/~/dagRuns/~/taskInstances/list", body)["task_instances"]
+            for one in self.airflow.call("POST", "/dags/~/dagRuns/list", body)["dag_runs"]:
+                runs[one["dag_id"]].state = one["state"]
+            for one in tasks:
+                runs[one["dag_id"]].record(one)
+
     def _trigger(self, dag_id: str) -> str:
         return f"/dags/{dag_id}/dagRuns/{quote(self.airflow.trigger(dag_id, {}))}"
 
@@ -229,10 +246,8 @@ class Workshop:
         """Go on with a row; None while it is not over, then what is wrong."""
         steps, condition = script
         try:
-            run.look()
             while condition is None or condition():
                 condition = script[1] = next(steps)
-                run.look()
         except StopIteration:
             return ""
         except (OtherwiseError, ClientError) as error:
@@ -257,14 +272,11 @@ class Run:
         self.tries: dict[str, int] = {}
         self.state = ""
 
-    def look(self) -> None:
-        """Ask Airflow for the states."""
-        found = self.workshop.airflow.call("GET", f"{self.path}/taskInstances?limit=200")["task_instances"]
-        for one in found:
-            name = one["task_id"].partition(PREFIX)[2].removeprefix("steps.")
-            name = name if one["map_index"] < 0 else f"{name}[{one['map_index']}]"
-            self.states[name], self.tries[name] = one["state"], one["try_number"]
-        self.state = self.workshop.airflow.call("GET", self.path)["state"]
+    def record(self, one: Mapping[str, Any]) -> None:
+        """Note the state of a task, as Airflow's REST API has it."""
+        name = one["task_id"].partition(PREFIX)[2].removeprefix("steps.")
+        name = name if one["map_index"] < 0 else f"{name}[{one['map_index']}]"
+        self.states[name], self.tries[name] = one["state"], one["try_number"]
 
     # --- SageMaker --------------------------------------------------------------------------------------------------
 
@@ -340,6 +352,7 @@ class Run:
         body |= {"only_failed": False, "only_running": False, "include_downstream": downstream}
         self.workshop.airflow.call("POST", f"/dags/{self.row.key}/clearTaskInstances", body)
         self.states = dict.fromkeys(self.states)
+        self.state = "queued"
 
     def mark(self, name: str, state: str) -> None:
         """Mark a task."""
