@@ -394,7 +394,7 @@ ROWS = (
         "a branch is not taken; its skipped step is cleared",
         "skipped, and skipped again: no call",
         take_branch,
-        (call("A"), branch("Check", "A", yes=[call("Yes")], no=[call("No")]), call("Last", "Check")),
+        (call("A"), branch("Check", "A", yes=[call("Yes")], no=[call("No")]), call("Last", "A")),
     ),
     Row(
         "handled",
