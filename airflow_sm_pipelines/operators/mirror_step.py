@@ -1,6 +1,6 @@
 """The operator whose task is one step of a pipeline's execution: it mirrors the step, and repairs it when cleared.
 
-:class:`~airflow_sm_pipelines.task_groups.pipeline.SageMakerPipelineTaskGroup` makes these tasks.
+:class:`~airflow_sm_pipelines.task_groups.pipeline_steps.SageMakerPipelineTaskGroup` makes these tasks.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import StartTriggerArgs
 
+from airflow_sm_pipelines.airflow_names import can_triggers_read_xcoms
 from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
 from airflow_sm_pipelines.client.choices import MAX_REFUSED_SECONDS
 from airflow_sm_pipelines.exceptions import PipelineExecutionFailedError
@@ -87,7 +88,7 @@ class SageMakerMirrorStepOperator(SageMakerPipelinesOperator):
         self.stop_on_kill = stop_on_kill
         for name in ("aws_conn_id", "region_name", "verify"):
             refuse_template(name, getattr(self, name))
-        if can_start_in_triggerer():
+        if can_triggers_read_xcoms():
             self.start_from_trigger = True
             self.start_trigger_args = StartTriggerArgs(
                 trigger_cls=TRIGGER, next_method="execute_complete", trigger_kwargs=self.trigger_arguments()
@@ -156,11 +157,3 @@ class SageMakerMirrorStepOperator(SageMakerPipelinesOperator):
 
         description = describe_repair(ti, self.run_task_id)
         return StepRepairer(self.make_hook(), record, step=self.step_name, description=description, log=self.log)
-
-
-def can_start_in_triggerer() -> bool:
-    """Whether this Airflow lets a trigger read and push XComs, so that no worker is needed: from 3.3 on."""
-    from airflow import __version__
-
-    major, minor = __version__.split(".")[:2]
-    return (int(major), int(minor)) >= (3, 3)

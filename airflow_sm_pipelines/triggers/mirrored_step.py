@@ -25,7 +25,7 @@ from airflow_sm_pipelines.airflow_task.stop_on_kill import is_ended_by_hand, req
 from airflow_sm_pipelines.client.wait_policy import Verdict, plan_backoff
 from airflow_sm_pipelines.exceptions import PipelineUnavailableError
 from airflow_sm_pipelines.runs.repair import mark_step
-from airflow_sm_pipelines.runs.step_outcome import StepOutcome, judge_step, make_step_xcoms
+from airflow_sm_pipelines.runs.step_end import StepEnd, judge_step, make_step_xcoms
 from airflow_sm_pipelines.runs.step_repairer import Mirrored, StepRepairer
 from airflow_sm_pipelines.triggers.base import TASK_CHECK_SECONDS, TASK_STATES
 from airflow_sm_pipelines.triggers.execution import SageMakerPipelineExecutionTrigger
@@ -265,9 +265,7 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
             "seen": [report.arn, outcome.mark],
         }
 
-    def _read_xcoms(
-        self, hook: SageMakerPipelinesHook, report: ExecutionReport, outcome: StepOutcome
-    ) -> dict[str, Any]:
+    def _read_xcoms(self, hook: SageMakerPipelinesHook, report: ExecutionReport, outcome: StepEnd) -> dict[str, Any]:
         from airflow_sm_pipelines.client.outputs import OutputReader
 
         if outcome.step is None or outcome.verdict is not Verdict.SUCCEED:

@@ -6,7 +6,7 @@ import pytest
 
 from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
 from airflow_sm_pipelines.client.wait_policy import Verdict
-from airflow_sm_pipelines.runs.step_outcome import judge_step, make_step_xcoms
+from airflow_sm_pipelines.runs.step_end import judge_step, make_step_xcoms
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/p/execution/e"
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class StepOutcome:
+class StepEnd:
     """How a mirrored step has ended.
 
     :param verdict: never to wait.
@@ -32,7 +32,7 @@ class StepOutcome:
     mark: str
 
 
-def judge_step(report: ExecutionReport, name: str) -> StepOutcome:
+def judge_step(report: ExecutionReport, name: str) -> StepEnd:
     """The outcome of a step that has ended, or whose execution has.
 
     =========================================== ========
@@ -47,15 +47,15 @@ def judge_step(report: ExecutionReport, name: str) -> StepOutcome:
     step, mark = report.latest_step(name), mark_step(report, name)
     if step is not None and step.is_terminal:
         verdict = Verdict.SUCCEED if step.status == StepStatus.SUCCEEDED else Verdict.FAIL
-        return StepOutcome(verdict, f"{render_step(step)} (execution {report.arn})", step, mark)
+        return StepEnd(verdict, f"{render_step(step)} (execution {report.arn})", step, mark)
     if report.status in (ExecutionStatus.FAILED, ExecutionStatus.STOPPED):
         text = f"Step '{name}' was not reached. {render_failure(report)}"
-        return StepOutcome(Verdict.FAIL, text, step, mark)
+        return StepEnd(Verdict.FAIL, text, step, mark)
     text = (
         f"Step '{name}' did not run: its branch was not taken, or it was not selected. Execution {report.arn} ended "
         f"{report.status}."
     )
-    return StepOutcome(Verdict.SKIP, text, step, mark)
+    return StepEnd(Verdict.SKIP, text, step, mark)
 
 
 def make_step_xcoms(step: StepReport, outputs: Mapping[str, Any]) -> dict[str, Any]:
