@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.triggers.base import TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
@@ -33,11 +33,18 @@ from airflow_sm_pipelines.triggers.final_reports import FinalReports
 from airflow_sm_pipelines.triggers.live_progress import LOG_CURSOR_XCOM
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_sm_pipelines.client.reports import ExecutionReport
     from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
 
 LOOK_AGAIN_SECONDS = 1.0
 """Seconds between two looks while a repair settles or begins; longer while an execution's end is waited for."""
+
+PAUSES = (2.0, 5.0, 10.0, 30.0, 60.0)
+"""Seconds between two tries of what must not fail a task because somebody does not answer for a moment."""
+
+Result = TypeVar("Result")
 
 FINAL_REPORTS = FinalReports()
 """Ended executions that many steps' triggers read in the same moment."""
@@ -146,16 +153,28 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
         if event["kind"] == "error":
             self.log.error("%s", event["message"])
             return {"kind": "step", "verdict": Verdict.FAIL.value, "text": event["message"], "xcoms": {}, "links": {}}
-        ended = await asyncio.to_thread(self._finish)
+        ended = await self._insist(self._finish)
         if ended is None:
             self.log.info("Somebody has resumed %s since it ended; waiting on.", self.execution_arn)
         return ended
+
+    async def _insist(self, work: Callable[[], Result]) -> Result:
+        """Do this in a thread; again after a pause where SageMaker or Airflow does not answer."""
+        from airflow.sdk.exceptions import AirflowRuntimeError
+
+        for pause in PAUSES:
+            try:
+                return await asyncio.to_thread(work)
+            except (PipelineUnavailableError, AirflowRuntimeError) as error:
+                self.log.warning("%s Trying again in %.0f s.", error, pause)
+                await asyncio.sleep(pause)
+        return await asyncio.to_thread(work)
 
     # --- before -----------------------------------------------------------------------------------------------------
 
     async def _find_execution(self) -> Mirrored:
         """The execution to mirror, repaired if the task was cleared."""
-        record = self._record = await asyncio.to_thread(self._open_record)
+        record = self._record = await self._insist(self._open_record)
         if record.memory.ended:  # another triggerer has shown the end of this attempt, and could not tell Airflow
             return Mirrored(str(record.memory.arn))
         repairer, refusals = None, 0
