@@ -15,8 +15,9 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 
+from tests.reliability.authors_day.table import render_table, write_table
 from tests.reliability.repairs.rows import ROWS, SAMPLE
-from tests.reliability.repairs.table import render_sum, render_table, write_table
+from tests.reliability.repairs.table import BEGIN, END, render_sum
 from tests.reliability.repairs.workshop import Workshop
 from tests.reliability.surroundings import SURROUNDINGS
 
@@ -50,7 +51,8 @@ def main() -> int:
     )
     table = render_table(rows, outcomes)
     if given.write:
-        write_table(ROOT / "docs" / "reliability.md", table, heading=heading)
+        page = ROOT / "docs" / "reliability.md"
+        write_table(page, table, heading=heading, is_whole=len(rows) == len(ROWS), marks=(BEGIN, END))
     print("", heading, *table, sep="\n")
     return 1 if any(outcomes.values()) else 0
 
