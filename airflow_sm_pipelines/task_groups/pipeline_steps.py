@@ -196,12 +196,13 @@ class SageMakerPipelineTaskGroup(TaskGroup):
         return str(self.child_id(name))  # type: ignore[no-untyped-call]
 
     def _connect(self) -> None:
-        """Set the edges: those of the shape, from ``run`` to the first steps, and from the last ones to ``ended``."""
-        awaited: set[str] = set()
+        """Set the edges: those of the shape, from ``run`` to the first steps, and from every step to ``ended``.
+
+        A step that waits for a failed one ends at once. So ``ended`` has to wait for those beside it as well.
+        """
         for step in self.shape.steps:
-            awaited.update(step.waits_for)
             self.steps[step.name].set_upstream([self.steps[one] for one in step.waits_for] or self.run)
-        self.ended.set_upstream([self.run, *(task for name, task in self.steps.items() if name not in awaited)])
+        self.ended.set_upstream([self.run, *self.steps.values()])
 
 
 class StepTasks(Mapping[str, SageMakerMirrorStepOperator]):

@@ -37,9 +37,9 @@ def test_each_step_is_a_task_of_the_inner_group_with_the_edges_of_the_shape() ->
     assert found == {
         "train.deploy": {"train.run"},
         "train.run": {"train.steps.Train", "train.ended"},
-        "train.steps.Train": {"train.steps.Evaluate", "train.steps.Mend"},
-        "train.steps.Evaluate": {"train.steps.Check"},
-        "train.steps.Check": {"train.steps.run"},
+        "train.steps.Train": {"train.steps.Evaluate", "train.steps.Mend", "train.ended"},
+        "train.steps.Evaluate": {"train.steps.Check", "train.ended"},
+        "train.steps.Check": {"train.steps.run", "train.ended"},
         "train.steps.run": {"train.ended"},
         "train.steps.Mend": {"train.ended"},
         "train.ended": set(),
