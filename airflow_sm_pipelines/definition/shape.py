@@ -17,6 +17,7 @@ from airflow_sm_pipelines.exceptions import DefinitionError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from airflow_sm_pipelines.definition.graph import StepGraph
     from airflow_sm_pipelines.definition.pipeline import PipelineDefinition
 
 SHAPE_VERSION = 1
@@ -31,12 +32,15 @@ class StepShape:
     :param type: the step's type, as ``Training``.
     :param waits_for: the steps that must end before it can start.
     :param after_failure: those of them after whose failure it runs as well.
+    :param branches: the Condition steps in whose branches it stands, outermost first, each with the outcome by which it
+        runs.
     """
 
     name: str
     type: str
     waits_for: tuple[str, ...] = ()
     after_failure: tuple[str, ...] = ()
+    branches: tuple[tuple[str, bool], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +75,16 @@ def make_shape(definition: PipelineDefinition) -> PipelineShape:
         node = graph.nodes[name]
         after = {one.step for one in node.upstream if one.trigger != "Completed"}
         waits_for = tuple(sorted(node.waits_for))
-        steps.append(StepShape(name, str(node.step.type), waits_for, tuple(one for one in waits_for if one in after)))
+        after_failure = tuple(one for one in waits_for if one in after)
+        steps.append(StepShape(name, str(node.step.type), waits_for, after_failure, _find_branches(graph, name)))
     return PipelineShape(tuple(steps))
+
+
+def _find_branches(graph: StepGraph, name: str) -> tuple[tuple[str, bool], ...]:
+    node = graph.nodes[name]
+    if node.parent is None:
+        return ()
+    return (*_find_branches(graph, node.parent), (node.parent, node.branch == "If"))
 
 
 def render_shape(shape: PipelineShape) -> str:
@@ -82,6 +94,8 @@ def render_shape(shape: PipelineShape) -> str:
         entry: dict[str, Any] = {"name": step.name, "type": step.type, "waits_for": list(step.waits_for)}
         if step.after_failure:
             entry["after_failure"] = list(step.after_failure)
+        if step.branches:
+            entry["branches"] = [{"condition": name, "outcome": outcome} for name, outcome in step.branches]
         lines.append(f"    {json.dumps(entry, ensure_ascii=False)}")
     steps = ",\n".join(lines)
     return f'{{\n  "shape_version": {SHAPE_VERSION},\n  "steps": [\n{steps}\n  ]\n}}\n'
@@ -127,7 +141,20 @@ def _parse_step(entry: Mapping[str, Any], *, name: str) -> StepShape:
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
             raise DefinitionError(f"{name}: step '{entry['name']}': expected a list of names in '{key}'.")
         lists.append(tuple(value))
-    return StepShape(entry["name"], entry["type"], *lists)
+    return StepShape(entry["name"], entry["type"], *lists, branches=_parse_branches(entry, name=name))
+
+
+def _parse_branches(entry: Mapping[str, Any], *, name: str) -> tuple[tuple[str, bool], ...]:
+    branches = entry.get("branches", [])
+    try:
+        found = tuple((str(one["condition"]), one["outcome"]) for one in branches)
+    except (KeyError, TypeError):
+        found = (("", None),)
+    if not all(isinstance(outcome, bool) for _, outcome in found):
+        raise DefinitionError(
+            f"{name}: step '{entry['name']}': expected a 'condition' and an 'outcome' in each entry of 'branches'."
+        )
+    return found
 
 
 def find_shape_changes(expected: PipelineShape, found: PipelineShape) -> list[str]:
@@ -145,6 +172,8 @@ def find_shape_changes(expected: PipelineShape, found: PipelineShape) -> list[st
             continue
         if other.type != step.type:
             changes.append(f"step '{name}' is of type {other.type}, not {step.type}")
+        if other.branches != step.branches:
+            changes.append(f"step '{name}' stands in another branch")
         if (other.waits_for, other.after_failure) != (step.waits_for, step.after_failure):
             changes.append(
                 f"step '{name}' waits for {list_names(other.waits_for)}, not for {list_names(step.waits_for)}"

@@ -50,6 +50,7 @@ class SageMakerMirrorStepOperator(SageMakerPipelinesOperator):
     :param run_task_id: the task that starts the execution.
     :param ended_task_id: the task that judges it.
     :param step_prefix: what stands before a step's name in the id of its task.
+    :param branches: the branches in which the step stands, as its shape has them.
     :param waiter_delay: seconds between two checks of the execution's steps.
     :param max_wait_seconds: stop the execution when it has run for so long.
     :param stream_logs: write the log lines of the step's job to the task's log.
@@ -68,6 +69,7 @@ class SageMakerMirrorStepOperator(SageMakerPipelinesOperator):
         run_task_id: str,
         ended_task_id: str,
         step_prefix: str,
+        branches: Sequence[Sequence[Any]] = (),
         waiter_delay: float = MIRROR_SECONDS,
         max_wait_seconds: float | None = None,
         stream_logs: bool = True,
@@ -81,6 +83,7 @@ class SageMakerMirrorStepOperator(SageMakerPipelinesOperator):
         self.run_task_id = run_task_id
         self.ended_task_id = ended_task_id
         self.step_prefix = step_prefix
+        self.branches = branches
         self.waiter_delay = waiter_delay
         self.max_wait_seconds = max_wait_seconds
         self.stream_logs = stream_logs
@@ -101,6 +104,7 @@ class SageMakerMirrorStepOperator(SageMakerPipelinesOperator):
             "run_task_id": self.run_task_id,
             "ended_task_id": self.ended_task_id,
             "step_prefix": self.step_prefix,
+            "branches": [list(one) for one in self.branches],
             "waiter_delay": float(self.waiter_delay),
             "max_wait_seconds": self.max_wait_seconds,
             "stream_logs": self.stream_logs,

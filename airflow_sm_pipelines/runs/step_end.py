@@ -11,7 +11,7 @@ from airflow_sm_pipelines.definition.status import ExecutionStatus, StepStatus
 from airflow_sm_pipelines.runs.repair import mark_step
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
 
@@ -32,7 +32,21 @@ class StepEnd:
     mark: str
 
 
-def judge_step(report: ExecutionReport, name: str) -> StepEnd:
+def find_other_outcome(report: ExecutionReport, branches: Iterable[Sequence[Any]]) -> str | None:
+    """The Condition step that has decided against a step, as a sentence; None if none has.
+
+    :param branches: as a shape has them: names of Condition steps and the outcomes by which the step runs.
+    """
+    for condition, outcome in branches:
+        step = report.latest_step(condition)
+        details = ((step.metadata if step else None) or {}).get("Condition") or {}
+        found = details.get("Outcome")
+        if found is not None and str(found).lower() != str(outcome).lower():
+            return f"condition '{condition}' was {found}"
+    return None
+
+
+def judge_step(report: ExecutionReport, name: str, *, branches: Iterable[Sequence[Any]] = ()) -> StepEnd:
     """The outcome of a step that has ended, or whose execution has.
 
     =========================================== ========
@@ -40,6 +54,7 @@ def judge_step(report: ExecutionReport, name: str) -> StepEnd:
     =========================================== ========
     Succeeded, by itself or from the cache      succeeds
     Failed, Stopped                             fails
+    did not run, its branch was not taken       skips, as soon as that is known
     did not run, execution Failed or Stopped    fails: it was not reached
     did not run, execution ended otherwise      skips
     =========================================== ========
@@ -48,13 +63,14 @@ def judge_step(report: ExecutionReport, name: str) -> StepEnd:
     if step is not None and step.is_terminal:
         verdict = Verdict.SUCCEED if step.status == StepStatus.SUCCEEDED else Verdict.FAIL
         return StepEnd(verdict, f"{render_step(step)} (execution {report.arn})", step, mark)
+    if (reason := find_other_outcome(report, branches)) is not None:
+        text = f"Step '{name}' did not run: {reason}, so its branch was not taken (execution {report.arn})."
+        return StepEnd(Verdict.SKIP, text, step, mark)
     if report.status in (ExecutionStatus.FAILED, ExecutionStatus.STOPPED):
         text = f"Step '{name}' was not reached. {render_failure(report)}"
         return StepEnd(Verdict.FAIL, text, step, mark)
-    text = (
-        f"Step '{name}' did not run: its branch was not taken, or it was not selected. Execution {report.arn} ended "
-        f"{report.status}."
-    )
+    text = f"Step '{name}' did not run: it was not selected, or waits for a step that did not run. "
+    text += f"Execution {report.arn} ended {report.status}."
     return StepEnd(Verdict.SKIP, text, step, mark)
 
 

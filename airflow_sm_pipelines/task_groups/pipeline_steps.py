@@ -186,6 +186,7 @@ class SageMakerPipelineTaskGroup(TaskGroup):
                 run_task_id=self.run.task_id,
                 ended_task_id=self._prefixed("ended"),
                 step_prefix=self._prefixed("steps."),
+                branches=step.branches,
                 **{"trigger_rule": "all_done" if step.after_failure else "none_failed", **given},
             )
             for step in self.shape.steps

@@ -25,7 +25,7 @@ from airflow_sm_pipelines.airflow_task.stop_on_kill import is_ended_by_hand, req
 from airflow_sm_pipelines.client.wait_policy import Verdict, plan_backoff
 from airflow_sm_pipelines.exceptions import PipelineUnavailableError
 from airflow_sm_pipelines.runs.repair import mark_step
-from airflow_sm_pipelines.runs.step_end import StepEnd, judge_step, make_step_xcoms
+from airflow_sm_pipelines.runs.step_end import StepEnd, find_other_outcome, judge_step, make_step_xcoms
 from airflow_sm_pipelines.runs.step_repairer import Mirrored, StepRepairer
 from airflow_sm_pipelines.triggers.base import TASK_CHECK_SECONDS, TASK_STATES
 from airflow_sm_pipelines.triggers.execution import SageMakerPipelineExecutionTrigger
@@ -33,7 +33,7 @@ from airflow_sm_pipelines.triggers.final_reports import FinalReports
 from airflow_sm_pipelines.triggers.live_progress import LOG_CURSOR_XCOM
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from airflow_sm_pipelines.client.reports import ExecutionReport
     from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
@@ -57,6 +57,7 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
     :param run_task_id: the task that has started the execution.
     :param ended_task_id: the task that judges it. If somebody ends it while steps run, the execution is stopped.
     :param step_prefix: what stands before a step's name in the id of its task.
+    :param branches: the branches in which the step stands, as its shape has them.
     :param max_wait_seconds: stop the execution when it has run for so long; None for never.
     :param mirrored: the execution, where a worker has found it and goes on with the task; None to find it here.
     :param kwargs: those of :class:`SageMakerPipelineExecutionTrigger` without the execution.
@@ -69,6 +70,7 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
         run_task_id: str,
         ended_task_id: str,
         step_prefix: str,
+        branches: Sequence[Sequence[Any]] = (),
         max_wait_seconds: float | None = None,
         mirrored: dict[str, Any] | None = None,
         **kwargs: Any,
@@ -82,6 +84,7 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
         self.run_task_id = run_task_id
         self.ended_task_id = ended_task_id
         self.step_prefix = step_prefix
+        self.branches = [list(one) for one in branches]
         self.max_wait_seconds = max_wait_seconds
         self.mirrored = mirrored
         self._record: XComGroupRecord | None = None
@@ -96,6 +99,7 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
             "run_task_id": self.run_task_id,
             "ended_task_id": self.ended_task_id,
             "step_prefix": self.step_prefix,
+            "branches": self.branches,
             "max_wait_seconds": self.max_wait_seconds,
             "mirrored": self.mirrored,
         }
@@ -104,6 +108,9 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
         """Whether the step, or the whole execution, has ended; an end from before a repair does not count."""
         step = report.latest_step(self.step_name)
         if step is not None and step.is_terminal and mark_step(report, self.step_name) != self._old_mark:
+            self._seen = report
+            return True
+        if step is None and find_other_outcome(report, self.branches) is not None:
             self._seen = report
             return True
         return report.is_terminal
@@ -262,7 +269,7 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
         report = self._seen or FINAL_REPORTS.read(hook, self.execution_arn)
         if not self.is_over(report):
             return None
-        outcome = judge_step(report, self.step_name)
+        outcome = judge_step(report, self.step_name, branches=self.branches)
         if self._progress is not None:
             self._progress.finish(self.select_shown(report))
         self.log.log(20 if outcome.verdict is Verdict.SUCCEED else 30, "%s", outcome.text)

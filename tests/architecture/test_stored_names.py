@@ -54,7 +54,7 @@ TRIGGERS: dict[str, tuple[dict[str, Any], set[str]]] = {
         {
             *("execution_arn", "waiter_delay", "progress_delay", "deadline", "deferred_at", "stop_on_clear"),
             *("stop_on_kill", "publish_steps", "stream_logs", "log_cursor", "max_refused_seconds", "step_name"),
-            *("run_task_id", "ended_task_id", "step_prefix", "max_wait_seconds", "mirrored"),
+            *("run_task_id", "ended_task_id", "step_prefix", "branches", "max_wait_seconds", "mirrored"),
         },
     ),
     "airflow_sm_pipelines.triggers.step.SageMakerPipelineStepTrigger": (

@@ -50,6 +50,10 @@ def test_a_shape_has_each_step_after_all_it_waits_for_and_is_read_back_from_its_
         ("Mend", "Lambda", ("First",), ("First",)),
     ]
     assert parse_shape(render_shape(shape), name="x") == shape
+    assert {step.name: step.branches for step in shape.steps if step.branches} == {
+        "Yes": (("Check", True),),
+        "No": (("Check", False),),
+    }
     assert shape.downstream({"Check"}) == {"Check", "Yes", "No"}
     assert shape.needs({"Check", "No"}) == {"First", "Other"}
 
@@ -89,6 +93,12 @@ def test_each_difference_is_told() -> None:
             "waits for 'B', not before it",
         ),
         (json.dumps({"shape_version": 1, "steps": [{"name": "A", "type": "Fail"}] * 2}), "'A' stands twice"),
+        (
+            json.dumps(
+                {"shape_version": 1, "steps": [{"name": "A", "type": "Fail", "branches": [{"condition": "B"}]}]}
+            ),
+            "a 'condition' and an 'outcome'",
+        ),
     ],
 )
 def test_what_is_no_shape_is_refused(text: str, message: str) -> None:

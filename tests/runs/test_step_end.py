@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
@@ -19,7 +21,7 @@ ARN = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/p/execution/e"
         ("Stopped", "Stopped", Verdict.FAIL, "Step 'B' Stopped"),
         ("Failed", None, Verdict.FAIL, "Step 'B' was not reached. Pipeline 'p' execution"),
         ("Stopped", None, Verdict.FAIL, "was not reached"),
-        ("Succeeded", None, Verdict.SKIP, "its branch was not taken, or it was not selected"),
+        ("Succeeded", None, Verdict.SKIP, "it was not selected, or waits for a step that did not run"),
         ("CompletedWithFailures", None, Verdict.SKIP, "ended CompletedWithFailures"),
     ],
 )
@@ -35,3 +37,21 @@ def test_what_a_step_yields_is_a_value_of_its_own_and_part_of_the_return_value()
     found = make_step_xcoms(step, {"model": "s3://b/model.tar.gz", "status": "of the job"})
     assert found["model"] == found["return_value"]["model"] == "s3://b/model.tar.gz"
     assert (found["name"], found["status"], found["job_arn"]) == ("Train", "Succeeded", "arn:job")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "branches", "verdict"),
+    [
+        ("True", [["Check", False]], Verdict.SKIP),
+        ("False", [["Check", True]], Verdict.SKIP),
+        ("False", [["Check", False]], Verdict.FAIL),
+        ("True", [["Check", False], ["Inner", True]], Verdict.SKIP),
+        (None, [["Check", False]], Verdict.FAIL),
+    ],
+)
+def test_a_step_whose_branch_was_not_taken_is_skipped_also_if_the_execution_fails(
+    outcome: str | None, branches: list[list[Any]], verdict: Verdict
+) -> None:
+    condition = StepReport("Check", "Condition", "Succeeded", metadata={"Condition": {"Outcome": outcome}})
+    ended = judge_step(ExecutionReport(ARN, "Failed", steps=(condition,)), "B", branches=branches)
+    assert ended.verdict is verdict

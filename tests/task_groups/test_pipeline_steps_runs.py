@@ -60,7 +60,7 @@ def test_a_step_in_the_branch_that_was_not_taken_is_skipped(gate: DagRunner) -> 
     }
     assert result.xcom("gate.steps.Check", "outcome") == "True"
     assert result.xcom("gate.ended", "passed") == "True"
-    assert "Step 'Reject' did not run: its branch was not taken" in result.output
+    assert "Step 'Reject' did not run: condition 'Check' was True, so its branch was not taken" in result.output
 
 
 def test_a_fail_step_fails_with_its_message_and_so_does_the_run(gate: DagRunner) -> None:
