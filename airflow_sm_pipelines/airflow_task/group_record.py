@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_sm_pipelines.airflow_task.plain_xcom import get_plain_xcom, set_plain_xcom
 from airflow_sm_pipelines.airflow_task.stop_on_kill import TaskKey, find_supervisor, find_task_state, is_ended_by_hand
 from airflow_sm_pipelines.runs.repair import GroupExecution, parse_executions
-from airflow_sm_pipelines.runs.step_repairer import StepMemory, parse_memory
+from airflow_sm_pipelines.runs.step_repairer import begin_attempt, parse_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -39,6 +39,15 @@ _WRITES = 5
 def key_of(ti: TaskInstanceKey, task_id: str) -> TaskKey:
     """Another task of the same DAG run and, in a mapped group, of the same index."""
     return TaskKey(ti.dag_id, ti.run_id, task_id, -1 if ti.map_index is None else ti.map_index)
+
+
+def find_attempt_begin(ti: Any) -> float | None:
+    """When Airflow has made this attempt's row, in seconds since 1970: its id, a UUID of version 7, begins with that.
+
+    Airflow gives a task instance another id when it is cleared.
+    """
+    digits = str(getattr(ti, "id", "")).replace("-", "")
+    return int(digits[:12], 16) / 1000 if len(digits) == 32 and digits[12] == "7" else None
 
 
 def read_group_executions(ti: TaskInstanceKey, run_task_id: str) -> tuple[GroupExecution, ...]:
@@ -69,10 +78,9 @@ class XComGroupRecord:
         self._memory_key = STEP_KEY + ti.task_id.removeprefix(step_prefix)
         # The first attempt has none, and Airflow would log an error for each XCom that is not there.
         known = parse_memory(get_plain_xcom(self._run, self._memory_key)) if ti.try_number > 1 else None
-        is_same = known is not None and known.attempt == ti.try_number
-        self.former = None if is_same else known
-        self.memory = known if known is not None and is_same else StepMemory(ti.try_number, seen=_seen_by(known))
-        self.is_new = not is_same
+        self.memory = begin_attempt(known, ti.try_number, began_at=find_attempt_begin(ti))
+        self.is_new = self.memory is not known
+        self.former = known if self.is_new else None
 
     def read_executions(self) -> tuple[GroupExecution, ...]:
         """The executions of the run, oldest first; empty where none has been started."""
@@ -100,8 +108,14 @@ class XComGroupRecord:
             time.sleep(0.1)
 
     def save_memory(self) -> None:
-        """Keep this task's memory."""
+        """Keep this task's memory, unless a later attempt has begun: then this one's trigger only has not ended yet."""
+        if self.memory.attempt < self._latest_attempt():
+            return
         set_plain_xcom(self._run, self._memory_key, self.memory.to_json())
+
+    def _latest_attempt(self) -> int:
+        known = parse_memory(get_plain_xcom(self._run, self._memory_key)) if self.memory.attempt > 1 else None
+        return 0 if known is None else known.attempt
 
     def find_cleared(self, steps: tuple[str, ...]) -> frozenset[str]:
         """Which of these steps' tasks have been cleared, and have not ended again yet."""
@@ -115,10 +129,6 @@ class XComGroupRecord:
             if memory is not None and memory.seen is not None:
                 found.add(step)
         return frozenset(found)
-
-
-def _seen_by(former: StepMemory | None) -> tuple[str, str] | None:
-    return None if former is None else former.seen
 
 
 def request_states(ti: TaskInstanceKey, task_ids: Iterable[str]) -> dict[str, dict[str, Any]]:

@@ -137,7 +137,7 @@ class SageMakerMirrorStepOperator(SageMakerPipelinesOperator):
         self.publish_links(ti, event["links"])
         if "seen" in event:
             record = self._open_record(ti)
-            record.memory.seen, record.memory.ended = (event["seen"][0], event["seen"][1]), True
+            record.memory.seen, record.memory.ended_at = (event["seen"][0], event["seen"][1]), time.time()
             record.save_memory()
         if event["verdict"] == "fail":
             raise PipelineExecutionFailedError(event["text"], is_final=True)

@@ -60,7 +60,8 @@ class StepMemory:
     :param attempt: the attempt that wrote it, from 1.
     :param arn: the execution that the attempt mirrors.
     :param seen: the execution and the mark of the last end that an attempt has shown.
-    :param ended: whether this attempt has shown an end.
+    :param before: the same, when this attempt began.
+    :param ended_at: when this attempt has shown an end, in seconds since 1970; None if it has not.
     :param resume: the token of this attempt's resume.
     :param keys: the XComs that it has pushed.
     :param kept: the state in which the task ``ended`` was when the attempt began, if it had ended.
@@ -69,22 +70,43 @@ class StepMemory:
     attempt: int
     arn: str | None = None
     seen: tuple[str, str] | None = None
-    ended: bool = False
+    before: tuple[str, str] | None = None
+    ended_at: float | None = None
     resume: str | None = None
     keys: list[str] = field(default_factory=list)
     kept: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The memory as JSON."""
-        seen = None if self.seen is None else list(self.seen)
-        return {name: getattr(self, name) for name in self.__slots__} | {"seen": seen}
+        pairs = {"seen": self.seen, "before": self.before}
+        listed = {name: None if pair is None else list(pair) for name, pair in pairs.items()}
+        return {name: getattr(self, name) for name in self.__slots__} | listed
 
 
 def parse_memory(value: Mapping[str, Any] | None) -> StepMemory | None:
     """The memory that :meth:`StepMemory.to_json` wrote; None for None."""
     if value is None:
         return None
-    return StepMemory(**{**value, "seen": None if value["seen"] is None else tuple(value["seen"])})
+    pairs = {name: None if value[name] is None else tuple(value[name]) for name in ("seen", "before")}
+    return StepMemory(**{**value, **pairs})
+
+
+def begin_attempt(known: StepMemory | None, attempt: int, *, began_at: float | None) -> StepMemory:
+    """The memory of an attempt: the known one if that is its own, or a new one.
+
+    Airflow 3.3.2 runs the trigger of a cleared task on until the next attempt begins. What that trigger shows after the
+    clear is no end that a person has seen, so it is not taken for one.
+
+    :param known: what an earlier attempt, or this one in another triggerer, has kept.
+    :param began_at: when the task was cleared for this attempt, in seconds since 1970; None where that is not known.
+    """
+    if known is None:
+        return StepMemory(attempt)
+    if known.attempt == attempt:
+        return known
+    is_late = known.ended_at is not None and began_at is not None and known.ended_at > began_at
+    seen = known.before if is_late else known.seen
+    return StepMemory(attempt, seen=seen, before=seen)
 
 
 class GroupRecord(Protocol):

@@ -21,7 +21,7 @@ from airflow_sm_pipelines.airflow_task.group_record import (
 )
 from airflow_sm_pipelines.airflow_task.hook_arguments import SHARED_HOOKS
 from airflow_sm_pipelines.airflow_task.plain_xcom import set_plain_xcom
-from airflow_sm_pipelines.airflow_task.stop_on_kill import is_ended_by_hand, request_task_state, stop_now
+from airflow_sm_pipelines.airflow_task.stop_on_kill import has_left, is_ended_by_hand, request_task_state, stop_now
 from airflow_sm_pipelines.client.wait_policy import Verdict, plan_backoff
 from airflow_sm_pipelines.exceptions import PipelineUnavailableError
 from airflow_sm_pipelines.runs.repair import mark_step
@@ -182,7 +182,9 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
     async def _find_execution(self) -> Mirrored:
         """The execution to mirror, repaired if the task was cleared."""
         record = self._record = await self._insist(self._open_record)
-        if record.memory.ended:  # another triggerer has shown the end of this attempt, and could not tell Airflow
+        if (
+            record.memory.ended_at is not None
+        ):  # another triggerer has shown the end of this attempt, and could not tell Airflow
             return Mirrored(str(record.memory.arn))
         repairer, refusals = None, 0
         while True:
@@ -275,12 +277,12 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
         self.log.log(20 if outcome.verdict is Verdict.SUCCEED else 30, "%s", outcome.text)
         xcoms = self._read_xcoms(hook, report, outcome)
         links = self._resolve_links(hook, report)
-        if self._record is not None:
+        if self._record is not None and not has_left(request_task_state(self._task)):
             push_xcoms(self.task_instance, xcoms)
             for key, address in links.items():
                 set_plain_xcom(self.task_instance, key, address)
             memory = self._record.memory
-            memory.seen, memory.ended, memory.keys = (report.arn, outcome.mark), True, sorted(xcoms)
+            memory.seen, memory.ended_at, memory.keys = (report.arn, outcome.mark), time.time(), sorted(xcoms)
             self._record.save_memory()
         return {
             "kind": "step",

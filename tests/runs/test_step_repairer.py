@@ -17,7 +17,7 @@ from airflow_sm_pipelines.exceptions import (
 )
 from airflow_sm_pipelines.runs import step_repairer
 from airflow_sm_pipelines.runs.repair import GroupExecution, mark_step
-from airflow_sm_pipelines.runs.step_repairer import Mirrored, StepMemory, StepRepairer, parse_memory
+from airflow_sm_pipelines.runs.step_repairer import Mirrored, StepMemory, StepRepairer, begin_attempt, parse_memory
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/p/execution/e{}"
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:f"
@@ -209,3 +209,15 @@ def test_without_an_execution_there_is_nothing_to_mirror() -> None:
     repairer = StepRepairer(Service(**FAILED), record, step="B", description="d", log=logging.getLogger())  # type: ignore[arg-type]
     with pytest.raises(PipelineExecutionFailedError, match="started no execution"):
         repairer.look()
+
+
+def test_what_the_trigger_of_a_cleared_task_shows_after_the_clear_is_not_taken_for_an_end_that_was_seen() -> None:
+    known = StepMemory(1, seen=("arn", "failed"), ended_at=100.0)
+    assert begin_attempt(known, 2, began_at=160.0).seen == ("arn", "failed")
+    assert begin_attempt(known, 2, began_at=90.0).seen is None
+    late = StepMemory(2, seen=("arn", "succeeded"), before=("arn", "failed"), ended_at=100.0)
+    assert begin_attempt(late, 3, began_at=90.0).seen == ("arn", "failed")
+    assert begin_attempt(late, 2, began_at=90.0) is late
+    assert begin_attempt(late, 3, began_at=None).seen == ("arn", "succeeded")
+    assert begin_attempt(None, 1, began_at=90.0) == StepMemory(1)
+    assert parse_memory(late.to_json()) == late
