@@ -182,9 +182,8 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
     async def _find_execution(self) -> Mirrored:
         """The execution to mirror, repaired if the task was cleared."""
         record = self._record = await self._insist(self._open_record)
-        if (
-            record.memory.ended_at is not None
-        ):  # another triggerer has shown the end of this attempt, and could not tell Airflow
+        if record.memory.ended_at is not None:
+            # Another triggerer has shown the end of this attempt, and could not tell Airflow.
             return Mirrored(str(record.memory.arn))
         repairer, refusals = None, 0
         while True:
