@@ -58,6 +58,7 @@ _NAMES = {
     "sensors.callback": ("SageMakerPipelineCallbackSensor",),
     "sensors.execution": ("SageMakerPipelineExecutionSensor",),
     "sensors.step": ("SageMakerPipelineStepSensor",),
+    "task_groups.pipeline_steps": ("SageMakerPipelineTaskGroup",),
     "triggers.asset_events": (
         "SageMakerPipelineCallbackEventTrigger",
         "SageMakerPipelineExecutionEventTrigger",
@@ -98,6 +99,7 @@ if TYPE_CHECKING:
         SageMakerPipelineExecutionSensor as SageMakerPipelineExecutionSensor,
     )
     from airflow_sm_pipelines.sensors.step import SageMakerPipelineStepSensor as SageMakerPipelineStepSensor
+    from airflow_sm_pipelines.task_groups.pipeline_steps import SageMakerPipelineTaskGroup as SageMakerPipelineTaskGroup
     from airflow_sm_pipelines.triggers.asset_events import (
         SageMakerPipelineCallbackEventTrigger as SageMakerPipelineCallbackEventTrigger,
     )

@@ -27,6 +27,15 @@ except ImportError:
         TaskDeferred,
     )
 
+
+def can_triggers_read_xcoms() -> bool:
+    """Whether triggers can read and push XComs, so that a task can run without a worker: from Airflow 3.3 on."""
+    from airflow import __version__
+
+    major, minor = __version__.split(".")[:2]
+    return (int(major), int(minor)) >= (3, 3)
+
+
 __all__ = [
     "AirflowFailException",
     "AirflowNotFoundException",
@@ -34,5 +43,6 @@ __all__ = [
     "AirflowSkipException",
     "AirflowTaskTimeout",
     "TaskDeferred",
+    "can_triggers_read_xcoms",
     "conf",
 ]

@@ -34,6 +34,7 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_sm_pipelines.triggers.asset_events",
                     "airflow_sm_pipelines.triggers.callback",
                     "airflow_sm_pipelines.triggers.execution",
+                    "airflow_sm_pipelines.triggers.mirrored_step",
                     "airflow_sm_pipelines.triggers.step",
                 ],
             }
@@ -45,6 +46,8 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_sm_pipelines.operators.answer_callback",
                     "airflow_sm_pipelines.operators.cost",
                     "airflow_sm_pipelines.operators.deploy",
+                    "airflow_sm_pipelines.operators.group_run",
+                    "airflow_sm_pipelines.operators.mirror_step",
                     "airflow_sm_pipelines.operators.run",
                     "airflow_sm_pipelines.operators.versions",
                 ],

@@ -26,6 +26,8 @@ CALLBACK = "airflow_sm_pipelines.airflow_task.stop_on_kill.stop_execution_of_end
 _BY_HAND = "manually set"
 _TIMED_OUT = "timed_out"
 _PRIORITY = 1000
+ENDED, RUN = ".ended", ".run"
+"""The ends of the ids of a group's tasks: the one that judges its execution, and the one that starts it."""
 DELETED, CLEARED = "deleted", "cleared"
 
 log = logging.getLogger(__name__)
@@ -168,11 +170,16 @@ def _order_stops(session: Any, *, why: str | None = None, **which: Any) -> None:
         from airflow.sdk.definitions.callback import AsyncCallback
     except ImportError:  # Airflow before 3.3; delete when 3.3 is the oldest
         return
-    from airflow_sm_pipelines.airflow_task.task_state_store import STOP_ON_CLEAR
+    from airflow_sm_pipelines.airflow_task.task_state_store import STOP_ON_CLEAR, STOPPED_BY
 
+    task = which.get("task")
     with session.no_autoflush:
         for key, submission, hook_arguments in _read_submissions(session, **which):
             stop_on_clear = hook_arguments.pop(STOP_ON_CLEAR, False)
+            stopped_by = hook_arguments.pop(STOPPED_BY, None)
+            meant = stopped_by if stopped_by and why is None else key["task_id"]
+            if task is not None and task[0] != meant:
+                continue
             arguments: dict[str, Any] = {"task": key, "submission": submission, "hook_arguments": hook_arguments}
             if why == CLEARED:
                 if not stop_on_clear:
@@ -180,10 +187,27 @@ def _order_stops(session: Any, *, why: str | None = None, **which: Any) -> None:
                 _note_clear(session, key, submission["token"])
             if why is not None:
                 arguments[f"is_{why}"] = True
-            callback = TriggererCallback(AsyncCallback(CALLBACK, arguments), priority_weight=_PRIORITY)
-            callback.queue(session=session)
-            session.add(callback)
+            repairs = () if stopped_by is None else _read_repairs(session, key, submission)
+            for one in (submission, *repairs):
+                order = AsyncCallback(CALLBACK, {**arguments, "submission": one})
+                callback = TriggererCallback(order, priority_weight=_PRIORITY)
+                callback.queue(session=session)
+                session.add(callback)
             log.info("A triggerer will stop the execution of task %s, which was %s.", key, why or "ended")
+
+
+def _read_repairs(session: Any, key: dict[str, Any], submission: dict[str, Any]) -> list[dict[str, Any]]:
+    """The submissions of the executions that repairs of a group's run have started, for their stops."""
+    from airflow.models.xcom import XComModel
+    from sqlalchemy import select
+
+    from airflow_sm_pipelines.airflow_task.group_record import REPAIRS_KEY
+
+    row = XComModel
+    query = select(row.value).where(*(getattr(row, name) == value for name, value in key.items()))
+    value = session.scalar(query.where(row.key == REPAIRS_KEY))
+    entries = json.loads(value) if isinstance(value, str) else value
+    return [{**submission, "execution_arn": one["arn"]} for one in entries or () if one.get("arn")]
 
 
 def _note_clear(session: Any, key: dict[str, Any], token: str) -> None:
@@ -225,7 +249,9 @@ def _read_submissions(
     else:
         query = query.where(of_tasks.where(*(getattr(row, name) == getattr(TaskInstance, name) for name in names)))
     if task is not None:
-        query = query.where(row.task_id == task[0], row.map_index == task[1])
+        # The last task of a group, `ended`, stands for the execution of its first, `run`.
+        ids = (task[0], f"{task[0].removesuffix(ENDED)}{RUN}") if task[0].endswith(ENDED) else (task[0],)
+        query = query.where(row.task_id.in_(ids), row.map_index == task[1])
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
     for *key, name, value in session.execute(query):
         found.setdefault(tuple(key), {})[name] = json.loads(value)

@@ -143,9 +143,15 @@ def stop_if_ended_by_hand(
     else:
         log.info("The task is %s, not ended by hand: execution %s goes on.", state, arn)
         return
-    if not _stop(SHARED_HOOKS.get(hook_arguments), arn, log):
-        SHARED_HOOKS.forget(hook_arguments)
-        _stop(SHARED_HOOKS.get(hook_arguments), arn, log)
+    stop_now(arn, hook_arguments=hook_arguments, log=log)
+
+
+def stop_now(arn: str, *, hook_arguments: HookArguments, log: Logger) -> bool:
+    """Stop an execution, at the second try with a new client; whether the call was answered."""
+    if _stop(SHARED_HOOKS.get(hook_arguments), arn, log):
+        return True
+    SHARED_HOOKS.forget(hook_arguments)
+    return _stop(SHARED_HOOKS.get(hook_arguments), arn, log)
 
 
 async def stop_execution_of_ended_task(

@@ -23,6 +23,9 @@ STOP_KEY = "sagemaker_pipeline_stop"
 STOP_ON_CLEAR = "stop_on_clear"
 """Beside the hook's arguments under :data:`STOP_KEY`: whether a clear, too, must stop the execution."""
 
+STOPPED_BY = "stopped_by"
+"""Beside them, in a task group: the task whose end by hand stops the execution, since this one ends at its start."""
+
 CLEARED_KEY = "sagemaker_pipeline_cleared"
 """The key of the token of the submission that was the last one when somebody cleared the task."""
 
@@ -76,9 +79,15 @@ class TaskStateStore:
         if last is not None:
             self.save_submission(last.with_failed_try(try_number))
 
-    def save_stop_arguments(self, hook_arguments: dict[str, Any], *, stop_on_clear: bool) -> None:
-        """Remember that the task's end must stop its execution, and where the call for it goes."""
-        self._save(STOP_KEY, {**hook_arguments, STOP_ON_CLEAR: stop_on_clear})
+    def save_stop_arguments(
+        self, hook_arguments: dict[str, Any], *, stop_on_clear: bool, stopped_by: str | None = None
+    ) -> None:
+        """Remember that the task's end must stop its execution, and where the call for it goes.
+
+        :param stopped_by: another task whose end by hand stops it, in place of this one's.
+        """
+        more = {} if stopped_by is None else {STOPPED_BY: stopped_by}
+        self._save(STOP_KEY, {**hook_arguments, STOP_ON_CLEAR: stop_on_clear, **more})
 
     def delete_stop_arguments(self) -> None:
         """Forget that the task's end must stop its execution."""

@@ -333,6 +333,17 @@ class SageMakerCalls:
         """Every scheduled step of an execution, in the order they started."""
         return tuple(parse_step(item) for item in self.iter_step_answers(arn))
 
+    def list_execution_parameters(self, arn: str) -> dict[str, str]:
+        """The pipeline parameters of an execution by name, with those that have their defaults."""
+        items = self._pages(
+            "list_pipeline_parameters_for_execution",
+            "PipelineParameters",
+            arn,
+            each=("Name", "Value"),
+            PipelineExecutionArn=arn,
+        )
+        return {str(item["Name"]): str(item["Value"]) for item in items}
+
     def iter_step_answers(self, arn: str) -> Iterator[dict[str, Any]]:
         """The same steps as ``ListPipelineExecutionSteps`` answers them. Pages are read as they are needed."""
         return self._pages(

@@ -111,14 +111,23 @@ class SageMakerDeferredTrigger(SageMakerPipelinesTrigger):
             if self.task_instance is not None:
                 await self._follow_task(self.task_instance, waiting)
             payload = await waiting
-            if self.task_instance is not None:
-                await asyncio.sleep(plan_hold_seconds(self.deferred_at, now=datetime.now(timezone.utc)))
+            await asyncio.sleep(self.hold_seconds())
         except asyncio.CancelledError:
             self.begin_kill()
             raise
         finally:
             waiting.cancel()
-        yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
+        yield self.make_event(payload)
+
+    def hold_seconds(self) -> float:
+        """How long the event is held back now, for the worker that deferred."""
+        if self.task_instance is None:
+            return 0.0
+        return plan_hold_seconds(self.deferred_at, now=datetime.now(timezone.utc))
+
+    def make_event(self, payload: dict[str, Any]) -> TriggerEvent:
+        """The one event: by default the task goes on in a worker with this payload."""
+        return TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
     async def _follow_task(self, task: Any, waiting: asyncio.Future[dict[str, Any]]) -> None:
         """Ask every few seconds whether the task still waits; return when the wait is over and it does."""

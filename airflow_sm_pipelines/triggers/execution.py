@@ -25,6 +25,8 @@ from airflow_sm_pipelines.triggers.watcher import summary_event
 from airflow_sm_pipelines.triggers.watcher_registry import WatcherRegistry
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_sm_pipelines.client.reports import ExecutionReport
 
 WATCHERS = WatcherRegistry()
@@ -122,6 +124,10 @@ class SageMakerPipelineExecutionTrigger(SageMakerDeferredTrigger):
         """Whether the execution is at the point that this trigger waits for."""
         return report.is_terminal
 
+    def select_shown(self, report: ExecutionReport) -> ExecutionReport:
+        """The part of the execution that this task's log and XComs show."""
+        return report
+
     async def on_kill(self) -> None:
         """Stop the execution, if somebody has ended, deleted or cleared the task.
 
@@ -135,10 +141,9 @@ class SageMakerPipelineExecutionTrigger(SageMakerDeferredTrigger):
 
     def begin_kill(self) -> None:
         """Begin to stop the execution, if somebody has ended, deleted or cleared the task."""
-        if self.stop_on_kill and (self._stopping is None or self._stopping.done()):
-            self._stopping = asyncio.ensure_future(
-                asyncio.to_thread(
-                    stop_if_ended_by_hand,
+        if self.stop_on_kill:
+            self.start_stopping(
+                lambda: stop_if_ended_by_hand(
                     self.task_instance,
                     self.execution_arn,
                     hook_arguments=self.hook_arguments,
@@ -146,6 +151,11 @@ class SageMakerPipelineExecutionTrigger(SageMakerDeferredTrigger):
                     stop_on_clear=self.stop_on_clear,
                 )
             )
+
+    def start_stopping(self, stop: Callable[[], None]) -> None:
+        """Run this in a thread, unless it is running already."""
+        if self._stopping is None or self._stopping.done():
+            self._stopping = asyncio.ensure_future(asyncio.to_thread(stop))
             _STOPPING.add(self._stopping)
             self._stopping.add_done_callback(_STOPPING.discard)
 
@@ -175,10 +185,11 @@ class SageMakerPipelineExecutionTrigger(SageMakerDeferredTrigger):
                 ended.set_result(event)
 
         def show_steps(report: ExecutionReport) -> None:
-            lines = changes.lines(report)
+            shown = self.select_shown(report)
+            lines = changes.lines(shown)
             for line in lines:
                 self.log.info(line)
-            progress.show_soon(report, bool(lines))
+            progress.show_soon(shown, bool(lines))
             if self.is_over(report):
                 end(summary_event(report))
 
@@ -217,7 +228,7 @@ class SageMakerPipelineExecutionTrigger(SageMakerDeferredTrigger):
             log=self.log.info,
             warn=self.log.warning,
             is_over=self.is_over,
-            notice=progress.show_now,
+            notice=lambda report, has_changed: progress.show_now(self.select_shown(report), has_changed),
             max_refused_seconds=self.max_refused_seconds,
         )
         hook = await asyncio.to_thread(self.hook_arguments.make_hook)

@@ -88,6 +88,13 @@ class LiveProgress:
             if self._stream.read(report):
                 self._push(LOG_CURSOR_XCOM, self._stream.cursor)
 
+    def finish(self, report: ExecutionReport) -> None:
+        """Show the rest of the logs. Call this in a thread, after everything else was shown."""
+        if self._is_streamed:
+            self.show_now(report, has_changed=False)
+            if self._stream is not None:
+                self._stream.read(report, is_last=True)
+
     async def _work(self) -> None:
         while self._next is not None:
             (report, has_changed), self._next = self._next, None

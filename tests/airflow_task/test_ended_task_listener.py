@@ -9,13 +9,20 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import create_engine, delete, select
+from sqlalchemy import create_engine, delete, insert, select
 from sqlalchemy.orm import Session
 
 from airflow_sm_pipelines.airflow_task import ended_task_listener as listener
 from airflow_sm_pipelines.airflow_task import stop_on_kill
+from airflow_sm_pipelines.airflow_task.group_record import REPAIRS_KEY
 from airflow_sm_pipelines.airflow_task.hook_arguments import HookArguments
-from airflow_sm_pipelines.airflow_task.task_state_store import CLEARED_KEY, STOP_KEY, STOP_ON_CLEAR, SUBMISSION_KEY
+from airflow_sm_pipelines.airflow_task.task_state_store import (
+    CLEARED_KEY,
+    STOP_KEY,
+    STOP_ON_CLEAR,
+    STOPPED_BY,
+    SUBMISSION_KEY,
+)
 from airflow_sm_pipelines.runs.submission import TaskIdentity, make_submission
 
 if TYPE_CHECKING:
@@ -238,3 +245,34 @@ def test_a_clear_leaves_an_execution_alone_that_the_author_wants_to_go_on(watche
     change_task(read_task(watched, "running"), "restarting", 0)
     watched.flush()
     assert orders(watched) == []
+
+
+# --- a group of tasks: `ended` stands for the execution that `run` has started ----------------------------------------
+
+
+def keep_group(session: Session) -> None:
+    """What `run` of a group leaves when it has started an execution, and the execution of one repair."""
+    from airflow.models.xcom import XComModel
+
+    keep(session, SUBMISSION_KEY, {**SUBMISSION, "execution_arn": "arn:first"}, task_id="g.run")
+    keep(session, STOP_KEY, {**ARGUMENTS, STOP_ON_CLEAR: True, STOPPED_BY: "g.ended"}, task_id="g.run")
+    repairs = [{"arn": "arn:second", "token": "t"}, {"arn": None, "token": "u"}]
+    row = {"dag_run_id": 1, "dag_id": "d", "run_id": "r", "task_id": "g.run", "map_index": -1, "key": REPAIRS_KEY}
+    session.execute(insert(XComModel), [{**row, "value": repairs}])
+
+
+def test_the_last_task_of_a_group_stops_the_first_execution_and_those_of_repairs(ended: Session) -> None:
+    keep_group(ended)
+    listener.on_task_instance_failed(previous_state=None, task_instance=make_task_instance("g.ended"))
+    found = orders(ended)
+    assert [one["submission"]["execution_arn"] for one in found] == ["arn:first", "arn:second"]
+    assert {one["task"]["task_id"] for one in found} == {"g.run"}
+    assert {tuple(one["hook_arguments"]) for one in found} == {tuple(ARGUMENTS)}
+
+
+@pytest.mark.parametrize("task_id", ["g.run", "g.steps.Train", "other.ended"])
+def test_no_other_task_of_a_group_stops_its_execution(ended: Session, task_id: str) -> None:
+    keep_group(ended)
+    listener.on_task_instance_failed(previous_state=None, task_instance=make_task_instance(task_id))
+    listener.on_task_instance_success(previous_state=None, task_instance=make_task_instance(task_id))
+    assert orders(ended) == []

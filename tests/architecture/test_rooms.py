@@ -32,7 +32,7 @@ AIRFLOW_ROOMS = {
 }
 
 SERVANTS_OF_TRIGGERS = {
-    *("event_reliability", "live_progress", "queue_stream", "rate_limit", "status_event_feed"),
+    *("event_reliability", "final_reports", "live_progress", "queue_stream", "rate_limit", "status_event_feed"),
     *("task_states", "wait_schedule", "watcher", "watcher_registry"),
 }
 """Modules of ``triggers`` that hold no trigger: the watcher of a triggerer, and what its triggers and it stand on."""

@@ -16,7 +16,13 @@ import pytest
 
 import airflow_sm_pipelines
 from airflow_sm_pipelines import airflow_task, triggers
-from airflow_sm_pipelines.airflow_task import ended_task_listener, lineage, run_progress, task_state_store
+from airflow_sm_pipelines.airflow_task import (
+    ended_task_listener,
+    group_record,
+    lineage,
+    run_progress,
+    task_state_store,
+)
 from airflow_sm_pipelines.links import buttons
 from airflow_sm_pipelines.provider_info import get_provider_info
 from airflow_sm_pipelines.triggers import live_progress
@@ -43,6 +49,14 @@ TRIGGERS: dict[str, tuple[dict[str, Any], set[str]]] = {
             *("stop_on_kill", "publish_steps", "stream_logs", "log_cursor", "max_refused_seconds"),
         },
     ),
+    "airflow_sm_pipelines.triggers.mirrored_step.SageMakerMirroredStepTrigger": (
+        {"step_name": "Train", "run_task_id": "g.run", "ended_task_id": "g.ended", "step_prefix": "g.steps."},
+        {
+            *("execution_arn", "waiter_delay", "progress_delay", "deadline", "deferred_at", "stop_on_clear"),
+            *("stop_on_kill", "publish_steps", "stream_logs", "log_cursor", "max_refused_seconds", "step_name"),
+            *("run_task_id", "ended_task_id", "step_prefix", "branches", "max_wait_seconds", "mirrored"),
+        },
+    ),
     "airflow_sm_pipelines.triggers.step.SageMakerPipelineStepTrigger": (
         {"execution_arn": "arn", "step_name": "Train"},
         {
@@ -58,6 +72,9 @@ OPERATORS = {
     "airflow_sm_pipelines.operators.answer_callback.SageMakerAnswerCallbackOperator",
     "airflow_sm_pipelines.operators.cost.SageMakerPipelineCostOperator",
     "airflow_sm_pipelines.operators.deploy.SageMakerDeployPipelineOperator",
+    "airflow_sm_pipelines.operators.group_run.SageMakerJudgeGroupOperator",
+    "airflow_sm_pipelines.operators.group_run.SageMakerStartGroupOperator",
+    "airflow_sm_pipelines.operators.mirror_step.SageMakerMirrorStepOperator",
     "airflow_sm_pipelines.operators.run.SageMakerRunPipelineOperator",
     "airflow_sm_pipelines.operators.versions.SageMakerDeletePipelineOperator",
     "airflow_sm_pipelines.operators.versions.SageMakerPromotePipelineOperator",
@@ -110,8 +127,10 @@ def test_these_are_all_operators() -> None:
         for value in public
         if isinstance(value, type) and value.__name__.endswith(("Operator", "Sensor"))
     }
-    decorated = {path for path in OPERATORS if ".decorators." in path}
-    assert tasks | decorated == OPERATORS
+    made = {
+        path for path in OPERATORS if any(part in path for part in (".decorators.", ".group_run.", ".mirror_step."))
+    }
+    assert tasks | made == OPERATORS
 
 
 def test_links_keep_their_names_and_their_xcoms() -> None:
@@ -130,6 +149,10 @@ def test_xcoms_and_task_states_keep_their_keys() -> None:
     assert task_state_store.LOG_CURSOR_KEY == "sagemaker_log_cursor"
     assert task_state_store.STOP_KEY == "sagemaker_pipeline_stop"
     assert task_state_store.STOP_ON_CLEAR == "stop_on_clear"
+    assert task_state_store.STOPPED_BY == "stopped_by"
+    assert group_record.GROUP_KEY == "sagemaker_group"
+    assert group_record.REPAIRS_KEY == "sagemaker_repairs"
+    assert group_record.STEP_KEY == "sagemaker_step_"
     assert task_state_store.CLEARED_KEY == "sagemaker_pipeline_cleared"
     assert task_state_store.ROLL_BACK_KEY == "sagemaker_pipeline_roll_back"
     assert task_state_store.CALLBACK_KEY == "sagemaker_callback_message"

@@ -106,3 +106,10 @@ def test_each_run_names_its_pipeline_and_old_names_go(local: DagRunner, server: 
     assert result.xcom("prune") == [old[0]]
     found = client.list_pipelines(PipelineNamePrefix="fraud-gate")["PipelineSummaries"]
     assert {item["PipelineName"] for item in found} == {name, *old[1:], "fraud-gate-kept-by-hand"}
+
+
+def test_each_step_is_a_task_that_others_can_wait_for(local: DagRunner) -> None:
+    result = local.test("steps_as_tasks")
+    assert result.exit_code == 0, result.output[-6000:]
+    assert result.states["gate.steps.Reject"] == "skipped"
+    assert (result.xcom("tell"), result.xcom("report")) == ("The check is True", "Passed: True")

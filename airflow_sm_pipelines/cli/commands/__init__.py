@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 GROUPS = {
     "Begin": ("init", "dags"),
-    "Build and check": ("compile", "validate", "diff", "plan", "graph"),
+    "Build and check": ("compile", "validate", "diff", "plan", "graph", "shape"),
     "Deploy": ("deploy", "versions", "promote", "rollback", "prune", "delete"),
     "Run": ("run", "list", "show", "watch", "logs", "outputs", "stop", "retry", "cost"),
     "Prepare": ("iam", "lock", "migrate"),

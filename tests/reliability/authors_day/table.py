@@ -1,4 +1,4 @@
-"""The table of an author's day in docs/reliability.md."""
+"""Tables of rows in docs/reliability.md: what is done, what is expected, what came of it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from tests.reliability.authors_day.office import Row
+    from tests.reliability.authors_day.office import Row as DayRow
+    from tests.reliability.repairs.workshop import Row as RepairRow
 
 BEGIN, END = "<!-- made by `python -m tests.reliability.authors_day --write`: begin -->", "<!-- author's day: end -->"
 
 
-def render_table(rows: Sequence[Row], outcomes: Mapping[str, str]) -> list[str]:
+def render_table(rows: Sequence[DayRow | RepairRow], outcomes: Mapping[str, str]) -> list[str]:
     """The table's lines."""
     lines = ["| What is done | Expected | Outcome |", "|---|---|---|"]
     for row in rows:
@@ -22,14 +23,17 @@ def render_table(rows: Sequence[Row], outcomes: Mapping[str, str]) -> list[str]:
     return lines
 
 
-def write_table(page: Path, table: Sequence[str], *, heading: str, is_whole: bool) -> None:
-    """Put the table between the page's marks.
+def write_table(
+    page: Path, table: Sequence[str], *, heading: str, is_whole: bool, marks: tuple[str, str] = (BEGIN, END)
+) -> None:
+    """Put the table between two marks of the page: those of an author's day, unless given.
 
     :param is_whole: whether it replaces all rows; otherwise only those of the same name, and the page says so.
     """
     text = page.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    old, _, after = rest.partition(END)
+    begin, end = marks
+    before, _, rest = text.partition(begin)
+    old, _, after = rest.partition(end)
     lines = list(table)
     headings = [heading]
     if not is_whole:
@@ -41,4 +45,4 @@ def write_table(page: Path, table: Sequence[str], *, heading: str, is_whole: boo
             f"{heading} This run gave: {names}."
         ]
     parts = ["\n\n".join(headings), "\n".join(lines)]
-    page.write_text(f"{before}{BEGIN}\n" + "\n\n".join(parts) + f"\n\n{END}{after}", encoding="utf-8")
+    page.write_text(f"{before}{begin}\n" + "\n\n".join(parts) + f"\n\n{end}{after}", encoding="utf-8")
