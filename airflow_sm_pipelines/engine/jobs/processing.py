@@ -15,11 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition.image_uri import parse_image_uri
 from airflow_sm_pipelines.engine.jobs.container import PROGRAMS_DIRECTORY, Container
-from airflow_sm_pipelines.engine.jobs.failures import JobFailure, explain_failure, explain_timeout, shorten_reason
+from airflow_sm_pipelines.engine.jobs.failures import (
+    MISSING_PROGRAM,
+    JobFailure,
+    explain_failure,
+    explain_timeout,
+    shorten_reason,
+)
 from airflow_sm_pipelines.engine.jobs.instances import InstancesEnd, PeriodicWork, run_instances
-from airflow_sm_pipelines.engine.jobs.interpreters import resolve_interpreter
 from airflow_sm_pipelines.engine.jobs.isolation import plan_network
 from airflow_sm_pipelines.engine.jobs.job_spec import JobOutcome
+from airflow_sm_pipelines.engine.jobs.local_images import prepare_image
 from airflow_sm_pipelines.engine.jobs.s3_transfer import TreeSync, download_input, parse_location, upload_tree
 from airflow_sm_pipelines.engine.rules.errors import MAX_REASON_CHARACTERS
 from airflow_sm_pipelines.engine.rules.job_documents import DEFAULT_MAX_RUNTIME_SECONDS
@@ -28,6 +34,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Mapping
 
+    from airflow_sm_pipelines.engine.jobs.image_contents import ImageContents
     from airflow_sm_pipelines.engine.jobs.job_log import JobLog
     from airflow_sm_pipelines.engine.jobs.job_spec import JobContext, JobSpec
 
@@ -43,28 +50,26 @@ def run_processing_job(spec: JobSpec, context: JobContext, log: JobLog, stop: th
     :raises JobFailure: it failed before or after its program ran.
     """
     request: Mapping[str, Any] = spec.request
-    argv = _plan_program(request)
     _refuse_unsupported(request)
     count = int(request["ProcessingResources"]["ClusterConfig"]["InstanceCount"])
     hosts = [f"algo-{number}" for number in range(1, count + 1)]
-    image = request["AppSpecification"]["ImageUri"]
-    interpreter = resolve_interpreter(
-        context.images, image, cache_dir=context.cache_dir, log=partial(log.add, hosts[0])
-    )
     note = partial(log.add, hosts[0])
+    uri = request["AppSpecification"]["ImageUri"]
+    image = prepare_image(context.images, uri, cache_dir=context.cache_dir, log=note)
+    argv = _plan_program(request, image.contents)
     network = request.get("NetworkConfig") or {}
     is_offline = plan_network(
         context.isolation, hosts, is_offline=bool(network.get("EnableNetworkIsolation")), note=note
     )
-    containers = [Container.create(spec.directory, host) for host in hosts]
-    _download_inputs(request, context, containers, note=partial(log.add, hosts[0]))
+    containers = [Container.create(spec.directory, host, image.contents) for host in hosts]
+    _download_inputs(request, context, containers, note=note)
     for container in containers:
         _write_configuration(spec, container, hosts)
     outputs = _Outputs(request, context, containers, log)
     instances = [
         container.plan_instance(
             argv,
-            interpreter=interpreter,
+            image=image,
             context=context,
             contract={},
             requested=request.get("Environment") or {},
@@ -106,18 +111,20 @@ def runs_image_program(request: Mapping[str, Any]) -> bool:
         return False
 
 
-def _plan_program(request: Mapping[str, Any]) -> list[str]:
+def _plan_program(request: Mapping[str, Any], contents: ImageContents) -> list[str]:
     """The command of the job.
 
     :raises JobFailure: the job relies on a program that does not run here.
     """
     application = request["AppSpecification"]
-    argv = [*application.get("ContainerEntrypoint", ()), *application.get("ContainerArguments", ())]
+    argv = contents.plan_command(
+        application.get("ContainerEntrypoint") or (), application.get("ContainerArguments") or ()
+    )
     argv = argv or _plan_analyzer(request)
     if not argv:
         raise JobFailure(
             "ClientError: the request has no ContainerEntrypoint, so it relies on the program inside the image "
-            f"'{application['ImageUri']}', which does not run here. Name the program with an entry point."
+            f"'{application['ImageUri']}'. {MISSING_PROGRAM}"
         )
     return argv
 

@@ -99,12 +99,13 @@ def test_a_wrong_table_is_refused_with_every_finding(tmp_path: Path) -> None:
     )
     with pytest.raises(ImageError) as caught:
         ImageCatalog.load(table)
+    keys = "args, command, context, dockerfile, entrypoint, env, files, interpreter, match, python, requirements, stage"
     assert str(caught.value).splitlines()[1:] == [
         "- unknown table 'extra', expected [[image]]",
         "- image 1: 'match' must be a pattern such as \"my-team/*\"",
         "- image 1: 'requirements' must be an array of texts",
-        "- image 2: unknown key 'requirement', expected one of interpreter, match, requirements",
-        "- image 2: exactly one of 'requirements' and 'interpreter' is needed",
+        f"- image 2: unknown key 'requirement', expected one of {keys}, workdir",
+        "- image 2: one of 'requirements', 'interpreter' and 'dockerfile' is needed",
     ]
 
 

@@ -119,7 +119,8 @@ def _boost(parameters: dict[str, Any], matrices: dict[str, Any]) -> Any:
     for name in ("save_model_on_termination", "use_dask_gpu_training", "_num_cv_round", "dsplit", "silent"):
         parameters.pop(name, None)
     metrics = parameters.get("eval_metric", [])
-    if own := sorted(_OWN_METRICS.intersection(metrics)):
+    own = sorted(_OWN_METRICS.intersection(metrics))
+    if own:
         raise CustomerError(f"The local XGBoost algorithm does not have the evaluation metrics {own}.")
     objective_metric = parameters.pop("_tuning_objective_metric", None)
     if objective_metric:
