@@ -17,6 +17,12 @@ from typing import TYPE_CHECKING, Any
 from airflow_sm_pipelines.definition.image_uri import ImageUri, parse_image_uri
 from airflow_sm_pipelines.engine.jobs.dockerfile import read_dockerfile
 from airflow_sm_pipelines.engine.jobs.image_contents import ImageContents, ImageFile
+from airflow_sm_pipelines.engine.jobs.public_images import (
+    BASE_REQUIREMENTS,
+    DATA_REQUIREMENTS,
+    find_row,
+    make_requirements,
+)
 from airflow_sm_pipelines.engine.jobs.toml_file import (
     TomlFileError,
     find_unknown_keys,
@@ -38,9 +44,6 @@ _MAP_KEYS = ("env", "files", "args")
 _KEYS = {"match", *_TEXT_KEYS, *_LIST_KEYS, *_MAP_KEYS}
 _DOCKERFILE_KEYS = ("context", "stage", "args")
 
-BASE_REQUIREMENTS = ("pip", "setuptools<81", "wheel", "boto3", "requests")
-"""SDK scripts call ``pip install``, so every environment has pip, and setuptools and wheel for sdists."""
-_DATA = (*BASE_REQUIREMENTS, "numpy", "pandas<3", "scipy", "scikit-learn", "joblib", "pyarrow", "psutil")
 _SUGGESTED = (*BASE_REQUIREMENTS, "pandas<3", "scikit-learn")
 """What an unknown image is likely to have."""
 
@@ -93,22 +96,23 @@ class ImageEntry:
 
 
 BUILT_IN_ENTRIES: tuple[ImageEntry, ...] = (
-    ImageEntry("sagemaker-scikit-learn", _DATA),
+    # Images of AWS whose tag has no number; those with one have rows (public_images).
+    ImageEntry("sagemaker-scikit-learn", DATA_REQUIREMENTS),
     # The module is the same `xgboost`; the plain package brings 300 MB of GPU libraries.
-    ImageEntry("sagemaker-xgboost", (*_DATA, "xgboost-cpu>=2.1")),
-    ImageEntry("xgboost:1", (*_DATA, "xgboost-cpu>=2.1")),
-    ImageEntry("xgboost:latest", (*_DATA, "xgboost-cpu>=2.1")),
+    ImageEntry("sagemaker-xgboost", (*DATA_REQUIREMENTS, "xgboost-cpu>=2.1")),
+    ImageEntry("xgboost:1", (*DATA_REQUIREMENTS, "xgboost-cpu>=2.1")),
+    ImageEntry("xgboost:latest", (*DATA_REQUIREMENTS, "xgboost-cpu>=2.1")),
     # torch from PyPI is 0.8 GB (2.5 GB with its GPU libraries); a user's entry can name another build.
-    ImageEntry("pytorch-training", (*_DATA, "torch")),
-    ImageEntry("pytorch-inference", (*_DATA, "torch")),
-    ImageEntry("huggingface-pytorch-*", (*_DATA, "torch", "transformers", "datasets")),
-    ImageEntry("tensorflow-training", (*_DATA, "tensorflow-cpu")),
-    ImageEntry("tensorflow-inference", (*_DATA, "tensorflow-cpu")),
+    ImageEntry("pytorch-training", (*DATA_REQUIREMENTS, "torch")),
+    ImageEntry("pytorch-inference", (*DATA_REQUIREMENTS, "torch")),
+    ImageEntry("huggingface-pytorch-*", (*DATA_REQUIREMENTS, "torch", "transformers", "datasets")),
+    ImageEntry("tensorflow-training", (*DATA_REQUIREMENTS, "tensorflow-cpu")),
+    ImageEntry("tensorflow-inference", (*DATA_REQUIREMENTS, "tensorflow-cpu")),
     ImageEntry("sagemaker-base-python*", (*BASE_REQUIREMENTS, "pandas<3")),
     # programs/*_analyzer.py replace the programs of these images and need no more; boto3 brings jmespath.
     ImageEntry("sagemaker-model-monitor-analyzer", BASE_REQUIREMENTS),
     ImageEntry("sagemaker-clarify-processing", BASE_REQUIREMENTS),
-    ImageEntry("sagemaker-distribution*", (*_DATA, "nbclient", "ipykernel")),
+    ImageEntry("sagemaker-distribution*", (*DATA_REQUIREMENTS, "nbclient", "ipykernel")),
     ImageEntry("tensorflow/tensorflow", (*BASE_REQUIREMENTS, "tensorflow-cpu=={version}")),
     ImageEntry("pytorch/pytorch", (*BASE_REQUIREMENTS, "torch=={version}", "torchvision")),
     ImageEntry("python", BASE_REQUIREMENTS),
@@ -120,10 +124,11 @@ BUILT_IN_ENTRIES: tuple[ImageEntry, ...] = (
 
 
 class ImageCatalog:
-    """The table of images: the user's entries first, then the built-in ones; the first match wins."""
+    """The table of images: the user's entries first, then AWS's images by version, then the built-in ones."""
 
     def __init__(self, entries: Sequence[ImageEntry] = (), *, source: Path | None = None) -> None:
-        self.entries = (*entries, *BUILT_IN_ENTRIES)
+        self.entries = tuple(entries)
+        """The user's entries."""
         self._source = source
         self.interpreters: dict[Path, Interpreter] = {}
         """What is known of the interpreters used so far. To ask one again would cost a start of Python."""
@@ -141,15 +146,25 @@ class ImageCatalog:
             path = Path(named).expanduser()
         return cls(_read_entries(path), source=path) if path else cls()
 
+    def find(self, image: ImageUri, *, but: ImageEntry | None = None) -> ImageEntry | None:
+        """The entry for an image, or None.
+
+        :param but: an entry that does not count: the one whose Dockerfile begins with the image.
+        """
+        for entry in self.entries:
+            if entry is not but and entry.covers(image):
+                return entry
+        return _make_public_entry(image) or next((one for one in BUILT_IN_ENTRIES if one.covers(image)), None)
+
     def resolve(self, uri: str) -> ImageEntry:
         """The entry for an image.
 
         :raises ImageError: there is none; the message holds the lines to add.
         """
         image = parse_image_uri(uri)
-        for entry in self.entries:
-            if entry.covers(image):
-                return entry
+        entry = self.find(image)
+        if entry is not None:
+            return entry
         where = f"to {self._source}" if self._source else f"to a TOML file, and name that file in ${IMAGES_VARIABLE}"
         raise ImageError(
             f"No local environment stands in for the image '{uri}'. Add these lines {where}:\n"
@@ -158,6 +173,15 @@ class ImageCatalog:
             '# dockerfile = "Dockerfile"  # has its packages, files and program: give its path from this file\n'
             '# or, in place of requirements: interpreter = "/path/to/python"'
         )
+
+
+def _make_public_entry(image: ImageUri) -> ImageEntry | None:
+    """The entry of an image of AWS's by its version; None for other images."""
+    found = find_row(image)
+    if found is None:
+        return None
+    row, besides = found
+    return ImageEntry(image.text, make_requirements(image, row, besides), python=image.python or row.python)
 
 
 def _read_entries(path: Path) -> tuple[ImageEntry, ...]:

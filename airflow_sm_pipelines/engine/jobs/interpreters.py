@@ -30,6 +30,8 @@ print(json.dumps({
 }))
 """
 _SCRIPT_BYTES = 4096
+_PACKAGES = Path(__file__).with_name("programs") / "packages"
+"""Parts of the toolkits of SageMaker's containers, which scripts import."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ def make_layer(interpreter: Interpreter, directory: Path) -> tuple[Path, ...]:
     )
     # addsitedir also reads the .pth files there; a bare path in a .pth file would not.
     lines = [f"import site; site.addsitedir({path!r})\n" for path in interpreter.site_directories]
+    # Last of all: a package of the image, or of the step, wins over ours of that name.
+    lines.append(f"import sys; sys.path.append({str(_PACKAGES)!r})\n")
     (packages / "_image.pth").write_text("".join(lines))
     for name in ("python", "python3", f"python{interpreter.version}"):
         (programs / name).symlink_to(interpreter.base_executable)

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from airflow_sm_pipelines.definition.image_uri import parse_image_uri
 from airflow_sm_pipelines.engine.jobs.dockerfile import read_dockerfile
 from airflow_sm_pipelines.engine.jobs.image_contents import PATH_REFERENCE, ImageContents
-from airflow_sm_pipelines.engine.jobs.images import BASE_REQUIREMENTS, ImageError
+from airflow_sm_pipelines.engine.jobs.images import ImageError
 from airflow_sm_pipelines.engine.jobs.interpreters import inspect_interpreter
+from airflow_sm_pipelines.engine.jobs.public_images import BASE_REQUIREMENTS, find_nearest
 from airflow_sm_pipelines.exceptions import EnvironmentBuildError
 
 if TYPE_CHECKING:
@@ -94,13 +95,15 @@ def prepare_image(
             *([f"{len(plan.notes) - _MAX_NOTES} more"] if len(plan.notes) > _MAX_NOTES else []),
         ]
         log(f"The image is read off its Dockerfile. Not done here: {'; '.join(shown)}.")
+    contents = plan.contents
     if plan.interpreter is not None:
         python = Path(plan.interpreter)
     else:
-        python = _make_environment(plan, also, cache_dir=cache_dir, log=log)
+        python, variables = _make_environment(plan, also, cache_dir=cache_dir, log=log)
+        contents = replace(contents, env={**variables, **contents.env})
     if python not in images.interpreters:
         images.interpreters[python] = inspect_interpreter(python, uri)
-    return LocalImage(images.interpreters[python], plan.contents)
+    return LocalImage(images.interpreters[python], contents)
 
 
 def plan_image(images: ImageCatalog, uri: str) -> ImagePlan:
@@ -136,7 +139,7 @@ def _plan_entry(images: ImageCatalog, entry: ImageEntry, uri: str, *, depth: int
 def _plan_base(images: ImageCatalog, base: str, derived: ImageEntry, *, depth: int) -> ImagePlan:
     """The plan of the image that a Dockerfile begins with."""
     image = parse_image_uri(base)
-    entry = next((one for one in images.entries if one is not derived and one.covers(image)), None)
+    entry = images.find(image, but=derived)
     if entry is not None and depth < _MAX_DEPTH:
         return _plan_entry(images, entry, base, depth=depth + 1)
     system = f"{image.repository.rpartition('/')[2]}:{image.tag}"
@@ -175,8 +178,13 @@ def _join(base: ImageContents, derived: ImageContents) -> ImageContents:
     )
 
 
-def _make_environment(plan: ImagePlan, also: Sequence[str], *, cache_dir: Path, log: Callable[[str], None]) -> Path:
-    """Make the environment on the image's Python. Where this machine has none, ours must do."""
+def _make_environment(
+    plan: ImagePlan, also: Sequence[str], *, cache_dir: Path, log: Callable[[str], None]
+) -> tuple[Path, dict[str, str]]:
+    """Make the environment on the image's Python. Where this machine has none, ours must do.
+
+    :return: its interpreter, and variables that make up for what differs.
+    """
     from airflow_sm_pipelines.environments import ensure_environment, find_python
 
     requirements = (*plan.requirements, *also)
@@ -187,18 +195,20 @@ def _make_environment(plan: ImagePlan, also: Sequence[str], *, cache_dir: Path, 
     version = wanted if python is not None and wanted is not None else _ours()
     path = str(python) if python is not None and version != _ours() else None
     if plan.python == version:
-        return ensure_environment(requirements, python=path, cache_dir=cache_dir, log=log)
+        return ensure_environment(requirements, python=path, cache_dir=cache_dir, log=log), {}
+    nearest, changes, variables = find_nearest(requirements, version)
     if plan.python is not None:
-        log(f"The image has Python {plan.python}; here Python {version} runs it.")
+        packages = f", with {', '.join(changes)}" if changes else ""
+        log(f"The image has Python {plan.python}; here Python {version} runs it{packages}.")
     try:
-        return ensure_environment(requirements, python=path, cache_dir=cache_dir, log=log)
+        return ensure_environment(nearest, python=path, cache_dir=cache_dir, log=log), variables
     except EnvironmentBuildError as error:
-        loosened = [_PIN.sub(r">=\1", requirement) for requirement in requirements]
-        if list(requirements) == loosened:
+        loosened = [_PIN.sub(r">=\1", requirement) for requirement in nearest]
+        if nearest == loosened:
             raise
         cause = next((line for line in str(error).splitlines() if "Because" in line), str(error).splitlines()[-1])
         log(f"Its pins are lower bounds here, as they cannot all be had for Python {version}: {cause.strip()[:300]}")
-        return ensure_environment(loosened, python=path, cache_dir=cache_dir, log=log)
+        return ensure_environment(loosened, python=path, cache_dir=cache_dir, log=log), variables
 
 
 def _version(text: str) -> tuple[int, ...]:

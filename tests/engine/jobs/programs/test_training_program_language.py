@@ -13,7 +13,8 @@ from airflow_sm_pipelines.engine.jobs.local_images import OLDEST_PYTHON
 OWN_PYTHON = {"bias_analyzer.py", "data_quality_analyzer.py", "model_quality_analyzer.py", "analysis.py"}
 """These replace programs of images that nobody puts code into, and run on the Python of the engine."""
 NEWER = re.compile(
-    r"remove(?:prefix|suffix)\(|shlex\.join|strict=|import pairwise|is_relative_to|missing_ok|create_server|\|= \{"
+    r"remove(?:prefix|suffix)\(|shlex\.join|zip\([^)]*strict=|import pairwise|is_relative_to|missing_ok|create_server"
+    r"|\|= \{"
 )
 PROGRAMS = sorted(
     path for path in PROGRAMS_DIRECTORY.rglob("*.py") if path.name not in (*OWN_PYTHON, "notebook_program.py")
