@@ -148,17 +148,8 @@ def _plan_analyzer(request: Mapping[str, Any]) -> list[str]:
 def _refuse_unsupported(request: Mapping[str, Any]) -> None:
     for entry in request.get("ProcessingInputs") or ():
         name = entry.get("InputName")
-        if entry.get("DatasetDefinition"):
-            raise JobFailure(
-                f"ClientError: input '{name}' is a DatasetDefinition (Athena or Redshift), which needs AWS."
-            )
         if (entry.get("S3Input") or {}).get("S3InputMode") == "Pipe":
             raise JobFailure(f"ClientError: input '{name}' uses Pipe mode, which does not work locally. Use File mode.")
-    for entry in (request.get("ProcessingOutputConfig") or {}).get("Outputs") or ():
-        if entry.get("FeatureStoreOutput"):
-            raise JobFailure(
-                f"ClientError: output '{entry.get('OutputName')}' goes to a feature group, which needs AWS."
-            )
 
 
 def _download_inputs(

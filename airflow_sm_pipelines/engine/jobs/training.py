@@ -60,6 +60,8 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.engine.rules.job_documents import EndStatus
 
 _SYNC_SECONDS = 5.0
+_TENSORBOARD_PATH = "/opt/ml/output/tensorboard"
+"""Source: the API reference, ``TensorBoardOutputConfig``."""
 _FIRST_SAVE_MODEL_VERSION = (1, 3)
 """aws/sagemaker-xgboost-container: up to the 1.2-2 branch train.py pickles the Booster, later it calls save_model."""
 _NOTEBOOK_SCHEDULER = "amazon_sagemaker_scheduler"
@@ -91,7 +93,10 @@ def run_training_job(spec: JobSpec, context: JobContext, log: JobLog, stop: thre
         note(line)
     containers = [Container.create(spec.directory, host, image.contents) for host in hosts]
     download_channels(request, context, containers, groups, note=note)
-    syncs = _prepare_checkpoints(request, context, containers)
+    syncs = [
+        *_prepare_checkpoints(request, context, containers),
+        *_prepare_tensorboard(spec, context, containers),
+    ]
     submit_directory = read_hyperparameter(request, "sagemaker_submit_directory")
     for container in containers:
         write_configuration(request, container, groups)
@@ -231,6 +236,19 @@ def _plan_program(request: Mapping[str, Any], contents: ImageContents) -> tuple[
         )
     model_format = "pickle" if image.version and image.version < _FIRST_SAVE_MODEL_VERSION else "save_model"
     return ["python", str(PROGRAMS_DIRECTORY / "xgboost_algorithm.py"), model_format], True
+
+
+def _prepare_tensorboard(spec: JobSpec, context: JobContext, containers: list[Container]) -> list[TreeSync]:
+    """The uploads of what TensorBoard shows, to where the SDKs look for it."""
+    request: Mapping[str, Any] = spec.request
+    wanted = request.get("TensorBoardOutputConfig")
+    if not wanted:
+        return []
+    target = parse_location(wanted["S3OutputPath"]).child(spec.name, "tensorboard-output")
+    directories = [container.path_of(wanted.get("LocalPath") or _TENSORBOARD_PATH) for container in containers]
+    for directory in directories:
+        directory.mkdir(parents=True, exist_ok=True)
+    return [TreeSync(context.s3, directory, target) for directory in directories]
 
 
 def _prepare_checkpoints(

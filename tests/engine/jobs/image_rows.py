@@ -15,6 +15,12 @@ from airflow_sm_pipelines.engine.jobs.local_images import OLDEST_PYTHON
 from airflow_sm_pipelines.engine.jobs.public_images import find_nearest, find_row, list_examples, make_requirements
 from airflow_sm_pipelines.environments import find_uv
 
+_COMPILED = frozenset(
+    {
+        *("numpy", "pandas", "scipy", "scikit-learn", "pyarrow", "h5py", "matplotlib", "xgboost", "xgboost-cpu"),
+        *("tensorflow-cpu", "torch", "torchvision", "tokenizers", "grpcio", "psutil", "safetensors"),
+    }
+)
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 
 
@@ -38,7 +44,9 @@ def plan_checks(word: str = "") -> dict[tuple[str, tuple[str, ...]], list[str]]:
 
 def resolve(python: str, requirements: tuple[str, ...]) -> str:
     """Why requirements do not go together; empty if they do."""
-    options = ["--quiet", "--no-header", "--only-binary", ":all:", "--python-version", f"{python}.9"]
+    # Old pure libraries have no wheels, and are built in a moment; these would need compilers.
+    compiled = [word for name in sorted(_COMPILED) for word in ("--no-build-package", name)]
+    options = [*compiled, "--quiet", "--no-header", "--python-version", f"{python}.9"]
     done = subprocess.run(
         [find_uv(), "pip", "compile", *options, "-"],
         input="\n".join(requirements),
