@@ -149,6 +149,8 @@ _FIRST_WITH_WHEELS = {
     "transformers": "3.9:4.6 3.10:4.15 3.11:4.30 3.12:4.38 3.13:4.46",
 }
 """By package and Python, the first release with wheels (or, of xgboost, the first that works beside that pandas)."""
+_LAST = {"scipy": "3.10:1.15"}
+"""By package and Python, the last minor release that supports it, where that is older than rows are."""
 _PIN = re.compile(r"([A-Za-z0-9._-]+)==([\d.]+?)(\.\*)?")
 _KERAS_3 = (2, 16)
 
@@ -185,7 +187,12 @@ def find_nearest(requirements: Iterable[str], python: str) -> tuple[list[str], l
     variables: dict[str, str] = {}
     for requirement in requirements:
         pin = _PIN.fullmatch(requirement)
-        first = _find_first(pin[1], python) if pin else None
+        first = _find_listed(_FIRST_WITH_WHEELS, pin[1], python) if pin else None
+        last = _find_listed(_LAST, pin[1], python) if pin else None
+        if pin is not None and last is not None and _numbers(pin[2])[:2] > _numbers(last):
+            found.append(f"{pin[1]}=={last}.*")
+            changes.append(f"{pin[1]} {last} for {pin[2]}")
+            continue
         if pin is None or first is None or _numbers(pin[2]) >= _numbers(first)[: len(_numbers(pin[2]))]:
             if pin is not None or not requirement.startswith("protobuf"):
                 found.append(requirement)
@@ -202,8 +209,8 @@ def find_nearest(requirements: Iterable[str], python: str) -> tuple[list[str], l
     return found, changes, variables
 
 
-def _find_first(package: str, python: str) -> str | None:
-    listed = dict(entry.split(":") for entry in _FIRST_WITH_WHEELS.get(package, "").split())
+def _find_listed(table: dict[str, str], package: str, python: str) -> str | None:
+    listed = dict(entry.split(":") for entry in table.get(package, "").split())
     return listed.get(python)
 
 

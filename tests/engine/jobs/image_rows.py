@@ -45,7 +45,7 @@ def plan_checks(word: str = "") -> dict[tuple[str, tuple[str, ...]], list[str]]:
 def resolve(python: str, requirements: tuple[str, ...]) -> str:
     """Why requirements do not go together; empty if they do."""
     # Old pure libraries have no wheels, and are built in a moment; these would need compilers.
-    compiled = [word for name in sorted(_COMPILED) for word in ("--no-build-package", name)]
+    compiled = [word for name in sorted(_COMPILED) for word in ("--only-binary", name)]
     options = [*compiled, "--quiet", "--no-header", "--python-version", f"{python}.9"]
     done = subprocess.run(
         [find_uv(), "pip", "compile", *options, "-"],

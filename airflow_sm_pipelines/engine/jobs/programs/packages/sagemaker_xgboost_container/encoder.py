@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import tempfile
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sagemaker_toolkit_parts as parts  # type: ignore[import-not-found]  # beside this package
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def csv_to_dmatrix(input: Any, dtype: Any = None) -> Any:
@@ -40,7 +43,11 @@ def json_to_jsonlines(json_data: Any) -> bytes:
     return b"".join(json.dumps(entry).encode() + b"\n" for value in content.values() for entry in value)
 
 
-_DECODERS = {parts.CSV: csv_to_dmatrix, "text/libsvm": libsvm_to_dmatrix, "text/x-libsvm": libsvm_to_dmatrix}
+_DECODERS: dict[str, Callable[[Any], Any]] = {
+    parts.CSV: csv_to_dmatrix,
+    "text/libsvm": libsvm_to_dmatrix,
+    "text/x-libsvm": libsvm_to_dmatrix,
+}
 
 
 def decode(obj: Any, content_type: str) -> Any:
