@@ -158,6 +158,20 @@ def test_a_target_that_cannot_be_served_is_refused(client: Client, arn: str) -> 
     assert events.list_targets_by_rule(Rule="refused")["Targets"] == []
 
 
+def test_a_schedule_that_would_start_something_is_refused(client: Client) -> None:
+    scheduler = client("scheduler")
+    schedule = {
+        "Name": "nightly",
+        "ScheduleExpression": "rate(1 day)",
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "Target": {"Arn": "arn:aws:sagemaker:us-east-1:123456789012:pipeline/demo", "RoleArn": ROLE},
+    }
+    with pytest.raises(ClientError, match="starts nothing by the clock"):
+        scheduler.create_schedule(**schedule)
+    scheduler.create_schedule(**schedule, State="DISABLED")
+    scheduler.delete_schedule(Name="nightly")
+
+
 def test_a_rule_gets_the_changes_of_steps(client: Client, pipeline: str, wait: Wait) -> None:
     url = listen(client, "steps", "SageMaker Model Building Pipeline Execution Step Status Change")
     sagemaker = client("sagemaker")
