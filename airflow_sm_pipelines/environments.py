@@ -39,6 +39,7 @@ _RESOLUTION_VARIABLES = ("UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE_NEWER", "UV
 _COMPLETE_MARK = "sm-pipelines-environment.json"
 _LOCK_POLL_SECONDS = 0.2
 _CHOOSE_SECONDS = 600.0
+_FIND_SECONDS = 60.0
 _NETWORK_TROUBLE = re.compile(
     r"(?i)error sending request|dns error|failed to lookup address|connection refused|tcp connect error|timed out"
     r"|network is unreachable|could not connect|network connectivity is disabled"
@@ -77,6 +78,24 @@ def find_uv() -> str:
         "`pip install 'airflow-sm-pipelines[compiler]'`, or name an existing Python that has the packages with "
         "interpreter= (--interpreter)."
     )
+
+
+def find_python(version: str, *, env: Mapping[str, str]) -> Path | None:
+    """Find a Python of a version, such as ``3.8``, on this machine; None if there is none. Nothing is downloaded.
+
+    Beside the places where uv looks, those of pyenv count: uv meets pyenv's shims first, which run only the versions
+    that are switched on.
+    """
+    if version == f"{sys.version_info[0]}.{sys.version_info[1]}":
+        return Path(_python_request(None))
+    home = Path(env.get("PYENV_ROOT") or Path(env.get("HOME") or Path.home()) / ".pyenv")
+    installed = sorted(home.glob(f"versions/{version}.*/bin/python{version}"))
+    if installed:
+        return installed[-1]
+    command = [find_uv(), "python", "find", "--no-project", "--no-python-downloads", version]
+    is_found, said = _run_uv(command, env, time.monotonic() + _FIND_SECONDS, lambda line: None)
+    found = Path(said.strip().rpartition("\n")[2])
+    return found if is_found and found.exists() else None
 
 
 def is_python_accepted(requirement: str, version: tuple[int, ...]) -> bool:

@@ -55,6 +55,14 @@ class ImageUri:
         return tuple(int(part) for part in re.split(r"[.-]", match[0])) if match else ()
 
     @property
+    def python(self) -> str | None:
+        """The Python that the tag names, as ``3.9`` in ``python:3.9-slim`` and ``2.11-cpu-py39``, or None."""
+        if self.repository.rpartition("/")[2] == "python" and len(self.version) > 1:
+            return ".".join(map(str, self.version[:2]))
+        named = re.search(r"(?:^|[-.])py(3)(\d{1,2})(?:$|[-.])", self.tag)
+        return f"{named[1]}.{named[2]}" if named else None
+
+    @property
     def is_built_in_xgboost(self) -> bool:
         """Whether it is an image of SageMaker's built-in XGBoost."""
         return self.name in ("sagemaker-xgboost", "xgboost")

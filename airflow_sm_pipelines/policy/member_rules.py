@@ -65,6 +65,7 @@ def check_members(definition: PipelineDefinition) -> Iterator[Finding]:
 def _training(request: Mapping[str, Any], path: ValuePath = ()) -> Iterator[Conflict]:
     """Source: the API reference, ``StoppingCondition``; developer guide, "Managed Spot Training"."""
     place = (*path, "StoppingCondition", "MaxWaitTimeInSeconds")
+    yield from _input_modes(request, path)
     limits = _object(request.get("StoppingCondition"))
     longest, run = limits.get("MaxWaitTimeInSeconds"), limits.get("MaxRuntimeInSeconds", _DEFAULT_MAX_RUNTIME_SECONDS)
     if longest is None and request.get("EnableManagedSpotTraining") is True:
@@ -73,6 +74,21 @@ def _training(request: Mapping[str, Any], path: ValuePath = ()) -> Iterator[Conf
     elif isinstance(longest, int) and isinstance(run, int) and longest < run:
         message = f"MaxWaitTimeInSeconds ({longest}) must be equal to or greater than MaxRuntimeInSeconds ({run})."
         yield Conflict(place, message, "It is the time for waiting and training together: raise it.")
+
+
+def _input_modes(request: Mapping[str, Any], path: ValuePath) -> Iterator[Conflict]:
+    """Source: the service's error, in comments of public pipeline scripts."""
+    channels = request.get("InputDataConfig")
+    if not isinstance(channels, list):
+        return
+    default = _object(request.get("AlgorithmSpecification")).get("TrainingInputMode")
+    modes = [_object(channel).get("InputMode") or default for channel in channels]
+    if "Pipe" in modes and "FastFile" in modes:
+        yield Conflict(
+            (*path, "InputDataConfig", modes.index("FastFile"), "InputMode"),
+            "Cannot use both 'Pipe' and 'FastFile' TrainingInputMode on the same Training Job.",
+            "Give all channels one of the two.",
+        )
 
 
 def _tuning(request: Mapping[str, Any]) -> Iterator[Conflict]:

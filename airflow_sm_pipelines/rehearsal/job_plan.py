@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_sm_pipelines.definition.image_uri import parse_image_uri
 from airflow_sm_pipelines.engine.jobs import processing, training
 from airflow_sm_pipelines.engine.jobs.images import ImageError
+from airflow_sm_pipelines.engine.jobs.local_images import plan_image
 from airflow_sm_pipelines.engine.jobs.model_server import can_serve
 from airflow_sm_pipelines.engine.jobs.training_inputs import read_hyperparameter
 from airflow_sm_pipelines.rehearsal.sample_store import is_uri
@@ -161,6 +162,16 @@ class PlanContext:
             return False
         return True
 
+    def has_program(self, uri: str, *default: str) -> bool:
+        """Whether the image's own program runs here, as its entry in the table of images says.
+
+        :param default: the argument that SageMaker gives: ``train``, or none.
+        """
+        try:
+            return bool(plan_image(self.images, uri).contents.plan_command((), (), default=default))
+        except ImageError:
+            return False
+
     def ensure_script(self, plan: JobPlan, uri: str, relative: PurePosixPath) -> None:
         """Put a stand-in where a script is missing. The job is stood in for then, also where an earlier run put it.
 
@@ -217,6 +228,8 @@ def _runs_here(
 ) -> bool:
     image = request["AppSpecification"]["ImageUri"]
     if not argv:
+        if context.has_program(image):
+            return True
         # Any data have statistics. Other analyses name columns, which made-up data do not have.
         analysis = (request.get("Environment") or {}).get("analysis_type", "DATA_QUALITY")
         takes_any = parse_image_uri(image).name == _MONITOR and analysis == "DATA_QUALITY"
@@ -316,7 +329,7 @@ def _plan_training_program(plan: JobPlan, context: PlanContext) -> bool:
         _ensure_source(plan, context, script)
     elif training.runs_image_program(request):
         return True
-    else:
+    elif not context.has_program(algorithm.get("TrainingImage") or "", "train"):
         _replace_program(plan)
     return False
 

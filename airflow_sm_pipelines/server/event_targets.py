@@ -1,4 +1,4 @@
-"""EventBridge's targets: which ones the endpoint can serve, and that one's failure is not another's.
+"""EventBridge's targets: which ones the endpoint can serve, and that one's failure is not another's. No schedules.
 
 moto serves the targets of a rule in one go, so one that it cannot serve (a Lambda function, a topic, a queue that is
 gone) would keep an event from all that come after it. The event would then be sent again to those that had it.
@@ -39,6 +39,27 @@ def refuse_unserved_targets(request: Request) -> Response | None:
         "ValidationException",
         f"The local endpoint cannot send events to {names}: it serves SQS queues, log groups and event buses. Give the"
         " rule a queue here, and read the events from it.",
+    )
+
+
+def refuse_schedules(request: Request) -> Response | None:
+    """The answer to a CreateSchedule or UpdateSchedule that would start something; None for any other request.
+
+    moto keeps schedules and starts nothing. A schedule that is disabled starts nothing on AWS either.
+    """
+    is_change = request.method in ("POST", "PUT") and request.path.startswith("/schedules/")
+    if request.service != "scheduler" or not is_change:
+        return None
+    try:
+        is_disabled = json.loads(request.body).get("State") == "DISABLED"
+    except (ValueError, AttributeError):
+        return None  # what is no request of this kind is refused by moto
+    if is_disabled:
+        return None
+    return json_error(
+        "ValidationException",
+        "The local endpoint starts nothing by the clock: EventBridge Scheduler keeps schedules here only with State"
+        " DISABLED. Let Airflow start the pipeline, or call StartPipelineExecution.",
     )
 
 

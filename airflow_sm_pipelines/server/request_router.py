@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from airflow_sm_pipelines.local_endpoint import CONSOLE_PATH
 from airflow_sm_pipelines.server.access_keys import CallerRule
 from airflow_sm_pipelines.server.console.page_access import PageAccess
-from airflow_sm_pipelines.server.event_targets import refuse_unserved_targets
+from airflow_sm_pipelines.server.event_targets import refuse_schedules, refuse_unserved_targets
 from airflow_sm_pipelines.server.http.aws_errors import error_response
 from airflow_sm_pipelines.server.http.host_rules import is_allowed_fetch, is_allowed_host, is_allowed_origin
 from airflow_sm_pipelines.server.http.messages import Request, Response, make_authorization
@@ -128,7 +128,7 @@ class RequestRouter:
             return self._call_sagemaker(request)
         if is_invocation(request):
             return self._call_functions(request)
-        refusal = refuse_unserved_targets(request)
+        refusal = refuse_unserved_targets(request) or refuse_schedules(request)
         if refusal is not None:
             return refusal
         self._roles.prepare(request)

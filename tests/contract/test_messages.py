@@ -158,6 +158,20 @@ def test_a_target_that_cannot_be_served_is_refused(client: Client, arn: str) -> 
     assert events.list_targets_by_rule(Rule="refused")["Targets"] == []
 
 
+def test_a_schedule_that_would_start_something_is_refused(client: Client) -> None:
+    scheduler = client("scheduler")
+    schedule = {
+        "Name": "nightly",
+        "ScheduleExpression": "rate(1 day)",
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "Target": {"Arn": "arn:aws:sagemaker:us-east-1:123456789012:pipeline/demo", "RoleArn": ROLE},
+    }
+    with pytest.raises(ClientError, match="starts nothing by the clock"):
+        scheduler.create_schedule(**schedule)
+    scheduler.create_schedule(**schedule, State="DISABLED")
+    scheduler.delete_schedule(Name="nightly")
+
+
 def test_a_rule_gets_the_changes_of_steps(client: Client, pipeline: str, wait: Wait) -> None:
     url = listen(client, "steps", "SageMaker Model Building Pipeline Execution Step Status Change")
     sagemaker = client("sagemaker")
@@ -201,3 +215,34 @@ def test_an_execution_makes_the_experiment_and_the_trial_it_names(client: Client
         assert time.monotonic() < deadline, f"found only the trials {found}"
         answer = sagemaker.list_trials(ExperimentName="tried")
         found = {trial["TrialName"] for trial in answer["TrialSummaries"]}
+
+
+def test_a_rule_gets_the_states_of_jobs_and_the_approval_of_a_model_package(client: Client) -> None:
+    jobs = listen(client, "jobs", "SageMaker Processing Job State Change")
+    packages = listen(client, "packages", "SageMaker Model Package State Change")
+    sagemaker = client("sagemaker")
+    sagemaker.create_model_package_group(ModelPackageGroupName="told")
+    arn = sagemaker.create_model_package(ModelPackageGroupName="told", ModelApprovalStatus="PendingManualApproval")[
+        "ModelPackageArn"
+    ]
+    sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
+    first, last = receive(client("sqs"), packages, 2)
+    assert (last["source"], last["resources"]) == ("aws.sagemaker", [arn])
+    assert [one["detail"]["ModelApprovalStatus"] for one in (first, last)] == ["PendingManualApproval", "Approved"]
+    detail = last["detail"]
+    assert (detail["ModelPackageGroupName"], detail["ModelPackageVersion"]) == ("told", 1)
+    assert isinstance(detail["CreationTime"], int)
+
+    cluster = {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1}
+    sagemaker.create_processing_job(
+        ProcessingJobName="told",
+        RoleArn=ROLE,
+        AppSpecification={"ImageUri": "nobody/knows:1", "ContainerEntrypoint": ["true"]},
+        ProcessingResources={"ClusterConfig": cluster},
+    )
+    details = [message["detail"] for message in receive(client("sqs"), jobs, 2)]
+    assert [(one["ProcessingJobName"], one["ProcessingJobStatus"]) for one in details] == [
+        ("told", "InProgress"),
+        ("told", "Failed"),
+    ]
+    assert "No local environment stands in for the image" in details[1]["FailureReason"]

@@ -158,7 +158,8 @@ def test_a_baseline_is_calculated_registered_and_checked_against(data: Client, w
     metadata = checked["Metadata"]["QualityCheck"]
     assert metadata["BaselineUsedForDriftCheckConstraints"] == "s3://quality/first/constraints.json"
     assert metadata["CalculatedBaselineConstraints"] == "s3://quality/second/constraints.json"
-    assert read_json(data, metadata["ViolationReport"]) == {"violations": []}
+    assert "ViolationReport" not in metadata
+    assert read_json(data, "s3://quality/second/constraint_violations.json") == {"violations": []}
 
 
 def test_drift_fails_the_step_unless_violations_are_only_reported(data: Client, wait: Any) -> None:
@@ -168,10 +169,14 @@ def test_drift_fails_the_step_unless_violations_are_only_reported(data: Client, 
         "SuppliedBaselineConstraints": {"Get": "Parameters.Constraints"},
     }
     parameter = {"Name": "Constraints", "Type": "String", "DefaultValue": "s3://quality/supplied/constraints.json"}
-    step = check_step("moved", "strict", **supplied)
+    # The SDKs write null where the user says nothing.
+    step = check_step("moved", "strict", FailOnViolation=None, **supplied)
     failed = run(data, wait, "strict", step, parameters=[parameter])["Check"]
     assert failed["StepStatus"] == "Failed"
-    assert "1 violations of the baseline" in failed["FailureReason"]
+    assert failed["FailureReason"].startswith(
+        "ClientError: Quality check failed. See violation report s3://quality/strict/constraint_violations.json: "
+        "1 violations. The first: "
+    )
     assert "_c0: baseline_drift_check: Baseline drift distance" in failed["FailureReason"]
     report = failed["Metadata"]["QualityCheck"]["ViolationReport"]
     assert [one["feature_name"] for one in read_json(data, report)["violations"]] == ["_c0"]
@@ -237,7 +242,7 @@ def test_a_model_that_has_become_worse_fails_the_check_of_its_quality(data: Clie
     step = model_check_step("bad", "model-second", ModelPackageGroupName="judged")
     failed = run(data, wait, "bad-model", step)["Check"]
     assert failed["StepStatus"] == "Failed"
-    assert "4 violations of the baseline" in failed["FailureReason"]
+    assert "4 violations. The first" in failed["FailureReason"]
     assert "The first: mae: GreaterThanThreshold: Metric mae with 2." in failed["FailureReason"]
     violations = read_json(data, failed["Metadata"]["QualityCheck"]["ViolationReport"])["violations"]
     assert [one["metric_name"] for one in violations] == ["mae", "mse", "rmse", "r2"]
@@ -255,7 +260,7 @@ def test_a_dataset_that_has_become_unfair_fails_the_check_of_its_bias(data: Clie
     supplied = {"SuppliedBaselineConstraints": metadata["CalculatedBaselineConstraints"]}
     failed = run(data, wait, "unfair-data", bias_check_step("unfair", "bias-second", **supplied))["Check"]
     assert failed["StepStatus"] == "Failed"
-    assert "1 violations of the baseline" in failed["FailureReason"]
+    assert "1 violations. The first" in failed["FailureReason"]
     assert "The first: sex F DPL: bias_drift_check: Value 0." in failed["FailureReason"]
     same = run(data, wait, "still-fair", bias_check_step("fair", "bias-third", **supplied))["Check"]
     assert same["StepStatus"] == "Succeeded"

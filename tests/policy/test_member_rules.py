@@ -84,3 +84,20 @@ def test_validate_finds_the_same() -> None:
     document = {"Steps": [{"Name": kind, "Type": kind, "Arguments": value} for kind, value in steps]}
     found = [line for line in findings_of(document) if "MaxWait" in line or "metric is" in line or "versioned" in line]
     assert [line.partition(" ")[0] for line in found] == ["error", "error", "warning"]
+
+
+@pytest.mark.parametrize(
+    ("default", "modes", "is_wrong"),
+    [
+        ("Pipe", [None, "FastFile"], True),
+        ("File", ["Pipe", "FastFile"], True),
+        ("File", ["Pipe", None], False),
+        (EXPRESSION, ["FastFile", None], False),
+    ],
+)
+def test_channels_are_not_read_in_pipe_and_in_fast_file_mode(default: Any, modes: list[Any], is_wrong: bool) -> None:
+    channels = [{"ChannelName": "c", **({"InputMode": mode} if mode else {})} for mode in modes]
+    request = {"AlgorithmSpecification": {"TrainingInputMode": default}, "InputDataConfig": channels}
+    found = messages("CreateTrainingJob", request)
+    expected = "Cannot use both 'Pipe' and 'FastFile' TrainingInputMode on the same Training Job."
+    assert found == ([expected] if is_wrong else [])

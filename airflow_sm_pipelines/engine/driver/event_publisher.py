@@ -1,4 +1,4 @@
-"""Sends EventBridge events for the status changes of executions and steps.
+"""Sends EventBridge events for the status changes of executions, steps and jobs, and the approval of model packages.
 
 Source of the fields: developer guide, "Amazon SageMaker AI events in EventBridge". Every event is sent at least once.
 It is sent again if the engine dies after sending it and before recording that.
@@ -9,20 +9,28 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition.arns import pipeline_arn_of
-from airflow_sm_pipelines.engine.store.documents import from_ms
+from airflow_sm_pipelines.engine.store.documents import from_ms, to_ms
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.engine.driver.parsed_definitions import ParsedDefinition, ParsedDefinitions
     from airflow_sm_pipelines.engine.services import EngineServices
     from airflow_sm_pipelines.engine.store import ExecutionRecord, Store
-    from airflow_sm_pipelines.engine.store.status_changes import StatusChangeRecord
+    from airflow_sm_pipelines.engine.store.status_changes import ResourceChangeRecord, StatusChangeRecord
 
 _LOG = logging.getLogger(__name__)
 EXECUTION_CHANGE = "SageMaker Model Building Pipeline Execution Status Change"
 STEP_CHANGE = "SageMaker Model Building Pipeline Execution Step Status Change"
+_RESOURCE_CHANGES = {
+    "ProcessingJob": "SageMaker Processing Job State Change",
+    "TrainingJob": "SageMaker Training Job State Change",
+    "TransformJob": "SageMaker Transform Job State Change",
+    "HyperParameterTuningJob": "SageMaker HyperParameter Tuning Job State Change",
+    "ModelPackage": "SageMaker Model Package State Change",
+}
 _BATCH = 10
 """PutEvents takes at most ten entries."""
 _RETRY_SECONDS = 1.0
@@ -67,7 +75,19 @@ class EventPublisher:
                     self._has_changes.set()
 
     def _publish(self) -> bool:
-        """Send one batch; False if there is none."""
+        """Send one batch of each kind; False if there is none."""
+        has_resources = self._publish_resources()
+        return self._publish_executions() or has_resources
+
+    def _publish_resources(self) -> bool:
+        changes = self._store.status_changes.first_of_resources(_BATCH)
+        if not changes:
+            return False
+        self._services.put_events([_resource_event(change) for change in changes])
+        self._store.status_changes.drop_of_resources(changes[-1].seq)
+        return True
+
+    def _publish_executions(self) -> bool:
         changes = self._store.status_changes.first(_BATCH)
         if not changes:
             return False
@@ -97,6 +117,24 @@ class EventPublisher:
                 return None
             self._last = (execution.id, self._definitions.load(version))
         return self._last[1]
+
+
+def _resource_event(change: ResourceChangeRecord) -> dict[str, Any]:
+    """The PutEvents entry for a change of a job or a model package: its Describe answer, with times in milliseconds."""
+    detail = {name: value for name, value in change.document.items() if not name.startswith("$")}
+    return {
+        "Source": "aws.sagemaker",
+        "DetailType": _RESOURCE_CHANGES[change.kind],
+        "Detail": json.dumps(detail, default=_in_milliseconds),
+        "Resources": [change.arn],
+        "Time": change.at_ms / 1000,
+    }
+
+
+def _in_milliseconds(value: Any) -> int:
+    if isinstance(value, datetime):
+        return to_ms(value)
+    raise TypeError(f"{type(value).__name__} is no part of an event.")
 
 
 def _execution_event(change: StatusChangeRecord, execution: ExecutionRecord) -> dict[str, Any]:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.engine.jobs.failures import JobFailure
+from airflow_sm_pipelines.engine.jobs.image_contents import PATH_REFERENCE, ImageContents, iter_mounts
 from airflow_sm_pipelines.engine.jobs.instances import Instance
 from airflow_sm_pipelines.engine.jobs.interpreters import make_layer
 from airflow_sm_pipelines.engine.jobs.isolation import OPT_ML, IsolationMode
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow_sm_pipelines.definition import JsonValue
-    from airflow_sm_pipelines.engine.jobs.interpreters import Interpreter
     from airflow_sm_pipelines.engine.jobs.job_spec import JobContext
+    from airflow_sm_pipelines.engine.jobs.local_images import LocalImage
 
 PROGRAMS_DIRECTORY = Path(__file__).with_name("programs")
 """The programs that run in the processes of jobs, by their path."""
@@ -45,7 +47,8 @@ _PASSED = frozenset(
     }
 )  # fmt: skip
 """``pip install`` in a step needs these to reach the index of the user, and the dynamic linker needs the last one."""
-_PATH_PATTERN = re.compile(re.escape(OPT_ML) + r"(?=$|[^A-Za-z0-9_.-])")
+_PYTHON = re.compile(r"/\S*/python(?:3(?:\.\d+)?)?")
+_TMP = "/tmp"  # noqa: S108 - a mount point
 _SDK_CONFIG = "SchemaVersion: '1.0'\nSageMaker:\n  PythonSDK:\n    Modules:\n      TelemetryOptOut: true\n"
 """Without this, SDK code in a step would post usage data to AWS."""
 _HOSTS_FILE = Path("/etc/hosts")
@@ -64,8 +67,11 @@ class Container:
     root: Path
 
     @classmethod
-    def create(cls, directory: Path, host: str) -> Container:
-        """Make the directories of an instance below the directory of a job. They are empty."""
+    def create(cls, directory: Path, host: str, contents: ImageContents | None = None) -> Container:
+        """Make the directories of an instance below the directory of a job.
+
+        :param contents: what the image holds. Without it they are empty.
+        """
         container = cls(host, (directory / host).resolve())
         # A job that runs again after a crash must not find the files of its first run.
         shutil.rmtree(container.root, ignore_errors=True)
@@ -73,17 +79,26 @@ class Container:
             (container.opt_ml / name).mkdir(parents=True, exist_ok=True)
         for path in (container.root / "work", container.root / "home", container.root / "tmp"):
             path.mkdir(exist_ok=True)
+        if contents is not None:
+            contents.stage(container._place)
         return container
 
     @classmethod
-    def of_job(cls, directory: Path, host: str, *, is_over: bool) -> Container:
-        """An instance with empty directories; if its program is over, with what that has left there."""
-        return cls(host, (directory / host).resolve()) if is_over else cls.create(directory, host)
+    def of_job(cls, directory: Path, host: str, contents: ImageContents, *, is_over: bool) -> Container:
+        """An instance with the directories of its image; if its program is over, with what that has left there."""
+        return cls(host, (directory / host).resolve()) if is_over else cls.create(directory, host, contents)
 
     @property
     def opt_ml(self) -> Path:
         """The directory that the job sees as ``/opt/ml``."""
         return self.root / "opt-ml"
+
+    def _place(self, path: PurePosixPath) -> Path:
+        """Where a file of the image is on this machine."""
+        for directory, target in ((self.opt_ml, OPT_ML), (self.root / "tmp", _TMP)):
+            if path.is_relative_to(target):
+                return directory / path.relative_to(target)
+        return self.root / "image" / path.relative_to("/")
 
     def path_of(self, local_path: str) -> Path:
         """The path on this machine of a path below ``/opt/ml``.
@@ -113,7 +128,7 @@ class Container:
         self,
         argv: Sequence[str],
         *,
-        interpreter: Interpreter,
+        image: LocalImage,
         context: JobContext,
         contract: Mapping[str, str],
         requested: Mapping[str, str],
@@ -128,7 +143,7 @@ class Container:
         :param hosts: all instances of the job, if they are to find each other by name.
         :param is_offline: whether it has no network (:func:`plan_network`).
         """
-        programs = make_layer(interpreter, self.root / "layer")
+        programs = make_layer(image.interpreter, self.root / "layer")
         mode = context.isolation.mode
         is_private = context.isolation.has_private_opt_ml
         fallback = (
@@ -142,41 +157,65 @@ class Container:
                 "AWS_DEFAULT_REGION": context.region,
                 **context.environment,
             },
-            requested={name: str(value) for name, value in requested.items()},
+            requested={**image.contents.env, **{name: str(value) for name, value in requested.items()}},
             contract={**contract, **fallback},
             home=self.root / "home",
             programs=programs,
             hosts=hosts,
         )
-        command = [str(part) for part in argv]
+        command = _plan_command(argv, image)
+        workdir = str(cwd or image.contents.workdir or self.root / "work")
+        mounts = self._mounts(hosts)
         if not is_private:
             # The toolkits append opt/ml to SAGEMAKER_BASE_DIR, so that path leads to the same directory.
             (self.root / "opt").mkdir(exist_ok=True)
             (self.root / "opt" / "ml").symlink_to(self.opt_ml)
-            command = [rewrite_paths(part, self.opt_ml) for part in command]
-            environment = {name: rewrite_paths(value, self.opt_ml) for name, value in environment.items()}
+            command = [_rewrite_all(part, mounts) for part in command]
+            environment = {name: _rewrite_all(value, mounts) for name, value in environment.items()}
+            workdir = _rewrite_all(workdir, mounts)
         plan = LaunchPlan(
             argv=tuple(command),
             env=environment,
-            cwd=str(cwd or self.root / "work"),
+            cwd=workdir,
             new_mounts=is_private,
             new_user=context.isolation.new_user,
             new_pids=mode is IsolationMode.NAMESPACES,
             new_net=is_offline,
-            mounts=self._mounts(hosts) if is_private else (),
-            keep=(str(self.root), str(PROGRAMS_DIRECTORY), *interpreter.prefixes),
+            mounts=mounts if is_private else (),
+            keep=(str(self.root), str(PROGRAMS_DIRECTORY), *image.interpreter.prefixes),
         )
         return Instance(self.host, plan, self.root / "launch.json", context.launcher)
 
     def _mounts(self, hosts: Sequence[str]) -> tuple[tuple[str, str], ...]:
-        mounts = [(str(self.opt_ml), OPT_ML), (str(self.root / "tmp"), "/tmp")]  # noqa: S108 - a mount point
+        mounts = [(str(self.opt_ml), OPT_ML), (str(self.root / "tmp"), _TMP)]
         if hosts and _HOSTS_FILE.exists():
             # Each has its own address, so that all instances can listen on the same port.
             names = "".join(f"127.9.0.{number} {host}\n" for number, host in enumerate(hosts, start=1))
             path = self.root / "hosts"
             path.write_text(_HOSTS_FILE.read_text(encoding="utf-8", errors="replace") + "\n" + names)
             mounts.append((str(path), str(_HOSTS_FILE)))
+        if (self.root / "image").is_dir():
+            mounts += iter_mounts(self.root / "image")
         return tuple(mounts)
+
+
+def _plan_command(argv: Sequence[str], image: LocalImage) -> list[str]:
+    """The command that is started.
+
+    A Python at a place of its own in the image is the job's Python. Packages out of the image's files are installed
+    first.
+    """
+    command = [str(part) for part in argv]
+    if command and _PYTHON.fullmatch(command[0]):
+        command[0] = "python"
+    if not image.contents.installs:
+        return command
+    lines = [
+        f"cd {shlex.quote(folder)} && python -m pip {shlex.join(words)} --quiet"
+        for folder, words in image.contents.installs
+    ]
+    workdir = shlex.quote(image.contents.workdir or "/")
+    return ["/bin/sh", "-c", f'{" && ".join(lines)} && cd {workdir} && exec "$@"', "sh", *command]
 
 
 def build_environment(
@@ -222,6 +261,10 @@ def build_environment(
         **contract,
         **requested,
     }
+    if own := requested.get("PATH"):
+        # Programs of the image before ours, and ours in any case.
+        jobs = f"{PROGRAMS_DIRECTORY / 'bin'}:{':'.join(map(str, programs))}:{_SYSTEM_PATH}"
+        environment["PATH"] = own.replace(PATH_REFERENCE, jobs) if PATH_REFERENCE in own else f"{own}:{jobs}"
     environment |= {
         name: value for name, value in aws.items() if name.startswith("AWS_ENDPOINT_URL") or name in PROXY_VARIABLES
     }
@@ -232,9 +275,16 @@ def build_environment(
     return environment
 
 
-def rewrite_paths(text: str, opt_ml: Path) -> str:
-    """Replace ``/opt/ml`` where it is a path or the beginning of a path."""
-    return _PATH_PATTERN.sub(lambda match: str(opt_ml), text)
+def rewrite_paths(text: str, source: Path | str, target: str = OPT_ML) -> str:
+    """Replace a path where it is one or the beginning of one."""
+    return re.sub(rf"(?<![\w.-]){re.escape(target)}(?=$|[^A-Za-z0-9_.-])", lambda match: str(source), text)
+
+
+def _rewrite_all(text: str, mounts: Sequence[tuple[str, str]]) -> str:
+    for source, target in mounts:
+        if target not in (_TMP, str(_HOSTS_FILE)):
+            text = rewrite_paths(text, source, target)
+    return text
 
 
 def _user_pip_configuration(host: Mapping[str, str]) -> Path | None:

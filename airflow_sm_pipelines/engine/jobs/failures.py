@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.engine.jobs.process import ProcessEnd
 
 _MAX_COMMAND_CHARACTERS = 200
+MISSING_PROGRAM = (
+    'Give its entry in the table of images `dockerfile = "Dockerfile"`, or `entrypoint = ["python3", "/app/run.py"]` '
+    'and `files = { "/app" = "src" }`.'
+)
+"""What to do where a job relies on a program that only its image has."""
 _INTERPRETER = re.compile(r"^/\S*/python[\d.]*: ")
 """Python puts its own path before what it says itself, such as ``No module named pip``."""
 
@@ -41,8 +46,8 @@ def explain_failure(
         text = f"{end.error.rstrip('.')}{where}."
         if "could not be started" in end.error:
             text += (
-                " Programs that only the image has, such as smspark-submit, do not exist here:"
-                " the image is replaced by a Python environment."
+                " Programs that only the image has, such as smspark-submit, do not exist here: a Python environment"
+                " replaces the image, with the files that its entry in the table of images names."
             )
     else:
         command = shlex.join(argv)

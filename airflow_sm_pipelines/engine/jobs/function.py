@@ -24,8 +24,8 @@ from airflow_sm_pipelines.engine.jobs.archives import unpack_zip
 from airflow_sm_pipelines.engine.jobs.container import PROGRAMS_DIRECTORY, Container
 from airflow_sm_pipelines.engine.jobs.failures import JobFailure, shorten_reason
 from airflow_sm_pipelines.engine.jobs.instances import run_instances
-from airflow_sm_pipelines.engine.jobs.interpreters import resolve_interpreter
 from airflow_sm_pipelines.engine.jobs.job_log import JobLog, PatientLog
+from airflow_sm_pipelines.engine.jobs.local_images import prepare_image
 from airflow_sm_pipelines.exceptions import SageMakerPipelinesError
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _run(
         raise JobFailure(
             f"The runtime '{spec.runtime}' of function '{spec.name}' does not run locally, only Python 3 ones do."
         )
-    interpreter = resolve_interpreter(
+    image = prepare_image(
         context.images, f"lambda:{spec.runtime}", cache_dir=context.cache_dir, log=partial(log.add, "function")
     )
     container = Container.create(directory, "function")
@@ -139,7 +139,7 @@ def _run(
     event_path.write_text(json.dumps({"event": event, "request_id": request_id}), encoding="utf-8")
     instance = container.plan_instance(
         ["python", str(PROGRAMS_DIRECTORY / "function_program.py"), str(event_path), str(result_path)],
-        interpreter=interpreter,
+        image=image,
         context=context,
         contract=_runtime_variables(spec, code, stream),
         requested=spec.environment,

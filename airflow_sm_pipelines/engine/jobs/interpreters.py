@@ -18,9 +18,7 @@ from typing import TYPE_CHECKING
 from airflow_sm_pipelines.engine.jobs.images import ImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from airflow_sm_pipelines.engine.jobs.images import ImageCatalog
+    from collections.abc import Mapping
 
 _QUESTION = """\
 import json, site, sys
@@ -32,6 +30,8 @@ print(json.dumps({
 }))
 """
 _SCRIPT_BYTES = 4096
+_PACKAGES = Path(__file__).with_name("programs") / "packages"
+"""Parts of the toolkits of SageMaker's containers, which scripts import."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,28 +54,6 @@ class Interpreter:
     scripts: Mapping[str, bytes]
 
 
-def resolve_interpreter(
-    images: ImageCatalog, uri: str, *, cache_dir: Path, log: Callable[[str], None], also: Sequence[str] = ()
-) -> Interpreter:
-    """The interpreter for an image. Its environment is made when it is needed first.
-
-    :param also: what the job needs besides. A ready interpreter has it or not.
-    :param log: gets uv's lines while an environment is made.
-    :raises ImageError: nothing stands in for the image, or its interpreter does not run.
-    :raises EnvironmentBuildError: uv could not make the environment.
-    """
-    from airflow_sm_pipelines.environments import ensure_environment
-
-    entry = images.resolve(uri)
-    if entry.interpreter is not None:
-        python = Path(entry.interpreter)
-    else:
-        python = ensure_environment((*entry.requirements, *also), cache_dir=cache_dir, log=log)
-    if python not in images.interpreters:
-        images.interpreters[python] = _inspect(python, uri)
-    return images.interpreters[python]
-
-
 def make_layer(interpreter: Interpreter, directory: Path) -> tuple[Path, ...]:
     """Make the virtual environment of a job, and give the directories for the front of ``PATH``."""
     programs = directory / "bin"
@@ -88,6 +66,8 @@ def make_layer(interpreter: Interpreter, directory: Path) -> tuple[Path, ...]:
     )
     # addsitedir also reads the .pth files there; a bare path in a .pth file would not.
     lines = [f"import site; site.addsitedir({path!r})\n" for path in interpreter.site_directories]
+    # Last of all: a package of the image, or of the step, wins over ours of that name.
+    lines.append(f"import sys; sys.path.append({str(_PACKAGES)!r})\n")
     (packages / "_image.pth").write_text("".join(lines))
     for name in ("python", "python3", f"python{interpreter.version}"):
         (programs / name).symlink_to(interpreter.base_executable)
@@ -110,7 +90,12 @@ def _read_relocatable_scripts(directory: Path) -> dict[str, bytes]:
     return scripts
 
 
-def _inspect(python: Path, uri: str) -> Interpreter:
+def inspect_interpreter(python: Path, uri: str) -> Interpreter:
+    """The facts about an interpreter.
+
+    :param uri: the image that it stands in for.
+    :raises ImageError: it does not run.
+    """
     try:
         answer = subprocess.run([str(python), "-I", "-c", _QUESTION], capture_output=True, check=True, timeout=60)
         facts = json.loads(answer.stdout)

@@ -14,6 +14,7 @@ from airflow_sm_pipelines.engine.jobs.job_spec import JobOutcome
 from airflow_sm_pipelines.engine.jobs.processing import run_processing_job
 from airflow_sm_pipelines.engine.jobs.training import run_training_job
 from airflow_sm_pipelines.engine.jobs.transform import run_transform_job
+from airflow_sm_pipelines.engine.rules.request_members import Effect, iter_members
 from airflow_sm_pipelines.exceptions import SageMakerPipelinesError
 
 if TYPE_CHECKING:
@@ -23,6 +24,15 @@ if TYPE_CHECKING:
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _RUN = {"Processing": run_processing_job, "Training": run_training_job, "Transform": run_transform_job}
+
+
+def _judge_members(spec: JobSpec, log: JobLog) -> None:
+    """Say which members of the request have no effect, and refuse those that cannot be done without."""
+    operation = f"Create{spec.kind}Job"
+    for rule in iter_members(operation, spec.request, Effect.REFUSED):
+        raise JobFailure(f"ClientError: {rule.name} does not work locally: {rule.reason}.")
+    for rule in iter_members(operation, spec.request, Effect.SAID):
+        log.add("algo-1", f"WARNING: {rule.name} has no effect here: {rule.reason}.")
 
 
 def run_job(spec: JobSpec, context: JobContext, stop: threading.Event) -> JobOutcome:
@@ -38,6 +48,7 @@ def run_job(spec: JobSpec, context: JobContext, stop: threading.Event) -> JobOut
     is_for_full_disk = False
     try:
         spec.directory.mkdir(parents=True, exist_ok=True)
+        _judge_members(spec, log)
         return _RUN[spec.kind](spec, context, log, stop)
     except JobFailure as failure:
         reason = str(failure)

@@ -51,6 +51,10 @@ class KeptEnd:
             written.replace(directory / _FILE)
 
 
+def ignore_line(line: str) -> None:
+    """Take a line of a job's log that is there already, from before the engine died."""
+
+
 def read_kept_end(directory: Path) -> KeptEnd | None:
     """The end that lies in the directory of a job; None if its programs have not ended, or were stopped."""
     try:

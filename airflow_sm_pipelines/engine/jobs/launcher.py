@@ -125,7 +125,7 @@ def run(spec_path: str, lifeline: int, status: int) -> int:
         _enter_namespaces(libc, spec)
         if spec["new_net"]:
             _leave_network(libc)
-        _mount_all(libc, spec["mounts"], spec["keep"])
+        _mount_all(libc, spec["mounts"], spec["keep"], f"{spec_path}-root")
         if not spec["new_pids"]:
             libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
             return _supervise(spec, lifeline, status)
@@ -164,13 +164,17 @@ def _leave_network(libc: _Libc) -> None:
         os.write(1, f"WARNING: EnableNetworkIsolation has no effect here: {error}\n".encode())
 
 
-def _mount_all(libc: _Libc, mounts: list[list[str]], keep: list[str]) -> None:
+def _mount_all(libc: _Libc, mounts: list[list[str]], keep: list[str], spare: str) -> None:
+    """Mount everything.
+
+    :param spare: a path where a directory may be made.
+    """
     # Every source is opened before the first mount, since a mount may hide the path of the next source.
     sources = [(os.open(source, os.O_PATH), target) for source, target in mounts]
     kept = [(os.open(path, os.O_PATH), path) for path in keep if os.path.exists(path)]  # noqa: PTH110
     for source, target in sources:
         if not os.path.exists(target):  # noqa: PTH110
-            _make_mount_point(libc, target)
+            _make_mount_point(libc, target, spare, is_file=not stat.S_ISDIR(os.fstat(source).st_mode))
         libc.mount(f"/proc/self/fd/{source}", target, None, _MS_BIND | _MS_REC)
     targets = [target.rstrip("/") + "/" for _, target in sources]
     for source, path in kept:
@@ -181,18 +185,45 @@ def _mount_all(libc: _Libc, mounts: list[list[str]], keep: list[str]) -> None:
         os.close(source)
 
 
-def _make_mount_point(libc: _Libc, target: str) -> None:
-    """Make a directory where we may not write.
+def _make_mount_point(libc: _Libc, target: str, spare: str, *, is_file: bool) -> None:
+    """Make a directory or file where we may not write.
 
-    Its parent becomes a tmpfs, and everything in the parent is mounted there again.
+    The directory above it that exists becomes a tmpfs, and everything in that one is mounted there again.
     """
     parent = os.path.dirname(target)  # noqa: PTH120
-    entries = []
-    for entry in os.scandir(parent):
+    while not os.path.isdir(parent):  # noqa: PTH112
+        parent = os.path.dirname(parent)  # noqa: PTH120
+    entries = _open_entries(parent)
+    if parent == "/":
+        # Nothing can be mounted on the root itself, so another directory becomes the root.
+        os.makedirs(spare, exist_ok=True)  # noqa: PTH103
+        _mount_entries(libc, spare, entries)
+        os.chroot(spare)
+        os.chdir("/")
+    else:
+        _mount_entries(libc, parent, entries)
+    os.makedirs(os.path.dirname(target) if is_file else target, exist_ok=True)  # noqa: PTH103, PTH120
+    if is_file:
+        os.close(os.open(target, os.O_CREAT | os.O_WRONLY))
+
+
+def _open_entries(directory: str) -> list[tuple[str, str | None, int | None]]:
+    """The name of each entry of a directory, with what it links to, or with a descriptor."""
+    found: list[tuple[str, str | None, int | None]] = []
+    try:
+        entries = list(os.scandir(directory))
+    except PermissionError:
+        return found  # nothing in it can be read anyway
+    for entry in entries:
         link = os.readlink(entry.path) if entry.is_symlink() else None  # noqa: PTH115
-        entries.append((entry.path, link, None if link else os.open(entry.path, os.O_PATH)))
-    libc.mount("tmpfs", parent, "tmpfs", _MS_NOSUID | _MS_NODEV)
-    for path, link, source in entries:
+        found.append((entry.name, link, None if link else os.open(entry.path, os.O_PATH)))
+    return found
+
+
+def _mount_entries(libc: _Libc, directory: str, entries: list[tuple[str, str | None, int | None]]) -> None:
+    libc.mount("tmpfs", directory, "tmpfs", _MS_NOSUID | _MS_NODEV)
+    for name, link, source in entries:
+        path = f"{directory}/{name}"
         if link is not None:
             os.symlink(link, path)  # noqa: PTH211
         elif source is not None:
@@ -202,7 +233,6 @@ def _make_mount_point(libc: _Libc, target: str) -> None:
                 os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
             libc.mount(f"/proc/self/fd/{source}", path, None, _MS_BIND | _MS_REC)
             os.close(source)
-    os.mkdir(target)  # noqa: PTH102
 
 
 def _run_as_first_process(libc: _Libc, spec: dict[str, Any], lifeline: int, status: int) -> int:

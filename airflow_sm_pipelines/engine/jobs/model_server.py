@@ -1,7 +1,8 @@
 """The container of a model for batch inference: its environment, its artifacts in ``/opt/ml/model``, and its program.
 
 The program is the model's own ``inference.py`` behind the handlers of the toolkits, or the scoring of the built-in
-XGBoost. There is no HTTP server; payloads go through a file.
+XGBoost. There is no HTTP server; payloads go through a file. An image of the user's own brings its server, which a
+program of ours asks over HTTP.
 
 What belongs here: preparing one container. What does not: what payloads hold.
 """
@@ -17,10 +18,10 @@ from airflow_sm_pipelines.definition.image_uri import ImageUri, parse_image_uri
 from airflow_sm_pipelines.definition.s3_uri import is_s3_uri
 from airflow_sm_pipelines.engine.jobs.archives import unpack_tar
 from airflow_sm_pipelines.engine.jobs.container import PROGRAMS_DIRECTORY, Container
-from airflow_sm_pipelines.engine.jobs.failures import JobFailure
+from airflow_sm_pipelines.engine.jobs.failures import MISSING_PROGRAM, JobFailure
 from airflow_sm_pipelines.engine.jobs.images import ImageCatalog, ImageError
-from airflow_sm_pipelines.engine.jobs.interpreters import Interpreter, resolve_interpreter
 from airflow_sm_pipelines.engine.jobs.isolation import plan_network
+from airflow_sm_pipelines.engine.jobs.local_images import LocalImage, prepare_image
 from airflow_sm_pipelines.engine.jobs.s3_transfer import download, download_file, list_input
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class ModelServer:
     """A container that is ready to run."""
 
     container: Container
-    interpreter: Interpreter
+    image: LocalImage
     argv: tuple[str, ...]
     environment: Mapping[str, str]
     is_offline: bool
@@ -54,7 +55,7 @@ class ModelServer:
         """Plan how to start it."""
         return self.container.plan_instance(
             self.argv,
-            interpreter=self.interpreter,
+            image=self.image,
             context=context,
             contract={},
             requested=self.environment,
@@ -85,8 +86,8 @@ def plan_server(
         raise JobFailure("ClientError: the model has a container without an image (a marketplace model?): use AWS.")
     if definition.get("Mode") == "MultiModel":
         raise JobFailure("ClientError: batch transform does not support multi-model containers.")
-    interpreter = resolve_interpreter(context.images, uri, cache_dir=context.cache_dir, log=partial(log.add, host))
-    container = Container.create(spec.directory / f"container-{number}", host)
+    local = prepare_image(context.images, uri, cache_dir=context.cache_dir, log=partial(log.add, host))
+    container = Container.create(spec.directory / f"container-{number}", host, local.contents)
     _place_model(definition, context, container)
     for extra in definition.get("AdditionalModelDataSources") or ():
         target = container.path_of(f"{_ADDITIONAL}/{extra['ChannelName']}")
@@ -96,6 +97,16 @@ def plan_server(
         **{key: str(value) for key, value in (definition.get("Environment") or {}).items()},
         **{key: str(value) for key, value in (spec.request.get("Environment") or {}).items()},  # type: ignore[union-attr]
     }
+    if own := local.contents.plan_command((), (), default=("serve",)):
+        argv = ["python", str(PROGRAMS_DIRECTORY / "container_server.py"), _PAYLOADS, _ANSWERS, *own]
+    else:
+        argv = _plan_toolkit(uri, environment, context, container)
+    is_offline = plan_network(context.isolation, [host], is_offline=spec.is_offline, note=partial(log.add, host))
+    return ModelServer(container, local, tuple(argv), environment, is_offline)
+
+
+def _plan_toolkit(uri: str, environment: Mapping[str, str], context: JobContext, container: Container) -> list[str]:
+    """The command of ours that takes the place of a serving toolkit, or of the built-in XGBoost's server."""
     program = _place_code(environment, context, container)
     image = parse_image_uri(uri)
     if image.name in _OTHER_CONTRACTS:
@@ -104,18 +115,15 @@ def plan_server(
             "image of your own with model_fn and predict_fn, or run this step on AWS."
         )
     if program is None and image.is_built_in_xgboost:
-        argv = ["python", str(PROGRAMS_DIRECTORY / "xgboost_scoring.py"), _PAYLOADS, _ANSWERS]
-    elif program is None and not _has_default_server(image, container):
+        return ["python", str(PROGRAMS_DIRECTORY / "xgboost_scoring.py"), _PAYLOADS, _ANSWERS]
+    if program is None and not _has_default_server(image, container):
         raise JobFailure(
             f"ClientError: the model has no inference code, so it relies on the server inside the image '{uri}'. Only "
             "the built-in XGBoost's runs here, and PyTorch's for a model.pt. Add code/inference.py to model.tar.gz, or "
-            "set SAGEMAKER_PROGRAM."
+            f"set SAGEMAKER_PROGRAM. If it is an image of your own: {MISSING_PROGRAM}"
         )
-    else:
-        serving = str(PROGRAMS_DIRECTORY / "serving_program.py")
-        argv = ["python", serving, _framework(image.name), program or "", _PAYLOADS, _ANSWERS]
-    is_offline = plan_network(context.isolation, [host], is_offline=spec.is_offline, note=partial(log.add, host))
-    return ModelServer(container, interpreter, tuple(argv), environment, is_offline)
+    serving = str(PROGRAMS_DIRECTORY / "serving_program.py")
+    return ["python", serving, _framework(image.name), program or "", _PAYLOADS, _ANSWERS]
 
 
 def can_serve(definition: Mapping[str, Any], images: ImageCatalog) -> bool:

@@ -15,12 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition.image_uri import parse_image_uri
 from airflow_sm_pipelines.engine.jobs.container import PROGRAMS_DIRECTORY, Container
-from airflow_sm_pipelines.engine.jobs.failures import JobFailure, explain_failure, explain_timeout, shorten_reason
+from airflow_sm_pipelines.engine.jobs.failures import (
+    MISSING_PROGRAM,
+    JobFailure,
+    explain_failure,
+    explain_timeout,
+    shorten_reason,
+)
 from airflow_sm_pipelines.engine.jobs.instances import InstancesEnd, PeriodicWork, run_instances
-from airflow_sm_pipelines.engine.jobs.interpreters import resolve_interpreter
 from airflow_sm_pipelines.engine.jobs.isolation import plan_network
 from airflow_sm_pipelines.engine.jobs.job_spec import JobOutcome
-from airflow_sm_pipelines.engine.jobs.kept_end import KeptEnd, read_kept_end
+from airflow_sm_pipelines.engine.jobs.kept_end import KeptEnd, ignore_line, read_kept_end
+from airflow_sm_pipelines.engine.jobs.local_images import prepare_image
 from airflow_sm_pipelines.engine.jobs.s3_transfer import TreeSync, download_input, parse_location, upload_tree
 from airflow_sm_pipelines.engine.rules.errors import MAX_REASON_CHARACTERS
 from airflow_sm_pipelines.engine.rules.job_documents import DEFAULT_MAX_RUNTIME_SECONDS
@@ -29,8 +35,10 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Mapping
 
+    from airflow_sm_pipelines.engine.jobs.image_contents import ImageContents
     from airflow_sm_pipelines.engine.jobs.job_log import JobLog
     from airflow_sm_pipelines.engine.jobs.job_spec import JobContext, JobSpec
+    from airflow_sm_pipelines.engine.jobs.local_images import LocalImage
 
 _SYNC_SECONDS = 5.0
 _MONITOR_REPOSITORY = "sagemaker-model-monitor-analyzer"
@@ -44,15 +52,18 @@ def run_processing_job(spec: JobSpec, context: JobContext, log: JobLog, stop: th
     :raises JobFailure: it failed before or after its program ran.
     """
     request: Mapping[str, Any] = spec.request
-    argv = _plan_program(request)
     _refuse_unsupported(request)
     count = int(request["ProcessingResources"]["ClusterConfig"]["InstanceCount"])
     hosts = [f"algo-{number}" for number in range(1, count + 1)]
     kept = read_kept_end(spec.directory)
-    containers = [Container.of_job(spec.directory, host, is_over=kept is not None) for host in hosts]
+    uri = request["AppSpecification"]["ImageUri"]
+    note = ignore_line if kept else partial(log.add, hosts[0])
+    image = prepare_image(context.images, uri, cache_dir=context.cache_dir, log=note)
+    argv = _plan_program(request, image.contents)
+    containers = [Container.of_job(spec.directory, host, image.contents, is_over=kept is not None) for host in hosts]
     outputs = _Outputs(request, context, containers, log)
     if kept is None:
-        kept = _run_programs(spec, context, log, stop, argv, containers, outputs.periodic)
+        kept = _run_programs(spec, context, log, stop, argv, image, containers, outputs.periodic)
         kept.keep(spec.directory)
     else:
         log.restore_tail(kept.log_tail)
@@ -77,6 +88,7 @@ def _run_programs(
     log: JobLog,
     stop: threading.Event,
     argv: list[str],
+    image: LocalImage,
     containers: list[Container],
     periodic: list[PeriodicWork],
 ) -> KeptEnd:
@@ -84,8 +96,6 @@ def _run_programs(
     request: Mapping[str, Any] = spec.request
     hosts = [container.host for container in containers]
     note = partial(log.add, hosts[0])
-    image = request["AppSpecification"]["ImageUri"]
-    interpreter = resolve_interpreter(context.images, image, cache_dir=context.cache_dir, log=note)
     network = request.get("NetworkConfig") or {}
     is_offline = plan_network(
         context.isolation, hosts, is_offline=bool(network.get("EnableNetworkIsolation")), note=note
@@ -96,7 +106,7 @@ def _run_programs(
     instances = [
         container.plan_instance(
             argv,
-            interpreter=interpreter,
+            image=image,
             context=context,
             contract={},
             requested=request.get("Environment") or {},
@@ -130,18 +140,20 @@ def runs_image_program(request: Mapping[str, Any]) -> bool:
         return False
 
 
-def _plan_program(request: Mapping[str, Any]) -> list[str]:
+def _plan_program(request: Mapping[str, Any], contents: ImageContents) -> list[str]:
     """The command of the job.
 
     :raises JobFailure: the job relies on a program that does not run here.
     """
     application = request["AppSpecification"]
-    argv = [*application.get("ContainerEntrypoint", ()), *application.get("ContainerArguments", ())]
+    argv = contents.plan_command(
+        application.get("ContainerEntrypoint") or (), application.get("ContainerArguments") or ()
+    )
     argv = argv or _plan_analyzer(request)
     if not argv:
         raise JobFailure(
             "ClientError: the request has no ContainerEntrypoint, so it relies on the program inside the image "
-            f"'{application['ImageUri']}', which does not run here. Name the program with an entry point."
+            f"'{application['ImageUri']}'. {MISSING_PROGRAM}"
         )
     return argv
 
@@ -165,17 +177,8 @@ def _plan_analyzer(request: Mapping[str, Any]) -> list[str]:
 def _refuse_unsupported(request: Mapping[str, Any]) -> None:
     for entry in request.get("ProcessingInputs") or ():
         name = entry.get("InputName")
-        if entry.get("DatasetDefinition"):
-            raise JobFailure(
-                f"ClientError: input '{name}' is a DatasetDefinition (Athena or Redshift), which needs AWS."
-            )
         if (entry.get("S3Input") or {}).get("S3InputMode") == "Pipe":
             raise JobFailure(f"ClientError: input '{name}' uses Pipe mode, which does not work locally. Use File mode.")
-    for entry in (request.get("ProcessingOutputConfig") or {}).get("Outputs") or ():
-        if entry.get("FeatureStoreOutput"):
-            raise JobFailure(
-                f"ClientError: output '{entry.get('OutputName')}' goes to a feature group, which needs AWS."
-            )
 
 
 def _download_inputs(

@@ -61,3 +61,8 @@ def find_unknown_keys(table: dict[str, Any], known: set[str]) -> list[str]:
 def is_list_of_texts(value: Any) -> bool:
     """Whether a value is an array of texts."""
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def is_table_of_texts(value: Any) -> bool:
+    """Whether a value is a table whose values are texts."""
+    return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())

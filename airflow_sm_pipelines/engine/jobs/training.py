@@ -22,12 +22,18 @@ from airflow_sm_pipelines.definition.image_uri import parse_image_uri
 from airflow_sm_pipelines.engine.jobs.archives import iter_files, pack_tar_gz
 from airflow_sm_pipelines.engine.jobs.container import PROGRAMS_DIRECTORY, Container
 from airflow_sm_pipelines.engine.jobs.distribution import check_distribution, make_variables
-from airflow_sm_pipelines.engine.jobs.failures import JobFailure, explain_failure, explain_timeout, shorten_reason
+from airflow_sm_pipelines.engine.jobs.failures import (
+    MISSING_PROGRAM,
+    JobFailure,
+    explain_failure,
+    explain_timeout,
+    shorten_reason,
+)
 from airflow_sm_pipelines.engine.jobs.instances import InstancesEnd, PeriodicWork, run_instances
-from airflow_sm_pipelines.engine.jobs.interpreters import resolve_interpreter
 from airflow_sm_pipelines.engine.jobs.isolation import plan_network
 from airflow_sm_pipelines.engine.jobs.job_spec import JobOutcome
-from airflow_sm_pipelines.engine.jobs.kept_end import KeptEnd, read_kept_end
+from airflow_sm_pipelines.engine.jobs.kept_end import KeptEnd, ignore_line, read_kept_end
+from airflow_sm_pipelines.engine.jobs.local_images import prepare_image
 from airflow_sm_pipelines.engine.jobs.s3_transfer import TreeSync, parse_location, upload_file, upload_tree
 from airflow_sm_pipelines.engine.jobs.training_inputs import (
     DEFAULT_CHECKPOINT_PATH,
@@ -47,14 +53,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from airflow_sm_pipelines.engine.jobs.image_contents import ImageContents
     from airflow_sm_pipelines.engine.jobs.instances import Instance
-    from airflow_sm_pipelines.engine.jobs.interpreters import Interpreter
     from airflow_sm_pipelines.engine.jobs.job_log import JobLog
     from airflow_sm_pipelines.engine.jobs.job_spec import JobContext, JobSpec
+    from airflow_sm_pipelines.engine.jobs.local_images import LocalImage
     from airflow_sm_pipelines.engine.jobs.training_inputs import InstanceGroup
     from airflow_sm_pipelines.engine.rules.job_documents import EndStatus
 
 _SYNC_SECONDS = 5.0
+_TENSORBOARD_PATH = "/opt/ml/output/tensorboard"
+"""Source: the API reference, ``TensorBoardOutputConfig``."""
 _FIRST_SAVE_MODEL_VERSION = (1, 3)
 """aws/sagemaker-xgboost-container: up to the 1.2-2 branch train.py pickles the Booster, later it calls save_model."""
 _NOTEBOOK_SCHEDULER = "amazon_sagemaker_scheduler"
@@ -74,17 +83,20 @@ def run_training_job(spec: JobSpec, context: JobContext, log: JobLog, stop: thre
     algorithm = request["AlgorithmSpecification"]
     groups = plan_instance_groups(request.get("ResourceConfig") or {})
     hosts = [host for group in groups for host in group.hosts]
-    argv, is_xgboost = _plan_program(request)
+    _check_image(algorithm)
+    kept = read_kept_end(spec.directory)
+    note = ignore_line if kept else partial(log.add, hosts[0])
+    image = _prepare_image(algorithm, context, note)
+    argv, is_xgboost = _plan_program(request, image.contents)
     if is_xgboost and len(hosts) > 1:
-        log.add(hosts[0], f"Built-in XGBoost: one process trains on the data of all {len(hosts)} instances.")
+        note(f"Built-in XGBoost: one process trains on the data of all {len(hosts)} instances.")
         hosts = hosts[:1]
         groups = tuple(replace(group, hosts=tuple(hosts)) for group in groups)
-    kept = read_kept_end(spec.directory)
-    containers = [Container.of_job(spec.directory, host, is_over=kept is not None) for host in hosts]
-    syncs = _plan_checkpoints(request, context, containers)
+    containers = [Container.of_job(spec.directory, host, image.contents, is_over=kept is not None) for host in hosts]
+    syncs = [*_plan_checkpoints(request, context, containers), *_plan_tensorboard(spec, context, containers)]
     if kept is None:
         metrics = _collect_metrics(algorithm, log, hosts[0], is_xgboost=is_xgboost)
-        kept = _run_programs(spec, context, log, stop, argv, containers, groups, syncs, metrics)
+        kept = _run_programs(spec, context, log, stop, argv, image, containers, groups, syncs, metrics)
         kept.keep(spec.directory)
     else:
         log.restore_tail(kept.log_tail)
@@ -104,6 +116,7 @@ def _run_programs(
     log: JobLog,
     stop: threading.Event,
     argv: list[str],
+    image: LocalImage,
     containers: list[Container],
     groups: tuple[InstanceGroup, ...],
     syncs: list[TreeSync],
@@ -112,7 +125,6 @@ def _run_programs(
     """Download what the job needs, and run the program of each instance to its end."""
     request: Mapping[str, Any] = spec.request
     note = partial(log.add, containers[0].host)
-    interpreter = _prepare_interpreter(request["AlgorithmSpecification"], context, note)
     if line := check_distribution(request, len(containers)):
         note(line)
     download_channels(request, context, containers, groups, note=note)
@@ -123,7 +135,7 @@ def _run_programs(
         write_configuration(request, container, groups)
         if submit_directory:
             place_source_code(submit_directory, context, container)
-    instances = _plan_instances(spec, context, containers, argv, interpreter, note)
+    instances = _plan_instances(spec, context, containers, argv, image, note)
     started = time.time()
     end = run_instances(
         instances,
@@ -147,7 +159,7 @@ def _plan_instances(
     context: JobContext,
     containers: list[Container],
     argv: list[str],
-    interpreter: Interpreter,
+    image: LocalImage,
     note: Callable[[str], None],
 ) -> list[Instance]:
     request: Mapping[str, Any] = spec.request
@@ -157,7 +169,7 @@ def _plan_instances(
     return [
         container.plan_instance(
             argv,
-            interpreter=interpreter,
+            image=image,
             context=context,
             contract={"TRAINING_JOB_NAME": spec.name, "TRAINING_JOB_ARN": spec.arn, **make_variables(request)},
             requested=request.get("Environment") or {},
@@ -176,13 +188,11 @@ def runs_image_program(request: Mapping[str, Any]) -> bool:
     return parse_image_uri(algorithm.get("TrainingImage") or "").is_built_in_xgboost
 
 
-def _prepare_interpreter(algorithm: Mapping[str, Any], context: JobContext, note: Callable[[str], None]) -> Interpreter:
+def _prepare_image(algorithm: Mapping[str, Any], context: JobContext, note: Callable[[str], None]) -> LocalImage:
     needed = find_function_requirements(algorithm)
     if needed:
         note(f"{' '.join(needed)} stands beside the image's packages for this @step function; on AWS the image has it.")
-    return resolve_interpreter(
-        context.images, algorithm["TrainingImage"], cache_dir=context.cache_dir, log=note, also=needed
-    )
+    return prepare_image(context.images, algorithm["TrainingImage"], cache_dir=context.cache_dir, log=note, also=needed)
 
 
 def find_function_requirements(algorithm: Mapping[str, Any]) -> tuple[str, ...]:
@@ -219,32 +229,51 @@ def _make_details(kept: KeptEnd, secondary: str, reason: str | None) -> dict[str
     return {**details, "FailureReason": reason} if reason else details
 
 
-def _plan_program(request: Mapping[str, Any]) -> tuple[list[str], bool]:
-    """The command of the job, and whether it is the built-in XGBoost algorithm.
-
-    :raises JobFailure: the job relies on a program that does not run here.
-    """
-    algorithm = request["AlgorithmSpecification"]
+def _check_image(algorithm: Mapping[str, Any]) -> None:
     if "TrainingImage" not in algorithm:
         raise JobFailure(
             "ClientError: the request names no TrainingImage (it is a marketplace algorithm or a serverless job): this "
             "needs AWS."
         )
+
+
+def _plan_program(request: Mapping[str, Any], contents: ImageContents) -> tuple[list[str], bool]:
+    """The command of the job, and whether it is the built-in XGBoost algorithm.
+
+    :raises JobFailure: the job relies on a program that does not run here.
+    """
+    algorithm = request["AlgorithmSpecification"]
     if algorithm.get("ContainerEntrypoint") == [_NOTEBOOK_SCHEDULER]:
         return ["python", str(PROGRAMS_DIRECTORY / "notebook_program.py")], False
-    if algorithm.get("ContainerEntrypoint"):
-        return [*algorithm["ContainerEntrypoint"], *(algorithm.get("ContainerArguments") or ())], False
+    arguments = algorithm.get("ContainerArguments") or ()
+    if own := contents.plan_command(algorithm.get("ContainerEntrypoint") or (), arguments, default=("train",)):
+        return own, False
     image = parse_image_uri(algorithm["TrainingImage"])
-    if read_hyperparameter(request, "sagemaker_program"):
+    # Dockerfiles set the variable for the toolkit, whose program is then `train`.
+    if read_hyperparameter(request, "sagemaker_program") or "SAGEMAKER_PROGRAM" in contents.env:
         options = ["module"] if image.is_built_in_xgboost else []
         return ["python", str(PROGRAMS_DIRECTORY / "training_program.py"), *options], False
     if not image.is_built_in_xgboost:
         raise JobFailure(
             "ClientError: the request has neither a ContainerEntrypoint nor a sagemaker_program, so it relies on the "
-            f"program inside the image '{image.text}'. Of the built-in algorithms only XGBoost runs here."
+            f"program inside the image '{image.text}'. Of the built-in algorithms only XGBoost runs here. If it is an "
+            f"image of your own: {MISSING_PROGRAM}"
         )
     model_format = "pickle" if image.version and image.version < _FIRST_SAVE_MODEL_VERSION else "save_model"
     return ["python", str(PROGRAMS_DIRECTORY / "xgboost_algorithm.py"), model_format], True
+
+
+def _plan_tensorboard(spec: JobSpec, context: JobContext, containers: list[Container]) -> list[TreeSync]:
+    """The uploads of what TensorBoard shows, to where the SDKs look for it."""
+    request: Mapping[str, Any] = spec.request
+    wanted = request.get("TensorBoardOutputConfig")
+    if not wanted:
+        return []
+    target = parse_location(wanted["S3OutputPath"]).child(spec.name, "tensorboard-output")
+    directories = [container.path_of(wanted.get("LocalPath") or _TENSORBOARD_PATH) for container in containers]
+    for directory in directories:
+        directory.mkdir(parents=True, exist_ok=True)
+    return [TreeSync(context.s3, directory, target) for directory in directories]
 
 
 def _plan_checkpoints(request: Mapping[str, Any], context: JobContext, containers: list[Container]) -> list[TreeSync]:

@@ -225,5 +225,8 @@ def _given_parameters(request: Request) -> dict[str, Any]:
     for parameter in request.get("PipelineParameters") or []:
         if parameter["Name"] in given:
             raise validation_error(f"Parameter '{parameter['Name']}' is given twice.")
+        if parameter["Value"] == "":
+            # The service's words (aws/sagemaker-python-sdk, issue 4016). A default may be empty.
+            raise validation_error('[string "" is too short (length: 0, required minimum: 1)]')
         given[parameter["Name"]] = parameter["Value"]
     return given

@@ -4,7 +4,7 @@ Source: developer guide, "Baseline calculation, drift detection and lifecycle wi
 The analysis itself is a processing job (``jobs/programs/*_analyzer.py``).
 
 Choices where the service's behaviour is not documented: a check without a baseline fails, and so does a check whose
-report cannot be read. The text of a failed check is ours.
+report cannot be read. The end of a failed check's text is ours.
 """
 
 from __future__ import annotations
@@ -159,13 +159,17 @@ class CheckExecutor:
         if prepared.is_skipped:
             return outcome
         violations = _read_violations(task, prepared.report_uri)
+        if not violations:
+            return outcome
         metadata = _metadata(task, prepared, arn, report=prepared.report_uri)
-        if not violations or not prepared.is_strict:
+        if not prepared.is_strict:
             return replace(outcome, metadata=metadata)
         first = violations[0]
+        # The beginning is the service's (assertions of aws/sagemaker-python-sdk, tests/integ/sagemaker/workflow).
         reason = (
-            f"ClientError: {len(violations)} violations of the baseline, see {prepared.report_uri}. The first: "
-            f"{_name_subject(first)}: {first.get('constraint_check_type')}: {first.get('description')}"
+            f"ClientError: {task.step.type.removesuffix('Check')} check failed. See violation report "
+            f"{prepared.report_uri}: {len(violations)} violations. The first: {_name_subject(first)}: "
+            f"{first.get('constraint_check_type')}: {first.get('description')}"
         )
         return replace(outcome, status=StepStatus.FAILED, failure_reason=reason, metadata=metadata)
 
@@ -216,7 +220,8 @@ def _plan_check(task: StepTask, kind: CheckKind, attributes: JsonObject, request
         output_uri=str(uris[0]),
         group=group,
         is_skipped=is_skipped,
-        is_strict=_is_true(attributes.get("FailOnViolation", True)),
+        # The SDKs write null where nothing is said, which is true as well (the same tests).
+        is_strict=attributes.get("FailOnViolation") is None or _is_true(attributes["FailOnViolation"]),
         is_registered=_is_true(attributes.get("RegisterNewBaseline")),
     )
 

@@ -70,7 +70,8 @@ class StepTask:
         """
         fault = self.services.validate_request(operation, request)
         if fault:
-            raise StepError(f"ClientError: {fault}")
+            # Recorded, in failed steps of public repositories.
+            raise StepError(f"ClientError: Failed to invoke sagemaker:{operation}. Error Details: {fault}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,7 +129,29 @@ CREATE INDEX steps_by_cacheable_end ON steps (name, ended_ms) WHERE cache_key IS
 """
 """Without these indexes a start reads all jobs there ever were, and a cache miss reads all steps."""
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _STEP_CACHE, _SELECTION, _WAITING_STEPS, _EVENTS, _MLFLOW, _FLAT_CALLS)
+_RESOURCE_EVENTS = """
+CREATE TABLE resource_events (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, arn TEXT NOT NULL, document TEXT NOT NULL,
+    at_ms INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)));
+CREATE TRIGGER resource_begins AFTER INSERT ON resources
+    WHEN NEW.kind IN ('ProcessingJob', 'TrainingJob', 'TransformJob', 'HyperParameterTuningJob', 'ModelPackage') BEGIN
+    INSERT INTO resource_events (kind, arn, document) VALUES (NEW.kind, NEW.arn, NEW.document); END;
+CREATE TRIGGER resource_changes AFTER UPDATE OF status ON resources WHEN NEW.status IS NOT OLD.status
+    AND NEW.kind IN ('ProcessingJob', 'TrainingJob', 'TransformJob', 'HyperParameterTuningJob', 'ModelPackage') BEGIN
+    INSERT INTO resource_events (kind, arn, document) VALUES (NEW.kind, NEW.arn, NEW.document); END;
+"""
+"""Events of jobs and model packages hold the Describe answer of their moment."""
+
+MIGRATIONS: tuple[str, ...] = (
+    _FIRST,
+    _STEP_CACHE,
+    _SELECTION,
+    _WAITING_STEPS,
+    _EVENTS,
+    _MLFLOW,
+    _FLAT_CALLS,
+    _RESOURCE_EVENTS,
+)
 """The schema. The number of applied migrations is the version of a file.
 
 Append to this list, and never change an entry that was released.

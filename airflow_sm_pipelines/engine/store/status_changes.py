@@ -35,6 +35,21 @@ class StatusChangeRecord:
     cache_source: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class ResourceChangeRecord:
+    """One change of the status of a job, or of the approval of a model package.
+
+    :param document: its Describe answer at that moment, and what only the engine reads.
+    :param at_ms: when it happened.
+    """
+
+    seq: int
+    kind: str
+    arn: str
+    document: JsonObject
+    at_ms: int
+
+
 class StatusChangeTable:
     """Reads and drops status changes."""
 
@@ -48,6 +63,18 @@ class StatusChangeTable:
             values = {name: row[name] for name in StatusChangeRecord.__slots__}
             changes.append(StatusChangeRecord(**{**values, "metadata": decode_document(row["metadata"] or "{}")}))
         return changes
+
+    def first_of_resources(self, count: int) -> list[ResourceChangeRecord]:
+        """The oldest changes of jobs and model packages."""
+        changes = []
+        for row in self._database.rows("SELECT * FROM resource_events ORDER BY seq LIMIT ?", (count,)):
+            values = {name: row[name] for name in ResourceChangeRecord.__slots__}
+            changes.append(ResourceChangeRecord(**{**values, "document": decode_document(row["document"])}))
+        return changes
+
+    def drop_of_resources(self, last_seq: int) -> None:
+        """Drop all changes of jobs and model packages up to this one."""
+        self._database.execute("DELETE FROM resource_events WHERE seq <= ?", (last_seq,))
 
     def drop(self, last_seq: int) -> None:
         """Drop all changes up to this one."""

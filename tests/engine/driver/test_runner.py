@@ -156,7 +156,9 @@ def test_a_request_the_service_would_refuse_fails_the_step_before_any_job(world:
     world.faults["CreateProcessingJob"] = "InstanceCount must be at least 1"
     arn, status = world.run([processing("A")])
     assert status == "Failed"
-    assert world.steps(arn)["A"]["FailureReason"] == "ClientError: InstanceCount must be at least 1"
+    assert world.steps(arn)["A"]["FailureReason"] == (
+        "ClientError: Failed to invoke sagemaker:CreateProcessingJob. Error Details: InstanceCount must be at least 1"
+    )
     assert world.started == []
 
 

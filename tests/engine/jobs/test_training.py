@@ -450,3 +450,23 @@ def test_an_algorithm_without_a_local_implementation_is_refused(run: Run) -> Non
     outcome = run("Training", training_request())
     assert outcome.failure_reason is not None
     assert "Of the built-in algorithms only XGBoost runs here" in outcome.failure_reason
+
+
+def test_what_has_no_effect_is_said_and_what_cannot_run_is_refused(run: Run, log: RecordedLog) -> None:
+    said = {"MlflowConfig": {"MlflowResourceArn": "arn:aws:sagemaker:us-east-1:123456789012:mlflow-app/a"}}
+    assert run("Training", entry_point_request("pass") | said).status == "Completed"
+    assert "WARNING: MlflowConfig has no effect here: no MLflow server is spoken to." in log.lines
+    request = entry_point_request("pass")
+    request["InputDataConfig"] = [
+        {"ChannelName": "a", "DataSource": {"FileSystemDataSource": {"FileSystemId": "fs-1"}}}
+    ]
+    assert run("Training", request).failure_reason == (
+        "ClientError: InputDataConfig.DataSource.FileSystemDataSource does not work locally: EFS and FSx are not here."
+    )
+
+
+def test_what_tensorboard_shows_is_uploaded(run: Run, storage: Storage) -> None:
+    script = "import pathlib; pathlib.Path('/opt/ml/output/tensorboard/events').write_text('x')"
+    wanted = {"TensorBoardOutputConfig": {"S3OutputPath": "s3://bucket/boards"}}
+    assert run("Training", entry_point_request(script) | wanted).status == "Completed"
+    assert storage.keys("boards/") == ["boards/training-job/tensorboard-output/events"]

@@ -184,6 +184,11 @@ def test_parameters_are_typed_and_all_findings_told_at_once(world: World) -> Non
     code, message = refusal(world, "StartPipelineExecution", PipelineName="demo", PipelineParameters=given)
     assert code == "ValidationException"
     assert all(name in message for name in ("Depth", "Dta", "Data"))
+    empty = [{"Name": "Data", "Value": ""}]
+    assert refusal(world, "StartPipelineExecution", PipelineName="demo", PipelineParameters=empty) == (
+        "ValidationException",
+        '[string "" is too short (length: 0, required minimum: 1)]',
+    )
     arn = world.start(PipelineParameters=[{"Name": "Data", "Value": "s3://b/x"}])
     listed = world.engine.call("ListPipelineParametersForExecution", {"PipelineExecutionArn": arn, "MaxResults": 2})
     assert listed["PipelineParameters"] == [{"Name": "Depth", "Value": "5"}, {"Name": "Data", "Value": "s3://b/x"}]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import sys
 from pathlib import Path
@@ -139,3 +140,8 @@ def _write_message(text: str) -> None:
     message = BASE / "output" / "message"
     message.parent.mkdir(parents=True, exist_ok=True)
     message.write_text(text[:1024], encoding="utf-8")
+
+
+def is_same(value: float, other: float) -> bool:
+    """Whether two numbers differ by no more than the order in which they were summed up."""
+    return math.isclose(value, other, rel_tol=1e-9, abs_tol=1e-12)

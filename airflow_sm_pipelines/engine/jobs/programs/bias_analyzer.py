@@ -30,13 +30,25 @@ if TYPE_CHECKING:
         dataset_files,
         format_message,
         given,
+        is_same,
         read_json,
         run,
         write_json,
     )
 else:
     # In the directory of this script.
-    from analysis import BASE, COMPLETED, UserError, dataset_files, format_message, given, read_json, run, write_json
+    from analysis import (
+        BASE,
+        COMPLETED,
+        UserError,
+        dataset_files,
+        format_message,
+        given,
+        is_same,
+        read_json,
+        run,
+        write_json,
+    )
 
 _PROCESSING = BASE / "processing"
 _UNIQUE_SHARE = 0.05
@@ -124,7 +136,7 @@ def find_violations(analysis: dict[str, Any], baseline: dict[str, Any]) -> list[
     found = []
     for key, known in _iter_values(baseline[section]):
         value = current.get(key)
-        if known is None or (value is not None and abs(value) <= abs(known)):
+        if known is None or (value is not None and (abs(value) <= abs(known) or is_same(value, known))):
             continue
         facet, group, metric = key
         shown = "There is no value, which" if value is None else f"Value {value}"

@@ -193,8 +193,10 @@ def _check_feature(
     if completeness < required:
         text = f"Data completeness requirement is not met. Expected: {required:.1%}. Observed: {completeness:.1%}."
         found.append(_violation(name, "completeness_check", text))
-    matching = {"Integral": ("Integral",), "Fractional": ("Integral", "Fractional")}.get(kind)
-    if matching and present:
+    matching = {"Integral": ("Integral",), "Fractional": ("Integral", "Fractional"), "String": ("String",)}.get(kind)
+    # A column of texts may have numbers among them, but is not one of numbers alone.
+    is_mixed = kind == "String" and any(_kind(value) == "String" for value in present)
+    if matching and present and not is_mixed:
         share = sum(_kind(value) in matching for value in present) / len(present)
         threshold = float(config["datatype_check_threshold"])
         if share < threshold:

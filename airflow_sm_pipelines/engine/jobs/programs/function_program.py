@@ -4,6 +4,8 @@ It is run by path in the function's own process, as ``function_program.py EVENT 
 gets ``{"result": ...}`` or the runtime's ``{"errorMessage", "errorType", "stackTrace"}``. Standard library only.
 """
 
+from __future__ import annotations
+
 import importlib
 import json
 import os

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         UserError,
         format_message,
         given,
+        is_same,
         read_dataset,
         read_json,
         run,
@@ -34,7 +35,18 @@ if TYPE_CHECKING:
     )
 else:
     # In the directory of this script.
-    from analysis import COMPLETED, UserError, format_message, given, read_dataset, read_json, run, setting, write_json
+    from analysis import (
+        COMPLETED,
+        UserError,
+        format_message,
+        given,
+        is_same,
+        read_dataset,
+        read_json,
+        run,
+        setting,
+        write_json,
+    )
 
 _SECTIONS = {
     "Regression": "regression",
@@ -159,8 +171,8 @@ def find_violations(metrics: dict[str, Any], constraints: dict[str, Any]) -> lis
             continue
         if isinstance(value, (int, float)):
             is_bad = {
-                "LessThanThreshold": value < float(threshold),
-                "GreaterThanThreshold": value > float(threshold),
+                "LessThanThreshold": value < float(threshold) and not is_same(value, float(threshold)),
+                "GreaterThanThreshold": value > float(threshold) and not is_same(value, float(threshold)),
             }.get(str(operator))
             if is_bad is None:
                 raise UserError(f"The constraint of {name} has the comparison_operator '{operator}'.")

@@ -1,6 +1,7 @@
 """Reads payloads from a file and writes the answers to another one. A payload is a line of JSON, and then its bytes.
 
-The programs in this directory import it; standard library only. The engine's side is ``jobs/transform.py``.
+The programs in this directory import it; standard library of Python 3.7 only. The engine's side is
+``jobs/transform.py``.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def serve_file(
     number = 0
     try:
         with Path(payloads).open("rb") as source, Path(answers).open("wb") as target:
-            while line := source.readline():
+            for line in iter(source.readline, b""):
                 number += 1
                 headers = json.loads(line)
                 body, content_type = invoke(source.read(headers["size"]), headers["content_type"], headers["accept"])

@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import re
 import subprocess
 import sys
 import traceback
@@ -34,7 +35,7 @@ def main(framework: str, program: str, payloads: str, answers: str) -> int:
         _install_requirements(code)
         sys.path.insert(0, str(code))
         os.chdir(code if program else _MODEL)
-        module = importlib.import_module(program.removesuffix(".py").replace("/", ".")) if program else None
+        module = importlib.import_module(re.sub(r"\.py$", "", program).replace("/", ".")) if program else None
         handler = _ModelHandler(module, framework)
     except ServingError as error:
         return int(fail(str(error)))

@@ -3,6 +3,8 @@
 It runs in the stand-in's own process. Standard library only.
 """
 
+from __future__ import annotations
+
 import importlib.util
 import sys
 from pathlib import Path

@@ -1,10 +1,12 @@
 """Runs a user's training script as the SageMaker training toolkit does inside framework containers ("script mode").
 
-It is run by path; standard library only. With the argument ``module`` it takes ``train`` for ``train.py``, as the
-XGBoost container does, whose older toolkit runs modules. Source of the contract: aws/sagemaker-training-toolkit
-(environment.py, mapping.py, entry_point.py, errors.py) at 33839372. MPI, parameter servers and the debugger are not
-supported.
+It is run by path; standard library of Python 3.7 only. With the argument ``module`` it takes ``train`` for
+``train.py``, as the XGBoost container does, whose older toolkit runs modules. Source of the contract:
+aws/sagemaker-training-toolkit (environment.py, mapping.py, entry_point.py, errors.py) at 33839372. MPI, parameter
+servers and the debugger are not supported.
 """
+
+from __future__ import annotations
 
 import json
 import os
@@ -52,7 +54,7 @@ def main() -> int:
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, python_path))
         _install_requirements(code, environment)
         command = _command(code, program, arguments)
-        print(f"Invoking script with the following command:\n\n{shlex.join(command)}\n", flush=True)
+        print(f"Invoking script with the following command:\n\n{_join(command)}\n", flush=True)
         _run(command, code, environment, "ExecuteUserScriptError")
     except ScriptError as error:
         failure = _BASE / "output" / "failure"
@@ -116,8 +118,8 @@ def make_variables(parameters: dict[str, Any], program: str, code: Path, argumen
     for name in ("job_name", "is_master", "master_hostname"):
         del variables[name]
     variables["user_args"] = arguments
-    variables |= {f"channel_{name}": path for name, path in paths.items()}
-    return variables | {f"hp_{name}": value for name, value in user.items()}
+    variables.update({f"channel_{name}": path for name, path in paths.items()})
+    return {**variables, **{f"hp_{name}": value for name, value in user.items()}}
 
 
 def to_environment(values: dict[str, Any]) -> dict[str, str]:
@@ -183,11 +185,11 @@ def _install_requirements(code: Path, environment: dict[str, str]) -> None:
 
 def _command(code: Path, program: str, arguments: list[str]) -> list[str]:
     if (code / "setup.py").exists():
-        return [sys.executable, "-m", program.removesuffix(".py"), *arguments]
+        return [sys.executable, "-m", program[:-3] if program.endswith(".py") else program, *arguments]
     if program.endswith(".py"):
         return [sys.executable, program, *arguments]
     (code / program).chmod(0o755)
-    return ["/bin/sh", "-c", shlex.join([f"./{program}", *arguments])]
+    return ["/bin/sh", "-c", _join([f"./{program}", *arguments])]
 
 
 def _run(command: list[str], code: Path, environment: dict[str, str], error_name: str) -> None:
@@ -204,11 +206,16 @@ def _run(command: list[str], code: Path, environment: dict[str, str], error_name
         message = (said[start:] if start >= 0 else said).strip()[-_MESSAGE_CHARACTERS:]
         how = f"ExitCode {exit_code}" if exit_code > 0 else f"killed by {signal.Signals(-exit_code).name}"
         # Python puts its own path before what it says itself, such as "No module named pip".
-        message = message.removeprefix(f"{command[0]}: ")
+        if message.startswith(f"{command[0]}: "):
+            message = message[len(command[0]) + 2 :]
         raise ScriptError(
-            f'{error_name}:\n{how}\nErrorMessage "{message}"\nCommand "{shlex.join(command)}"',
+            f'{error_name}:\n{how}\nErrorMessage "{message}"\nCommand "{_join(command)}"',
             exit_code if exit_code > 0 else 128 - exit_code,
         )
+
+
+def _join(command: list[str]) -> str:
+    return " ".join(map(shlex.quote, command))  # Python 3.7 has no join for this
 
 
 def _tee(stream: Any, tail: deque[str]) -> None:

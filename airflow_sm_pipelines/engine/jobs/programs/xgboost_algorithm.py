@@ -108,7 +108,7 @@ def _train(model_format: str) -> None:
             pickle.dump(booster, file)
     else:
         # Without a suffix xgboost warns that it chose this format.
-        booster.save_model(path.with_suffix(".ubj"))
+        booster.save_model(str(path.with_suffix(".ubj")))
         path.with_suffix(".ubj").rename(path)
 
 
@@ -119,37 +119,53 @@ def _boost(parameters: dict[str, Any], matrices: dict[str, Any]) -> Any:
     for name in ("save_model_on_termination", "use_dask_gpu_training", "_num_cv_round", "dsplit", "silent"):
         parameters.pop(name, None)
     metrics = parameters.get("eval_metric", [])
-    if own := sorted(_OWN_METRICS.intersection(metrics)):
+    own = sorted(_OWN_METRICS.intersection(metrics))
+    if own:
         raise CustomerError(f"The local XGBoost algorithm does not have the evaluation metrics {own}.")
     objective_metric = parameters.pop("_tuning_objective_metric", None)
     if objective_metric:
         name = objective_metric.rpartition(":")[2]
         parameters["eval_metric"] = metrics = [*(metric for metric in metrics if metric != name), name]
-    callbacks: list[Any] = [_metric_printer(xgboost.callback.TrainingCallback)]
     patience = parameters.pop("early_stopping_rounds", None)
-    if patience and metrics and "validation" in matrices:
-        callbacks.append(
-            xgboost.callback.EarlyStopping(
-                rounds=patience,
-                data_name="validation",
-                metric_name=metrics[-1],
-                maximize=metrics[-1].partition("@")[0] in MAXIMIZE_METRICS,
-                save_best=True,
-            )
-        )
+    watched = metrics[-1] if patience and metrics and "validation" in matrices else ""
     try:
         return xgboost.train(
             parameters,
             matrices["train"],
             num_boost_round=rounds,
             evals=[(matrix, name) for name, matrix in matrices.items()],
-            callbacks=callbacks,
             verbose_eval=False,
+            **_plan_callbacks(patience, watched),
         )
     except xgboost.core.XGBoostError as error:
         if any(text in str(error) for text in _CUSTOMER_ERRORS):
             raise CustomerError(_without_trace(error)) from error
         raise
+
+
+def _plan_callbacks(patience: int, watched: str) -> dict[str, Any]:
+    """The arguments of ``xgboost.train`` that print the metrics, and stop early if a metric is watched."""
+    import xgboost
+
+    maximize = watched.partition("@")[0] in MAXIMIZE_METRICS
+    base = getattr(xgboost.callback, "TrainingCallback", None)
+    if base is None:  # before xgboost 1.3
+        stops = {"early_stopping_rounds": patience, "maximize": maximize} if watched else {}
+        return {"callbacks": [_print_metrics], **stops}
+    callbacks: list[Any] = [_metric_printer(base)]
+    if watched:
+        callbacks.append(
+            xgboost.callback.EarlyStopping(
+                rounds=patience, data_name="validation", metric_name=watched, maximize=maximize, save_best=True
+            )
+        )
+    return {"callbacks": callbacks}
+
+
+def _print_metrics(round_: Any) -> None:
+    """Print the metrics of a round, as the callbacks of xgboost before 1.3 get it."""
+    parts = [f"{entry[0]}:{entry[1]:.5f}" for entry in round_.evaluation_result_list]
+    print("#011".join([f"[{round_.iteration}]", *parts]), flush=True)
 
 
 def _without_trace(error: Exception) -> str:
@@ -185,9 +201,8 @@ def read_channel(directory: Path, content_type: str | None, *, has_weights: bool
         raise CustomerError(
             f"{content_type} is not an accepted csv ContentType. Optional parameter label_size must be equal to 1"
         )
-    files = sorted(
-        path for path in directory.rglob("*") if path.is_file() and path.name[0] not in "._" and path.stat().st_size
-    )
+    found = [directory] if directory.is_file() else directory.rglob("*")
+    files = sorted(path for path in found if path.is_file() and path.name[0] not in "._" and path.stat().st_size)
     if not files:
         name = "training" if directory.name == "train" else directory.name
         raise CustomerError(f"No data in {name} channel path {directory}")
@@ -223,9 +238,9 @@ def _read_table(files: list[Path], kind: str, *, has_weights: bool) -> Any:
 
     try:
         frames = [pandas.read_parquet(path) if kind == "parquet" else _read_csv(path) for path in files]
-        values = pandas.concat([frame.set_axis(range(frame.shape[1]), axis=1) for frame in frames]).to_numpy(
-            dtype="float32"
-        )
+        for frame in frames:
+            frame.columns = range(frame.shape[1])
+        values = pandas.concat(frames).to_numpy(dtype="float32")
     except (ValueError, TypeError, OSError) as error:
         raise CustomerError(f"Failed to load {kind} data with exception:\n{error}") from error
     first = 2 if has_weights and kind == "csv" else 1

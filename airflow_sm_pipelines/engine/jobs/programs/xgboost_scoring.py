@@ -9,6 +9,7 @@ models are averaged.
 
 from __future__ import annotations
 
+import inspect
 import pickle
 import sys
 from typing import Any
@@ -49,7 +50,7 @@ def _load_models() -> list[Any]:
         except Exception as not_pickled:  # noqa: BLE001 - pickle raises anything for a file that is not one
             model = xgboost.Booster()
             try:
-                model.load_model(path)
+                model.load_model(str(path))
             except xgboost.core.XGBoostError as not_saved:
                 raise ServingError(f"ClientError: Unable to load model: {not_pickled} {not_saved}") from not_saved
         models.append(model)
@@ -61,17 +62,21 @@ def _load_models() -> list[Any]:
 def _predict(model: Any, matrix: Any) -> Any:
     import xgboost
 
-    expected, found = model.num_features(), matrix.num_col()
-    if found > expected:
+    has_numbers = hasattr(model, "num_features")  # from xgboost 1.5 on
+    expected = model.num_features() if has_numbers else len(model.feature_names or ())
+    found = matrix.num_col()
+    if expected and found > expected:
         raise ServingError(
             f"ClientError: Unable to evaluate payload provided: Feature size of inference data {found} is not "
             f"consistent with feature size of trained model {expected}. Does the data still have its label column? "
             "InputFilter '$[1:]' leaves it out."
         )
     best = model.attributes().get("best_iteration")
-    rounds = (0, int(best) + 1) if best is not None else (0, 0)
+    last = int(best) + 1 if best is not None else 0
+    has_range = "iteration_range" in inspect.signature(model.predict).parameters  # from xgboost 1.4 on
+    rounds = {"iteration_range": (0, last)} if has_range else {"ntree_limit": last}
     try:
-        return model.predict(matrix, iteration_range=rounds, validate_features=False)
+        return model.predict(matrix, validate_features=False, **rounds)
     except xgboost.core.XGBoostError as error:
         text = str(error).partition("\nStack trace")[0].strip()
         raise ServingError(f"ClientError: Unable to evaluate payload provided: {text}") from error

@@ -119,3 +119,15 @@ def test_a_worse_model_violates_the_constraints_of_a_better_one() -> None:
         "description": "Metric accuracy with 0.75 was LessThanThreshold '1.0'",
         "metric_name": "accuracy",
     }
+
+
+def test_a_last_digit_of_another_order_of_summation_is_no_violation() -> None:
+    constraints = {
+        "mse": {"threshold": 0.33364933609800973, "comparison_operator": "GreaterThanThreshold"},
+        "r2": {"threshold": -3.208758170289026, "comparison_operator": "LessThanThreshold"},
+    }
+    assert (
+        find_violations({"mse": {"value": 0.33364933609800984}, "r2": {"value": -3.208758170289027}}, constraints) == []
+    )
+    worse = find_violations({"mse": {"value": 0.3336494}, "r2": {"value": -3.21}}, constraints)
+    assert [one["metric_name"] for one in worse] == ["mse", "r2"]

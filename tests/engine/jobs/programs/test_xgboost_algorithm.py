@@ -181,7 +181,7 @@ def test_libsvm_and_parquet_channels_are_read(run: Run, storage: Storage, real_c
     [
         ("label,a\n1,2\n", {}, "takes CSV without a header line"),
         ("1,2\n2,3\n", {"num_round": "many"}, "Hyperparameter num_round: could not parse value (caused by ValueError)"),
-        ("0,2\n0,1\n2,3\n", {"objective": "binary:logistic"}, "label must be in (0, 1)"),
+        ("0,2\n0,1\n2,3\n", {"objective": "binary:logistic"}, "label must be in [0,1]"),
     ],
     ids=["header", "hyperparameter", "labels"],
 )
