@@ -6,10 +6,14 @@ a secret of its own. How the endpoint runs is in :mod:`airflow_sm_pipelines.serv
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
+
+from airflow_sm_pipelines.definition.partitions import covers_aws
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +41,12 @@ CALLER_PYTHON_VARIABLE = "SM_PIPELINES_CALLER_PYTHON"
 
 NO_PROXY_VARIABLES = ("no_proxy", "NO_PROXY")
 """Environment variables: the hosts that no proxy is asked for. Some programs read only one of them."""
+
+PROXY_VARIABLES = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
+"""Environment variables: the proxy that most programs ask. The endpoint is one that refuses AWS."""
+
+NODE_PROXY_VARIABLE = "NODE_USE_ENV_PROXY"
+"""Environment variable: has Node (from 22.21 and 24.5) heed the proxy variables."""
 
 LOOPBACK_HOSTS = "127.0.0.1,localhost"
 """What belongs into them where a server on this machine is called: a proxy cannot reach this machine's loopback."""
@@ -137,17 +147,31 @@ def child_environment(base_env: Mapping[str, str], url: str, region: str, *, sec
     }
     host = urlsplit(url).hostname
     for name in NO_PROXY_VARIABLES:
-        env[name] = join_no_proxy(env.get(name), host)
-    return env
+        env[name] = join_no_proxy(env.get(name), host, LOOPBACK_HOSTS)
+    proxy = make_proxy_url(url, secret)
+    env |= {name: proxy for name in PROXY_VARIABLES if not _is_socks(base_env.get(name))}
+    return env | {NODE_PROXY_VARIABLE: "1"}
+
+
+def make_proxy_url(url: str, secret: str) -> str:
+    """The endpoint as a proxy, with the password that it asks for."""
+    return f"http://{ACCESS_KEY_ID}:{derive_proxy_password(secret)}@{urlsplit(url).netloc}"
+
+
+def derive_proxy_password(secret: str) -> str:
+    """The password for the endpoint as a proxy: of letters and digits, since not every client decodes an address."""
+    return hmac.new(secret.encode(), b"proxy", hashlib.sha256).hexdigest()[:40]
 
 
 def join_no_proxy(*lists: str | None) -> str:
     """Lists of hosts that no proxy is asked for, joined into one value of ``NO_PROXY``; each host once.
 
+    What counts for AWS is left out, since the proxy is to refuse that.
+
     :param lists: hosts with commas between them; None adds none.
     """
-    hosts = (host.strip() for text in lists for host in (text or "").split(","))
-    return ",".join(dict.fromkeys(filter(None, hosts)))
+    hosts = (host.strip() for text in lists for host in (text or "").replace(" ", ",").split(","))
+    return ",".join(dict.fromkeys(host for host in hosts if host and not covers_aws(host)))
 
 
 def join_python_path(rest: str | None) -> str:
@@ -157,6 +181,11 @@ def join_python_path(rest: str | None) -> str:
     """
     first = str(SITE_DIRECTORY)
     return ":".join([first, *(entry for entry in (rest or "").split(":") if entry not in ("", first))])
+
+
+def _is_socks(proxy: str | None) -> bool:
+    # The endpoint cannot ask such a proxy for others, so whoever has one keeps it.
+    return (proxy or "").startswith("socks")
 
 
 def _is_dropped(name: str) -> bool:

@@ -7,7 +7,12 @@ import sys
 
 import pytest
 
-from airflow_sm_pipelines.local_endpoint import CREDENTIAL_VARIABLES, SITE_DIRECTORY, child_environment
+from airflow_sm_pipelines.local_endpoint import (
+    CREDENTIAL_VARIABLES,
+    SITE_DIRECTORY,
+    child_environment,
+    make_proxy_url,
+)
 
 URL = "http://127.0.0.1:4566"
 OVERWRITTEN = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
@@ -48,8 +53,16 @@ def test_the_default_airflow_connection_is_the_default_chain_and_others_stay() -
 
 def test_a_proxy_is_not_asked_for_the_endpoint() -> None:
     env = child_environment({"HTTP_PROXY": "http://proxy", "no_proxy": "intranet"}, URL, "us-east-1", secret="s")
-    assert env["no_proxy"] == "intranet,127.0.0.1"
-    assert env["NO_PROXY"] == "127.0.0.1"
+    assert env["no_proxy"] == "intranet,127.0.0.1,localhost"
+    assert env["NO_PROXY"] == "127.0.0.1,localhost"
+
+
+def test_the_endpoint_is_the_proxy_also_for_what_went_past_every_proxy() -> None:
+    given = {"HTTPS_PROXY": "http://mine", "NO_PROXY": "*, .amazonaws.com,intranet", "http_proxy": "socks5h://mine"}
+    env = child_environment(given, URL, "us-east-1", secret="s")
+    assert env["HTTPS_PROXY"] == env["https_proxy"] == make_proxy_url(URL, "s")
+    assert env["NO_PROXY"] == "intranet,127.0.0.1,localhost"
+    assert env["http_proxy"] == "socks5h://mine"
 
 
 def test_the_given_environment_is_not_changed_and_the_rest_is_kept() -> None:

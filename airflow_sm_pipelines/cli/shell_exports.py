@@ -6,7 +6,14 @@ import shlex
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Literal, get_args
 
-from airflow_sm_pipelines.local_endpoint import CONSOLE_VARIABLE, CREDENTIAL_VARIABLES, ENDPOINT_VARIABLE
+from airflow_sm_pipelines.local_endpoint import (
+    CONSOLE_VARIABLE,
+    CREDENTIAL_VARIABLES,
+    ENDPOINT_VARIABLE,
+    NO_PROXY_VARIABLES,
+    NODE_PROXY_VARIABLE,
+    PROXY_VARIABLES,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,8 +34,10 @@ _EXPORTED = (
     "AIRFLOW_CONN_AWS_DEFAULT",
     ENDPOINT_VARIABLE,
     CONSOLE_VARIABLE,
-    "no_proxy",
-    "NO_PROXY",
+    "PYTHONPATH",
+    *NO_PROXY_VARIABLES,
+    *PROXY_VARIABLES,
+    NODE_PROXY_VARIABLE,
 )
 """What a child of the endpoint has and a shell needs too."""
 

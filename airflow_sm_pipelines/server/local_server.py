@@ -245,7 +245,7 @@ def open_moto_endpoint(
         moto = DurableMoto(service, database, directory.path, host_names)
         closing.callback(moto.close)
         router = RequestRouter(moto.call, AccessKeys(directory.secret), host_names)
-        listener = Listener(*address, router, peers)
+        listener = Listener(*address, router, peers, secret=directory.secret)
         closing.callback(listener.stop)
         _restore(moto, directory)
     return moto, router, listener

@@ -12,7 +12,7 @@ import botocore.session
 import pytest
 
 import airflow_sm_pipelines
-from airflow_sm_pipelines.definition.partitions import AWS_DNS_SUFFIXES, find_partition
+from airflow_sm_pipelines.definition.partitions import AWS_DNS_SUFFIXES, OF_USERS_PATTERN, find_partition
 
 PARTITIONS: list[dict[str, Any]] = json.loads(
     (Path(botocore.__file__).parent / "data" / "partitions.json").read_text(encoding="utf-8")
@@ -32,11 +32,14 @@ def test_the_endings_of_host_names_are_those_that_botocore_makes() -> None:
     assert set(AWS_DNS_SUFFIXES) == {f".{one[key]}" for one in outputs for key in ("dnsSuffix", "dualStackDnsSuffix")}
 
 
-def test_the_copy_that_runs_in_jobs_has_the_same_endings() -> None:
+@pytest.mark.parametrize(
+    ("name", "original"), [("AWS_DNS_SUFFIXES", AWS_DNS_SUFFIXES), ("_OF_USERS", OF_USERS_PATTERN)]
+)
+def test_the_copy_that_runs_in_jobs_has_the_same_rules(name: str, original: object) -> None:
     path = Path(airflow_sm_pipelines.__file__).parent / "engine/jobs/programs/site/sitecustomize.py"
     (value,) = [
         node.value
         for node in ast.parse(path.read_text(encoding="utf-8")).body
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "AWS_DNS_SUFFIXES"
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name
     ]
-    assert eval(ast.unparse(value)) == AWS_DNS_SUFFIXES  # noqa: S307 - our own file
+    assert eval(ast.unparse(value)) == original  # noqa: S307 - our own file

@@ -18,7 +18,13 @@ from airflow_sm_pipelines.engine.jobs.instances import Instance
 from airflow_sm_pipelines.engine.jobs.interpreters import make_layer
 from airflow_sm_pipelines.engine.jobs.isolation import OPT_ML, IsolationMode
 from airflow_sm_pipelines.engine.jobs.process import LaunchPlan
-from airflow_sm_pipelines.local_endpoint import LOOPBACK_HOSTS, NO_PROXY_VARIABLES, join_no_proxy, join_python_path
+from airflow_sm_pipelines.local_endpoint import (
+    LOOPBACK_HOSTS,
+    NO_PROXY_VARIABLES,
+    PROXY_VARIABLES,
+    join_no_proxy,
+    join_python_path,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -140,6 +146,7 @@ class Container:
             contract={**contract, **fallback},
             home=self.root / "home",
             programs=programs,
+            hosts=hosts,
         )
         command = [str(part) for part in argv]
         if not is_private:
@@ -180,6 +187,7 @@ def build_environment(
     contract: Mapping[str, str],
     home: Path,
     programs: Sequence[Path],
+    hosts: Sequence[str] = (),
 ) -> dict[str, str]:
     """All variables of a job's process.
 
@@ -189,6 +197,7 @@ def build_environment(
     :param contract: what SageMaker itself sets for this kind of job.
     :param home: the home directory of the job; a configuration for the SDK is written there.
     :param programs: directories for the front of ``PATH``.
+    :param hosts: the instances of the job, which find each other without a proxy.
     """
     environment = {name: value for name, value in host.items() if name in _PASSED or name.startswith(_PASSED_PREFIXES)}
     if "PIP_CONFIG_FILE" not in environment and (settings := _user_pip_configuration(host)):
@@ -213,11 +222,13 @@ def build_environment(
         **contract,
         **requested,
     }
-    environment |= {name: value for name, value in aws.items() if name.startswith("AWS_ENDPOINT_URL")}
+    environment |= {
+        name: value for name, value in aws.items() if name.startswith("AWS_ENDPOINT_URL") or name in PROXY_VARIABLES
+    }
     # programs/site/sitecustomize.py keeps calls with explicit AWS addresses on this machine.
     environment["PYTHONPATH"] = join_python_path(requested.get("PYTHONPATH"))
     for name in NO_PROXY_VARIABLES:
-        environment[name] = join_no_proxy(LOOPBACK_HOSTS, host.get(name), requested.get(name))
+        environment[name] = join_no_proxy(LOOPBACK_HOSTS, ",".join(hosts), host.get(name), requested.get(name))
     return environment
 
 

@@ -20,6 +20,7 @@ from werkzeug.serving import ThreadedWSGIServer
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 from airflow_sm_pipelines.server.http.aws_errors import error_response
 from airflow_sm_pipelines.server.http.body_reader import BodyTooLargeError, RequestFramingError, read_body
+from airflow_sm_pipelines.server.http.forward_proxy import ForwardProxy
 from airflow_sm_pipelines.server.http.messages import Request, Response
 from airflow_sm_pipelines.server.http.peers import PeerRule
 
@@ -63,12 +64,23 @@ class Listener:
     :param port: the port; 0 takes a free one.
     :param handler: answers requests.
     :param peer_rule: which users of this machine may call without the endpoint's key.
+    :param secret: of the endpoint's key; with it, the listener is a proxy, too.
     :raises LocalEndpointError: when the address cannot be bound.
     """
 
-    def __init__(self, host: str, port: int, handler: RequestHandler, peer_rule: PeerRule | None = None) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        handler: RequestHandler,
+        peer_rule: PeerRule | None = None,
+        *,
+        secret: str | None = None,
+    ) -> None:
         try:
             self._server = _Server(host, port, handler, peer_rule or PeerRule())
+            if secret is not None:
+                self._server.proxy = ForwardProxy.of_environment(secret, self.port)
         except (OSError, OverflowError, SystemExit) as error:
             raise LocalEndpointError(
                 f"Port {port} of {host} cannot be used ({error}). "
@@ -101,6 +113,8 @@ class _Server(ThreadedWSGIServer):
     block_on_close = False
     request_queue_size = 128
     allow_reuse_address = True
+
+    proxy: ForwardProxy | None = None
 
     def __init__(self, host: str, port: int, handler: RequestHandler, peer_rule: PeerRule) -> None:
         self.request_handler = handler
@@ -160,6 +174,11 @@ class _Handler(MotoRequestHandler):
         return self.server.peer_rule.refusal(self.connection)
 
     def run_wsgi(self) -> None:
+        proxy = self.server.proxy
+        if proxy is not None and proxy.is_asked(self.command, self.path):
+            self.close_connection = True
+            proxy.answer(self.connection, self.rfile, self.command, self.path, self.headers)
+            return
         request = Request(self.make_environ(), b"", self.peer_refusal)
         handler = self.server.request_handler
         if self.rfile.last_line not in _BLANK_LINES:

@@ -33,6 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     from airflow_sm_pipelines.cli.local_session import default_state_dir, handled_signals, open_endpoint
     from airflow_sm_pipelines.cli.shell_exports import find_shell, render_exports
     from airflow_sm_pipelines.cli.terminal import say, show_log_lines
+    from airflow_sm_pipelines.local_endpoint import PROXY_VARIABLES
 
     show_log_lines()
     shell = find_shell(os.environ.get("SHELL"))
@@ -44,7 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
         environment = server.environment()
         # What is printed here often ends in a log.
         read_key = f"cat {shlex.quote(str(server.state_dir / 'secret'))}"
-        quoted = f"({read_key})" if shell == "fish" else f'"$({read_key})"'
+        quoted = f"'({read_key})'" if shell == "fish" else f'"$({read_key})"'
+        environment = {name: value for name, value in environment.items() if name not in PROXY_VARIABLES}
         exports = [
             line.replace(server.secret, quoted) for line in render_exports(environment, shell=shell, present=os.environ)
         ]
@@ -60,6 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"  {command} | source" if shell == "fish" else f'  eval "$({command})"',
             "which does this:",
             *(f"  {line}" for line in exports),
+            f"and makes the endpoint the proxy of that shell ({', '.join(PROXY_VARIABLES)}), which refuses AWS.",
             *([] if not arguments.require_key else [f"Open the pages: sm-pipelines local open{option}"]),
             "Stop it with Ctrl-C.",
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.cli.local_session import default_state_dir
+from airflow_sm_pipelines.local_endpoint import PROXY_VARIABLES
 from tests.cli.command_runs import RunningCommand, execute, read_line, refused, run
 
 if TYPE_CHECKING:
@@ -32,7 +33,11 @@ def test_an_endpoint_serves_until_it_is_told_to_stop(tmp_path: Path, monkeypatch
         assert printed.returncode == 0, printed.stderr
         # What serve prints often ends in a log, so it names the file of the secret.
         secret = (tmp_path / "secret").read_text().strip()
-        assert printed.stdout.splitlines() == [line.replace(f'"$(cat {tmp_path}/secret)"', secret) for line in lines]
+        proxies = [line for line in printed.stdout.splitlines() if "_proxy=http" in line.lower()]
+        assert len(proxies) == len(PROXY_VARIABLES)
+        assert [line for line in printed.stdout.splitlines() if line not in proxies] == [
+            line.replace(f'"$(cat {tmp_path}/secret)"', secret) for line in lines
+        ]
         listing = subprocess.run(
             ["bash", "-c", "\n".join([*lines, f'exec {sys.executable} -c "$LISTING"'])],
             env={**os.environ, "AWS_PROFILE": "work", "LISTING": LISTING},
