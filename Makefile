@@ -28,7 +28,7 @@ SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
 SDK ?= v2
 RMSE ?=
 
-.PHONY: help setup demo test check differential evasions constrained lint format bench faults builds day harm mutants dist lock clean
+.PHONY: help setup demo test check differential evasions constrained lint format bench faults builds day harm mutants dist sbom digests lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -99,8 +99,23 @@ day: $(STAMP) ## Do in a whole Airflow what a demanding author does in a day (ne
 mutants: $(STAMP) ## Put small faults into a sample of each package, and see whether the fast tests notice (an hour)
 	$(BIN)/python scripts/mutants.py $(if $(SEED),--seed $(SEED))
 
-dist: $(STAMP) ## Build the wheel and the sdist into dist/
-	$(BIN)/uv build --no-build-isolation --python $(BIN)/python
+# The time that the build backend writes into archives: that of the last commit.
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 315532800)
+CYCLONEDX := cyclonedx-bom==7.5.0
+
+dist: $(STAMP) ## Build the wheel and the sdist into dist/, the same bytes from the same commit
+	$(BIN)/uv build --clear --no-build-isolation --python $(BIN)/python
+	cd dist && sha256sum *.whl *.tar.gz
+
+sbom: $(STAMP) ## Write dist/sbom.json: what the wheel installs with all its extras, in the pinned versions (CycloneDX)
+	mkdir -p dist
+	$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.10 --all-extras --constraints requirements/dev.txt \
+		--generate-hashes --no-header --no-annotate --no-emit-index-url --output-file dist/installed.txt
+	$(BIN)/uv tool run --from $(CYCLONEDX) cyclonedx-py requirements dist/installed.txt --pyproject pyproject.toml \
+		--output-reproducible --output-format JSON --output-file dist/sbom.json
+
+digests: $(STAMP) ## Write the digests of the images' tags into docker-compose.yaml and the Dockerfile (needs Docker)
+	$(BIN)/python scripts/pin_images.py
 
 lock: $(STAMP) ## Pin requirements/dev.txt anew (hashes, no index addresses)
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.10 --all-extras --group dev --upgrade \

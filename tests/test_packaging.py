@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -15,19 +17,37 @@ import pytest
 from uv import find_uv_bin
 
 UV = find_uv_bin()
+EPOCH = "1700000000"
 
 
 @pytest.fixture(scope="module")
 def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a fresh wheel and sdist."""
     out = tmp_path_factory.mktemp("dist")
-    root = Path(__file__).parent.parent
+    build(Path(__file__).parent.parent, out, {"SOURCE_DATE_EPOCH": EPOCH})
+    return out
+
+
+def build(root: Path, out: Path, variables: dict[str, str]) -> None:
+    """As `make dist`."""
     subprocess.run(
         [UV, "build", "--quiet", "--no-build-isolation", "--python", sys.executable, "--out-dir", str(out), str(root)],
+        env={**os.environ, **variables},
         check=True,
         timeout=120,
     )
-    return out
+
+
+def test_another_checkout_at_another_time_makes_the_same_bytes(distributions: Path, tmp_path: Path) -> None:
+    root, copy = Path(__file__).parent.parent, tmp_path / "checkout"
+    left_out = shutil.ignore_patterns(".git", ".venv", ".local", ".*_cache", "dist", "__pycache__")
+    shutil.copytree(root, copy, ignore=left_out, copy_function=shutil.copy)  # with other times
+    for path in copy.rglob("*"):
+        path.chmod(path.stat().st_mode & 0o700)  # with another umask
+    build(copy, tmp_path / "dist", {"SOURCE_DATE_EPOCH": EPOCH, "TZ": "Asia/Tokyo"})
+    made = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (tmp_path / "dist").glob("airflow*")}
+    assert made == {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in distributions.glob("airflow*")}
+    assert len(made) == 2
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(distributions: Path) -> None:
