@@ -21,12 +21,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.environment_lock import EnvironmentLock
 from airflow_sm_pipelines.exceptions import EnvironmentBuildError
 from airflow_sm_pipelines.private_directories import find_cache_fault
 from airflow_sm_pipelines.processes import run_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from airflow_sm_pipelines.environment_lock import LockedEnvironment
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +38,7 @@ _RESOLUTION_VARIABLES = ("UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE_NEWER", "UV
 """The settings of uv that change which packages a requirement resolves to."""
 _COMPLETE_MARK = "sm-pipelines-environment.json"
 _LOCK_POLL_SECONDS = 0.2
+_CHOOSE_SECONDS = 600.0
 _NETWORK_TROUBLE = re.compile(
     r"(?i)error sending request|dns error|failed to lookup address|connection refused|tcp connect error|timed out"
     r"|network is unreachable|could not connect|network connectivity is disabled"
@@ -84,7 +88,10 @@ def is_python_accepted(requirement: str, version: tuple[int, ...]) -> bool:
 
 
 def environment_key(requirements: Sequence[str], *, python: str | None = None, env: Mapping[str, str]) -> str:
-    """The name of the environment that requirements make on this machine. An environment with an equal name fits."""
+    """The name of the environment that requirements make on this machine. An environment with an equal name fits.
+
+    :raises EnvironmentBuildError: there is a lock file without these requirements.
+    """
     described = {
         "format": _FORMAT,
         "requirements": sorted(requirement.strip() for requirement in requirements),
@@ -92,6 +99,8 @@ def environment_key(requirements: Sequence[str], *, python: str | None = None, e
         "platform": [sys.platform, platform.machine(), platform.libc_ver()[0]],
         "resolution": {name: env[name] for name in _RESOLUTION_VARIABLES if name in env},
     }
+    if (lock := EnvironmentLock.of_environment(env)) is not None:
+        described |= {"packages": lock.find(requirements, python).packages, "resolution": {}}
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:20]
 
 
@@ -118,7 +127,8 @@ def ensure_environment(
     :param log: told that an environment is made.
     :param chatter: called with each line of uv; ``log`` where not given.
     :return: the environment's interpreter.
-    :raises EnvironmentBuildError: uv is missing, or it failed: the message has uv's own reason.
+    :raises EnvironmentBuildError: uv is missing, or it failed: the message has uv's own reason. Or the lock file that
+        ``SM_PIPELINES_LOCK`` names has no such environment.
     """
     tell = log or (lambda line: None)
     env = os.environ if env is None else env
@@ -160,6 +170,44 @@ def find_environment(
     if (found := _find_ready_interpreter(target)) is not None:
         keep_cache_closed(target.parent.parent, _log.warning)
     return found
+
+
+def choose_packages(requirements: Sequence[str], *, python: str | None, env: Mapping[str, str]) -> str:
+    """The packages that requirements resolve to now, on any platform: lines of a requirements file, with hashes.
+
+    :raises EnvironmentBuildError: uv is missing, or it failed.
+    """
+    with tempfile.TemporaryDirectory(prefix="sm-pipelines-") as scratch:
+        given, chosen = Path(scratch) / "requirements.in", Path(scratch) / "requirements.txt"
+        given.write_text("\n".join(requirements), encoding="utf-8")
+        options = ["--universal", "--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url"]
+        command = [find_uv(), "pip", "compile", "--quiet", *options, "--python", _python_request(python)]
+        deadline = time.monotonic() + _CHOOSE_SECONDS
+        done, said = _run_uv([*command, "-o", str(chosen), str(given)], env, deadline, lambda line: None)
+        if not done:
+            raise EnvironmentBuildError(
+                f"uv could not choose packages for {_list(requirements)}:\n{said}{_explain_network(said)}"
+            )
+        return chosen.read_text(encoding="utf-8").strip()
+
+
+def download_packages(
+    locked: LockedEnvironment, folder: Path, *, env: Mapping[str, str], log: Callable[[str], None]
+) -> None:
+    """Put the packages of a locked environment, for this platform, into a folder that ``UV_FIND_LINKS`` can name.
+
+    :raises EnvironmentBuildError: pip failed.
+    """
+    pip = ensure_environment(["pip"], python=locked.python, env=env, log=log)
+    with tempfile.TemporaryDirectory(prefix="sm-pipelines-") as scratch:
+        given = Path(scratch) / "requirements.txt"
+        given.write_text(locked.packages, encoding="utf-8")
+        options = ["--quiet", "--no-deps", "--require-hashes", "--dest", str(folder), "-r", str(given)]
+        outcome = run_child(
+            [str(pip), "-m", "pip", "download", *options], env=dict(env), timeout_seconds=_CHOOSE_SECONDS, log=log
+        )
+    if outcome.exit_code != 0:
+        raise EnvironmentBuildError("pip could not download the packages:\n" + "\n".join(outcome.tail))
 
 
 def keep_cache_closed(cache_dir: Path, tell: Callable[[str], None]) -> None:
@@ -255,7 +303,12 @@ def _build(
         if not found:
             raise EnvironmentBuildError(f"uv found no Python for {python or request}:\n{said}")
     if requirements:
-        install = [uv, "pip", "install", "--python", str(_get_interpreter(target)), *requirements]
+        wanted = list(requirements)
+        if (lock := EnvironmentLock.of_environment(env)) is not None:
+            given = target.with_name("requirements.txt")
+            given.write_text(lock.find(requirements, python).packages, encoding="utf-8")
+            wanted = ["--require-hashes", "--no-deps", "--requirements", str(given)]
+        install = [uv, "pip", "install", "--python", str(_get_interpreter(target)), *wanted]
         installed, said = _run_uv(install, env, deadline, log)
         if not installed:
             raise EnvironmentBuildError(

@@ -39,14 +39,17 @@ CONSOLE_VARIABLE = "SM_PIPELINES_CONSOLE_URL"
 CALLER_PYTHON_VARIABLE = "SM_PIPELINES_CALLER_PYTHON"
 """Environment variable: the Python that a ``local`` command was called with, where the command runs in another one."""
 
+JAVA_VARIABLE = "JAVA_TOOL_OPTIONS"
+"""Environment variable: options of every Java process. Java heeds no proxy variable."""
+
 NO_PROXY_VARIABLES = ("no_proxy", "NO_PROXY")
 """Environment variables: the hosts that no proxy is asked for. Some programs read only one of them."""
 
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
 """Environment variables: the proxy that most programs ask. The endpoint is one that refuses AWS."""
 
-NODE_PROXY_VARIABLE = "NODE_USE_ENV_PROXY"
-"""Environment variable: has Node (from 22.21 and 24.5) heed the proxy variables."""
+NODE_VARIABLE = "NODE_OPTIONS"
+"""Environment variable: options of every Node process. Most versions of Node heed no proxy variable."""
 
 LOOPBACK_HOSTS = "127.0.0.1,localhost"
 """What belongs into them where a server on this machine is called: a proxy cannot reach this machine's loopback."""
@@ -79,6 +82,11 @@ CREDENTIAL_VARIABLES = frozenset(
 )
 """Every way the AWS SDKs learn credentials, a role or another account from the environment (botocore's configuration
 reference and its credential providers). A child must find none of them, or a call could reach a real account."""
+
+_JAVA_OPTIONS = (
+    *("-Dhttp.proxyHost=", "-Dhttp.proxyPort=", "-Dhttps.proxyHost=", "-Dhttps.proxyPort="),
+    "-Dhttp.nonProxyHosts=",
+)
 
 _NO_CONFIGURATION = {"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
 """Variables that make botocore read empty files instead of the user's ``~/.aws``."""
@@ -150,7 +158,11 @@ def child_environment(base_env: Mapping[str, str], url: str, region: str, *, sec
         env[name] = join_no_proxy(env.get(name), host, LOOPBACK_HOSTS)
     proxy = make_proxy_url(url, secret)
     env |= {name: proxy for name in PROXY_VARIABLES if not _is_socks(base_env.get(name))}
-    return env | {NODE_PROXY_VARIABLE: "1"}
+    env[NODE_VARIABLE] = _join_node_options(base_env.get(NODE_VARIABLE))
+    # Java shows no password, and only Linux tells the endpoint who calls.
+    if sys.platform == "linux":
+        env[JAVA_VARIABLE] = _join_java_options(base_env.get(JAVA_VARIABLE, ""), url, env["NO_PROXY"])
+    return env
 
 
 def make_proxy_url(url: str, secret: str) -> str:
@@ -181,6 +193,25 @@ def join_python_path(rest: str | None) -> str:
     """
     first = str(SITE_DIRECTORY)
     return ":".join([first, *(entry for entry in (rest or "").split(":") if entry not in ("", first))])
+
+
+def _join_node_options(rest: str | None) -> str:
+    # `SITE_DIRECTORY` may hold spaces; Node reads quotes here.
+    ours = f'--require "{SITE_DIRECTORY / "refuse_aws.cjs"}"'
+    return " ".join([ours, *([rest.replace(ours, "").strip()] if rest else [])]).strip()
+
+
+def _join_java_options(rest: str, url: str, no_proxy: str) -> str:
+    parts = urlsplit(url)
+    names = ("-Dhttp.proxyHost=", "-Dhttps.proxyHost=")
+    hosts = {word.partition("=")[2] for word in rest.split() if word.startswith(names)}
+    if hosts - {parts.hostname}:
+        return rest  # a proxy of the user's own
+    given = [word for word in rest.split() if not word.startswith(_JAVA_OPTIONS)]
+    direct = "|".join(f"*{host}" if host.startswith(".") else host for host in ("127.*", *no_proxy.split(",")))
+    values = (parts.hostname, parts.port, parts.hostname, parts.port, direct)
+    ours = (f"{option}{value}" for option, value in zip(_JAVA_OPTIONS, values, strict=True))
+    return " ".join([*given, *ours])
 
 
 def _is_socks(proxy: str | None) -> bool:

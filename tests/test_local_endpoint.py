@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 
@@ -63,6 +65,37 @@ def test_the_endpoint_is_the_proxy_also_for_what_went_past_every_proxy() -> None
     assert env["HTTPS_PROXY"] == env["https_proxy"] == make_proxy_url(URL, "s")
     assert env["NO_PROXY"] == "intranet,127.0.0.1,localhost"
     assert env["http_proxy"] == "socks5h://mine"
+
+
+def test_nodes_own_options_stay_behind_ours() -> None:
+    once = child_environment({"NODE_OPTIONS": "--max-old-space-size=99"}, URL, "us-east-1", secret="s")
+    assert once["NODE_OPTIONS"] == f'--require "{SITE_DIRECTORY}/refuse_aws.cjs" --max-old-space-size=99'
+    assert child_environment(once, URL, "us-east-1", secret="s")["NODE_OPTIONS"] == once["NODE_OPTIONS"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Java is pointed to the proxy on Linux only")
+def test_java_is_told_of_the_proxy_unless_it_has_one() -> None:
+    given = {"JAVA_TOOL_OPTIONS": "-Xmx1g", "NO_PROXY": ".intranet"}
+    ours = (
+        "-Dhttp.proxyHost=127.0.0.1 -Dhttp.proxyPort=4566 -Dhttps.proxyHost=127.0.0.1 -Dhttps.proxyPort=4566 "
+        "-Dhttp.nonProxyHosts=127.*|*.intranet|127.0.0.1|localhost"
+    )
+    once = child_environment(given, URL, "us-east-1", secret="s")
+    assert once["JAVA_TOOL_OPTIONS"] == f"-Xmx1g {ours}"
+    assert child_environment(once, URL, "us-east-1", secret="s")["JAVA_TOOL_OPTIONS"] == f"-Xmx1g {ours}"
+    own = {"JAVA_TOOL_OPTIONS": "-Dhttps.proxyHost=mine"}
+    assert child_environment(own, URL, "us-east-1", secret="s")["JAVA_TOOL_OPTIONS"] == "-Dhttps.proxyHost=mine"
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="there is no Node here")
+@pytest.mark.parametrize(
+    "call", ["require('https').get('https://X').on('error', tell)", "fetch('https://X').catch(tell)"]
+)
+def test_a_node_program_finds_no_address_of_aws(call: str) -> None:
+    program = f"const tell = e => console.log((e.cause || e).message); {call.replace('X', 'sts.amazonaws.com')}"
+    env = child_environment({"PATH": os.environ["PATH"]}, URL, "us-east-1", secret="s")
+    done = subprocess.run(["node", "-e", program], env=env, capture_output=True, text=True, timeout=60, check=True)
+    assert "sts.amazonaws.com is AWS, and only the local endpoint" in done.stdout
 
 
 def test_the_given_environment_is_not_changed_and_the_rest_is_kept() -> None:

@@ -10,8 +10,9 @@ from airflow_sm_pipelines.local_endpoint import (
     CONSOLE_VARIABLE,
     CREDENTIAL_VARIABLES,
     ENDPOINT_VARIABLE,
+    JAVA_VARIABLE,
     NO_PROXY_VARIABLES,
-    NODE_PROXY_VARIABLE,
+    NODE_VARIABLE,
     PROXY_VARIABLES,
 )
 
@@ -37,7 +38,8 @@ _EXPORTED = (
     "PYTHONPATH",
     *NO_PROXY_VARIABLES,
     *PROXY_VARIABLES,
-    NODE_PROXY_VARIABLE,
+    NODE_VARIABLE,
+    JAVA_VARIABLE,
 )
 """What a child of the endpoint has and a shell needs too."""
 

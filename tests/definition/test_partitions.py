@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -43,3 +44,9 @@ def test_the_copy_that_runs_in_jobs_has_the_same_rules(name: str, original: obje
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name
     ]
     assert eval(ast.unparse(value)) == original  # noqa: S307 - our own file
+
+
+def test_the_copy_for_node_has_the_same_rules() -> None:
+    text = (Path(airflow_sm_pipelines.__file__).parent / "engine/jobs/programs/site/refuse_aws.cjs").read_text()
+    assert re.findall(r'"(\.[a-z0-9.-]+)"', text) == list(AWS_DNS_SUFFIXES)
+    assert f"/{OF_USERS_PATTERN}/;" in text

@@ -59,7 +59,7 @@ def small_disk(folder: Path, *, megabytes: int) -> Iterator[Path]:
     """
     if sys.platform != "linux" or os.geteuid() != 0:
         raise NoSmallDiskError("only root may mount a small disk")
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
     mounted = subprocess.run(command, capture_output=True, check=False, text=True)
     if mounted.returncode != 0:

@@ -18,7 +18,7 @@ GROUPS = {
     "Build and check": ("compile", "validate", "diff", "plan", "graph"),
     "Deploy": ("deploy", "versions", "promote", "rollback", "prune", "delete"),
     "Run": ("run", "list", "show", "watch", "logs", "outputs", "stop", "retry", "cost"),
-    "Prepare": ("iam", "migrate"),
+    "Prepare": ("iam", "lock", "migrate"),
     "This machine in place of AWS": ("local",),
 }
 """Every command by what it is for, in the order of the help."""

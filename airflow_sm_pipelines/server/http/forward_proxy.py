@@ -1,6 +1,7 @@
 """The endpoint as a proxy for programs that name AWS's own addresses: it refuses those, and passes the rest on.
 
-It is on the endpoint's own port. Whoever asks it shows the password of the endpoint's key. What it passes on goes
+It is on the endpoint's own port. Who may call the endpoint by the kernel's word may ask it, and who shows the password
+of the endpoint's key. What it passes on goes
 through the proxy that the endpoint's own environment names, if there is one. TLS is not opened: of an address with
 ``https://`` only the host is known here.
 """
@@ -90,14 +91,25 @@ class ForwardProxy:
         parts = _split(target)
         return parts is not None and bool(parts.scheme and parts.netloc) and not self._is_own(parts)
 
-    def answer(self, connection: socket.socket, reader: IO[bytes], method: str, target: str, headers: Message) -> None:
+    def answer(
+        self,
+        connection: socket.socket,
+        reader: IO[bytes],
+        method: str,
+        target: str,
+        headers: Message,
+        *,
+        is_known: bool = False,
+    ) -> None:
         """Pass one request on and bring its answer, or refuse it. The connection is to be closed then.
 
         :param connection: of the client.
         :param reader: its bytes after the headers.
+        :param is_known: whether the client needs no password.
         """
         try:
-            self._check_password(headers.get("Proxy-Authorization", ""))
+            if not is_known:
+                self._check_password(headers.get("Proxy-Authorization", ""))
             if method == "CONNECT":
                 self._tunnel(connection, reader, target)
             else:

@@ -177,7 +177,8 @@ class _Handler(MotoRequestHandler):
         proxy = self.server.proxy
         if proxy is not None and proxy.is_asked(self.command, self.path):
             self.close_connection = True
-            proxy.answer(self.connection, self.rfile, self.command, self.path, self.headers)
+            is_known = self.peer_refusal is None
+            proxy.answer(self.connection, self.rfile, self.command, self.path, self.headers, is_known=is_known)
             return
         request = Request(self.make_environ(), b"", self.peer_refusal)
         handler = self.server.request_handler

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import socket
+import sys
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +18,7 @@ from airflow_sm_pipelines.local_endpoint import derive_proxy_password, make_prox
 from airflow_sm_pipelines.server.http.forward_proxy import ForwardProxy
 from airflow_sm_pipelines.server.http.listener import Listener
 from airflow_sm_pipelines.server.http.messages import Response
+from airflow_sm_pipelines.server.http.peers import PeerRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,8 +61,8 @@ class Site(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def proxy(secret: str = "s") -> Iterator[int]:  # noqa: S107 - of this test
-    listener = Listener("127.0.0.1", 0, Endpoint(), secret=secret)
+def proxy(secret: str = "s", *, requires_key: bool = True) -> Iterator[int]:  # noqa: S107 - of this test
+    listener = Listener("127.0.0.1", 0, Endpoint(), PeerRule(requires_key=requires_key), secret=secret)
     listener.start()
     try:
         yield listener.port
@@ -122,6 +124,12 @@ def test_who_does_not_show_the_key_is_asked_for_it(site: int) -> None:
         for headers in ({}, wrong, {"Proxy-Authorization": "Bearer x"}):
             with pytest.raises(OSError, match="407"):
                 tunnel(port, "localhost", site, headers).connect()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells who calls")
+def test_the_endpoints_own_user_needs_no_key(site: int) -> None:
+    with proxy(requires_key=False) as port:
+        tunnel(port, "localhost", site, {}).connect()
 
 
 def test_the_endpoint_itself_still_answers_by_path_and_by_address() -> None:
