@@ -19,11 +19,14 @@ _WRITABLE = 0o022
 def find_foreign(path: Path, owners: Collection[int]) -> str | None:
     """Who else could have put something into a directory, in a sentence with the command that mends it; None if nobody.
 
-    :param path: a directory.
+    :param path: a directory; it and the directories in it are looked at.
     :param owners: the numbers of the users who may own it and what stands in it.
     """
     user = os.geteuid()
-    for file in (path, *path.iterdir()):
+    children = [*path.iterdir()]
+    # Deeper down lie bodies of objects and files of environments, in folders that were looked at here.
+    below = (file for child in children if child.is_dir() and not child.is_symlink() for file in child.iterdir())
+    for file in (path, *children, *below):
         owner = file.lstat().st_uid
         if owner not in owners:
             return (

@@ -56,12 +56,14 @@ class WholeServer:
     """The server's process on one state directory.
 
     :param folder: for its state, the table of images and its output; its name marks its processes.
+    :param options: of `local serve`.
     """
 
     folder: Path
     process: subprocess.Popen[bytes] | None = None
     url: str = ""
     clients: dict[str, Any] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.state = self.folder / "state"
@@ -81,7 +83,11 @@ class WholeServer:
         command = [sys.executable, "-m", "airflow_sm_pipelines.cli", "local", "serve", "--port", "0", "--state-dir"]
         with (self.folder / "output.txt").open("ab") as output:
             self.process = subprocess.Popen(
-                [*command, str(self.state)], stdout=output, stderr=output, env=environment, stdin=subprocess.DEVNULL
+                [*command, str(self.state), *self.options],
+                stdout=output,
+                stderr=output,
+                env=environment,
+                stdin=subprocess.DEVNULL,
             )
 
     def kill(self) -> None:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.harm import cut_requests
+from tests.harm import attacks, cut_requests
 from tests.harm.cut_requests import send_broken
 from tests.harm.service_fuzz import ServiceFuzz
 from tests.server.endpoint_stand_in import Endpoint, open_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 CUTS = int(os.environ.get("SM_PIPELINES_HARM_CUTS", "120"))
 REQUESTS = int(os.environ.get("SM_PIPELINES_HARM_REQUESTS", "600"))
@@ -48,3 +49,15 @@ def test_whoever_has_no_key_is_refused_whatever_the_request(endpoint: Endpoint) 
     fuzz = ServiceFuzz(endpoint)
     for seed in range(SEED, SEED + REQUESTS):
         fuzz.knock(seed)
+
+
+SAMPLE = [kind for kind in attacks.KINDS if "control characters" not in kind and "token" not in kind]
+"""The kinds of attacks that run here. `make harm` tries all."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", SAMPLE)
+def test_attacks_are_refused_and_leave_nothing_behind(tmp_path: Path, kind: str) -> None:
+    if kind in attacks.ONLY_ROOT and os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    assert [end for end in attacks.KINDS[kind](tmp_path) if end] == []
