@@ -81,7 +81,7 @@ format: $(STAMP) ## Let ruff mend what it can
 bench: $(STAMP) ## Measure, and write benchmarks/results.json
 	$(BIN)/python -m benchmarks
 
-harm: $(STAMP) ## Send broken and forged requests to the endpoint, kill it, fill its disk, and write docs/reliability.md (hours)
+harm: $(STAMP) ## Attack the endpoint, send it broken requests, kill it, fill its disk, evade policies; write docs/reliability.md (hours)
 	$(BIN)/python -m tests.harm --write
 
 faults: $(STAMP) ## Put faults into every write, run, ending and race, and write docs/reliability.md (hours; needs PostgreSQL)
