@@ -107,13 +107,11 @@ docs: $(STAMP) ## Make the pages of docs/ into a site: .local/site/index.html
 	$(BIN)/uv pip install --quiet --require-hashes --python $(BIN)/python -r requirements/docs.txt
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going -j 2 -q -d .local/doctrees docs .local/site
 
-# The time that the build backend writes into archives: that of the last commit.
-export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 315532800)
 CYCLONEDX := cyclonedx-bom==7.5.0
 
 dist: $(STAMP) ## Build the wheel and the sdist into dist/, the same bytes from the same commit
-	$(BIN)/uv build --clear --no-build-isolation --python $(BIN)/python
-	cd dist && sha256sum *.whl *.tar.gz
+	@# The time that the build backend writes into archives is that of the last commit.
+	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} $(BIN)/uv build --clear --no-build-isolation --python $(BIN)/python
 
 sbom: $(STAMP) ## Write dist/sbom.json: what the wheel installs with all its extras, in the pinned versions (CycloneDX)
 	mkdir -p dist

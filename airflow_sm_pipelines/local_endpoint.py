@@ -83,6 +83,25 @@ CREDENTIAL_VARIABLES = frozenset(
 """Every way the AWS SDKs learn credentials, a role or another account from the environment (botocore's configuration
 reference and its credential providers). A child must find none of them, or a call could reach a real account."""
 
+_SETTINGS = frozenset(
+    {
+        "AWS_CA_BUNDLE",
+        "AWS_DATA_PATH",
+        "AWS_DEFAULTS_MODE",
+        "AWS_DEFAULT_OUTPUT",
+        "AWS_EC2_METADATA_DISABLED",
+        "AWS_MAX_ATTEMPTS",
+        "AWS_PAGER",
+        "AWS_REQUEST_CHECKSUM_CALCULATION",
+        "AWS_RESPONSE_CHECKSUM_VALIDATION",
+        "AWS_RETRY_MODE",
+        "AWS_SDK_LOAD_CONFIG",
+        "AWS_SDK_UA_APP_ID",
+        "AWS_STS_REGIONAL_ENDPOINTS",
+    }
+)
+"""AWS's variables that a child keeps (botocore's configuration reference)."""
+
 _JAVA_OPTIONS = (
     *("-Dhttp.proxyHost=", "-Dhttp.proxyPort=", "-Dhttps.proxyHost=", "-Dhttps.proxyPort="),
     "-Dhttp.nonProxyHosts=",
@@ -139,7 +158,7 @@ def child_environment(base_env: Mapping[str, str], url: str, region: str, *, sec
     :param secret: of the endpoint's key.
     :return: a new environment; `base_env` is not changed.
     """
-    env = {name: value for name, value in base_env.items() if not _is_dropped(name)}
+    env = {name: value for name, value in base_env.items() if not leads_elsewhere(name)}
     env |= {
         "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
@@ -163,6 +182,17 @@ def child_environment(base_env: Mapping[str, str], url: str, region: str, *, sec
     if sys.platform == "linux":
         env[JAVA_VARIABLE] = _join_java_options(base_env.get(JAVA_VARIABLE, ""), url, env["NO_PROXY"])
     return env
+
+
+def leads_elsewhere(name: str) -> bool:
+    """Whether a child of the endpoint must not see a variable: all of AWS's but for settings that name no account.
+
+    ``AWS_ENDPOINT_URL_S3`` and its siblings would take precedence over ``AWS_ENDPOINT_URL``, and new ways to give
+    credentials (``AWS_BEARER_TOKEN_BEDROCK``) come with each year. A child knows its own Python.
+    """
+    if name in CREDENTIAL_VARIABLES or name == CALLER_PYTHON_VARIABLE:
+        return True
+    return name.startswith("AWS_") and name not in _SETTINGS and not name.startswith("AWS_CLI_")
 
 
 def make_proxy_url(url: str, secret: str) -> str:
@@ -217,8 +247,3 @@ def _join_java_options(rest: str, url: str, no_proxy: str) -> str:
 def _is_socks(proxy: str | None) -> bool:
     # The endpoint cannot ask such a proxy for others, so whoever has one keeps it.
     return (proxy or "").startswith("socks")
-
-
-def _is_dropped(name: str) -> bool:
-    # AWS_ENDPOINT_URL_S3 and its siblings would take precedence over AWS_ENDPOINT_URL. A child knows its own Python.
-    return name in CREDENTIAL_VARIABLES or name == CALLER_PYTHON_VARIABLE or name.startswith("AWS_ENDPOINT_URL_")

@@ -38,6 +38,17 @@ def test_an_endpoint_of_one_service_does_not_bypass_the_local_one() -> None:
     assert env["AWS_ENDPOINT_URL"] == URL
 
 
+def test_of_aws_s_own_variables_a_child_keeps_settings_only() -> None:
+    given = {
+        "AWS_BEARER_TOKEN_BEDROCK": "real",
+        "AWS_TOMORROWS_TOKEN": "real",
+        "AWS_PAGER": "",
+        "AWS_CLI_AUTO_PROMPT": "on",
+    }
+    env = child_environment(given, URL, "us-east-1", secret="s")
+    assert {name for name in given if name in env} == {"AWS_PAGER", "AWS_CLI_AUTO_PROMPT"}
+
+
 def test_the_region_is_the_endpoints() -> None:
     env = child_environment(
         {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-2"}, URL, "us-west-2", secret="s"

@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Literal, get_args
 
 from airflow_sm_pipelines.local_endpoint import (
+    CALLER_PYTHON_VARIABLE,
     CONSOLE_VARIABLE,
     CREDENTIAL_VARIABLES,
     ENDPOINT_VARIABLE,
@@ -14,6 +15,7 @@ from airflow_sm_pipelines.local_endpoint import (
     NO_PROXY_VARIABLES,
     NODE_VARIABLE,
     PROXY_VARIABLES,
+    leads_elsewhere,
 )
 
 if TYPE_CHECKING:
@@ -50,11 +52,11 @@ def render_exports(environment: Mapping[str, str], *, shell: Shell, present: Map
     A profile or a session token that stays set would win over the endpoint's credentials, so they are unset.
 
     :param environment: the environment of a child of the endpoint.
-    :param present: the variables of the shell as far as they are known; its per-service endpoints are unset too.
+    :param present: the variables of the shell as far as they are known; what of them leads elsewhere is unset too.
     """
     known = {name: environment[name] for name in _EXPORTED if name in environment}
-    services = {name for name in present if name.startswith("AWS_ENDPOINT_URL_")}
-    unset = sorted((CREDENTIAL_VARIABLES | services) - set(known))
+    others = {name for name in present if leads_elsewhere(name) and name != CALLER_PYTHON_VARIABLE}
+    unset = sorted((CREDENTIAL_VARIABLES | others) - set(known))
     if shell == "fish":
         return [f"set -e {' '.join(unset)}", *(f"set -gx {name} {_quote_fish(value)}" for name, value in known.items())]
     return [f"unset {' '.join(unset)}", *(f"export {name}={shlex.quote(value)}" for name, value in known.items())]

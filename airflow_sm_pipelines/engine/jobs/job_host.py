@@ -225,7 +225,8 @@ class JobHost:
 
     def is_over(self, kind: JobKind, name: str) -> bool:
         """Whether nothing of a job would run again: it has ended, or its programs had when the engine died."""
-        is_active = self._require(kind, name).status in ACTIVE_STATUSES
+        record = self._store.resources.find(kind.table_kind, name)
+        is_active = record is None or record.status in ACTIVE_STATUSES
         return not is_active or self._directories.holds_end(_directory_name(kind, name))
 
     def list_active_directories(self) -> list[str]:

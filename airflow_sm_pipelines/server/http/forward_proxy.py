@@ -160,6 +160,7 @@ class ForwardProxy:
         lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in kept), "", ""]
         with server:
             server.sendall("\r\n".join(lines).encode("latin-1", "replace") + body)
+            server.settimeout(_IDLE_SECONDS)
             _copy(server, client)
 
     def _connect(self, scheme: str, host: str, port: int) -> socket.socket:

@@ -124,6 +124,9 @@ def test_who_does_not_show_the_key_is_asked_for_it(site: int) -> None:
         for headers in ({}, wrong, {"Proxy-Authorization": "Bearer x"}):
             with pytest.raises(OSError, match="407"):
                 tunnel(port, "localhost", site, headers).connect()
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection.request("GET", f"http://localhost:{site}/")
+        assert connection.getresponse().status == 407
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells who calls")
