@@ -337,6 +337,13 @@ def time_out_group(run: Run) -> Steps:
     run.expect_states(A="failed", ended="failed")
 
 
+def delete_run(run: Run) -> Steps:
+    yield from succeed(run, "A")
+    yield lambda: run.states.get("B") == "deferred" and run.waits("B")
+    yield run.delete
+    yield from until_stopped(run)
+
+
 def mark_step(run: Run) -> Steps:
     yield from succeed(run, "A")
     yield lambda: run.states.get("B") == "deferred" and run.waits("B")
@@ -509,6 +516,7 @@ ROWS = (
         "stop-selected", "the same, while selected steps run again", "the same", mark_ended_after_selection, DIAMOND, 2
     ),
     Row("stop-run", "the DAG run is marked failed", "the same", mark_run, DIAMOND),
+    Row("stop-deleted", "the DAG run is deleted", "the same", delete_run, DIAMOND),
     Row("stop-run-timeout", "`dagrun_timeout` passes", "the same", time_out_run, DIAMOND, run_seconds=60),
     Row(
         "stop-group-timeout",
