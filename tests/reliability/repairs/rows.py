@@ -169,6 +169,15 @@ def clear_failed_alone(run: Run) -> Steps:
     run.expect_log("ended", "Task group.steps.D is upstream_failed, but its step is Succeeded")
 
 
+def clear_unreached(run: Run) -> Steps:
+    yield from fail_before(run)
+    run.clear("X")
+    yield from succeed(run, "B", "X", "D", "E")
+    yield lambda: run.is_over
+    run.expect_states(B="failed", D="upstream_failed", X="success", E="success", ended="success")
+    run.expect((run.statuses, run.accepted(RESUME)), (["Succeeded"], 1), "executions, resumes")
+
+
 def clear_succeeded(run: Run) -> Steps:
     yield from succeed(run, "A", "B", "C", "D")
     yield from finish(run, executions=1)
@@ -420,6 +429,13 @@ ROWS = (
         0,
     ),
     Row(
+        "unreached-cleared",
+        "a step that was not reached is cleared, and not the one that failed",
+        "the execution resumes; the failed step's task keeps its state",
+        clear_unreached,
+        (*DIAMOND, call("X", "C"), call("E", "X")),
+    ),
+    Row(
         "mapped",
         "the group in a mapped task group, twice",
         "an execution for each",
@@ -516,7 +532,7 @@ ROWS = (
         "stop-selected", "the same, while selected steps run again", "the same", mark_ended_after_selection, DIAMOND, 2
     ),
     Row("stop-run", "the DAG run is marked failed", "the same", mark_run, DIAMOND),
-    Row("stop-deleted", "the DAG run is deleted", "the same", delete_run, DIAMOND),
+    Row("stop-deleted", "the DAG run is deleted", "the execution is stopped", delete_run, DIAMOND),
     Row("stop-run-timeout", "`dagrun_timeout` passes", "the same", time_out_run, DIAMOND, run_seconds=60),
     Row(
         "stop-group-timeout",
