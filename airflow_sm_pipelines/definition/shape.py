@@ -141,7 +141,8 @@ def _parse_step(entry: Mapping[str, Any], *, name: str) -> StepShape:
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
             raise DefinitionError(f"{name}: step '{entry['name']}': expected a list of names in '{key}'.")
         lists.append(tuple(value))
-    return StepShape(entry["name"], entry["type"], *lists, branches=_parse_branches(entry, name=name))
+    waits_for, after_failure = lists
+    return StepShape(entry["name"], entry["type"], waits_for, after_failure, _parse_branches(entry, name=name))
 
 
 def _parse_branches(entry: Mapping[str, Any], *, name: str) -> tuple[tuple[str, bool], ...]:

@@ -1,18 +1,18 @@
-"""Task groups of pipelines under ``airflow dags test``, beside the real local endpoint."""
+"""Task groups of pipelines under ``airflow dags test``, beside the real local endpoint: what the tasks of each show."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from airflow_sm_pipelines.definition import parse_definition
-from airflow_sm_pipelines.definition.shape import make_shape, render_shape
+from airflow_sm_pipelines.definition.shape import PipelineShape, StepShape, make_shape, render_shape
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.airflow_runs import DagRunner
+    from tests.airflow_runs import DagResult, DagRunner
 
 pytestmark = pytest.mark.slow
 
@@ -20,58 +20,64 @@ DAG = """
 from airflow.sdk import DAG
 from airflow_sm_pipelines import SageMakerPipelineTaskGroup
 
-with DAG("gate", schedule=None, params={"Score": 0.9}, default_args={"retries": 2}):
-    gate = SageMakerPipelineTaskGroup(
-        "gate",
+def make_group(name, shape="gate.shape.json", score=0.9, **arguments):
+    SageMakerPipelineTaskGroup(
+        name,
         pipeline="gate.json",
-        pipeline_name="gate",
+        pipeline_name=name,
         role_arn="arn:aws:iam::123456789012:role/SageMakerExecution",
-        shape="gate.shape.json",
-        parameters={"Score": "{{ params.Score }}"},
+        shape=shape,
+        parameters={"Score": score},
         outputs={"passed": "Steps.Check.Outcome"},
         step_args={"waiter_delay": 1},
         run_args={"waiter_delay": 1},
+        **arguments,
     )
+
+with DAG("gates", schedule=None):
+    make_group("passed")
+    make_group("failed", score=0.1)
+    make_group("strict", "old.shape.json")
+    make_group("lax", "old.shape.json", on_shape_change="warn")
 """
 
 
 @pytest.fixture(scope="module")
-def gate(local: DagRunner, repository: Path) -> DagRunner:
+def result(local: DagRunner, repository: Path) -> DagResult:
+    """What came of the DAG."""
     text = (repository / "dags/pipelines/gate/definition.json").read_text()
+    old = PipelineShape((StepShape("Check", "Condition"), StepShape("Gone", "Lambda")))
     local.write("gate.json", text)
     local.write("gate.shape.json", render_shape(make_shape(parse_definition(text))))
-    local.write("gate_dag.py", DAG)
-    return local
+    local.write("old.shape.json", render_shape(old))
+    local.write("gates.py", DAG)
+    return local.test("gates", timeout_seconds=600)
 
 
-def states(result: Any) -> dict[str, str]:
-    return {task_id.removeprefix("gate."): state for task_id, state in result.states.items()}
+def states(result: DagResult, group: str) -> dict[str, str]:
+    found = {task_id.partition(".") for task_id in result.states}
+    return {name.removeprefix("steps."): result.states[f"{of}.{name}"] for of, _, name in found if of == group}
 
 
-def test_a_step_in_the_branch_that_was_not_taken_is_skipped(gate: DagRunner) -> None:
-    result = gate.test("gate")
-    assert result.exit_code == 0, result.output[-6000:]
-    assert states(result) == {
+def test_each_task_ends_as_its_step_does(result: DagResult) -> None:
+    begun = {"deploy": "success", "run": "success", "Check": "success"}
+    assert states(result, "passed") == {**begun, "Reject": "skipped", "ended": "success"}, result.output[-6000:]
+    assert states(result, "failed") == {**begun, "Reject": "failed", "ended": "failed"}
+    assert result.xcom("passed.steps.Check", "outcome") == "True"
+    assert result.xcom("passed.ended", "passed") == "True"
+    assert result.xcom("failed.ended", "status") == "Failed"
+    assert "condition 'Check' was True, so its branch was not taken" in result.output
+    assert "Too low: 0.1" in result.output
+
+
+def test_a_pipeline_of_another_shape_is_refused_before_the_start_or_runs_with_a_warning(result: DagResult) -> None:
+    assert states(result, "strict")["run"] == "failed"
+    assert states(result, "strict")["Check"] == "upstream_failed"
+    assert "step 'Reject' is new; step 'Gone' is gone" in result.output
+    assert states(result, "lax") == {
         "deploy": "success",
         "run": "success",
-        "steps.Check": "success",
-        "steps.Reject": "skipped",
+        "Check": "success",
+        "Gone": "skipped",
         "ended": "success",
     }
-    assert result.xcom("gate.steps.Check", "outcome") == "True"
-    assert result.xcom("gate.ended", "passed") == "True"
-    assert "Step 'Reject' did not run: condition 'Check' was True, so its branch was not taken" in result.output
-
-
-def test_a_fail_step_fails_with_its_message_and_so_does_the_run(gate: DagRunner) -> None:
-    result = gate.test("gate", conf={"Score": 0.1})
-    assert result.exit_code == 1
-    assert states(result) == {
-        "deploy": "success",
-        "run": "success",
-        "steps.Check": "success",
-        "steps.Reject": "failed",
-        "ended": "failed",
-    }
-    assert "Too low: 0.1" in result.output
-    assert result.xcom("gate.ended", "status") == "Failed"

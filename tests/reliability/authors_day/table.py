@@ -39,7 +39,9 @@ def write_table(
     if not is_whole:
         new = {line.split(" | ")[0]: line for line in table}
         kept = [line for line in old.splitlines() if line.startswith("|")]
-        lines = [new.get(line.split(" | ")[0], line) for line in kept]
+        known = [line.split(" | ")[0] for line in kept]
+        lines = [new.get(key, line) for key, line in zip(known, kept, strict=True)]
+        lines += [line for key, line in new.items() if key not in known]
         names = "; ".join(name.strip("| ") for name in list(new)[2:])
         headings = [line for line in old.splitlines() if line.startswith("Run ")] + [
             f"{heading} This run gave: {names}."

@@ -363,6 +363,17 @@ class Run:
         """Mark the DAG run."""
         self.workshop.airflow.call("PATCH", self.path, {"state": state})
 
+    def delete(self) -> bool:
+        """Delete the DAG run, which Airflow allows while it is queued; False if it has gone on meanwhile."""
+        try:
+            self.mark_run("queued")
+            self.workshop.airflow.call("DELETE", self.path)
+        except urllib.error.HTTPError as error:
+            if error.code != 409:
+                raise
+            return False
+        return True
+
     @property
     def run_id(self) -> str:
         """The DAG run's id."""
