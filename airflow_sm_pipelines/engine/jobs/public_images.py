@@ -204,7 +204,8 @@ def find_nearest(requirements: Iterable[str], python: str) -> tuple[list[str], l
         if name == "tensorflow-cpu" and _numbers(first) >= _KERAS_3:
             found.append("tf-keras")
             variables["TF_USE_LEGACY_KERAS"] = "1"
-    if any(one.startswith("numpy==2") for one in found):
+    first_numpy = _find_listed(_FIRST_WITH_WHEELS, "numpy", python) or "1"
+    if _numbers(first_numpy) >= (2,) or any(one.startswith("numpy==2") for one in found):
         found = [one for one in found if one != "numpy<2"]
     return found, changes, variables
 
