@@ -84,7 +84,8 @@ _PYTORCH = (
     ImageRow((1, 13), "3.9", ("torch=={version}.*", "torchvision==0.14.*", "numpy<2")),
     *(ImageRow((2, n), "3.10", ("torch=={version}.*", f"torchvision==0.{n + 15}.*", "numpy<2")) for n in range(3)),
     *(ImageRow((2, n), "3.11", ("torch=={version}.*", f"torchvision==0.{n + 15}.*", "numpy<2")) for n in range(3, 6)),
-    *(ImageRow((2, n), "3.12", ("torch=={version}.*", f"torchvision==0.{n + 15}.*")) for n in range(6, 20)),
+    *(ImageRow((2, n), "3.12", ("torch=={version}.*", f"torchvision==0.{n + 15}.*")) for n in range(6, 10)),
+    ImageRow((2, 10), "3.12", ("torch=={version}.*", "torchvision")),
 )
 _HUGGING_FACE = _rows(
     "1.6 3.6 torch=={version}.* transformers=={transformers}.* datasets numpy<2",
