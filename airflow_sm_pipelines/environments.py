@@ -40,6 +40,7 @@ _COMPLETE_MARK = "sm-pipelines-environment.json"
 _LOCK_POLL_SECONDS = 0.2
 _CHOOSE_SECONDS = 600.0
 _FIND_SECONDS = 60.0
+_FETCH_SECONDS = 180.0
 _NETWORK_TROUBLE = re.compile(
     r"(?i)error sending request|dns error|failed to lookup address|connection refused|tcp connect error|timed out"
     r"|network is unreachable|could not connect|network connectivity is disabled"
@@ -96,6 +97,22 @@ def find_python(version: str, *, env: Mapping[str, str]) -> Path | None:
     is_found, said = _run_uv(command, env, time.monotonic() + _FIND_SECONDS, lambda line: None)
     found = Path(said.strip().rpartition("\n")[2])
     return found if is_found and found.exists() else None
+
+
+def fetch_python(version: str, *, env: Mapping[str, str], log: Callable[[str], None]) -> Path | None:
+    """Have uv download a Python of a version; None where the user's settings forbid it, or it cannot be had.
+
+    :param log: told that it is tried.
+    """
+    if env.get("UV_PYTHON_DOWNLOADS") in ("never", "manual") or "UV_OFFLINE" in env:
+        return None
+    log(f"This machine has no Python {version}: uv downloads one.")
+    deadline = time.monotonic() + _FETCH_SECONDS
+    is_there, said = _run_uv([find_uv(), "python", "install", version], env, deadline, lambda line: None)
+    if not is_there:
+        log(f"No Python {version} could be had: {said.strip().rpartition(chr(10))[2].strip()}")
+        return None
+    return find_python(version, env=env)
 
 
 def is_python_accepted(requirement: str, version: tuple[int, ...]) -> bool:

@@ -185,13 +185,18 @@ def _make_environment(
 
     :return: its interpreter, and variables that make up for what differs.
     """
-    from airflow_sm_pipelines.environments import ensure_environment, find_python
+    from airflow_sm_pipelines.environments import ensure_environment, fetch_python, find_environment, find_python
 
     requirements = (*plan.requirements, *also)
     wanted = plan.python
     if wanted is not None and _version(wanted) < OLDEST_PYTHON:
         wanted = ".".join(map(str, OLDEST_PYTHON))
     python = find_python(wanted, env=os.environ) if wanted else None
+    if wanted is not None and python is None:
+        ours = find_nearest(requirements, _ours())[0]
+        # Asked once: an environment on our own Python is there when that has failed before.
+        if find_environment(ours, cache_dir=cache_dir) is None:
+            python = fetch_python(wanted, env=os.environ, log=log)
     version = wanted if python is not None and wanted is not None else _ours()
     path = str(python) if python is not None and version != _ours() else None
     if plan.python == version:

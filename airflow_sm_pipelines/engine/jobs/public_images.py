@@ -84,7 +84,8 @@ _PYTORCH = (
     ImageRow((1, 13), "3.9", ("torch=={version}.*", "torchvision==0.14.*", "numpy<2")),
     *(ImageRow((2, n), "3.10", ("torch=={version}.*", f"torchvision==0.{n + 15}.*", "numpy<2")) for n in range(3)),
     *(ImageRow((2, n), "3.11", ("torch=={version}.*", f"torchvision==0.{n + 15}.*", "numpy<2")) for n in range(3, 6)),
-    *(ImageRow((2, n), "3.12", ("torch=={version}.*", f"torchvision==0.{n + 15}.*")) for n in range(6, 20)),
+    *(ImageRow((2, n), "3.12", ("torch=={version}.*", f"torchvision==0.{n + 15}.*")) for n in range(6, 10)),
+    ImageRow((2, 10), "3.12", ("torch=={version}.*", "torchvision")),
 )
 _HUGGING_FACE = _rows(
     "1.6 3.6 torch=={version}.* transformers=={transformers}.* datasets numpy<2",
@@ -204,7 +205,8 @@ def find_nearest(requirements: Iterable[str], python: str) -> tuple[list[str], l
         if name == "tensorflow-cpu" and _numbers(first) >= _KERAS_3:
             found.append("tf-keras")
             variables["TF_USE_LEGACY_KERAS"] = "1"
-    if any(one.startswith("numpy==2") for one in found):
+    first_numpy = _find_listed(_FIRST_WITH_WHEELS, "numpy", python) or "1"
+    if _numbers(first_numpy) >= (2,) or any(one.startswith("numpy==2") for one in found):
         found = [one for one in found if one != "numpy<2"]
     return found, changes, variables
 

@@ -317,3 +317,17 @@ def test_a_job_without_a_program_says_what_to_write(run: Run, write_table: Calla
     reason = run("Processing", processing(), context=write_table("")).failure_reason
     assert reason is not None
     assert 'Give its entry in the table of images `dockerfile = "Dockerfile"`' in reason
+
+
+def test_without_the_images_python_ours_runs_it_and_the_log_says_what_differs(
+    run: Run, context: JobContext, log: RecordedLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+    table = tmp_path / "images.toml"
+    table.write_text('[[image]]\nmatch = "team/*"\nrequirements = []\npython = "3.99"\n')
+    own = replace(context, images=ImageCatalog.load(table), cache_dir=Path(os.environ["SM_PIPELINES_CACHE_DIR"]))
+    outcome = run("Processing", processing("python", "-V"), context=own)
+    assert outcome.status == "Completed", (outcome, log.lines)
+    ours = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    assert log.lines[0] == f"The image has Python 3.99; here Python {ours} runs it."
+    assert log.lines[-1].startswith(f"Python {ours}")

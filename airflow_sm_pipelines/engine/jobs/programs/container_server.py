@@ -85,6 +85,7 @@ def _is_answered() -> bool:
 
 def _wait_for_ping(server: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + _PING_SECONDS
+    pause = 0.1
     last = "nothing listened on port 8080"
     while time.monotonic() < deadline:
         if server.poll() is not None:
@@ -99,7 +100,8 @@ def _wait_for_ping(server: subprocess.Popen[bytes]) -> None:
         if status == 200:
             return
         last = f"/ping answered {status}: {body[:200].decode('utf-8', errors='replace')}"
-        time.sleep(0.2)
+        time.sleep(pause)
+        pause = min(2 * pause, 5.0)
     raise ServingError(f"AlgorithmError: the server did not pass the ping health check in time; {last}.")
 
 

@@ -34,7 +34,7 @@ def refuse_missing(module: str, package: str) -> Callable[[str], Any]:
     def missing(name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        folder = Path(str(sys.modules[module].__file__)).parent
+        folder = Path(str(getattr(sys.modules.get(module), "__file__", ""))).parent
         if (folder / f"{name}.py").is_file() and folder.name == module.rpartition(".")[2]:
             return importlib.import_module(f"{module}.{name}")
         raise ImportError(
@@ -43,6 +43,16 @@ def refuse_missing(module: str, package: str) -> Callable[[str], Any]:
         )
 
     return missing
+
+
+class MissingPart:
+    """Stands in for a module that scripts import and seldom use. A use of it says what is missing."""
+
+    def __init__(self, name: str, package: str) -> None:
+        self._missing = refuse_missing(name, package)
+
+    def __getattr__(self, name: str) -> Any:
+        return self._missing(name)
 
 
 class ClientError(ValueError):

@@ -74,6 +74,7 @@ def test_codecs_answers_and_the_environment_are_the_toolkits(run_code: Callable[
         ("from sagemaker_inference import model_server", "'sagemaker_inference' has no 'model_server' here"),
         ("from sagemaker_training import entry_point", "'sagemaker_training' has no 'entry_point' here"),
         ("from sagemaker_containers.beta.framework import mpi", "has no 'mpi' here"),
+        ("from sagemaker_containers import entry_point; entry_point.run", "entry_point' has no 'run' here"),
         ("import sagemaker_xgboost_container as x; x.checkpointing", "has no 'checkpointing' here"),
     ],
 )

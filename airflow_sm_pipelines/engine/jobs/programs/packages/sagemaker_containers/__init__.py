@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
-from sagemaker_toolkit_parts import refuse_missing  # type: ignore[import-not-found]  # beside this package
+from sagemaker_toolkit_parts import (  # type: ignore[import-not-found]  # beside this package
+    MissingPart,
+    refuse_missing,
+)
+
+entry_point = MissingPart("sagemaker_containers.entry_point", "sagemaker_containers")
 
 __getattr__ = refuse_missing(__name__, "sagemaker_containers")

@@ -30,9 +30,9 @@ env = SimpleNamespace(
     read_resource_config=lambda: parts.read_configuration("resourceconfig.json"),
     read_input_data_config=lambda: parts.read_configuration("inputdataconfig.json"),
 )
-modules = SimpleNamespace()
+modules = parts.MissingPart("sagemaker_containers.beta.framework.modules", "sagemaker_containers")
 """Imported by AWS's samples, which use nothing of it."""
-transformer = SimpleNamespace()
+transformer = parts.MissingPart("sagemaker_containers.beta.framework.transformer", "sagemaker_containers")
 """Likewise."""
 
 
