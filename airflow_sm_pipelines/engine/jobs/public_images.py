@@ -222,12 +222,3 @@ def _name(requirement: str) -> str:
 
 def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
-
-
-def list_examples() -> dict[str, ImageRow]:
-    """For each row, an address that it stands for. For checks of the whole table."""
-    return {
-        f"{name}:{'.'.join(map(str, row.since))}-transformers4.46.1": row
-        for name, (rows, _) in PUBLIC_IMAGES.items()
-        for row in rows
-    }

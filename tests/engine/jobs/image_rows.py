@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from airflow_sm_pipelines.definition.image_uri import parse_image_uri
 from airflow_sm_pipelines.engine.jobs.local_images import OLDEST_PYTHON
-from airflow_sm_pipelines.engine.jobs.public_images import find_nearest, find_row, list_examples, make_requirements
+from airflow_sm_pipelines.engine.jobs.public_images import PUBLIC_IMAGES, find_nearest, find_row, make_requirements
 from airflow_sm_pipelines.environments import find_uv
 
 _COMPILED = frozenset(
@@ -22,6 +22,28 @@ _COMPILED = frozenset(
     }
 )
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+
+
+_TRANSFORMERS = {
+    (1, 6): "4.4.2",
+    (1, 9): "4.12.3",
+    (1, 13): "4.26.0",
+    (2, 0): "4.28.1",
+    (2, 3): "4.46.1",
+    (2, 6): "4.51.3",
+    (2, 4): "4.6.1",
+    (2, 11): "4.26.0",
+}
+"""The transformers that images of Hugging Face have beside a version of PyTorch or TensorFlow; others: 4.17.0."""
+
+
+def list_examples() -> list[str]:
+    """An address for each row."""
+    return [
+        f"{name}:{'.'.join(map(str, row.since))}-transformers{_TRANSFORMERS.get(row.since, '4.17.0')}"
+        for name, (rows, _) in PUBLIC_IMAGES.items()
+        for row in rows
+    ]
 
 
 def plan_checks(word: str = "") -> dict[tuple[str, tuple[str, ...]], list[str]]:
