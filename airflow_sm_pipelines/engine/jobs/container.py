@@ -144,7 +144,6 @@ class Container:
         :param is_offline: whether it has no network (:func:`plan_network`).
         """
         programs = make_layer(image.interpreter, self.root / "layer")
-        mode = context.isolation.mode
         is_private = context.isolation.has_private_opt_ml
         fallback = (
             {} if is_private else {"SAGEMAKER_BASE_DIR": str(self.opt_ml.parent), "TMPDIR": str(self.root / "tmp")}
@@ -179,7 +178,7 @@ class Container:
             cwd=workdir,
             new_mounts=is_private,
             new_user=context.isolation.new_user,
-            new_pids=mode is IsolationMode.NAMESPACES,
+            new_pids=context.isolation.mode is IsolationMode.NAMESPACES,
             new_net=is_offline,
             mounts=mounts if is_private else (),
             keep=(str(self.root), str(PROGRAMS_DIRECTORY), *image.interpreter.prefixes),
