@@ -139,6 +139,8 @@ def check_events(server: WholeServer, remembered: Remembered) -> int:
     def have_come() -> bool:
         for event in iter_events(server):
             detail = event["detail"]
+            if "pipelineExecutionArn" not in detail:
+                continue  # of a job
             status = detail.get("currentStepStatus") or detail["currentPipelineExecutionStatus"]
             seen[detail["pipelineExecutionArn"], detail.get("stepName"), status] += 1
         return wanted <= seen.keys()
