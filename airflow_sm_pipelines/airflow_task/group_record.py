@@ -117,15 +117,21 @@ class XComGroupRecord:
         known = parse_memory(get_plain_xcom(self._run, self._memory_key)) if self.memory.attempt > 1 else None
         return 0 if known is None else known.attempt
 
-    def find_cleared(self, steps: tuple[str, ...]) -> frozenset[str]:
-        """Which of these steps' tasks have been cleared, and have not ended again yet."""
+    def find_cleared(self, steps: tuple[str, ...]) -> frozenset[str] | None:
+        """Which of these steps' tasks have been cleared, and have not ended again yet; None while that is not clear.
+
+        A task that still waits although it has shown its step's end is about to end, or has just begun anew.
+        """
         tasks = {step: key_of(self._ti, self._prefix + step) for step in steps}
         states = request_states(self._ti, [task.task_id for task in tasks.values()])
         found = set()
         for step, task in tasks.items():
-            if is_ended_by_hand(find_task_state(states, task)):  # an end state, or no such task
+            state = find_task_state(states, task)
+            if is_ended_by_hand(state):  # an end state, or no such task
                 continue
             memory = parse_memory(get_plain_xcom(self._run, STEP_KEY + step))
+            if memory is not None and memory.ended_at is not None and state in ("deferred", "running"):
+                return None
             if memory is not None and memory.seen is not None:
                 found.add(step)
         return frozenset(found)

@@ -124,8 +124,8 @@ class GroupRecord(Protocol):
     def save_memory(self) -> None:
         """Keep this task's memory."""
 
-    def find_cleared(self, steps: tuple[str, ...]) -> frozenset[str]:
-        """Which of these steps' tasks have been cleared, and have not ended again yet."""
+    def find_cleared(self, steps: tuple[str, ...]) -> frozenset[str] | None:
+        """Which of these steps' tasks have been cleared, and have not ended again yet; None while that is not clear."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +199,10 @@ class StepRepairer:
         if mark_step(report, self._step) != mark:
             return self._mirror(current)
         shape = self._read_shape(report.arn)
-        cleared: dict[str, StepReport | None] = {
-            name: report.latest_step(name) for name in self._record.find_cleared(shape.names)
-        }
+        others = self._record.find_cleared(shape.names)
+        if others is None:
+            return None
+        cleared: dict[str, StepReport | None] = {name: report.latest_step(name) for name in others}
         cleared[self._step] = report.latest_step(self._step)
         repair = plan_repair(report, self._step, seen=mark, shape=shape, cleared=cleared)
         self._tell(f"Step '{self._step}' was cleared; execution {report.arn} is {report.status}: {repair.move.value}.")

@@ -147,7 +147,7 @@ _FIRST_WITH_WHEELS = {
     "tensorflow-cpu": "3.7:2.1.0 3.8:2.2.0 3.9:2.5.0 3.10:2.8.0 3.11:2.12.0 3.12:2.16.1 3.13:2.20.0",
     "torch": "3.9:1.8.0 3.10:1.11.0 3.11:2.0.0 3.12:2.2.0 3.13:2.6.0",
     "torchvision": "3.9:0.9.0 3.10:0.12.0 3.11:0.15.0 3.12:0.17.0 3.13:0.21.0",
-    "transformers": "3.9:4.6 3.10:4.15 3.11:4.30 3.12:4.38 3.13:4.46",
+    "transformers": "3.9:4.6 3.10:4.17 3.11:4.30 3.12:4.38 3.13:4.46",
 }
 """By package and Python, the first release with wheels (or, of xgboost, the first that works beside that pandas)."""
 _LAST = {"scipy": "3.10:1.15"}
