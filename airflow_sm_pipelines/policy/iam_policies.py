@@ -153,6 +153,7 @@ _EXECUTION_ACTIONS: Mapping[str, tuple[str, ...]] = {
         "DescribePipelineDefinitionForExecution",
         "DescribePipelineExecution",
         "ListPipelineExecutionSteps",
+        "ListPipelineParametersForExecution",
         "RetryPipelineExecution",
     ),
     "stop": ("DescribePipelineExecution", "StopPipelineExecution"),

@@ -84,6 +84,7 @@ METHODS: dict[str, Callable[[SageMakerCalls], Any]] = {
     "describe_execution_times": lambda calls: calls.describe_execution_times(EXECUTION),
     "describe_execution_start": lambda calls: calls.describe_execution_start(EXECUTION),
     "describe_execution_steps": lambda calls: calls.describe_execution_steps(EXECUTION),
+    "list_execution_parameters": lambda calls: calls.list_execution_parameters(EXECUTION),
     "iter_step_answers": lambda calls: list(calls.iter_step_answers(EXECUTION)),
     "start_execution": lambda calls: calls.start_execution({"PipelineName": "p"}, token=TOKEN),
     "retry_execution": lambda calls: calls.retry_execution(EXECUTION, token=TOKEN),
