@@ -52,6 +52,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "AddTags": {"Tags": [{"Key": "team", "Value": "risk"}]},
     "DescribePipelineExecution": SUMMARY,
     "ListPipelineExecutionSteps": {"PipelineExecutionSteps": [STEP]},
+    "ListPipelineParametersForExecution": {"PipelineParameters": [{"Name": "Depth", "Value": "4"}]},
     "StartPipelineExecution": STARTED,
     "RetryPipelineExecution": STARTED,
     "StopPipelineExecution": STARTED,
