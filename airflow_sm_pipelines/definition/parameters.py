@@ -195,15 +195,15 @@ def resolve_parameters(
 def encode_parameters(definition: PipelineDefinition, given: Mapping[str, JsonValue]) -> list[dict[str, str]]:
     """Write the given values as ``StartPipelineExecution`` takes them; parameters that keep their default are left out.
 
+    The service takes no empty value, though a default may be empty: an empty value that is the default is left out.
+
     :return: ``[{"Name": ..., "Value": ...}]`` in the order of the definition.
     :raises ParameterError: as :func:`resolve_parameters` does, also for a missing value.
     """
     values = resolve_parameters(definition, given)
-    return [
-        {"Name": parameter.name, "Value": str(values[parameter.name])}
-        for parameter in definition.parameters
-        if parameter.name in given
-    ]
+    taken = [one for one in definition.parameters if one.name in given and not values[one.name] == one.default == ""]
+    _raise([f"{one.name!r} is empty, which SageMaker does not take." for one in taken if values[one.name] == ""])
+    return [{"Name": one.name, "Value": str(values[one.name])} for one in taken]
 
 
 def _resolve(

@@ -149,4 +149,4 @@ def test_a_transform_scores_a_test_set_in_v3_as_well(account: Account) -> None:
     rows = [tuple(map(float, line.split(","))) for line in text.splitlines()]
     errors = [(label - score) ** 2 for label, score in rows]
     # Always guessing the mean gives about 65.
-    assert 30 < (sum(errors) / len(errors)) ** 0.5 < 55
+    assert 30 < (sum(errors) / len(errors)) ** 0.5 < 60

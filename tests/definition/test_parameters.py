@@ -105,3 +105,13 @@ def test_steps_and_parameters_are_found_by_name() -> None:
     assert DEFINITION.parameter("Eta").type == "Float"
     with pytest.raises(ParameterError, match="Did you mean 'Eta'"):
         DEFINITION.parameter("eta")
+
+
+def test_an_empty_value_is_left_out_where_it_is_the_default_and_else_refused() -> None:
+    parameters = [{"Name": "Note", "Type": "String", "DefaultValue": ""}, {"Name": "Mode", "Type": "String"}]
+    steps = [{"Name": "End", "Type": "Fail", "Arguments": {"ErrorMessage": "x"}}]
+    definition = parse_definition({"Version": "2020-12-01", "Parameters": parameters, "Steps": steps}, name="p")
+    assert encode_parameters(definition, {"Note": "", "Mode": "a"}) == [{"Name": "Mode", "Value": "a"}]
+    assert encode_parameters(definition, {"Note": "n", "Mode": "a"})[0] == {"Name": "Note", "Value": "n"}
+    with pytest.raises(ParameterError, match="'Mode' is empty, which SageMaker does not take"):
+        encode_parameters(definition, {"Mode": ""})

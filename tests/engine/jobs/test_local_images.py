@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -194,6 +195,17 @@ def test_a_dockerfile_says_what_an_image_needs(project: Path, tmp_path: Path) ->
     assert plan.contents.find_program("train") == "/opt/program/train"
 
 
+def is_taken(port: int) -> bool:
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
+
+
+@pytest.mark.skipif(is_taken(8080), reason="port 8080, at which an image's server must listen, is taken here")
 def test_an_image_with_train_and_serve_trains_and_serves(
     run: Run, write_table: Callable[[str], JobContext], log: RecordedLog, storage: Storage, project: Path
 ) -> None:
