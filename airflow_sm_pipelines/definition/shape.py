@@ -10,7 +10,6 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.definition.graph import build_graph
 from airflow_sm_pipelines.definition.problems import list_names
 from airflow_sm_pipelines.exceptions import DefinitionError
 
@@ -69,6 +68,8 @@ class PipelineShape:
 
 def make_shape(definition: PipelineDefinition) -> PipelineShape:
     """The shape of a definition."""
+    from airflow_sm_pipelines.definition.graph import build_graph  # not while a DAG file is parsed, which reads a shape
+
     graph = build_graph(definition)
     steps = []
     for name in graph.order:

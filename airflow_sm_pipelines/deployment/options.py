@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.client.valid_names import find_pipeline_name_problems
-from airflow_sm_pipelines.environments import default_cache_dir
 from airflow_sm_pipelines.exceptions import ArgumentError, DefinitionError
 from airflow_sm_pipelines.option_reader import (
     TAG_MEMBERS,
@@ -134,6 +133,8 @@ def _find_unpacked(path: Path) -> Path:
 
 
 def _unpack(archive: Path) -> Path:
+    from airflow_sm_pipelines.environments import default_cache_dir  # needed for zipped DAGs alone
+
     try:
         content = archive.read_bytes()
         kept = default_cache_dir(os.environ) / "unpacked" / hashlib.sha256(content).hexdigest()[:20]
