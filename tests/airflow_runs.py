@@ -71,17 +71,18 @@ class DagRunner:
             exit_code, output = loaded_airflow.run_airflow(
                 arguments, environment=self.environment, timeout_seconds=timeout_seconds
             )
-            return DagResult(exit_code, output, *self._read(dag_id))
-        done = subprocess.run(
-            [sys.executable, "-m", "airflow", *arguments],
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=timeout_seconds,
-            check=False,
-        )
-        return DagResult(done.returncode, done.stdout, *self._read(dag_id))
+        else:
+            done = subprocess.run(
+                [sys.executable, "-m", "airflow", *arguments],
+                env=self.environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=timeout_seconds,
+                check=False,
+            )
+            exit_code, output = done.returncode, done.stdout
+        return DagResult(exit_code, output, *self._read(dag_id))
 
     def _read(self, dag_id: str) -> tuple[dict[Any, str], dict[tuple[str, str], Any], dict[str, Any]]:
         with sqlite3.connect(self.home / "airflow.db") as database:

@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.airflow_task.plain_xcom import get_plain_xcom, set_plain_xcom
+from airflow_sm_pipelines.airflow_task.plain_xcom import get_plain_xcom, set_plain_xcom, xcom_identity
 from airflow_sm_pipelines.airflow_task.stop_on_kill import TaskKey, find_supervisor, find_task_state, is_ended_by_hand
 from airflow_sm_pipelines.runs.repair import GroupExecution, parse_executions
 from airflow_sm_pipelines.runs.step_repairer import begin_attempt, parse_memory
@@ -180,7 +180,7 @@ def push_xcoms(ti: Any, values: dict[str, Any]) -> None:
     from airflow.sdk.execution_time.xcom import XCom
 
     for key, value in values.items():
-        XCom.set(key=key, value=value, **_identity(ti))
+        XCom.set(key=key, value=value, **xcom_identity(ti))
 
 
 def delete_xcoms(ti: Any, keys: Iterable[str]) -> None:
@@ -190,13 +190,4 @@ def delete_xcoms(ti: Any, keys: Iterable[str]) -> None:
 
     for key in keys:
         with suppress(AirflowRuntimeError):  # it is not there
-            XCom.delete(key=key, **_identity(ti))
-
-
-def _identity(ti: Any) -> dict[str, Any]:
-    return {
-        "dag_id": ti.dag_id,
-        "task_id": ti.task_id,
-        "run_id": ti.run_id,
-        "map_index": -1 if ti.map_index is None else ti.map_index,
-    }
+            XCom.delete(key=key, **xcom_identity(ti))

@@ -13,16 +13,17 @@ def set_plain_xcom(ti: Any, key: str, value: Any) -> None:
     """Set an XCom of a task instance, as Airflow itself sets links."""
     from airflow.sdk.bases.xcom import BaseXCom
 
-    BaseXCom.set(key=key, value=value, **_identity(ti))
+    BaseXCom.set(key=key, value=value, **xcom_identity(ti))
 
 
 def get_plain_xcom(ti: Any, key: str) -> Any:
     """An XCom that :func:`set_plain_xcom` has set; None where there is none."""
     from airflow.sdk.bases.xcom import BaseXCom
 
-    return BaseXCom.get_one(key=key, **_identity(ti))
+    return BaseXCom.get_one(key=key, **xcom_identity(ti))
 
 
-def _identity(ti: Any) -> dict[str, Any]:
+def xcom_identity(ti: Any) -> dict[str, Any]:
+    """A task instance as the functions of Airflow's XComs take it."""
     index = -1 if ti.map_index is None else ti.map_index
     return {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": index}

@@ -133,8 +133,7 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
 
     def make_error_event(self, error: Exception) -> dict[str, Any]:
         """The payload of the event for a wait that broke off."""
-        message = str(super().make_error_event(error)["message"])
-        return {"kind": "step", "verdict": Verdict.FAIL.value, "text": message, "xcoms": {}, "links": {}}
+        return _make_failure(str(super().make_error_event(error)["message"]))
 
     async def wait(self) -> dict[str, Any]:
         """Find the execution, wait for the step's end, and give how it has ended."""
@@ -159,7 +158,7 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
             return None
         if event["kind"] == "error":
             self.log.error("%s", event["message"])
-            return {"kind": "step", "verdict": Verdict.FAIL.value, "text": event["message"], "xcoms": {}, "links": {}}
+            return _make_failure(event["message"])
         ended = await self._insist(self._finish)
         if ended is None:
             self.log.info("Somebody has resumed %s since it ended; waiting on.", self.execution_arn)
@@ -307,3 +306,7 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
             hook, pipeline=report.pipeline_name, execution_arn=report.arn, studio_domain_id=None
         )
         return {**found, **resolve_logs_link(hook, self.select_shown(report))}
+
+
+def _make_failure(text: str) -> dict[str, Any]:
+    return {"kind": "step", "verdict": Verdict.FAIL.value, "text": text, "xcoms": {}, "links": {}}
