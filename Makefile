@@ -21,8 +21,8 @@ export SM_PIPELINES_CACHE_DIR := $(CURDIR)/.local/cache
 unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.local/pycache
 
-# Two workers, one test file at a time each, in the order of tests/conftest.py.
-SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
+# One test file at a time for each worker, in the order of tests/conftest.py.
+SIDE_BY_SIDE := --dist loadfile --no-loadscope-reorder
 
 # Variables of `make demo`: which SageMaker SDK the pipeline script uses (v2 or v3), and the RMSE the model must reach.
 SDK ?= v2
@@ -44,10 +44,10 @@ demo: $(STAMP) ## Train a real model through Airflow and SageMaker Pipelines, on
 	@$(BIN)/python scripts/demo.py --sdk $(SDK) $(if $(RMSE),--rmse-threshold $(RMSE))
 
 test: lint ## Check the code, then run the whole test suite
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --durations 10 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 $(SIDE_BY_SIDE) --durations 10 $(PYTEST_ARGS)
 
 check: lint ## Check the code and run the fast tests only
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow and not processes" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 4 $(SIDE_BY_SIDE) -m "not slow and not processes" $(PYTEST_ARGS)
 
 differential: $(STAMP) ## Hold all judges of arguments to one verdict, on 20,000 generated ones
 	SM_PIPELINES_DIFFERENTIAL_ROUNDS=20000 $(BIN)/python -m pytest -s tests/service_model/test_differential.py $(PYTEST_ARGS)
