@@ -217,10 +217,10 @@ def _find_handler(path: Path, text: str) -> str:
         tree = ast.parse(path.read_bytes(), filename=str(path))
     except (SyntaxError, ValueError) as error:
         raise LocalEndpointError(f"--function {text}: {path} is not Python: {error}") from None
-    names: list[str] = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
-    for name in (*_HANDLERS, *(names if len(names) == 1 else ())):
-        if name in names:
-            return name
+    names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+    known = [name for name in _HANDLERS if name in names]
+    if known or len(names) == 1:
+        return (known or names)[0]
     raise LocalEndpointError(
         f"--function {text}: {path} has no function called {' or '.join(_HANDLERS)}. Say which one: {text}:FUNCTION"
     )
