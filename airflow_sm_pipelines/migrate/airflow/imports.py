@@ -90,13 +90,13 @@ def move_imports(file: SourceFile, moved: Mapping[ImportedName, str], *, module:
         if len(ours) == len(statement.names):
             edits.append(Edit(start, end, line))
             continue
-        edits += _remove_names(file, statement, set(ours))
+        edits += remove_names(file, statement, set(ours))
         is_alone = not file.data[:start].split(b"\n")[-1].strip()
         edits.append(Edit(start, start, line + (file.newline + file.indent(statement) if is_alone else "; ")))
     return edits
 
 
-def _remove_names(file: SourceFile, statement: ast.ImportFrom, removed: set[ast.alias]) -> Iterator[Edit]:
+def remove_names(file: SourceFile, statement: ast.ImportFrom, removed: set[ast.alias]) -> Iterator[Edit]:
     """Edits that take names out of a statement in which others stay."""
     names = statement.names
     last_kept = max(index for index, alias in enumerate(names) if alias not in removed)

@@ -120,6 +120,24 @@ def read_source(source: bytes, *, name: str) -> SourceFile:
     return SourceFile(name, data, encoding, tree, parents, lines)
 
 
+def find_scope(file: SourceFile, node: ast.AST) -> ast.AST:
+    """The function around a node, or the module."""
+    while node in file.parents:
+        node = file.parents[node]
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            return node
+    return file.tree
+
+
+def is_in_loop(file: SourceFile, node: ast.AST) -> bool:
+    """Whether a node stands in a loop."""
+    while node in file.parents:
+        node = file.parents[node]
+        if isinstance(node, (ast.For, ast.AsyncFor, ast.While)):
+            return True
+    return False
+
+
 def _parse(text: str, *, name: str) -> ast.Module:
     try:
         with warnings.catch_warnings():

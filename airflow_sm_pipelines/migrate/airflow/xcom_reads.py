@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.migrate.airflow.source_file import Edit
+from airflow_sm_pipelines.migrate.airflow.source_file import Edit, find_scope
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -98,15 +98,8 @@ class _Finder:
             holder = self._file.parents.get(node)
             value = getattr(holder, "value", None) if isinstance(holder, (ast.Assign, ast.NamedExpr)) else None
             known = positions.get(value) if isinstance(value, ast.Call) else None
-            bound.setdefault((self._scope(node), node.id), []).append(known)
+            bound.setdefault((find_scope(self._file, node), node.id), []).append(known)
         return bound
-
-    def _scope(self, node: ast.AST) -> ast.AST:
-        while node in self._file.parents:
-            node = self._file.parents[node]
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-                return node
-        return self._file.tree
 
     def _tasks_of(self, node: ast.AST) -> list[int | None]:
         """What an expression may be: positions of tasks, None for anything else."""
@@ -114,9 +107,9 @@ class _Finder:
             return [index for index, task in enumerate(self._tasks) if task.call is node] or [None]
         if not isinstance(node, ast.Name):
             return [None]
-        scope: ast.AST = self._scope(node)
+        scope: ast.AST = find_scope(self._file, node)
         while (scope, node.id) not in self._variables and scope in self._file.parents:
-            scope = self._scope(scope)
+            scope = find_scope(self._file, scope)
         return self._variables.get((scope, node.id), [None])
 
     # --- reads in Python ----------------------------------------------------------------------------------------------
