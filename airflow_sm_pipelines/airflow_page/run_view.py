@@ -25,7 +25,9 @@ REASON_BUDGET = 20_000
 """Characters of all reasons in one answer; the whole reason is in the answer about one step."""
 
 _OPEN = ("Executing", "Starting", "Stopping")
-_ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
+ENDED_STATES = ("success", "failed", "skipped", "upstream_failed", "removed")
+"""States of a task that will not change by themselves."""
+
 _TASK_STATUSES = {
     "success": "Succeeded",
     "skipped": "Skipped",
@@ -102,12 +104,12 @@ class RunView:
         states = [self._state(self.source.ended)]
         if self.source.prefix is not None:
             states += [self._state(self.source.step_task(one.name)) for one in self.shape.steps]
-        return any(state not in _ENDED for state in states)
+        return any(state not in ENDED_STATES for state in states)
 
     @property
     def status(self) -> str:
         """The status of the execution."""
-        if self._state(self.source.ended) not in _ENDED:
+        if self._state(self.source.ended) not in ENDED_STATES:
             return "Executing"
         known = str(self.record.get("status"))
         if known not in _OPEN:
@@ -145,7 +147,7 @@ class RunView:
         """
         found: dict[str, Any] = {}
         ended = self.source.ended
-        if self._state(ended) not in _ENDED:
+        if self._state(ended) not in ENDED_STATES:
             found["stop"] = _name(ended)
         if self.source.prefix is not None and not self.has_fail_step:
             tasks = [self.source.step_task(step.name) for step in self.shape.steps]
