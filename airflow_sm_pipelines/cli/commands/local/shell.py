@@ -86,7 +86,7 @@ def _endpoint(arguments: argparse.Namespace) -> Iterator[dict[str, str]]:
         region = server.get("region") or resolve_region(os.environ)
         yield child_environment(os.environ, server["url"], region, secret=secret)
         return
-    options = {"ephemeral": False, "port": 0, "region": None, "users": [], "require_key": False}
+    options: dict[str, object] = {"ephemeral": False, "port": 0, "region": None, "users": [], "require_key": False}
     opened = argparse.Namespace(**{**vars(arguments), **options, "accept_any_key": False})
     with open_endpoint(opened) as started:
         yield started.environment()
