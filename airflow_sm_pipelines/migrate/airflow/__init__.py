@@ -4,8 +4,8 @@
 :mod:`provider` puts our operators in place of the amazon provider's for pipelines, in place; :mod:`xcom_reads` finds
 who reads their results. :mod:`dag_migration` puts pipelines in place of SageMaker jobs' operators: :mod:`dag_reader`
 finds them and their order, :mod:`known_values` works out their configs, :mod:`segments` cuts, :mod:`job_steps` makes
-steps, :mod:`dag_editor` writes, :mod:`result_reads` joins who reads a result, :mod:`modern_airflow` fixes what Airflow 3
-lacks.
+steps, :mod:`dag_editor` writes, :mod:`result_reads` joins who reads a result, :mod:`modern_airflow` fixes what Airflow
+3 lacks.
 """
 
 from __future__ import annotations
