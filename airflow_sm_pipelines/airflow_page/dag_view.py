@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.airflow_page.run_view import PipelineTask, parse_time
+from airflow_sm_pipelines.airflow_page.run_view import ENDED_STATES, PipelineTask, parse_time
 from airflow_sm_pipelines.airflow_task.ended_task_listener import ENDED, RUN
 from airflow_sm_pipelines.render import ChartPoint
 
@@ -52,9 +52,6 @@ def make_points(rows: Sequence[dict[str, Any]], output: str) -> list[ChartPoint]
 def _make_row(row: ExecutionRow, judged: ExecutionRow | None) -> dict[str, Any]:
     record = {**row.record, **(judged.record if judged is not None else {})}
     is_group = judged is not None or (row.task[0].endswith(RUN) and "." in row.task[0])
-    status = str(record.get("status"))
-    if status == "Executing" and row.run_state in ("success", "failed"):
-        status = "Not judged"
     start, end = parse_time(record.get("start")), parse_time(record.get("end"))
     return {
         "run_id": row.run_id,
@@ -62,10 +59,22 @@ def _make_row(row: ExecutionRow, judged: ExecutionRow | None) -> dict[str, Any]:
         "source": PipelineTask(row.task, f"{row.task[0].removesuffix(RUN[1:])}" if is_group else None).name,
         "pipeline": record.get("pipeline"),
         "arn": record.get("arn"),
-        "status": status,
+        "status": _find_status(str(record.get("status")), row if judged is None else judged),
         "seconds": None if start is None or end is None else round((end - start).total_seconds(), 1),
         "outputs": record.get("outputs") or {},
     }
+
+
+def _find_status(known: str, row: ExecutionRow) -> str:
+    """The status of an execution whose task somebody may have ended, or cleared, since it was kept.
+
+    :param row: of the task that waits for the end.
+    """
+    if row.state not in ENDED_STATES:
+        return "Executing"
+    if row.state == "failed" and known in ("Succeeded", "Executing"):
+        return "Stopped"
+    return "Not judged" if known == "Executing" and row.run_state in ("success", "failed") else known
 
 
 def _read_number(value: Any) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.airflow_page import dag_view, run_rows
-from airflow_sm_pipelines.airflow_page.run_view import PipelineTask, RunView, choose_source, find_sources
+from airflow_sm_pipelines.airflow_page.run_view import ENDED_STATES, PipelineTask, RunView, choose_source, find_sources
 from airflow_sm_pipelines.printable_text import clean
 from airflow_sm_pipelines.render import (
     render_gantt_svg,
@@ -48,7 +48,7 @@ def answer_run(
     if source is None:
         return {
             "sources": names if task is None else [],
-            "is_open": any(_is_open(one.state) for one in rows.tasks.values()),
+            "is_open": any(one.state not in ENDED_STATES for one in rows.tasks.values()),
         }
     shown = RunView(rows, source, arn)
     runs = shown.list_runs()
@@ -145,7 +145,3 @@ def _draw_timeline(shown: RunView, runs: Sequence[StepRun], now: datetime) -> st
     kept = sorted(started[:MAX_BARS], key=lambda run: run.started or now)
     title = "" if len(kept) == len(started) else f"{len(kept)} of {len(started)} steps: running, failed and longest"
     return without_style(render_gantt_svg(kept, now=now, title=title))
-
-
-def _is_open(state: str | None) -> bool:
-    return state not in ("success", "failed", "skipped", "upstream_failed", "removed")

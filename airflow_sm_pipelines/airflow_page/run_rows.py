@@ -50,12 +50,16 @@ class RunRows:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionRow:
-    """What one task has kept of its execution, for the comparison."""
+    """What one task has kept of its execution, for the comparison.
+
+    :param state: the task's.
+    """
 
     run_id: str
     when: datetime | None
     run_state: str | None
     task: TaskKey
+    state: str | None
     record: Mapping[str, Any]
 
 
@@ -109,6 +113,7 @@ def read_task_xcoms(session: Any, dag_id: str, run_id: str, task: TaskKey) -> di
 def read_executions(session: Any, dag_id: str, *, offset: int) -> tuple[list[ExecutionRow], bool]:
     """The executions of a page of DAG runs, newest first, and whether there are older runs; one query."""
     from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
     from airflow.models.xcom import XComModel
     from sqlalchemy import and_, select
 
@@ -120,19 +125,21 @@ def read_executions(session: Any, dag_id: str, *, offset: int) -> tuple[list[Exe
         .offset(offset)
         .subquery()
     )
-    row = XComModel
+    row, task = XComModel, TaskInstance
+    same = (getattr(task, name) == getattr(row, name) for name in ("dag_id", "run_id", "task_id", "map_index"))
     query = (
-        select(runs.c.run_id, runs.c.run_after, runs.c.state, row.task_id, row.map_index, row.value)
+        select(runs.c.run_id, runs.c.run_after, runs.c.state, row.task_id, row.map_index, task.state, row.value)
         .select_from(runs)
         .outerjoin(row, and_(row.dag_run_id == runs.c.id, row.key == EXECUTION_KEY))
+        .outerjoin(task, and_(*same))
         .order_by(runs.c.run_after.desc(), runs.c.id.desc(), row.task_id, row.map_index)
     )
     seen: dict[str, None] = {}
     found = []
-    for run_id, when, state, task_id, index, value in session.execute(query):
+    for run_id, when, run_state, task_id, index, state, value in session.execute(query):
         seen[run_id] = None
         if len(seen) <= PAGE_SIZE and isinstance(record := decode(value), dict):
-            found.append(ExecutionRow(run_id, when, state, (task_id, index), record))
+            found.append(ExecutionRow(run_id, when, run_state, (task_id, index), state, record))
     return found, len(seen) > PAGE_SIZE
 
 
