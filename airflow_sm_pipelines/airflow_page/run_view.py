@@ -15,6 +15,7 @@ from airflow_sm_pipelines.exceptions import DefinitionError
 from airflow_sm_pipelines.render import StepRun
 from airflow_sm_pipelines.runs.page_record import EXECUTION_KEY, GRAPH_KEY, RECORDS_KEY
 from airflow_sm_pipelines.runs.repair import parse_executions
+from airflow_sm_pipelines.runs.step_end import find_decision_against
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -132,7 +133,7 @@ class RunView:
 
     def list_runs(self) -> list[StepRun]:
         """The steps for the pictures: those that began, and those that are known not to."""
-        return [run for step in self.shape.steps if (run := self._find_run(step.name)) is not None]
+        return [run for step in self.shape.steps if (run := self._find_run(step)) is not None]
 
     def list_executions(self) -> list[dict[str, str]]:
         """The executions to choose from, newest first."""
@@ -220,24 +221,32 @@ class RunView:
                 return None  # succeeded in an earlier execution alone
         return records[-1]
 
-    def _find_run(self, step: str) -> StepRun | None:
-        record = self._latest(step)
+    def _find_run(self, step: StepShape) -> StepRun | None:
+        record = self._latest(step.name)
         if record is not None:
             return StepRun(
-                name=step,
+                name=step.name,
                 status=str(record["status"]),
                 started=parse_time(record.get("start")),
                 ended=parse_time(record.get("end")),
                 is_cached=bool(record.get("cached_from")),
                 failure_reason=record.get("reason"),
             )
-        if self.arn is not None or self.source.prefix is None:
+        status = self._find_absence(step)
+        return None if status is None else StepRun(step.name, status)
+
+    def _find_absence(self, step: StepShape) -> str | None:
+        """Why a step did not run; None while it still may."""
+        if self.arn is None and self.source.prefix is not None:
+            return _TASK_STATUSES.get(str(self._state(self.source.step_task(step.name))))
+        if find_decision_against(step.branches, lambda name: (self._latest(name) or {}).get("outcome")):
+            return "Skipped"
+        if self.is_open and self.arn in (None, self.arns[-1]):
             return None
-        status = _TASK_STATUSES.get(str(self._state(self.source.step_task(step))))
-        return None if status is None else StepRun(step, status)
+        return "Not reached" if self.arn is None and self.status in ("Failed", "Stopped") else "Skipped"
 
     def _make_step(self, step: StepShape) -> dict[str, Any]:
-        run, record = self._find_run(step.name), self._latest(step.name) or {}
+        run, record = self._find_run(step), self._latest(step.name) or {}
         found: dict[str, Any] = {"name": step.name, "type": step.type}
         found["status"] = "Waiting" if run is None else run.status
         if run is not None and run.ended is not None:

@@ -190,6 +190,40 @@ def test_a_group_that_runs_can_be_stopped(world: World) -> None:
     assert shown["status"] == "Executing"
 
 
+def test_a_run_task_shows_why_steps_did_not_run(world: World) -> None:
+    shape = graph(("A", []), ("Check", ["A"]), ("Yes", ["Check"]), ("No", ["Check"]), ("Z", ["A"]))
+    for at, outcome in ((2, True), (3, False)):
+        shape["steps"][at]["branches"] = [{"condition": "Check", "outcome": outcome}]
+    records = [record("A"), record("Check", outcome="False"), record("No", "Failed", reason="no")]
+    for run_id, state, other in (("r", "failed", "Not reached"), ("r2", "deferred", "Waiting")):
+        if run_id != "r":
+            world.add_run(run_id)
+        kept = {EXECUTION_KEY: execution("Failed"), GRAPH_KEY: shape, RECORDS_KEY: records}
+        world.add_task("train", state, kept, run_id=run_id)
+        statuses = {step["name"]: step["status"] for step in world.ask(run_id=run_id)["steps"]}
+        assert statuses == {"A": "Succeeded", "Check": "Succeeded", "Yes": "Skipped", "No": "Failed", "Z": other}
+
+
+def test_several_executions_of_a_group_can_be_chosen(world: World) -> None:
+    add_group(world, ended="success", A="success", B="success")
+    later = f"{ARN}-later"
+    entry = {"arn": later, "steps": ["B"], "source": ARN, "token": "t", "root": ARN, "began": None, "is_refused": False}
+    with world.engine.begin() as connection:
+        for key, value in (
+            (REPAIRS_KEY, [entry]),
+            (RECORDS_KEY, [record("B"), record("B", "Failed") | {"arn": later}]),
+        ):
+            task = "g.run" if key == REPAIRS_KEY else "g.steps.B"
+            row = {"value": json.dumps(value), "task": task, "key": key}
+            connection.execute(text("update xcom set value = :value where task_id = :task and key = :key"), row)
+    shown = world.ask(run_id="r", execution=ARN)
+    assert [one["arn"] for one in shown["executions"]] == [later, ARN]
+    assert [step["status"] for step in shown["steps"]] == ["Succeeded", "Succeeded"]
+    assert [step["status"] for step in world.ask(run_id="r", execution=later)["steps"]] == ["Skipped", "Failed"]
+    assert world.ask(run_id="r", task_id="g.steps.B")["step"] == "B"
+    assert world.ask(run_id="r", task_id="other")["sources"] == []
+
+
 def test_a_step_that_was_not_reached_again_does_not_show_its_former_end(world: World) -> None:
     add_group(world, ended="failed", A="failed", B="success")
     with world.engine.begin() as connection:

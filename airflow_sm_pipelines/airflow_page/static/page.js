@@ -76,6 +76,7 @@ const formatSeconds = seconds => {
 };
 const formatTime = text => (text ? new Date(text).toLocaleString() : "");
 const formatValue = value => (typeof value === "string" ? value : JSON.stringify(value));
+const formatCell = value => (typeof value === "number" ? String(Number(value.toPrecision(6))) : formatValue(value));
 
 const Status = ({ status }) => h(ui.Badge, { colorPalette: COLOURS[status] ?? "gray" }, status);
 
@@ -129,7 +130,7 @@ function Values({ title, values }) {
     h(ui.Heading, { size: "sm", mb: 1 }, title),
     h(ui.Table.Root, { size: "sm" }, h(ui.Table.Body, null, entries.map(([name, value]) =>
       h(ui.Table.Row, { key: name },
-        h(ui.Table.Cell, { width: "14rem", color: "fg.muted", verticalAlign: "top" }, name),
+        h(ui.Table.Cell, { width: "1%", minW: "7rem", maxW: "14rem", overflowWrap: "anywhere", color: "fg.muted", verticalAlign: "top" }, name),
         h(ui.Table.Cell, { overflowWrap: "anywhere", whiteSpace: "pre-wrap" }, formatValue(value)))))));
 }
 
@@ -277,7 +278,7 @@ function Run({ dagId, runId, taskId, mapIndex }) {
       h(Choice, { label: "Run by", value: shown.source, onChange: choose(setSource), options: shown.sources.map(one => [one, one]) }),
       h(Choice, { label: "Execution", value: shown.execution ?? "", onChange: choose(setExecution),
         options: shown.executions.length < 2 ? [] :
-          [["", `all ${shown.executions.length} as one`], ...shown.executions.map(one => [one.arn, one.id])] }),
+          [["", `All ${shown.executions.length} as one`], ...shown.executions.map(one => [one.arn, one.id])] }),
       actions.resume && h(Action, { name: "Resume failed steps", onDone: again, run: () => clear(dagId, runId, actions.resume),
         says: `Clears ${actions.resume.length} failed ${actions.resume.length === 1 ? "task" : "tasks"} and all tasks after them.` }),
       actions.stop && h(Action, { name: "Stop", palette: "red", onDone: again, run: () => stop(dagId, runId, actions.stop),
@@ -328,7 +329,7 @@ function Dag({ dagId }) {
         h(ui.Table.Cell, null, h(Status, { status: row.status })),
         h(ui.Table.Cell, null, formatSeconds(row.seconds)),
         names.map(name => h(ui.Table.Cell, { key: name, overflowWrap: "anywhere" },
-          row.outputs[name] === undefined ? "" : formatValue(row.outputs[name]))))))),
+          row.outputs[name] === undefined ? "" : formatCell(row.outputs[name]))))))),
     h(ui.HStack, { gap: 2, mt: 3 },
       offset > 0 && h(ui.Button, { size: "sm", variant: "outline", onClick: () => setOffset(Math.max(0, offset - 50)) }, "Newer"),
       shown.has_more && h(ui.Button, { size: "sm", variant: "outline", onClick: () => setOffset(offset + 50) }, "Older")));
