@@ -21,14 +21,14 @@ export SM_PIPELINES_CACHE_DIR := $(CURDIR)/.local/cache
 unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.local/pycache
 
-# Two workers, one test file at a time each, in the order of tests/conftest.py.
-SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
+# One test file at a time for each worker, in the order of tests/conftest.py.
+SIDE_BY_SIDE := --dist loadfile --no-loadscope-reorder
 
 # Variables of `make demo`: which SageMaker SDK the pipeline script uses (v2 or v3), and the RMSE the model must reach.
 SDK ?= v2
 RMSE ?=
 
-.PHONY: help setup demo test check differential airflow-corpus evasions constrained lint format bench faults builds imagerows day harm mutants docs dist sbom digests lock clean
+.PHONY: help setup demo test check differential airflow-corpus evasions inside constrained lint format bench faults builds imagerows day harm mutants docs dist sbom digests lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,10 +44,10 @@ demo: $(STAMP) ## Train a real model through Airflow and SageMaker Pipelines, on
 	@$(BIN)/python scripts/demo.py --sdk $(SDK) $(if $(RMSE),--rmse-threshold $(RMSE))
 
 test: lint ## Check the code, then run the whole test suite
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --durations 10 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 $(SIDE_BY_SIDE) --durations 10 $(PYTEST_ARGS)
 
 check: lint ## Check the code and run the fast tests only
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow and not processes" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 4 $(SIDE_BY_SIDE) -m "not slow and not processes" $(PYTEST_ARGS)
 
 differential: $(STAMP) ## Hold all judges of arguments to one verdict, on 20,000 generated ones
 	SM_PIPELINES_DIFFERENTIAL_ROUNDS=20000 $(BIN)/python -m pytest -s tests/service_model/test_differential.py $(PYTEST_ARGS)
@@ -57,6 +57,9 @@ airflow-corpus: $(STAMP) ## Migrate DAG files of public repositories (CLONES=fol
 
 evasions: $(STAMP) ## Hold a team's policy by every pair of a definition that keeps it and one that breaks it
 	$(BIN)/python -m tests.policy.policy_pairs
+
+inside: $(STAMP) ## Make 50,000 definitions inside the API model, of which CreatePipeline may refuse none
+	SM_PIPELINES_MODEL_DEFINITIONS=50000 $(BIN)/python -m pytest -q tests/fuzz/test_model_definitions.py
 
 # Which versions: 3.1, 3.2 or 3.3 for what Airflow's constraints pin, floor for the oldest that pyproject.toml allows.
 AIRFLOW ?= floor

@@ -20,6 +20,10 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / ".local" / "mutants"
@@ -44,8 +48,11 @@ NOT_MUTATED = (
     # Still being written.
     f"{PACKAGE}/migrate/*",
 )
-LEFT_OUT_TESTS = ("tests/architecture", "tests/test_packaging.py")
-"""They read the source, which is not the package's own here."""
+FAST_TESTS = (
+    *("-m", "not slow", "-p", "no:cacheprovider", "-p", "pytest_many_times"),
+    # They read the source, which is not the package's own here.
+    *("--ignore=tests/architecture", "--ignore=tests/test_packaging.py"),
+)
 
 MOST_LEFT_OUT = 40
 """More fast tests than these that fail without a mutant are no tests of the source, but a fault of the set-up."""
@@ -75,7 +82,8 @@ def main() -> int:
     started = time.monotonic()
     work = _make_copy()
     _make_mutants(work, options.workers)
-    left_out = _leave_out_tests_of_the_source(work)
+    left_out = _find_tests_of_the_source(work)
+    _write_settings(work, tests="tests", left_out=left_out)
     _mutmut(work, options.workers, f"{PACKAGE}.exceptions.*")  # learns which test reaches which function
     drawn = _draw(_read_results(work), seed=seed, each=options.each, group=options.group)
     _mutmut(work, options.workers, *(name for names in drawn.values() for name in names))
@@ -93,23 +101,6 @@ def _make_copy() -> Path:
         if name and (ROOT / name).is_file():
             (work / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, work / name)
-    tests = [f"--ignore={name}" for name in LEFT_OUT_TESTS]
-    beside = sorted(
-        path.name for path in work.iterdir() if path.name not in {PACKAGE, "tests", "pyproject.toml", ".git"}
-    )
-    settings = {
-        "source_paths": [PACKAGE],
-        "do_not_mutate": list(NOT_MUTATED),
-        "also_copy": beside,
-        "pytest_add_cli_args_test_selection": ["tests"],
-        "pytest_add_cli_args": ["-m", "not slow", "-p", "no:cacheprovider", *tests],
-        # A mutant that loops is ended; a slow machine is none.
-        "timeout_multiplier": 20.0,
-        "timeout_constant": 20.0,
-    }
-    lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
-    with (work / "pyproject.toml").open("a", encoding="utf-8") as file:
-        file.write("\n".join(["", "[tool.mutmut]", *lines, ""]))
     environment = HOME / "environment"
     uv = Path(sys.executable).with_name("uv")
     if not environment.exists():
@@ -125,13 +116,31 @@ def _make_copy() -> Path:
     return work
 
 
+def _write_settings(work: Path, *, tests: str, left_out: Sequence[str] = ()) -> None:
+    """Mutmut's settings, behind the package's own in ``pyproject.toml``: which ``tests`` it runs, and which not."""
+    beside = sorted(
+        path.name for path in work.iterdir() if path.name not in {PACKAGE, "tests", "mutants", "pyproject.toml", ".git"}
+    )
+    settings = {
+        "source_paths": [PACKAGE],
+        "do_not_mutate": list(NOT_MUTATED),
+        "also_copy": beside,
+        "pytest_add_cli_args_test_selection": [tests],
+        "pytest_add_cli_args": [*FAST_TESTS, *(f"--deselect={name}" for name in left_out)],
+        # A mutant that loops is ended; a slow machine is none.
+        "timeout_multiplier": 20.0,
+        "timeout_constant": 20.0,
+    }
+    lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
+    text = "\n".join([(ROOT / "pyproject.toml").read_text(encoding="utf-8"), "[tool.mutmut]", *lines, ""])
+    for folder in (work, work / "mutants"):
+        (folder / "pyproject.toml").write_text(text, encoding="utf-8")
+
+
 def _make_mutants(work: Path, workers: int) -> None:
     """Write all mutants, and let the mutated modules be imported where mutmut is not installed."""
-    settings = work / "pyproject.toml"
-    whole = settings.read_text(encoding="utf-8")
-    settings.write_text(whole.replace('["tests"]', '["tests/test_exceptions.py"]'), encoding="utf-8")
+    _write_settings(work, tests="tests/test_exceptions.py")
     _mutmut(work, workers, f"{PACKAGE}.exceptions.*")
-    settings.write_text(whole, encoding="utf-8")
     for path in (work / "mutants" / PACKAGE).rglob("*.py"):
         text = path.read_text(encoding="utf-8")
         if IMPORT in text:
@@ -139,17 +148,16 @@ def _make_mutants(work: Path, workers: int) -> None:
     (work / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
 
 
-def _leave_out_tests_of_the_source(work: Path) -> list[str]:
-    """Run the fast tests where no mutant is on, and leave out those that fail: they count or compare source code."""
+def _find_tests_of_the_source(work: Path) -> list[str]:
+    """The fast tests that fail where no mutant is on: they count or compare source code, which is not the package's."""
     cache = HOME / "pytest-cache"
     shutil.rmtree(cache, ignore_errors=True)
-    tests = [f"--ignore={name}" for name in LEFT_OUT_TESTS]
     command = [str(HOME / "environment" / "bin" / "python"), "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile"]
     with (HOME / "log.txt").open("ab") as log:
         subprocess.run(
-            [*command, "-m", "not slow", "-o", f"cache_dir={cache}", *tests, "tests"],
+            [*command, *FAST_TESTS, "-p", "cacheprovider", "-o", f"cache_dir={cache}", "tests"],
             cwd=work / "mutants",
-            env={**os.environ, "MUTANT_UNDER_TEST": ""},
+            env={**_environment(), "MUTANT_UNDER_TEST": ""},
             stdout=log,
             stderr=subprocess.STDOUT,
             check=False,
@@ -158,19 +166,18 @@ def _leave_out_tests_of_the_source(work: Path) -> list[str]:
     failed = sorted(json.loads(found.read_text(encoding="utf-8"))) if found.exists() else []
     if len(failed) > MOST_LEFT_OUT:
         raise SystemExit(f"{len(failed)} fast tests fail where no mutant is on; the output is in {HOME / 'log.txt'}")
-    settings = work / "pyproject.toml"
-    text = settings.read_text(encoding="utf-8")
-    first = '"--ignore=' + LEFT_OUT_TESTS[0]
-    deselected = "".join(f"{json.dumps(f'--deselect={name}')}, " for name in failed)
-    settings.write_text(text.replace(first, deselected + first), encoding="utf-8")
-    shutil.copy2(settings, work / "mutants" / settings.name)
     return failed
+
+
+def _environment() -> dict[str, str]:
+    """The process's variables, with the folder of the plugin that ``FAST_TESTS`` names."""
+    return {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
 
 
 def _mutmut(work: Path, workers: int, *names: str) -> None:
     command = [str(HOME / "environment" / "bin" / "mutmut"), "run", "--max-children", str(workers), *names]
     with (HOME / "log.txt").open("ab") as log:
-        done = subprocess.run(command, cwd=work, stdout=log, stderr=subprocess.STDOUT, check=False)
+        done = subprocess.run(command, cwd=work, env=_environment(), stdout=log, stderr=subprocess.STDOUT, check=False)
     if done.returncode:
         raise SystemExit(f"mutmut ended with {done.returncode}; its output is in {HOME / 'log.txt'}")
 

@@ -43,6 +43,7 @@ def build(root: Path, out: Path, variables: dict[str, str]) -> None:
     )
 
 
+@pytest.mark.processes
 def test_another_checkout_at_another_time_makes_the_same_bytes(distributions: Path, tmp_path: Path) -> None:
     root, copy = Path(__file__).parent.parent, tmp_path / "checkout"
     left_out = shutil.ignore_patterns(".git", ".venv", ".local", ".*_cache", "dist", "__pycache__")
@@ -65,12 +66,13 @@ def test_the_wheel_holds_the_package_and_nothing_else(distributions: Path) -> No
     }
     assert "airflow_sm_pipelines/compiler/worker.py" in names
     assert "airflow_sm_pipelines/py.typed" in names
-    templates = Path(__file__).parent.parent / "airflow_sm_pipelines" / "server" / "console" / "templates"
-    packed = {name.rpartition("/")[2] for name in names if name.startswith("airflow_sm_pipelines/server/console/templ")}
-    assert packed == {file.name for file in templates.iterdir()}
+    for folder in ("airflow_sm_pipelines/server/console/templates", "airflow_sm_pipelines/airflow_page/static"):
+        packed = {name.rpartition("/")[2] for name in names if name.startswith(f"{folder}/")}
+        assert packed == {file.name for file in (Path(__file__).parent.parent / folder).iterdir()}
     assert "airflow_sm_pipelines/service_model/sagemaker.json.gz" in names
 
 
+@pytest.mark.processes
 def test_the_sdist_holds_what_the_tests_need(distributions: Path) -> None:
     (sdist,) = distributions.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.airflow_task.page_notes import PageNotes
 from airflow_sm_pipelines.airflow_task.plain_xcom import set_plain_xcom
 from airflow_sm_pipelines.airflow_task.task_state_store import TaskStateStore
 from airflow_sm_pipelines.client.job_log_stream import JobLogStream
+from airflow_sm_pipelines.client.job_logs import read_log_tails
+from airflow_sm_pipelines.client.reports import ExecutionReport
 from airflow_sm_pipelines.runs.results import summarize_steps
 
 if TYPE_CHECKING:
@@ -19,7 +22,6 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.client.calls import SageMakerCalls
     from airflow_sm_pipelines.client.logger import Logger
-    from airflow_sm_pipelines.client.reports import ExecutionReport
 
 ARN_KEY = "pipeline_execution_arn"
 """The XCom of the execution, pushed as soon as it has started."""
@@ -53,6 +55,8 @@ class RunProgress:
         self._store = TaskStateStore(context)
         self._keys: set[str] = set()
         self._is_later = is_later
+        self._calls, self._warn = calls, log.warning
+        self._notes = PageNotes(self._ti, log=log)
         self._stream: JobLogStream | None = None
         if is_streamed:
             known = cursor or self._store.load_log_cursor()
@@ -67,14 +71,42 @@ class RunProgress:
         """Show the execution as it is now, while it runs."""
         if has_changed and self._is_pushed:
             set_plain_xcom(self._ti, STEPS_KEY, summarize_steps(report))
+            self._notes.show(report)
         if self._stream is not None and self._stream.read(report):
             self._store.save_log_cursor(self._stream.cursor)
 
+    def begin(self, arn: str) -> None:
+        """Push the ARN of an execution that has started, and keep what the page shows of it."""
+        self.push({ARN_KEY: arn})
+        if self._is_pushed:
+            started = ExecutionReport(arn, "Executing")
+            self._notes.begin(started, self._calls, parameters=self._read_parameters())
+
     def finish(self, report: ExecutionReport) -> None:
-        """Show the rest of the logs."""
+        """Show the rest of the logs, and keep the end for the page."""
+        if self._is_pushed:
+            self._notes.finish(report, parameters=self._read_parameters())
         if self._stream is not None:
             self._stream.read(report, is_last=True)
             self._store.save_log_cursor(self._stream.cursor)
+
+    def keep_outputs(self, report: ExecutionReport, outputs: dict[str, Any]) -> dict[str, Any]:
+        """Keep outputs for the page; gives them."""
+        if self._is_pushed:
+            self._notes.add_outputs(report, outputs)
+        return outputs
+
+    def read_log_tails(self, report: ExecutionReport, *, max_lines: int) -> dict[str, tuple[str, list[str]]]:
+        """The log group and the last log lines of each failed step's job, by step name; the page keeps them."""
+        tails = read_log_tails(self._calls, report.failed_steps, max_lines=max_lines, warn=self._warn)
+        if self._is_pushed:
+            self._notes.add_logs(report, {name: lines for name, (_, lines) in tails.items()})
+        return tails
+
+    def _read_parameters(self) -> list[dict[str, str]] | None:
+        """The parameters that the start call was given; None where there is no note of it."""
+        last = self._store.load_submission()
+        return None if last is None else last.request.get("PipelineParameters", [])
 
     def push(self, values: Mapping[str, Any]) -> None:
         """Push those XComs that this attempt has not pushed.

@@ -222,7 +222,7 @@ def test_a_wait_ends_that_is_refused_for_longer_than_it_bears(
     monkeypatch.setattr(watcher_module, "plan_backoff", lambda **_: 0.05)
     short, long = start(fake, "p", 2, ["Executing", "Succeeded"])
     for operation in ("ListPipelineExecutions", "DescribePipelineExecution"):
-        fake.fail_next(operation, Fault(code, times=5))
+        fake.fail_next(operation, Fault(code, times=2))
     refused, ended = fire(make_trigger(short, max_refused_seconds=0.1), make_trigger(long))
     assert (refused["kind"], refused["code"], ended["status"]) == ("error", code, "Succeeded")
     assert "max_refused_seconds" in refused["message"]

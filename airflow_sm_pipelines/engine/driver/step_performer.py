@@ -15,6 +15,7 @@ from airflow_sm_pipelines.definition import StepReference
 from airflow_sm_pipelines.definition.status import StepStatus
 from airflow_sm_pipelines.engine.driver.execution_scope import ScopeFactory
 from airflow_sm_pipelines.engine.driver.fault_injection import find_fault
+from airflow_sm_pipelines.engine.driver.step_times import StepTimes
 from airflow_sm_pipelines.engine.registry.experiments import ensure_trial
 from airflow_sm_pipelines.engine.rules.errors import MAX_REASON_CHARACTERS, Interrupted, StepError, StepFault
 from airflow_sm_pipelines.engine.rules.resolver import resolve_reference
@@ -67,6 +68,7 @@ class StepPerformer:
     :param shutdown: set when the engine shuts down.
     :param wake: called with the id of the execution and the name of the step after each end of a step.
     :param begin_again: called with the same for a step whose state could not be written before it ran.
+    :ivar times: when steps start and end.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class StepPerformer:
         self._shutdown = shutdown
         self._wake = wake
         self._begin_again = begin_again
+        self.times = StepTimes(services.now_ms)
 
     def new_task(
         self, execution: ExecutionRecord, opened: OpenExecution, name: str, *, stop: threading.Event
@@ -199,7 +202,7 @@ class StepPerformer:
         """Record the end of a step, and wake its execution."""
         reason = outcome.failure_reason
         columns: dict[str, Any] = {
-            "ended_ms": self._services.now_ms(),
+            "ended_ms": self.times.end_ms(),
             "failure_reason": reason[:MAX_REASON_CHARACTERS] if reason else None,
             "retry_at_ms": None,
         }

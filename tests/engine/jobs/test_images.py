@@ -104,6 +104,7 @@ def test_another_python_gets_the_nearest_versions_with_wheels(
     assert variables == ({"TF_USE_LEGACY_KERAS": "1"} if "tf-keras" in pins else {})
 
 
+@pytest.mark.processes
 def test_a_sample_of_the_rows_resolves() -> None:
     """``make imagerows`` resolves all of them."""
     checks = plan_checks("sagemaker-xgboost:1.7")
