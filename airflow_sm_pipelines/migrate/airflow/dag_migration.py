@@ -133,7 +133,7 @@ class _DagMigration:
             if config.problems and task.task_id in self._rendered:
                 value = self._rendered[task.task_id]
                 config = check_config(task, value, self._marks, place=place, is_rendered=True)
-            elif config.problems and not task.problems:
+            elif config.problems and not config.requests and not task.problems:
                 self._needs_input[task.task_id] = config.problems[0]
             self._configs[task.task_id] = config
             task.problems += config.problems

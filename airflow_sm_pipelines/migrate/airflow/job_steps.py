@@ -83,6 +83,11 @@ def check_config(task: JobTask, value: Any, marks: Marks, *, place: str, is_rend
         for path, text in _iter_misplaced(request, shape, marks, ()):
             found = _shorten(marks.restore(text))
             read.problems.append(f"{place}: {format_path(path)} is {found}, which the file does not tell.")
+        for member in ("RoleArn", "ExecutionRoleArn"):
+            role = request.get(member)
+            if isinstance(role, str) and not role.startswith("arn:") and not marks.has_mark(role):
+                text = f"{member} is {role!r}, the name of a role, whose ARN the operator looked up. Write the ARN"
+                read.problems.append(f"{place}: {text}.")
     return read
 
 

@@ -223,13 +223,13 @@ def test_what_only_airflow_knows_becomes_a_parameter() -> None:
 
 
 def test_a_config_may_stand_in_another_module() -> None:
-    base = TRAINING.replace("ROLE", "'r'").replace("IMAGE", "'i'")
+    base = TRAINING.replace("ROLE", "'arn:aws:iam::111122223333:role/R'").replace("IMAGE", "'i'")
     package = migrate(
         "import settings\n" + make_fit(config="settings.CONFIGS['fit']"),
         modules={"settings": f"BASE = {base}\nCONFIGS = {{'fit': {{**BASE}}}}\n"},
     )
     (definition,) = get_definitions(package).values()
-    assert definition["Steps"][0]["Arguments"]["RoleArn"] == "r"
+    assert definition["Steps"][0]["Arguments"]["RoleArn"] == "arn:aws:iam::111122223333:role/R"
 
 
 def test_a_sensor_of_a_job_is_folded_into_the_run() -> None:
@@ -250,6 +250,9 @@ def test_a_sensor_of_a_job_is_folded_into_the_run() -> None:
         pytest.param(make_fit() + "tasks = [fit]\n", "fit is used here as something else", id="another use"),
         pytest.param(make_fit(", **more"), "it takes arguments by * or **", id="more arguments"),
         pytest.param(make_fit(", resources=1"), "neither a step nor the run task has resources", id="an argument"),
+        pytest.param(
+            make_fit(config=TRAINING.replace("ROLE", "'r'")), "RoleArn is 'r', the name of a role", id="a role"
+        ),
         pytest.param(make_fit() + "x = ti.xcom_pull('fit')\n", "its whole result is read here", id="its whole result"),
         pytest.param(
             make_fit() + "s = SageMakerTrainingSensor(task_id='s', job_name='fit-{{ ds }}')\nfit >> z >> s\n",
