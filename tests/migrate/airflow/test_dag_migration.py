@@ -329,6 +329,18 @@ def test_bad_input_is_refused_in_one_line(text: str, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_ids_of_other_tasks_are_not_taken() -> None:
+    tail = get_tail(migrate(make_fit() + "def deploy_flow(): pass\nx = other(task_id='run_flow')\n"))
+    assert 'task_id="deploy_flow_2"' in tail
+    assert 'task_id="run_flow_2"' in tail
+
+
+def test_another_encoding_is_refused() -> None:
+    source = ("# coding: latin-1\n" + HEAD + make_fit()).encode("latin-1")
+    with pytest.raises(MigrationError, match=r"old\.py:1:1: this file is written in iso-8859-1\. Save it as UTF-8"):
+        migrate_dag_file(source, file_name="old.py", name="flow", load=lambda _: None)
+
+
 def test_the_same_file_gives_the_same_files() -> None:
     text = make_fit() + MAKE_MODEL + "fit >> model\n"
     assert migrate(text).files == migrate(text).files
