@@ -329,6 +329,15 @@ def test_bad_input_is_refused_in_one_line(text: str, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_the_import_stands_before_its_use_and_behind_a_comment() -> None:
+    text = "import a  # noqa\n" + make_fit() + "rest = SageMakerModelOperator(**x)\nimport z  # the end\n"
+    text = "from airflow.providers.amazon.aws.operators import sagemaker as sm  # ops\n" + text
+    package = migrate(text.replace("SageMakerTrainingOperator", "sm.SageMakerTrainingOperator"))
+    ours = "from airflow_sm_pipelines import SageMakerDeployPipelineOperator, SageMakerRunPipelineOperator"
+    assert f"import a  # noqa\n{ours}\ndeploy_fit = " in package.files["flow.py"]
+    assert package.files["flow.py"].endswith("import z  # the end\n")
+
+
 def test_ids_of_other_tasks_are_not_taken() -> None:
     tail = get_tail(migrate(make_fit() + "def deploy_flow(): pass\nx = other(task_id='run_flow')\n"))
     assert 'task_id="deploy_flow_2"' in tail
