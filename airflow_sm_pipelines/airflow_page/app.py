@@ -17,8 +17,9 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from fastapi.responses import FileResponse, Response
 
 from airflow_sm_pipelines.airflow_page import run_rows
-from airflow_sm_pipelines.airflow_page.page_answers import answer_dag, answer_run, answer_step, clean_answer
-from airflow_sm_pipelines.airflow_page.run_view import RunView, find_sources
+from airflow_sm_pipelines.airflow_page.dag_view import answer_dag
+from airflow_sm_pipelines.airflow_page.run_view import RunView, answer_run, answer_step, find_sources
+from airflow_sm_pipelines.printable_text import clean
 from airflow_sm_pipelines.render import CLASS_STYLE
 
 STATIC = Path(__file__).with_name("static")
@@ -104,8 +105,17 @@ def show_dag(
 
 
 def _clean(answer: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = clean_answer(answer)
+    found: dict[str, Any] = _clean_value(answer)
     return found
+
+
+def _clean_value(value: Any) -> Any:
+    """A value whose texts hold no control characters and no marks that reorder text."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, dict):
+        return {_clean_value(key): _clean_value(one) for key, one in value.items()}
+    return [_clean_value(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 def _check_known(session: Any, dag_id: str, run_id: str | None = None) -> None:

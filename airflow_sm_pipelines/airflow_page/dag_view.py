@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.airflow_page.run_view import ENDED_STATES, PipelineTask, parse_time
 from airflow_sm_pipelines.airflow_task.ended_task_listener import ENDED, RUN
-from airflow_sm_pipelines.render import ChartPoint
+from airflow_sm_pipelines.render import ChartPoint, render_line_svg, without_style
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +15,28 @@ if TYPE_CHECKING:
 
 DURATION = "duration"
 """The name of the chart that needs no output."""
+
+_CHARTS = {DURATION: ("Seconds from the first step's start to the last one's end", "s")}
+
+
+def answer_dag(rows: Sequence[ExecutionRow], *, source: str | None, output: str | None) -> dict[str, Any]:
+    """The answer about a DAG: its executions, and the chart of one value."""
+    compared = compare_executions(rows)
+    sources = sorted({row["source"] for row in compared})
+    chosen = source if source in sources else sources[0] if sources else None
+    compared = [row for row in compared if row["source"] == chosen]
+    outputs = list_outputs(compared)
+    shown = output if output in (*outputs, DURATION) else (*outputs, DURATION)[0]
+    title, unit = _CHARTS.get(shown, (shown, ""))
+    points = make_points(compared, shown)
+    return {
+        "sources": sources,
+        "source": chosen,
+        "rows": compared,
+        "outputs": [*outputs, DURATION],
+        "output": shown,
+        "chart": without_style(render_line_svg(points, title=title, unit=unit)) if compared else None,
+    }
 
 
 def compare_executions(rows: Sequence[ExecutionRow]) -> list[dict[str, Any]]:

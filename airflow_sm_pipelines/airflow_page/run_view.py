@@ -1,4 +1,4 @@
-"""What the page shows of a DAG run: its executions, their steps, and what can be done. Pure."""
+"""What the page shows of a DAG run: its executions, their steps, one picture, and what can be done. Pure."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.airflow_page.run_rows import find_links
 from airflow_sm_pipelines.airflow_task.ended_task_listener import ENDED, RUN
 from airflow_sm_pipelines.airflow_task.group_record import GROUP_KEY, REPAIRS_KEY
 from airflow_sm_pipelines.definition.arns import execution_id_of
 from airflow_sm_pipelines.definition.shape import PipelineShape, StepShape, parse_shape
 from airflow_sm_pipelines.exceptions import DefinitionError
-from airflow_sm_pipelines.render import StepRun
+from airflow_sm_pipelines.render import StepRun, render_gantt_svg, render_shape_svg, without_style
 from airflow_sm_pipelines.runs.page_record import EXECUTION_KEY, GRAPH_KEY, RECORDS_KEY
 from airflow_sm_pipelines.runs.repair import parse_executions
 from airflow_sm_pipelines.runs.step_end import find_decision_against
@@ -22,9 +23,13 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.airflow_page.run_rows import RunRows, TaskKey
 
+MAX_BARS = 200
+"""So many steps are shown over time: those that run, those that failed, then the longest."""
+
 REASON_BUDGET = 20_000
 """Characters of all reasons in one answer; the whole reason is in the answer about one step."""
 
+_SHOWN_ABOVE = ("name", "type", "status", "seconds", "job_arn", "outcome", "cached_from", "failure_reason")
 _OPEN = ("Executing", "Starting", "Stopping")
 ENDED_STATES = ("success", "failed", "skipped", "upstream_failed", "removed")
 """States of a task that will not change by themselves."""
@@ -262,11 +267,104 @@ class RunView:
         return found
 
 
+def answer_run(
+    rows: RunRows,
+    *,
+    task: TaskKey | None,
+    wanted: str | None,
+    arn: str | None,
+    view: str,
+    now: datetime,
+) -> dict[str, Any]:
+    """The answer about a run, without its links and rights.
+
+    :param task: the task whose tab asks; None for the run's.
+    :param wanted: the name of the source to show.
+    :param arn: the execution to show.
+    :param view: ``"graph"`` or ``"timeline"``.
+    """
+    sources = find_sources(rows)
+    source = choose_source(sources, task=task, wanted=wanted)
+    names = [one.name for one in sources]
+    if source is None:
+        return {
+            "sources": names if task is None else [],
+            "is_open": any(one.state not in ENDED_STATES for one in rows.tasks.values()),
+        }
+    shown = RunView(rows, source, arn)
+    runs = shown.list_runs()
+    record = shown.record
+    draw = _draw_timeline if view == "timeline" else _draw_graph
+    return {
+        "sources": names if task is None else [source.name],
+        "source": source.name,
+        "source_task": list(source.task),
+        "is_group": source.prefix is not None,
+        "step_prefix": None if source.prefix is None else f"{source.prefix}steps.",
+        "map_index": source.task[1],
+        "step": _find_step(source, task, shown),
+        "executions": shown.list_executions(),
+        "execution": shown.arn,
+        "pipeline": record.get("pipeline"),
+        "version": record.get("version"),
+        "status": shown.status,
+        "reason": record.get("reason"),
+        "has_fail_step": shown.has_fail_step,
+        "start": min((run.started.isoformat() for run in runs if run.started), default=None),
+        "end": None if shown.is_open else max((run.ended.isoformat() for run in runs if run.ended), default=None),
+        "parameters": record.get("parameters"),
+        "outputs": record.get("outputs"),
+        "steps": shown.list_steps(),
+        "actions": shown.find_actions(),
+        "is_open": shown.is_open,
+        "picture": draw(shown, runs, now),
+    }
+
+
+def answer_step(shown: RunView, step: str, *, task: TaskKey, xcoms: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer about one step.
+
+    :param task: the step's task, or the one that runs the whole pipeline.
+    :param xcoms: of that task.
+    """
+    is_own = shown.source.prefix is not None
+    values = xcoms.get("return_value") if is_own else (xcoms.get("step_outputs") or {})
+    outputs = values if is_own or not isinstance(values, dict) else values.get(step)
+    outputs = outputs if isinstance(outputs, dict) else {}
+    return {
+        "name": step,
+        "task_id": task[0],
+        "map_index": task[1],
+        "tries": [dict(one) for one in shown.find_tries(step)],
+        "outputs": {key: one for key, one in outputs.items() if key not in _SHOWN_ABOVE},
+        "links": find_links(xcoms) if is_own else [],
+    }
+
+
 def choose_source(sources: Sequence[PipelineTask], *, task: TaskKey | None, wanted: str | None) -> PipelineTask | None:
     """The source to show: the wanted one, that of a task, or the first."""
     if task is not None:
         return next((one for one in sources if one.has(task)), None)
     return next((one for one in sources if one.name == wanted), sources[0] if sources else None)
+
+
+def _find_step(source: PipelineTask, task: TaskKey | None, shown: RunView) -> str | None:
+    """The step whose task's tab asks."""
+    if task is None or source.prefix is None:
+        return None
+    return next((name for name in shown.shape.names if source.step_task(name) == task), None)
+
+
+def _draw_graph(shown: RunView, runs: Sequence[StepRun], now: datetime) -> str:
+    return without_style(render_shape_svg(shown.shape, runs=runs, now=now))
+
+
+def _draw_timeline(shown: RunView, runs: Sequence[StepRun], now: datetime) -> str:
+    started = [run for run in runs if run.started is not None]
+    started.sort(key=lambda run: (run.ended is not None, run.status != "Failed", -(run.seconds(now) or 0.0)))
+    kept = sorted(started[:MAX_BARS], key=lambda run: run.started or now)
+    title = "" if len(kept) == len(started) else f"{len(kept)} of {len(started)} steps: running, failed and longest"
+    return without_style(render_gantt_svg(kept, now=now, title=title))
 
 
 def _name(task: TaskKey) -> str | list[Any]:

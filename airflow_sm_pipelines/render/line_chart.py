@@ -44,7 +44,8 @@ def render_line_svg(points: Sequence[ChartPoint], *, title: str, unit: str = "")
     values = [point.value for point in points if point.value is not None]
     low, high = min(values, default=0.0), max(values, default=1.0)
     if high == low:
-        low, high = low - (abs(low) or 1.0) / 2, high + (abs(high) or 1.0) / 2
+        room = (abs(low) or 1.0) / 2
+        low, high = max(low - room, 0.0) if low >= 0 else low - room, high + room
     ticks = [low + (high - low) * number / _TICKS for number in range(_TICKS + 1)]
     labels = [_format(tick, unit) for tick in ticks]
     left = _MARGIN + max(measure_text(label, 12) for label in labels) + 10
