@@ -19,7 +19,7 @@ const query = values => {
 
 async function ask(path, options) {
   const answer = await fetch(at(path), { credentials: "same-origin", ...options });
-  const body = await answer.json().catch(() => null);
+  const body = answer.status === 204 ? null : await answer.json().catch(() => null);
   if (answer.ok) return body;
   const detail = body?.detail;
   const text = typeof detail === "string" ? detail : detail ? JSON.stringify(detail) : answer.statusText;
@@ -172,11 +172,28 @@ const clear = (dagId, runId, tasks) =>
     dry_run: false, dag_run_id: runId, task_ids: tasks, include_downstream: true, only_failed: false, only_running: false,
   });
 
+const taskPath = (dagId, runId, id) =>
+  `api/v2/dags/${encodeURIComponent(dagId)}/dagRuns/${encodeURIComponent(runId)}/taskInstances/${encodeURIComponent(id)}`;
+
 const stop = (dagId, runId, task) => {
   const [id, index] = Array.isArray(task) ? task : [task, -1];
-  const path = `api/v2/dags/${encodeURIComponent(dagId)}/dagRuns/${encodeURIComponent(runId)}/taskInstances/${encodeURIComponent(id)}`;
+  const path = taskPath(dagId, runId, id);
   return send("PATCH", index < 0 ? path : `${path}/${index}`, { new_state: "failed" });
 };
+
+/* A run task by itself is told to resume, whatever its `on_clear` says, before it is cleared. */
+async function resume(dagId, runId, shown) {
+  if (shown.is_group) return clear(dagId, runId, shown.actions.resume);
+  const [id, index] = shown.source_task;
+  const choice = `${taskPath(dagId, runId, id)}/state-store/sagemaker_pipeline_on_clear?map_index=${index}`;
+  await send("PUT", choice, { value: { on_clear: "resume" } });
+  try {
+    return await clear(dagId, runId, shown.actions.resume);
+  } catch (error) {
+    await ask(choice, { method: "DELETE" }).catch(() => null);
+    throw error;
+  }
+}
 
 const Waits = () => h(ui.HStack, { p: 4 }, h(ui.Spinner, { size: "sm" }), h(ui.Text, { color: "fg.muted" }, "Loading"));
 
@@ -279,7 +296,7 @@ function Run({ dagId, runId, taskId, mapIndex }) {
       h(Choice, { label: "Execution", value: shown.execution ?? "", onChange: choose(setExecution),
         options: shown.executions.length < 2 ? [] :
           [["", `All ${shown.executions.length} as one`], ...shown.executions.map(one => [one.arn, one.id])] }),
-      actions.resume && h(Action, { name: "Resume failed steps", onDone: again, run: () => clear(dagId, runId, actions.resume),
+      actions.resume && h(Action, { name: "Resume failed steps", onDone: again, run: () => resume(dagId, runId, shown),
         says: `Clears ${actions.resume.length} failed ${actions.resume.length === 1 ? "task" : "tasks"} and all tasks after them.` }),
       actions.stop && h(Action, { name: "Stop", palette: "red", onDone: again, run: () => stop(dagId, runId, actions.stop),
         says: `Marks the task ${Array.isArray(actions.stop) ? actions.stop[0] : actions.stop} failed. A triggerer then stops the execution.` })),
