@@ -310,6 +310,15 @@ def add_state_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_strict_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--strict``."""
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="end with 1 also where a run that succeeded relied on something that may differ on AWS",
+    )
+
+
 def add_endpoint_options(parser: argparse.ArgumentParser, *, port: int, port_help: str) -> None:
     """Add where a local endpoint answers and keeps its state."""
     state = parser.add_mutually_exclusive_group()

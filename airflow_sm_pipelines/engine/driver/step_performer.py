@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import threading
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,7 +16,6 @@ from airflow_sm_pipelines.definition import StepReference
 from airflow_sm_pipelines.definition.status import StepStatus
 from airflow_sm_pipelines.engine.driver.execution_scope import ScopeFactory
 from airflow_sm_pipelines.engine.driver.fault_injection import find_fault
-from airflow_sm_pipelines.engine.driver.step_times import StepTimes
 from airflow_sm_pipelines.engine.registry.experiments import ensure_trial
 from airflow_sm_pipelines.engine.rules.errors import MAX_REASON_CHARACTERS, Interrupted, StepError, StepFault
 from airflow_sm_pipelines.engine.rules.resolver import resolve_reference
@@ -38,7 +38,6 @@ from airflow_sm_pipelines.engine.steps.callback import send_callback_message
 from airflow_sm_pipelines.engine.steps.for_each import summarize_iterations
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable
 
     from airflow_sm_pipelines.engine.driver.open_execution import OpenExecution
@@ -48,6 +47,33 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.engine.store import ExecutionRecord, StepRecord, Store
 
 _LOG = logging.getLogger(__name__)
+
+
+class StepTimes:
+    """Gives times in milliseconds: a step that starts after another one has ended starts at a later one.
+
+    On SageMaker a second lies between the two, and clients rely on it (aws/sagemaker-python-sdk, tests/integ,
+    test_monitor_batch_transform_step). Here less than a millisecond may.
+
+    :param now_ms: reads the clock.
+    """
+
+    def __init__(self, now_ms: Callable[[], int]) -> None:
+        self._now_ms = now_ms
+        self._lock = threading.Lock()
+        self._last_start = self._last_end = 0
+
+    def start_ms(self) -> int:
+        """When a step starts now."""
+        with self._lock:
+            self._last_start = max(self._now_ms(), self._last_end + 1)
+            return self._last_start
+
+    def end_ms(self) -> int:
+        """When a step ends now; no earlier than any step has started."""
+        with self._lock:
+            self._last_end = max(self._now_ms(), self._last_start)
+            return self._last_end
 
 
 class _Failure(NamedTuple):

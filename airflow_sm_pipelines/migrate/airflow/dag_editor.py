@@ -101,6 +101,7 @@ class DagEditor:
                     raise MigrationError(f"{self._file.place(task.call)}: its statement cannot be replaced.")
                 if task is not plan.last:
                     edits.append(self._remove(task.statement))
+                edits += [self._remove(setting) for setting in task.settings]
         for plan in self._plans:
             statement = cast("ast.stmt", plan.last.statement)
             text = self._write_tasks(plan, pulls)

@@ -102,6 +102,7 @@ class _DagMigration:
         self._reads = [read for read in iter_reads(dag.file) if _find_task(self._by_id, read.pull.task_id)]
         self._entries: set[str] = set()
         self._seen: dict[str, set[ast.AST]] = {}
+        self._texts: dict[str, list[ast.Constant]] = {}
 
     def migrate(self) -> MigrationPackage:
         self._read_configs()
@@ -144,6 +145,7 @@ class _DagMigration:
         for node in ast.walk(self._file.tree):
             if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or node in in_configs:
                 continue
+            self._texts.setdefault(node.value, []).append(node)
             task = _find_task(self._by_id, node.value)
             holder = self._file.parents.get(node)
             if task is None or (isinstance(holder, ast.keyword) and holder.arg == "task_id"):
@@ -319,6 +321,11 @@ class _DagMigration:
             return Record(source, task.kind, Outcome.FOLDED, told.plan.run_id, (reason,))
         reasons = list(told.plan.steps.reasons.get(task.task_id, []))
         is_exact = task.task_id not in told.plan.steps.inexact
+        for place in self._find_uses_of_names(task):
+            reasons.append(
+                Reason("AIRFLOW-NAMES-002", f"{place} names what it made; SageMaker gives that another name.")
+            )
+            is_exact = False
         if not is_true(task.keywords.get("wait_for_completion"), otherwise=True):
             reasons.append(Reason("AIRFLOW-WAIT-001", "The task did not wait for the job. The step does."))
             is_exact = False
@@ -328,6 +335,18 @@ class _DagMigration:
         lost = told.plan.steps.lost.get(task.task_id, ())
         target = told.plan.steps.step_of[task.task_id]
         return Record(source, task.kind, outcome, target, tuple(reasons), lost)
+
+    def _find_uses_of_names(self, task: JobTask) -> Iterator[str]:
+        """Where the file says a name that a task gave to its job, outside the configs of tasks."""
+        names = set()
+        for noun, request in self._configs[task.task_id].requests:
+            name = request.get(get_request_kind(noun).name_member)
+            if isinstance(name, str) and noun != "Endpoint":
+                names.add(self._marks.restore(name))
+        sensors = {task.call for task in self._dag.tasks if task.is_sensor}
+        for node in (node for name in sorted(names) for node in self._texts.get(name, ())):
+            if self._file.parents.get(self._file.parents[node]) not in sensors:
+                yield self._file.place(node)
 
     def _tell_kept(self, task: JobTask, source: str) -> Record:
         if task.is_sensor and not task.problems:
@@ -347,7 +366,11 @@ class _DagMigration:
     def _tell_differences(self, plans: list[SegmentPlan]) -> Iterator[Reason]:
         if not plans:
             return
-        yield Reason("AIRFLOW-NAMES-001", "SageMaker names the jobs, models and endpoint configurations of the steps.")
+        text = (
+            "SageMaker names the jobs, models and endpoint configurations of the steps. A task that names one of them, "
+            "as SageMakerDeleteModelOperator does, must read the name from the XCom step_outputs of the run task."
+        )
+        yield Reason("AIRFLOW-NAMES-001", text)
         if any(len(plan.segment.tasks) > 1 for plan in plans):
             text = (
                 "Tasks behind a segment wait for its whole pipeline. A retry of the run task resumes the failed steps."

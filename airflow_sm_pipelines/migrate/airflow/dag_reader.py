@@ -33,6 +33,7 @@ SENSORS = {
 """The sensors that wait for such a thing, and the argument that names it."""
 
 _CLASS = re.compile(r"airflow\..*sagemaker[\w.]*\.(SageMaker\w+(?:Operator|Sensor))")
+_SETTINGS = ("wait_for_completion", "check_interval", "max_ingestion_time", "print_log", "deferrable")
 _SETTERS = ("set_downstream", "set_upstream")
 
 
@@ -46,6 +47,7 @@ class JobTask:
     :param variable: the name that it is bound to; empty for none.
     :param task_id: empty if the file does not say.
     :param problems: why it stays as it is.
+    :param settings: attributes that are set afterwards, as ``train.wait_for_completion = False``.
     """
 
     kind: str
@@ -54,6 +56,7 @@ class JobTask:
     variable: str
     task_id: str
     problems: list[str] = field(default_factory=list)
+    settings: list[ast.Assign] = field(default_factory=list)
 
     @property
     def is_sensor(self) -> bool:
@@ -62,8 +65,11 @@ class JobTask:
 
     @property
     def keywords(self) -> dict[str, ast.expr]:
-        """Its arguments by name."""
-        return {one.arg: one.value for one in self.call.keywords if one.arg}
+        """Its arguments by name, with those that are set afterwards."""
+        given = {one.arg: one.value for one in self.call.keywords if one.arg}
+        return given | {
+            one.targets[0].attr: one.value for one in self.settings if isinstance(one.targets[0], ast.Attribute)
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +172,8 @@ class _Reader:
         for node in ast.walk(self._file.tree):
             if isinstance(node, ast.Expr):
                 self._read_order(node)
+            elif isinstance(node, ast.Assign):
+                self._read_setting(node)
         self._orders.sort(key=lambda order: self._file.span(order.statement))
         for task in self._tasks:
             self._check(task)
@@ -218,6 +226,17 @@ class _Reader:
             separator = ""
         self._explained |= {entry.node for stage in stages for entry in stage.entries if entry.task}
         self._orders.append(Order(node, tuple(stages), separator))
+
+    def _read_setting(self, node: ast.Assign) -> None:
+        """Note an attribute that is set afterwards in the block in which the task is made."""
+        target = node.targets[0]
+        if len(node.targets) > 1 or not isinstance(target, ast.Attribute) or target.attr not in _SETTINGS:
+            return
+        task = self.find(target.value)
+        is_beside = task is not None and task.statement is not None
+        if task is not None and is_beside and self._file.parents[node] is self._file.parents[task.statement]:  # type: ignore[index]
+            task.settings.append(node)
+            self._explained.add(target.value)
 
     def _read_stages(self, node: ast.expr) -> list[Stage] | None:
         """The stages that an expression puts one after the other; None if it is something else."""

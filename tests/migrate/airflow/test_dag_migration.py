@@ -270,6 +270,19 @@ def test_what_cannot_become_a_step_stays_with_its_place(text: str, problem: str)
     assert package.files["flow.py"] == HEAD + text
 
 
+def test_an_argument_that_is_set_afterwards_goes_with_the_task() -> None:
+    package = migrate(make_fit() + "fit.wait_for_completion = False\nfit >> z\n")
+    assert get_tail(package).endswith("run_fit >> z\n")
+    assert "wait_for_completion" not in get_tail(package)
+    assert "AIRFLOW-WAIT-001" in {one.code for one in package.migration.records[0].reasons}
+
+
+def test_another_task_that_says_a_name_is_told() -> None:
+    package = migrate(MAKE_MODEL.replace("m-{{ ds }}", "mine") + "drop = other(config={'ModelName': 'mine'})\n")
+    said = [one.text for one in package.migration.records[0].reasons if one.code == "AIRFLOW-NAMES-002"]
+    assert said == ["old.py:18:35 names what it made; SageMaker gives that another name."]
+
+
 def test_a_rendered_config_takes_the_place_of_one_that_cannot_be_read() -> None:
     rendered = {
         "fit": {"RoleArn": "arn:aws:iam::111122223333:role/R", "OutputDataConfig": {"S3OutputPath": "s3://b/o"}}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.cli.local_contents import add_contents_options
-from airflow_sm_pipelines.cli.shared_options import add_endpoint_options
+from airflow_sm_pipelines.cli.shared_options import add_endpoint_options, add_strict_option
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--quiet", action="store_true", help="say nothing but errors")
     add_contents_options(parser)
+    add_strict_option(parser)
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="the command and its arguments")
     parser.set_defaults(run=run)
 
@@ -51,6 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run a command against an endpoint of its own, and give the command's exit code."""
     from airflow_sm_pipelines.cli.local_contents import fill, now, read_contents
     from airflow_sm_pipelines.cli.local_session import announced_endpoint, explain_not_runnable, read_umask, run_command
+    from airflow_sm_pipelines.cli.reliances import judge_run
 
     command = list(arguments.command)
     if command[:1] == ["--"]:
@@ -74,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
             with show_started_executions(server) as streams:
                 exit_code = run_command(command, server.environment(), umask=umask, **streams)
         _explain(command, server, exit_code, since=since, arguments=arguments)
-        return exit_code
+        return judge_run(server, since, exit_code, arguments)
 
 
 def _explain(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_sm_pipelines.engine.driver.step_times import StepTimes
+from airflow_sm_pipelines.engine.driver.step_performer import StepTimes
 
 
 def test_what_follows_an_end_in_the_same_millisecond_starts_later() -> None:
