@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.airflow_names import can_triggers_read_xcoms
 from airflow_sm_pipelines.airflow_task.plain_xcom import get_plain_xcom, set_plain_xcom
 from airflow_sm_pipelines.airflow_task.run_progress import STEPS_KEY
 from airflow_sm_pipelines.client.job_log_stream import JobLogStream, merge_cursors
@@ -58,7 +59,7 @@ class LiveProgress:
         is_one_step: bool = False,
     ) -> None:
         self._ti = ti
-        self._is_one_step = is_one_step and ti is not None
+        self._is_one_step = is_one_step and ti is not None and can_triggers_read_xcoms()
         self._history: list[dict[str, Any]] | None = None
         self._lines: deque[str] = deque(maxlen=MAX_LOG_LINES)
         self._make_hook = make_hook

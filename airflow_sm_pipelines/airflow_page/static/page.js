@@ -4,12 +4,36 @@ React and Chakra are the host's. What the tab shows comes from the API beside th
 buttons do goes to Airflow's own API with the user's session. All text of others is put in as text.
 */
 const { createElement: h, useCallback, useEffect, useRef, useState } = globalThis.React;
-const ui = globalThis.ChakraUI;
+const ui = globalThis.ChakraUI ?? makePlainParts();
 const POLL_MS = 5000;
 const COLOURS = {
   Succeeded: "green", Failed: "red", CompletedWithFailures: "red", "Not reached": "orange", Stopped: "orange",
   Stopping: "orange", Executing: "blue", Starting: "blue", Skipped: "pink",
 };
+
+/* The parts that the tab uses, as plain elements: Airflow 3.1 does not share its Chakra. Delete when 3.2 is the oldest. */
+function makePlainParts() {
+  const row = { display: "flex", flexWrap: "wrap", alignItems: "center" };
+  const cell = { padding: "4px 12px 4px 0", textAlign: "left", verticalAlign: "top" };
+  const part = (tag, base) => ({ as, children, onClick, onChange, href, target, rel, value, role, p, gap, my, overflow, maxH, maxW, minW,
+    flex, whiteSpace, overflowWrap, borderWidth, ref, ...rest }) => {
+    const kept = Object.fromEntries(Object.entries(rest).filter(([name]) => /^(aria|data)-/.test(name)));
+    const style = { ...base, gap: gap && gap * 4, padding: p === undefined ? base?.padding : p * 4, marginBlock: my && my * 4, overflow,
+      maxHeight: maxH, maxWidth: maxW, minWidth: minW, flex, whiteSpace, overflowWrap, border: borderWidth && "1px solid #8886", borderRadius: borderWidth && 6 };
+    return h(as ?? tag, { onClick, onChange, href, target, rel, value, role, style, ...kept, ref }, children);
+  };
+  const box = part("div");
+  const button = part("button", { border: "1px solid #8888", borderRadius: 6, padding: "4px 10px", cursor: "pointer" });
+  return {
+    Badge: part("strong"), Box: globalThis.React.forwardRef((props, ref) => box({ ...props, ref })), Button: button,
+    CloseButton: props => button({ ...props, children: "×" }), Flex: part("div", { ...row, alignItems: "flex-start" }), HStack: part("div", row),
+    Heading: part("h3", { fontWeight: 600 }), Link: part("a", { textDecoration: "underline" }),
+    NativeSelect: { Root: part("span"), Field: part("select"), Indicator: () => null },
+    Spinner: () => "…", Text: part("span"),
+    Table: { Root: part("table", { width: "100%" }), Header: part("thead"), Body: part("tbody"), Row: part("tr"),
+      ColumnHeader: part("th", cell), Cell: part("td", cell) },
+  };
+}
 
 const at = path => new URL(path, document.baseURI).href;
 const query = values => {
