@@ -58,8 +58,14 @@ class LiveProgress:
         cursor: Mapping[str, Any] | None = None,
         is_one_step: bool = False,
     ) -> None:
+        if ti is not None and not can_triggers_read_xcoms():
+            # Airflow 3.1 and 3.2 answer the triggerer's own loop alone: a call from a thread ends all its triggers.
+            log.debug(
+                "Until the task goes on, its steps are in this log only: this Airflow takes no XCom from triggers."
+            )
+            ti = None
         self._ti = ti
-        self._is_one_step = is_one_step and ti is not None and can_triggers_read_xcoms()
+        self._is_one_step = is_one_step and ti is not None
         self._history: list[dict[str, Any]] | None = None
         self._lines: deque[str] = deque(maxlen=MAX_LOG_LINES)
         self._make_hook = make_hook
