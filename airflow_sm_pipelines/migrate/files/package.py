@@ -11,6 +11,7 @@ from airflow_sm_pipelines.documents import HeldDefinition, inspect_held, read_do
 from airflow_sm_pipelines.exceptions import MigrationError
 from airflow_sm_pipelines.migrate.dag_plan.dag import plan_dag
 from airflow_sm_pipelines.migrate.files.dag_file import render_dag
+from airflow_sm_pipelines.migrate.files.static_check import StaticCheck, check_files
 from airflow_sm_pipelines.migrate.report import count_outcomes, render_totals
 from airflow_sm_pipelines.policy import Finding, Severity, check_definition
 
@@ -32,16 +33,18 @@ class MigrationPackage:
     :param migration: with the notes that planning added.
     :param files: their texts by file name; the DAG file is the first.
     :param findings: for each pipeline, by its name, what SageMaker may refuse in its definition.
+    :param check: what was found when the files were read back.
     """
 
     migration: Migration
     files: dict[str, str]
     findings: dict[str, Sequence[Finding]]
+    check: StaticCheck
 
     @property
     def is_complete(self) -> bool:
         """Whether the result works without anything left to do."""
-        return self.migration.is_complete and not has_errors(self.findings)
+        return _is_complete(self.migration, self.findings, self.check)
 
 
 def make_package(migration: Migration) -> MigrationPackage:
@@ -71,13 +74,18 @@ def make_package(migration: Migration) -> MigrationPackage:
         "On AWS, set the Airflow variable ``sagemaker_role_arn``. On a laptop:\n"
         f"``sm-pipelines local exec -- airflow dags test {name}``.\n"
     )
+    work = {f"{name}.py": _make_encodable(render_dag(plan, doc=doc, definitions=file_names)), **definitions}
+    check = check_files(work, migration.workflow, whole.records, plan.copies)
     files = {
-        f"{name}.py": render_dag(plan, doc=doc, definitions=file_names),
-        **definitions,
-        f"{name}.report.md": _render_report(whole, plan, findings),
-        f"{name}.report.json": _render_json(_report_to_json(whole, plan, findings)),
+        **work,
+        f"{name}.report.md": _render_report(whole, plan, findings, check),
+        f"{name}.report.json": _render_json(_report_to_json(whole, plan, findings, check)),
     }
-    return MigrationPackage(whole, {name: _make_encodable(text) for name, text in files.items()}, findings)
+    return MigrationPackage(whole, {name: _make_encodable(text) for name, text in files.items()}, findings, check)
+
+
+def _is_complete(migration: Migration, findings: Mapping[str, Sequence[Finding]], check: StaticCheck) -> bool:
+    return migration.is_complete and not has_errors(findings) and not check.contradictions
 
 
 def has_errors(findings: Mapping[str, Sequence[Finding]]) -> bool:
@@ -123,12 +131,16 @@ def _add_notes(migration: Migration, plan: DagPlan) -> Migration:
     return replace(migration, records=tuple(records), differences=(*migration.differences, *plan.differences))
 
 
-def _report_to_json(migration: Migration, plan: DagPlan, findings: Mapping[str, Sequence[Finding]]) -> JsonObject:
+def _report_to_json(
+    migration: Migration, plan: DagPlan, findings: Mapping[str, Sequence[Finding]], check: StaticCheck
+) -> JsonObject:
     return {
         "origin": migration.origin,
         "dag": plan.workflow.name,
         "pipelines": [one.name for one in plan.pipelines.values()],
-        "complete": migration.is_complete and not has_errors(findings),
+        "complete": _is_complete(migration, findings, check),
+        "read_back": {"nodes": check.nodes, "orders": check.orders, "reads": check.reads},
+        "contradictions": list(check.contradictions),
         "totals": cast("JsonObject", count_outcomes(migration.records)),
         "records": [record.to_json() for record in migration.records],
         "differences": [{"code": one.code, "text": one.text} for one in migration.differences],
@@ -140,15 +152,25 @@ def _report_to_json(migration: Migration, plan: DagPlan, findings: Mapping[str, 
     }
 
 
-def _render_report(migration: Migration, plan: DagPlan, findings: Mapping[str, Sequence[Finding]]) -> str:
+def _render_report(
+    migration: Migration, plan: DagPlan, findings: Mapping[str, Sequence[Finding]], check: StaticCheck
+) -> str:
     """The report as Markdown."""
     pipelines = ", ".join(f"`{one.name}`" for one in plan.pipelines.values()) or "none"
+    read_back = (
+        f"The files were read back: {check.nodes} nodes are there, {check.orders} times one comes after another as in "
+        f"the source, and {check.reads} values are read from what comes before."
+    )
     lines = [
         f"# {plan.workflow.name}: what became of {_on_one_line(migration.origin)}",
         "",
         f"{render_totals(migration.records)} Pipelines: {pipelines}.",
+        read_back,
         "",
     ]
+    if check.contradictions:
+        contradictions = (f"- {_on_one_line(one)}" for one in check.contradictions)
+        lines += ["## What the files do not do", "", *contradictions, ""]
     actions = [record for record in migration.records if record.action]
     if actions:
         to_do = (f"- **{_on_one_line(record.source)}**: {_on_one_line(record.action)}" for record in actions)

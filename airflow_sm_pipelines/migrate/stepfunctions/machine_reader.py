@@ -248,13 +248,13 @@ class _Reader:
         branches = [Branch(condition, way.nodes) for condition, way in zip(conditions, ways, strict=True)]
         if lacks_default(item):
             branches.append(Branch((), (self._make_no_choice(state),)))
-        self._note(state, Outcome.TRANSLATED, name)
+        is_folded = not any(branch.nodes for branch in branches)
+        self._note(state, Outcome.FOLDED if is_folded else Outcome.TRANSLATED, "" if is_folded else name)
         open_ways = [way for way in ways if not way.is_dead]
         node = ChoiceNode(name, state.source, tuple(branches), _make_after(after))
         inside = [node for way in ways for node in way.nodes]
         merged = merge_envs([way.env for way in open_ways], _names_of(inside)) if open_ways else env
-        if not any(branch.nodes for branch in branches):
-            self._note(state, Outcome.FOLDED)
+        if is_folded:
             return _Done((), merged, after)
         return _Done((node,), merged, (name,), is_dead=not open_ways)
 
