@@ -29,8 +29,14 @@ def test_a_repository_is_counted_at_its_commit(tmp_path: Path) -> None:
     row = {"repository": "owner/name", "commit": commit, "paths": sorted(files)}
     found = {key: number for key, number in count([row], tmp_path, imports=False).items() if number}
     assert found == {
-        **{"repositories": 1, "files": 3, "no machine": 1, "machines": 2},
-        **{"complete": 1, "partly": 1, "states": 3, "open": 1},
+        "repositories": 1,
+        "files": 3,
+        "no machine": 1,
+        "machines": 2,
+        "complete": 1,
+        "partly": 1,
+        "states": 3,
+        "open": 1,
     }
 
 
