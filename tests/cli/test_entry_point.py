@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -38,7 +39,7 @@ def test_a_command_alone_shows_its_commands_in_groups() -> None:
     result = run()
     assert result.returncode == 2
     assert "\n  Deploy\n    deploy " in result.stdout
-    assert all(f"\n    {name} " in result.stdout for name in COMMANDS)
+    assert all(re.search(rf"\n    {name}\s", result.stdout) for name in COMMANDS)
     local = run("local")
     assert local.returncode == 2
     assert "serve" in local.stdout
