@@ -111,7 +111,7 @@ def _read(repository: Path, commit: str, path: str, found: Counter[str]) -> Iter
 
 def _judge(package: MigrationPackage, found: Counter[str], *, imports: bool) -> None:
     found["complete" if package.is_complete else "partly"] += 1
-    found["contradicted"] += bool(package.check.contradictions)
+    found["contradicted"] += bool(package.contradictions)
     found["states"] += len(package.migration.records)
     found["open"] += sum(record.outcome.is_open for record in package.migration.records)
     if imports:

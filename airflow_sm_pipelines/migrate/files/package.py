@@ -33,13 +33,18 @@ class MigrationPackage:
     :param migration: with the notes that planning added.
     :param files: their texts by file name; the DAG file is the first.
     :param findings: for each pipeline, by its name, what SageMaker may refuse in its definition.
-    :param check: what was found when the files were read back.
+    :param check: what was found when the files were read back; None where the source was edited in place.
     """
 
     migration: Migration
     files: dict[str, str]
     findings: dict[str, Sequence[Finding]]
-    check: StaticCheck
+    check: StaticCheck | None = None
+
+    @property
+    def contradictions(self) -> tuple[str, ...]:
+        """What the files do not do although the source or a record says so."""
+        return () if self.check is None else self.check.contradictions
 
     @property
     def is_complete(self) -> bool:
@@ -64,9 +69,9 @@ def make_package(migration: Migration) -> MigrationPackage:
     plan = plan_dag(migration.workflow)
     whole = _add_notes(migration, plan)
     file_names = {unit: f"{pipeline.name}.definition.json" for unit, pipeline in plan.pipelines.items()}
-    definitions = {file_names[unit]: _render_json(pipeline.definition) for unit, pipeline in plan.pipelines.items()}
+    definitions = {file_names[unit]: render_json(pipeline.definition) for unit, pipeline in plan.pipelines.items()}
     findings = {
-        one.name: _check(definitions[file_names[unit]], is_template=bool(one.bound))
+        one.name: check_text(definitions[file_names[unit]], is_template=bool(one.bound))
         for unit, one in plan.pipelines.items()
     }
     doc = (
@@ -78,14 +83,14 @@ def make_package(migration: Migration) -> MigrationPackage:
     check = check_files(work, migration.workflow, whole.records, plan.copies)
     files = {
         **work,
-        f"{name}.report.md": _render_report(whole, plan, findings, check),
-        f"{name}.report.json": _render_json(_report_to_json(whole, plan, findings, check)),
+        **render_reports(whole, [one.name for one in plan.pipelines.values()], findings, check),
     }
     return MigrationPackage(whole, {name: _make_encodable(text) for name, text in files.items()}, findings, check)
 
 
-def _is_complete(migration: Migration, findings: Mapping[str, Sequence[Finding]], check: StaticCheck) -> bool:
-    return migration.is_complete and not has_errors(findings) and not check.contradictions
+def _is_complete(migration: Migration, findings: Mapping[str, Sequence[Finding]], check: StaticCheck | None) -> bool:
+    is_contradicted = check is not None and bool(check.contradictions)
+    return migration.is_complete and not has_errors(findings) and not is_contradicted
 
 
 def has_errors(findings: Mapping[str, Sequence[Finding]]) -> bool:
@@ -93,7 +98,7 @@ def has_errors(findings: Mapping[str, Sequence[Finding]]) -> bool:
     return any(one.severity is Severity.ERROR for found in findings.values() for one in found)
 
 
-def _check(text: str, *, is_template: bool) -> Sequence[Finding]:
+def check_text(text: str, *, is_template: bool = False) -> Sequence[Finding]:
     """What SageMaker may refuse in a definition.
 
     :param is_template: whether it has placeholders for structures, whose values only a run knows.
@@ -106,7 +111,8 @@ def _check(text: str, *, is_template: bool) -> Sequence[Finding]:
     return tuple(check_definition(definition, variants=variants))
 
 
-def _render_json(value: JsonObject) -> str:
+def render_json(value: JsonObject) -> str:
+    """A document as it is written to a file."""
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -131,16 +137,41 @@ def _add_notes(migration: Migration, plan: DagPlan) -> Migration:
     return replace(migration, records=tuple(records), differences=(*migration.differences, *plan.differences))
 
 
+def render_reports(
+    migration: Migration,
+    pipelines: Sequence[str],
+    findings: Mapping[str, Sequence[Finding]],
+    check: StaticCheck | None = None,
+) -> dict[str, str]:
+    """The report for people and the one for programs, by file name.
+
+    :param pipelines: the names of the pipelines.
+    :param findings: for each pipeline, by its name, what SageMaker may refuse in its definition.
+    :param check: what the files were found to hold, where they were read back.
+    """
+    name = migration.workflow.name
+    return {
+        f"{name}.report.md": _render_report(migration, pipelines, findings, check),
+        f"{name}.report.json": render_json(_report_to_json(migration, pipelines, findings, check)),
+    }
+
+
 def _report_to_json(
-    migration: Migration, plan: DagPlan, findings: Mapping[str, Sequence[Finding]], check: StaticCheck
+    migration: Migration,
+    pipelines: Sequence[str],
+    findings: Mapping[str, Sequence[Finding]],
+    check: StaticCheck | None,
 ) -> JsonObject:
+    read_back: JsonObject = {}
+    if check is not None:
+        read_back["read_back"] = {"nodes": check.nodes, "orders": check.orders, "reads": check.reads}
+        read_back["contradictions"] = list(check.contradictions)
     return {
         "origin": migration.origin,
-        "dag": plan.workflow.name,
-        "pipelines": [one.name for one in plan.pipelines.values()],
+        "dag": migration.workflow.name,
+        "pipelines": list(pipelines),
         "complete": _is_complete(migration, findings, check),
-        "read_back": {"nodes": check.nodes, "orders": check.orders, "reads": check.reads},
-        "contradictions": list(check.contradictions),
+        **read_back,
         "totals": cast("JsonObject", count_outcomes(migration.records)),
         "records": [record.to_json() for record in migration.records],
         "differences": [{"code": one.code, "text": one.text} for one in migration.differences],
@@ -153,22 +184,26 @@ def _report_to_json(
 
 
 def _render_report(
-    migration: Migration, plan: DagPlan, findings: Mapping[str, Sequence[Finding]], check: StaticCheck
+    migration: Migration,
+    pipelines: Sequence[str],
+    findings: Mapping[str, Sequence[Finding]],
+    check: StaticCheck | None,
 ) -> str:
     """The report as Markdown."""
-    pipelines = ", ".join(f"`{one.name}`" for one in plan.pipelines.values()) or "none"
-    read_back = (
-        f"The files were read back: {check.nodes} nodes are there, {check.orders} times one comes after another as in "
-        f"the source, and {check.reads} values are read from what comes before."
-    )
+    names = ", ".join(f"`{name}`" for name in pipelines) or "none"
     lines = [
-        f"# {plan.workflow.name}: what became of {_on_one_line(migration.origin)}",
+        f"# {migration.workflow.name}: what became of {_on_one_line(migration.origin)}",
         "",
-        f"{render_totals(migration.records)} Pipelines: {pipelines}.",
-        read_back,
+        f"{render_totals(migration.records)} Pipelines: {names}.",
         "",
     ]
-    if check.contradictions:
+    if check is not None:
+        read_back = (
+            f"The files were read back: {check.nodes} nodes are there, {check.orders} times one comes after another as "
+            f"in the source, and {check.reads} values are read from what comes before."
+        )
+        lines[-1:-1] = [read_back]
+    if check is not None and check.contradictions:
         contradictions = (f"- {_on_one_line(one)}" for one in check.contradictions)
         lines += ["## What the files do not do", "", *contradictions, ""]
     actions = [record for record in migration.records if record.action]

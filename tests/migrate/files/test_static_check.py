@@ -122,4 +122,4 @@ def test_a_choice_of_which_nothing_is_left_is_not_said_to_be_there() -> None:
         )
     )
     (record,) = (one for one in made.migration.records if "Which" in one.source)
-    assert (record.outcome, record.target, made.check.contradictions) == (Outcome.FOLDED, "", ())
+    assert (record.outcome, record.target, made.contradictions) == (Outcome.FOLDED, "", ())
