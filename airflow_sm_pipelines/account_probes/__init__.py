@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_sm_pipelines.account_probes.account import Account, make_run_id
+from airflow_sm_pipelines.account_probes.account import ProbedAccount, make_run_id
 from airflow_sm_pipelines.account_probes.probes import PROBES, Probe
 
-__all__ = ["PROBES", "Account", "Probe", "make_run_id"]
+__all__ = ["PROBES", "Probe", "ProbedAccount", "make_run_id"]

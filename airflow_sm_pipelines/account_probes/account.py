@@ -37,7 +37,7 @@ def make_run_id() -> str:
     return _PREFIX + secrets.token_hex(4)
 
 
-class Account:
+class ProbedAccount:
     """One side of the comparison.
 
     :param calls: the connection.

@@ -1,5 +1,6 @@
-"""The probes: each asks an account one question that docs/engine.md answers with a *chosen* rule, or quotes.
+"""The probes, and the comparison of two accounts by them.
 
+Each asks an account one question that docs/engine.md answers with a *chosen* rule, or quotes.
 Those without a job come first: they cost nothing on AWS but requests to a queue, whose first million a month is free.
 """
 
@@ -10,12 +11,16 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from airflow_sm_pipelines.account_probes.account import code_of
+from airflow_sm_pipelines.exceptions import SageMakerPipelinesError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
-    from airflow_sm_pipelines.account_probes.account import Account
+    from airflow_sm_pipelines.account_probes.account import ProbedAccount
+    from airflow_sm_pipelines.cost import PriceTable
     from airflow_sm_pipelines.definition import JsonObject, JsonValue
 
 INSTANCE_TYPE = "ml.t3.medium"
@@ -43,7 +48,7 @@ class Probe:
 
     name: str
     question: str
-    ask: Callable[[Account], JsonValue]
+    ask: Callable[[ProbedAccount], JsonValue]
     instance_minutes: float = 0.0
 
 
@@ -61,7 +66,7 @@ def _each(items: JsonValue, body: JsonObject) -> JsonObject:
     return {"Name": "Each", "Type": "ForEach", "Arguments": arguments}
 
 
-def _shown(account: Account, probe: str, value: JsonValue, **members: JsonValue) -> JsonValue:
+def _shown(account: ProbedAccount, probe: str, value: JsonValue, **members: JsonValue) -> JsonValue:
     """The text of a value."""
     refused = account.create(probe, [_say("Say", value)], **members)
     if refused != "accepted":
@@ -76,7 +81,7 @@ def _condition(kind: str, left: JsonValue, right: JsonValue, name: str = "Check"
     return {"Name": name, "Type": "Condition", "Arguments": {"Conditions": conditions, "IfSteps": [], "ElseSteps": []}}
 
 
-def _callback(account: Account, name: str, **members: Any) -> JsonObject:
+def _callback(account: ProbedAccount, name: str, **members: Any) -> JsonObject:
     outputs = [{"OutputName": "Rows", "OutputType": "Integer"}] if members.pop("outputs", False) else []
     return {
         "Name": name,
@@ -119,7 +124,7 @@ def _get(name: str) -> JsonObject:
 def _value_probe(
     name: str, question: str, value: JsonValue, *, shape_only: bool = False, **members: JsonValue
 ) -> Probe:
-    def ask(account: Account) -> JsonValue:
+    def ask(account: ProbedAccount) -> JsonValue:
         text = _shown(account, name, value, **members)
         return re.sub(r"\d", "0", str(text)) if shape_only else text
 
@@ -143,7 +148,7 @@ def _creation_probe(name: str, question: str, *steps: JsonObject, **members: Jso
 # --- probes that do something while an execution runs -----------------------------------------------------------------
 
 
-def _ask_foreign_failure(account: Account) -> JsonValue:
+def _ask_foreign_failure(account: ProbedAccount) -> JsonValue:
     """Whether a step that waited only for a running one starts after another has failed."""
     steps = [_callback(account, "Wait"), _condition("Equals", 1, 1, "Later"), _fail("Stop", DependsOn=[])]
     steps[1]["DependsOn"] = ["Wait"]
@@ -155,10 +160,10 @@ def _ask_foreign_failure(account: Account) -> JsonValue:
     return account.finish(arn)
 
 
-def _answered(name: str, outputs: list[dict[str, str]]) -> Callable[[Account], JsonValue]:
+def _answered(name: str, outputs: list[dict[str, str]]) -> Callable[[ProbedAccount], JsonValue]:
     """What is said to a success of a Callback step with these outputs, where it declares an Integer ``Rows``."""
 
-    def ask(account: Account) -> JsonValue:
+    def ask(account: ProbedAccount) -> JsonValue:
         account.create(name, [_callback(account, "Wait", outputs=True)])
         arn = account.start(name)
         token = account.token(arn, "Wait")
@@ -174,10 +179,10 @@ def _answered(name: str, outputs: list[dict[str, str]]) -> Callable[[Account], J
     return ask
 
 
-def _stopped(name: str, *, answer: str) -> Callable[[Account], JsonValue]:
+def _stopped(name: str, *, answer: str) -> Callable[[ProbedAccount], JsonValue]:
     """How a Callback step and its execution end when it is answered after a stop."""
 
-    def ask(account: Account) -> JsonValue:
+    def ask(account: ProbedAccount) -> JsonValue:
         account.create(name, [_callback(account, "Wait")])
         arn = account.start(name)
         token = account.token(arn, "Wait")
@@ -189,7 +194,7 @@ def _stopped(name: str, *, answer: str) -> Callable[[Account], JsonValue]:
     return ask
 
 
-def _failed_callback(account: Account, name: str, *more: JsonObject) -> str:
+def _failed_callback(account: ProbedAccount, name: str, *more: JsonObject) -> str:
     """An execution whose Callback step ``Wait`` was answered with a failure; its ARN."""
     account.create(name, [_callback(account, "Wait"), *more])
     arn = account.start(name)
@@ -199,12 +204,12 @@ def _failed_callback(account: Account, name: str, *more: JsonObject) -> str:
     return arn
 
 
-def _ask_no_items(account: Account) -> JsonValue:
+def _ask_no_items(account: ProbedAccount) -> JsonValue:
     step = _each(_get("Parameters.Items"), _callback(account, "Wait"))
     return account.run("foreach-empty", [step], Parameters=_parameter("Items", "String", "[]"))
 
 
-def _ask_failed_iteration(account: Account) -> JsonValue:
+def _ask_failed_iteration(account: ProbedAccount) -> JsonValue:
     """Which iterations run, of three with two at once, when the first one fails and then the second one ends."""
     account.create("foreach-failure", [_each([1, 2, 3], _callback(account, "Wait"))])
     arn = account.start("foreach-failure")
@@ -218,7 +223,7 @@ def _ask_failed_iteration(account: Account) -> JsonValue:
     return account.finish(arn)
 
 
-def _ask_retry(account: Account) -> JsonValue:
+def _ask_retry(account: ProbedAccount) -> JsonValue:
     """What runs again, and how attempts are counted."""
     arn = _failed_callback(account, "retry", _condition("Equals", 1, 1))
     account.sagemaker.retry_pipeline_execution(PipelineExecutionArn=arn, ClientRequestToken=secrets.token_hex(20))
@@ -228,7 +233,7 @@ def _ask_retry(account: Account) -> JsonValue:
     return {**ended, "attempts": {name: step.get("AttemptCount") for name, step in sorted(account.steps(arn).items())}}
 
 
-def _ask_retry_fail_step(account: Account) -> JsonValue:
+def _ask_retry_fail_step(account: ProbedAccount) -> JsonValue:
     account.create("retry-fail-step", [_fail("Stop")])
     arn = account.start("retry-fail-step")
     account.finish(arn)
@@ -238,13 +243,13 @@ def _ask_retry_fail_step(account: Account) -> JsonValue:
     )
 
 
-def _ask_handled(account: Account) -> JsonValue:
+def _ask_handled(account: ProbedAccount) -> JsonValue:
     mend = {**_condition("Equals", 1, 1, "Mend"), "DependsOn": [{"Step": "Wait", "Trigger": "Failed"}]}
     arn = _failed_callback(account, "handled", mend)  # type: ignore[arg-type]
     return account.finish(arn)
 
 
-def _ask_selection(account: Account) -> JsonValue:
+def _ask_selection(account: ProbedAccount) -> JsonValue:
     """Which steps of the source are listed."""
     first, second = _callback(account, "First"), _callback(account, "Second", DependsOn=["First"])
     account.create("selection", [first, second])
@@ -261,14 +266,14 @@ def _ask_selection(account: Account) -> JsonValue:
     return {**ended, "taken": taken}
 
 
-def _ask_same_token(account: Account) -> JsonValue:
+def _ask_same_token(account: ProbedAccount) -> JsonValue:
     account.create("same-token", [_condition("Equals", 1, 1)])
     token = secrets.token_hex(20)
     arns = {account.start("same-token", ClientRequestToken=token) for _ in range(2)}
     return len(arns)
 
 
-def _ask_other_request(account: Account) -> JsonValue:
+def _ask_other_request(account: ProbedAccount) -> JsonValue:
     account.create("other-request", [_condition("Equals", 1, 1)])
     token = secrets.token_hex(20)
     account.start("other-request", ClientRequestToken=token)
@@ -279,7 +284,7 @@ def _ask_other_request(account: Account) -> JsonValue:
     )
 
 
-def _ask_delete_running(account: Account) -> JsonValue:
+def _ask_delete_running(account: ProbedAccount) -> JsonValue:
     account.create("delete-running", [_callback(account, "Wait")])
     arn = account.start("delete-running")
     account.token(arn, "Wait")
@@ -287,7 +292,7 @@ def _ask_delete_running(account: Account) -> JsonValue:
     return code_of(lambda: account.sagemaker.delete_pipeline(PipelineName=name, ClientRequestToken=token))
 
 
-def _ask_stop_ended(account: Account) -> JsonValue:
+def _ask_stop_ended(account: ProbedAccount) -> JsonValue:
     account.create("stop-ended", [_condition("Equals", 1, 1)])
     arn = account.start("stop-ended")
     account.finish(arn)
@@ -297,10 +302,10 @@ def _ask_stop_ended(account: Account) -> JsonValue:
     )
 
 
-def _search(name: str, operator: str, change: Callable[[str], str]) -> Callable[[Account], JsonValue]:
+def _search(name: str, operator: str, change: Callable[[str], str]) -> Callable[[ProbedAccount], JsonValue]:
     """How many pipelines are found by a name in another spelling."""
 
-    def ask(account: Account) -> JsonValue:
+    def ask(account: ProbedAccount) -> JsonValue:
         account.create(name, [_condition("Equals", 1, 1)])
         wanted = {"Name": "PipelineName", "Operator": operator, "Value": change(account.name(name))}
         expression = {"Filters": [wanted]}
@@ -312,7 +317,7 @@ def _search(name: str, operator: str, change: Callable[[str], str]) -> Callable[
 # --- probes with a job ------------------------------------------------------------------------------------------------
 
 
-def _real_processing(account: Account, name: str, script: str, **members: Any) -> JsonObject:
+def _real_processing(account: ProbedAccount, name: str, script: str, **members: Any) -> JsonObject:
     region = account.sagemaker.meta.region_name
     registry = _IMAGES.get(region, _IMAGES["us-east-1"])
     image = f"{registry}/sagemaker-scikit-learn:1.2-1-cpu-py3"
@@ -321,7 +326,7 @@ def _real_processing(account: Account, name: str, script: str, **members: Any) -
     return {**step, **members}
 
 
-def _ask_job_reason(account: Account) -> JsonValue:
+def _ask_job_reason(account: ProbedAccount) -> JsonValue:
     """The step's reason of a job that has written its own, up to the first colon after it."""
     script = "open('/opt/ml/output/message','w').write('mine'); raise SystemExit(3)"
     account.create("job-reason", [_real_processing(account, "Job", script)])
@@ -330,7 +335,7 @@ def _ask_job_reason(account: Account) -> JsonValue:
     return {**ended, "begins": account.steps(arn)["Job"].get("FailureReason", "").split(" ")[0]}
 
 
-def _ask_job_stopped(account: Account) -> JsonValue:
+def _ask_job_stopped(account: ProbedAccount) -> JsonValue:
     account.create("job-stopped", [_real_processing(account, "Job", "import time; time.sleep(240)")])
     arn = account.start("job-stopped")
     account.wait(lambda: bool(_job_arn(account, arn)))
@@ -339,13 +344,13 @@ def _ask_job_stopped(account: Account) -> JsonValue:
     return account.finish(arn)
 
 
-def _ask_job_timeout(account: Account) -> JsonValue:
+def _ask_job_timeout(account: ProbedAccount) -> JsonValue:
     step = _real_processing(account, "Job", "import time; time.sleep(200)")
     step["Arguments"]["StoppingCondition"] = {"MaxRuntimeInSeconds": 60}  # type: ignore[index,call-overload]
     return account.run("job-timeout", [step])
 
 
-def _ask_cache(account: Account) -> JsonValue:
+def _ask_cache(account: ProbedAccount) -> JsonValue:
     """Whether a result without ExpireAfter is taken, and which attempt it counts as."""
     step = _real_processing(account, "Job", "print(1)", CacheConfig={"Enabled": True})
     account.create("cache", [step])
@@ -356,12 +361,12 @@ def _ask_cache(account: Account) -> JsonValue:
     return {**ended, "hit": "CacheHitResult" in found, "attempts": found.get("AttemptCount")}
 
 
-def _job_arn(account: Account, arn: str) -> str:
+def _job_arn(account: ProbedAccount, arn: str) -> str:
     metadata = account.steps(arn).get("Job", {}).get("Metadata") or {}
     return str((metadata.get("ProcessingJob") or {}).get("Arn") or "")
 
 
-def _ask_empty_message(account: Account) -> JsonValue:
+def _ask_empty_message(account: ProbedAccount) -> JsonValue:
     account.create("empty-message", [_fail("Stop", "")])
     arn = account.start("empty-message")
     account.finish(arn)
@@ -484,3 +489,41 @@ PROBES = (
     Probe("cache", "whether a result without ExpireAfter is taken", _ask_cache, 4),
 )
 """All probes, those without a job first."""
+
+
+# --- the comparison --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeAnswers:
+    """What two accounts answer to a probe."""
+
+    probe: Probe
+    aws: JsonValue
+    local: JsonValue
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether they answer alike."""
+        return self.aws == self.local
+
+
+def compare(probes: Sequence[Probe], aws: ProbedAccount, local: ProbedAccount) -> Iterator[ProbeAnswers]:
+    """Ask each question of both accounts."""
+    for probe in probes:
+        yield ProbeAnswers(probe, _ask(probe, aws), _ask(probe, local))
+
+
+def estimate_price(probes: Sequence[Probe], prices: PriceTable, instance_type: str) -> float | None:
+    """What the instances of the probes cost at most; None if the table has no price for them."""
+    minutes = sum(probe.instance_minutes for probe in probes)
+    hourly = prices.find("Processing", instance_type) if minutes else 0.0
+    return None if hourly is None else minutes / 60 * hourly
+
+
+def _ask(probe: Probe, account: ProbedAccount) -> JsonValue:
+    try:
+        return probe.ask(account)
+    except (ClientError, BotoCoreError, SageMakerPipelinesError, LookupError) as error:
+        # An account that does not let the probe go on has answered, too.
+        return {"error": f"{type(error).__name__}: {error}".replace(account.run_id, "RUN")}

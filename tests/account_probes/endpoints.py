@@ -8,8 +8,8 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.account_probes import Account, make_run_id
-from airflow_sm_pipelines.account_probes.comparison import compare
+from airflow_sm_pipelines.account_probes import ProbedAccount, make_run_id
+from airflow_sm_pipelines.account_probes.probes import compare
 from airflow_sm_pipelines.client.session_calls import SessionCalls
 from airflow_sm_pipelines.server import serve
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 ROLE = "arn:aws:iam::123456789012:role/SageMaker"
 
 
-def open_account(environment: dict[str, str]) -> Account:
+def open_account(environment: dict[str, str]) -> ProbedAccount:
     """A new run's account at an endpoint."""
     calls = SessionCalls.at_endpoint(environment)
-    return Account(calls, make_run_id(), role_arn=ROLE, poll_seconds=0.02, timeout_seconds=60)
+    return ProbedAccount(calls, make_run_id(), role_arn=ROLE, poll_seconds=0.02, timeout_seconds=60)
 
 
 @contextmanager

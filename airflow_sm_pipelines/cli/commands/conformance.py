@@ -13,8 +13,8 @@ from airflow_sm_pipelines.exceptions import ArgumentError, PriceError
 if TYPE_CHECKING:
     import argparse
 
-    from airflow_sm_pipelines.account_probes import Account, Probe
-    from airflow_sm_pipelines.account_probes.comparison import Finding
+    from airflow_sm_pipelines.account_probes import Probe, ProbedAccount
+    from airflow_sm_pipelines.account_probes.probes import ProbeAnswers
     from airflow_sm_pipelines.cli.shared_options import Commands
     from airflow_sm_pipelines.client.session_calls import SessionCalls
 
@@ -94,12 +94,12 @@ def _choose(arguments: argparse.Namespace) -> list[Probe]:
     ]
 
 
-def _open_account(calls: SessionCalls, run_id: str, *, role_arn: str) -> Account:
-    from airflow_sm_pipelines.account_probes import Account
+def _open_account(calls: SessionCalls, run_id: str, *, role_arn: str) -> ProbedAccount:
+    from airflow_sm_pipelines.account_probes import ProbedAccount
     from airflow_sm_pipelines.loopback import is_loopback_url
 
     is_local = is_loopback_url(calls.conn.meta.endpoint_url)
-    return Account(calls, run_id, role_arn=role_arn, poll_seconds=0.1 if is_local else 5.0)
+    return ProbedAccount(calls, run_id, role_arn=role_arn, poll_seconds=0.1 if is_local else 5.0)
 
 
 def _explain_cost(calls: SessionCalls, probes: list[Probe], arguments: argparse.Namespace) -> str:
@@ -107,8 +107,7 @@ def _explain_cost(calls: SessionCalls, probes: list[Probe], arguments: argparse.
 
     :raises ArgumentError: more than the budget.
     """
-    from airflow_sm_pipelines.account_probes.comparison import estimate_price
-    from airflow_sm_pipelines.account_probes.probes import INSTANCE_TYPE
+    from airflow_sm_pipelines.account_probes.probes import INSTANCE_TYPE, estimate_price
     from airflow_sm_pipelines.client.costs import CostCalls
     from airflow_sm_pipelines.cost import load_prices
     from airflow_sm_pipelines.loopback import is_loopback_url
@@ -128,9 +127,9 @@ def _explain_cost(calls: SessionCalls, probes: list[Probe], arguments: argparse.
     return text
 
 
-def _compare(aws: Account, probes: list[Probe], arguments: argparse.Namespace) -> int:
-    from airflow_sm_pipelines.account_probes import Account
-    from airflow_sm_pipelines.account_probes.comparison import compare
+def _compare(aws: ProbedAccount, probes: list[Probe], arguments: argparse.Namespace) -> int:
+    from airflow_sm_pipelines.account_probes import ProbedAccount
+    from airflow_sm_pipelines.account_probes.probes import compare
     from airflow_sm_pipelines.cli.local_session import handled_signals, open_endpoint
     from airflow_sm_pipelines.cli.shared_options import make_endpoint_arguments
     from airflow_sm_pipelines.cli.terminal import say, say_json
@@ -139,12 +138,14 @@ def _compare(aws: Account, probes: list[Probe], arguments: argparse.Namespace) -
     def interrupt(number: int) -> None:
         raise KeyboardInterrupt
 
-    findings: list[Finding] = []
+    findings: list[ProbeAnswers] = []
     left: list[str] = []
     endpoint = make_endpoint_arguments(ephemeral=True, region=aws.sagemaker.meta.region_name)
     with open_endpoint(endpoint) as server:
         role = f"arn:aws:iam::{server.account_id}:role/Conformance"
-        local = Account(SessionCalls.at_endpoint(server.environment()), aws.run_id, role_arn=role, poll_seconds=0.1)
+        local = ProbedAccount(
+            SessionCalls.at_endpoint(server.environment()), aws.run_id, role_arn=role, poll_seconds=0.1
+        )
         try:
             with handled_signals(interrupt, signal.SIGTERM, signal.SIGHUP):
                 for finding in compare(probes, aws, local):
@@ -162,7 +163,7 @@ def _compare(aws: Account, probes: list[Probe], arguments: argparse.Namespace) -
     return DIFFERS if different or left else 0
 
 
-def _clean_up(account: Account) -> int:
+def _clean_up(account: ProbedAccount) -> int:
     from airflow_sm_pipelines.cli.terminal import say
 
     left = account.clean_up()
@@ -170,7 +171,7 @@ def _clean_up(account: Account) -> int:
     return DIFFERS if left else 0
 
 
-def _render(finding: Finding) -> list[str]:
+def _render(finding: ProbeAnswers) -> list[str]:
     probe = finding.probe
     if finding.is_equal:
         return [f"  equal   {probe.name}"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.engine.rules.reliances import RanExecution, RanStep, find_chosen_rules
+from airflow_sm_pipelines.engine.rules.chosen_rules import RanExecution, RanStep, find_chosen_rules
 from airflow_sm_pipelines.engine.store.documents import to_ms
 
 if TYPE_CHECKING:

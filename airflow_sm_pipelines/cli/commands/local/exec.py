@@ -51,8 +51,8 @@ def add(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run a command against an endpoint of its own, and give the command's exit code."""
     from airflow_sm_pipelines.cli.local_contents import fill, now, read_contents
+    from airflow_sm_pipelines.cli.local_judgement import judge_run
     from airflow_sm_pipelines.cli.local_session import announced_endpoint, explain_not_runnable, read_umask, run_command
-    from airflow_sm_pipelines.cli.reliances import judge_run
 
     command = list(arguments.command)
     if command[:1] == ["--"]:

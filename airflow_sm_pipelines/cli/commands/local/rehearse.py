@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Rehearse a pipeline, say how its steps ended and what was made up for them; 0 if it succeeded."""
     from airflow_sm_pipelines.cli.local_contents import now
     from airflow_sm_pipelines.cli.local_environment import enter_local_environment
-    from airflow_sm_pipelines.cli.reliances import judge_run
+    from airflow_sm_pipelines.cli.local_judgement import judge_run
     from airflow_sm_pipelines.cli.sources import UnreadableSourceError, read_pairs
     from airflow_sm_pipelines.cli.terminal import say, say_json
 

@@ -58,9 +58,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     enter_local_environment(arguments)
     from airflow_sm_pipelines.cli.local_contents import now
+    from airflow_sm_pipelines.cli.local_judgement import judge_run
     from airflow_sm_pipelines.cli.local_session import announced_endpoint
     from airflow_sm_pipelines.cli.progress import follow_execution
-    from airflow_sm_pipelines.cli.reliances import judge_run
     from airflow_sm_pipelines.cli.shared_options import open_execution
     from airflow_sm_pipelines.cli.terminal import complain
     from airflow_sm_pipelines.client.recorded_jobs import forbid_writes, read_recorded_job

@@ -40,8 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
     :raises CompileError: if there is no interpreter for the script, or no Docker.
     """
     from airflow_sm_pipelines.cli.local_contents import now
+    from airflow_sm_pipelines.cli.local_judgement import judge_run
     from airflow_sm_pipelines.cli.local_session import announced_endpoint, read_umask, run_command
-    from airflow_sm_pipelines.cli.reliances import judge_run
     from airflow_sm_pipelines.cli.terminal import complain
     from airflow_sm_pipelines.compiler.local_scripts import make_local_command
 

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_sm_pipelines.account_probes import PROBES
-from airflow_sm_pipelines.account_probes.comparison import estimate_price
-from airflow_sm_pipelines.account_probes.probes import INSTANCE_TYPE
+from airflow_sm_pipelines.account_probes.probes import INSTANCE_TYPE, estimate_price
 from airflow_sm_pipelines.cost import PriceTable
 from tests.account_probes.endpoints import differing, faulty_account, local_account
 from tests.account_probes.faulty_endpoint import FAULTS
