@@ -28,7 +28,7 @@ SIDE_BY_SIDE := --dist loadfile --no-loadscope-reorder
 SDK ?= v2
 RMSE ?=
 
-.PHONY: help setup demo test check differential evasions constrained lint format bench faults builds conformance imagerows day harm mutants docs dist sbom digests lock clean
+.PHONY: help setup demo test check differential evasions constrained lint format bench faults builds imagerows day harm mutants docs dist sbom digests lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -93,10 +93,6 @@ faults: $(STAMP) ## Put faults into every write, run, ending and race, and write
 
 builds: $(STAMP) ## Build every kind of step under every circumstance, and write docs/builds.md
 	$(BIN)/python -m tests.compiler.build_table docs/builds.md
-
-# V2, V3, MOTO and PROVIDER are checkouts, see docs/engine.md
-conformance: $(STAMP) ## Run other projects' own tests against the endpoint, and write docs/engine.md (hours; needs their checkouts)
-	$(BIN)/python -m tests.conformance --write --sdk-v2 $(V2) --sdk-v3 $(V3) --moto $(MOTO) --provider $(PROVIDER)
 
 imagerows: $(STAMP) ## Resolve every version of AWS's images on every Python (minutes, needs an index)
 	$(BIN)/python -m tests.engine.jobs.image_rows
