@@ -28,7 +28,7 @@ SIDE_BY_SIDE := --dist loadfile --no-loadscope-reorder
 SDK ?= v2
 RMSE ?=
 
-.PHONY: help setup demo test check differential evasions constrained lint format bench faults builds imagerows day harm mutants docs dist sbom digests lock clean
+.PHONY: help setup demo test check differential airflow-corpus evasions inside constrained lint format bench faults builds imagerows day harm mutants docs dist sbom digests lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,8 +52,14 @@ check: lint ## Check the code and run the fast tests only
 differential: $(STAMP) ## Hold all judges of arguments to one verdict, on 20,000 generated ones
 	SM_PIPELINES_DIFFERENTIAL_ROUNDS=20000 $(BIN)/python -m pytest -s tests/service_model/test_differential.py $(PYTEST_ARGS)
 
+airflow-corpus: $(STAMP) ## Migrate DAG files of public repositories (CLONES=folder with clones of them)
+	$(BIN)/python -m tests.migrate.airflow.corpus $(CLONES)
+
 evasions: $(STAMP) ## Hold a team's policy by every pair of a definition that keeps it and one that breaks it
 	$(BIN)/python -m tests.policy.policy_pairs
+
+inside: $(STAMP) ## Make 50,000 definitions inside the API model, of which CreatePipeline may refuse none
+	SM_PIPELINES_MODEL_DEFINITIONS=50000 $(BIN)/python -m pytest -q tests/fuzz/test_model_definitions.py
 
 # Which versions: 3.1, 3.2 or 3.3 for what Airflow's constraints pin, floor for the oldest that pyproject.toml allows.
 AIRFLOW ?= floor

@@ -49,7 +49,7 @@ NOT_MUTATED = (
     f"{PACKAGE}/migrate/*",
 )
 FAST_TESTS = (
-    *("-m", "not slow", "-p", "no:cacheprovider", "-p", "tests_in_order"),
+    *("-m", "not slow", "-p", "no:cacheprovider", "-p", "pytest_many_times"),
     # They read the source, which is not the package's own here.
     *("--ignore=tests/architecture", "--ignore=tests/test_packaging.py"),
 )

@@ -66,9 +66,9 @@ def test_the_wheel_holds_the_package_and_nothing_else(distributions: Path) -> No
     }
     assert "airflow_sm_pipelines/compiler/worker.py" in names
     assert "airflow_sm_pipelines/py.typed" in names
-    templates = Path(__file__).parent.parent / "airflow_sm_pipelines" / "server" / "console" / "templates"
-    packed = {name.rpartition("/")[2] for name in names if name.startswith("airflow_sm_pipelines/server/console/templ")}
-    assert packed == {file.name for file in templates.iterdir()}
+    for folder in ("airflow_sm_pipelines/server/console/templates", "airflow_sm_pipelines/airflow_page/static"):
+        packed = {name.rpartition("/")[2] for name in names if name.startswith(f"{folder}/")}
+        assert packed == {file.name for file in (Path(__file__).parent.parent / folder).iterdir()}
     assert "airflow_sm_pipelines/service_model/sagemaker.json.gz" in names
 
 

@@ -10,16 +10,27 @@ from typing import TYPE_CHECKING, Any
 from airflow_sm_pipelines.airflow_task.plain_xcom import set_plain_xcom
 from airflow_sm_pipelines.airflow_task.task_state_store import TaskStateStore
 from airflow_sm_pipelines.client.job_log_stream import JobLogStream
+from airflow_sm_pipelines.client.job_logs import read_log_tails
+from airflow_sm_pipelines.client.reports import ExecutionReport
+from airflow_sm_pipelines.exceptions import SageMakerPipelinesError
+from airflow_sm_pipelines.runs.page_record import (
+    EXECUTION_KEY,
+    GRAPH_KEY,
+    RECORDS_KEY,
+    make_execution_record,
+    make_graph_record,
+    make_step_records,
+)
 from airflow_sm_pipelines.runs.results import summarize_steps
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from airflow.sdk import Context
 
     from airflow_sm_pipelines.client.calls import SageMakerCalls
     from airflow_sm_pipelines.client.logger import Logger
-    from airflow_sm_pipelines.client.reports import ExecutionReport
+    from airflow_sm_pipelines.definition.shape import PipelineShape
 
 ARN_KEY = "pipeline_execution_arn"
 """The XCom of the execution, pushed as soon as it has started."""
@@ -53,6 +64,8 @@ class RunProgress:
         self._store = TaskStateStore(context)
         self._keys: set[str] = set()
         self._is_later = is_later
+        self._calls, self._warn = calls, log.warning
+        self._notes = _PageNotes(self._ti, log=log)
         self._stream: JobLogStream | None = None
         if is_streamed:
             known = cursor or self._store.load_log_cursor()
@@ -67,14 +80,42 @@ class RunProgress:
         """Show the execution as it is now, while it runs."""
         if has_changed and self._is_pushed:
             set_plain_xcom(self._ti, STEPS_KEY, summarize_steps(report))
+            self._notes.show(report)
         if self._stream is not None and self._stream.read(report):
             self._store.save_log_cursor(self._stream.cursor)
 
+    def begin(self, arn: str) -> None:
+        """Push the ARN of an execution that has started, and keep what the page shows of it."""
+        self.push({ARN_KEY: arn})
+        if self._is_pushed:
+            started = ExecutionReport(arn, "Executing")
+            self._notes.begin(started, self._calls, parameters=self._read_parameters())
+
     def finish(self, report: ExecutionReport) -> None:
-        """Show the rest of the logs."""
+        """Show the rest of the logs, and keep the end for the page."""
+        if self._is_pushed:
+            self._notes.finish(report, parameters=self._read_parameters())
         if self._stream is not None:
             self._stream.read(report, is_last=True)
             self._store.save_log_cursor(self._stream.cursor)
+
+    def keep_outputs(self, report: ExecutionReport, outputs: dict[str, Any]) -> dict[str, Any]:
+        """Keep outputs for the page; gives them."""
+        if self._is_pushed:
+            self._notes.add_outputs(report, outputs)
+        return outputs
+
+    def read_log_tails(self, report: ExecutionReport, *, max_lines: int) -> dict[str, tuple[str, list[str]]]:
+        """The log group and the last log lines of each failed step's job, by step name; the page keeps them."""
+        tails = read_log_tails(self._calls, report.failed_steps, max_lines=max_lines, warn=self._warn)
+        if self._is_pushed:
+            self._notes.add_logs(report, {name: lines for name, (_, lines) in tails.items()})
+        return tails
+
+    def _read_parameters(self) -> list[dict[str, str]] | None:
+        """The parameters that the start call was given; None where there is no note of it."""
+        last = self._store.load_submission()
+        return None if last is None else last.request.get("PipelineParameters", [])
 
     def push(self, values: Mapping[str, Any]) -> None:
         """Push those XComs that this attempt has not pushed.
@@ -94,3 +135,69 @@ class RunProgress:
             and key == ARN_KEY
             and ti.xcom_pull(task_ids=ti.task_id, key=key, map_indexes=ti.map_index) == value
         )
+
+
+class _PageNotes:
+    """Keeps one execution for the page. A page that cannot be kept fails no task.
+
+    :param ti: the task instance whose XComs they are.
+    """
+
+    def __init__(self, ti: Any, *, log: Logger) -> None:
+        self._ti = ti
+        self._log = log
+        self._known: dict[str, Any] = {}
+        self._logs: dict[str, Sequence[str]] = {}
+
+    def begin(
+        self,
+        report: ExecutionReport,
+        calls: SageMakerCalls,
+        *,
+        parameters: Iterable[Mapping[str, str]] | None,
+    ) -> None:
+        """Keep an execution that has just been started, and the shape of what it runs."""
+        self._known = make_execution_record(report, known=self._known, parameters=parameters)
+        self._keep(EXECUTION_KEY, self._known)
+        shape = _read_shape(report.arn, calls)
+        if shape is not None:
+            self._keep(GRAPH_KEY, make_graph_record(shape))
+
+    def show(self, report: ExecutionReport) -> None:
+        """Keep the steps as they are now."""
+        self._keep(RECORDS_KEY, make_step_records(report, logs=self._logs))
+
+    def finish(self, report: ExecutionReport, *, parameters: Iterable[Mapping[str, str]] | None = None) -> None:
+        """Keep the execution and its steps at their end."""
+        self._known = make_execution_record(report, known=self._known, parameters=parameters)
+        self._keep(EXECUTION_KEY, self._known)
+        self.show(report)
+
+    def add_outputs(self, report: ExecutionReport, outputs: Mapping[str, Any]) -> None:
+        """Keep the outputs that the author has asked for."""
+        if outputs:
+            self._known = make_execution_record(report, known=self._known, outputs=outputs)
+            self._keep(EXECUTION_KEY, self._known)
+
+    def add_logs(self, report: ExecutionReport, logs: Mapping[str, Sequence[str]]) -> None:
+        """Keep the last lines of failed steps' jobs."""
+        if logs:
+            self._logs = dict(logs)
+            self.show(report)
+
+    def _keep(self, key: str, value: Any) -> None:
+        try:
+            set_plain_xcom(self._ti, key, value)
+        except Exception as error:  # noqa: BLE001 - the task's own work matters, not its picture
+            self._log.debug("Not kept for the page: %s: %s", key, error)
+
+
+def _read_shape(arn: str, calls: SageMakerCalls) -> PipelineShape | None:
+    from airflow_sm_pipelines.definition import inspect_definition
+    from airflow_sm_pipelines.definition.shape import make_shape
+
+    try:
+        definition = inspect_definition(calls.describe_execution_definition(arn))[0]
+        return None if definition is None else make_shape(definition)
+    except SageMakerPipelinesError:
+        return None  # the page then shows the steps without their edges

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, NoReturn
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 SCRATCH_HOME = ".airflow"
 """Below the working directory."""
 
 
-def run_airflow(*words: str, **settings: str) -> NoReturn:
+def run_airflow(*words: str, options: Sequence[str] = (), **settings: str) -> NoReturn:
     """Become ``sm-pipelines local exec -- airflow ...``.
 
     :param words: what follows ``airflow``.
+    :param options: of ``local exec``.
     :param settings: variables for that command.
     :raises LocalEndpointError: if Airflow is not installed here, or its database cannot be made.
     """
@@ -33,7 +34,7 @@ def run_airflow(*words: str, **settings: str) -> NoReturn:
     environment = {**os.environ, **scratch, **settings}
     if scratch:
         _make_database(airflow, environment)
-    command = [sys.executable, "-m", "airflow_sm_pipelines.cli", "local", "exec", "--", airflow, *words]
+    command = [sys.executable, "-m", "airflow_sm_pipelines.cli", "local", "exec", *options, "--", airflow, *words]
     os.execve(command[0], command, environment)  # noqa: S606 - no shell
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_sm_pipelines.exceptions import SageMakerPipelinesError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from airflow_sm_pipelines.client.session_calls import SessionCalls
 
@@ -149,26 +149,36 @@ def open_execution(arguments: argparse.Namespace) -> SessionCalls:
         ``--region`` is another region.
     :raises PipelineAccessError: if there is no such profile.
     """
+    named = str(arguments.execution)
+    arguments.execution, calls = find_execution(named, lambda: open_calls(arguments, arn=named))
+    return calls
+
+
+def find_execution(named: str, open_calls: Callable[[], SessionCalls]) -> tuple[str, SessionCalls]:
+    """The ARN of an execution that is named by it, or by its pipeline, and the calls that know it.
+
+    :param open_calls: gives the calls, once the name is known to be one.
+    :raises ArgumentError: as :func:`open_execution`.
+    """
     from airflow_sm_pipelines.cli.terminal import complain
     from airflow_sm_pipelines.client.valid_names import is_pipeline_name
     from airflow_sm_pipelines.definition.arns import parse_execution_arn
     from airflow_sm_pipelines.exceptions import ArgumentError
 
-    named = str(arguments.execution)
     pipeline, execution = parse_execution_arn(named)
     if not pipeline and not is_pipeline_name(named):
         raise ArgumentError(
             f"{named!r} names neither an execution nor a pipeline. Expected a pipeline's name or ARN, or "
             "arn:aws:sagemaker:REGION:ACCOUNT:pipeline/NAME/execution/ID, as 'sm-pipelines run' prints it."
         )
-    calls = open_calls(arguments, arn=named)
+    calls = open_calls()
     if not execution:
         newest = next(calls.list_executions(named), None)
         if newest is None:
             raise ArgumentError(f"Pipeline '{pipeline or named}' has no executions yet.")
         complain(f"The newest execution: {newest.arn}")
-        arguments.execution = newest.arn
-    return calls
+        return newest.arn, calls
+    return named, calls
 
 
 def _resolve_region(given: str | None, arn: str | None) -> str | None:
@@ -297,6 +307,15 @@ def add_state_option(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="the state directory of the endpoint; SM_PIPELINES_STATE_DIR or ~/.local/state/airflow-sm-pipelines/local "
         "by default",
+    )
+
+
+def add_strict_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--strict``."""
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="end with 1 also where a run that succeeded relied on something that may differ on AWS",
     )
 
 

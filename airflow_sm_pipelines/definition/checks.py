@@ -111,7 +111,7 @@ def _check_step(step: Step, path: JsonPath, known: _KnownNames, problems: Proble
     called = f"step {step.name!r}"
     for index, dependency in enumerate(step.depends_on):
         place = (*path, "DependsOn", index)
-        _check_dependency(dependency.step, place, f"{called} depends on", known, problems)
+        _check_dependency(step.name, "depends on", dependency.step, place, known, problems)
         upstream = known.steps.get(dependency.step)
         if upstream is not None and upstream.type == "Condition":
             problems.add(
@@ -121,7 +121,7 @@ def _check_step(step: Step, path: JsonPath, known: _KnownNames, problems: Proble
             )
     if step.type == "Cleanup":
         for inner, name in iter_cleanup_sources(step):
-            _check_dependency(name, (*path, *inner), f"{called} cleans up", known, problems)
+            _check_dependency(step.name, "cleans up", name, (*path, *inner), known, problems)
     for inner, operand in step.iter_operands():
         is_selector = isinstance(step, ForEachStep) and inner == ("Arguments", "Selector")
         here = known
@@ -166,12 +166,15 @@ def _check_for_each(
             _check_step(body_step, path, inside, problems)
 
 
-def _check_dependency(name: str, path: JsonPath, what: str, known: _KnownNames, problems: ProblemCollector) -> None:
+def _check_dependency(
+    waiting: str, verb: str, name: str, path: JsonPath, known: _KnownNames, problems: ProblemCollector
+) -> None:
     upstream = known.steps.get(name)
     if upstream is None:
-        problems.add(path, f"{what} {name!r}, but {_describe_unknown_step(name, known)}")
+        problems.add(path, f"step {waiting!r} {verb} {name!r}, but {_describe_unknown_step(name, known)}")
     elif upstream.type == "Fail":
-        problems.add(path, f"{what} {name!r}, which is a Fail step and ends the execution: nothing can follow it.")
+        # The first words are the service's (aws/sagemaker-python-sdk, tests/integ, test_fail_steps).
+        problems.add(path, f"{waiting} can not depends on {name}: a Fail step ends the execution, nothing follows it.")
 
 
 def _check_cycles(places: Sequence[StepPlace], problems: ProblemCollector) -> None:

@@ -23,6 +23,11 @@ COMPARISON_TYPES = ("Equals", "NotEquals", "GreaterThan", "GreaterThanOrEqualTo"
 CONDITION_TYPES = (*COMPARISON_TYPES, "In", "NotIn", "Not", "Or")
 """The types of all conditions."""
 
+_MEMBERS = frozenset(
+    {"Type", "LeftValue", "RightValue", "QueryValue", "Values", "Value", "In", "Condition", "Conditions"}
+)
+"""The members of all conditions, in both spellings."""
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -123,6 +128,7 @@ def read_condition(read: ObjectReader, problems: ProblemCollector) -> Condition 
     kind = read.required_text("Type", "a condition")
     if kind is None:
         return None
+    _refuse_unknown_members(read, problems)
     if kind not in CONDITION_TYPES:
         # The SDKs' classes are called ConditionEquals and so on.
         hint = suggest(kind.removeprefix("Condition"), CONDITION_TYPES)
@@ -154,6 +160,12 @@ def read_condition(read: ObjectReader, problems: ProblemCollector) -> Condition 
         return None
     negated = read_condition(ObjectReader(inner, (*read.path, "Condition"), problems), problems)
     return None if negated is None else NotCondition(negated)
+
+
+def _refuse_unknown_members(read: ObjectReader, problems: ProblemCollector) -> None:
+    for name in sorted(read.raw.keys() - _MEMBERS):
+        # The service's words: aws/sagemaker-python-sdk, issue 2746.
+        problems.add((*read.path, name), f"Cannot parse object, unknown property '{name}'.")
 
 
 def _operand(read: ObjectReader, key: str, kind: str, problems: ProblemCollector) -> JsonValue:

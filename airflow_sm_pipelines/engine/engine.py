@@ -15,6 +15,7 @@ from airflow_sm_pipelines.engine.driver.event_publisher import EventPublisher
 from airflow_sm_pipelines.engine.driver.parsed_definitions import ParsedDefinitions
 from airflow_sm_pipelines.engine.driver.runner import Runner
 from airflow_sm_pipelines.engine.operations import OperationContext, all_operations
+from airflow_sm_pipelines.engine.operations.reliances import Reliance, find_reliances
 from airflow_sm_pipelines.engine.operations.tags import owns_arn
 from airflow_sm_pipelines.engine.rules.errors import ServiceError
 from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory
@@ -24,6 +25,7 @@ from airflow_sm_pipelines.engine.store.documents import from_ms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
     from pathlib import Path
 
     from airflow_sm_pipelines.engine.services import EngineServices
@@ -84,6 +86,10 @@ class Engine:
             raise ServiceError(
                 "InternalFailure", f"The engine's state could not be read or written, nothing was changed: {error}."
             ) from error
+
+    def find_reliances(self, since: datetime) -> list[Reliance]:
+        """What may differ on AWS of the executions that were started, or have gone on, since a moment."""
+        return find_reliances(self._context, since)
 
     def owns(self, arn: str) -> bool:
         """Whether the engine keeps what this ARN names, and so answers for its tags."""

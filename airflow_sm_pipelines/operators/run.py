@@ -418,7 +418,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
     # --- while it runs ----------------------------------------------------------------------------------------------
 
     def _publish_start(self, context: Context, hook: SageMakerPipelinesHook, arn: str, progress: RunProgress) -> None:
-        progress.push({"pipeline_execution_arn": arn})
+        progress.begin(arn)
         links = self._resolve_links(hook, self.pipeline_name, arn)
         address = links.get(SageMakerPipelineExecutionLink.key)
         self.log.info("Pipeline execution: %s%s", arn, f"\n{address}" if address else "")
@@ -511,8 +511,8 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
             self.log.warning("Skipped: %s", reason)  # Airflow itself says only that the task was skipped
             raise AirflowSkipException(reason)
         if verdict is not Verdict.SUCCEED:
-            raise self._make_failure(hook, report)
-        result |= reader.read(requests)
+            raise self._make_failure(hook, report, progress)
+        result |= progress.keep_outputs(report, reader.read(requests))
         result["step_outputs"] = reader.read_defaults(max_steps=self.max_step_outputs)
         self._publish_assets(context, result)
         return self._return(result, progress)
@@ -575,16 +575,17 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
 
         return hook.stop_execution(report.arn, token=make_stop_token(report.arn)) if self.stop_on_kill else None
 
-    def _make_failure(self, hook: SageMakerPipelinesHook, report: ExecutionReport) -> PipelineExecutionFailedError:
+    def _make_failure(
+        self, hook: SageMakerPipelinesHook, report: ExecutionReport, progress: RunProgress
+    ) -> PipelineExecutionFailedError:
         """The error of a failed execution, with the last lines of its failed jobs and the pages of their logs."""
-        from airflow_sm_pipelines.client.job_logs import read_log_tails
         from airflow_sm_pipelines.links.addresses import resolve_step_logs
         from airflow_sm_pipelines.runs.results import make_failure_error
 
         return make_failure_error(
             report,
             on_retry=self.on_retry,
-            log_tails=read_log_tails(hook, report.failed_steps, max_lines=self.log_lines, warn=self.log.warning),
+            log_tails=progress.read_log_tails(report, max_lines=self.log_lines),
             log_addresses=resolve_step_logs(hook, report.failed_steps),
         )
 

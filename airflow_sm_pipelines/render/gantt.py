@@ -66,7 +66,7 @@ def render_gantt_svg(runs: Sequence[StepRun], *, now: datetime, title: str = "")
         look = f"stroke: var(--{colour}); fill: var(--{colour}); fill-opacity: {0.15 if run.is_cached else 0.85}"
         body += [
             "<g>",
-            title_element(": ".join(filter(None, (f"{run.label}: {result}", run.failure_reason)))),
+            title_element(": ".join(filter(None, (f"{run.label}: {result}", shorten(run.failure_reason or "", 300))))),
             text_element(left - 12, middle + 4, label, anchor="end"),
             f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{_BAR}" rx="4" style="{look}"/>',
             text_element(x + width + 8, middle + 4, result, kind="soft"),

@@ -9,6 +9,7 @@ from airflow_sm_pipelines.render.labels import BRANCH_LABELS
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.definition import StepGraph
+    from airflow_sm_pipelines.definition.shape import PipelineShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,4 +40,20 @@ def find_shown_edges(graph: StepGraph) -> tuple[ShownEdge, ...]:
                 label = BRANCH_LABELS.get(node.branch or "", "")
             if label or not any(other in ancestors[near] for near in upstream):
                 shown.append(ShownEdge(other, name, label))
+    return tuple(shown)
+
+
+def find_shape_edges(shape: PipelineShape) -> tuple[ShownEdge, ...]:
+    """The same for a pipeline of which only the shape is known."""
+    ancestors: dict[str, set[str]] = {}
+    shown = []
+    for step in shape.steps:
+        ancestors[step.name] = set(step.waits_for).union(*(ancestors[other] for other in step.waits_for))
+        parent, outcome = step.branches[-1] if step.branches else (None, None)
+        for other in step.waits_for:
+            label = "Failed" if other in step.after_failure else ""
+            if other == parent:
+                label = BRANCH_LABELS["If" if outcome else "Else"]
+            if label or not any(other in ancestors[near] for near in step.waits_for):
+                shown.append(ShownEdge(other, step.name, label))
     return tuple(shown)

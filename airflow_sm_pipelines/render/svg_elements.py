@@ -36,17 +36,20 @@ _STATUSES = {
     "Starting": "running",
 }
 
-STYLE = """
-.smp { color-scheme: light dark;
+_LIGHT = """
+.smp {
   --page: #ffffff; --frame: #d1d9e0; --box: #f6f8fa; --line: #818b98; --text: #1f2328; --soft: #59636e; --grid: #e6eaef;
   --data: #0f766e; --train: #6d28d9; --model: #15803d; --choice: #b45309; --call: #c2410c; --fail: #b91c1c;
   --check: #0369a1; --other: #59636e;
   --ok: #1a7f37; --bad: #cf222e; --stopped: #9a6700; --running: #0969da; --idle: #818b98; }
-@media (prefers-color-scheme: dark) { .smp {
+"""
+_DARK = """.smp {
   --page: #0d1117; --frame: #30363d; --box: #161b22; --line: #6e7681; --text: #e6edf3; --soft: #9198a1; --grid: #21262d;
   --data: #2dd4bf; --train: #b79cf7; --model: #4ade80; --choice: #fbbf24; --call: #fb923c; --fail: #f87171;
   --check: #38bdf8; --other: #9198a1;
-  --ok: #3fb950; --bad: #f85149; --stopped: #d29922; --running: #58a6ff; --idle: #6e7681; } }
+  --ok: #3fb950; --bad: #f85149; --stopped: #d29922; --running: #58a6ff; --idle: #6e7681; }
+"""
+_RULES = """
 .smp text { font-family: -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", Arial, sans-serif;
   fill: var(--text); font-size: 12px; }
 .smp .page { fill: var(--page); stroke: var(--frame); }
@@ -58,7 +61,14 @@ STYLE = """
 .smp .tip { fill: var(--line); }
 .smp .mark { fill: var(--soft); font-weight: 600; stroke: var(--page); stroke-width: 4px; paint-order: stroke; }
 .smp .grid { stroke: var(--grid); }
+.smp .is-ok { stroke: var(--ok); } .smp .is-bad { stroke: var(--bad); } .smp .is-stopped { stroke: var(--stopped); }
+.smp .is-running { stroke: var(--running); } .smp .is-idle { stroke: var(--idle); }
 """
+STYLE = f"{_LIGHT}.smp {{ color-scheme: light dark; }}\n@media (prefers-color-scheme: dark) {{ {_DARK} }}\n{_RULES}"
+"""What a picture by itself carries: light or dark by the reader's setting."""
+
+CLASS_STYLE = f"{_LIGHT}.dark {_DARK}{_RULES}"
+"""What a page carries whose root has the class ``dark`` while it is dark; for pictures without a style of their own."""
 
 _NARROW = frozenset("iljtfrI.,:;'|!()[]{}/ ")
 _WIDE = frozenset("mwMW@%…≤≥≠")
@@ -103,6 +113,11 @@ def text_element(x: float, y: float, text: str, *, kind: str = "", anchor: str =
 def title_element(text: str) -> str:
     """The text that a resting pointer shows and a screen reader reads."""
     return f"<title>{escape(_clean(text))}</title>"
+
+
+def without_style(svg: str) -> str:
+    """A picture for a page that carries the style itself."""
+    return svg.replace(f"<style>{STYLE}</style>\n", "", 1)
 
 
 def wrap_svg(width: float, height: float, label: str, body: list[str]) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
+from xml.sax.saxutils import escape
 
 from airflow_sm_pipelines.definition import build_graph
 from airflow_sm_pipelines.render.labels import format_detail, format_run, shorten
-from airflow_sm_pipelines.render.shown_edges import find_shown_edges
+from airflow_sm_pipelines.render.shown_edges import find_shape_edges, find_shown_edges
 from airflow_sm_pipelines.render.svg_elements import (
     find_status_colour,
     find_type_colour,
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow_sm_pipelines.definition import PipelineDefinition, Step
+    from airflow_sm_pipelines.definition.shape import PipelineShape
+    from airflow_sm_pipelines.render.shown_edges import ShownEdge
     from airflow_sm_pipelines.render.step_runs import StepRun
 
 
@@ -31,6 +35,13 @@ _TITLE_HEIGHT = 30.0
 _PADDING = 16.0
 _MAX_CHARACTERS = 44
 _MIN_WIDTH = 150.0
+_LIVE_WIDTH = 230.0
+_SMALL_WIDTH, _SMALL_HEIGHT, _SMALL_CHARACTERS = 110.0, 22.0, 14
+_MAX_HOVER = 300
+_NAMED_STEPS = 100
+
+MAX_LARGE_BOXES = 120
+"""So many steps of a shape are drawn with all their texts."""
 
 
 BOX_GAP = 32.0
@@ -265,28 +276,40 @@ class _Placement:
 class _Card:
     """The texts on a step's box.
 
+    :param name: as the definition has it.
     :param result: what the step did in the execution; empty if none is shown.
+    :param hover: what a resting pointer shows beside name and type.
+    :param min_width: of the box.
     """
 
-    step: Step
     name: str
+    type: str
     detail: str
     result: str
     run: StepRun | None
+    hover: str = ""
+    min_width: float = _MIN_WIDTH
+    is_small: bool = False
+
+    @property
+    def label(self) -> str:
+        return shorten(self.name, _SMALL_CHARACTERS if self.is_small else _MAX_CHARACTERS)
 
     @property
     def width(self) -> float:
+        if self.is_small:
+            return _SMALL_WIDTH
         inner = max(
-            measure_text(self.name, 14, is_bold=True),
-            measure_text(self.step.type, 12),
+            measure_text(self.label, 14, is_bold=True),
+            measure_text(self.type, 12),
             measure_text(self.detail, 12),
             self._result_width,
         )
-        return max(_MIN_WIDTH, inner + 2 * _PADDING + 4)
+        return max(self.min_width, inner + 2 * _PADDING + 4)
 
     @property
     def height(self) -> float:
-        return 52.0 + 18 * bool(self.detail) + 20 * bool(self.result)
+        return _SMALL_HEIGHT if self.is_small else 52.0 + 18 * bool(self.detail) + 20 * bool(self.result)
 
     @property
     def _result_width(self) -> float:
@@ -305,10 +328,41 @@ def render_graph_svg(
     graph = build_graph(definition)
     ran: dict[str, StepRun] = {run.name: run for run in runs if run.iteration is None}
     cards = {name: _make_card(graph.nodes[name].step, ran.get(name), now) for name in graph.order}
-    edges = find_shown_edges(graph)
-    layout = place_boxes(
-        [Box(name, card.width, card.height) for name, card in cards.items()],
-        [(edge.source, edge.target) for edge in edges],
+    return _draw_graph(cards, find_shown_edges(graph), title=title, is_all_full=not runs)
+
+
+def render_shape_svg(
+    shape: PipelineShape, *, title: str = "", runs: Sequence[StepRun] = (), now: datetime | None = None
+) -> str:
+    """The graph of a pipeline of which only the shape is known, as an SVG document.
+
+    Every box has room for its step's result, so that no box moves while the steps go on. A graph of more than
+    :data:`MAX_LARGE_BOXES` steps has small boxes, with names and colours alone. Each box has its step's number in the
+    shape as ``data-step``.
+    """
+    ran = {run.name: run for run in runs if run.iteration is None}
+    is_small = len(shape.steps) > MAX_LARGE_BOXES
+    cards = {}
+    for step in shape.steps:
+        run = ran.get(step.name)
+        result = "" if is_small else format_run(run, now) if run is not None else " "
+        hover = format_run(run, now) if run is not None else ""
+        if run is not None and run.failure_reason and not is_small:
+            hover = shorten(run.failure_reason, _MAX_HOVER)
+        cards[step.name] = _Card(step.name, step.type, "", result, run, hover, _LIVE_WIDTH, is_small)
+    return _draw_graph(cards, find_shape_edges(shape), title=title, is_all_full=False)
+
+
+@lru_cache(maxsize=32)
+def _place_cards(boxes: tuple[Box, ...], edges: tuple[tuple[str, str], ...]) -> Layout:
+    """The same layout again for an execution that is drawn many times."""
+    return place_boxes(boxes, edges)
+
+
+def _draw_graph(cards: Mapping[str, _Card], edges: Sequence[ShownEdge], *, title: str, is_all_full: bool) -> str:
+    layout = _place_cards(
+        tuple(Box(name, card.width, card.height) for name, card in cards.items()),
+        tuple((edge.source, edge.target) for edge in edges),
     )
     top = _MARGIN + (_TITLE_HEIGHT if title else 0)
     width = max(layout.width, measure_text(title, 15, is_bold=True), 200) + 2 * _MARGIN
@@ -322,28 +376,38 @@ def render_graph_svg(
         body.append(text_element(_MARGIN, _MARGIN + 8, title, kind="title"))
     body.append(f'<g transform="translate({left:.1f} {top:.1f})">')
     routes = layout.routes
+    if any(card.is_small for card in cards.values()):
+        body.append(_draw_straight_lines(edges, routes))
+        edges = ()
     for edge in edges:
-        pale = "" if _is_drawn_in_full(edge.target, runs) else ' opacity="0.45"'
+        pale = "" if is_all_full or cards[edge.target].run else ' opacity="0.45"'
         path = _draw_line(routes[edge.source, edge.target])
         body.append(f'<path class="line" marker-end="url(#tip)" d="{path}"{pale}/>')
-    for name, card in cards.items():
-        body += _draw_card(card, layout.boxes[name], is_idle=not _is_drawn_in_full(name, runs))
+    for number, (name, card) in enumerate(cards.items()):
+        draw = _draw_small_card if card.is_small else _draw_card
+        body += draw(card, layout.boxes[name], number, is_idle=not is_all_full and card.run is None)
     for edge in edges:
         if edge.label:
             body.append(_draw_label(edge.label, routes[edge.source, edge.target]))
     body.append("</g>")
-    label = f"{title or 'A pipeline'}: {len(cards)} steps: {', '.join(cards)}"
+    names = ", ".join(list(cards)[:_NAMED_STEPS])
+    label = f"{title or 'A pipeline'}: {len(cards)} steps: {names}"
     return wrap_svg(width, top + layout.height + _MARGIN, label, body)
 
 
-def _is_drawn_in_full(name: str, runs: Sequence[StepRun]) -> bool:
-    """Whether a step is drawn in full colour: it ran, or no execution is shown."""
-    return not runs or any(run.name == name for run in runs)
-
-
 def _make_card(step: Step, run: StepRun | None, now: datetime | None) -> _Card:
-    name, detail = shorten(step.name, _MAX_CHARACTERS), shorten(format_detail(step), _MAX_CHARACTERS)
-    return _Card(step, name, detail, "" if run is None else format_run(run, now), run)
+    detail = format_detail(step)
+    reason = run.failure_reason if run else None
+    hover = reason or step.description or detail
+    result = "" if run is None else format_run(run, now)
+    return _Card(step.name, step.type, shorten(detail, _MAX_CHARACTERS), result, run, hover)
+
+
+def _draw_straight_lines(edges: Sequence[ShownEdge], routes: Mapping[tuple[str, str], tuple[Point, ...]]) -> str:
+    """All edges of a large graph as one short element, from box to box."""
+    ends = [(routes[edge.source, edge.target][0], routes[edge.source, edge.target][-1]) for edge in edges]
+    lines = (f"M{start.x:.0f} {start.y:.0f}L{end.x:.0f} {end.y:.0f}" for start, end in ends)
+    return f'<path class="line" d="{"".join(lines)}"/>'
 
 
 def _draw_line(points: tuple[Point, ...]) -> str:
@@ -364,34 +428,43 @@ def _draw_label(label: str, points: tuple[Point, ...]) -> str:
     return text_element(x, (start.y + end.y) / 2 + 4, label, kind="mark", anchor="middle")
 
 
-def _draw_card(card: _Card, place: PlacedBox, *, is_idle: bool) -> list[str]:
+def _draw_small_card(card: _Card, place: PlacedBox, number: int, *, is_idle: bool) -> list[str]:
+    """A box in few bytes; whoever shows it adds what a resting pointer shows."""
+    colour = find_status_colour(card.run.status) if card.run else "idle"
+    pale = ' opacity="0.45"' if is_idle else ""
+    x, y, width, height = round(place.x), round(place.y), round(place.width), round(place.height)
+    box = f'<path class="box is-{colour}" d="M{x} {y}h{width}v{height}h-{width}z"/>'
+    label = escape(card.label) if card.label.isprintable() else str(number)
+    return [f'<g data-step="{number}"{pale}>{box}<text x="{x + 5}" y="{y + 15}">{label}</text></g>']
+
+
+def _draw_card(card: _Card, place: PlacedBox, number: int, *, is_idle: bool) -> list[str]:
     x, y, width, height = place.x, place.y, place.width, place.height
-    family = find_type_colour(card.step.type)
+    family = find_type_colour(card.type)
     colour = find_status_colour(card.run.status) if card.run else ""
-    edge = f' style="stroke: var(--{colour}); stroke-width: 1.8"' if colour else ""
-    reason = card.run.failure_reason if card.run else None
-    description = card.step.description or format_detail(card.step)
-    hover = ": ".join(filter(None, (f"{card.step.name} ({card.step.type})", reason or description)))
+    dashes = "; stroke-dasharray: 5 3" if card.run and card.run.is_cached else ""
+    edge = f' style="stroke: var(--{colour}); stroke-width: 1.8{dashes}"' if colour else ""
+    place_mark = "" if card.min_width == _MIN_WIDTH else f' data-step="{number}"'
     drawn = [
-        f'<g opacity="{0.45 if is_idle else 1}">',
-        title_element(hover),
+        f'<g opacity="{0.45 if is_idle else 1}"{place_mark}>',
+        title_element(": ".join(filter(None, (f"{card.name} ({card.type})", card.hover)))),
     ]
     stripe = f"M{x + 7:.1f} {y:.1f} h-1 a6 6 0 0 0 -6 6 v{height - 12:.1f} a6 6 0 0 0 6 6 h1 z"
-    if card.step.type == "ForEach":
+    if card.type == "ForEach":
         drawn.append(
             f'<rect class="box" x="{x + 5:.1f}" y="{y + 5:.1f}" width="{width:.1f}" height="{height:.1f}" rx="7"/>'
         )
     drawn += [
         f'<rect class="box" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="7"{edge}/>',
         f'<path d="{stripe}" style="fill: var(--{family})"/>',
-        text_element(x + _PADDING + 4, y + 22, card.name, kind="name"),
-        text_element(x + _PADDING + 4, y + 40, card.step.type, colour=family),
+        text_element(x + _PADDING + 4, y + 22, card.label, kind="name"),
+        text_element(x + _PADDING + 4, y + 40, card.type, colour=family),
     ]
     line = y + 58
     if card.detail:
         drawn.append(text_element(x + _PADDING + 4, line, card.detail, kind="soft"))
         line += 20
-    if card.result:
+    if card.result.strip():
         drawn.append(f'<circle cx="{x + _PADDING + 8:.1f}" cy="{line - 4:.1f}" r="4" style="fill: var(--{colour})"/>')
         drawn.append(text_element(x + _PADDING + 18, line, card.result, colour=colour))
     drawn.append("</g>")

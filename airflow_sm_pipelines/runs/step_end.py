@@ -11,7 +11,7 @@ from airflow_sm_pipelines.definition.status import ExecutionStatus, StepStatus
 from airflow_sm_pipelines.runs.repair import mark_step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
 
@@ -37,10 +37,21 @@ def find_other_outcome(report: ExecutionReport, branches: Iterable[Sequence[Any]
 
     :param branches: as a shape has them: names of Condition steps and the outcomes by which the step runs.
     """
-    for condition, outcome in branches:
+
+    def find_outcome(condition: str) -> Any:
         step = report.latest_step(condition)
-        details = ((step.metadata if step else None) or {}).get("Condition") or {}
-        found = details.get("Outcome")
+        return (((step.metadata if step else None) or {}).get("Condition") or {}).get("Outcome")
+
+    return find_decision_against(branches, find_outcome)
+
+
+def find_decision_against(branches: Iterable[Sequence[Any]], find_outcome: Callable[[str], Any]) -> str | None:
+    """The same where the outcomes of Condition steps are known otherwise.
+
+    :param find_outcome: the outcome of a Condition step; None while it has none.
+    """
+    for condition, outcome in branches:
+        found = find_outcome(condition)
         if found is not None and str(found).lower() != str(outcome).lower():
             return f"condition '{condition}' was {found}"
     return None

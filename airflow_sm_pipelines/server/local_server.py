@@ -8,7 +8,7 @@ import os
 import sqlite3
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 from airflow_sm_pipelines.local_endpoint import (
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.server.durable_moto import DurableMoto
     from airflow_sm_pipelines.server.http.listener import Listener
     from airflow_sm_pipelines.server.lambda_invocations import LambdaInvoker
+    from airflow_sm_pipelines.server.missing_names import MissingNames
     from airflow_sm_pipelines.server.request_router import RequestRouter
     from airflow_sm_pipelines.server.sagemaker_codec import SageMakerCodec
 
@@ -57,6 +58,7 @@ class RunningServer:
     :ivar state_dir: where it keeps its state.
     :ivar engine: what runs the pipelines.
     :ivar isolation: how jobs are kept apart on this machine, in a sentence.
+    :ivar missing_names: what clients have asked for and not found.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class RunningServer:
         state_dir: Path,
         engine: Engine,
         isolation: str,
+        missing_names: MissingNames,
         closing: contextlib.ExitStack,
     ) -> None:
         self.endpoint_url = endpoint_url
@@ -77,6 +80,7 @@ class RunningServer:
         self.state_dir = state_dir
         self.engine = engine
         self.isolation = isolation
+        self.missing_names = missing_names
         self._closing = closing
 
     @property
@@ -87,6 +91,15 @@ class RunningServer:
     def environment(self) -> dict[str, str]:
         """The environment of this process for a child: AWS is the endpoint, and there are no real credentials."""
         return child_environment(os.environ, self.endpoint_url, self.region, secret=self.secret)
+
+    def make_client(self, service: str) -> Any:
+        """A boto3 client of the endpoint that reads none of the user's AWS configuration.
+
+        :param service: such as ``s3``.
+        """
+        from airflow_sm_pipelines.server.engine_services import make_client
+
+        return make_client(service, url=self.endpoint_url, region=self.region, secret=self.secret)
 
     def close(self) -> None:
         """Stop the engine's jobs, which continue at the next start, then stop answering. May be called twice."""
@@ -207,6 +220,7 @@ def _start(
         state_dir=directory.path,
         engine=engine,
         isolation=services.isolation.sentence,
+        missing_names=router.missing_names,
         closing=closing.pop_all(),
     )
 

@@ -15,6 +15,7 @@ from airflow_sm_pipelines.server.http.messages import Request, Response, make_au
 from airflow_sm_pipelines.server.iam_roles import IamRoles, simulate_principal_policy
 from airflow_sm_pipelines.server.lambda_functions import with_code_inlined
 from airflow_sm_pipelines.server.lambda_invocations import is_invocation
+from airflow_sm_pipelines.server.missing_names import MissingNames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -45,6 +46,7 @@ class RequestRouter:
         self._call_moto = call_moto
         self._keys = keys
         self.callers = CallerRule(keys)
+        self.missing_names = MissingNames()
         self._pages = PageAccess(keys)
         self._host_names = frozenset(host_names)
         self._roles = IamRoles(call_moto)
@@ -114,6 +116,11 @@ class RequestRouter:
 
         :param request: the request.
         """
+        response = self._call(request)
+        self.missing_names.note(request, response)
+        return response
+
+    def _call(self, request: Request) -> Response:
         if _is_page(request):
             return self._pages.find_answer(request) or self._call_console(request)
         reason = self.callers.find_refusal(request)

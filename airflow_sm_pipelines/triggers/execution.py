@@ -57,6 +57,9 @@ class SageMakerPipelineExecutionTrigger(SageMakerDeferredTrigger):
     :param kwargs: ``aws_conn_id``, ``region_name``, ``verify``, ``botocore_config``.
     """
 
+    is_one_step = False
+    """Whether the task mirrors one step of the execution."""
+
     def __init__(
         self,
         *,
@@ -110,6 +113,7 @@ class SageMakerPipelineExecutionTrigger(SageMakerDeferredTrigger):
             is_pushed=self.publish_steps,
             is_streamed=self.stream_logs,
             cursor=self.log_cursor,
+            is_one_step=self.is_one_step,
         )
         event = await (self._wait_alone(progress) if self.task_instance is None else self._wait_together(progress))
         await progress.close()

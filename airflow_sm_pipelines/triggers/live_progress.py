@@ -7,11 +7,19 @@ triggerer's event loop never waits for it.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.airflow_task.plain_xcom import get_plain_xcom, set_plain_xcom
 from airflow_sm_pipelines.airflow_task.run_progress import STEPS_KEY
 from airflow_sm_pipelines.client.job_log_stream import JobLogStream, merge_cursors
+from airflow_sm_pipelines.runs.page_record import (
+    MAX_LOG_LINES,
+    RECORDS_KEY,
+    add_to_history,
+    make_step_record,
+    make_step_records,
+)
 from airflow_sm_pipelines.runs.results import summarize_steps
 
 if TYPE_CHECKING:
@@ -34,6 +42,8 @@ class LiveProgress:
     :param is_pushed: push the steps as an XCom whenever one has changed.
     :param is_streamed: write the jobs' log lines to the log.
     :param cursor: how far the logs were shown before the deferral.
+    :param is_one_step: whether the task mirrors one step. Then the page's record of that step is kept, with the last
+        lines of its log, beside those of its earlier tries.
     """
 
     def __init__(
@@ -45,8 +55,12 @@ class LiveProgress:
         is_pushed: bool,
         is_streamed: bool,
         cursor: Mapping[str, Any] | None = None,
+        is_one_step: bool = False,
     ) -> None:
         self._ti = ti
+        self._is_one_step = is_one_step and ti is not None
+        self._history: list[dict[str, Any]] | None = None
+        self._lines: deque[str] = deque(maxlen=MAX_LOG_LINES)
         self._make_hook = make_hook
         self._log = log
         self._is_pushed = is_pushed and ti is not None
@@ -63,7 +77,7 @@ class LiveProgress:
 
     def show_soon(self, report: ExecutionReport, has_changed: bool) -> None:
         """Show the execution as it is now. Call this in the event loop; it returns at once."""
-        if not self._is_streamed and not (has_changed and self._is_pushed):
+        if not self._is_streamed and not (has_changed and (self._is_pushed or self._is_one_step)):
             return
         had_changed = self._next is not None and self._next[1]
         self._next = (report, has_changed or had_changed)
@@ -79,14 +93,36 @@ class LiveProgress:
         """Show the execution as it is now, and return when it is shown. Call this in a thread."""
         if has_changed and self._is_pushed:
             self._push(STEPS_KEY, summarize_steps(report))
-        if self._is_streamed:
-            if self._stream is None:
-                known = merge_cursors(self._read_cursor(), self._cursor)
-                self._stream = JobLogStream(
-                    self._make_hook(), write=self._log.info, warn=self._log.warning, cursor=known
-                )
-            if self._stream.read(report):
-                self._push(LOG_CURSOR_XCOM, self._stream.cursor)
+            self._push(RECORDS_KEY, make_step_records(report))
+        has_lines = self._is_streamed and self._read_logs(report)
+        if has_changed or has_lines:
+            self.keep_step(report)
+
+    def keep_step(self, report: ExecutionReport) -> None:
+        """Keep the one step for the page. Call this in a thread.
+
+        :param report: the execution with this step alone.
+        """
+        if not self._is_one_step:
+            return
+        if self._history is None:
+            self._history = self._read(RECORDS_KEY) or []
+        for step in report.steps:
+            self._history = add_to_history(self._history, make_step_record(step, arn=report.arn, log=[*self._lines]))
+        self._push(RECORDS_KEY, self._history)
+
+    def _read_logs(self, report: ExecutionReport) -> bool:
+        if self._stream is None:
+            known = merge_cursors(self._read(LOG_CURSOR_XCOM), self._cursor)
+            self._stream = JobLogStream(self._make_hook(), write=self._write, warn=self._log.warning, cursor=known)
+        if not self._stream.read(report):
+            return False
+        self._push(LOG_CURSOR_XCOM, self._stream.cursor)
+        return True
+
+    def _write(self, line: str) -> None:
+        self._log.info(line)
+        self._lines.append(line)
 
     def finish(self, report: ExecutionReport) -> None:
         """Show the rest of the logs. Call this in a thread, after everything else was shown."""
@@ -118,12 +154,12 @@ class LiveProgress:
                 error,
             )
 
-    def _read_cursor(self) -> Any:
-        """What another triggerer has shown before this one took over."""
+    def _read(self, key: str) -> Any:
+        """What another triggerer has kept before this one took over."""
         if self._ti is None:
             return None
         try:
-            return get_plain_xcom(self._ti, LOG_CURSOR_XCOM)
+            return get_plain_xcom(self._ti, key)
         except Exception as error:  # noqa: BLE001 - as in _push; without a cursor, lines may come twice
-            self._log.debug("No earlier cursor: %s", error)
+            self._log.debug("No earlier %s: %s", key, error)
             return None

@@ -63,6 +63,8 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
     :param kwargs: those of :class:`SageMakerPipelineExecutionTrigger` without the execution.
     """
 
+    is_one_step = True
+
     def __init__(
         self,
         *,
@@ -277,6 +279,8 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
         links = self._resolve_links(hook, report)
         if self._record is not None and not has_left(request_task_state(self._task)):
             push_xcoms(self.task_instance, xcoms)
+            if self._progress is not None:
+                self._progress.keep_step(self.select_shown(report))
             for key, address in links.items():
                 set_plain_xcom(self.task_instance, key, address)
             memory = self._record.memory

@@ -19,6 +19,7 @@ PACKAGE = source_tree.ROOT / source_tree.PACKAGE
 AIRFLOW_ROOMS = {
     *(
         "airflow_names",
+        "airflow_page",
         "airflow_task",
         "decorators",
         "hooks",

@@ -182,8 +182,7 @@ def test_a_name_that_an_iteration_will_have_is_refused() -> None:
 
 def test_nothing_follows_a_fail_step() -> None:
     assert problems_of(FAIL, step("A", "F")) == {
-        "Steps[1].DependsOn[0]": "step 'A' depends on 'F', which is a Fail step and ends the execution: nothing can "
-        "follow it."
+        "Steps[1].DependsOn[0]": "A can not depends on F: a Fail step ends the execution, nothing follows it."
     }
 
 

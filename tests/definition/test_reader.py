@@ -143,6 +143,11 @@ def test_all_errors_come_at_once_in_one_message() -> None:
         ),
         (condition(Type="In", QueryValue=1), "Steps[0].Arguments.Conditions[0]", "needs 'Values'"),
         (condition(Type="Not"), "Steps[0].Arguments.Conditions[0]", "needs 'Condition'"),
+        (
+            condition(Type="Equals", LeftValue=1, RightValue=1, Expression={}),
+            "Steps[0].Arguments.Conditions[0].Expression",
+            "Cannot parse object, unknown property 'Expression'.",
+        ),
         (condition(Type="Or"), "Steps[0].Arguments.Conditions[0]", "needs 'Conditions'"),
         ({"Steps": [{"Name": "C", "Type": "Condition"}]}, "Steps[0].Arguments", "has no 'Conditions'"),
     ],

@@ -11,6 +11,7 @@ import pytest
 from airflow.sdk.execution_time.xcom import XCom
 
 from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
+from airflow_sm_pipelines.runs.page_record import RECORDS_KEY
 from airflow_sm_pipelines.triggers.live_progress import LOG_CURSOR_XCOM, LiveProgress
 from tests.airflow_fakes import TRAIN_ARN
 
@@ -66,6 +67,19 @@ def test_steps_are_pushed_when_they_are_news(pushed: dict[tuple[Any, ...], Any])
     assert pushed == {}
     note(view(), False, True, False)
     assert [step["status"] for step in pushed["d", "r", "t", 2, "steps"]] == ["Executing"]
+
+
+def test_a_step_s_task_keeps_each_try_of_its_step_with_the_last_lines(
+    pushed: dict[tuple[Any, ...], Any], hook: Any
+) -> None:
+    former = {"arn": "arn", "name": "Train", "status": "Failed", "start": "2026-01-01T00:00:00+00:00"}
+    pushed["d", "r", "t", 2, RECORDS_KEY] = [former]
+    note(view(hook, is_streamed=True, is_pushed=False, is_one_step=True), True)
+    first, second = pushed["d", "r", "t", 2, RECORDS_KEY]
+    assert first == former
+    assert second["status"] == "Executing"
+    assert second["log"] == ["[Train algo-1-1] epoch 1", "[Train algo-1-1] epoch 2"]
+    assert "steps" not in {key for *_, key in pushed}
 
 
 def test_another_trigger_reads_on(

@@ -18,6 +18,7 @@ TEMPLATE = Path(__file__).parents[1] / "project_template"
 """The files, whose names end in ``.txt`` so that nobody takes them for code of this package."""
 
 REQUIREMENTS = ("airflow-sm-pipelines[compiler]",)
+CI_FILES = {"github": ".github/workflows/{name}.yml", "gitlab": ".gitlab-ci.yml"}
 IGNORED_BY_AIRFLOW = "pipelines/"
 """The line of ``.airflowignore``: a pipeline script is no DAG file."""
 
@@ -35,6 +36,12 @@ def add(commands: Commands) -> None:
         "name", nargs="?", default="train_model", metavar="NAME", help="the DAG's id and the files' name (train_model)"
     )
     parser.add_argument("--sdk", choices=("v2", "v3"), default="v2", help="the SageMaker SDK of the script (v2)")
+    parser.add_argument(
+        "--ci",
+        choices=tuple(CI_FILES),
+        help="also a workflow that tests, comments the plan on a pull request, deploys the main branch and "
+        "promotes a tag",
+    )
     parser.add_argument("--folder", type=Path, default=Path(), metavar="DIR", help="where to write (this folder)")
     parser.set_defaults(run=run)
 
@@ -46,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     name, folder = str(arguments.name), arguments.folder
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*", name):
         raise ArgumentError(f"NAME={name!r}: expected letters, digits and single underscores, such as train_model.")
-    files = make_files(name, sdk=arguments.sdk)
+    files = make_files(name, sdk=arguments.sdk, ci=arguments.ci)
     there = [path for path in files if (folder / path).exists()]
     if there:
         raise ArgumentError(f"Nothing was written, as {', '.join(there)} is there already. Choose another NAME.")
@@ -74,11 +81,12 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def make_files(name: str, *, sdk: str) -> dict[str, str]:
+def make_files(name: str, *, sdk: str, ci: str | None = None) -> dict[str, str]:
     """The files of a project by their path, with the texts of :data:`TEMPLATE` under their own name.
 
     :param name: the DAG's id.
     :param sdk: ``"v2"`` or ``"v3"``.
+    :param ci: a key of :data:`CI_FILES`, or None for no workflow.
     """
     words = {
         "pipelines/train.py": f"pipelines/{name}.py",
@@ -86,7 +94,9 @@ def make_files(name: str, *, sdk: str) -> dict[str, str]:
         "train_model": name,
         "train-model": name.replace("_", "-"),
     }
+    workflow = {CI_FILES[ci].format(name=name): _render(f"ci/{ci}.yml.txt", words)} if ci else {}
     return {
+        **workflow,
         f"dags/{name}.py": _render("dag.py.txt", words),
         f"dags/pipelines/{name}.py": _render(f"pipelines/train_{sdk}.py.txt", words),
         f"dags/pipelines/steps/{name}.py": _render("pipelines/steps/train.py.txt", {}),

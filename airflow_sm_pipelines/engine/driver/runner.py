@@ -244,7 +244,7 @@ class Runner:
         for name, status in decision.end:
             self._performer.end_for_each(execution, opened, name, status)
         if decision.start:
-            now_ms = self._services.now_ms()
+            now_ms = self._performer.times.start_ms()
             self._store.steps.start(execution.id, decision.start, now_ms=now_ms, iterations=opened.iterations)
             for name in decision.start:
                 opened.schedule.set_status(name, StepStatus.STARTING)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import threading
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -37,7 +38,6 @@ from airflow_sm_pipelines.engine.steps.callback import send_callback_message
 from airflow_sm_pipelines.engine.steps.for_each import summarize_iterations
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable
 
     from airflow_sm_pipelines.engine.driver.open_execution import OpenExecution
@@ -47,6 +47,33 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.engine.store import ExecutionRecord, StepRecord, Store
 
 _LOG = logging.getLogger(__name__)
+
+
+class StepTimes:
+    """Gives times in milliseconds: a step that starts after another one has ended starts at a later one.
+
+    On SageMaker a second lies between the two, and clients rely on it (aws/sagemaker-python-sdk, tests/integ,
+    test_monitor_batch_transform_step). Here less than a millisecond may.
+
+    :param now_ms: reads the clock.
+    """
+
+    def __init__(self, now_ms: Callable[[], int]) -> None:
+        self._now_ms = now_ms
+        self._lock = threading.Lock()
+        self._last_start = self._last_end = 0
+
+    def start_ms(self) -> int:
+        """When a step starts now."""
+        with self._lock:
+            self._last_start = max(self._now_ms(), self._last_end + 1)
+            return self._last_start
+
+    def end_ms(self) -> int:
+        """When a step ends now; no earlier than any step has started."""
+        with self._lock:
+            self._last_end = max(self._now_ms(), self._last_start)
+            return self._last_end
 
 
 class _Failure(NamedTuple):
@@ -67,6 +94,7 @@ class StepPerformer:
     :param shutdown: set when the engine shuts down.
     :param wake: called with the id of the execution and the name of the step after each end of a step.
     :param begin_again: called with the same for a step whose state could not be written before it ran.
+    :ivar times: when steps start and end.
     """
 
     def __init__(
@@ -86,6 +114,7 @@ class StepPerformer:
         self._shutdown = shutdown
         self._wake = wake
         self._begin_again = begin_again
+        self.times = StepTimes(services.now_ms)
 
     def new_task(
         self, execution: ExecutionRecord, opened: OpenExecution, name: str, *, stop: threading.Event
@@ -199,7 +228,7 @@ class StepPerformer:
         """Record the end of a step, and wake its execution."""
         reason = outcome.failure_reason
         columns: dict[str, Any] = {
-            "ended_ms": self._services.now_ms(),
+            "ended_ms": self.times.end_ms(),
             "failure_reason": reason[:MAX_REASON_CHARACTERS] if reason else None,
             "retry_at_ms": None,
         }

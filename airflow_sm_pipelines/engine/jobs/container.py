@@ -264,6 +264,8 @@ def build_environment(
         # Programs of the image before ours, and ours in any case.
         jobs = f"{PROGRAMS_DIRECTORY / 'bin'}:{':'.join(map(str, programs))}:{_SYSTEM_PATH}"
         environment["PATH"] = own.replace(PATH_REFERENCE, jobs) if PATH_REFERENCE in own else f"{own}:{jobs}"
+    # A login shell (`bash -l`) reads this machine's /etc/profile, which sets another PATH.
+    (home / ".profile").write_text(f"PATH={shlex.quote(environment['PATH'])}\nexport PATH\n")
     environment |= {
         name: value for name, value in aws.items() if name.startswith("AWS_ENDPOINT_URL") or name in PROXY_VARIABLES
     }

@@ -132,6 +132,8 @@ class ImageCatalog:
         self._source = source
         self.interpreters: dict[Path, Interpreter] = {}
         """What is known of the interpreters used so far. To ask one again would cost a start of Python."""
+        self.differences: dict[str, tuple[str, ...]] = {}
+        """By image used so far, how what runs in its place differs from it."""
 
     @classmethod
     def load(cls, path: Path | None = None, *, env: Mapping[str, str] | None = None) -> ImageCatalog:

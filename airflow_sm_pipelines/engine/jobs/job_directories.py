@@ -1,18 +1,25 @@
-"""The directories that jobs run in, below one root. What a job leaves there is removed in the background."""
+"""The directories that jobs run in, below one root.
+
+What a job leaves there is removed in the background; of the last failed jobs it stays (``kept_failures``).
+"""
 
 from __future__ import annotations
 
 import itertools
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.engine.jobs.disk_room import DiskRoom
 from airflow_sm_pipelines.engine.jobs.kept_end import read_kept_end
+from airflow_sm_pipelines.engine.jobs.kept_failures import can_be_kept, drop_failures, is_kept, mark_failure
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
     from pathlib import Path
+
+    from airflow_sm_pipelines.engine.jobs.kept_failures import FailedJob
 
 _TRASH = ".removed"
 """No job has this name."""
@@ -41,9 +48,10 @@ class JobDirectories:
         """
         self._trash.mkdir(parents=True, exist_ok=True)
         self.room.prepare()
-        left = [path for path in self._root.iterdir() if path.name not in {_TRASH, *active}]
+        left = [path for path in self._root.iterdir() if path.name not in {_TRASH, *active} and not is_kept(path)]
         for path in (*left, *self._trash.iterdir()):
             self._remove(path)
+        self._cleaner.submit(drop_failures, self._root)
 
     def claim(self, name: str) -> Path:
         """The path of a directory for a job.
@@ -59,6 +67,30 @@ class JobDirectories:
     def holds_end(self, name: str) -> bool:
         """Whether the programs of a job had ended when the engine died."""
         return read_kept_end(self._root / name) is not None
+
+    def keep(self, directory: Path, job: FailedJob) -> None:
+        """Keep the directory of a failed job, and remove older ones; remove it where there is nothing to enter."""
+        if self.room.is_full() or not can_be_kept(directory):
+            self.discard(directory)
+            return
+        try:
+            mark_failure(directory, job)
+        except OSError:
+            self.discard(directory)
+        else:
+            # A name that is free again at an engine's end waits for the next start.
+            with suppress(RuntimeError):
+                self._cleaner.submit(drop_failures, self._root)
+
+    def check(self, directory: Path) -> None:
+        """End the job of a directory where it fills the disk (:meth:`DiskRoom.check`); failed jobs' files go first."""
+        self._make_room()
+        self.room.check(directory)
+
+    def wait_for_room(self, is_over: Callable[[], bool], pause: Callable[[float], object]) -> None:
+        """Wait until there is room to start something (:meth:`DiskRoom.wait`); failed jobs' files go first."""
+        self._make_room()
+        self.room.wait(is_over, pause)
 
     def discard(self, directory: Path) -> None:
         """Remove the directory of a job soon, or now where the disk is full; its name is free at once."""
@@ -76,6 +108,10 @@ class JobDirectories:
     def close(self) -> None:
         """Stop removing. The next start continues."""
         self._cleaner.shutdown(wait=True, cancel_futures=True)
+
+    def _make_room(self) -> None:
+        if self.room.is_full():
+            drop_failures(self._root, most=0)
 
     def _remove(self, path: Path) -> None:
         self._cleaner.submit(shutil.rmtree, path, ignore_errors=True)

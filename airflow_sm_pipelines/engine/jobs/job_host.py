@@ -7,6 +7,7 @@ again from the beginning under the same name, since outputs are written whole at
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from airflow_sm_pipelines.engine.jobs.job_log import PatientLog
 from airflow_sm_pipelines.engine.jobs.job_spec import JobSpec
+from airflow_sm_pipelines.engine.jobs.kept_failures import FailedJob
 from airflow_sm_pipelines.engine.registry.experiments import add_job_component, end_job_component
 from airflow_sm_pipelines.engine.registry.models import find_containers, require_model
 from airflow_sm_pipelines.engine.rules.errors import Interrupted
@@ -259,7 +261,7 @@ class JobHost:
         log = PatientLog(self._services.job_context(kind.log_group).log)
         room = self._directories.room
         while True:
-            room.wait(lambda: stop.is_set() or self._closing.is_set(), stop.wait)
+            self._directories.wait_for_room(lambda: stop.is_set() or self._closing.is_set(), stop.wait)
             outcome = self._run_once(kind, record, stop, log, on_log)
             # If the disk is full without this job, too, something else has filled it: the job waits, and runs again.
             if not (outcome.is_for_full_disk and room.is_full()) or stop.is_set():
@@ -279,7 +281,7 @@ class JobHost:
     def _run_once(
         self, kind: JobKind, record: ResourceRecord, stop: threading.Event, log: PatientLog, on_log: LogListener | None
     ) -> JobOutcome:
-        """Run a job in a directory of its own, which is gone afterwards: the job may have filled the disk."""
+        """Run a job in a directory of its own. It is gone afterwards, unless somebody may want to see why it failed."""
         room = self._directories.room
         directory = self._directories.claim(_directory_name(kind, record.name))
         spec = JobSpec(
@@ -291,17 +293,22 @@ class JobHost:
             containers=tuple(record.document.get("$containers", ())),
             is_offline=bool(record.document.get("$offline")),
         )
-        context = replace(
-            self._services.job_context(kind.log_group), log=log.write, check_disk=partial(room.check, directory)
-        )
+        check = partial(self._directories.check, directory)
+        context = replace(self._services.job_context(kind.log_group), log=log.write, check_disk=check)
+        failed: FailedJob | None = None
         try:
             with room.used_by(directory):
                 outcome = self._services.run_job(spec, _with_listener(context, on_log), stop)
             if self._closing.is_set() and outcome.status != "Completed":
                 raise Interrupted
+            if outcome.failure_reason and not outcome.is_for_full_disk:
+                failed = FailedJob(record.arn, outcome.failure_reason, time.time())
             return outcome
         finally:
-            self._directories.discard(directory)
+            if failed is None:
+                self._directories.discard(directory)
+            else:
+                self._directories.keep(directory, failed)
 
     def _run_tuning(self, record: ResourceRecord, stop: threading.Event) -> JobEnd:
         def save(members: dict[str, Any]) -> None:

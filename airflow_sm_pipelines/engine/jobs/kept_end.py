@@ -51,6 +51,11 @@ class KeptEnd:
             written.replace(directory / _FILE)
 
 
+def forget_end(directory: Path) -> None:
+    """Remove what is kept of an end: it is recorded."""
+    (directory / _FILE).unlink(missing_ok=True)
+
+
 def ignore_line(line: str) -> None:
     """Take a line of a job's log that is there already, from before the engine died."""
 

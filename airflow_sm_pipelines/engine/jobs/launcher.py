@@ -13,6 +13,8 @@ launcher of that job. The spec is a JSON file: ``argv``, ``env``, ``cwd``, ``new
 or the end of the pipe, which the death of the engine causes too, kills all of it. ``STATUS`` takes one JSON line on how
 the job ended: ``{"exit": code}``, ``{"signal": number}``, or ``{"error": text}`` if it could not be started. When
 ``STATUS`` ends, the launcher is gone too.
+
+``python -I -S launcher.py --enter SPEC`` starts a program in the same way, but at this terminal.
 """
 
 from __future__ import annotations
@@ -235,6 +237,43 @@ def _mount_entries(libc: _Libc, directory: str, entries: list[tuple[str, str | N
             os.close(source)
 
 
+def enter(spec_path: str) -> int:
+    """Run the program of one spec at this terminal, in this process group; give its exit code as a shell does."""
+    with open(spec_path, encoding="utf-8") as file:  # noqa: PTH123
+        spec = json.load(file)
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        # Ctrl-C is for the program.
+        signal.signal(number, lambda number, frame: None)
+    if not spec["new_mounts"]:
+        return _run_here(spec)
+    libc = _Libc()
+    _enter_namespaces(libc, spec)
+    if spec["new_net"]:
+        _leave_network(libc)
+    _mount_all(libc, spec["mounts"], spec["keep"], f"{spec_path}-root")
+    if not spec["new_pids"]:
+        return _run_here(spec)
+    first = os.fork()
+    if first == 0:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        libc.mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
+        os._exit(_run_here(spec))
+    return _exit_code(os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]))
+
+
+def _run_here(spec: dict[str, Any]) -> int:
+    try:
+        process = subprocess.Popen(spec["argv"], env=spec["env"], cwd=spec["cwd"], umask=0o022)
+    except OSError as error:
+        os.write(2, f"'{spec['argv'][0]}' could not be started: {error.strerror}\n".encode())
+        return 127
+    return _exit_code(process.wait())
+
+
+def _exit_code(code: int) -> int:
+    return code if code >= 0 else 128 - code
+
+
 def _run_as_first_process(libc: _Libc, spec: dict[str, Any], lifeline: int, status: int) -> int:
     """Supervise as process 1 of the new PID namespace. When that ends, the kernel kills all processes of the job."""
     supervisor = os.fork()
@@ -363,4 +402,4 @@ def _report(status: int, outcome: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1])))
+    sys.exit(enter(sys.argv[2]) if sys.argv[1] == "--enter" else main(int(sys.argv[1])))

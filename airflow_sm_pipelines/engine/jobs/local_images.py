@@ -18,7 +18,7 @@ from airflow_sm_pipelines.engine.jobs.dockerfile import read_dockerfile
 from airflow_sm_pipelines.engine.jobs.image_contents import PATH_REFERENCE, ImageContents
 from airflow_sm_pipelines.engine.jobs.images import ImageError
 from airflow_sm_pipelines.engine.jobs.interpreters import inspect_interpreter
-from airflow_sm_pipelines.engine.jobs.public_images import BASE_REQUIREMENTS, find_nearest
+from airflow_sm_pipelines.engine.jobs.public_images import BASE_REQUIREMENTS, find_nearest, is_unpinned
 from airflow_sm_pipelines.exceptions import EnvironmentBuildError
 
 if TYPE_CHECKING:
@@ -89,18 +89,27 @@ def prepare_image(
     :raises EnvironmentBuildError: uv could not make the environment.
     """
     plan = plan_image(images, uri)
+    differences: list[str] = []
+
+    def differ(line: str) -> None:
+        differences.append(line)
+        log(line)
+
     if plan.notes:
         shown = [
             *plan.notes[:_MAX_NOTES],
             *([f"{len(plan.notes) - _MAX_NOTES} more"] if len(plan.notes) > _MAX_NOTES else []),
         ]
-        log(f"The image is read off its Dockerfile. Not done here: {'; '.join(shown)}.")
+        differ(f"The image is read off its Dockerfile. Not done here: {'; '.join(shown)}.")
     contents = plan.contents
     if plan.interpreter is not None:
         python = Path(plan.interpreter)
     else:
-        python, variables = _make_environment(plan, also, cache_dir=cache_dir, log=log)
+        python, variables = _make_environment(plan, also, cache_dir=cache_dir, log=log, differ=differ)
         contents = replace(contents, env={**variables, **contents.env})
+    if is_unpinned(uri):
+        differences.append("Its packages are the newest ones, since its tag names no version that is known.")
+    images.differences[uri] = tuple(differences)
     if python not in images.interpreters:
         images.interpreters[python] = inspect_interpreter(python, uri)
     return LocalImage(images.interpreters[python], contents)
@@ -179,7 +188,12 @@ def _join(base: ImageContents, derived: ImageContents) -> ImageContents:
 
 
 def _make_environment(
-    plan: ImagePlan, also: Sequence[str], *, cache_dir: Path, log: Callable[[str], None]
+    plan: ImagePlan,
+    also: Sequence[str],
+    *,
+    cache_dir: Path,
+    log: Callable[[str], None],
+    differ: Callable[[str], None],
 ) -> tuple[Path, dict[str, str]]:
     """Make the environment on the image's Python. Where this machine has none, ours must do.
 
@@ -204,7 +218,7 @@ def _make_environment(
     nearest, changes, variables = find_nearest(requirements, version)
     if plan.python is not None:
         packages = f", with {', '.join(changes)}" if changes else ""
-        log(f"The image has Python {plan.python}; here Python {version} runs it{packages}.")
+        differ(f"The image has Python {plan.python}; here Python {version} runs it{packages}.")
     try:
         return ensure_environment(nearest, python=path, cache_dir=cache_dir, log=log), variables
     except EnvironmentBuildError as error:
@@ -212,7 +226,7 @@ def _make_environment(
         if nearest == loosened:
             raise
         cause = next((line for line in str(error).splitlines() if "Because" in line), str(error).splitlines()[-1])
-        log(f"Its pins are lower bounds here, as they cannot all be had for Python {version}: {cause.strip()[:300]}")
+        differ(f"Its pins are lower bounds here, as they cannot all be had for Python {version}: {cause.strip()[:300]}")
         return ensure_environment(loosened, python=path, cache_dir=cache_dir, log=log), variables
 
 

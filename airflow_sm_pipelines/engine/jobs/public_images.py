@@ -14,6 +14,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.definition.image_uri import parse_image_uri
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -166,6 +168,12 @@ def find_row(image: ImageUri) -> tuple[ImageRow, tuple[str, ...]] | None:
     version = image.version[:2] if len(image.version) > 1 else (image.version[0], 1000)
     fitting = [row for row in rows if row.since <= version]
     return (fitting[-1], besides) if fitting else None
+
+
+def is_unpinned(uri: str) -> bool:
+    """Whether it is an image of AWS's whose versions no row gives."""
+    image = parse_image_uri(uri)
+    return image.name in PUBLIC_IMAGES and find_row(image) is None
 
 
 def make_requirements(image: ImageUri, row: ImageRow, besides: Iterable[str] = ()) -> tuple[str, ...]:

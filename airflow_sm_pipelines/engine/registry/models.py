@@ -80,6 +80,12 @@ def add_model_package(store: Store, arns: ArnFactory, request: Mapping[str, Any]
         "CreatedBy": {},
         "CertifyForMarketplace": bool(request.get("CertifyForMarketplace", False)),
     }
+    if group and request.get("ModelPackageName"):
+        # The words here and below are the service's: getmoto/moto, pull request 7165.
+        raise validation_error(
+            "Both ModelPackageName and ModelPackageGroupName are provided in the input. "
+            "Cannot determine which one to use."
+        )
     if group:
         family = store.resources.find(GROUP, group)
         if family is None:
@@ -102,7 +108,7 @@ def add_model_package(store: Store, arns: ArnFactory, request: Mapping[str, Any]
         )
     else:
         if not request.get("ModelPackageName"):
-            raise validation_error("Either ModelPackageName or ModelPackageGroupName must be given.")
+            raise validation_error("Missing ARN.")
         name = request["ModelPackageName"]
         if store.resources.find(PACKAGE, name) is not None:
             raise validation_error(f"Model Package already exists: {arns.make('model-package', name)}")

@@ -1,9 +1,10 @@
 """Why CreatePipeline refuses the arguments of steps, in the service's words where these are published.
 
 On record (aws/sagemaker-python-sdk): unknown members (issue 4994, pull request 3472), references where a list belongs
-(2345), texts where an object belongs (3908), values outside of a closed list, lists that are too long (2554), numbers
-for text (2631, 4867). The rest follows from the API model and has our words. *Chosen:* patterns and the shortest
-length of texts are left to the job's Create call, since definitions with masked values are published as created.
+(2345), texts where an object belongs (3908), values outside of a closed list, lists that are too long (2554), texts
+that are (314), numbers for text (2631, 4867). The rest follows from the API model and has our words. *Chosen:* patterns
+and the shortest length of texts are left to the job's Create call, since definitions with masked values are published
+as created.
 """
 
 from __future__ import annotations
@@ -66,6 +67,11 @@ def _missing_member(fault: Fault) -> str:
 
 def _size(fault: Fault) -> str:
     is_low = fault.kind is FaultKind.BELOW_MINIMUM
+    if fault.shape.type_name == "string":
+        said = (
+            f"string '{fault.value:.200}' with length={len(fault.value)} cannot be greater than {fault.shape.maximum}"
+        )
+        return f"{UNREADABLE} Model Validation failed: {said}."
     limit = f"at least {fault.shape.minimum}" if is_low else f"at most {fault.shape.maximum}"
     unit = _UNITS.get(fault.shape.type_name)
     found = f"has {len(fault.value)} {unit}" if unit else f"is {fault.value}"

@@ -117,6 +117,11 @@ class ExecutionTable:
             rows = self._database.rows(f"{sql} AND pipeline = ? ORDER BY seq", (pipeline,))
         return [row["id"] for row in rows]
 
+    def changed_since(self, since_ms: int) -> list[ExecutionRecord]:
+        """The executions whose status has changed since a moment, oldest first."""
+        rows = self._database.rows("SELECT * FROM executions WHERE modified_ms >= ? ORDER BY seq", (since_ms,))
+        return [_execution(row) for row in rows]
+
     def page(
         self, filters: Sequence[tuple[str, Any]], page: Page
     ) -> tuple[list[ExecutionRecord], tuple[Any, Any] | None]:

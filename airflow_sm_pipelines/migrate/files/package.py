@@ -61,9 +61,9 @@ def make_package(migration: Migration) -> MigrationPackage:
     plan = plan_dag(migration.workflow)
     whole = _add_notes(migration, plan)
     file_names = {unit: f"{pipeline.name}.definition.json" for unit, pipeline in plan.pipelines.items()}
-    definitions = {file_names[unit]: _render_json(pipeline.definition) for unit, pipeline in plan.pipelines.items()}
+    definitions = {file_names[unit]: render_json(pipeline.definition) for unit, pipeline in plan.pipelines.items()}
     findings = {
-        one.name: _check(definitions[file_names[unit]], is_template=bool(one.bound))
+        one.name: check_text(definitions[file_names[unit]], is_template=bool(one.bound))
         for unit, one in plan.pipelines.items()
     }
     doc = (
@@ -74,8 +74,7 @@ def make_package(migration: Migration) -> MigrationPackage:
     files = {
         f"{name}.py": render_dag(plan, doc=doc, definitions=file_names),
         **definitions,
-        f"{name}.report.md": _render_report(whole, plan, findings),
-        f"{name}.report.json": _render_json(_report_to_json(whole, plan, findings)),
+        **render_reports(whole, [one.name for one in plan.pipelines.values()], findings),
     }
     return MigrationPackage(whole, {name: _make_encodable(text) for name, text in files.items()}, findings)
 
@@ -85,7 +84,7 @@ def has_errors(findings: Mapping[str, Sequence[Finding]]) -> bool:
     return any(one.severity is Severity.ERROR for found in findings.values() for one in found)
 
 
-def _check(text: str, *, is_template: bool) -> Sequence[Finding]:
+def check_text(text: str, *, is_template: bool = False) -> Sequence[Finding]:
     """What SageMaker may refuse in a definition.
 
     :param is_template: whether it has placeholders for structures, whose values only a run knows.
@@ -98,7 +97,8 @@ def _check(text: str, *, is_template: bool) -> Sequence[Finding]:
     return tuple(check_definition(definition, variants=variants))
 
 
-def _render_json(value: JsonObject) -> str:
+def render_json(value: JsonObject) -> str:
+    """A document as it is written to a file."""
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -123,11 +123,28 @@ def _add_notes(migration: Migration, plan: DagPlan) -> Migration:
     return replace(migration, records=tuple(records), differences=(*migration.differences, *plan.differences))
 
 
-def _report_to_json(migration: Migration, plan: DagPlan, findings: Mapping[str, Sequence[Finding]]) -> JsonObject:
+def render_reports(
+    migration: Migration, pipelines: Sequence[str], findings: Mapping[str, Sequence[Finding]]
+) -> dict[str, str]:
+    """The report for people and the one for programs, by file name.
+
+    :param pipelines: the names of the pipelines.
+    :param findings: for each pipeline, by its name, what SageMaker may refuse in its definition.
+    """
+    name = migration.workflow.name
+    return {
+        f"{name}.report.md": _render_report(migration, pipelines, findings),
+        f"{name}.report.json": render_json(_report_to_json(migration, pipelines, findings)),
+    }
+
+
+def _report_to_json(
+    migration: Migration, pipelines: Sequence[str], findings: Mapping[str, Sequence[Finding]]
+) -> JsonObject:
     return {
         "origin": migration.origin,
-        "dag": plan.workflow.name,
-        "pipelines": [one.name for one in plan.pipelines.values()],
+        "dag": migration.workflow.name,
+        "pipelines": list(pipelines),
         "complete": migration.is_complete and not has_errors(findings),
         "totals": cast("JsonObject", count_outcomes(migration.records)),
         "records": [record.to_json() for record in migration.records],
@@ -140,13 +157,13 @@ def _report_to_json(migration: Migration, plan: DagPlan, findings: Mapping[str, 
     }
 
 
-def _render_report(migration: Migration, plan: DagPlan, findings: Mapping[str, Sequence[Finding]]) -> str:
+def _render_report(migration: Migration, pipelines: Sequence[str], findings: Mapping[str, Sequence[Finding]]) -> str:
     """The report as Markdown."""
-    pipelines = ", ".join(f"`{one.name}`" for one in plan.pipelines.values()) or "none"
+    names = ", ".join(f"`{name}`" for name in pipelines) or "none"
     lines = [
-        f"# {plan.workflow.name}: what became of {_on_one_line(migration.origin)}",
+        f"# {migration.workflow.name}: what became of {_on_one_line(migration.origin)}",
         "",
-        f"{render_totals(migration.records)} Pipelines: {pipelines}.",
+        f"{render_totals(migration.records)} Pipelines: {names}.",
         "",
     ]
     actions = [record for record in migration.records if record.action]

@@ -11,11 +11,13 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from airflow_sm_pipelines.definition import inspect_definition
 from airflow_sm_pipelines.definition.arns import parse_arn
 from airflow_sm_pipelines.definition.status import ExecutionStatus
 from airflow_sm_pipelines.engine.rules.job_documents import JOB_KINDS
 from airflow_sm_pipelines.local_endpoint import CONSOLE_PATH, make_log_page_url, make_pipeline_page_url
 from airflow_sm_pipelines.printable_text import clean
+from airflow_sm_pipelines.render import STYLE, parse_step_runs, render_gantt_svg, render_graph_svg, without_style
 from airflow_sm_pipelines.server.http.messages import Response
 
 if TYPE_CHECKING:
@@ -66,14 +68,12 @@ class StepRow:
 
     :param kind: what the step is, as its metadata say: ``TrainingJob``; empty where they say nothing.
     :param seconds: how long it ran; empty before its start.
-    :param bar: the style that places its bar in the chart; empty before its start.
     """
 
     name: str
     kind: str
     status: str
     seconds: str
-    bar: str
     results: Sequence[StepResult]
 
 
@@ -147,8 +147,10 @@ class ConsoleService:
         pipeline = self._engine.call("DescribePipeline", {"PipelineName": name})
         arn = f"{pipeline['PipelineArn']}/execution/{execution_id}"
         execution = self._engine.call("DescribePipelineExecution", {"PipelineExecutionArn": arn})
-        steps = self._iter_pages(
-            "ListPipelineExecutionSteps", "PipelineExecutionSteps", PipelineExecutionArn=arn, SortOrder="Ascending"
+        steps = list(
+            self._iter_pages(
+                "ListPipelineExecutionSteps", "PipelineExecutionSteps", PipelineExecutionArn=arn, SortOrder="Ascending"
+            )
         )
         parameters = self._iter_pages(
             "ListPipelineParametersForExecution", "PipelineParameters", PipelineExecutionArn=arn
@@ -160,10 +162,21 @@ class ConsoleService:
             pipeline_name=name,
             execution_id=execution_id,
             execution=execution,
-            steps=make_step_rows(list(steps), until=until),
+            steps=[_make_step_row(step, until) for step in steps],
+            pictures=self._draw(arn, steps, until),
             parameters=list(parameters),
             **({"refresh_seconds": _REFRESH_SECONDS} if is_open else {}),
         )
+
+    def _draw(self, arn: str, steps: Sequence[Mapping[str, Any]], until: datetime) -> list[str]:
+        """The graph, and the steps over time once one has started, as SVG without its style."""
+        answer = self._engine.call("DescribePipelineDefinitionForExecution", {"PipelineExecutionArn": arn})
+        definition = inspect_definition(str(answer.get("PipelineDefinition", "")))[0]
+        runs = parse_step_runs(steps)
+        found = [] if definition is None else [render_graph_svg(definition, runs=runs, now=until)]
+        if any(run.started is not None for run in runs):
+            found.append(render_gantt_svg(runs, now=until))
+        return [without_style(picture) for picture in found]
 
     def _log(self, group: str, job: str) -> str:
         lines: list[LogLine] = []
@@ -214,6 +227,7 @@ class ConsoleService:
         environment = Environment(
             loader=templates, autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_clean_text
         )
+        environment.globals["picture_style"] = STYLE
         environment.globals["console_path"] = CONSOLE_PATH
         environment.globals["page_of"] = partial(make_pipeline_page_url, CONSOLE_PATH)
         return environment
@@ -224,29 +238,14 @@ def _clean_text(value: Any) -> Any:
     return clean(value) if type(value) is str else value
 
 
-def make_step_rows(steps: Sequence[Mapping[str, Any]], *, until: datetime) -> list[StepRow]:
-    """The rows of an execution's steps.
-
-    :param steps: as ListPipelineExecutionSteps gives them.
-    :param until: where the bar of a step without an end stops.
-    """
-    started = [step for step in steps if step.get("StartTime")]
-    begin = min((step["StartTime"] for step in started), default=until)
-    end = max((step.get("EndTime") or until for step in started), default=until)
-    total_seconds = max((end - begin).total_seconds(), 0.001)
-    return [_make_step_row(step, begin, total_seconds, until) for step in steps]
-
-
-def _make_step_row(step: Mapping[str, Any], begin: datetime, total_seconds: float, until: datetime) -> StepRow:
+def _make_step_row(step: Mapping[str, Any], until: datetime) -> StepRow:
     kind, metadata = next(iter((step.get("Metadata") or {}).items()), ("", {}))
-    seconds = bar = ""
+    seconds = ""
     if step.get("StartTime"):
         duration = max(((step.get("EndTime") or until) - step["StartTime"]).total_seconds(), 0.0)
-        left = 100 * (step["StartTime"] - begin).total_seconds() / total_seconds
-        width = min(100 * duration / total_seconds, 100 - left)
-        seconds, bar = f"{duration:.1f}", f"margin-left:{left:.2f}%;width:{width:.2f}%"
+        seconds = f"{duration:.1f}"
     results = list(_iter_results(step, metadata))
-    return StepRow(str(step["StepName"]), kind, str(step.get("StepStatus", "")), seconds, bar, results)
+    return StepRow(str(step["StepName"]), kind, str(step.get("StepStatus", "")), seconds, results)
 
 
 def _iter_results(step: Mapping[str, Any], metadata: Mapping[str, Any]) -> Iterator[StepResult]:

@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from airflow_sm_pipelines.cli import main
-from airflow_sm_pipelines.cli.commands.init import TEMPLATE
+from airflow_sm_pipelines.cli.commands.init import CI_FILES, TEMPLATE
 
 ROOT = Path(__file__).parents[3]
 CLI = [sys.executable, "-m", "airflow_sm_pipelines.cli"]
@@ -86,6 +87,52 @@ def test_a_name_that_is_no_dag_id_is_refused(folder: Path, name: str, capsys: py
     assert main(["init", name]) == 2
     assert "expected letters, digits and single underscores" in capsys.readouterr().err
     assert not list(folder.iterdir())
+
+
+SCHEMAS = {"github": ["vendor.github-workflows"], "gitlab": ["vendor.gitlab-ci", "--data-transform", "gitlab-ci"]}
+
+
+def commands_of(path: Path) -> list[str]:
+    """The ``sm-pipelines`` commands of a workflow, in their order."""
+    return re.findall(r"^ *- (?:run: )?(sm-pipelines .*)$", path.read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("ci", list(CI_FILES))
+def test_a_workflow_keeps_to_its_service_s_schema(folder: Path, ci: str) -> None:
+    assert main(["init", "churn_model", "--ci", ci]) == 0
+    path = folder / CI_FILES[ci].format(name="churn_model")
+    check = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", *SCHEMAS[ci], str(path)]
+    done = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert [command.split()[1] for command in commands_of(path)] == ["plan", "deploy", "promote"]
+    assert "train" not in path.read_text()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / ".github").rglob("*.yml")), ids=lambda path: path.name)
+def test_the_projects_own_github_files_keep_to_their_schemas(path: Path) -> None:
+    if path.parent.name == "ISSUE_TEMPLATE":
+        assert isinstance(yaml.safe_load(path.read_text()), dict)  # GitHub publishes no schema of these
+        return
+    check = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", *SCHEMAS["github"], str(path)]
+    done = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.slow
+def test_the_commands_of_a_workflow_plan_deploy_and_promote(folder: Path) -> None:
+    assert main(["init", "--ci", "github"]) == 0
+    plan, deploy, promote = commands_of(folder / ".github" / "workflows" / "train_model.yml")
+    first, second = plan.replace("plan.md", "first.md"), plan.replace("plan.md", "second.md")
+    script = "\n".join(["set -e", first, deploy, second, "sm-pipelines run train-model", promote])
+    (folder / "all.sh").write_text(script.replace("sm-pipelines ", f"{sys.executable} -m airflow_sm_pipelines.cli "))
+    command = [*CLI, "local", "exec", "--ephemeral", "--", "sh", "all.sh"]
+    env = {**os.environ, "EXECUTION_ROLE_ARN": "arn:aws:iam::123456789012:role/SageMakerExecution"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=500, check=False)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    assert (folder / "first.md").read_text().startswith("<!-- sm-pipelines plan -->")
+    assert "train-model" in (folder / "first.md").read_text()
+    assert (folder / "first.md").read_text() != (folder / "second.md").read_text()
+    assert "production" in done.stdout + done.stderr
 
 
 @pytest.mark.slow

@@ -25,22 +25,28 @@ PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 
 
 _TRANSFORMERS = {
-    (1, 6): "4.4.2",
-    (1, 9): "4.12.3",
-    (1, 13): "4.26.0",
-    (2, 0): "4.28.1",
-    (2, 3): "4.46.1",
-    (2, 6): "4.51.3",
-    (2, 4): "4.6.1",
-    (2, 11): "4.26.0",
+    ("pytorch", (1, 6)): "4.4.2",
+    ("pytorch", (1, 9)): "4.12.3",
+    ("pytorch", (1, 13)): "4.26.0",
+    ("pytorch", (2, 0)): "4.28.1",
+    ("pytorch", (2, 3)): "4.46.1",
+    ("pytorch", (2, 6)): "4.51.3",
+    ("tensorflow", (2, 4)): "4.6.1",
+    ("tensorflow", (2, 6)): "4.17.0",
+    ("tensorflow", (2, 11)): "4.26.0",
 }
-"""The transformers that images of Hugging Face have beside a version of PyTorch or TensorFlow; others: 4.17.0."""
+"""The transformers that images of Hugging Face have beside a version of PyTorch or TensorFlow."""
 
 
 def list_examples() -> list[str]:
     """An address for each row."""
     return [
-        f"{name}:{'.'.join(map(str, row.since))}-transformers{_TRANSFORMERS.get(row.since, '4.17.0')}"
+        f"{name}:{'.'.join(map(str, row.since))}"
+        + "".join(
+            f"-transformers{version}"
+            for (framework, since), version in _TRANSFORMERS.items()
+            if name.startswith(f"huggingface-{framework}") and since == row.since
+        )
         for name, (rows, _) in PUBLIC_IMAGES.items()
         for row in rows
     ]

@@ -267,6 +267,20 @@ def test_a_shell_script_is_an_entry_point_too(run: Run, storage: Storage) -> Non
         assert member.read() == b"-a b c\n"
 
 
+@pytest.mark.parametrize("options", [["-c"], ["-l", "-c"]], ids=["plain", "login"])
+def test_a_login_shell_has_the_images_programs_too(run: Run, log: RecordedLog, options: list[str]) -> None:
+    request = training_request()
+    script = "command -v python amazon_sagemaker_scheduler"
+    request["AlgorithmSpecification"] |= {
+        "ContainerEntrypoint": ["/bin/bash"],
+        "ContainerArguments": [*options, script],
+    }
+    run("Training", request)
+    python, scheduler = [line for line in log.lines if line.startswith("/")]
+    assert not python.startswith("/usr/bin")
+    assert scheduler.endswith("programs/bin/amazon_sagemaker_scheduler")
+
+
 def test_an_archive_that_points_outside_is_not_unpacked(run: Run, storage: Storage) -> None:
     outcome = run("Training", script_request(storage, {"../../escaped.py": "x"}))
     assert outcome.status == "Failed"

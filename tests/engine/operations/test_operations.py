@@ -319,6 +319,9 @@ def test_a_job_a_client_creates_runs_and_can_be_stopped_listed_and_deleted(world
 def test_model_packages_count_up_in_their_group_and_numbers_are_never_given_twice(world: World) -> None:
     call = world.engine.call
     assert "does not exist" in refusal(world, "CreateModelPackage", ModelPackageGroupName="g")[1]
+    assert refusal(world, "CreateModelPackage")[1] == "Missing ARN."
+    both = {"ModelPackageGroupName": "g", "ModelPackageName": "p"}
+    assert "Cannot determine which one to use." in refusal(world, "CreateModelPackage", **both)[1]
     call("CreateModelPackageGroup", {"ModelPackageGroupName": "g"})
     arns = [call("CreateModelPackage", {"ModelPackageGroupName": "g"})["ModelPackageArn"] for _ in range(3)]
     assert [arn.rpartition("/")[2] for arn in arns] == ["1", "2", "3"]

@@ -83,6 +83,11 @@ ON_RECORD = [
         id="too many inputs",
     ),
     pytest.param(
+        processing_with(AppSpecification={**ARGUMENTS, "ContainerArguments": ["x" * 257]}),
+        UNREADABLE + f"Model Validation failed: string '{'x' * 200}' with length=257 cannot be greater than 256.",
+        id="a text that is too long",
+    ),
+    pytest.param(
         processing_with(AppSpecification={**ARGUMENTS, "ContainerArguments": ["--n", get("Parameters.Count")]}),
         "Cannot assign property reference [Parameters.Count] to argument of type [String].",
         id="an integer among container arguments",

@@ -62,11 +62,11 @@ def test_when_the_attempts_are_used_up_the_last_failure_stands(world: World) -> 
 
 @pytest.mark.parametrize(
     ("behaviour", "types"),
-    [(fail, (CAPACITY, "SageMaker.JOB_INTERNAL_ERROR")), (failing(1), ("SageMaker.RESOURCE_LIMIT",)), (failing(1), ())],
+    [(fail, (CAPACITY, "SageMaker.JOB_INTERNAL_ERROR")), (None, ("SageMaker.RESOURCE_LIMIT",)), (None, ())],
     ids=["the job's own fault", "another exception", "no policy"],
 )
 def test_what_no_policy_names_fails_at_once(world: World, behaviour: Any, types: tuple[str, ...]) -> None:
-    world.behaviours["Work"] = behaviour
+    world.behaviours["Work"] = behaviour or failing(1)
     arn, status = world.run([processing("Work", RetryPolicies=[policy(*types)] if types else [])])
     assert (status, world.steps(arn)["Work"]["AttemptCount"]) == ("Failed", 1)
 

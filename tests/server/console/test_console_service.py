@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -48,6 +49,7 @@ class World:
     execution: dict[str, Any] = field(default_factory=dict)
     steps: list[dict[str, Any]] = field(default_factory=list)
     streams: dict[str, int] = field(default_factory=dict)
+    definition: str = "no definition"
     exceptions = SimpleNamespace(ResourceNotFoundException=NoGroupError)
 
     def call(self, operation: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -77,6 +79,7 @@ class World:
                 "LastModifiedTime": at(20),
                 **self.execution,
             },
+            "DescribePipelineDefinitionForExecution": {"PipelineDefinition": self.definition},
             "ListPipelineExecutionSteps": {"PipelineExecutionSteps": self.steps},
             "ListPipelineParametersForExecution": {"PipelineParameters": [{"Name": HOSTILE, "Value": HOSTILE}]},
         }
@@ -119,9 +122,22 @@ def test_bars_show_when_steps_ran_and_stay_when_the_execution_has_ended() -> Non
         execution={"PipelineExecutionStatus": "Stopped"}, steps=[step("a"), step("b", 10, None), step("c", None, None)]
     )
     page = world.page(EXECUTION)
-    assert re.findall(r'style="([^"]*)"', page) == ["margin-left:0.00%;width:50.00%", "margin-left:50.00%;width:50.00%"]
+    assert [float(one) for one in re.findall(r'width="([0-9.]+)" height="18.0"', page)] == [280.0, 280.0]
     assert re.findall(r"<td>(\d+\.\d)</td>", page) == ["10.0", "10.0"]
     assert "refresh" not in page
+
+
+def test_the_graph_of_the_definition_is_shown_with_what_its_steps_did() -> None:
+    steps = [
+        {"Name": HOSTILE, "Type": "Lambda", "FunctionArn": "f"},
+        {"Name": "b", "Type": "Lambda", "FunctionArn": "f"},
+    ]
+    world = World(steps=[step(HOSTILE)], definition=json.dumps({"Version": "2020-12-01", "Steps": steps}))
+    page = world.page(EXECUTION)
+    assert "Succeeded · 10 s" in page
+    assert "&lt;b&gt;" in page
+    assert page.count("<svg") == 2
+    assert World(steps=[step("a")], definition="no definition").page(EXECUTION).count("<svg") == 1
 
 
 def test_a_running_execution_renews_its_page() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
+from airflow_sm_pipelines.cli.local_contents import add_contents_options, to_words
 from airflow_sm_pipelines.cli.scratch_airflow import run_airflow
 from airflow_sm_pipelines.cli.shared_options import parse_port
 
@@ -22,6 +23,7 @@ def add(commands: Commands) -> None:
         "loopback only. In a scratch Airflow nobody has to log in.",
     )
     parser.add_argument("--port", type=parse_port, default=8080, metavar="N", help="of Airflow's pages (8080)")
+    add_contents_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -32,6 +34,7 @@ def run(arguments: argparse.Namespace) -> NoReturn:
     complain(f"Airflow's pages will be at http://127.0.0.1:{arguments.port}; Ctrl-C ends it.")
     run_airflow(
         "standalone",
+        options=to_words(arguments),
         AIRFLOW__API__HOST="127.0.0.1",
         AIRFLOW__API__PORT=str(arguments.port),
         AIRFLOW__CORE__EXECUTION_API_SERVER_URL=f"http://127.0.0.1:{arguments.port}/execution/",

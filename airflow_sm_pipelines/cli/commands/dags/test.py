@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, NoReturn
 
+from airflow_sm_pipelines.cli.local_contents import add_contents_options, to_words
 from airflow_sm_pipelines.cli.scratch_airflow import run_airflow
+from airflow_sm_pipelines.cli.shared_options import add_strict_option
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.cli.shared_options import Commands
@@ -22,9 +24,17 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("dag_id", metavar="DAG_ID", help="the DAG")
     parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="arguments of 'airflow dags test'")
+    add_contents_options(parser)
+    add_strict_option(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> NoReturn:
     """Run the DAG once."""
-    run_airflow("dags", "test", arguments.dag_id, *arguments.rest)
+    run_airflow(
+        "dags",
+        "test",
+        arguments.dag_id,
+        *arguments.rest,
+        options=[*to_words(arguments), *["--strict"] * arguments.strict],
+    )

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.commands.local import backup, env, exec, open, profile, rehearse, restore, run, serve
+from airflow_sm_pipelines.cli.commands.local import (
+    backup,
+    env,
+    exec,
+    open,
+    profile,
+    rehearse,
+    restore,
+    run,
+    serve,
+    shell,
+)
 from airflow_sm_pipelines.cli.shared_options import add_subcommands
 
 if TYPE_CHECKING:
@@ -20,5 +31,5 @@ def add(commands: Commands) -> None:
         "Nothing reaches AWS.",
     )
     subcommands = add_subcommands(parser, title="commands", metavar="COMMAND")
-    for command in (exec, run, rehearse, serve, env, open, profile, backup, restore):
+    for command in (exec, run, rehearse, serve, shell, env, open, profile, backup, restore):
         command.add(subcommands)

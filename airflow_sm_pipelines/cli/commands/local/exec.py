@@ -8,11 +8,13 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.shared_options import add_endpoint_options
+from airflow_sm_pipelines.cli.local_contents import add_contents_options
+from airflow_sm_pipelines.cli.shared_options import add_endpoint_options, add_strict_option
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from airflow_sm_pipelines.cli.shared_options import Commands
     from airflow_sm_pipelines.server import RunningServer
@@ -28,8 +30,10 @@ def add(commands: Commands) -> None:
         help="run one command with AWS pointing to a local endpoint",
         usage="%(prog)s [options] -- COMMAND ...",
         description="Start the endpoint, run the command with AWS pointing to it in that command's environment only, "
-        "and stop. Ends with the command's exit code.",
-        epilog="Example: sm-pipelines local exec -- airflow dags test train_model",
+        "and stop. Ends with the command's exit code. The endpoint starts empty: --pipeline, --upload and --function "
+        "make what the command expects to find.",
+        epilog="Examples: sm-pipelines local exec -- airflow dags test train_model; sm-pipelines local exec --pipeline "
+        "price=price.json --upload s3://raw/2026=samples -- airflow dags test nightly",
     )
     add_endpoint_options(parser, port=0, port_help="the endpoint's port (a free one)")
     parser.add_argument(
@@ -38,13 +42,17 @@ def add(commands: Commands) -> None:
         help="show the executions while the command runs, below its output; for commands that ask no questions",
     )
     parser.add_argument("--quiet", action="store_true", help="say nothing but errors")
+    add_contents_options(parser)
+    add_strict_option(parser)
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="the command and its arguments")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run a command against an endpoint of its own, and give the command's exit code."""
+    from airflow_sm_pipelines.cli.local_contents import fill, now, read_contents
     from airflow_sm_pipelines.cli.local_session import announced_endpoint, explain_not_runnable, read_umask, run_command
+    from airflow_sm_pipelines.cli.reliances import judge_run
 
     command = list(arguments.command)
     if command[:1] == ["--"]:
@@ -55,24 +63,40 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if shutil.which(command[0]) is None:
         return explain_not_runnable(command[0])
+    contents = read_contents(arguments)
     umask = read_umask()
     with announced_endpoint(arguments) as server:
+        fill(server, contents)
+        since = now()
         if not arguments.progress:
-            return _explain(command, server, run_command(command, server.environment(), umask=umask))
-        from airflow_sm_pipelines.cli.progress import show_started_executions
+            exit_code = run_command(command, server.environment(), umask=umask)
+        else:
+            from airflow_sm_pipelines.cli.progress import show_started_executions
 
-        with show_started_executions(server) as streams:
-            return run_command(command, server.environment(), umask=umask, **streams)
+            with show_started_executions(server) as streams:
+                exit_code = run_command(command, server.environment(), umask=umask, **streams)
+        _explain(command, server, exit_code, since=since, arguments=arguments)
+        return judge_run(server, since, exit_code, arguments)
 
 
-def _explain(command: list[str], server: RunningServer, exit_code: int) -> int:
-    """Say what Airflow does not: where it has looked for a DAG that it has not found."""
+def _explain(
+    command: list[str], server: RunningServer, exit_code: int, *, since: datetime, arguments: argparse.Namespace
+) -> None:
+    """Say what the command itself does not: what it looked for in vain, and what it leaves running."""
+    from airflow_sm_pipelines.cli.local_contents import find_missing, find_running
     from airflow_sm_pipelines.cli.terminal import complain
 
-    text = explain_missing_dag(command, server.environment()) if exit_code else None
-    if text is not None:
-        complain(f"sm-pipelines: {text}")
-    return exit_code
+    if exit_code:
+        text = explain_missing_dag(command, server.environment())
+        if text is not None:
+            complain(f"sm-pipelines: {text}")
+        elif missing := find_missing(server, since):
+            complain("sm-pipelines: the command asked for what is not there. These options make it:")
+            complain(*(f"  {option}" for option in missing))
+    running = find_running(server, since)
+    if running and not arguments.quiet:
+        fate = "end with the endpoint" if arguments.ephemeral else "go on when an endpoint of this state starts again"
+        complain(f"sm-pipelines: still running; these {fate}:", *(f"  {arn}" for arn in running))
 
 
 def explain_missing_dag(command: Sequence[str], environment: Mapping[str, str]) -> str | None:

@@ -11,6 +11,7 @@ from airflow_sm_pipelines.cli.shared_options import (
     add_parameter_option,
     add_script_options,
     add_source,
+    add_strict_option,
     add_variable_option,
 )
 
@@ -67,6 +68,7 @@ def add(commands: Commands) -> None:
         metavar="DIR",
         help="a local endpoint's state directory to run on, with what it holds; by default a fresh one that is removed",
     )
+    add_strict_option(parser)
     add_variable_option(parser)
     add_script_options(parser)
     parser.set_defaults(run=run)
@@ -74,7 +76,9 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Rehearse a pipeline, say how its steps ended and what was made up for them; 0 if it succeeded."""
+    from airflow_sm_pipelines.cli.local_contents import now
     from airflow_sm_pipelines.cli.local_environment import enter_local_environment
+    from airflow_sm_pipelines.cli.reliances import judge_run
     from airflow_sm_pipelines.cli.sources import UnreadableSourceError, read_pairs
     from airflow_sm_pipelines.cli.terminal import say, say_json
 
@@ -82,6 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     from airflow_sm_pipelines.rehearsal import Rehearsal
 
     parameters = read_pairs(arguments.parameters, option="--parameter")
+    since = now()
     uploads = [_read_upload(text) for text in arguments.uploads]
     with Rehearsal(arguments.state_dir, region=arguments.region) as rehearsal:
         for uri, path in uploads:
@@ -97,11 +102,12 @@ def run(arguments: argparse.Namespace) -> int:
             )
         except TimeoutError as error:
             raise UnreadableSourceError(f"{error} Give it longer with --execution-timeout SECONDS.") from None
-    if arguments.as_json:
-        say_json(_as_json(report))
-    else:
-        say(*_render(report))
-    return 0 if report.is_success else NOT_SUCCEEDED
+        if arguments.as_json:
+            say_json(_as_json(report))
+        else:
+            say(*_render(report))
+        code = 0 if report.is_success else NOT_SUCCEEDED
+        return judge_run(rehearsal.server, since, code, arguments, made_up=_list_made_up(report))
 
 
 def _read_definition(arguments: argparse.Namespace, rehearsal: Rehearsal) -> tuple[str, str | bytes]:
@@ -130,6 +136,11 @@ def _fill_in(source: Source) -> str | bytes:
     held, made = with_made_values(source.held)
     complain(*(f"{name} is not filled in; made up: {value!r}" for name, value in made.items()))
     return held.text
+
+
+def _list_made_up(report: RehearsalReport) -> list[str]:
+    """The steps for which something stood in, by name."""
+    return [step.name for step in report.steps if step.stood_in]
 
 
 def _read_upload(text: str) -> tuple[str, Path]:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.shared_options import add_endpoint_options
+from airflow_sm_pipelines.cli.shared_options import add_endpoint_options, add_strict_option
 from airflow_sm_pipelines.local_endpoint import ENDPOINT_VARIABLE
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def add(commands: Commands) -> None:
     )
     add_endpoint_options(parser, port=0, port_help="the endpoint's port (a free one)")
     parser.add_argument("--quiet", action="store_true", help="do not say where the endpoint is")
+    add_strict_option(parser)
     parser.add_argument("--docker", action="store_true", help="let the SDK start containers, with your own AWS account")
     parser.add_argument("--interpreter", metavar="PYTHON", help="a Python that has the SDK; uv makes one by default")
     parser.add_argument("script", type=Path, metavar="SCRIPT", help="a Python file")
@@ -38,7 +39,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     :raises CompileError: if there is no interpreter for the script, or no Docker.
     """
+    from airflow_sm_pipelines.cli.local_contents import now
     from airflow_sm_pipelines.cli.local_session import announced_endpoint, read_umask, run_command
+    from airflow_sm_pipelines.cli.reliances import judge_run
     from airflow_sm_pipelines.cli.terminal import complain
     from airflow_sm_pipelines.compiler.local_scripts import make_local_command
 
@@ -55,4 +58,6 @@ def run(arguments: argparse.Namespace) -> int:
         return run_command(command, environment)
     umask = read_umask()
     with announced_endpoint(arguments) as server:
-        return run_command(command, {**server.environment(), "SAGEMAKER_SUPPRESS_V2_WARNING": "1"}, umask=umask)
+        since = now()
+        code = run_command(command, {**server.environment(), "SAGEMAKER_SUPPRESS_V2_WARNING": "1"}, umask=umask)
+        return judge_run(server, since, code, arguments)

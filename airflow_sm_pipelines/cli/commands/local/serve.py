@@ -6,6 +6,7 @@ import os
 import shlex
 from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.cli.local_contents import add_contents_options
 from airflow_sm_pipelines.cli.shared_options import DEFAULT_PORT, add_endpoint_options
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def add(commands: Commands) -> None:
         description="Run the endpoint until Ctrl-C, and say how to point AWS to it.",
     )
     add_endpoint_options(parser, port=DEFAULT_PORT, port_help=f"the port ({DEFAULT_PORT}); 0 takes a free one")
+    add_contents_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -30,18 +32,21 @@ def run(arguments: argparse.Namespace) -> int:
     import signal
     import threading
 
+    from airflow_sm_pipelines.cli.local_contents import fill, read_contents
     from airflow_sm_pipelines.cli.local_session import default_state_dir, handled_signals, open_endpoint
     from airflow_sm_pipelines.cli.shell_exports import find_shell, render_exports
     from airflow_sm_pipelines.cli.terminal import say, show_log_lines
     from airflow_sm_pipelines.local_endpoint import PROXY_VARIABLES
 
     show_log_lines()
+    contents = read_contents(arguments)
     shell = find_shell(os.environ.get("SHELL"))
     stop = threading.Event()
     with (
         open_endpoint(arguments) as server,
         handled_signals(lambda _: stop.set(), signal.SIGINT, signal.SIGTERM, signal.SIGHUP),
     ):
+        fill(server, contents)
         environment = server.environment()
         # What is printed here often ends in a log.
         read_key = f"cat {shlex.quote(str(server.state_dir / 'secret'))}"

@@ -1,0 +1,322 @@
+"""What a DAG expects to find on a local endpoint: pipelines, S3 objects and functions that a command's options make.
+
+An endpoint starts empty. A DAG that starts a pipeline which somebody else has deployed, or reads what another job has
+written, finds it only if one of these options has made it. When a command has failed, what it asked for and did not
+find is named, each with the option that makes it.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import shlex
+import subprocess
+import sys
+import zipfile
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_pipelines.definition.s3_uri import S3Location, parse_s3_uri
+from airflow_sm_pipelines.exceptions import LocalEndpointError
+from airflow_sm_pipelines.local_endpoint import ACCOUNT_ID
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from airflow_sm_pipelines.client.session_calls import SessionCalls
+    from airflow_sm_pipelines.server import RunningServer
+
+ROLE_ARN = f"arn:aws:iam::{ACCOUNT_ID}:role/SageMakerExecution"
+"""The execution role of pipelines and functions that these options make."""
+
+_HANDLERS = ("lambda_handler", "handler", "main")
+_MISSED_BY_STEPS = (
+    ("object", re.compile(r"S3 key: (s3://\S+) matched no files")),
+    ("function", re.compile(r"Function not found: \S*:function:([^:\s]+)")),
+)
+"""In a step's reason: what it asked for, by kind."""
+
+_OPTIONS = ("pipeline", "upload", "function")
+
+
+@dataclass(frozen=True)
+class _Upload:
+    bucket: str
+    files: tuple[tuple[Path, str], ...]
+    """Each file with its key."""
+
+
+@dataclass(frozen=True)
+class _Function:
+    name: str
+    handler: str
+    code: bytes
+    """A zip archive."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What the options ask for, read and found to be there.
+
+    :param pipelines: each pipeline's name, or None where its script gives it, and the source of its definition.
+    """
+
+    pipelines: tuple[tuple[str | None, str], ...] = ()
+    uploads: tuple[_Upload, ...] = ()
+    functions: tuple[_Function, ...] = ()
+
+
+def add_contents_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--pipeline``, ``--upload`` and ``--function``, each of which may be given again and again."""
+    group = parser.add_argument_group("what the endpoint holds from the start")
+    group.add_argument(
+        "--pipeline",
+        action="append",
+        default=[],
+        metavar="[NAME=]SOURCE",
+        dest="pipeline",
+        help="a pipeline, from a definition file or 'script.py:function'; the name is the file's, or the script's own, "
+        "where not given",
+    )
+    group.add_argument(
+        "--upload",
+        action="append",
+        default=[],
+        metavar="s3://BUCKET/KEY=PATH",
+        help="a file, or the files of a folder below that key; 's3://BUCKET' alone makes an empty bucket",
+    )
+    group.add_argument(
+        "--function",
+        action="append",
+        default=[],
+        metavar="NAME=FILE.py[:HANDLER]",
+        help="a Lambda function from a Python file, or from a folder (FOLDER:module.handler)",
+    )
+
+
+def to_words(arguments: argparse.Namespace) -> list[str]:
+    """The same options as words of a command line, for another command that takes them."""
+    return [f"--{option}={text}" for option in _OPTIONS for text in getattr(arguments, option)]
+
+
+def read_contents(arguments: argparse.Namespace) -> Contents:
+    """Read what the options of :func:`add_contents_options` name, before anything is started.
+
+    :raises LocalEndpointError: naming the option that is wrong, or whose file is not there.
+    """
+    return Contents(
+        tuple(_read_pipeline(text) for text in arguments.pipeline),
+        tuple(_read_upload(text) for text in arguments.upload),
+        tuple(_read_function(text) for text in arguments.function),
+    )
+
+
+def fill(server: RunningServer, contents: Contents) -> None:
+    """Make everything on an endpoint. What is there already is replaced; a pipeline that is the same stays as it is.
+
+    :raises LocalEndpointError: if something could not be made.
+    """
+    _upload_files(server, contents.uploads)
+    _make_functions(server, contents.functions)
+    for name, source in contents.pipelines:
+        words = ["deploy", source, "--role-arn", ROLE_ARN, *([] if name is None else ["--pipeline-name", name])]
+        command = [sys.executable, "-m", "airflow_sm_pipelines.cli", *words]
+        if subprocess.run(command, env=server.environment(), check=False).returncode:
+            raise LocalEndpointError(f"--pipeline {name or source}: the pipeline could not be made; see above.")
+
+
+def find_missing(server: RunningServer, since: datetime) -> list[str]:
+    """What was asked for and is still not there: an option that makes it, each.
+
+    :param since: only failed steps of executions that started from then on are looked at.
+    """
+    asked = list(server.missing_names)
+    asked += _find_missed_by_steps(server, since)
+    missing = [(kind, name) for kind, name in dict.fromkeys(asked) if _is_missing(server, kind, name)]
+    return [f"--{_OPTION_OF[kind][0]} {shlex.quote(_OPTION_OF[kind][1].format(name))}" for kind, name in missing]
+
+
+def find_running(server: RunningServer, since: datetime) -> list[str]:
+    """The ARNs of executions that started from a moment on and have not ended."""
+    calls = _open_calls(server)
+    return [arn for arn in _list_started(server, since) if not calls.describe_execution(arn).is_terminal]
+
+
+def now() -> datetime:
+    """The moment, in whole seconds: the service's times have fewer digits than ours."""
+    return datetime.now(timezone.utc).replace(microsecond=0)
+
+
+def _read_pipeline(text: str) -> tuple[str | None, str]:
+    from airflow_sm_pipelines.cli.sources import is_script
+    from airflow_sm_pipelines.client.valid_names import is_pipeline_name
+
+    name, separator, source = text.partition("=")
+    if not separator:
+        name, source = "", text
+    path = Path(re.sub(r"(\.py|\.ipynb):[^/]*$", r"\1", source))
+    if not path.exists():
+        raise LocalEndpointError(f"--pipeline {text}: there is no file {path}.")
+    if not name and not is_script(source):
+        name = re.sub(r"[^A-Za-z0-9-]+", "-", path.name.partition(".")[0]).strip("-")
+    if name and not is_pipeline_name(name):
+        raise LocalEndpointError(f"--pipeline {text}: {name!r} is no name that a pipeline may have.")
+    return name or None, source
+
+
+def _read_upload(text: str) -> _Upload:
+    uri, separator, name = text.partition("=")
+    try:
+        location = parse_s3_uri(uri)
+    except ValueError as error:
+        raise LocalEndpointError(f"--upload {text}: {error}") from None
+    if not separator:
+        if location.key:
+            raise LocalEndpointError(f"--upload {text}: which file? Write --upload {uri}=PATH.")
+        return _Upload(location.bucket, ())
+    path = Path(name).expanduser()
+    if path.is_dir():
+        prefix = f"{location.key.rstrip('/')}/" if location.key else ""
+        files = sorted(one for one in path.rglob("*") if one.is_file())
+        return _Upload(location.bucket, tuple((one, f"{prefix}{one.relative_to(path).as_posix()}") for one in files))
+    if not path.is_file():
+        raise LocalEndpointError(f"--upload {text}: there is no file or folder {path}.")
+    is_folder = not location.key or location.key.endswith("/")
+    return _Upload(location.bucket, ((path, f"{location.key}{path.name}" if is_folder else location.key),))
+
+
+def _read_function(text: str) -> _Function:
+    name, separator, source = text.partition("=")
+    file, _, handler = source.partition(":")
+    path = Path(file).expanduser()
+    if not separator or not name or not file:
+        raise LocalEndpointError(f"--function {text}: expected NAME=FILE.py, or NAME=FILE.py:HANDLER.")
+    if path.is_dir():
+        if "." not in handler:
+            raise LocalEndpointError(f"--function {text}: say which function: {name}={file}:module.function")
+        files = [(one, one.relative_to(path).as_posix()) for one in sorted(path.rglob("*")) if one.is_file()]
+    elif path.is_file():
+        handler = f"{path.stem}.{handler or _find_handler(path, text)}"
+        files = [(path, path.name)]
+    else:
+        raise LocalEndpointError(f"--function {text}: there is no file or folder {path}.")
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for one, place in files:
+            archive.write(one, place)
+    return _Function(name, handler, buffer.getvalue())
+
+
+def _find_handler(path: Path, text: str) -> str:
+    """The function that Lambda is to call; the file is read and not run."""
+    try:
+        tree = ast.parse(path.read_bytes(), filename=str(path))
+    except (SyntaxError, ValueError) as error:
+        raise LocalEndpointError(f"--function {text}: {path} is not Python: {error}") from None
+    names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+    known = [name for name in _HANDLERS if name in names]
+    if known or len(names) == 1:
+        return (known or names)[0]
+    raise LocalEndpointError(
+        f"--function {text}: {path} has no function called {' or '.join(_HANDLERS)}. Say which one: {text}:FUNCTION"
+    )
+
+
+def _upload_files(server: RunningServer, uploads: tuple[_Upload, ...]) -> None:
+    if not uploads:
+        return
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    s3 = server.make_client("s3")
+    for upload in uploads:
+        try:
+            _make_bucket(s3, upload.bucket, server.region)
+            for path, key in upload.files:
+                s3.upload_file(str(path), upload.bucket, key)
+        except (BotoCoreError, ClientError, OSError) as error:
+            raise LocalEndpointError(f"--upload s3://{upload.bucket}/...: {error}") from error
+
+
+def _make_bucket(s3: Any, name: str, region: str) -> None:
+    from botocore.exceptions import ClientError
+
+    try:
+        s3.head_bucket(Bucket=name)
+    except ClientError:
+        place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        s3.create_bucket(Bucket=name, **place)
+
+
+def _make_functions(server: RunningServer, functions: tuple[_Function, ...]) -> None:
+    if not functions:
+        return
+    from botocore.exceptions import ClientError
+
+    client = server.make_client("lambda")
+    for one in functions:
+        configuration = {"FunctionName": one.name, "Handler": one.handler, "Runtime": _runtime(), "Role": ROLE_ARN}
+        try:
+            try:
+                client.create_function(**configuration, Code={"ZipFile": one.code}, Timeout=900)
+            except client.exceptions.ResourceConflictException:
+                client.update_function_code(FunctionName=one.name, ZipFile=one.code)
+                client.update_function_configuration(**configuration)
+        except ClientError as error:
+            raise LocalEndpointError(f"--function {one.name}: {error}") from error
+
+
+def _runtime() -> str:
+    return f"python3.{sys.version_info.minor}"
+
+
+def _open_calls(server: RunningServer) -> SessionCalls:
+    from airflow_sm_pipelines.client.session_calls import SessionCalls
+
+    return SessionCalls.at_endpoint(server.environment())
+
+
+def _list_started(server: RunningServer, since: datetime) -> list[str]:
+    from airflow_sm_pipelines.cli.execution_view import ExecutionReader
+
+    return ExecutionReader(_open_calls(server), log_lines=0, is_live=False).list_started_since(since)
+
+
+def _find_missed_by_steps(server: RunningServer, since: datetime) -> Iterator[tuple[str, str]]:
+    calls = _open_calls(server)
+    for arn in _list_started(server, since):
+        for step in calls.describe_execution_steps(arn):
+            for kind, pattern in _MISSED_BY_STEPS:
+                for found in pattern.finditer(step.failure_reason or ""):
+                    yield kind, str(found[1]).rstrip(".")
+
+
+_OPTION_OF = {
+    "pipeline": ("pipeline", "{0}=FILE"),
+    "bucket": ("upload", "s3://{0}/...=PATH"),
+    "object": ("upload", "{0}=PATH"),
+    "function": ("function", "{0}=FILE.py"),
+}
+
+
+def _is_missing(server: RunningServer, kind: str, name: str) -> bool:
+    """Whether something that was asked for has not been made since."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    location = parse_s3_uri(name) if kind == "object" else S3Location(name, "")
+    try:
+        if kind == "pipeline":
+            server.make_client("sagemaker").describe_pipeline(PipelineName=name)
+        elif kind == "function":
+            server.make_client("lambda").get_function(FunctionName=name)
+        elif kind == "bucket":
+            server.make_client("s3").head_bucket(Bucket=name)
+        else:
+            found = server.make_client("s3").list_objects_v2(Bucket=location.bucket, Prefix=location.key, MaxKeys=1)
+            return not found.get("Contents", [])
+    except (BotoCoreError, ClientError):
+        return True
+    return False

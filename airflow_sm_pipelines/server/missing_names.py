@@ -1,0 +1,77 @@
+"""Remembers what clients asked an endpoint for and did not find, so that ``local exec`` can say how to make it."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_sm_pipelines.server.http.messages import Request, Response
+
+_MOST_NAMES = 20
+_NOT_FOUND = 404
+_FUNCTION = re.compile(r"/20\d\d-\d\d-\d\d/functions/([^/]+)(/|\Z)")
+_PIPELINE_OPERATIONS = frozenset(
+    {
+        "SageMaker.DescribePipeline",
+        "SageMaker.ListPipelineExecutions",
+        "SageMaker.ListPipelineVersions",
+        "SageMaker.StartPipelineExecution",
+        "SageMaker.UpdatePipeline",
+        "SageMaker.UpdatePipelineVersion",
+    }
+)
+
+
+class MissingNames:
+    """The first names that were not found, each once, in the order in which they were asked for."""
+
+    def __init__(self) -> None:
+        self._names: dict[tuple[str, str], None] = {}
+        self._lock = threading.Lock()
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        """Pairs of a kind (``pipeline``, ``bucket``, ``object`` or ``function``) and a name; an object's is its URI."""
+        with self._lock:
+            return iter(list(self._names))
+
+    def note(self, request: Request, response: Response) -> None:
+        """Remember what a request asked for, if its answer says that there is none."""
+        if response.is_success:
+            return
+        found = _find_name(request, response)
+        if found is not None:
+            with self._lock:
+                if len(self._names) < _MOST_NAMES:
+                    self._names[found] = None
+
+
+def _find_name(request: Request, response: Response) -> tuple[str, str] | None:
+    if request.target in _PIPELINE_OPERATIONS:
+        name = _find_pipeline(request) if b'"ResourceNotFound"' in response.body else None
+        return None if name is None else ("pipeline", name)
+    if response.status != _NOT_FOUND:
+        return None
+    if request.service == "lambda":
+        match = _FUNCTION.match(request.path)
+        return None if match is None else ("function", unquote(match[1]).rpartition(":function:")[2].partition(":")[0])
+    if request.service != "s3" or request.method not in {"GET", "HEAD"}:
+        return None
+    bucket, _, key = request.path.lstrip("/").partition("/")
+    if not bucket:
+        return None
+    return ("object", f"s3://{bucket}/{key}") if key and b"NoSuchBucket" not in response.body else ("bucket", bucket)
+
+
+def _find_pipeline(request: Request) -> str | None:
+    try:
+        document = json.loads(request.body)
+    except ValueError:
+        return None
+    name = document.get("PipelineName") or document.get("PipelineArn") if isinstance(document, dict) else None
+    return name.rpartition(":pipeline/")[2] if isinstance(name, str) and name else None

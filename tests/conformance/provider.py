@@ -1,0 +1,44 @@
+"""Runs DAGs of the amazon provider's system tests beside the endpoint, as they are."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from airflow_sm_pipelines.environments import default_cache_dir
+from airflow_sm_pipelines.server import serve
+from tests.airflow_runs import run_beside
+from tests.conformance.results import Result
+from tests.conformance.suites import EXAMPLES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_ROLE = "arn:aws:iam::123456789012:role/SageMakerExecution"
+
+
+def run_examples(checkout: Path, foreign: Path, scratch: Path) -> list[Result]:
+    """Run each DAG, and say which of its tasks did not end well.
+
+    :param checkout: with the folder ``tests/system``.
+    :param foreign: with modules in place of Airflow's development tools.
+    """
+    results = []
+    # Scratch homes of Airflow are made there.
+    os.environ["AIRFLOW_HOME"] = str(scratch)
+    os.environ.setdefault("SM_PIPELINES_CACHE_DIR", str(default_cache_dir(os.environ)))
+    with serve(scratch / "provider-state", region="us-east-1") as server:
+        runner = run_beside(server, scratch)
+        paths = [str(checkout / "tests"), str(foreign)]
+        runner.environment |= {
+            "ROLE_ARN": _ROLE,
+            "SYSTEM_TESTS_ENV_ID": "conformance",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+        for name in EXAMPLES:
+            text = f"import sys\n\nsys.path[:0] = {paths}\nfrom system.amazon.aws.{name} import dag  # a DAG\n"
+            runner.write(f"{name}.py", text)
+            done = runner.test(name, timeout_seconds=900)
+            bad = {task: state for task, state in done.states.items() if state in {"failed", "upstream_failed", None}}
+            results.append(Result("provider", f"provider::{name}", not bad, f"{bad}\n{done.output[-3000:]}"))
+    return results
