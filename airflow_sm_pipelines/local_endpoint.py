@@ -30,6 +30,9 @@ DEFAULT_REGION = "us-east-1"
 CONSOLE_PATH = "/_console"
 """Where the endpoint's pages are. A bucket's name may not hold an underscore, so no S3 object is hidden."""
 
+MAKE_BUCKETS_VARIABLE = "SM_PIPELINES_MAKE_BUCKETS"
+"""Set while a rehearsal builds a script, whose buckets are somebody else's: a build then makes those it uploads to."""
+
 ENDPOINT_VARIABLE = "SM_PIPELINES_ENDPOINT"
 """Environment variable: tells a child that it talks to the local endpoint, and where that is."""
 

@@ -60,6 +60,10 @@ class FakeTaskStateStore:
         """Keep a value."""
         self.values[key] = value
 
+    def delete(self, key: str) -> None:
+        """Forget a value."""
+        self.values.pop(key, None)
+
 
 def make_context(
     ti: FakeTaskInstance | None = None, *, dag_run: Any = None, store: FakeTaskStateStore | None = None, **more: Any

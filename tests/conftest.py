@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import ipaddress
 import os
+import shutil
 import socket
 import tempfile
 from functools import lru_cache
@@ -22,6 +24,14 @@ for _name in [name for name in os.environ if name.startswith(("AWS_", "AIRFLOW_"
     if _name != "AWS_CA_BUNDLE":
         del os.environ[_name]
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="sm-pipelines-airflow-")
+
+
+@atexit.register
+def _remove_airflow_home(made_by: int = os.getpid(), folder: str = os.environ["AIRFLOW_HOME"]) -> None:
+    if os.getpid() == made_by:  # and not in a child that was forked
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"

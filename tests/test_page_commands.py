@@ -122,6 +122,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "old.json",
         "live.json",
         "dags/churn.definition.json",
+        "dags/train.definition.json",
         "churn.json",
     ):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -7,6 +7,7 @@ nothing of a DAG. This module imports FastAPI and Airflow's API; only the api-se
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,8 @@ def show_run(
     if "source_task" in found:
         xcoms = run_rows.read_task_xcoms(session, dag_id, run_id, tuple(found["source_task"]))
         found["links"] = run_rows.find_links(xcoms)
+    if not found.get("is_group") and find_spec("airflow.models.task_state_store") is None:
+        found.get("actions", {}).pop("resume", None)  # before Airflow 3.3 a task cannot be told to resume
     return _clean({**found, "can_act": _can_act(request, user)})
 
 

@@ -160,6 +160,8 @@ class RunView:
             failed = [_name(task) for task in tasks if self._state(task) == "failed"]
             if failed:
                 found["resume"] = failed
+        elif self._state(ended) == "failed" and self.record.get("status") in ("Failed", "Stopped"):
+            found |= {} if self.has_fail_step else {"resume": [_name(ended)]}
         return found
 
     @property

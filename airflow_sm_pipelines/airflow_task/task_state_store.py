@@ -14,6 +14,8 @@ from airflow_sm_pipelines.runs.submission import Submission
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from airflow_sm_pipelines.runs.submission import ClearChoice
+
 SUBMISSION_KEY = "sagemaker_pipeline_submission"
 """The key of the last start of an execution."""
 
@@ -28,6 +30,9 @@ STOPPED_BY = "stopped_by"
 
 CLEARED_KEY = "sagemaker_pipeline_cleared"
 """The key of the token of the submission that was the last one when somebody cleared the task."""
+
+CLEAR_CHOICE_KEY = "sagemaker_pipeline_on_clear"
+"""The key of what the next attempt does in place of the operator's ``on_clear``; the page in the UI sets it."""
 
 LOG_CURSOR_KEY = "sagemaker_log_cursor"
 """The key of the place up to which the jobs' logs were shown."""
@@ -51,6 +56,7 @@ class TaskStateStore:
     def __init__(self, context: Mapping[str, Any]) -> None:
         self._accessor: Any = context.get("task_state_store")
         self._max_tries = getattr(context.get("ti"), "max_tries", None)
+        self._has_choice = False
         self.saved: Submission | None = None
         """The submission that this attempt has saved last."""
 
@@ -72,6 +78,21 @@ class TaskStateStore:
         """Remember a submission; returns once Airflow has it."""
         self.saved = submission
         self._save(SUBMISSION_KEY, submission.to_json())
+        if self._has_choice and self._accessor is not None:
+            self._has_choice = False
+            self._accessor.delete(CLEAR_CHOICE_KEY)
+
+    def find_clear_choice(self, usual: ClearChoice) -> ClearChoice:
+        """What a cleared task does about its earlier execution.
+
+        Somebody may have chosen otherwise for this one clear. The choice is forgotten with the next submission that is
+        saved, before the call that it is about.
+
+        :param usual: what the operator says.
+        """
+        value = self._load(CLEAR_CHOICE_KEY)
+        self._has_choice = value is not None and value.get("on_clear") == "resume"
+        return "resume" if self._has_choice else usual
 
     def mark_failed_try(self, try_number: int) -> None:
         """Mark the last submission: this attempt ends with an error of its own, so what follows is a retry."""

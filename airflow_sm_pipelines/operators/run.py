@@ -398,7 +398,7 @@ class SageMakerRunPipelineOperator(SageMakerPipelinesOperator):
             identity=identity,
             policy=policy,
             on_retry=self.on_retry,
-            on_clear=self.on_clear,
+            on_clear=store.find_clear_choice(self.on_clear),
             check_wanted=check_wanted,
             log=self.log,
         )

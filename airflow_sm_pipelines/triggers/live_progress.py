@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.airflow_names import can_triggers_read_xcoms
 from airflow_sm_pipelines.airflow_task.plain_xcom import get_plain_xcom, set_plain_xcom
 from airflow_sm_pipelines.airflow_task.run_progress import STEPS_KEY
 from airflow_sm_pipelines.client.job_log_stream import JobLogStream, merge_cursors
@@ -57,6 +58,12 @@ class LiveProgress:
         cursor: Mapping[str, Any] | None = None,
         is_one_step: bool = False,
     ) -> None:
+        if ti is not None and not can_triggers_read_xcoms():
+            # Airflow 3.1 and 3.2 answer the triggerer's own loop alone: a call from a thread ends all its triggers.
+            log.debug(
+                "Until the task goes on, its steps are in this log only: this Airflow takes no XCom from triggers."
+            )
+            ti = None
         self._ti = ti
         self._is_one_step = is_one_step and ti is not None
         self._history: list[dict[str, Any]] | None = None

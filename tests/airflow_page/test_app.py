@@ -204,6 +204,24 @@ def test_a_run_task_shows_why_steps_did_not_run(world: World) -> None:
         assert statuses == {"A": "Succeeded", "Check": "Succeeded", "Yes": "Skipped", "No": "Failed", "Z": other}
 
 
+@pytest.mark.parametrize(
+    ("state", "failing", "actions"),
+    [
+        ("deferred", "Training", {"stop": "train"}),
+        ("failed", "Training", {"resume": ["train"]}),
+        ("failed", "Fail", {}),
+        ("success", "Training", {}),
+    ],
+)
+def test_a_run_task_by_itself_can_be_stopped_and_resumed(
+    world: World, state: str, failing: str, actions: dict[str, Any]
+) -> None:
+    shape = {"shape_version": 1, "steps": [{"name": "A", "type": failing, "waits_for": []}]}
+    kept = {EXECUTION_KEY: execution("Failed"), GRAPH_KEY: shape, RECORDS_KEY: [record("A", "Failed")]}
+    world.add_task("train", state, kept)
+    assert world.ask(run_id="r")["actions"] == actions
+
+
 def test_several_executions_of_a_group_can_be_chosen(world: World) -> None:
     add_group(world, ended="success", A="success", B="success")
     later = f"{ARN}-later"

@@ -27,6 +27,10 @@ EXPECTATIONS = (
     ),
     Expectation("sdk-v2", "*", _UNDECIDED, _NO_DOCKER, _DOCKER),
     Expectation("sdk-v3", "*", _UNDECIDED, _NO_DOCKER, _DOCKER),
+    Expectation(
+        *("sdk-v3", "test_step_decorator::test_compile_pipeline_with_function_steps", _UNDECIDED),
+        *("Default image is supported only for Python", "the SDK has no default image for the Python that it ran on"),
+    ),
     Expectation("sdk-v2", "*", _UNDECIDED, r"FileNotFoundError: .*pytorch_mnist/training", _LARGE),
     Expectation(
         "sdk-v2",

@@ -60,6 +60,7 @@ SUITES = (
         ),
         ("sagemaker>=3", "sagemaker-mlops>=1.27", *_PYTEST, "filelock"),
         "us-east-1",
+        python=">=3.10,<3.13",
     ),
     Suite(
         "moto",

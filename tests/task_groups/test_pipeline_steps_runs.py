@@ -81,3 +81,15 @@ def test_a_pipeline_of_another_shape_is_refused_before_the_start_or_runs_with_a_
         "Gone": "skipped",
         "ended": "success",
     }
+
+
+def test_a_group_keeps_what_the_page_in_the_ui_shows(result: DagResult) -> None:
+    started, ended = (result.xcom(f"failed.{task}", "sagemaker_execution") for task in ("run", "ended"))
+    assert (started["status"], started["parameters"]) == ("Executing", {"Score": "0.1"})
+    assert (ended["arn"], ended["status"], ended["pipeline"]) == (started["arn"], "Failed", "failed")
+    assert [step["name"] for step in result.xcom("failed.run", "sagemaker_graph")["steps"]] == ["Check", "Reject"]
+    records = {one["name"]: one for one in result.xcom("failed.ended", "sagemaker_steps")}
+    assert records["Check"]["outcome"] == "False"
+    assert records["Reject"]["status"] == "Failed"
+    assert records["Reject"]["reason"]
+    assert result.xcom("passed.ended", "sagemaker_execution")["outputs"] == {"passed": "True"}

@@ -12,6 +12,7 @@ from airflow.sdk.execution_time.xcom import XCom
 
 from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
 from airflow_sm_pipelines.runs.page_record import RECORDS_KEY
+from airflow_sm_pipelines.triggers import live_progress
 from airflow_sm_pipelines.triggers.live_progress import LOG_CURSOR_XCOM, LiveProgress
 from tests.airflow_fakes import TRAIN_ARN
 
@@ -34,6 +35,7 @@ def pushed(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[Any, ...], Any]:
     def get_one(*, key: str, dag_id: str, task_id: str, run_id: str, map_index: int) -> Any:
         return found.get((dag_id, run_id, task_id, map_index, key))
 
+    monkeypatch.setattr(live_progress, "can_triggers_read_xcoms", lambda: True)
     monkeypatch.setattr(XCom, "set", set_one)
     monkeypatch.setattr(XCom, "get_one", get_one)
     return found
@@ -103,6 +105,7 @@ def test_an_airflow_that_takes_no_xcom_is_told_of_once(
     def refuse(**_: Any) -> None:
         raise RuntimeError("SetXCom is not known here")
 
+    monkeypatch.setattr(live_progress, "can_triggers_read_xcoms", lambda: True)
     monkeypatch.setattr(XCom, "set", refuse)
     one = view()
     note(one, True)
@@ -112,3 +115,11 @@ def test_an_airflow_that_takes_no_xcom_is_told_of_once(
         "Until the task goes on, its steps are in this log only: this Airflow takes no XCom from a trigger "
         "(RuntimeError: SetXCom is not known here)."
     )
+
+
+def test_an_older_airflow_is_not_called_from_a_trigger(
+    pushed: dict[tuple[Any, ...], Any], hook: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_progress, "can_triggers_read_xcoms", lambda: False)
+    note(view(hook, is_streamed=True, is_one_step=True), True)
+    assert pushed == {}

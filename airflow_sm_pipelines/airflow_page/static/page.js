@@ -4,12 +4,36 @@ React and Chakra are the host's. What the tab shows comes from the API beside th
 buttons do goes to Airflow's own API with the user's session. All text of others is put in as text.
 */
 const { createElement: h, useCallback, useEffect, useRef, useState } = globalThis.React;
-const ui = globalThis.ChakraUI;
+const ui = globalThis.ChakraUI ?? makePlainParts();
 const POLL_MS = 5000;
 const COLOURS = {
   Succeeded: "green", Failed: "red", CompletedWithFailures: "red", "Not reached": "orange", Stopped: "orange",
   Stopping: "orange", Executing: "blue", Starting: "blue", Skipped: "pink",
 };
+
+/* The parts that the tab uses, as plain elements: Airflow 3.1 does not share its Chakra. Delete when 3.2 is the oldest. */
+function makePlainParts() {
+  const row = { display: "flex", flexWrap: "wrap", alignItems: "center" };
+  const cell = { padding: "4px 12px 4px 0", textAlign: "left", verticalAlign: "top" };
+  const part = (tag, base) => ({ as, children, onClick, onChange, href, target, rel, value, role, p, gap, my, overflow, maxH, maxW, minW,
+    flex, whiteSpace, overflowWrap, borderWidth, ref, ...rest }) => {
+    const kept = Object.fromEntries(Object.entries(rest).filter(([name]) => /^(aria|data)-/.test(name)));
+    const style = { ...base, gap: gap && gap * 4, padding: p === undefined ? base?.padding : p * 4, marginBlock: my && my * 4, overflow,
+      maxHeight: maxH, maxWidth: maxW, minWidth: minW, flex, whiteSpace, overflowWrap, border: borderWidth && "1px solid #8886", borderRadius: borderWidth && 6 };
+    return h(as ?? tag, { onClick, onChange, href, target, rel, value, role, style, ...kept, ref }, children);
+  };
+  const box = part("div");
+  const button = part("button", { border: "1px solid #8888", borderRadius: 6, padding: "4px 10px", cursor: "pointer" });
+  return {
+    Badge: part("strong"), Box: globalThis.React.forwardRef((props, ref) => box({ ...props, ref })), Button: button,
+    CloseButton: props => button({ ...props, children: "×" }), Flex: part("div", { ...row, alignItems: "flex-start" }), HStack: part("div", row),
+    Heading: part("h3", { fontWeight: 600 }), Link: part("a", { textDecoration: "underline" }),
+    NativeSelect: { Root: part("span"), Field: part("select"), Indicator: () => null },
+    Spinner: () => "…", Text: part("span"),
+    Table: { Root: part("table", { width: "100%" }), Header: part("thead"), Body: part("tbody"), Row: part("tr"),
+      ColumnHeader: part("th", cell), Cell: part("td", cell) },
+  };
+}
 
 const at = path => new URL(path, document.baseURI).href;
 const query = values => {
@@ -19,7 +43,7 @@ const query = values => {
 
 async function ask(path, options) {
   const answer = await fetch(at(path), { credentials: "same-origin", ...options });
-  const body = await answer.json().catch(() => null);
+  const body = answer.status === 204 ? null : await answer.json().catch(() => null);
   if (answer.ok) return body;
   const detail = body?.detail;
   const text = typeof detail === "string" ? detail : detail ? JSON.stringify(detail) : answer.statusText;
@@ -172,11 +196,28 @@ const clear = (dagId, runId, tasks) =>
     dry_run: false, dag_run_id: runId, task_ids: tasks, include_downstream: true, only_failed: false, only_running: false,
   });
 
+const taskPath = (dagId, runId, id) =>
+  `api/v2/dags/${encodeURIComponent(dagId)}/dagRuns/${encodeURIComponent(runId)}/taskInstances/${encodeURIComponent(id)}`;
+
 const stop = (dagId, runId, task) => {
   const [id, index] = Array.isArray(task) ? task : [task, -1];
-  const path = `api/v2/dags/${encodeURIComponent(dagId)}/dagRuns/${encodeURIComponent(runId)}/taskInstances/${encodeURIComponent(id)}`;
+  const path = taskPath(dagId, runId, id);
   return send("PATCH", index < 0 ? path : `${path}/${index}`, { new_state: "failed" });
 };
+
+/* A run task by itself is told to resume, whatever its `on_clear` says, before it is cleared. */
+async function resume(dagId, runId, shown) {
+  if (shown.is_group) return clear(dagId, runId, shown.actions.resume);
+  const [id, index] = shown.source_task;
+  const choice = `${taskPath(dagId, runId, id)}/state-store/sagemaker_pipeline_on_clear?map_index=${index}`;
+  await send("PUT", choice, { value: { on_clear: "resume" } });
+  try {
+    return await clear(dagId, runId, shown.actions.resume);
+  } catch (error) {
+    await ask(choice, { method: "DELETE" }).catch(() => null);
+    throw error;
+  }
+}
 
 const Waits = () => h(ui.HStack, { p: 4 }, h(ui.Spinner, { size: "sm" }), h(ui.Text, { color: "fg.muted" }, "Loading"));
 
@@ -279,7 +320,7 @@ function Run({ dagId, runId, taskId, mapIndex }) {
       h(Choice, { label: "Execution", value: shown.execution ?? "", onChange: choose(setExecution),
         options: shown.executions.length < 2 ? [] :
           [["", `All ${shown.executions.length} as one`], ...shown.executions.map(one => [one.arn, one.id])] }),
-      actions.resume && h(Action, { name: "Resume failed steps", onDone: again, run: () => clear(dagId, runId, actions.resume),
+      actions.resume && h(Action, { name: "Resume failed steps", onDone: again, run: () => resume(dagId, runId, shown),
         says: `Clears ${actions.resume.length} failed ${actions.resume.length === 1 ? "task" : "tasks"} and all tasks after them.` }),
       actions.stop && h(Action, { name: "Stop", palette: "red", onDone: again, run: () => stop(dagId, runId, actions.stop),
         says: `Marks the task ${Array.isArray(actions.stop) ? actions.stop[0] : actions.stop} failed. A triggerer then stops the execution.` })),

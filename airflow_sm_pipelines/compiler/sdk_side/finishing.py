@@ -11,6 +11,7 @@ import functools
 import hashlib
 import importlib
 import json
+import os
 import re
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +36,10 @@ _DIGEST_IN_KEY = re.compile(r"(?:^|[/_.-])[0-9a-f]{20,64}(?:[/_.-]|$)")
 _LARGEST_SEARCHED = 64 << 20
 _LARGEST_TEXT = 4 << 20
 _THREADS = 8
+
+
+_MAKES_BUCKETS = "SM_PIPELINES_MAKE_BUCKETS"
+"""Set where buckets of uploads that are not there are to be made: in a rehearsal (`local_endpoint`)."""
 
 
 @dataclass
@@ -421,10 +426,22 @@ class Finishing:
         arguments = {**made.upload.arguments, "Bucket": made.upload.bucket, "Key": made.key, "Body": made.body}
         exceptions: Any = importlib.import_module("botocore.exceptions")
         try:
-            made.etag = str(self._call(made.upload.client, "PutObject", arguments)["ETag"])
+            try:
+                answer = self._call(made.upload.client, "PutObject", arguments)
+            except exceptions.ClientError as error:
+                if error.response["Error"]["Code"] != "NoSuchBucket" or not os.environ.get(_MAKES_BUCKETS):
+                    raise
+                self._make_bucket(made)
+                answer = self._call(made.upload.client, "PutObject", arguments)
         except exceptions.ClientError as error:
             uri = f"s3://{made.upload.bucket}/{made.key}"
             raise BuildError("script_error", f"What the pipeline uses cannot be uploaded to {uri}. {error}") from error
+        made.etag = str(answer["ETag"])
+
+    def _make_bucket(self, made: _Object) -> None:
+        region = made.upload.client.meta.region_name
+        located = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        self._call(made.upload.client, "CreateBucket", {"Bucket": made.upload.bucket, **located})
 
 
 def _environment(step: dict[str, Any]) -> dict[str, Any]:

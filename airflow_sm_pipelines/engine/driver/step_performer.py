@@ -147,7 +147,10 @@ class StepPerformer:
             pipeline=execution.pipeline,
             step=step,
             new_scope=scopes.make,
-            new_name=made or step_resource_name(step.type, execution.id, name, suffix),
+            new_name=made
+            or step_resource_name(
+                step.type, execution.id, name, suffix, given=step.arguments.get(f"{step.type}JobName")
+            ),
             has_resource=made is not None,
             stop=stop,
             shutdown=self._shutdown,

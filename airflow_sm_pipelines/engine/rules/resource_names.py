@@ -56,11 +56,17 @@ def trial_names(experiment: Mapping[str, JsonValue], *, pipeline: str, execution
     return str(experiment.get("ExperimentName") or pipeline), str(experiment.get("TrialName") or execution_id)
 
 
-def step_resource_name(step_type: str, execution_id: str, step_name: str, suffix: str) -> str:
+def step_resource_name(step_type: str, execution_id: str, step_name: str, suffix: str, *, given: object = None) -> str:
     """The name of the job or model that a step makes, with characters that job names allow.
 
     The name of a tuning or AutoML job has at most 32 characters: ``<execution>-<step[:7]>-<10>``.
+
+    :param given: the name in the step's arguments. A text is what the job's name begins with (``tests/integ`` of
+        aws/sagemaker-python-sdk, test_notebook_job_step); how it goes on is chosen.
     """
+    if isinstance(given, str) and given and step_type in ("Processing", "Training", "Transform"):
+        prefix = re.sub(r"[^A-Za-z0-9-]", "-", given)[:39].strip("-")
+        return f"{prefix}-{execution_id}-{suffix}"
     text = re.sub(r"[^A-Za-z0-9-]", "-", step_name)
     if step_type in ("Tuning", "AutoML"):
         return f"{execution_id}-{text[:7].rstrip('-')}-{suffix}"

@@ -303,4 +303,7 @@ class DagEditor:
                 ours = None
             else:
                 edits.append(self._remove(statement))
-        return edits if ours is None else [*edits, add_import(self._file, ours)]
+        if ours is None:
+            return edits
+        first = min((task.call for plan in self._plans for task in plan.segment.tasks), key=self._file.span)
+        return [*edits, add_import(self._file, ours, before=first)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.exceptions import MigrationError
 from airflow_sm_pipelines.migrate.airflow.dag_editor import DagEditor, SegmentPlan
-from airflow_sm_pipelines.migrate.airflow.dag_reader import SENSORS, DagFile, JobTask, read_dag_file
+from airflow_sm_pipelines.migrate.airflow.dag_reader import NOUNS, SENSORS, DagFile, JobTask, read_dag_file
 from airflow_sm_pipelines.migrate.airflow.job_steps import ReadConfig, check_config, make_steps, read_config
 from airflow_sm_pipelines.migrate.airflow.known_values import Evaluator, Marks, UnknownValueError
 from airflow_sm_pipelines.migrate.airflow.modern_airflow import modernise
@@ -45,6 +45,11 @@ MAX_TASKS = 500
 """The most SageMaker tasks that a file may have."""
 
 
+def mentions_jobs(source: bytes) -> bool:
+    """Whether a file may use one of the operators."""
+    return any(name.encode() in source for name in NOUNS)
+
+
 def migrate_dag_file(
     source: bytes,
     *,
@@ -62,6 +67,8 @@ def migrate_dag_file(
     :raises MigrationError: it is no Python 3, or has no task of the operators.
     """
     file = read_source(source, name=file_name)
+    if not file.encoding.startswith("utf-8"):
+        raise MigrationError(f"{file_name}:1:1: this file is written in {file.encoding}. Save it as UTF-8 first.")
     dag = read_dag_file(file)
     if not dag.tasks:
         raise MigrationError(
@@ -133,7 +140,7 @@ class _DagMigration:
             if config.problems and task.task_id in self._rendered:
                 value = self._rendered[task.task_id]
                 config = check_config(task, value, self._marks, place=place, is_rendered=True)
-            elif config.problems and not task.problems:
+            elif config.problems and not config.requests and not task.problems:
                 self._needs_input[task.task_id] = config.problems[0]
             self._configs[task.task_id] = config
             task.problems += config.problems
@@ -208,7 +215,7 @@ class _DagMigration:
     # --- the pipelines ------------------------------------------------------------------------------------------------
 
     def _plan_segments(self, segments: list[Segment]) -> list[SegmentPlan]:
-        names, ids = ClaimedNames(max_length=200), {task.task_id for task in self._dag.tasks}
+        names, ids = ClaimedNames(max_length=200), self._find_task_ids()
         kinds = {task.task_id: task.kind for one in segments for task in one.tasks}
         plans = []
         for segment in segments:
@@ -224,6 +231,16 @@ class _DagMigration:
             run = _claim(f"run_{stem}", ids)
             plans.append(SegmentPlan(segment, steps, pipeline, f"{pipeline}.definition.json", deploy, run))
         return sorted(plans, key=lambda plan: self._file.span(plan.last.call))
+
+    def _find_task_ids(self) -> set[str]:
+        """What may be the id of a task of the file: ids that are written out, and names of functions."""
+        ids = set()
+        for node in ast.walk(self._file.tree):
+            if isinstance(node, ast.keyword) and node.arg == "task_id" and isinstance(node.value, ast.Constant):
+                ids.add(str(node.value.value))
+            elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                ids.add(node.name)
+        return ids
 
     def _find_before(self, segment: Segment) -> dict[str, list[str]]:
         """For each job of a segment the jobs that it follows; a sensor stands for the job that it waits for."""
@@ -304,7 +321,7 @@ class _DagMigration:
         migration = Migration(
             origin, Workflow(self._name, nodes), (*records, *fixes), tuple(self._tell_differences(plans))
         )
-        text = after.decode("utf-8", "surrogateescape")
+        text = after.decode("utf-8")
         files = {
             f"{self._name}.py": text,
             **definitions,

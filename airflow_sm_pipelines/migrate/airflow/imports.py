@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -109,11 +110,15 @@ def remove_names(file: SourceFile, statement: ast.ImportFrom, removed: set[ast.a
             yield Edit(file.span(names[index - 1])[1], file.span(alias)[1], "")
 
 
-def add_import(file: SourceFile, line: str) -> Edit:
-    """An edit that adds an import behind the last import at the file's top level."""
+def add_import(file: SourceFile, line: str, *, before: ast.AST) -> Edit:
+    """An edit that adds an import behind the last one at the file's top level that stands before its use.
+
+    :param before: the first node that uses it.
+    """
+    use = file.span(before)[0]
     last: ast.stmt | None = None
     for node in file.tree.body:
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
+        if isinstance(node, (ast.Import, ast.ImportFrom)) and file.span(node)[1] <= use:
             last = node
     if last is None:
         body = file.tree.body
@@ -121,4 +126,6 @@ def add_import(file: SourceFile, line: str) -> Edit:
         start = file.span(first)[0]
         return Edit(start, start, line + file.newline)
     end = file.span(last)[1]
+    rest = re.match(rb"[ \t]*(?:#[^\r\n]*)?", file.data[end:])
+    end += rest.end() if rest is not None else 0
     return Edit(end, end, file.newline + line)

@@ -1,4 +1,7 @@
-"""Turns the configs of a segment's tasks into steps of a pipeline, and what only Airflow knows into run parameters."""
+"""Reads the configs of tasks, from the file or from rendered fields, and turns those of a segment into steps.
+
+What only Airflow knows becomes run parameters.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow_sm_pipelines.definition import Dependency, Parameter
 from airflow_sm_pipelines.definition.json_value import format_path
+from airflow_sm_pipelines.exceptions import MigrationError
 from airflow_sm_pipelines.migrate.airflow.dag_reader import NOUNS
 from airflow_sm_pipelines.migrate.airflow.known_values import Mark, Marks, UnknownValueError
 from airflow_sm_pipelines.migrate.airflow.result_reads import Pull, find_property, parse_template
@@ -83,6 +87,11 @@ def check_config(task: JobTask, value: Any, marks: Marks, *, place: str, is_rend
         for path, text in _iter_misplaced(request, shape, marks, ()):
             found = _shorten(marks.restore(text))
             read.problems.append(f"{place}: {format_path(path)} is {found}, which the file does not tell.")
+        for member in ("RoleArn", "ExecutionRoleArn"):
+            role = request.get(member)
+            if isinstance(role, str) and not role.startswith("arn:") and not marks.has_mark(role):
+                text = f"{member} is {role!r}, the name of a role, whose ARN the operator looked up. Write the ARN"
+                read.problems.append(f"{place}: {text}.")
     return read
 
 
@@ -116,6 +125,61 @@ def _iter_misplaced(value: JsonValue, shape: Shape, marks: Marks, path: JsonPath
 def _shorten(text: str) -> str:
     flat = " ".join(text.split())
     return flat if len(flat) <= 80 else f"{flat[:77]}..."
+
+
+# --- rendered fields -------------------------------------------------------------------------------------------------
+
+_CUT = "Truncated. You can change this behaviour"
+
+
+def parse_rendered(document: JsonObject, *, name: str) -> dict[str, Any]:
+    """The rendered ``config`` by task id.
+
+    :param document: the answer for a task instance, the answer for all of a run, or an object with a config, or with
+        rendered fields, for each task id.
+    :param name: of the file, for messages.
+    :raises MigrationError: Airflow has cut a config, or none is there.
+    """
+    found = {task_id: _read_rendered(value, f"{name}: {task_id}") for task_id, value in _iter_configs(document)}
+    if not found:
+        raise MigrationError(f"{name}: no rendered config is in it. Expected rendered_fields with a config.")
+    return found
+
+
+def _iter_configs(document: JsonObject) -> Iterator[tuple[str, Any]]:
+    instances = document.get("task_instances")
+    if isinstance(instances, list):
+        for one in instances:
+            if isinstance(one, dict):
+                yield from _iter_configs(one)
+        return
+    fields, task_id = document.get("rendered_fields"), document.get("task_id")
+    if isinstance(fields, dict) and isinstance(task_id, str):
+        if "config" in fields:
+            yield task_id, fields["config"]
+        return
+    for key, value in document.items():
+        inner = value.get("rendered_fields", value) if isinstance(value, dict) else value
+        yield key, inner["config"] if isinstance(inner, dict) and "config" in inner else inner
+
+
+def _read_rendered(value: Any, place: str) -> Any:
+    if not isinstance(value, str):
+        return value
+    if value.startswith(_CUT) or value.endswith("..."):
+        raise MigrationError(
+            f"{place}: Airflow has cut this config. Set [core] max_templated_field_length to more than its length, run "
+            "the task again, and fetch it again."
+        )
+    for load in (json.loads, ast.literal_eval):
+        try:
+            return load(value)
+        except (ValueError, SyntaxError):
+            continue
+    raise MigrationError(f"{place}: this config is neither JSON nor a Python literal.")
+
+
+# --- steps -----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)

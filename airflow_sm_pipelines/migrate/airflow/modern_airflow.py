@@ -73,16 +73,16 @@ def _move_modules(file: SourceFile) -> Iterator[tuple[str, str, list[Edit]]]:
 
 def _replace_days_ago(file: SourceFile) -> Iterator[tuple[str, str, list[Edit]]]:
     imports = read_imports(file)
-    replaced = False
+    replaced: ast.Call | None = None
     for node in ast.walk(file.tree):
         if not isinstance(node, ast.Call) or len(node.args) != 1 or node.keywords:
             continue
         if imports.resolve(node.func) == _DAYS_AGO:
             days = file.text(node.args[0])
             text = f'pendulum.today("UTC").add(days=-{days if days.isdigit() else f"({days})"})'
-            replaced = True
+            replaced = node if replaced is None or file.span(node) < file.span(replaced) else replaced
             yield file.place(node), "days_ago is gone; this is the same day.", [Edit(*file.span(node), text)]
-    if not replaced:
+    if replaced is None:
         return
     is_imported = "pendulum" in imports.names
     for statement, alias in _iter_old_imports(file):
@@ -92,7 +92,7 @@ def _replace_days_ago(file: SourceFile) -> Iterator[tuple[str, str, list[Edit]]]
         yield file.place(statement), "airflow.utils.dates is gone.", [Edit(*file.span(statement), new or "pass")]
         is_imported = True
     if not is_imported:
-        yield f"{file.name}:1:1", "pendulum is imported.", [add_import(file, "import pendulum")]
+        yield f"{file.name}:1:1", "pendulum is imported.", [add_import(file, "import pendulum", before=replaced)]
 
 
 def _iter_old_imports(file: SourceFile) -> Iterator[tuple[ast.Import | ast.ImportFrom, ast.alias]]:

@@ -135,6 +135,7 @@ class _FileEditor:
         self._changed: set[str] = set()
         self._kept: set[str] = set()
         self._uses_modules = False
+        self._first: ast.expr | None = None
 
     def migrate(self, source: bytes) -> FileMigration:
         uses = sorted(self._iter_uses(), key=lambda use: self._file.span(use.node))
@@ -190,6 +191,7 @@ class _FileEditor:
         self._edits.append(Edit(*self._file.span(use.node), _OURS[use.kind]))
         self._changed.add(use.kind)
         self._uses_modules |= not self._is_imported_by_name(use.node)
+        self._first = self._first or use.node
         return Record(self._describe(use), use.kind, Outcome.TRANSLATED, _OURS[use.kind], tuple(reasons))
 
     def _refuse(self, use: _Use, code: str, problems: list[str]) -> Record:
@@ -272,8 +274,9 @@ class _FileEditor:
         wanted = (added | plain) - set(moved.values())
         known = {path.rpartition(".")[2] for path in self._imports.names.values() if path.startswith(f"{_MODULE}.")}
         edits = move_imports(self._file, moved, module=_MODULE)
-        if wanted - known:
-            edits.append(add_import(self._file, f"from {_MODULE} import {', '.join(sorted(wanted - known))}"))
+        if wanted - known and self._first is not None:
+            line = f"from {_MODULE} import {', '.join(sorted(wanted - known))}"
+            edits.append(add_import(self._file, line, before=self._first))
         return edits
 
 

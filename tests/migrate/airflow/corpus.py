@@ -114,7 +114,7 @@ def _migrate(source: bytes, path: str, read: partial[bytes | None], counts: Coun
     records = [one for one in both[0].migration.records if one.kind != "Airflow 3"]
     counts.tasks.update(str(record.outcome) for record in records)
     counts.pipelines += sum(name.endswith(".definition.json") for name in both[0].files)
-    return next(iter(both[0].files.values())).encode("utf-8", "surrogateescape")
+    return next(iter(both[0].files.values())).encode("utf-8")
 
 
 def _find_clone(clones: Path, repository: str) -> Path:

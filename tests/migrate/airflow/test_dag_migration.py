@@ -223,13 +223,13 @@ def test_what_only_airflow_knows_becomes_a_parameter() -> None:
 
 
 def test_a_config_may_stand_in_another_module() -> None:
-    base = TRAINING.replace("ROLE", "'r'").replace("IMAGE", "'i'")
+    base = TRAINING.replace("ROLE", "'arn:aws:iam::111122223333:role/R'").replace("IMAGE", "'i'")
     package = migrate(
         "import settings\n" + make_fit(config="settings.CONFIGS['fit']"),
         modules={"settings": f"BASE = {base}\nCONFIGS = {{'fit': {{**BASE}}}}\n"},
     )
     (definition,) = get_definitions(package).values()
-    assert definition["Steps"][0]["Arguments"]["RoleArn"] == "r"
+    assert definition["Steps"][0]["Arguments"]["RoleArn"] == "arn:aws:iam::111122223333:role/R"
 
 
 def test_a_sensor_of_a_job_is_folded_into_the_run() -> None:
@@ -250,6 +250,9 @@ def test_a_sensor_of_a_job_is_folded_into_the_run() -> None:
         pytest.param(make_fit() + "tasks = [fit]\n", "fit is used here as something else", id="another use"),
         pytest.param(make_fit(", **more"), "it takes arguments by * or **", id="more arguments"),
         pytest.param(make_fit(", resources=1"), "neither a step nor the run task has resources", id="an argument"),
+        pytest.param(
+            make_fit(config=TRAINING.replace("ROLE", "'r'")), "RoleArn is 'r', the name of a role", id="a role"
+        ),
         pytest.param(make_fit() + "x = ti.xcom_pull('fit')\n", "its whole result is read here", id="its whole result"),
         pytest.param(
             make_fit() + "s = SageMakerTrainingSensor(task_id='s', job_name='fit-{{ ds }}')\nfit >> z >> s\n",
@@ -324,6 +327,27 @@ def test_bad_input_is_refused_in_one_line(text: str, message: str) -> None:
         migrate(text)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_import_stands_before_its_use_and_behind_a_comment() -> None:
+    text = "import a  # noqa\n" + make_fit() + "rest = SageMakerModelOperator(**x)\nimport z  # the end\n"
+    text = "from airflow.providers.amazon.aws.operators import sagemaker as sm  # ops\n" + text
+    package = migrate(text.replace("SageMakerTrainingOperator", "sm.SageMakerTrainingOperator"))
+    ours = "from airflow_sm_pipelines import SageMakerDeployPipelineOperator, SageMakerRunPipelineOperator"
+    assert f"import a  # noqa\n{ours}\ndeploy_fit = " in package.files["flow.py"]
+    assert package.files["flow.py"].endswith("import z  # the end\n")
+
+
+def test_ids_of_other_tasks_are_not_taken() -> None:
+    tail = get_tail(migrate(make_fit() + "def deploy_flow(): pass\nx = other(task_id='run_flow')\n"))
+    assert 'task_id="deploy_flow_2"' in tail
+    assert 'task_id="run_flow_2"' in tail
+
+
+def test_another_encoding_is_refused() -> None:
+    source = ("# coding: latin-1\n" + HEAD + make_fit()).encode("latin-1")
+    with pytest.raises(MigrationError, match=r"old\.py:1:1: this file is written in iso-8859-1\. Save it as UTF-8"):
+        migrate_dag_file(source, file_name="old.py", name="flow", load=lambda _: None)
 
 
 def test_the_same_file_gives_the_same_files() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,6 +116,7 @@ def _read_definition(arguments: argparse.Namespace, rehearsal: Rehearsal) -> tup
     from airflow_sm_pipelines.cli.definition_files import refuse_unused_variables
     from airflow_sm_pipelines.cli.sources import compile_source, is_script, read_source
     from airflow_sm_pipelines.client.session_calls import SessionCalls
+    from airflow_sm_pipelines.local_endpoint import MAKE_BUCKETS_VARIABLE
 
     if not is_script(arguments.source):
         source = read_source(arguments.source, arguments)
@@ -122,7 +124,11 @@ def _read_definition(arguments: argparse.Namespace, rehearsal: Rehearsal) -> tup
         name = arguments.pipeline_name or (source.held.name if source.held else None) or "rehearsal"
         return name, _fill_in(source)
     calls = SessionCalls.at_endpoint(rehearsal.server.environment())
-    compiled = compile_source(arguments.source, arguments, calls=calls)
+    os.environ[MAKE_BUCKETS_VARIABLE] = "1"
+    try:
+        compiled = compile_source(arguments.source, arguments, calls=calls)
+    finally:
+        del os.environ[MAKE_BUCKETS_VARIABLE]
     return compiled.name, compiled.definition_text
 
 

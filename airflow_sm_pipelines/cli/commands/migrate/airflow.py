@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         source,
         file_name=str(arguments.file),
         name=make_name(arguments.name or arguments.file.stem),
-        load=_make_loader([arguments.file.parent, *arguments.search_path]),
+        load=make_loader([arguments.file.parent, *arguments.search_path]),
         rendered=_read_rendered(arguments.rendered),
     )
     name = next(iter(package.files))
@@ -72,7 +72,7 @@ def _read(path: Path) -> bytes:
         raise MigrationError(f"Cannot read {path}: {error.strerror}.") from None
 
 
-def _make_loader(folders: list[Path]) -> Callable[[str], SourceFile | None]:
+def make_loader(folders: list[Path]) -> Callable[[str], SourceFile | None]:
     """What finds the file of an imported module below the folders."""
     from airflow_sm_pipelines.migrate.airflow.source_file import read_source
 
@@ -96,7 +96,7 @@ def _make_loader(folders: list[Path]) -> Callable[[str], SourceFile | None]:
 def _read_rendered(paths: list[Path]) -> dict[str, Any]:
     """The rendered configs by task id."""
     from airflow_sm_pipelines.cli.sources import read_object
-    from airflow_sm_pipelines.migrate.airflow.rendered_fields import parse_rendered
+    from airflow_sm_pipelines.migrate.airflow.job_steps import parse_rendered
 
     rendered: dict[str, Any] = {}
     for path in paths:

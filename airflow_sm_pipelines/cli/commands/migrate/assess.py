@@ -13,13 +13,13 @@ from airflow_sm_pipelines.exceptions import DefinitionError, MigrationError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from airflow_sm_pipelines.cli.shared_options import Commands
     from airflow_sm_pipelines.definition import JsonObject, JsonValue
-    from airflow_sm_pipelines.migrate import Migration
+    from airflow_sm_pipelines.migrate import Migration, MigrationPackage, Record
 
-_ENDINGS = (".json", ".asl", ".yaml", ".yml", ".template", ".tf", ".ipynb")
+_ENDINGS = (".json", ".asl", ".yaml", ".yml", ".template", ".tf", ".ipynb", ".py")
 _SKIPPED = ("node_modules", "__pycache__", "venv", "cdk.out")
 _MAX_BYTES = 8 << 20
 
@@ -29,8 +29,8 @@ def add(sources: Commands) -> None:
     parser = sources.add_parser(
         "assess",
         help="what would become of the workflows below a folder; nothing is written",
-        description="Look through the files below a folder for state machines and for answers of Describe calls, and "
-        "say what would become of each.",
+        description="Look through the files below a folder for state machines, for Airflow DAGs with SageMaker "
+        "operators and for answers of Describe calls, and say what would become of each.",
         epilog="Exit codes: 0 everything would become something that works; 1 something would be left to do, or a file "
         "cannot be read; 2 there is nothing to migrate.",
     )
@@ -49,7 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise MigrationError(f"{arguments.folder} is no folder.")
     rows = list(_assess(arguments.folder))
     if not rows:
-        raise MigrationError(f"{arguments.folder} holds no state machine, and no answer of a Describe call.")
+        what = "no state machine, no DAG with SageMaker operators, and no answer of a Describe call"
+        raise MigrationError(f"{arguments.folder} holds {what}.")
     say(json.dumps(rows, indent=2, ensure_ascii=False) if arguments.as_json else _render(rows))
     return 0 if all(row.get("complete") for row in rows) else 1
 
@@ -63,6 +64,9 @@ def _assess(folder: Path) -> Iterator[JsonObject]:
     answers: list[tuple[str, JsonObject]] = []
     for path in _iter_files(folder):
         place, source, variables = path.relative_to(folder).as_posix(), path.read_bytes(), Variables()
+        if path.suffix == ".py":
+            yield from _assess_dag_file(path, place, source)
+            continue
         if b"StartAt" not in source and b"StateMachine" not in source:
             answers += _read_answers(place, source)
             continue
@@ -83,24 +87,59 @@ def _assess(folder: Path) -> Iterator[JsonObject]:
         yield _judge(where, "jobs", partial(parse_jobs, answers, name=make_name(folder.name), origin=where))
 
 
+def _assess_dag_file(path: Path, place: str, source: bytes) -> Iterator[JsonObject]:
+    """Rows for the operators of SageMaker jobs, and for those of pipelines, in a DAG file."""
+    from airflow_sm_pipelines.cli.commands.migrate.airflow import make_loader
+    from airflow_sm_pipelines.migrate.airflow import mentions_provider, migrate_provider_file
+    from airflow_sm_pipelines.migrate.airflow.dag_migration import mentions_jobs, migrate_dag_file
+
+    if mentions_jobs(source):
+        make = partial(
+            migrate_dag_file, source, file_name=place, name=make_name(path.stem), load=make_loader([path.parent])
+        )
+        row = _judge_package(place, "Airflow DAG", make)
+        if "no task there" not in str(row.get("problem", "")):
+            yield row
+    if mentions_provider(source):
+        try:
+            provider = migrate_provider_file(source, name=place)
+        except MigrationError as error:
+            yield {"file": place, "kind": "pipeline operators", "complete": False, "problem": str(error)}
+            return
+        if provider.records:
+            yield _make_row(place, "pipeline operators", path.stem, provider.records, complete=provider.is_complete)
+
+
 def _judge(place: str, kind: str, read: Callable[[], Migration]) -> JsonObject:
     from airflow_sm_pipelines.migrate import make_package
-    from airflow_sm_pipelines.migrate.report import count_outcomes
 
+    return _judge_package(place, kind, lambda: make_package(read()))
+
+
+def _judge_package(place: str, kind: str, make: Callable[[], MigrationPackage]) -> JsonObject:
     try:
-        migration = read()
-        package = make_package(migration)
+        package = make()
     except (MigrationError, DefinitionError) as error:
         return {"file": place, "kind": kind, "complete": False, "problem": str(error)}
-    left: list[JsonValue] = [f"{one.source}: {one.action}" for one in package.migration.records if one.action]
+    pipelines = sum(1 for name in package.files if name.endswith(".definition.json"))
+    name, records = package.migration.workflow.name, package.migration.records
+    return _make_row(place, kind, name, records, complete=package.is_complete, pipelines=pipelines)
+
+
+def _make_row(
+    place: str, kind: str, name: str, records: Sequence[Record], *, complete: bool, pipelines: int = 0
+) -> JsonObject:
+    from airflow_sm_pipelines.migrate.report import count_outcomes
+
+    left: list[JsonValue] = [f"{one.source}: {one.action}" for one in records if one.action]
     return {
         "file": place,
         "kind": kind,
-        "workflow": migration.workflow.name,
-        "nodes": len(package.migration.records),
-        "outcomes": cast("JsonObject", count_outcomes(package.migration.records)),
-        "pipelines": sum(1 for name in package.files if name.endswith(".definition.json")),
-        "complete": package.is_complete,
+        "workflow": name,
+        "nodes": len(records),
+        "outcomes": cast("JsonObject", count_outcomes(records)),
+        "pipelines": pipelines,
+        "complete": complete,
         "left": left,
     }
 

@@ -99,6 +99,24 @@ def test_rendered_fields_that_say_nothing_are_refused(
     assert not (source.parent / "out").exists()
 
 
+def test_a_folder_is_assessed_with_its_dag_files(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (source.parent / "pipelines.py").write_text(
+        "from airflow.providers.amazon.aws.sensors.sagemaker import SageMakerPipelineSensor\n"
+        "wait = SageMakerPipelineSensor(pipeline_exec_arn=1)\n",
+        encoding="utf-8",
+    )
+    (source.parent / "own.py").write_text("class SageMakerModelOperator: pass\n", encoding="utf-8")
+    (source.parent / "old2.py").write_text("print 'SageMakerModelOperator'\n", encoding="utf-8")
+    assert main(["migrate", "assess", str(source.parent), "--json"]) == 1
+    rows = json.loads(capsys.readouterr().out)
+    assert [(row["file"], row["kind"], row["complete"]) for row in rows] == [
+        ("old.py", "Airflow DAG", False),
+        ("old2.py", "Airflow DAG", False),
+        ("pipelines.py", "pipeline operators", True),
+    ]
+    assert rows[1]["problem"].startswith("old2.py:1:1: ")
+
+
 def test_the_report_as_json(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(source, "--search-path", source.parent / "lib", "--json") == 0
     report = json.loads(capsys.readouterr().out)
