@@ -28,7 +28,7 @@ SIDE_BY_SIDE := --dist loadfile --no-loadscope-reorder
 SDK ?= v2
 RMSE ?=
 
-.PHONY: help setup demo test check differential airflow-corpus evasions inside constrained lint format bench faults builds imagerows day harm mutants docs dist sbom digests lock clean
+.PHONY: help setup demo test check differential airflow-corpus evasions inside constrained lint format bench faults builds imagerows day migrations harm mutants docs dist sbom digests lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -102,6 +102,9 @@ builds: $(STAMP) ## Build every kind of step under every circumstance, and write
 
 imagerows: $(STAMP) ## Resolve every version of AWS's images on every Python (minutes, needs an index)
 	$(BIN)/python -m tests.engine.jobs.image_rows
+
+migrations: $(STAMP) ## Count what becomes of published state machines (CORPUS=folder for their repositories)
+	$(BIN)/python -m tests.migrate.field_count $(CORPUS)
 
 day: $(STAMP) ## Do in a whole Airflow what a demanding author does in a day (needs PostgreSQL)
 	$(BIN)/python -m tests.reliability.authors_day

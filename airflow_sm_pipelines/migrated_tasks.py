@@ -260,7 +260,7 @@ def fit_arguments(value: Any, shape: Any) -> Any:
         return value.lower() == "true"
     if kind in ("integer", "long", "float", "double") and isinstance(value, str):
         return json.loads(value)
-    if kind == "string" and isinstance(value, (dict, list)):
+    if kind in ("string", "blob") and isinstance(value, (dict, list)):
         return json.dumps(value)  # Step Functions gives a structure as JSON text, as for the body of a message
     return str(value) if kind == "string" and isinstance(value, (int, float)) else value
 

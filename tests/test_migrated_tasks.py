@@ -108,6 +108,8 @@ def test_arguments_get_the_types_and_names_of_the_api() -> None:
         "MessageBody": '{"a": 1}',
         "DelaySeconds": 3,
     }
+    model = session.get_service_model("bedrock-runtime").operation_model("InvokeModel").input_shape
+    assert fit_arguments({"ModelId": "m", "Body": {"a": 1}}, model) == {"modelId": "m", "body": '{"a": 1}'}
     assert find_member({"Jobs": [{"Status": "DONE"}]}, "Jobs.0.Status") == "DONE"
 
 

@@ -72,6 +72,7 @@ def _summarise(package: MigrationPackage, written: list[Path]) -> str:
     migration = package.migration
     lines = [render_totals(migration.records)]
     lines += [f"To do, {record.source}: {record.action}" for record in migration.records if record.action]
+    lines += [f"The files contradict the source: {one}." for one in package.contradictions]
     lines += [
         f"{one.severity}, {name}: {one.path}: {one.message} {one.fix}".rstrip()
         for name, found in package.findings.items()

@@ -358,6 +358,13 @@ def add_endpoint_options(parser: argparse.ArgumentParser, *, port: int, port_hel
     )
 
 
+def make_endpoint_arguments(*, state_dir: Path | None = None, **options: Any) -> argparse.Namespace:
+    """What :func:`add_endpoint_options` gives where nothing was typed, for a command that has not all of them."""
+    parser = argparse.ArgumentParser()
+    add_endpoint_options(parser, port=0, port_help="")
+    return parser.parse_args([], argparse.Namespace(state_dir=state_dir, argv=[], **options))
+
+
 def parse_user(text: str) -> int:
     """The number of a user of this machine.
 

@@ -12,7 +12,7 @@ from airflow_sm_pipelines.client.child_credentials import make_child_environment
 from airflow_sm_pipelines.exceptions import PipelineAccessError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import boto3
     from botocore.session import Session
@@ -125,6 +125,15 @@ class SessionCalls(SageMakerCalls):
                     service, region_name=region_name, endpoint_url=self._endpoint_url
                 )
         return self._clients[key]
+
+    def on_call(self, check: Callable[..., None]) -> None:
+        """Call a function before each request of the clients that are made from now on.
+
+        :param check: gets botocore's ``model`` of the operation, and may raise.
+        """
+        self._session.get_component("event_emitter").register_first("before-parameter-build", check)
+        self._clients.clear()
+        self.__dict__.pop("conn", None)
 
     def child_environment(self) -> dict[str, str]:
         """Credentials, region and endpoints as environment variables, for a child process that uses boto3.

@@ -19,7 +19,7 @@ GROUPS = {
     "Deploy": ("deploy", "versions", "promote", "rollback", "prune", "delete"),
     "Run": ("run", "list", "show", "watch", "logs", "outputs", "stop", "retry", "cost"),
     "Prepare": ("iam", "lock", "migrate"),
-    "This machine in place of AWS": ("local",),
+    "This machine in place of AWS": ("local", "conformance"),
 }
 """Every command by what it is for, in the order of the help."""
 

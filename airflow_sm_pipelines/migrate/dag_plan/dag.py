@@ -51,6 +51,7 @@ class DagPlan:
     :param units: each after the units that it waits for.
     :param pipelines: by the name of the unit.
     :param role_arn: the role that all jobs name; empty if they name none, or different ones.
+    :param copies: for the name of each step that was copied into another branch, the name of its original.
     """
 
     workflow: Workflow
@@ -60,6 +61,7 @@ class DagPlan:
     role_arn: str
     notes: tuple[Note, ...]
     differences: tuple[Reason, ...]
+    copies: Mapping[str, str]
 
 
 def plan_dag(workflow: Workflow) -> DagPlan:
@@ -96,6 +98,7 @@ def plan_dag(workflow: Workflow) -> DagPlan:
         _find_role(nodes),
         (*_iter_copy_notes(copies), *_iter_unit_notes(every)),
         tuple(_iter_differences(every, len(pipeline_units))),
+        copies,
     )
 
 

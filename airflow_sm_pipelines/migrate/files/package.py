@@ -11,6 +11,7 @@ from airflow_sm_pipelines.documents import HeldDefinition, inspect_held, read_do
 from airflow_sm_pipelines.exceptions import MigrationError
 from airflow_sm_pipelines.migrate.dag_plan.dag import plan_dag
 from airflow_sm_pipelines.migrate.files.dag_file import render_dag
+from airflow_sm_pipelines.migrate.files.static_check import StaticCheck, check_files
 from airflow_sm_pipelines.migrate.report import count_outcomes, render_totals
 from airflow_sm_pipelines.policy import Finding, Severity, check_definition
 
@@ -32,16 +33,23 @@ class MigrationPackage:
     :param migration: with the notes that planning added.
     :param files: their texts by file name; the DAG file is the first.
     :param findings: for each pipeline, by its name, what SageMaker may refuse in its definition.
+    :param check: what was found when the files were read back; None where the source was edited in place.
     """
 
     migration: Migration
     files: dict[str, str]
     findings: dict[str, Sequence[Finding]]
+    check: StaticCheck | None = None
+
+    @property
+    def contradictions(self) -> tuple[str, ...]:
+        """What the files do not do although the source or a record says so."""
+        return () if self.check is None else self.check.contradictions
 
     @property
     def is_complete(self) -> bool:
         """Whether the result works without anything left to do."""
-        return self.migration.is_complete and not has_errors(self.findings)
+        return _is_complete(self.migration, self.findings, self.check)
 
 
 def make_package(migration: Migration) -> MigrationPackage:
@@ -71,12 +79,18 @@ def make_package(migration: Migration) -> MigrationPackage:
         "On AWS, set the Airflow variable ``sagemaker_role_arn``. On a laptop:\n"
         f"``sm-pipelines local exec -- airflow dags test {name}``.\n"
     )
+    work = {f"{name}.py": _make_encodable(render_dag(plan, doc=doc, definitions=file_names)), **definitions}
+    check = check_files(work, migration.workflow, whole.records, plan.copies)
     files = {
-        f"{name}.py": render_dag(plan, doc=doc, definitions=file_names),
-        **definitions,
-        **render_reports(whole, [one.name for one in plan.pipelines.values()], findings),
+        **work,
+        **render_reports(whole, [one.name for one in plan.pipelines.values()], findings, check),
     }
-    return MigrationPackage(whole, {name: _make_encodable(text) for name, text in files.items()}, findings)
+    return MigrationPackage(whole, {name: _make_encodable(text) for name, text in files.items()}, findings, check)
+
+
+def _is_complete(migration: Migration, findings: Mapping[str, Sequence[Finding]], check: StaticCheck | None) -> bool:
+    is_contradicted = check is not None and bool(check.contradictions)
+    return migration.is_complete and not has_errors(findings) and not is_contradicted
 
 
 def has_errors(findings: Mapping[str, Sequence[Finding]]) -> bool:
@@ -124,28 +138,40 @@ def _add_notes(migration: Migration, plan: DagPlan) -> Migration:
 
 
 def render_reports(
-    migration: Migration, pipelines: Sequence[str], findings: Mapping[str, Sequence[Finding]]
+    migration: Migration,
+    pipelines: Sequence[str],
+    findings: Mapping[str, Sequence[Finding]],
+    check: StaticCheck | None = None,
 ) -> dict[str, str]:
     """The report for people and the one for programs, by file name.
 
     :param pipelines: the names of the pipelines.
     :param findings: for each pipeline, by its name, what SageMaker may refuse in its definition.
+    :param check: what the files were found to hold, where they were read back.
     """
     name = migration.workflow.name
     return {
-        f"{name}.report.md": _render_report(migration, pipelines, findings),
-        f"{name}.report.json": render_json(_report_to_json(migration, pipelines, findings)),
+        f"{name}.report.md": _render_report(migration, pipelines, findings, check),
+        f"{name}.report.json": render_json(_report_to_json(migration, pipelines, findings, check)),
     }
 
 
 def _report_to_json(
-    migration: Migration, pipelines: Sequence[str], findings: Mapping[str, Sequence[Finding]]
+    migration: Migration,
+    pipelines: Sequence[str],
+    findings: Mapping[str, Sequence[Finding]],
+    check: StaticCheck | None,
 ) -> JsonObject:
+    read_back: JsonObject = {}
+    if check is not None:
+        read_back["read_back"] = {"nodes": check.nodes, "orders": check.orders, "reads": check.reads}
+        read_back["contradictions"] = list(check.contradictions)
     return {
         "origin": migration.origin,
         "dag": migration.workflow.name,
         "pipelines": list(pipelines),
-        "complete": migration.is_complete and not has_errors(findings),
+        "complete": _is_complete(migration, findings, check),
+        **read_back,
         "totals": cast("JsonObject", count_outcomes(migration.records)),
         "records": [record.to_json() for record in migration.records],
         "differences": [{"code": one.code, "text": one.text} for one in migration.differences],
@@ -157,7 +183,12 @@ def _report_to_json(
     }
 
 
-def _render_report(migration: Migration, pipelines: Sequence[str], findings: Mapping[str, Sequence[Finding]]) -> str:
+def _render_report(
+    migration: Migration,
+    pipelines: Sequence[str],
+    findings: Mapping[str, Sequence[Finding]],
+    check: StaticCheck | None,
+) -> str:
     """The report as Markdown."""
     names = ", ".join(f"`{name}`" for name in pipelines) or "none"
     lines = [
@@ -166,6 +197,15 @@ def _render_report(migration: Migration, pipelines: Sequence[str], findings: Map
         f"{render_totals(migration.records)} Pipelines: {names}.",
         "",
     ]
+    if check is not None:
+        read_back = (
+            f"The files were read back: {check.nodes} nodes are there, {check.orders} times one comes after another as "
+            f"in the source, and {check.reads} values are read from what comes before."
+        )
+        lines[-1:-1] = [read_back]
+    if check is not None and check.contradictions:
+        contradictions = (f"- {_on_one_line(one)}" for one in check.contradictions)
+        lines += ["## What the files do not do", "", *contradictions, ""]
     actions = [record for record in migration.records if record.action]
     if actions:
         to_do = (f"- **{_on_one_line(record.source)}**: {_on_one_line(record.action)}" for record in actions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_sm_pipelines.migrate.jobs.job_reader import find_answers, parse_jobs
+from airflow_sm_pipelines.migrate.jobs.described_jobs import find_answers
+from airflow_sm_pipelines.migrate.jobs.job_reader import parse_jobs
 
 __all__ = ["find_answers", "parse_jobs"]

@@ -1,16 +1,14 @@
 """Reads Describe answers into a workflow: a step for each job that the user started, in the order that data passes.
 
-It first finds the answers in the documents: which call each one answers, when its job ran, and who started it.
+What the documents hold is found by :mod:`described_jobs`.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition import Dependency, Parameter, Step
 from airflow_sm_pipelines.definition.arns import resource_name_of
@@ -23,25 +21,20 @@ from airflow_sm_pipelines.definition.json_value import (
     put_value,
 )
 from airflow_sm_pipelines.definition.parameters import MAX_VALUE_LENGTH
-from airflow_sm_pipelines.definition.problems import list_names
 from airflow_sm_pipelines.definition.s3_uri import is_s3_uri
-from airflow_sm_pipelines.documents.values import iter_notebook_outputs, read_value_text
-from airflow_sm_pipelines.exceptions import DefinitionError, MigrationError
 from airflow_sm_pipelines.migrate.job_links import Product, find_products, join_parts, link_arguments, separate_outputs
 from airflow_sm_pipelines.migrate.job_requests import (
-    REQUEST_KINDS,
-    RequestKind,
     clean_request,
     find_first_auto_ml_request,
     shorten_name,
 )
+from airflow_sm_pipelines.migrate.jobs.described_jobs import DescribedJob, parse_described
 from airflow_sm_pipelines.migrate.names import ClaimedNames
 from airflow_sm_pipelines.migrate.report import Migration, Outcome, Reason, Record
 from airflow_sm_pipelines.migrate.request_fields import iter_field, make_fields
 from airflow_sm_pipelines.migrate.workflow import CallNode, CallWait, PipelineStepNode, Workflow
 from airflow_sm_pipelines.policy.governed_places import iter_step_governed
 from airflow_sm_pipelines.policy.shape_kinds import Kind
-from airflow_sm_pipelines.service_model import load_service_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,219 +47,13 @@ _BAD_ENDS = ("Failed", "Stopped", "OutOfService")
 _DIFFERENCES = (
     Reason(
         "JOB-TAGS-001",
-        "Describe answers have no tags, so the steps have none. Add those that policies or bills need (list-tags).",
+        "Describe answers have no tags. Give those of train.json as train.tags.json, the answer of list-tags.",
     ),
     Reason(
         "JOB-NAMES-001",
         "SageMaker names the jobs, models and endpoint configurations that the steps make.",
     ),
 )
-
-
-_ENDS = ("TrainingEndTime", "ProcessingEndTime", "TransformEndTime", "HyperParameterTuningEndTime", "EndTime")
-_STARTERS = {
-    "TuningJobArn": "the tuning job",
-    "AutoMLJobArn": "the AutoML job",
-    "LabelingJobArn": "the labeling job",
-    "MonitoringScheduleArn": "the monitoring schedule",
-    "TrainingJobArn": "the training job whose rules it checked",
-}
-_OF_PIPELINE = re.compile(r"pipelines-[a-z0-9]{12}-")
-
-
-@dataclass(frozen=True, slots=True)
-class DescribedJob:
-    """One Describe answer.
-
-    :param source: the document; if it holds several answers, also the place in it.
-    :param index: its position among all answers.
-    :param created: aware; None if the answer does not say.
-    :param ended: aware; when the result existed. A thing that is made at once ended when it was created.
-    """
-
-    source: str
-    index: int
-    kind: RequestKind
-    answer: JsonObject
-    created: datetime | None
-    ended: datetime | None
-
-    @property
-    def name(self) -> str:
-        """The job's name."""
-        return str(self.answer[self.kind.name_member])
-
-    @property
-    def arn(self) -> str:
-        """The job's ARN."""
-        return str(self.answer[self.kind.arn_member])
-
-    @property
-    def status(self) -> str:
-        """The job's status; empty for a thing that has none."""
-        for member in (f"{self.kind.noun}Status", f"{self.kind.noun.removesuffix('V2')}Status"):
-            status = self.answer.get(member)
-            if isinstance(status, str):
-                return status
-        return ""
-
-    @property
-    def starter(self) -> tuple[str, str] | None:
-        """What started it, in words and by ARN; None if the user did."""
-        for member, words in _STARTERS.items():
-            arn = self.answer.get(member)
-            if member != self.kind.arn_member and isinstance(arn, str) and arn:
-                return words, arn
-        return ("a pipeline", "") if _OF_PIPELINE.match(self.name) else None
-
-
-def parse_described(documents: Sequence[tuple[str, JsonObject]]) -> list[DescribedJob]:
-    """Every answer in the documents, in their order.
-
-    :raises MigrationError: there is none, or an object answers no Describe call.
-    """
-    found: list[DescribedJob] = []
-    for file, document in documents:
-        for source, answer in _iter_answers(file, document):
-            kind = _find_kind(source, answer)
-            created = _read_time(answer.get("CreationTime"))
-            ended = next((time for time in (_read_time(answer.get(member)) for member in _ENDS) if time), created)
-            found.append(DescribedJob(source, len(found), kind, answer, created, ended))
-    if not found:
-        raise MigrationError("There is no job to migrate: give at least one document with a Describe answer.")
-    return found
-
-
-def find_answers(text: str, *, name: str) -> JsonObject | None:
-    """The answers of Describe calls in a text, as :func:`parse_jobs` takes them.
-
-    :param text: an answer, a list of them, or what has printed some among other text: a notebook, a log. They may be
-        JSON, or dicts as Python prints them.
-    :param name: of the file.
-    :return: None where there is none.
-    """
-    try:
-        document = read_value_text(text, name=name)
-        value = None if document is None else document.values[0]
-    except (DefinitionError, IndexError):
-        value = None
-    if isinstance(value, list):
-        return {"answers": value} if value else None
-    texts = [text]
-    if isinstance(value, dict):
-        if not isinstance(value.get("cells"), list):
-            return value
-        texts = list(iter_notebook_outputs(value))
-    found = [answer for one in texts for answer in _iter_printed(one)]
-    return {"printed": cast("list[JsonValue]", found)} if found else None
-
-
-def _iter_printed(text: str) -> Iterator[JsonObject]:
-    """Each answer that a text has printed."""
-    start = text.find("{")
-    while start >= 0:
-        end = _find_end(text, start)
-        value = None
-        if end is not None and any(kind.arn_member in text[start:end] for kind in REQUEST_KINDS):
-            with suppress(DefinitionError):
-                document = read_value_text(text[start:end], name="printed.txt")
-                value = None if document is None else document.values[0]
-        if isinstance(value, dict) and any(kind.arn_member in value for kind in REQUEST_KINDS):
-            yield value
-            start = text.find("{", end)
-        else:
-            start = text.find("{", start + 1)
-
-
-def _find_end(text: str, start: int) -> int | None:
-    """The end of the object that begins at a brace; None if it does not end within a megabyte."""
-    depth, quote, index = 0, "", start
-    while index < min(len(text), start + 1_000_000):
-        character = text[index]
-        if quote:
-            if character == "\\":
-                index += 1
-            elif character == quote:
-                quote = ""
-        elif character in "'\"":
-            quote = character
-        elif character in "{}":
-            depth += 1 if character == "{" else -1
-            if not depth:
-                return index + 1
-        index += 1
-    return None
-
-
-def _iter_answers(file: str, document: JsonObject) -> Iterator[tuple[str, JsonObject]]:
-    if any(kind.arn_member in document for kind in REQUEST_KINDS):
-        yield file, document
-        return
-    lists = {key: value for key, value in document.items() if isinstance(value, list) and value}
-    if not lists:
-        raise MigrationError(_explain_unknown(file, document))
-    for key, entries in lists.items():
-        for index, entry in enumerate(entries):
-            place = f"{file}: {key}[{index}]"
-            if not isinstance(entry, dict):
-                raise MigrationError(f"{place}: expected the answer of a Describe call, found {entry!r:.60}.")
-            yield place, entry
-
-
-def _find_kind(source: str, answer: JsonObject) -> RequestKind:
-    for kind in REQUEST_KINDS:
-        if not {kind.name_member, kind.arn_member} <= answer.keys():
-            continue
-        if kind.noun == "AutoMLJobV2" and "AutoMLJobInputDataConfig" not in answer:
-            continue
-        create = load_service_model().get_request_shape(f"Create{kind.noun}")
-        if answer.keys() & create.members.keys() - {kind.name_member, "ModelPackageGroupName", "ModelApprovalStatus"}:
-            return kind
-        raise MigrationError(
-            f"{source}: this names the {kind.noun} {answer[kind.name_member]!r} but does not say what it does, like an "
-            f"entry of a List answer. Expected the answer of Describe{kind.noun}: describe it by its name."
-        )
-    raise MigrationError(_explain_unknown(source, answer))
-
-
-def _explain_unknown(source: str, answer: JsonObject) -> str:
-    nouns = ", ".join(kind.noun for kind in REQUEST_KINDS)
-    return (
-        f"{source}: expected the answer of a SageMaker Describe call, with a name and an ARN, "
-        f"found an object with the keys {list_names(answer)}. Known kinds: {nouns}."
-    )
-
-
-_PRINTED_TIME = re.compile(r"datetime\.datetime\((\d+(?:, ?\d+){2,6})\b")
-
-
-def _read_time(value: JsonValue | None) -> datetime | None:
-    """A time as the AWS CLI prints it: ISO text, or seconds or milliseconds if it is configured so."""
-    if isinstance(value, bool) or value is None:
-        return None
-    if isinstance(value, (int, float)):
-        seconds = value / 1000 if value > 1e11 else value
-        return datetime.fromtimestamp(seconds, tz=timezone.utc)
-    if not isinstance(value, str):
-        return None
-    if re.fullmatch(r"\d+(\.\d+)?", value):
-        return _read_time(float(value))
-    printed = _PRINTED_TIME.match(value)
-    if printed is not None:
-        # Its zone is an object of Python; without one, times of one file still compare.
-        year, month, day, hour, minute, second, *_ = [*map(int, printed[1].split(",")), 0, 0, 0, 0]
-        return datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc)
-    # Python 3.10 reads neither a Z nor a fraction of one digit.
-    match = re.fullmatch(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?)(?:\.(\d+))?\s*(Z|[+-]\d\d:?\d\d)?", value.strip())
-    if match is None:
-        return None
-    base, fraction, zone = match.groups()
-    if zone in (None, "Z"):
-        zone = "+00:00"
-    elif ":" not in zone:
-        zone = f"{zone[:3]}:{zone[3:]}"
-    return datetime.fromisoformat(f"{base}.{(fraction or '0')[:6]:0<6}{zone}" if base.count(":") == 2 else base + zone)
-
 
 _CHANNELS = "InputDataConfig.*.DataSource.S3DataSource.S3Uri"
 
@@ -393,7 +180,8 @@ def parse_jobs(documents: Sequence[tuple[str, JsonObject]], *, name: str, origin
     """
     described = parse_described(documents)
     records: dict[int, Record] = {}
-    own = _select_own_jobs(described, records)
+    repeats: dict[int, DescribedJob] = {}
+    own = _select_own_jobs(described, records, repeats)
     drafts = _make_drafts(own)
     steps = [(draft.job.kind.step_type, draft.arguments) for draft in drafts if draft.is_step]
     table = ParameterTable(steps)
@@ -410,12 +198,19 @@ def parse_jobs(documents: Sequence[tuple[str, JsonObject]], *, name: str, origin
             draft.lost,
         )
     _name_starters(described, drafts, records)
+    _name_repeats(repeats, drafts, records)
     workflow = Workflow(name, tuple(nodes), table.parameters, description=f"Made of {origin}.")
-    return Migration(origin, workflow, tuple(records[index] for index in range(len(described))), _DIFFERENCES)
+    differences = _DIFFERENCES[1:] if all("Tags" in job.answer for job in own) else _DIFFERENCES
+    return Migration(origin, workflow, tuple(records[index] for index in range(len(described))), differences)
 
 
-def _select_own_jobs(described: list[DescribedJob], records: dict[int, Record]) -> list[DescribedJob]:
-    """The jobs that need a node, by the time they were made. The others get their records at once."""
+def _select_own_jobs(
+    described: list[DescribedJob], records: dict[int, Record], repeats: dict[int, DescribedJob]
+) -> list[DescribedJob]:
+    """The jobs that need a node, by the time they were made. The others get their records at once.
+
+    :param repeats: gets, for each failed attempt, the next one.
+    """
     own: list[DescribedJob] = []
     seen: dict[str, str] = {}
     for job in described:
@@ -426,6 +221,12 @@ def _select_own_jobs(described: list[DescribedJob], records: dict[int, Record]) 
             continue
         seen[job.arn] = job.source
         starter = job.starter
+        repeat = _find_repeat(job, described) if starter is None else None
+        if repeat is not None:
+            reason = Reason("JOB-REPEAT-001", f"It ended as {job.status}, and {repeat.name} is its next attempt.")
+            records[job.index] = Record(job.source, kind, Outcome.FOLDED, reasons=(reason,))
+            repeats[job.index] = repeat
+            continue
         if starter is None:
             own.append(job)
             continue
@@ -441,6 +242,39 @@ def _select_own_jobs(described: list[DescribedJob], records: dict[int, Record]) 
         reason = Reason("JOB-STARTED-001", text)
         records[job.index] = Record(job.source, kind, Outcome.FOLDED, reasons=(reason,), action=action)
     return sorted(own, key=_sort_key)
+
+
+def _find_repeat(job: DescribedJob, described: Sequence[DescribedJob]) -> DescribedJob | None:
+    """The next attempt of a job that ended badly; None for none.
+
+    It is a later job of its kind with the same request, or with the same name but for a number or a time.
+    """
+    if job.status not in _BAD_ENDS or job.created is None:
+        return None
+    request = clean_request(job.answer, job.kind, is_described=True).arguments
+    later = [
+        one
+        for one in described
+        if one.kind == job.kind
+        and one.created is not None
+        and one.created > job.created
+        and one.starter is None
+        and (
+            shorten_name(one.name) == shorten_name(job.name)
+            or clean_request(one.answer, one.kind, is_described=True).arguments == request
+        )
+    ]
+    return min(later, key=_sort_key, default=None)
+
+
+def _name_repeats(repeats: dict[int, DescribedJob], drafts: list[_Draft], records: dict[int, Record]) -> None:
+    """Name, in the record of a failed attempt, the step that its last repeat became."""
+    nodes = {draft.job.arn: draft.node for draft in drafts}
+    for index, repeat in repeats.items():
+        last = repeat
+        while last.index in repeats:
+            last = repeats[last.index]
+        records[index] = replace(records[index], target=nodes.get(last.arn, ""))
 
 
 def _sort_key(job: DescribedJob) -> tuple[bool, float, int]:

@@ -248,13 +248,13 @@ class _Reader:
         branches = [Branch(condition, way.nodes) for condition, way in zip(conditions, ways, strict=True)]
         if lacks_default(item):
             branches.append(Branch((), (self._make_no_choice(state),)))
-        self._note(state, Outcome.TRANSLATED, name)
+        is_folded = not any(branch.nodes for branch in branches)
+        self._note(state, Outcome.FOLDED if is_folded else Outcome.TRANSLATED, "" if is_folded else name)
         open_ways = [way for way in ways if not way.is_dead]
         node = ChoiceNode(name, state.source, tuple(branches), _make_after(after))
         inside = [node for way in ways for node in way.nodes]
         merged = merge_envs([way.env for way in open_ways], _names_of(inside)) if open_ways else env
-        if not any(branch.nodes for branch in branches):
-            self._note(state, Outcome.FOLDED)
+        if is_folded:
             return _Done((), merged, after)
         return _Done((node,), merged, (name,), is_dead=not open_ways)
 
@@ -403,8 +403,9 @@ class _Reader:
         processor = body.get("ItemProcessor")
         config = processor.get("ProcessorConfig") if isinstance(processor, dict) else None
         is_distributed = isinstance(config, dict) and config.get("Mode") == "DISTRIBUTED"
-        if is_distributed or "ItemReader" in body or "ItemBatcher" in body:
-            raise UnsupportedError("a distributed Map reads its items from a bucket and starts executions of its own.")
+        unread = [key for key in ("ItemReader", "ItemBatcher", "ResultWriter") if key in body]
+        if unread:
+            raise UnsupportedError(f"a distributed Map with {' and '.join(unread)} is not carried; one over a list is.")
         scope = self._scope(state, env)
         document = self._read_input(state, scope)
         inner_scope = replace(scope, document=document)
@@ -425,7 +426,8 @@ class _Reader:
         wanted = body.get("MaxConcurrency")
         limit = min(wanted, 50) if isinstance(wanted, int) and wanted > 0 else 50
         node = LoopNode(name, state.source, items, done.nodes, limit, _make_after(after))
-        self._note(state, Outcome.TRANSLATED, name)
+        text = "Its items run as those of any Map, in no executions of their own."
+        self._note(state, Outcome.TRANSLATED, name, reason=("ASL-MAP-001", text) if is_distributed else None)
         result = NoValue(f"{state.name} collects it from all items")
         return _Done((node,), self._finish(state, scope, env, result), (name,))
 

@@ -131,7 +131,7 @@ def read_expression(text: str, scope: Scope) -> Value:
 
 
 def read_jsonata(text: str, scope: Scope) -> Value:
-    """The value of a JSONata expression: a path, a literal, or several joined with ``&``.
+    """The value of a JSONata expression: a path, a literal, ``$uuid()``, or several joined with ``&``.
 
     :raises UnsupportedError: it is another one.
     """
@@ -143,6 +143,8 @@ def read_jsonata(text: str, scope: Scope) -> Value:
     if text in ("true", "false", "null") or re.fullmatch(r"-?\d+(\.\d+)?", text):
         literal: Value = json.loads(text)
         return literal
+    if text == "$uuid()":
+        return Call("Uuid", ())
     if not _JSONATA_PATH.match(text) or not text.startswith("$"):
         raise UnsupportedError(f"The JSONata expression {text!r} is not carried; paths, literals and '&' are.")
     head, rest = re.match(r"(\$\w+)(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]

@@ -39,6 +39,7 @@ _ACTIVITY = re.compile(r"arn:[^:]*:states:.*:activity:")
 _BY_NOUN = {kind.noun: kind for kind in REQUEST_KINDS}
 
 _SERVICES = {
+    "bedrock:invokeModel": "bedrock-runtime",
     "cloudwatchlogs": "logs",
     "cognitoidentityprovider": "cognito-idp",
     "costexplorer": "ce",
@@ -49,7 +50,7 @@ _SERVICES = {
     "sfn": "stepfunctions",
     "states": "stepfunctions",
 }
-"""boto3's names of services that Step Functions calls otherwise."""
+"""boto3's names of services that Step Functions calls otherwise, some for one call only."""
 
 _RENAMED = {("emr", "createCluster"): "runJobFlow", ("emr", "terminateCluster"): "terminateJobFlows"}
 
@@ -186,7 +187,8 @@ def read_resource(resource: JsonValue) -> StepResource | LambdaResource | CallRe
         raise UnsupportedError("Waiting for a task token is carried for SQS only, as a Callback step.")
     if service == "sagemaker" and (kind := _find_kind(action)) is not None:
         return StepResource(kind, bool(pattern))
-    return _read_call(_SERVICES.get(service) or _find_services().get(service, service), action, pattern)
+    known = _SERVICES.get(f"{service}:{action}") or _SERVICES.get(service)
+    return _read_call(known or _find_services().get(service, service), action, pattern)
 
 
 def _find_kind(action: str) -> RequestKind | None:
@@ -207,8 +209,10 @@ def _read_call(service: str, action: str, pattern: str) -> CallResource:
     if known_operation is None:
         raise UnsupportedError(f"boto3 has no call {action} of {service}.")
     wait, result = known if known is not None else (None, ())
-    is_parsed = service == "stepfunctions" and pattern.endswith(":2")
-    return CallResource(service, known_operation, wait, result, "Output" if is_parsed else "")
+    text_member = "Output" if service == "stepfunctions" and pattern.endswith(":2") else ""
+    if (service, known_operation) == ("bedrock-runtime", "invoke_model"):
+        text_member = "Body"
+    return CallResource(service, known_operation, wait, result, text_member)
 
 
 @lru_cache(maxsize=1)

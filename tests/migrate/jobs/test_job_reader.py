@@ -398,6 +398,53 @@ def test_an_answer_given_twice_makes_one_step() -> None:
     assert codes(find_record(migration, "copy.json")) == ["JOB-TWICE-001"]
 
 
+def attempts() -> list[tuple[str, Any]]:
+    """Two attempts that failed, the second with more memory, and the third one, which succeeded."""
+    failed = {"TrainingJobStatus": "Failed", "TrainingEndTime": "2026-03-02T09:10:00Z"}
+    larger = {"ResourceConfig": {"InstanceType": "ml.m5.4xlarge", "InstanceCount": 1, "VolumeSizeInGB": 30}}
+    return [
+        ("1.json", training("train-2026-03-02-09-00-00", **failed)),
+        (
+            "2.json",
+            training("train-2026-03-02-09-20-00", **failed, **larger) | {"CreationTime": "2026-03-02T09:20:00Z"},
+        ),
+        ("3.json", training("train-2026-03-02-09-40-00", **larger) | {"CreationTime": "2026-03-02T09:40:00Z"}),
+    ]
+
+
+def test_failed_attempts_and_their_repeat_are_one_step() -> None:
+    found = read(*attempts())
+    (node,) = found.workflow.nodes
+    assert [record.target for record in found.records] == [node.name] * 3
+    assert [str(record.outcome) for record in found.records[:2]] == ["folded", "folded"]
+    assert codes(found.records[0]) == ["JOB-REPEAT-001"]
+    assert found.workflow.parameters[0].default == "ml.m5.4xlarge"
+
+
+def test_an_attempt_that_failed_after_a_success_is_a_step_of_its_own() -> None:
+    first, _, last = attempts()
+    first[1]["CreationTime"] = "2026-03-02T10:00:00Z"
+    assert len(read(first, last).workflow.nodes) == 2
+
+
+TAGS = {"Tags": [{"Key": "team", "Value": "ml"}, {"Key": "aws:createdBy", "Value": "x"}]}
+
+
+def test_tags_of_a_job_are_those_of_the_file_beside_it() -> None:
+    found = read(("train.json", training("train")), ("train.tags.json", TAGS))
+    assert find_node(found, "train").arguments["Tags"] == [{"Key": "team", "Value": "ml"}]
+    assert [one.code for one in found.differences] == ["JOB-NAMES-001"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("other.tags.json", "as other.json"), ("tags.json", "call them JOB.tags.json")],
+)
+def test_tags_of_nobody_are_refused(name: str, expected: str) -> None:
+    with pytest.raises(MigrationError, match=f"{name}: these are tags, and nothing says whose: .*{expected}"):
+        read(("train.json", training("train")), (name, TAGS))
+
+
 def test_a_failed_run_is_told() -> None:
     assert codes(find_record(read(("a.json", training("a", TrainingJobStatus="Failed"))), "a.json")) == [
         "JOB-STATUS-001"

@@ -336,7 +336,10 @@ def test_jsonata_is_read_as_far_as_paths_and_text_go() -> None:
             "A": {
                 "Type": "Task",
                 "Resource": "arn:aws:states:::lambda:invoke",
-                "Arguments": {"FunctionName": "f", "Payload": {"a": "{% 'x-' & $states.input.a %}"}},
+                "Arguments": {
+                    "FunctionName": "f",
+                    "Payload": {"a": "{% 'x-' & $states.input.a %}", "id": "{% $uuid() %}"},
+                },
                 "Assign": {"found": "{% $states.result.Payload.n %}"},
                 "Output": "{% $states.result.Payload %}",
                 "Next": "C",
@@ -353,7 +356,9 @@ def test_jsonata_is_read_as_far_as_paths_and_text_go() -> None:
     found = read(document)
     first, fork = found.workflow.nodes
     assert isinstance(first, CallNode)
-    assert first.arguments["Payload"] == {"a": {"Std:Join": {"On": "", "Values": ["x-", get("Input.a")]}}}
+    joined = {"Std:Join": {"On": "", "Values": ["x-", get("Input.a")]}}
+    new_id = {"Std:Function": {"Name": "Uuid", "Arguments": []}}
+    assert first.arguments["Payload"] == {"a": joined, "id": new_id}
     assert isinstance(fork, ChoiceNode)
     assert json.dumps(fork.branches[0].conditions).count("Tasks.A.Payload") == 2
     assert outcomes(found) == {"A": "airflow", "C": "translated", "B": "unsupported", "D": "airflow"}
@@ -387,6 +392,7 @@ def test_retries_timeouts_and_lost_members_are_told() -> None:
         ("arn:aws:states:::glue:startJobRun.sync", ("glue", "start_job_run")),
         ("arn:aws:states:::states:startExecution.sync:2", ("stepfunctions", "start_execution")),
         ("arn:aws:states:::sagemaker:createLabelingJob.sync", ("sagemaker", "create_labeling_job")),
+        ("arn:aws:states:::bedrock:invokeModel", ("bedrock-runtime", "invoke_model")),
     ],
     ids=str,
 )
@@ -395,6 +401,31 @@ def test_calls_of_other_services_are_tasks(resource: str, call: tuple[str, str])
     assert isinstance(node, CallNode)
     assert (node.service, node.operation) == call
     assert (node.wait is not None) is (".sync" in resource)
+
+
+def test_the_body_of_a_models_answer_is_json() -> None:
+    invoke = task("arn:aws:states:::bedrock:invokeModel", {"ModelId": "m", "Body": {"x": 1}}, Next="B")
+    last = read(machine(A=invoke, B=function(Parameters={"text.$": "$.Body.content[0].text"}))).workflow.nodes[-1]
+    assert isinstance(last, CallNode)
+    assert "ParseJson" in json.dumps(last.arguments)
+
+
+def distributed(**members: Any) -> Any:
+    """A distributed Map that makes a model for each item."""
+    processor = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, **machine(M=model("$.name"))}
+    return machine(Each={"Type": "Map", "ItemProcessor": processor, "End": True, **members})
+
+
+def test_a_distributed_map_over_a_list_is_a_loop() -> None:
+    made = package(distributed(ItemsPath="$.items", ToleratedFailureCount=1))
+    assert made.is_complete
+    record = made.migration.records[0]
+    assert (record.reasons[0].code, record.lost) == ("ASL-MAP-001", ("ToleratedFailureCount",))
+
+
+@pytest.mark.parametrize("member", ["ItemReader", "ItemBatcher", "ResultWriter"])
+def test_a_distributed_map_with_files_in_a_bucket_is_not_carried(member: str) -> None:
+    assert outcomes(read(distributed(**{member: {}}))) == {"Each": "unsupported", "M": "unsupported"}
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from airflow_sm_pipelines.cli.commands.local import (
     open,
     profile,
     rehearse,
+    replay,
     restore,
     run,
     serve,
@@ -31,5 +32,5 @@ def add(commands: Commands) -> None:
         "Nothing reaches AWS.",
     )
     subcommands = add_subcommands(parser, title="commands", metavar="COMMAND")
-    for command in (exec, run, rehearse, serve, shell, env, open, profile, backup, restore):
+    for command in (exec, run, rehearse, replay, serve, shell, env, open, profile, backup, restore):
         command.add(subcommands)

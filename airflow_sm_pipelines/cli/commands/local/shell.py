@@ -9,7 +9,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.shared_options import EXECUTION_HELP, add_endpoint_options, add_state_option
+from airflow_sm_pipelines.cli.shared_options import EXECUTION_HELP, add_state_option, make_endpoint_arguments
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 
 if TYPE_CHECKING:
@@ -86,9 +86,7 @@ def _endpoint(arguments: argparse.Namespace) -> Iterator[dict[str, str]]:
         region = server.get("region") or resolve_region(os.environ)
         yield child_environment(os.environ, server["url"], region, secret=secret)
         return
-    opened = argparse.ArgumentParser()
-    add_endpoint_options(opened, port=0, port_help="")
-    with open_endpoint(opened.parse_args([], argparse.Namespace(**vars(arguments)))) as started:
+    with open_endpoint(make_endpoint_arguments(state_dir=state_dir)) as started:
         yield started.environment()
 
 

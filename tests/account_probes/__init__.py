@@ -1,0 +1,1 @@
+"""Probes between two endpoints, equal ones and one with faults: ``python -m tests.account_probes``."""
