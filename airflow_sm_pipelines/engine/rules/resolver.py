@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.definition import Expression, JsonObject, JsonValue
     from airflow_sm_pipelines.definition.property_path import PropertyPath
 
+_LISTED_CHARS = 200
+"""How much of a Std:Join's values an error shows."""
+
 
 @dataclass(frozen=True, slots=True)
 class CurrentItem:
@@ -93,7 +96,7 @@ def _resolve_expression(expression: Expression, scope: ResolutionScope) -> JsonV
     if isinstance(expression, StepReference):
         return resolve_reference(expression, scope)
     if isinstance(expression, Join):
-        return expression.on.join(_text(resolve(part, scope)) for part in expression.values)
+        return _join(expression, scope)
     if isinstance(expression, JsonGet):
         return _resolve_json_get(expression, scope)
     if isinstance(expression, ForEachReference) and scope.item is not None:
@@ -191,8 +194,20 @@ def _resolve_json_get(expression: JsonGet, scope: ResolutionScope) -> JsonValue:
     return _walk(walk_path, document, path, where=where)
 
 
+def _join(expression: Join, scope: ResolutionScope) -> str:
+    values = [resolve(part, scope) for part in expression.values]
+    if None in values:
+        listed = json.dumps(list(expression.values))
+        raise ResolutionError(
+            f"Value {values.index(None) + 1} of {len(values)} in Std:Join is null, and only text can be joined: "
+            f"{listed if len(listed) <= _LISTED_CHARS else listed[:_LISTED_CHARS] + '...'}. "
+            "Give it a value where the pipeline is made, or leave it out."
+        )
+    return expression.on.join(_text(value) for value in values)
+
+
 def _text(value: JsonValue) -> str:
     """A value as ``Std:Join`` writes it: booleans in lower case, numbers as they are, lists and objects as JSON."""
     if value is None:
-        raise ResolutionError("Std:Join met a null value.")
+        raise ResolutionError("A null is where text is needed. Give it a value where the pipeline is made.")
     return text_or_json(value) if isinstance(value, (str, bool, list, dict)) else str(value)

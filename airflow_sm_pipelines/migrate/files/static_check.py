@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.migrate.dag_plan.steps_after_choice import ends_in_fail
-from airflow_sm_pipelines.migrate.files.written_graph import Place, WrittenGraph, read_written_graph
+from airflow_sm_pipelines.migrate.files.written_graph import WrittenGraph, WrittenPlace, read_written_graph
 from airflow_sm_pipelines.migrate.node_references import find_own_values, iter_gets, parse_node_reference
 from airflow_sm_pipelines.migrate.workflow import ChoiceNode, LoopNode, TryNode, iter_nodes
 
@@ -55,13 +55,13 @@ class _Checker:
         self._faults: dict[str, None] = {}
         self._orders = 0
         self._reads = 0
-        self._known: dict[Place, set[Place]] = {}
-        self._places: dict[str, list[Place]] = {}
+        self._known: dict[WrittenPlace, set[WrittenPlace]] = {}
+        self._places: dict[str, list[WrittenPlace]] = {}
         for node in iter_nodes(workflow.nodes):
             names = [node.name, *(copy for copy, original in copies.items() if original == node.name)]
             self._places[node.name] = [place for name in names for place in self._find_places(name)]
 
-    def _find_places(self, name: str) -> list[Place]:
+    def _find_places(self, name: str) -> list[WrittenPlace]:
         """The places of a node; one that waits for what it started has ended with its second task."""
         ends = self._graph.places.get(f"{name}_end", [])
         return ends or self._graph.places.get(name, [])
@@ -72,7 +72,7 @@ class _Checker:
         self._check_reads()
         for task in self._graph.tasks.values():
             for chosen in sorted(task.chosen):
-                if Place(task.task_id) not in self._graph.before.get(Place(chosen), ()):
+                if WrittenPlace(task.task_id) not in self._graph.before.get(WrittenPlace(chosen), ()):
                     self._fault(f"the task {task.task_id} may choose {chosen}, which does not follow it")
         for place in self._graph.before:
             if place in self._find_before(place):
@@ -86,7 +86,7 @@ class _Checker:
     def _fault(self, text: str) -> None:
         self._faults[text] = None
 
-    def _find_before(self, place: Place) -> set[Place]:
+    def _find_before(self, place: WrittenPlace) -> set[WrittenPlace]:
         known = self._known.get(place)
         if known is None:
             known = self._known[place] = self._graph.find_all_before(place)
@@ -158,21 +158,21 @@ class _Checker:
         for place, other in self._graph.references:
             self._note_read(place, other, self._find_before(place))
         for task in self._graph.tasks.values():
-            place = Place(task.task_id)
+            place = WrittenPlace(task.task_id)
             for name, key in sorted(task.pulls):
-                self._note_read(place, Place(name), self._find_before(place))
+                self._note_read(place, WrittenPlace(name), self._find_before(place))
                 outputs = self._graph.tasks[name].outputs if name in self._graph.tasks else set()
                 if outputs and key not in outputs and key != "error":
                     self._fault(f"{_tell(place)} reads {key} of the task {name}, which does not give it")
 
-    def _note_read(self, place: Place, other: Place, before: set[Place]) -> None:
+    def _note_read(self, place: WrittenPlace, other: WrittenPlace, before: set[WrittenPlace]) -> None:
         if other in before:
             self._reads += 1
         else:
             self._fault(f"{_tell(place)} reads {_tell(other)}, which does not come before it")
 
 
-def _tell(place: Place) -> str:
+def _tell(place: WrittenPlace) -> str:
     return f"the step {place.step} of the task {place.task}" if place.step else f"the task {place.task}"
 
 

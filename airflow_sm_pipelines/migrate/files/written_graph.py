@@ -23,7 +23,7 @@ _PULL = re.compile(r"ti\.xcom_pull\(task_ids='([^'\\]*)'(?:, key='([^'\\]*)')?\)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class WrittenPlace:
     """Where a node stands: a task, or a step in the pipeline that a task runs.
 
     :param task: the task's id.
@@ -62,13 +62,13 @@ class WrittenGraph:
     """
 
     tasks: dict[str, WrittenTask] = field(default_factory=dict)
-    places: dict[str, list[Place]] = field(default_factory=dict)
-    before: dict[Place, set[Place]] = field(default_factory=dict)
-    references: list[tuple[Place, Place]] = field(default_factory=list)
+    places: dict[str, list[WrittenPlace]] = field(default_factory=dict)
+    before: dict[WrittenPlace, set[WrittenPlace]] = field(default_factory=dict)
+    references: list[tuple[WrittenPlace, WrittenPlace]] = field(default_factory=list)
 
-    def find_all_before(self, place: Place) -> set[Place]:
+    def find_all_before(self, place: WrittenPlace) -> set[WrittenPlace]:
         """Every place that has ended when this one begins."""
-        found: set[Place] = set()
+        found: set[WrittenPlace] = set()
         left = [place]
         while left:
             for other in self.before.get(left.pop(), ()):
@@ -83,8 +83,8 @@ def read_written_graph(files: Mapping[str, str]) -> WrittenGraph:
     reader = _DagReader(next(iter(files.values())))
     graph = WrittenGraph(reader.tasks)
     for task_id, before in reader.before.items():
-        graph.places.setdefault(task_id, []).append(Place(task_id))
-        graph.before[Place(task_id)] = {Place(one) for one in before}
+        graph.places.setdefault(task_id, []).append(WrittenPlace(task_id))
+        graph.before[WrittenPlace(task_id)] = {WrittenPlace(one) for one in before}
     for task in reader.tasks.values():
         if task.task_id in reader.runs and task.definition in files:
             _add_pipeline(graph, task, json.loads(files[task.definition]))
@@ -192,7 +192,7 @@ def _iter_pulls(text: str) -> Iterator[tuple[str, str]]:
 
 def _add_pipeline(graph: WrittenGraph, task: WrittenTask, definition: Any) -> None:
     """Add the steps of the pipeline that a task runs; the task has ended when each of its steps has."""
-    run = Place(task.task_id)
+    run = WrittenPlace(task.task_id)
     outside = set(graph.before[run])
     steps: dict[str, Any] = {}
     around: dict[str, list[str]] = {}
@@ -200,14 +200,14 @@ def _add_pipeline(graph: WrittenGraph, task: WrittenTask, definition: Any) -> No
         steps[step["Name"]] = step
         around[step["Name"]] = outer
     for name, step in steps.items():
-        place = Place(task.task_id, name)
+        place = WrittenPlace(task.task_id, name)
         graph.places.setdefault(name, []).append(place)
         own = {**step, "Arguments": {k: v for k, v in step.get("Arguments", {}).items() if k not in _BLOCKS}}
         read = {found[1] for _, text in iter_gets(cast("Any", own)) if (found := parse_node_reference(text))}
-        graph.references += [(place, Place(task.task_id, one)) for one in sorted(read)]
+        graph.references += [(place, WrittenPlace(task.task_id, one)) for one in sorted(read)]
         waits = read | {one if isinstance(one, str) else one["Step"] for one in step.get("DependsOn", [])}
         ended = {inner for one in waits for inner, outer in around.items() if one in outer} | waits
-        before = {Place(task.task_id, one) for one in (*ended, *around[name]) if one in steps}
+        before = {WrittenPlace(task.task_id, one) for one in (*ended, *around[name]) if one in steps}
         graph.before[place] = before | outside
         graph.before[run].add(place)
 

@@ -128,7 +128,11 @@ def test_an_expression_gives_its_value(expression: Any, value: Any) -> None:
             get("Execution.TrainingJobName"), "no execution variable 'TrainingJobName'", id="outside a training"
         ),
         pytest.param(get("ForEach.CurrentItem"), "outside a ForEach", id="outside a loop"),
-        pytest.param(join("", None), "null", id="null in a join"),
+        pytest.param(
+            join("/", "s3:/", None, get("Parameters.Bucket")),
+            r'Value 2 of 3 in Std:Join is null.*\["s3:/", null, \{"Get": "Parameters.Bucket"\}\]',
+            id="null in a join",
+        ),
         pytest.param(get("Steps.Process.PropertyFiles.Report"), "only be read by Std:JsonGet", id="bare property file"),
     ],
 )
