@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
 
 import botocore.exceptions
 import pytest
 
+from airflow_sm_pipelines.engine.jobs import FunctionOutcome, FunctionSpec
+from airflow_sm_pipelines.server.http.messages import Request
+from airflow_sm_pipelines.server.lambda_invocations import LambdaInvoker, is_invocation
 from tests.airflow_runs import create_functions
 
 if TYPE_CHECKING:
@@ -51,3 +55,90 @@ def test_what_is_not_there_and_a_dry_run(functions: Any) -> None:
     with pytest.raises(botocore.exceptions.ClientError, match="Function not found: other"):
         functions.invoke(FunctionName="other")
     assert invoke(functions, {}, InvocationType="DryRun")[0]["StatusCode"] == 204
+
+
+@dataclass
+class Services:
+    """The engine's services, as far as an invocation needs them, with one function whose name has a space."""
+
+    outcome: FunctionOutcome
+    calls: list[Any] = field(default_factory=list)
+
+    def find_function(self, name: str) -> FunctionSpec | None:
+        if name != "a b":
+            return None
+        return FunctionSpec("arn", name, "python3.12", "app.handler", b"", timeout_seconds=3)
+
+    def job_context(self, log_group: str) -> str:
+        return log_group
+
+    def run_function(self, spec: FunctionSpec, event: Any, context: str, stop: Any) -> FunctionOutcome:
+        self.calls.append((spec.name, event, context, stop.is_set()))
+        return self.outcome
+
+
+def call(services: Services, body: bytes = b"{}", name: str = "a%20b", **headers: str) -> Any:
+    environ = {"REQUEST_METHOD": "POST", "PATH_INFO": f"/2015-03-31/functions/{name}/invocations", **headers}
+    environ["HTTP_AUTHORIZATION"] = "AWS4-HMAC-SHA256 Credential=k/20260101/us-east-1/lambda/aws4_request"
+    request = Request(environ, body)
+    assert is_invocation(request)
+    return LambdaInvoker(cast("Any", services)).call(request)
+
+
+COMPLETED = FunctionOutcome("Completed", {"a": None})
+ERROR = {"errorMessage": "no", "errorType": "ValueError"}
+VERSION = ("X-Amz-Executed-Version", "$LATEST")
+UNHANDLED = ("X-Amz-Function-Error", "Unhandled")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "answer", "headers"),
+    [
+        (COMPLETED, {"a": None}, (VERSION,)),
+        (FunctionOutcome("Completed"), None, (VERSION,)),
+        (FunctionOutcome("Failed", ERROR, "no"), ERROR, (VERSION, UNHANDLED)),
+        (
+            FunctionOutcome("Failed", None, "it took too long"),
+            {"errorMessage": "it took too long"},
+            (VERSION, UNHANDLED),
+        ),
+        (FunctionOutcome("Stopped"), {"errorMessage": "Stopped"}, (VERSION, UNHANDLED)),
+    ],
+    ids=["an object", "nothing", "its error", "no error of its own", "stopped"],
+)
+def test_how_a_call_ended_is_answered_as_lambda_does(
+    outcome: FunctionOutcome, answer: Any, headers: tuple[tuple[str, str], ...]
+) -> None:
+    services = Services(outcome)
+    found = call(services, b'{"x": [1]}')
+    assert (found.status, json.loads(found.body), found.headers) == (200, answer, headers)
+    assert services.calls == [("a b", {"x": [1]}, "/aws/lambda/a b", False)]
+
+
+def test_an_event_gets_its_answer_without_the_result_and_a_dry_run_calls_nothing() -> None:
+    services = Services(FunctionOutcome("Failed", ERROR, "no"))
+    found = call(services, b"", HTTP_X_AMZ_INVOCATION_TYPE="Event")
+    assert (found.status, found.body) == (202, b"")
+    assert services.calls == [("a b", {}, "/aws/lambda/a b", False)]
+    found = call(services, b"no JSON", HTTP_X_AMZ_INVOCATION_TYPE="DryRun")
+    assert (found.status, found.body, len(services.calls)) == (204, b"", 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "name", "status", "code", "says"),
+    [
+        (b"{", "a%20b", 400, "InvalidRequestContentException", "Could not parse request body into json: "),
+        (b"\xff", "a%20b", 400, "InvalidRequestContentException", "Could not parse request body into json: "),
+        (b"{}", "a%2520b", 404, "ResourceNotFoundException", "Function not found: a%20b"),
+    ],
+    ids=["no JSON", "no text", "no function"],
+)
+def test_a_call_that_cannot_be_made_says_which_error_it_is(
+    body: bytes, name: str, status: int, code: str, says: str
+) -> None:
+    services = Services(COMPLETED)
+    found = call(services, body, name)
+    assert (found.status, services.calls) == (status, [])
+    # A client takes the class of its exception from the header or the body.
+    assert dict(found.headers)["x-amzn-errortype"] == json.loads(found.body)["__type"] == code
+    assert json.loads(found.body)["message"].startswith(says)

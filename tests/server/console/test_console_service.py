@@ -192,3 +192,91 @@ def test_pages_are_only_read() -> None:
     assert answer.status == 405
     assert ("Allow", "GET, HEAD") in answer.headers
     assert b"Not found" not in answer.body
+
+
+class PagedWorld(World):
+    """Answers lists one entry at a time, and steps newest first unless asked otherwise, as the engine does."""
+
+    def call(self, operation: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        answer = dict(super().call(operation, request))
+        for key, entries in answer.items():
+            if operation.startswith("List"):
+                assert request["MaxResults"] == 100
+                ordered = entries[:: 1 if request.get("SortOrder") == "Ascending" else -1]
+                start = int(request.get("NextToken", 0))
+                more = {"NextToken": str(start + 1)} if start + 1 < len(entries) else {}
+                return {key: ordered[start : start + 1], **more}
+        return answer
+
+
+def test_all_pages_of_steps_are_shown_in_the_order_they_ran() -> None:
+    page = PagedWorld(steps=[step("first"), step("second", 10, 20), step("third", 20, 30)]).page(EXECUTION)
+    assert re.findall(r"<td>(first|second|third)</td>", page) == ["first", "second", "third"]
+
+
+def test_a_page_asks_for_what_its_address_names() -> None:
+    asked: list[tuple[str, dict[str, Any]]] = []
+
+    class Noting(World):
+        def call(self, operation: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+            asked.append((operation, {key: value for key, value in request.items() if key != "MaxResults"}))
+            return super().call(operation, request)
+
+    world = Noting()
+    world.page("/pipelines/p")
+    by_name = {"PipelineName": "p"}
+    assert asked == [
+        ("DescribePipeline", by_name),
+        ("ListPipelineExecutions", by_name),
+        ("ListPipelineVersions", by_name),
+    ]
+    asked.clear()
+    world.page(EXECUTION)
+    by_arn = {"PipelineExecutionArn": f"{JOB}:pipeline/p/execution/e"}
+    assert sorted(asked, key=lambda one: one[0]) == [
+        ("DescribePipeline", by_name),
+        ("DescribePipelineDefinitionForExecution", by_arn),
+        ("DescribePipelineExecution", by_arn),
+        ("ListPipelineExecutionSteps", {**by_arn, "SortOrder": "Ascending"}),
+        ("ListPipelineParametersForExecution", by_arn),
+    ]
+
+
+def test_a_log_is_of_its_own_group_and_job_from_its_start_in_order_of_time() -> None:
+    asked: list[dict[str, Any]] = []
+
+    class Noting(World):
+        def get_paginator(self, operation: str) -> Any:
+            pages = super().get_paginator(operation)
+
+            def paginate(**request: Any) -> Any:
+                asked.append(request)
+                return pages.paginate(**request)
+
+            return SimpleNamespace(paginate=paginate)
+
+        def get_log_events(self, **request: Any) -> dict[str, Any]:
+            asked.append(request)
+            odd = request["logStreamName"].endswith("2")
+            return {"events": [{"timestamp": 1000 * (2 * second + odd), "message": f"m{second}"} for second in (0, 1)]}
+
+    page = Noting(streams={"j/algo-1": 2, "j/algo-2": 2}).page("/logs/processing-job/j")
+    group = {"logGroupName": "/aws/sagemaker/ProcessingJobs"}
+    assert asked[0] == {**group, "logStreamNamePrefix": "j/"}
+    assert [{key: one[key] for key in one if key != "limit"} for one in asked[1:]] == [
+        {**group, "logStreamName": name, "startFromHead": True} for name in ("j/algo-1", "j/algo-2")
+    ]
+    assert re.findall(r"00:00:0(\d)  (algo-\d)  (m\d)", page) == [
+        ("0", "algo-1", "m0"),
+        ("1", "algo-2", "m0"),
+        ("2", "algo-1", "m1"),
+        ("3", "algo-2", "m1"),
+    ]
+
+
+def test_a_job_without_a_log_has_written_nothing_yet() -> None:
+    class Missing(World):
+        def get_paginator(self, operation: str) -> Any:
+            raise NoGroupError
+
+    assert "It has written nothing yet." in Missing().page("/logs/training-job/j")
