@@ -144,6 +144,46 @@ def test_an_upload_can_be_finished_after_a_restart(tmp_path: Path) -> None:
         assert "Uploads" not in s3.list_multipart_uploads(Bucket="bucket")
 
 
+def test_an_upload_that_is_finished_after_a_restart_makes_what_one_without_a_restart_makes(tmp_path: Path) -> None:
+    settings = {
+        "ContentType": "text/csv",
+        "Metadata": {"a_b": "c"},
+        "Tagging": "x=1&y=2",
+        "StorageClass": "STANDARD_IA",
+        "ACL": "public-read",
+        "ServerSideEncryption": "aws:kms",
+        "SSEKMSKeyId": "arn:aws:kms:us-east-1:123456789012:key/mine",
+    }
+    before, after = ({"Bucket": "bucket", "Key": key} for key in ("before", "after"))
+
+    def finish(s3: Any, place: dict[str, str], upload: str) -> None:
+        tag = s3.upload_part(**place, UploadId=upload, PartNumber=1, Body=b"body")["ETag"]
+        parts = {"Parts": [{"PartNumber": 1, "ETag": tag}]}
+        s3.complete_multipart_upload(**place, UploadId=upload, MultipartUpload=parts)
+
+    def facts(s3: Any, place: dict[str, str]) -> dict[str, Any]:
+        head = s3.head_object(**place)
+        told = ("ContentType", "Metadata", "StorageClass", "ServerSideEncryption", "SSEKMSKeyId", "ContentLength")
+        return {
+            **{name: head.get(name) for name in told},
+            "tags": s3.get_object_tagging(**place)["TagSet"],
+            "grants": s3.get_object_acl(**place)["Grants"],
+        }
+
+    with open_endpoint(tmp_path) as endpoint:
+        s3 = endpoint.client("s3")
+        s3.create_bucket(Bucket="bucket")
+        uploads = [s3.create_multipart_upload(**place, **settings)["UploadId"] for place in (before, after)]
+        finish(s3, before, uploads[0])
+        wanted = facts(s3, before)
+        assert (wanted["StorageClass"], len(wanted["grants"]), len(wanted["tags"])) == ("STANDARD_IA", 2, 2)
+        assert wanted["SSEKMSKeyId"] == settings["SSEKMSKeyId"]
+    with open_endpoint(tmp_path) as endpoint:
+        s3 = endpoint.client("s3")
+        finish(s3, after, uploads[1])
+        assert [facts(s3, place) for place in (before, after)] == [wanted, wanted]
+
+
 def test_a_buckets_settings_come_back(tmp_path: Path) -> None:
     with open_endpoint(tmp_path) as endpoint:
         s3 = endpoint.client("s3", "eu-west-1")

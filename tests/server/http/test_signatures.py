@@ -19,7 +19,9 @@ from botocore.exceptions import ClientError
 
 from airflow_sm_pipelines.local_endpoint import ACCESS_KEY_ID
 from airflow_sm_pipelines.server import access_keys
+from airflow_sm_pipelines.server.http.messages import Request
 from airflow_sm_pipelines.server.http.peers import PeerRule
+from airflow_sm_pipelines.server.http.signatures import Signature, needs_body, read_form, read_signature
 from tests.server.endpoint_stand_in import Endpoint, open_endpoint
 
 if TYPE_CHECKING:
@@ -242,3 +244,122 @@ def test_an_old_header_is_signed_by_its_date(closed: Endpoint) -> None:
     headers = {name: str(value) for name, value in request.headers.items()}
     assert send(request.url, headers=headers)[0] == 200
     assert send(request.url.replace("location", "acl"), headers=headers)[0] == 403
+
+
+SCOPE = "key/20260101/eu-west-1/s3/aws4_request"
+AMZ = "AWS4-HMAC-SHA256"
+FORM_4 = {"X-Amz-Credential": SCOPE, "X-Amz-Signature": "value", "X-Amz-Date": "time"}
+
+
+def from_parts(headers: dict[str, str] | None = None, query: dict[str, str] | None = None) -> Request:
+    made = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in (headers or {}).items()}
+    return Request({"REQUEST_METHOD": "GET", "QUERY_STRING": urlencode(query or {}), **made}, b"")
+
+
+def from_form(fields: dict[str, str], method: str = "POST") -> Request:
+    body, headers = make_form(fields, b"12345")
+    return Request({"REQUEST_METHOD": method, "CONTENT_TYPE": headers["Content-Type"]}, body)
+
+
+@pytest.mark.parametrize(
+    ("request_", "signature"),
+    [
+        pytest.param(
+            from_parts(
+                {
+                    "Authorization": f"{AMZ} Credential={SCOPE}, SignedHeaders=Host;x-a, Signature=value",
+                    "X-Amz-Date": "time",
+                    "X-Amz-Security-Token": "token",
+                }
+            ),
+            Signature("header", 4, "key", "value", "token", "eu-west-1", "s3", "time", names=("host", "x-a")),
+            id="header, version 4",
+        ),
+        pytest.param(
+            from_parts({"Authorization": "AWS key:value", "Date": "time", "X-Amz-Security-Token": "token"}),
+            Signature("header", 2, "key", "value", "token", time="time"),
+            id="header, version 2",
+        ),
+        pytest.param(
+            from_parts(
+                query={
+                    "X-Amz-Credential": SCOPE,
+                    "X-Amz-SignedHeaders": "host",
+                    "X-Amz-Signature": "value",
+                    "X-Amz-Date": "time",
+                    "X-Amz-Expires": "60",
+                    "X-Amz-Security-Token": "token",
+                }
+            ),
+            Signature("address", 4, "key", "value", "token", "eu-west-1", "s3", "time", "60", ("host",)),
+            id="address, version 4",
+        ),
+        pytest.param(
+            from_parts(
+                query={"AWSAccessKeyId": "key", "Signature": "value", "Expires": "9", "x-amz-security-token": "token"}
+            ),
+            Signature("address", 2, "key", "value", "token", time="9"),
+            id="address, version 2",
+        ),
+        pytest.param(
+            from_form({**FORM_4, "X-Amz-Security-Token": "token", "Policy": "policy"}),
+            Signature("form", 4, "key", "value", "token", "eu-west-1", "s3", "time", names=("",), policy="policy"),
+            id="form, version 4",
+        ),
+        pytest.param(
+            from_form({"AWSAccessKeyId": "key", "Signature": "value", "x-amz-security-token": "token", "policy": "p"}),
+            Signature("form", 2, "key", "value", "token", policy="p"),
+            id="form, version 2",
+        ),
+        pytest.param(from_parts(), None, id="none"),
+        pytest.param(from_parts({"Authorization": f"{AMZ} Credential={SCOPE}"}), None, id="no value"),
+        pytest.param(from_parts({"Authorization": f"{AMZ} Credential=a/b/c/d, Signature=v"}), None, id="half a scope"),
+        pytest.param(from_parts(query={"Signature": "value"}), None, id="no key"),
+        pytest.param(from_form({"Signature": "value"}), None, id="a form without a key"),
+        pytest.param(from_form(FORM_4, method="PUT"), None, id="no form is put"),
+    ],
+)
+def test_a_signature_is_read_with_all_that_belongs_to_it(request_: Request, signature: Signature | None) -> None:
+    assert read_signature(request_) == signature
+
+
+def test_the_fields_of_a_form_have_lower_case_names_and_the_length_of_the_file() -> None:
+    request = from_form({"Key": "K", "X-Amz-Meta-A": "B"})
+    assert read_form(request) == {"key": "K", "x-amz-meta-a": "B", "file": "5"}
+    assert read_form(Request({**request.environ, "CONTENT_TYPE": "multipart/form-data"}, request.body)) == {}
+
+
+@pytest.mark.parametrize(
+    ("signature", "declared", "needed"),
+    [
+        (Signature("form", 2, "k", "v"), "", True),
+        (Signature("form", 4, "k", "v"), "digest", True),
+        (Signature("header", 4, "k", "v"), "", True),
+        (Signature("header", 4, "k", "v"), "digest", False),
+        (Signature("address", 4, "k", "v", service="s3"), "", False),
+        (Signature("address", 4, "k", "v", service="sqs"), "", True),
+        (Signature("header", 2, "k", "v"), "", False),
+        (Signature("address", 2, "k", "v"), "", False),
+    ],
+    ids=lambda value: f"{value.place} {value.version} {value.service}" if isinstance(value, Signature) else None,
+)
+def test_a_body_is_read_first_only_where_the_signature_is_of_it(
+    signature: Signature, declared: str, needed: bool
+) -> None:
+    assert needs_body(signature, from_parts({"X-Amz-Content-SHA256": declared} if declared else {})) is needed
+
+
+def test_a_form_may_be_signed_with_a_sessions_key(closed: Endpoint) -> None:
+    session = closed.client("sts").get_session_token()["Credentials"]
+    for version in ("s3v4", "s3"):
+        s3 = closed.client(
+            "s3",
+            config=Config(signature_version=version),
+            aws_access_key_id=session["AccessKeyId"],
+            aws_secret_access_key=session["SecretAccessKey"],
+            aws_session_token=session["SessionToken"],
+        )
+        post = s3.generate_presigned_post("bucket", f"by session {version}")
+        assert send(post["url"], "POST", *make_form(post["fields"], b"12345"))[0] == 204
+        other = {**post["fields"], "x-amz-security-token": "1.x"}
+        assert send(post["url"], "POST", *make_form(other, b"12345"))[0] == 403
