@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_sm_pipelines.engine.jobs import JobOutcome
+from airflow_sm_pipelines.engine.rules.errors import StepError
+from airflow_sm_pipelines.engine.steps.cleanup import find_objects
 from tests.engine.fake_world import condition, fail, processing, training
 
 if TYPE_CHECKING:
@@ -101,3 +103,50 @@ def test_the_outputs_of_a_failed_step_can_be_cleaned_up_too(world: World) -> Non
     )
     assert status == "CompletedWithFailures"
     assert world.steps(arn)["Tidy"]["Metadata"]["Cleanup"]["CleanedSteps"] == ["Train"]
+
+
+OUTPUTS = {
+    "ProcessingOutputConfig": {
+        "Outputs": [{"S3Output": {"S3Uri": uri}} for uri in ("s3://b/one", "s3://b/two/", "")] + [{"OutputName": "f"}]
+    }
+}
+TRANSFORM = {"TransformJobName": "t", "TransformOutput": {"S3OutputPath": "s3://b/scored"}}
+TRAINING = {"TrainingJobName": "t", "OutputDataConfig": {"S3OutputPath": "s3://b/models"}}
+
+
+@pytest.mark.parametrize(
+    ("properties", "uris", "found"),
+    [
+        (OUTPUTS, ["s3://b/one/x", "s3://b/two/y/z"], (["s3://b/one/x", "s3://b/two/y/z"], [])),
+        (TRANSFORM, ["s3://b/scored/x.out"], (["s3://b/scored/x.out"], [])),
+        (TRAINING, ["s3://b/models/t/output/x"], (["s3://b/models/t/output/x"], [])),
+        (TRAINING, None, ([], ["s3://b/models/t/"])),
+    ],
+    ids=["processing", "transform", "training", "all of training"],
+)
+def test_what_is_to_be_deleted_is_under_the_outputs_of_the_step(properties: Any, uris: Any, found: Any) -> None:
+    assert find_objects(properties, uris, step="S") == found
+
+
+@pytest.mark.parametrize(
+    ("properties", "uris", "says"),
+    [
+        (OUTPUTS, ["s3://b/one"], "s3://b/one is not under an output of step 'S': s3://b/one, s3://b/two/."),
+        (
+            OUTPUTS,
+            ["s3://b/one/x", "s3://b/x"],
+            "s3://b/x is not under an output of step 'S': s3://b/one, s3://b/two/.",
+        ),
+        (TRAINING, ["s3://b/models/u/x"], "s3://b/models/u/x is not under an output of step 'S': s3://b/models/t/."),
+        ({}, ["s3://b/x"], "s3://b/x is not under an output of step 'S': it has none."),
+        (OUTPUTS, "s3://b/one/x", "S3Uris must be an array of S3 URIs, found 's3://b/one/x'."),
+        (OUTPUTS, [1], "S3Uris must be an array of S3 URIs, found [1]."),
+        (TRANSFORM, None, "only the outputs of a Training step are found without S3Uris."),
+        ({**TRAINING, "VpcConfig": {"Subnets": []}}, None, "a step with a VpcConfig cannot be cleaned up."),
+        ({**OUTPUTS, "NetworkConfig": {"VpcConfig": {"a": 1}}}, [], "a step with a VpcConfig cannot be cleaned up."),
+    ],
+)
+def test_what_may_not_be_deleted_is_named(properties: Any, uris: Any, says: str) -> None:
+    with pytest.raises(StepError) as refused:
+        find_objects(properties, uris, step="S")
+    assert str(refused.value) == says

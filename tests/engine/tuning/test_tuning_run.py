@@ -365,3 +365,42 @@ def test_the_median_rule_compares_with_the_running_averages_of_the_others() -> N
         maximized.observe(job, 0.5)
     assert maximized.observe("d", 0.4) is True
     assert maximized.observe("e", 0.6) is False
+
+
+def test_training_jobs_are_listed_by_status_order_and_page(world: World) -> None:
+    def trial(spec: JobSpec, context: JobContext, stop: threading.Event) -> JobOutcome:
+        x = int(spec.request["HyperParameters"]["x"])  # type: ignore[call-overload,index,arg-type]
+        return JobOutcome("Failed", "AlgorithmError: no") if x == 3 else scored(10.0 - x)
+
+    world.behaviours = EveryTrial(trial)
+    ranges = {"CategoricalParameterRanges": [{"Name": "x", "Values": ["1", "2", "3", "4"]}]}
+    tune(world, request(strategy="Grid", jobs=None, parallel=1, ParameterRanges=ranges))
+
+    def listed(**rest: Any) -> list[str]:
+        return [one["TunedHyperParameters"]["x"] for one in trials(world, **rest)]
+
+    made = listed(SortBy="CreationTime")
+    assert sorted(made) == ["1", "2", "3", "4"]
+    assert listed(SortBy="CreationTime", SortOrder="Descending") == made[::-1]
+    assert listed(StatusEquals="Failed") == ["3"]
+    assert sorted(listed(StatusEquals="Completed")) == ["1", "2", "4"]
+    assert listed(StatusEquals="Stopped") == []
+    assert listed(SortBy="Status")[-1] == "3"
+    assert listed(SortBy="FinalObjectiveMetricValue") == ["4", "2", "1"]
+    assert listed(SortBy="FinalObjectiveMetricValue", SortOrder="Descending") == ["1", "2", "4"]
+    names = [one["TrainingJobName"] for one in trials(world)]
+    assert names == sorted(names) == [one["TrainingJobName"] for one in trials(world, SortOrder="Descending")][::-1]
+    asked = {"HyperParameterTuningJobName": "t", "MaxResults": 3}
+    first = world.engine.call("ListTrainingJobsForHyperParameterTuningJob", asked)
+    assert [one["TrainingJobName"] for one in first["TrainingJobSummaries"]] == names[:3]
+    asked["NextToken"] = first["NextToken"]
+    second = world.engine.call("ListTrainingJobsForHyperParameterTuningJob", asked)
+    assert ([one["TrainingJobName"] for one in second["TrainingJobSummaries"]], "NextToken" in second) == (
+        names[3:],
+        False,
+    )
+    assert "NextToken" not in world.engine.call(
+        "ListTrainingJobsForHyperParameterTuningJob", {**asked, "MaxResults": 4, "NextToken": None}
+    )
+    with pytest.raises(ServiceError, match="Could not find requested job with name: other"):
+        trials(world, "other")
