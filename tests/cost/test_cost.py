@@ -12,7 +12,9 @@ import pytest
 from airflow_sm_pipelines.cost import (
     JobUse,
     PriceTable,
+    billed_to_json,
     estimate_cost,
+    estimate_to_json,
     explain_billed,
     load_prices,
     make_cost_request,
@@ -168,6 +170,38 @@ def test_the_estimate_is_a_table_that_says_what_it_leaves_out() -> None:
     ]
 
 
+def test_the_estimate_for_programs_has_all_that_the_table_has() -> None:
+    uses = [JobUse("Train", "Training", "ml.m5.large", 2, 1800), JobUse("Odd", "Processing", "ml.x", 1, 3600)]
+    prices = PriceTable(hourly={"ml.m5.large": 0.5}, currency="EUR")
+    assert estimate_to_json(estimate_cost(uses, prices, free=["Check"])) == {
+        "source": "estimate",
+        "currency": "EUR",
+        "total": 0.5,
+        "steps": [
+            {
+                "step": "Train",
+                "kind": "Training",
+                "instance_type": "ml.m5.large",
+                "instance_count": 2,
+                "seconds": 1800,
+                "hourly": 0.5,
+                "amount": 0.5,
+            },
+            {
+                "step": "Odd",
+                "kind": "Processing",
+                "instance_type": "ml.x",
+                "instance_count": 1,
+                "seconds": 3600,
+                "hourly": None,
+                "amount": None,
+            },
+        ],
+        "free": ["Check"],
+        "unpriced": ["ml.x"],
+    }
+
+
 # The bill
 
 
@@ -202,6 +236,28 @@ def test_days_and_pages_add_up_by_step() -> None:
         "(untagged)  0.2500",
         "Total       2.2500",
     ]
+
+
+def total(amount: str) -> dict[str, Any]:
+    return {"UnblendedCost": {"Amount": amount, "Unit": "EUR"}}
+
+
+def test_a_days_total_counts_only_where_the_day_is_not_split_by_step() -> None:
+    days = [
+        {"Groups": [group("Train", "1.5")], "Total": total("1.5")},
+        {"Groups": [], "Total": total("2")},
+        {"Total": {}},
+        {"Total": total("0.5"), "Estimated": False},
+    ]
+    cost = sum_costs([{"ResultsByTime": days}, {}])
+    assert (cost.amount, cost.currency, cost.by_group, cost.is_estimated) == (4.0, "EUR", {"Train": 1.5}, False)
+    assert billed_to_json(cost, ["a note"]) == {
+        "source": "billed",
+        "currency": "EUR",
+        "total": 4.0,
+        "steps": [{"step": "Train", "amount": 1.5}],
+        "notes": ["a note"],
+    }
 
 
 def test_an_empty_bill_says_why_it_may_be_empty() -> None:

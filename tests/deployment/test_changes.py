@@ -72,6 +72,29 @@ def test_a_changed_role_is_written_without_a_new_version() -> None:
     assert plan.lines == ("role: 'role' -> 'other'",)
 
 
+def test_every_setting_that_changes_is_written_and_told_with_its_name() -> None:
+    wanted = {
+        "role_arn": "new role",
+        "description": "new",
+        "display_name": "Shown",
+        "parallelism": {"MaxParallelExecutionSteps": 3},
+    }
+    plan = plan_update(target(**wanted), deployed(parallelism={"MaxParallelExecutionSteps": 2}))
+    assert plan.request == {
+        "RoleArn": "new role",
+        "PipelineDescription": "new",
+        "PipelineDisplayName": "Shown",
+        "ParallelismConfiguration": {"MaxParallelExecutionSteps": 3},
+    }
+    assert plan.lines == (
+        "role: 'role' -> 'new role'",
+        "description: 'old' -> 'new'",
+        "display name: None -> 'Shown'",
+        "parallelism: {'MaxParallelExecutionSteps': 2} -> {'MaxParallelExecutionSteps': 3}",
+    )
+    assert plan_update(target(**wanted), deployed(**wanted)).is_empty
+
+
 def test_parallelism_that_nobody_mentions_survives_an_update() -> None:
     plan = plan_update(target(role_arn="other"), deployed(parallelism={"MaxParallelExecutionSteps": 2}))
     assert plan.request["ParallelismConfiguration"] == {"MaxParallelExecutionSteps": 2}

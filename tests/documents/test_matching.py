@@ -38,3 +38,11 @@ def test_changes_are_those_that_no_value_undoes(written: list[Any], deployed: li
 def test_a_value_that_is_no_text_is_taken_as_it_is() -> None:
     (held,) = read_document('{"Version": "2020-12-01", "Steps": [], "Metadata": {"n": ${n}}}', name="d.tftpl")
     assert json.loads(with_values_of(held, {"Metadata": {"n": 3}}).text)["Metadata"] == {"n": 3}
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [("data", "data"), (3, "3"), (True, "true"), (["a"], '["a"]')], ids=lambda one: str(one)
+)
+def test_a_value_that_is_taken_is_shown_in_place_of_its_name(value: Any, shown: str) -> None:
+    (held,) = read_document('{"Version": "2020-12-01", "Steps": [], "Metadata": {"n": ${n}}}', name="d.tftpl")
+    assert with_values_of(held, {"Metadata": {"n": value}}).shown == (shown,)

@@ -15,6 +15,7 @@ from airflow_sm_pipelines.documents import (
     inspect_held,
     read_document,
 )
+from airflow_sm_pipelines.documents.placeholders import make_variants
 from airflow_sm_pipelines.exceptions import DefinitionError
 from airflow_sm_pipelines.policy import check_definition
 
@@ -152,3 +153,31 @@ def test_a_placeholder_without_an_end_is_text_in_json_and_a_fault_elsewhere() ->
     )
     with pytest.raises(DefinitionError, match="directive"):
         read('{"Steps": [], "a": "%{ if x }"}')
+
+
+NAMED = """{"Version": "2020-12-01", "Steps": [
+  {"Name": "%s", "Type": "Training", "Arguments": {}},
+  {"Name": "After", "Type": "Fail", "DependsOn": ["%s"], "Arguments": {"ErrorMessage": "%s"}}]}"""
+
+
+@pytest.mark.parametrize(
+    ("declared", "reference", "bound"),
+    [
+        ("${p}-train", "my-train", "my"),
+        ("my-train", "${p}-train", "my"),
+        ("${p}-train", "my-tran", None),
+        ("${p}-train", "After", None),
+        ("${p}-${p}", "a-a", None),
+    ],
+    ids=["an open name", "an open reference", "another end", "a step there is", "twice in a name"],
+)
+def test_where_a_name_and_a_reference_may_be_the_same_one_variant_has_them_so(
+    declared: str, reference: str, bound: str | None
+) -> None:
+    held = read(NAMED % (declared, reference, "about ${p}"))
+    assert held.marked is not None
+    variants = [variant for variant, _ in make_variants(held.marked)]
+    assert len(variants) == (2 if bound is None else 3)
+    if bound is not None:
+        steps: Any = variants[2]["Steps"]
+        assert [steps[0]["Name"], *steps[1]["DependsOn"]] == ["my-train", "my-train"]

@@ -89,6 +89,12 @@ def test_a_condition_goes_where_it_is_wanted(condition: Any, takes_else: bool) -
     assert take_branch(definition(condition), takes_else=takes_else) is not takes_else
 
 
+@pytest.mark.parametrize(("first", "second"), [("GreaterThan", "LessThan"), ("LessThan", "GreaterThan")])
+def test_a_value_keeps_close_to_its_limit_so_that_it_may_meet_another_one_too(first: str, second: str) -> None:
+    other = 5 if first == "GreaterThan" else 1
+    assert take_branch(definition(compare(first, METRIC, 3), compare(second, METRIC, other)), takes_else=False)
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     limits=st.lists(st.integers(-5, 5) | st.floats(-5, 5), min_size=1, max_size=3),
