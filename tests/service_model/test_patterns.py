@@ -88,3 +88,11 @@ def test_what_is_javas_own_is_translated(pattern: str, good: list[str], bad: lis
 
 def test_what_python_cannot_say_is_left_out() -> None:
     assert compile_pattern(r"\p{IsGreek}+") is None
+
+
+def test_characters_that_java_spells_as_two_halves_are_one() -> None:
+    compiled = compile_pattern(r"[\u0009\ud800\udc00-\uD83D\uDE00]")
+    assert compiled is not None
+    matched = {text for text in ("\t", "\U00010000", "\U0001f5ff", "\U0001f600") if compiled.fullmatch(text)}
+    assert matched == {"\t", "\U00010000", "\U0001f5ff", "\U0001f600"}
+    assert not any(compiled.fullmatch(text) for text in ("\U0001f601", "\uffff", "\ud800"))
