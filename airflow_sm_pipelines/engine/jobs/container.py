@@ -47,6 +47,9 @@ _PASSED = frozenset(
     }
 )  # fmt: skip
 """``pip install`` in a step needs these to reach the index of the user, and the dynamic linker needs the last one."""
+_PASSWORD = re.compile(r"://[^/\s@]+@")
+_PASSWORD_NAMES = re.compile(r"UV_(INDEX_.*_(USERNAME|PASSWORD)|PUBLISH_.*)")
+"""An index's password, in its address or in a variable of uv's."""
 _PYTHON = re.compile(r"/\S*/python(?:3(?:\.\d+)?)?")
 _TMP = "/tmp"  # noqa: S108 - a mount point
 _SDK_CONFIG = "SchemaVersion: '1.0'\nSageMaker:\n  PythonSDK:\n    Modules:\n      TelemetryOptOut: true\n"
@@ -229,7 +232,8 @@ def build_environment(
 ) -> dict[str, str]:
     """All variables of a job's process.
 
-    :param host: the environment of the engine; only settings for proxies, certificates, pip and uv are taken from it.
+    :param host: the environment of the engine; only settings for proxies, certificates, pip and uv are taken from it,
+        and of these none of :func:`find_password_settings`.
     :param aws: the endpoint, region and local credentials. A request cannot change the endpoint.
     :param requested: ``Environment`` of the job's request.
     :param contract: what SageMaker itself sets for this kind of job.
@@ -237,9 +241,8 @@ def build_environment(
     :param programs: directories for the front of ``PATH``.
     :param hosts: the instances of the job, which find each other without a proxy.
     """
-    environment = {name: value for name, value in host.items() if name in _PASSED or name.startswith(_PASSED_PREFIXES)}
-    if "PIP_CONFIG_FILE" not in environment and (settings := _user_pip_configuration(host)):
-        environment["PIP_CONFIG_FILE"] = str(settings)
+    left_out = find_password_settings(host)
+    environment = {name: value for name, value in _find_settings(host).items() if name not in left_out}
     sdk_config = home / "sagemaker-config.yaml"
     sdk_config.write_text(_SDK_CONFIG)
     environment |= {
@@ -286,6 +289,37 @@ def _rewrite_all(text: str, mounts: Sequence[tuple[str, str]]) -> str:
         if target not in (_TMP, str(_HOSTS_FILE)):
             text = rewrite_paths(text, source, target)
     return text
+
+
+def find_password_settings(host: Mapping[str, str]) -> tuple[str, ...]:
+    """The settings of pip and uv that hold an index's password, which no job gets: a step's code is not the user's own.
+
+    :param host: the environment of the engine.
+    :return: the names of the variables; ``PIP_CONFIG_FILE`` for the file of the user's that pip would read.
+    """
+    return tuple(
+        name
+        for name, value in _find_settings(host).items()
+        if name.startswith(_PASSED_PREFIXES)
+        and (_PASSWORD_NAMES.fullmatch(name) or _PASSWORD.search(_read_setting(name, value)))
+    )
+
+
+def _find_settings(host: Mapping[str, str]) -> dict[str, str]:
+    found = {name: value for name, value in host.items() if name in _PASSED or name.startswith(_PASSED_PREFIXES)}
+    if "PIP_CONFIG_FILE" not in found and (settings := _user_pip_configuration(host)):
+        found["PIP_CONFIG_FILE"] = str(settings)
+    return found
+
+
+def _read_setting(name: str, value: str) -> str:
+    """The text of a setting; of one that names a configuration file, the file's."""
+    if not name.endswith("_CONFIG_FILE"):
+        return value
+    try:
+        return Path(value).expanduser().read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return value
 
 
 def _user_pip_configuration(host: Mapping[str, str]) -> Path | None:

@@ -6,8 +6,10 @@ What belongs here: the choice by kind, and the reason of what went wrong. What d
 from __future__ import annotations
 
 import errno
+import os
 from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.engine.jobs.container import find_password_settings
 from airflow_sm_pipelines.engine.jobs.failures import JobFailure, shorten_reason
 from airflow_sm_pipelines.engine.jobs.job_log import JobLog
 from airflow_sm_pipelines.engine.jobs.job_spec import JobOutcome
@@ -24,6 +26,17 @@ if TYPE_CHECKING:
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _RUN = {"Processing": run_processing_job, "Training": run_training_job, "Transform": run_transform_job}
+
+
+def _note_passwords(log: JobLog) -> None:
+    """Say which settings of this machine the job does not get."""
+    names = find_password_settings(os.environ)
+    if names:
+        log.add(
+            "algo-1",
+            f"Left out, since it holds a password: {', '.join(names)}. If the job installs packages from that index, "
+            "set the address in 'env' of the image in the table of images.",
+        )
 
 
 def _judge_members(spec: JobSpec, log: JobLog) -> None:
@@ -49,6 +62,7 @@ def run_job(spec: JobSpec, context: JobContext, stop: threading.Event) -> JobOut
     try:
         spec.directory.mkdir(parents=True, exist_ok=True)
         _judge_members(spec, log)
+        _note_passwords(log)
         return _RUN[spec.kind](spec, context, log, stop)
     except JobFailure as failure:
         reason = str(failure)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_sm_pipelines.engine.jobs.container import build_environment, rewrite_paths
+from airflow_sm_pipelines.engine.jobs.container import build_environment, find_password_settings, rewrite_paths
 from airflow_sm_pipelines.local_endpoint import SITE_DIRECTORY
 
 
@@ -73,6 +73,25 @@ def test_pip_finds_the_users_own_configuration_from_the_jobs_home(tmp_path: Path
     settings.write_text("[global]\n")
     assert build(tmp_path, {"HOME": str(tmp_path)})["PIP_CONFIG_FILE"] == str(settings)
     assert "PIP_CONFIG_FILE" not in build(tmp_path, {"HOME": str(tmp_path / "none")})
+
+
+def test_no_job_gets_the_password_of_an_index_but_by_the_table_of_images(tmp_path: Path) -> None:
+    secret = "https://user:secret@index.example/simple"
+    settings = tmp_path / "pip.conf"
+    settings.write_text(f"[global]\nindex-url = {secret}\n")
+    host = {
+        "PIP_INDEX_URL": "https://index.example/simple",
+        "PIP_EXTRA_INDEX_URL": f"https://one.example/simple {secret}",
+        "PIP_CONFIG_FILE": str(settings),
+        "UV_DEFAULT_INDEX": secret,
+        "UV_INDEX_TEAM_PASSWORD": "secret",
+        "UV_CACHE_DIR": "/cache",
+        "HTTPS_PROXY": "http://user:secret@proxy.example",  # without it no index is reached
+    }
+    seen = build(tmp_path, host)
+    left_out = {"PIP_EXTRA_INDEX_URL", "PIP_CONFIG_FILE", "UV_DEFAULT_INDEX", "UV_INDEX_TEAM_PASSWORD"}
+    assert set(find_password_settings(host)) == left_out == host.keys() - seen.keys()
+    assert build(tmp_path, host, {"UV_DEFAULT_INDEX": secret})["UV_DEFAULT_INDEX"] == secret
 
 
 def test_the_sdk_is_told_to_keep_its_usage_data(tmp_path: Path) -> None:
