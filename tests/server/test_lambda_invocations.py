@@ -86,7 +86,7 @@ def call(services: Services, body: bytes = b"{}", name: str = "a%20b", **headers
 
 
 COMPLETED = FunctionOutcome("Completed", {"a": None})
-ERROR = {"errorMessage": "no", "errorType": "ValueError"}
+ERROR: Any = {"errorMessage": "no", "errorType": "ValueError"}
 VERSION = ("X-Amz-Executed-Version", "$LATEST")
 UNHANDLED = ("X-Amz-Function-Error", "Unhandled")
 

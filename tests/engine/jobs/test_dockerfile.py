@@ -76,7 +76,7 @@ def test_a_stage_copies_only_from_stages_that_are_there(read: Read) -> None:
 
 
 def targets(found: DockerfileImage) -> list[tuple[str | None, str]]:
-    return [(file.source and file.source.name, file.target) for file in found.contents.files]
+    return [(file.source.name if file.source else None, file.target) for file in found.contents.files]
 
 
 @pytest.mark.parametrize(
