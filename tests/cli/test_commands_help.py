@@ -101,8 +101,9 @@ def test_words_of_the_help_are_in_small_letters_and_names_as_their_owners_spell_
             assert plain in NAMES or plain in stand_ins or SOUND.fullmatch(plain), f"{place}: {word}"
 
 
-def test_what_stands_for_an_argument_is_in_capitals() -> None:
+def test_an_option_is_in_small_letters_and_what_stands_for_an_argument_in_capitals() -> None:
     for place, action in [*SUBCOMMANDS, *ARGUMENTS]:
+        assert place == place.lower()
         for name in metavars(action):
             is_choices = name.startswith("{")
             letters = re.sub(r"s3://|\.py", "", name)
@@ -114,6 +115,9 @@ def test_what_stands_for_an_argument_is_in_capitals() -> None:
 
 TEXT_PATHS = {"policy_file", "working_dir"}
 """Files and folders that are options of the operators too, which take texts."""
+
+ONE_TEXT = {"alias", "kwargs", "uses", "prices", "wheels", "max_parallel_steps"}
+"""Plurals whose value is one word all the same; the others are lists."""
 
 
 def test_the_name_of_a_value_tells_how_it_is_read() -> None:
@@ -127,8 +131,12 @@ def test_the_name_of_a_value_tells_how_it_is_read() -> None:
             assert (read or str)("7") == 7, place
         elif name in ("NAME", "ARN", "STEP", "TEXT", "NAME=VALUE", "KEY=VALUE"):
             assert read is None, place
+        elif action.metavar is None:
+            assert read in (None, Path), place
         if "=" in name or "may be repeated" in (action.help or ""):
             assert isinstance(action, argparse._AppendAction), place
+        if action.dest.endswith("s") and action.nargs != 0 and read in (None, Path) and action.dest not in ONE_TEXT:
+            assert isinstance(action, argparse._AppendAction) or action.nargs in ("+", "*", argparse.REMAINDER), place
 
 
 IN_WORDS = {"0": "a free one", ".": "this folder", "deploy,run,stop,delete": "all by default", "": ""}

@@ -1,18 +1,18 @@
-"""``local serve``, ``local exec`` and ``local run``, called in this process: what becomes of their arguments."""
+"""``local run``, and ``local exec`` beside it, called in this process: what the command or the script is given."""
 
 from __future__ import annotations
 
-import io
-import signal
 import sys
 from pathlib import Path
-
-import pytest
+from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.cli import local_session, main
 from airflow_sm_pipelines.compiler import local_scripts
 from airflow_sm_pipelines.compiler.interpreter import ScriptInterpreter
 from airflow_sm_pipelines.local_endpoint import ENDPOINT_VARIABLE
+
+if TYPE_CHECKING:
+    import pytest
 
 REPORT = (
     "import os, sys; old = os.umask(0); "
@@ -20,35 +20,6 @@ REPORT = (
     "os.environ.get('SAGEMAKER_SUPPRESS_V2_WARNING'), flush=True); "
     "sys.exit(int(sys.argv[1]))"
 )
-
-
-class SignalAtTheEnd(io.StringIO):
-    """Standard output whose reader sends a signal once the endpoint says that it serves."""
-
-    def __init__(self, number: signal.Signals) -> None:
-        super().__init__()
-        self._number = number
-
-    def write(self, text: str) -> int:
-        """Write, and send the signal after the last line."""
-        written = super().write(text)
-        if "Stop it with Ctrl-C." in text:
-            signal.raise_signal(self._number)
-        return written
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda one: one.name)
-def test_each_signal_that_means_the_end_stops_an_endpoint_in_order(
-    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = signal.getsignal(number)
-    shown = SignalAtTheEnd(number)
-    monkeypatch.setattr(sys, "stdout", shown)
-    assert main(["local", "serve", "--state-dir", str(tmp_path), "--port", "0", "--region", "eu-west-1"]) == 0
-    lines = shown.getvalue().splitlines()
-    assert "(region eu-west-1, account " in lines[0]
-    assert lines[-1] == "Stopping; what is running goes on at the next start."
-    assert signal.getsignal(number) is before
 
 
 def test_a_command_gets_its_words_the_endpoint_and_the_umask(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
