@@ -37,6 +37,8 @@ behind it.
     |   +-- [ImageError]
     |   +-- [ArchiveError]
     |   +-- [TomlFileError]
+    |   +-- [WriteRefusedError]
+    +-- [ProbeTimeoutError]
     +-- [UnreadableSourceError]
     +-- [ServiceError]
     +-- [StateError]
