@@ -29,6 +29,9 @@ PLACEHOLDERS = {"...": "SOURCE", "…": "SOURCE", "N": "1", "DAYS": "1", "COMMAN
 PLACEHOLDERS["ROLE-ARN"] = "arn:aws:iam::123456789012:role/Any"
 """What stands for an argument in the pages, and is not taken as it is."""
 
+BEFORE_THE_SHELLS_PART = re.compile(r"""(?:'[^']*'|"[^"]*"|(?!\s+\#|\ [>|&]|\)").)*""", re.DOTALL)
+"""A line up to a comment, a pipe, a redirection or the next command, where these stand outside of quotes."""
+
 
 @dataclass(frozen=True)
 class PageCommand:
@@ -58,7 +61,7 @@ def iter_commands() -> Iterator[PageCommand]:
 
 def split(line: str) -> tuple[str, ...]:
     """The words of a command, without the comment, what a shell does with it, and brackets."""
-    line = re.split(r"\s+#.*| [>|&]|\)\"", re.sub(r"\[(-[^\]]*)\]", r"\1", line))[0]
+    line = BEFORE_THE_SHELLS_PART.findall(re.sub(r"\[(-[^\]]*)\]", r"\1", line))[0]
     return tuple(PLACEHOLDERS.get(word, word) for word in shlex.split(line) if word != "-->")
 
 

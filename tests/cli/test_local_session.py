@@ -28,6 +28,25 @@ def test_a_command_that_ignores_sigterm_is_killed_after_the_grace_time(monkeypat
     assert run_command([sys.executable, "-c", DEAF, str(os.getpid())], dict(os.environ)) == 137
 
 
+def test_a_signal_for_a_command_that_has_just_ended_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Ended:
+        """A guardian that has ended when the signal comes, and is not waited for yet."""
+
+        def __init__(self, command: list[str], **options: object) -> None:
+            assert command[-1] == "true"
+
+        def wait(self) -> int:
+            signal.raise_signal(signal.SIGTERM)
+            return 5
+
+        def poll(self) -> int:
+            return 5
+
+    monkeypatch.setattr(local_session, "_GRACE_SECONDS", 0)
+    monkeypatch.setattr(subprocess, "Popen", Ended)
+    assert run_command(["true"], dict(os.environ)) == 5
+
+
 # A process that has its own session, ignores SIGTERM and has lost its parent; and one that is a plain child.
 FAMILY = """
 import os, signal, subprocess, sys, time

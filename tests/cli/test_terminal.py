@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import airflow_sm_pipelines.cli as cli
-from airflow_sm_pipelines.cli.terminal import paint, render_json, show_log_lines
+from airflow_sm_pipelines.cli.terminal import LineFormatter, paint, render_json, show_log_lines
 
 COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e\ud800-\udfff]")
 
@@ -39,6 +39,20 @@ def test_the_commands_write_through_the_terminals_functions() -> None:
     # The version; the guardian, which stands alone; the plain progress and `--output -`, which clean what they write;
     # and the functions themselves.
     assert found == {"entry_point.py", "guardian.py", "progress.py", "sources.py", "terminal.py"}
+
+
+def test_a_log_line_names_its_error_and_shows_where_only_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def line(error: Exception | None) -> str:
+        info = None if error is None else (type(error), error, error.__traceback__)
+        record = logging.LogRecord("x", logging.WARNING, "x.py", 1, "No %s.\x1b[2J", ("disk",), info)
+        return LineFormatter().format(record)
+
+    monkeypatch.delenv("SM_PIPELINES_DEBUG", raising=False)
+    assert line(None) == "sm-pipelines: No disk.\\x1b[2J"
+    assert line(OSError("full")) == "sm-pipelines: No disk.\\x1b[2J (OSError: full)"
+    monkeypatch.setenv("SM_PIPELINES_DEBUG", "1")
+    assert line(None) == "sm-pipelines: No disk.\\x1b[2J"
+    assert line(OSError("full")).splitlines() == ["sm-pipelines: No disk.\\x1b[2J (OSError: full)", "OSError: full"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")

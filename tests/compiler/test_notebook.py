@@ -60,6 +60,9 @@ def test_pip_lines_are_the_requirements(tmp_path: Path):
         tmp_path, "!pip install -U sagemaker", "%%writefile needs.txt\npandas\n", "%pip install -r needs.txt", IMPORT
     )
     assert parse_notebook(path.read_text(), path=path).requirements == ("sagemaker>=2.257,<3", "pandas")
+    path = write(tmp_path, "%%bash\n# first\npython -m pip install 'pandas<3'\npip install sagemaker", IMPORT)
+    notebook = parse_notebook(path.read_text(), path=path)
+    assert notebook.requirements == ("pandas<3", "sagemaker>=2.257,<3")
     path = write(tmp_path, IMPORT)
     assert parse_notebook(path.read_text(), path=path).requirements == ()
 

@@ -44,7 +44,10 @@ def add(commands: Commands) -> None:
     )
     source.add_argument("--billed", action="store_true", help="ask Cost Explorer")
     parser.add_argument(
-        "--tag-key", default="sm-pipelines:execution", metavar="KEY", help="the tag that holds the execution's id"
+        "--tag-key",
+        default="sm-pipelines:execution",
+        metavar="KEY",
+        help="the tag that holds the execution's id (sm-pipelines:execution)",
     )
     add_json_option(parser, "the costs")
     parser.add_argument("--chart", type=Path, metavar="FILE", help="also draw the steps' costs into this SVG file")

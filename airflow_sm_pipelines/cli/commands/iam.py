@@ -25,7 +25,9 @@ def add(commands: Commands) -> None:
         epilog="Example: sm-pipelines iam execution pipeline.json --role-arn arn:aws:iam::123456789012:role/Sage "
         "--region us-east-1",
     )
-    parser.add_argument("role", choices=("execution", "airflow", "require-vpc", "require-isolation"))
+    parser.add_argument(
+        "role", choices=("execution", "airflow", "require-vpc", "require-isolation"), help="which policy to write"
+    )
     parser.add_argument("source", metavar="SOURCE", nargs="?", help=f"for 'execution': {SOURCE_HELP}")
     parser.add_argument(
         "--for",

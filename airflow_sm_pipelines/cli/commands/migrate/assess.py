@@ -34,7 +34,7 @@ def add(sources: Commands) -> None:
         epilog="Exit codes: 0 everything would become something that works; 1 something would be left to do, or a file "
         "cannot be read; 2 there is nothing to migrate.",
     )
-    parser.add_argument("folder", type=Path, metavar="FOLDER")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="where to look")
     add_json_option(parser, "the assessment")
     parser.set_defaults(run=run)
 

@@ -26,7 +26,9 @@ def test_the_command_says_how_it_went_and_what_was_made_up(tmp_path: Path, capsy
     assert "rehearsal: Failed after" in said
     assert "stood in: script prepare.py" in said
     assert "data s3://nowhere/raw" not in said
-    assert "      enough\n" in said
+    assert "\n  Prepare  Processing  Succeeded\n" in said
+    assert "\n  Bad      Fail        Failed\n      enough\n" in said
+    assert said.endswith("\n1 of 2 steps ran with something stood in for.\n")
     assert main(["local", "rehearse", str(file), "-p", "x"]) == 2
     assert "--parameter 'x' is not NAME=VALUE" in capsys.readouterr().err
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from airflow_sm_pipelines.cli import main
 from airflow_sm_pipelines.cli.local_session import default_state_dir
 from airflow_sm_pipelines.local_endpoint import PROXY_VARIABLES
 from tests.cli.command_runs import RunningCommand, execute, read_line, refused, run
@@ -68,3 +70,32 @@ def test_where_no_endpoint_runs_env_prints_nothing_to_evaluate(tmp_path: Path) -
     assert found.stderr == (
         f"# No local endpoint runs on {tmp_path}. Start one in another terminal: sm-pipelines local serve\n"
     )
+
+
+class SignalAtTheEnd(io.StringIO):
+    """Standard output whose reader sends a signal once the endpoint says that it serves."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        super().__init__()
+        self._number = number
+
+    def write(self, text: str) -> int:
+        """Write, and send the signal after the last line."""
+        written = super().write(text)
+        if "Stop it with Ctrl-C." in text:
+            signal.raise_signal(self._number)
+        return written
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda one: one.name)
+def test_each_signal_that_means_the_end_stops_an_endpoint_in_order(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = signal.getsignal(number)
+    shown = SignalAtTheEnd(number)
+    monkeypatch.setattr(sys, "stdout", shown)
+    assert main(["local", "serve", "--state-dir", str(tmp_path), "--port", "0", "--region", "eu-west-1"]) == 0
+    lines = shown.getvalue().splitlines()
+    assert "(region eu-west-1, account " in lines[0]
+    assert lines[-1] == "Stopping; what is running goes on at the next start."
+    assert signal.getsignal(number) is before

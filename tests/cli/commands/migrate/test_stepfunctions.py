@@ -89,6 +89,9 @@ def test_a_folder_is_assessed_and_nothing_is_written(tmp_path: Path, capsys: pyt
     (tmp_path / "other.json").write_text("{}", encoding="utf-8")
     jobs = Path(__file__).parents[3] / "data" / "migrate" / "jobs"
     (tmp_path / "train.json").write_bytes((jobs / "2-train.json").read_bytes())
+    for hidden in (".git", "node_modules", "cdk.out"):
+        (tmp_path / hidden).mkdir()
+        (tmp_path / hidden / "one.asl.json").write_text(json.dumps(PASS), encoding="utf-8")
     before = sorted(tmp_path.iterdir())
     assert main(["migrate", "assess", str(tmp_path), "--json"]) == 1
     rows = json.loads(capsys.readouterr().out)
