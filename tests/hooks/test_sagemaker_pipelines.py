@@ -146,6 +146,7 @@ def test_credentials_that_cannot_be_had_are_an_error_that_names_where_they_shoul
     def refuse(**_: object) -> None:
         raise SSOTokenLoadError(error_msg="expired")
 
+    monkeypatch.setenv("AIRFLOW_CONN_OURS", "aws://")
     hook = SageMakerPipelinesHook(aws_conn_id=conn_id, region_name="us-east-1")
     monkeypatch.setattr(hook, "get_session", refuse)
     with pytest.raises(exceptions.PipelineApiError, match=named) as caught:
