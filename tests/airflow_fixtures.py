@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import botocore.loaders
 import pytest
 
 from airflow_sm_pipelines.cli.local_environment import has_local_packages
+from airflow_sm_pipelines.client import execution_watch
 from airflow_sm_pipelines.server import serve
 from tests.airflow_fakes import FakeSageMaker, aws_environment, open_fake
 from tests.airflow_runs import DagRunner, migrate
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
+
+_load_apis_once = functools.cache(botocore.loaders.create_loader)
+"""Each session would read the description of SageMaker's API again, which costs more than all the calls of a test."""
 
 
 @pytest.fixture
@@ -40,6 +46,31 @@ def fake_is_aws(endpoint: tuple[FakeSageMaker, str], monkeypatch: pytest.MonkeyP
     """Have the boto3 of the test's own process talk to the fake."""
     for name, value in aws_environment(endpoint[1]).items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(botocore.loaders, "create_loader", _load_apis_once)
+
+
+@pytest.fixture
+def xcoms(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[Any, ...], Any]:
+    """The XComs that go past a backend, by DAG, run, task, map index and key."""
+    from airflow.sdk.bases.xcom import BaseXCom
+
+    found: dict[tuple[Any, ...], Any] = {}
+
+    def set_one(*, key: str, value: Any, dag_id: str, task_id: str, run_id: str, map_index: int) -> None:
+        found[dag_id, run_id, task_id, map_index, key] = value
+
+    def get_one(*, key: str, dag_id: str, task_id: str, run_id: str, map_index: int) -> Any:
+        return found.get((dag_id, run_id, task_id, map_index, key))
+
+    monkeypatch.setattr(BaseXCom, "set", set_one)
+    monkeypatch.setattr(BaseXCom, "get_one", get_one)
+    return found
+
+
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let whoever waits for an execution by itself look again at once."""
+    monkeypatch.setattr(execution_watch, "plan_delay", lambda **_: 0.0)
 
 
 @pytest.fixture

@@ -31,6 +31,19 @@ class FakeTaskInstance:
         """Keep an XCom."""
         self.pushed[key] = value
 
+    def xcom_pull(
+        self,
+        task_ids: str | None = None,
+        dag_id: str | None = None,
+        key: str = "return_value",
+        include_prior_dates: bool = False,
+        *,
+        map_indexes: int | None = None,
+    ) -> Any:
+        """One of its own XComs; no other's."""
+        is_own = task_ids == self.task_id and dag_id in (None, self.dag_id) and map_indexes == self.map_index
+        return self.pushed.get(key) if is_own else None
+
     def get_first_reschedule_date(self, context: Any) -> datetime | None:
         """When a sensor in reschedule mode was first put off."""
         return self.first_put_off

@@ -14,9 +14,12 @@ from airflow_sm_pipelines.airflow_task.group_record import (
     REPAIRS_KEY,
     STEP_KEY,
     XComGroupRecord,
+    describe_repair,
     find_attempt_begin,
     find_differences,
+    key_of,
 )
+from airflow_sm_pipelines.airflow_task.stop_on_kill import TaskKey
 from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
 from airflow_sm_pipelines.runs.repair import GroupExecution
 
@@ -33,6 +36,17 @@ def xcoms(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], Any]:
     )
     monkeypatch.setattr(group_record.time, "sleep", lambda _: None)
     return found
+
+
+@pytest.mark.parametrize(("index", "expected"), [(None, -1), (-1, -1), (0, 0), (3, 3)])
+def test_another_task_of_the_group_is_of_the_same_dag_run_and_index(index: int | None, expected: int) -> None:
+    ti: Any = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=index)
+    assert key_of(ti, "g.run") == TaskKey("d", "r", "g.run", expected)
+
+
+def test_the_description_of_a_repair_names_dag_run_and_group() -> None:
+    ti: Any = SimpleNamespace(dag_id="my_dag", run_id="my_run", task_id="g.steps.A", map_index=-1)
+    assert all(name in describe_repair(ti, "outer.g.run") for name in ("my_dag", "my_run", "group outer.g;"))
 
 
 def make_record(step: str, attempt: int) -> XComGroupRecord:

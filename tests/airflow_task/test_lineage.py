@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_sm_pipelines.airflow_task.lineage import name_dataset, read_lineage
+from airflow_sm_pipelines.airflow_task.lineage import (
+    make_deploy_lineage,
+    make_execution_lineage,
+    name_dataset,
+    read_lineage,
+)
 from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
+from airflow_sm_pipelines.deployment.deployer import Deployment
 from tests.airflow_fakes import DEFINITION, FAILED_STEPS, SUCCEEDED_STEPS
 
 if TYPE_CHECKING:
@@ -58,6 +64,35 @@ def test_what_a_step_made_is_no_input_of_the_execution() -> None:
     assert found.is_complete
     late = read_lineage(reader, ExecutionReport(ARN, "Succeeded", steps=steps), max_seconds=-1)
     assert (late.inputs, late.outputs, late.is_complete) == ((), (), False)
+
+
+def test_datasets_and_facets_of_an_execution_name_its_data_its_end_and_its_page() -> None:
+    job = {
+        "ProcessingInputs": [{"InputName": "raw", "S3Input": {"S3Uri": "s3://b/raw/"}}],
+        "ProcessingOutputConfig": {"Outputs": [{"OutputName": "o", "S3Output": {"S3Uri": "s3://c/made"}}]},
+    }
+    steps = (StepReport("Prepare", "Processing", "Succeeded", metadata={"ProcessingJob": {}}),)
+    report = ExecutionReport(ARN, "Failed", failure_reason="why", pipeline_version_id=3, steps=steps)
+    reader: Any = SimpleNamespace(describe=lambda _: ("ProcessingJob", job))
+    found = make_execution_lineage(reader, report, url="http://127.0.0.1:9/e")
+    assert [(one.namespace, one.name) for one in found.inputs] == [("s3://b", "raw")]
+    assert [(one.namespace, one.name) for one in found.outputs] == [("s3://c", "made")]
+    facet = found.run_facets["sageMakerPipelineExecution"]
+    assert (facet.executionArn, facet.pipelineArn, facet.pipelineName) == (ARN, ARN.partition("/execution")[0], "p")
+    assert (facet.status, facet.failureReason, facet.pipelineVersionId) == ("Failed", "why", 3)
+    assert (facet.url, facet.isLineageComplete) == ("http://127.0.0.1:9/e", True)
+    assert [step["name"] for step in facet.steps] == ["Prepare"]
+
+    lost: Any = SimpleNamespace(describe=lambda _: {}["gone"])
+    unread = make_execution_lineage(lost, report, url="").run_facets["sageMakerPipelineExecution"]
+    assert (unread.url, unread.isLineageComplete) == (None, False)
+
+    deployment = Deployment("p", "arn:of:p", 3, "updated", "hash", ())
+    told = make_deploy_lineage(deployment, url="http://127.0.0.1:9/p")
+    assert (told.inputs, told.outputs) == ([], [])
+    deployed = told.run_facets["sageMakerPipelineDeployment"]
+    assert (deployed.pipelineName, deployed.pipelineArn, deployed.pipelineVersionId) == ("p", "arn:of:p", 3)
+    assert (deployed.action, deployed.definitionHash, deployed.url) == ("updated", "hash", "http://127.0.0.1:9/p")
 
 
 DAG_FILE = """

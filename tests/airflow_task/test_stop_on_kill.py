@@ -44,10 +44,10 @@ def make_stopper(stopped: list[str], **options: Any) -> stop_on_kill.ExecutionSt
     return stop_on_kill.ExecutionStopper(lambda: hook, task=IDENTITY, log=logging.getLogger("test"), **options)
 
 
-def make_hook(stopped: list[str]) -> Any:
+def make_hook(stopped: list[str], *, is_running: bool = True) -> Any:
     return SimpleNamespace(
         conn=None,
-        stop_execution=lambda arn, *, token: stopped.append(arn) or True,
+        stop_execution=lambda arn, *, token: stopped.append(arn) or is_running,
         start_execution=lambda request, *, token: ARN if token == SUBMISSION.token else "another",
     )
 
@@ -140,6 +140,77 @@ def test_an_ordered_stop_is_made_only_while_the_task_is_ended(
     answer = asyncio.run(stop)
     assert stopped == expected
     assert ("told to stop" in answer) is bool(expected)
+
+
+@pytest.mark.parametrize(
+    ("is_running", "said", "other"), [(True, "told to stop", "had ended"), (False, "had ended", "told to stop")]
+)
+def test_what_was_done_is_said_of_the_execution_that_it_was_done_to(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, is_running: bool, said: str, other: str
+) -> None:
+    caplog.set_level(logging.INFO, logger="test")
+    answer_state(monkeypatch, "failed")
+    monkeypatch.setattr(HookArguments, "make_hook", lambda _: make_hook([], is_running=is_running))
+    log = logging.getLogger("test")
+    assert stop_on_kill.stop_now(ARN, hook_arguments=HookArguments(), log=log) is True
+    assert ARN in caplog.text
+    assert said in caplog.text
+    assert other not in caplog.text
+    key = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": 2}
+    order = asyncio.run(stop_on_kill.stop_execution_of_ended_task(key, SUBMISSION.with_arn(ARN).to_json(), {}))
+    assert "The task is failed" in order
+    assert f"{ARN}: {said}" in order
+
+
+def test_a_stop_that_is_refused_is_tried_again_with_a_new_client_and_then_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    made: list[str] = []
+
+    def refuse(arn: str, *, token: str) -> bool:
+        raise PipelineUnavailableError("too busy", code="ThrottlingException")
+
+    def make(_: HookArguments) -> Any:
+        made.append("hook")
+        return SimpleNamespace(conn=None, stop_execution=refuse)
+
+    monkeypatch.setattr(HookArguments, "make_hook", make)
+    assert stop_on_kill.stop_now(ARN, hook_arguments=HookArguments(), log=logging.getLogger("test")) is False
+    assert len(made) == 2
+    assert caplog.text.count(f"{ARN} could not be stopped: too busy") == 2
+
+
+@pytest.mark.parametrize(
+    ("state", "stop_on_clear", "expected", "said"),
+    [
+        ("failed", True, [ARN], "marked failed"),
+        (DELETED, True, [ARN], "was deleted"),
+        ("scheduled", True, [ARN], "was cleared"),
+        ("scheduled", False, [], f"{ARN} goes on"),
+        ("running", True, [], f"is running, not ended by hand: execution {ARN} goes on"),
+    ],
+)
+def test_a_deferred_task_says_why_its_execution_stops_or_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    state: str,
+    stop_on_clear: bool,
+    expected: list[str],
+    said: str,
+) -> None:
+    caplog.set_level(logging.INFO, logger="test")
+    answer_state(monkeypatch, state)
+    stopped: list[str] = []
+    monkeypatch.setattr(HookArguments, "make_hook", lambda _: make_hook(stopped))
+    stop_on_kill.stop_if_ended_by_hand(
+        IDENTITY,
+        ARN,
+        hook_arguments=HookArguments(),
+        log=logging.getLogger("test"),
+        stop_on_clear=stop_on_clear,
+    )
+    assert stopped == expected
+    assert said in caplog.text
 
 
 @pytest.mark.parametrize("why", ["deleted", "cleared"])

@@ -29,10 +29,14 @@ def test_an_identity_has_the_counters_of_retries_and_clears() -> None:
     )
 
 
-def test_an_older_airflow_has_fewer_of_them() -> None:
+def test_an_older_airflow_has_fewer_of_them(tmp_path: Path) -> None:
     ti = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=None, try_number=1)
     found = parse_task_identity({"ti": ti, "dag_run": SimpleNamespace()})
     assert (found.map_index, found.run_start, found.max_tries, found.clear_number) == (-1, "", 0, 0)
+    assert read_provenance({"ti": ti}, code=tmp_path / "dag.py").revision is None
+    late = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    waiting = parse_task_identity({"ti": ti, "dag_run": SimpleNamespace(start_date=None, run_after=late)})
+    assert waiting.run_start == late.isoformat()
 
 
 def test_a_file_outside_of_a_repository_has_the_bundles_version(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import botocore.session
 import pytest
+from botocore.exceptions import SSOTokenLoadError
 
 from airflow_sm_pipelines import exceptions
 from airflow_sm_pipelines.client.calls import plan_version_arguments
@@ -136,6 +137,21 @@ def test_the_child_environment_holds_credentials_region_and_endpoints(
     assert environment["AWS_REGION"] == environment["AWS_DEFAULT_REGION"] == "us-east-1"
     assert environment["AWS_ENDPOINT_URL_S3"] == "http://127.0.0.1:9"
     assert "AWS_PROFILE" not in environment
+
+
+@pytest.mark.parametrize(("conn_id", "named"), [("ours", "'ours'"), (None, "(?i)'boto3's default chain'")])
+def test_credentials_that_cannot_be_had_are_an_error_that_names_where_they_should_come_from(
+    monkeypatch: pytest.MonkeyPatch, conn_id: str | None, named: str
+) -> None:
+    def refuse(**_: object) -> None:
+        raise SSOTokenLoadError(error_msg="expired")
+
+    monkeypatch.setenv("AIRFLOW_CONN_OURS", "aws://")
+    hook = SageMakerPipelinesHook(aws_conn_id=conn_id, region_name="us-east-1")
+    monkeypatch.setattr(hook, "get_session", refuse)
+    with pytest.raises(exceptions.PipelineApiError, match=named) as caught:
+        hook.child_environment()
+    assert "expired" in str(caught.value)
 
 
 def test_a_loopback_endpoint_is_not_aws(fake: FakeSageMaker, hook: SageMakerPipelinesHook) -> None:

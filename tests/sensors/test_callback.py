@@ -19,7 +19,10 @@ from airflow_sm_pipelines.airflow_names import (
     AirflowSkipException,
     TaskDeferred,
 )
+from airflow_sm_pipelines.airflow_task.token_sealing import open_token, seal_token
+from airflow_sm_pipelines.client.callbacks import CallbackMessage
 from airflow_sm_pipelines.client.session_calls import SessionCalls
+from airflow_sm_pipelines.sensors import callback as callback_module
 from airflow_sm_pipelines.triggers import base as base_module
 from airflow_sm_pipelines.triggers.callback import SageMakerPipelineCallbackTrigger
 from tests.airflow_fakes import fernet_key_of_airflow
@@ -128,6 +131,35 @@ def test_a_message_of_the_execution_is_received_and_answered(queue: str, deferra
     answer(rest["token"], success="False", failure_reason="No.")
     steps, status = ended(other)
     assert (status, steps[0]["FailureReason"]) == ("Failed", "No.")
+
+
+@pytest.mark.usefixtures("fernet_key")
+def test_a_deferred_task_keeps_the_message_that_its_trigger_has_received_and_takes_it_from_the_queue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    deleted: list[tuple[str, CallbackMessage]] = []
+    monkeypatch.setattr(callback_module, "delete_callback", lambda _, url, message: deleted.append((url, message)))
+    sensor = SageMakerPipelineCallbackSensor(task_id="asked", queue_url="url", aws_conn_id=None)
+    store = FakeTaskStateStore()
+    message = CallbackMessage(token="abcdefghij", execution_arn="arn", arguments={"number": 7}, receipt="receipt")
+    sealed = seal_token(message.token)
+    event = {"kind": "message", **message.to_json(), "token": sealed}
+    found = sensor.execute_complete(make_context(store=store), event)
+    assert (found["execution_arn"], found["arguments"]) == ("arn", {"number": 7})
+    assert open_token(found["token"]) == message.token
+    assert list(store.values.values()) == [found]
+    ((url, taken),) = deleted
+    assert (url, taken.receipt) == ("url", "receipt")
+
+
+@pytest.mark.parametrize(
+    ("event", "named"),
+    [(None, "no message"), ({"kind": "timeout", "seen": None}, "no message"), ({"kind": "timeout", "seen": "x"}, "x")],
+)
+def test_a_deferred_wait_that_is_over_says_what_it_last_saw(event: dict[str, Any] | None, named: str) -> None:
+    sensor = SageMakerPipelineCallbackSensor(task_id="asked", queue_url="url", aws_conn_id=None)
+    with pytest.raises(AirflowSensorTimeout, match=named):
+        sensor.execute_complete(make_context(), event)
 
 
 def test_a_retry_has_the_message_again(queue: str) -> None:

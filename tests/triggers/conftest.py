@@ -6,8 +6,8 @@ import pytest
 
 from airflow_sm_pipelines.airflow_task import stop_on_kill
 from airflow_sm_pipelines.airflow_task.hook_arguments import SharedHooks
-from airflow_sm_pipelines.triggers import base
-from tests.airflow_fixtures import endpoint, fake_is_aws, url  # noqa: F401
+from airflow_sm_pipelines.triggers import base, mirrored_step
+from tests.airflow_fixtures import endpoint, fake_is_aws, no_pauses, url, xcoms  # noqa: F401
 
 
 @pytest.fixture(autouse=True)
@@ -19,4 +19,6 @@ def no_leaving_worker(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def own_shared_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Share no hook with other tests."""
-    monkeypatch.setattr(stop_on_kill, "SHARED_HOOKS", SharedHooks())
+    shared = SharedHooks()
+    for module in (stop_on_kill, mirrored_step):
+        monkeypatch.setattr(module, "SHARED_HOOKS", shared)

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.triggers.base import TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent
 
+from airflow_sm_pipelines.airflow_task.group_record import GROUP_KEY, STEP_KEY
 from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
 from airflow_sm_pipelines.exceptions import PipelineUnavailableError
 from airflow_sm_pipelines.runs.repair import mark_step
 from airflow_sm_pipelines.runs.step_repairer import StepMemory
-from airflow_sm_pipelines.triggers import mirrored_step
+from airflow_sm_pipelines.triggers import mirrored_step, wait_schedule
+from airflow_sm_pipelines.triggers.final_reports import FinalReports
 from airflow_sm_pipelines.triggers.mirrored_step import SageMakerMirroredStepTrigger
+from tests.airflow_fakes import FAILED_STEPS, SUCCEEDED_STEPS, TRAIN_ARN
+
+if TYPE_CHECKING:
+    from tests.airflow_fakes import FakeSageMaker
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/p/execution/e"
 TASK = SimpleNamespace(dag_id="d", run_id="r", task_id="g.steps.B", map_index=-1, try_number=2)
@@ -104,3 +110,152 @@ def test_the_groups_time_counts_from_the_begin_of_its_execution() -> None:
     assert trigger._plan_deadline("2026-11-30T10:00:00+00:00") == "2026-11-30T10:01:00+00:00"
     assert trigger._plan_deadline(None) is None
     assert make_trigger()._plan_deadline("2026-11-30T10:00:00+00:00") is None
+
+
+XComs = dict[tuple[Any, ...], Any]
+BEGAN = "2026-11-30T10:00:00+00:00"
+
+
+@pytest.fixture
+def fake(
+    endpoint: tuple[FakeSageMaker, str],
+    fake_is_aws: None,
+    xcoms: XComs,
+    no_pauses: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> FakeSageMaker:
+    """The fake, with a pipeline ``p``, and no report of another test's execution of the same name."""
+    monkeypatch.setattr(mirrored_step, "FINAL_REPORTS", FinalReports())
+    endpoint[0].add_pipeline("p")
+    return endpoint[0]
+
+
+def start(fake: FakeSageMaker, statuses: list[str], steps: list[dict[str, Any]]) -> str:
+    fake.statuses, fake.steps, fake.failure_reason = statuses, steps, "A step failed"
+    request = {"PipelineName": "p", "ClientRequestToken": f"t{len(fake.executions)}"}
+    return str(fake.op_StartPipelineExecution(request)["PipelineExecutionArn"])
+
+
+def mirror(arn: str, **arguments: Any) -> dict[str, Any]:
+    """How the wait of a trigger ends that a worker has made, as under ``airflow dags test``."""
+    usual = {"step_name": "Train", "run_task_id": "g.run", "ended_task_id": "g.ended", "step_prefix": "g.steps."}
+    found = {"arn": arn, "began": BEGAN, "old_mark": None}
+    choices = {"mirrored": found, "aws_conn_id": None, "stream_logs": False}
+    trigger = SageMakerMirroredStepTrigger(**{**usual, **choices, **arguments})
+    return asyncio.run(asyncio.wait_for(trigger.wait(), 30))
+
+
+def test_a_step_that_succeeded_yields_what_it_has_made_and_its_links(
+    fake: FakeSageMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SM_PIPELINES_CONSOLE_URL", "http://127.0.0.1:9/console")
+    arn = start(fake, ["Executing"], SUCCEEDED_STEPS[:1])
+    event = mirror(arn)
+    assert (event["kind"], event["verdict"], event["seen"][0]) == ("step", "succeed", arn)
+    assert event["xcoms"]["return_value"].items() <= event["xcoms"].items()
+    wanted = {"name": "Train", "status": "Succeeded", "job_arn": TRAIN_ARN, "model": "s3://bucket/model.tar.gz"}
+    assert wanted.items() <= event["xcoms"].items()
+    assert set(event["links"]) >= {"sagemaker_execution_link", "sagemaker_pipeline_link"}
+    assert "Train" in event["text"]
+
+
+@pytest.mark.parametrize(
+    ("step", "status", "steps", "verdict", "named"),
+    [
+        ("Evaluate", "Executing", FAILED_STEPS, "fail", "AlgorithmError: exit code 3"),
+        ("Register", "Failed", FAILED_STEPS, "fail", "'Register' was not reached"),
+        ("Register", "Succeeded", SUCCEEDED_STEPS, "skip", "'Register' did not run"),
+    ],
+)
+def test_a_step_that_has_not_succeeded_yields_nothing_but_the_reason(
+    fake: FakeSageMaker, step: str, status: str, steps: list[dict[str, Any]], verdict: str, named: str
+) -> None:
+    arn = start(fake, [status], steps)
+    event = mirror(arn, step_name=step)
+    assert (event["verdict"], event["xcoms"]) == (verdict, {})
+    assert named in event["text"]
+    assert arn in event["text"]
+
+
+@pytest.mark.parametrize(("stop_on_kill", "stops", "verdict"), [(True, 1, "fail"), (False, 0, "skip")])
+def test_when_the_groups_time_is_over_the_execution_is_stopped_if_wanted_and_its_end_is_waited_for(
+    fake: FakeSageMaker, stop_on_kill: bool, stops: int, verdict: str
+) -> None:
+    arn = start(fake, ["Executing", "Executing", "Succeeded"], SUCCEEDED_STEPS[:1])
+    event = mirror(arn, step_name="Evaluate", max_wait_seconds=1.0, stop_on_kill=stop_on_kill)
+    assert len(fake.executions[arn].stops) == stops
+    assert event["verdict"] == verdict
+
+
+def test_an_execution_that_is_not_there_fails_the_task_and_is_named(fake: FakeSageMaker) -> None:
+    arn = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/p/execution/nosuch000000"
+    event = mirror(arn)
+    assert (event["kind"], event["verdict"], event["xcoms"]) == ("step", "fail", {})
+    assert arn in event["text"]
+
+
+def test_in_a_triggerer_it_finds_its_execution_pushes_what_the_step_yields_and_remembers_the_end_it_has_shown(
+    fake: FakeSageMaker, xcoms: XComs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wait_schedule, "GATHER_SECONDS", 0.0)
+    arn = start(fake, ["Executing", "Succeeded"], SUCCEEDED_STEPS)
+    xcoms["d", "r", "g.run", 2, GROUP_KEY] = {"arn": arn, "began": BEGAN}
+    trigger = SageMakerMirroredStepTrigger(
+        step_name="Train",
+        run_task_id="g.run",
+        ended_task_id="g.ended",
+        step_prefix="g.steps.",
+        aws_conn_id=None,
+        waiter_delay=0.05,
+        max_wait_seconds=1e9,
+    )
+    task = SimpleNamespace(dag_id="d", run_id="r", task_id="g.steps.Train", map_index=2, try_number=1)
+    trigger.task_instance = task  # type: ignore[assignment]
+    event = asyncio.run(asyncio.wait_for(trigger.wait(), 30))
+    assert (event["verdict"], trigger.execution_arn) == ("succeed", arn)
+    assert trigger.deadline is not None
+    place = ("d", "r", "g.steps.Train", 2)
+    assert xcoms[(*place, "model")] == "s3://bucket/model.tar.gz"
+    assert xcoms[(*place, "return_value")]["name"] == "Train"
+    memory = xcoms["d", "r", "g.run", 2, f"{STEP_KEY}Train"]
+    assert memory["seen"] == event["seen"]
+    assert memory["keys"] == sorted(event["xcoms"])
+    assert memory["ended_at"] is not None
+
+
+def test_a_cleared_task_begins_without_the_xcoms_of_the_attempt_before_and_keeps_how_the_group_had_ended(
+    xcoms: XComs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deleted: list[str] = []
+    monkeypatch.setattr(mirrored_step, "delete_xcoms", lambda _, keys: deleted.extend(keys))
+    monkeypatch.setattr(mirrored_step, "request_task_state", lambda task: {"g.ended": "failed"}.get(task.task_id))
+    key = ("d", "r", "g.run", -1, f"{STEP_KEY}B")
+    xcoms[key] = StepMemory(1, seen=("arn", "mark"), keys=["model"]).to_json()
+    record = make_trigger()._open_record()
+    assert deleted == ["model", "sagemaker_log_cursor"]
+    assert (record.memory.attempt, record.memory.seen, record.memory.kept) == (2, ("arn", "mark"), "failed")
+    assert xcoms[key]["attempt"] == 2
+    deleted.clear()
+    assert not make_trigger()._open_record().is_new
+    assert deleted == [], "another triggerer goes on with the same attempt"
+
+
+@pytest.mark.parametrize(("stop_on_kill", "expected"), [(True, [ARN]), (False, [])])
+def test_the_end_of_the_group_by_hand_stops_the_execution_while_a_step_waits(
+    monkeypatch: pytest.MonkeyPatch, stop_on_kill: bool, expected: list[str]
+) -> None:
+    asked: list[str] = []
+    stopped: list[str] = []
+
+    async def request(task: Any) -> str:
+        asked.append(task.task_id)
+        return "failed" if len(asked) > 1 else "deferred"
+
+    monkeypatch.setattr(mirrored_step, "TASK_CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(mirrored_step, "TASK_STATES", SimpleNamespace(request=request))
+    monkeypatch.setattr(mirrored_step, "stop_now", lambda arn, **_: stopped.append(arn) or True)
+    trigger = make_trigger(stop_on_kill=stop_on_kill)
+    trigger.execution_arn = ARN
+    asyncio.run(asyncio.wait_for(trigger._follow_group(), 20))
+    assert stopped == expected
+    assert set(asked) == ({"g.ended"} if stop_on_kill else set())
