@@ -46,10 +46,10 @@ class MortalOperator(SageMakerRunPipelineOperator):
         self.attempt = context["ti"].try_number
         return super().execute(context)
 
-    def execute_complete(self, context, event=None, execution_arn=None):
+    def execute_complete(self, context, event=None, **kwargs):
         if self.dies == "on return" and context["ti"].try_number == 1:
             die()
-        return super().execute_complete(context, event, execution_arn)
+        return super().execute_complete(context, event, **kwargs)
 
     def make_hook(self):
         hook = super().make_hook()

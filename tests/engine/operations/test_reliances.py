@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -109,4 +109,4 @@ def test_a_retried_execution_and_versions_are_named(world: World) -> None:
     world.engine._services.images.differences["image"] = ("The image has Python 3.9.",)
     kinds: list[Reliance] = world.engine.find_reliances(LONG_AGO)
     assert [(one.kind, one.steps) for one in kinds] == [("versions", ("Prepare",)), ("chosen", ("Prepare",))]
-    assert world.engine.find_reliances(datetime.now(timezone.utc)) == []
+    assert world.engine.find_reliances(datetime.now(timezone.utc) + timedelta(seconds=1)) == []
