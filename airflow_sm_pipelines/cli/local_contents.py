@@ -17,7 +17,7 @@ import zipfile
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition.s3_uri import S3Location, parse_s3_uri
 from airflow_sm_pipelines.exceptions import LocalEndpointError
@@ -152,17 +152,20 @@ def now() -> datetime:
 
 
 def _read_pipeline(text: str) -> tuple[str | None, str]:
-    from airflow_sm_pipelines.cli.sources import is_script
     from airflow_sm_pipelines.client.valid_names import is_pipeline_name
+    from airflow_sm_pipelines.compiler.script import find_reference
+    from airflow_sm_pipelines.documents import split_name
 
     name, separator, source = text.partition("=")
     if not separator:
         name, source = "", text
-    path = Path(re.sub(r"(\.py|\.ipynb):[^/]*$", r"\1", source))
+    reference = find_reference(source)
+    file, wanted = split_name(source, exists=lambda path: Path(path).exists())
+    path = Path(file) if reference is None else reference.path
     if not path.exists():
         raise LocalEndpointError(f"--pipeline {text}: there is no file {path}.")
-    if not name and not is_script(source):
-        name = re.sub(r"[^A-Za-z0-9-]+", "-", path.name.partition(".")[0]).strip("-")
+    if not name and reference is None:
+        name = re.sub(r"[^A-Za-z0-9-]+", "-", wanted or path.name.partition(".")[0]).strip("-")
     if name and not is_pipeline_name(name):
         raise LocalEndpointError(f"--pipeline {text}: {name!r} is no name that a pipeline may have.")
     return name or None, source
@@ -234,21 +237,11 @@ def _upload_files(server: RunningServer, uploads: tuple[_Upload, ...]) -> None:
     s3 = server.make_client("s3")
     for upload in uploads:
         try:
-            _make_bucket(s3, upload.bucket, server.region)
+            server.make_bucket(upload.bucket)
             for path, key in upload.files:
                 s3.upload_file(str(path), upload.bucket, key)
         except (BotoCoreError, ClientError, OSError) as error:
             raise LocalEndpointError(f"--upload s3://{upload.bucket}/...: {error}") from error
-
-
-def _make_bucket(s3: Any, name: str, region: str) -> None:
-    from botocore.exceptions import ClientError
-
-    try:
-        s3.head_bucket(Bucket=name)
-    except ClientError:
-        place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
-        s3.create_bucket(Bucket=name, **place)
 
 
 def _make_functions(server: RunningServer, functions: tuple[_Function, ...]) -> None:

@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_sm_pipelines.cli.execution_view import ExecutionReader, step_key
+from airflow_sm_pipelines.cli.local_contents import now
 from airflow_sm_pipelines.cli.terminal import complain, say, say_json
 from airflow_sm_pipelines.client.outputs import OutputReader
 from airflow_sm_pipelines.definition.arns import parse_execution_arn
@@ -177,8 +178,7 @@ def _watch(server: RunningServer, progress: Progress, is_live: bool, stop: threa
 
     calls = SessionCalls.at_endpoint(server.environment())
     reader = ExecutionReader(calls, log_lines=_COMMAND_LOG_LINES, is_live=is_live)
-    # The service's times have fewer digits than ours: whole seconds lose no execution.
-    since = datetime.now(timezone.utc).replace(microsecond=0)
+    since = now()
     views: dict[str, ExecutionView] = {}
     is_last = False
     while not is_last:

@@ -14,6 +14,7 @@ from airflow_sm_pipelines.exceptions import LocalEndpointError
 from airflow_sm_pipelines.local_endpoint import (
     ACCOUNT_ID,
     CONSOLE_PATH,
+    DEFAULT_REGION,
     child_environment,
     resolve_region,
 )
@@ -100,6 +101,20 @@ class RunningServer:
         from airflow_sm_pipelines.server.engine_services import make_client
 
         return make_client(service, url=self.endpoint_url, region=self.region, secret=self.secret)
+
+    def make_bucket(self, name: str) -> None:
+        """Make an S3 bucket, unless it is there.
+
+        :raises ClientError: if no bucket may have that name.
+        """
+        from botocore.exceptions import ClientError
+
+        s3 = self.make_client("s3")
+        try:
+            s3.head_bucket(Bucket=name)
+        except ClientError:
+            located = {"CreateBucketConfiguration": {"LocationConstraint": self.region}}
+            s3.create_bucket(Bucket=name, **({} if self.region == DEFAULT_REGION else located))
 
     def close(self) -> None:
         """Stop the engine's jobs, which continue at the next start, then stop answering. May be called twice."""

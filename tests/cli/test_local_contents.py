@@ -97,6 +97,13 @@ def test_a_file_becomes_a_function_and_another_one_replaces_it(endpoint: Running
     assert client.get_function(FunctionName="g")["Configuration"]["Handler"] == "handler.helper"
 
 
+def test_a_pipeline_of_a_file_with_several_is_named(folder: Path) -> None:
+    (folder / "stack.json").write_text("{}")
+    assert read("--pipeline", "stack.json#Train").pipelines == (("Train", "stack.json#Train"),)
+    assert read("--pipeline", "price=price.definition.json").pipelines == (("price", "price.definition.json"),)
+    assert read("--pipeline", "handler.py:go").pipelines == ((None, "handler.py:go"),)
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [

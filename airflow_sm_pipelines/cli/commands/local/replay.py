@@ -120,9 +120,7 @@ def _list_objects(s3: Any, job: RecordedJob, *, max_mb: int) -> list[tuple[str, 
 def _copy(source: Any, server: RunningServer, objects: list[tuple[str, str]]) -> None:
     target = server.make_client("s3")
     for bucket in {bucket for bucket, _ in objects}:
-        place = {} if server.region == "us-east-1" else {"LocationConstraint": server.region}
-        with suppress(target.exceptions.BucketAlreadyOwnedByYou):
-            target.create_bucket(Bucket=bucket, **({"CreateBucketConfiguration": place} if place else {}))
+        server.make_bucket(bucket)
     for bucket, key in objects:
         target.upload_fileobj(source.get_object(Bucket=bucket, Key=key)["Body"], bucket, key)
 
