@@ -6,7 +6,9 @@ An option that only one command has stands in that command's module.
 from __future__ import annotations
 
 import argparse
+import math
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -262,7 +264,7 @@ def add_script_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--timeout",
-        type=float,
+        type=parse_amount,
         default=600,
         metavar="SECONDS",
         dest="compile_timeout_seconds",
@@ -292,9 +294,15 @@ def add_variable_option(parser: argparse.ArgumentParser) -> None:
 
 def add_progress_options(parser: argparse.ArgumentParser) -> None:
     """Add how an execution is shown while it runs."""
-    parser.add_argument("--interval", type=float, metavar="SECONDS", help="between two checks (5; 0.3 on this machine)")
     parser.add_argument(
-        "--log-lines", type=int, default=20, metavar="N", help="last log lines to show of a failed step's job (20)"
+        "--interval", type=parse_amount, metavar="SECONDS", help="between two checks (5; 0.3 on this machine)"
+    )
+    parser.add_argument(
+        "--log-lines",
+        type=parse_count,
+        default=20,
+        metavar="N",
+        help="last log lines to show of a failed step's job (20)",
     )
     add_json_option(parser, "the execution, at its end,")
 
@@ -388,3 +396,24 @@ def parse_port(text: str) -> int:
     if text.isdecimal() and int(text) < 65536:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a port: expected a number from 0 to 65535")
+
+
+def parse_count(text: str) -> int:
+    """How many of something: a whole number, or zero.
+
+    :raises ArgumentTypeError: if it is none. A negative one must not pass: of "the newest to keep" it would keep none.
+    """
+    if text.isdecimal():
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+
+
+def parse_amount(text: str) -> float:
+    """How much of something, such as seconds, days or dollars: a number from zero on.
+
+    :raises ArgumentTypeError: if it is none, or not finite.
+    """
+    with suppress(ValueError):
+        if 0 <= (found := float(text)) < math.inf:
+            return found
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 on")
