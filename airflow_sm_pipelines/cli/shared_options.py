@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import shlex
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -255,6 +256,16 @@ def add_script_options(parser: argparse.ArgumentParser) -> None:
         metavar="REQUIREMENT",
         help="what the script needs, such as 'sagemaker>=2.257,<3', or a requirements file; for a script that does not "
         "say it",
+    )
+    group.add_argument(
+        "--script-args",
+        type=shlex.split,
+        default=[],
+        metavar="ARGUMENTS",
+        help="the command line of a script that reads one, such as --script-args='--bucket b --threshold 0.9'",
+    )
+    group.add_argument(
+        "--script-env", action="append", default=[], metavar="NAME=VALUE", help="an environment variable of the script"
     )
     group.add_argument(
         "--working-dir", metavar="DIR", help="where the script runs and imports from; its own folder by default"

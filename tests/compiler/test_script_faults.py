@@ -83,7 +83,7 @@ def test_what_is_no_pipeline_is_refused(compile_stub: Compiler, write_script: Wr
 
 
 def test_sys_exit_in_a_script_is_a_fault_of_the_script(compile_stub: Compiler, write_script: Write):
-    with pytest.raises(ScriptFailedError, match=r"sys\.exit\(3\)"):
+    with pytest.raises(ScriptFailedError, match=r"sys\.exit\(3\).*--script-args '--name value'"):
         compile_stub(write_script("import sys\ndef get_pipeline():\n    sys.exit(3)\n"))
 
 
