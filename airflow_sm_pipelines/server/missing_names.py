@@ -66,9 +66,9 @@ def _find_name(request: Request, response: Response) -> tuple[str, str] | None:
     bucket, _, key = request.path.lstrip("/").partition("/")
     if request.service != "s3" or not bucket:
         return None
-    if b"NoSuchBucket" in response.body or (not key and request.method in {"GET", "HEAD"}):
-        return "bucket", bucket
-    return ("object", f"s3://{bucket}/{key}") if key and request.method in {"GET", "HEAD"} else None
+    if request.method in {"GET", "HEAD"}:
+        return ("object", f"s3://{bucket}/{key}") if key else ("bucket", bucket)
+    return ("bucket", bucket) if b"NoSuchBucket" in response.body else None
 
 
 def _find_pipeline(request: Request) -> str | None:

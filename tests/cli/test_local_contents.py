@@ -131,6 +131,7 @@ def test_what_a_command_asked_for_in_vain_is_named_with_its_option(endpoint: Run
         ("s3", "head_object", {"Bucket": "for-results", "Key": "a/b"}),
         ("s3", "put_object", {"Bucket": "for-results", "Key": "a/b", "Body": b""}),
         ("s3", "get_object", {"Bucket": "there", "Key": "a b"}),
+        ("s3", "get_object", {"Bucket": "of-data", "Key": "raw.csv"}),
         ("s3", "head_object", {"Bucket": "there", "Key": "made-later"}),
         ("lambda", "get_function", {"FunctionName": "no-function"}),
         ("sagemaker", "start_pipeline_execution", {"PipelineName": "no-pipeline"}),
@@ -143,6 +144,7 @@ def test_what_a_command_asked_for_in_vain_is_named_with_its_option(endpoint: Run
         "--upload s3://not-there",
         "--upload s3://for-results",
         "--upload 's3://there/a b=PATH'",
+        "--upload s3://of-data/raw.csv=PATH",
         "--function no-function=FILE.py",
         "--pipeline no-pipeline=FILE",
     ]
