@@ -190,7 +190,10 @@ def _start(
     adapt_services: Callable[[EngineServices], EngineServices] | None,
 ) -> RunningServer:
     """Start everything in order. Each part tells `closing` how to stop it; the last one started is stopped first."""
+    from concurrent.futures import ThreadPoolExecutor
+
     from airflow_sm_pipelines.engine import Engine
+    from airflow_sm_pipelines.engine.jobs import probe_isolation
     from airflow_sm_pipelines.engine.jobs.disk_room import make_room
     from airflow_sm_pipelines.environments import default_cache_dir
     from airflow_sm_pipelines.server.engine_services import make_engine_services
@@ -199,6 +202,9 @@ def _start(
 
     directory = StateDirectory(state_dir)
     closing.callback(directory.release)
+    # It waits for other processes most of the time.
+    prober = closing.enter_context(ThreadPoolExecutor(1))
+    isolation = prober.submit(probe_isolation)
     directory.check_databases(_DATABASES)
     make_room(directory.path / "engine")
     moto, router, listener = open_moto_endpoint(closing, directory, address=address, host_names=host_names, peers=peers)
@@ -211,6 +217,7 @@ def _start(
         region=region,
         secret=directory.secret,
         cache_dir=cache_dir or default_cache_dir(os.environ),
+        isolation=isolation.result(),
         faults_file=directory.path / "faults.toml",
     )
     if adapt_services is not None:
@@ -293,10 +300,10 @@ def _attach_engine(
 ) -> None:
     from airflow_sm_pipelines.engine.rules.errors import ServiceError
     from airflow_sm_pipelines.server.console import ConsoleService
-    from airflow_sm_pipelines.server.engine_services import make_client
+    from airflow_sm_pipelines.server.engine_services import LateClient
     from airflow_sm_pipelines.server.sagemaker_service import SageMakerService
 
-    logs = make_client("logs", url=url, region=region, secret=secret)
+    logs = LateClient("logs", url=url, region=region, secret=secret)
     console = ConsoleService(engine, refusals=ServiceError, logs=logs)
     sagemaker = SageMakerService(engine, codec, refusals=ServiceError, fallback=moto.call)
     router.attach(sagemaker=sagemaker.call, console=console.call, functions=invoker.call)

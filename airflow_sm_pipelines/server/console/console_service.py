@@ -17,7 +17,6 @@ from airflow_sm_pipelines.definition.status import ExecutionStatus
 from airflow_sm_pipelines.engine.rules.job_documents import JOB_KINDS
 from airflow_sm_pipelines.local_endpoint import CONSOLE_PATH, make_log_page_url, make_pipeline_page_url
 from airflow_sm_pipelines.printable_text import clean
-from airflow_sm_pipelines.render import STYLE, parse_step_runs, render_gantt_svg, render_graph_svg, without_style
 from airflow_sm_pipelines.server.http.messages import Response
 
 if TYPE_CHECKING:
@@ -170,6 +169,8 @@ class ConsoleService:
 
     def _draw(self, arn: str, steps: Sequence[Mapping[str, Any]], until: datetime) -> list[str]:
         """The graph, and the steps over time once one has started, as SVG without its style."""
+        from airflow_sm_pipelines.render import parse_step_runs, render_gantt_svg, render_graph_svg, without_style
+
         answer = self._engine.call("DescribePipelineDefinitionForExecution", {"PipelineExecutionArn": arn})
         definition = inspect_definition(str(answer.get("PipelineDefinition", "")))[0]
         runs = parse_step_runs(steps)
@@ -222,6 +223,8 @@ class ConsoleService:
     @cached_property
     def _environment(self) -> Environment:
         from jinja2 import Environment, FileSystemLoader
+
+        from airflow_sm_pipelines.render import STYLE
 
         templates = FileSystemLoader(Path(__file__).with_name("templates"))
         environment = Environment(
