@@ -237,9 +237,7 @@ def add_script_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--config", type=Path, metavar="FILE", help="a JSON object: arguments of the function by name")
     group.add_argument(
-        "--kwargs",
-        metavar="DICT",
-        help="the same as JSON text or a Python dict, as the project template has it",
+        "--kwargs", metavar="DICT", help="the same as JSON text or a Python dict, as the project template has it"
     )
     group.add_argument(
         "--set",
