@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
         _copy(source, server, objects)
         complain(f"Copied {len(objects)} objects of {step.job_arn}", *_explain(job))
         calls = SessionCalls.at_endpoint(server.environment())
-        code = follow_execution(calls, _start(server, report.pipeline_name, step, job), arguments)
+        code = follow_execution(calls, _start(server, report.pipeline_name, step, job), arguments, is_judged=True)
         reason = f": {step.failure_reason}" if step.failure_reason else ""
         complain(f"On AWS it was {step.status}{reason}")
         return judge_run(server, since, code, arguments)
