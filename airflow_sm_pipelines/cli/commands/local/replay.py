@@ -11,6 +11,7 @@ from airflow_sm_pipelines.cli.shared_options import (
     add_endpoint_options,
     add_progress_options,
     add_strict_option,
+    parse_count,
 )
 from airflow_sm_pipelines.exceptions import ArgumentError
 
@@ -40,7 +41,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("execution", metavar="EXECUTION", help=EXECUTION_HELP)
     parser.add_argument("step", metavar="STEP", help="the step, whose job is a processing, training or transform job")
     parser.add_argument(
-        "--max-mb", type=int, default=2048, metavar="MB", help="refuse to copy more than this from S3 (2048)"
+        "--max-mb", type=parse_count, default=2048, metavar="MB", help="refuse to copy more than this from S3 (2048)"
     )
     add_endpoint_options(parser, port=0, port_help="the port of the endpoint here (a free one)")
     parser.add_argument("--profile", help="the AWS profile")
