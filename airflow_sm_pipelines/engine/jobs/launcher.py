@@ -422,11 +422,11 @@ def _start_job(spec: dict[str, Any], status: int) -> int | None:
         # The umask is a container's, and the endpoint's own is stricter.
         os.umask(0o022)
         os.chdir(spec["cwd"])
-        if sys.platform == "linux":
-            return _spawn(spec["argv"], spec["env"])
-        import subprocess
+        if sys.platform != "linux":
+            import subprocess
 
-        return subprocess.Popen(spec["argv"], env=spec["env"], start_new_session=True).pid
+            return subprocess.Popen(spec["argv"], env=spec["env"], start_new_session=True).pid
+        return _spawn(spec["argv"], spec["env"])
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         _report(status, {"error": f"'{spec['argv'][0]}' could not be started: {reason}"})
