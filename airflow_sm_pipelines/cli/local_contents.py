@@ -289,7 +289,7 @@ def _find_missed_by_steps(server: RunningServer, since: datetime) -> Iterator[tu
 
 _OPTION_OF = {
     "pipeline": ("pipeline", "{0}=FILE"),
-    "bucket": ("upload", "s3://{0}/...=PATH"),
+    "bucket": ("upload", "s3://{0}"),
     "object": ("upload", "{0}=PATH"),
     "function": ("function", "{0}=FILE.py"),
 }

@@ -9,13 +9,14 @@ import os
 import sqlite3
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.engine.driver.event_publisher import EventPublisher
 from airflow_sm_pipelines.engine.driver.parsed_definitions import ParsedDefinitions
 from airflow_sm_pipelines.engine.driver.runner import Runner
 from airflow_sm_pipelines.engine.operations import OperationContext, all_operations
-from airflow_sm_pipelines.engine.operations.reliances import Reliance, find_reliances
+from airflow_sm_pipelines.engine.operations.reliances import Reliance, find_reliances, log_reliances
 from airflow_sm_pipelines.engine.operations.tags import owns_arn
 from airflow_sm_pipelines.engine.rules.errors import ServiceError
 from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory
@@ -62,6 +63,7 @@ class Engine:
             runner=self._runner,
             definitions=definitions,
         )
+        self._runner.on_end = partial(log_reliances, self._context)
         self._operations = all_operations()
 
     @property

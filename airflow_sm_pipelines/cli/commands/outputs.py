@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.shared_options import (
-    add_connection_options,
-    add_execution,
-    open_execution,
-)
+from airflow_sm_pipelines.cli.shared_options import add_connection_options, add_execution, open_execution, parse_count
 
 if TYPE_CHECKING:
     import argparse
@@ -34,7 +30,11 @@ def add(commands: Commands) -> None:
         help="Steps.STEP.PROPERTY, or Steps.STEP.PropertyFiles.NAME#PATH for a place in a property file",
     )
     parser.add_argument(
-        "--max-steps", type=int, default=1000, metavar="N", help="without VALUE, of at most so many steps (1000)"
+        "--max-steps",
+        type=parse_count,
+        default=1000,
+        metavar="N",
+        help="without VALUE, of at most so many steps (1000)",
     )
     add_connection_options(parser)
     parser.set_defaults(run=run)

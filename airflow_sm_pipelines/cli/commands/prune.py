@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.shared_options import add_command, add_connection_options, open_calls
+from airflow_sm_pipelines.cli.shared_options import (
+    add_command,
+    add_connection_options,
+    open_calls,
+    parse_amount,
+    parse_count,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -16,9 +22,9 @@ def add(commands: Commands) -> None:
     """Add the command."""
     parser = add_command(commands, "prune", "delete old pipelines that are named PREFIX-<timestamp>")
     parser.add_argument("prefix", metavar="PREFIX", help="the name without its timestamp")
-    parser.add_argument("--keep", type=int, default=10, metavar="N", help="the newest to leave alone (10)")
+    parser.add_argument("--keep", type=parse_count, default=10, metavar="N", help="the newest to leave alone (10)")
     parser.add_argument(
-        "--older-than", type=float, metavar="DAYS", help="only those that have not run for so many days"
+        "--older-than", type=parse_amount, metavar="DAYS", help="only those that have not run for so many days"
     )
     parser.add_argument("--yes", action="store_true", help="delete them; without it, only say which")
     add_connection_options(parser)

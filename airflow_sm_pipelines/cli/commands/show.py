@@ -11,6 +11,7 @@ from airflow_sm_pipelines.cli.shared_options import (
     add_execution,
     add_json_option,
     open_execution,
+    parse_count,
 )
 
 if TYPE_CHECKING:
@@ -24,7 +25,11 @@ def add(commands: Commands) -> None:
     parser = add_command(commands, "show", "show the steps of an execution as they are now")
     add_execution(parser)
     parser.add_argument(
-        "--log-lines", type=int, default=20, metavar="N", help="last log lines to show of a failed step's job (20)"
+        "--log-lines",
+        type=parse_count,
+        default=20,
+        metavar="N",
+        help="last log lines to show of a failed step's job (20)",
     )
     add_json_option(parser, "the execution")
     add_connection_options(parser)

@@ -14,6 +14,7 @@ import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition import ForEachStep
@@ -31,6 +32,7 @@ from airflow_sm_pipelines.engine.steps import StepOutcome, executor_for, step_ex
 from airflow_sm_pipelines.engine.steps.lambda_function import OVERRAN
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from airflow_sm_pipelines.definition import JsonObject
@@ -131,6 +133,8 @@ class Runner:
         )
         self._pool = ThreadPoolExecutor(max_workers=max_workers, thread_name_prefix="sm-step")
         self._driver = threading.Thread(target=self._drive, name="sm-driver", daemon=True)
+        self.on_end: Callable[[ExecutionRecord], None] | None = None
+        """Gets each execution as it ends, before its end is recorded."""
 
     def start(self) -> None:
         """Start the threads, and go on with every execution and job that was open when the last engine ended."""
@@ -268,6 +272,8 @@ class Runner:
         self._open.pop(execution_id, None)
         if final is ExecutionStatus.STOPPED and self._has_overrun(execution_id):
             final = ExecutionStatus.FAILED
+        if self.on_end is not None and (record := self._store.executions.find(execution_id)) is not None:
+            self.on_end(replace(record, status=final))
         is_failed = final is ExecutionStatus.FAILED
         self._store.executions.change_status(
             execution_id,

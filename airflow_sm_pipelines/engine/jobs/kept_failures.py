@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow_sm_pipelines.engine.jobs.disk_room import measure_directory
+from airflow_sm_pipelines.engine.jobs.instances import has_failed
 from airflow_sm_pipelines.engine.jobs.kept_end import forget_end
 
 if TYPE_CHECKING:
@@ -60,8 +61,12 @@ class KeptFailure:
 
     @property
     def hosts(self) -> list[str]:
-        """The instances whose program had started: ``algo-1``."""
-        return sorted(path.parent.name for path in self.directory.glob(f"*/{_LAUNCH}"))
+        """The instances whose program had started: ``algo-1``; first the one that failed.
+
+        Those of a transform job have a directory for each container of the model: ``container-1/algo-1``.
+        """
+        plans = sorted(_find_plans(self.directory), key=lambda path: (not has_failed(path), path))
+        return [path.parent.relative_to(self.directory).as_posix() for path in plans]
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -99,7 +104,16 @@ class KeptFailure:
 
 def can_be_kept(directory: Path) -> bool:
     """Whether a program was started in the directory of a job; nobody could enter it otherwise."""
-    return next(directory.glob(f"*/{_LAUNCH}"), None) is not None
+    return next(_find_plans(directory), None) is not None
+
+
+def _find_plans(directory: Path) -> Iterator[Path]:
+    """How each program in the directory of a job was started."""
+    for pattern in ("*", "container-*/*"):
+        for path in directory.glob(f"{pattern}/{_LAUNCH}"):
+            # The inputs of a transform job lie there, too, and may have any name.
+            if (path.parent / "layer").is_dir():
+                yield path
 
 
 def mark_failure(directory: Path, job: FailedJob) -> None:

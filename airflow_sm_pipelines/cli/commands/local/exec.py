@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from airflow_sm_pipelines.cli.local_contents import add_contents_options
 from airflow_sm_pipelines.cli.shared_options import add_endpoint_options, add_strict_option
 from airflow_sm_pipelines.exceptions import LocalEndpointError
+from airflow_sm_pipelines.local_endpoint import JUDGED_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,14 +68,14 @@ def run(arguments: argparse.Namespace) -> int:
     umask = read_umask()
     with announced_endpoint(arguments) as server:
         fill(server, contents)
-        since = now()
+        since, environment = now(), {**server.environment(), JUDGED_VARIABLE: "1"}
         if not arguments.progress:
-            exit_code = run_command(command, server.environment(), umask=umask)
+            exit_code = run_command(command, environment, umask=umask)
         else:
             from airflow_sm_pipelines.cli.progress import show_started_executions
 
             with show_started_executions(server) as streams:
-                exit_code = run_command(command, server.environment(), umask=umask, **streams)
+                exit_code = run_command(command, environment, umask=umask, **streams)
         _explain(command, server, exit_code, since=since, arguments=arguments)
         return judge_run(server, since, exit_code, arguments)
 
