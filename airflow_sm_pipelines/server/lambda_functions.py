@@ -45,6 +45,7 @@ def find_function(name_or_arn: str, region: str) -> FunctionSpec | None:
         environment=dict(function.environment_vars or {}),
         timeout_seconds=int(function.timeout),
         memory_mb=int(function.memory_size),
+        layers=tuple(backend[region].layers_versions_by_arn(layer["Arn"]).code_bytes for layer in function.layers),
     )
 
 
