@@ -44,6 +44,7 @@ def build(root: Path, out: Path, variables: dict[str, str]) -> None:
 
 
 @pytest.mark.processes
+@pytest.mark.processes
 def test_another_checkout_at_another_time_makes_the_same_bytes(distributions: Path, tmp_path: Path) -> None:
     root, copy = Path(__file__).parent.parent, tmp_path / "checkout"
     left_out = shutil.ignore_patterns(".git", ".venv", ".local", ".*_cache", "dist", "__pycache__")

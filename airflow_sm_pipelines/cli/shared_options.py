@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import shlex
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -236,9 +237,7 @@ def add_script_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--config", type=Path, metavar="FILE", help="a JSON object: arguments of the function by name")
     group.add_argument(
-        "--kwargs",
-        metavar="DICT",
-        help="the same as JSON text or a Python dict, as the project template has it",
+        "--kwargs", metavar="DICT", help="the same as JSON text or a Python dict, as the project template has it"
     )
     group.add_argument(
         "--set",
@@ -255,6 +254,16 @@ def add_script_options(parser: argparse.ArgumentParser) -> None:
         metavar="REQUIREMENT",
         help="what the script needs, such as 'sagemaker>=2.257,<3', or a requirements file; for a script that does not "
         "say it",
+    )
+    group.add_argument(
+        "--script-args",
+        type=shlex.split,
+        default=[],
+        metavar="ARGUMENTS",
+        help="the command line of a script that reads one, such as --script-args='--bucket b --threshold 0.9'",
+    )
+    group.add_argument(
+        "--script-env", action="append", default=[], metavar="NAME=VALUE", help="an environment variable of the script"
     )
     group.add_argument(
         "--working-dir", metavar="DIR", help="where the script runs and imports from; its own folder by default"
