@@ -6,7 +6,8 @@ steps. :func:`read_pipeline` gives the :class:`~airflow_sm_pipelines.migrate.Mig
 
 from __future__ import annotations
 
+from airflow_sm_pipelines.migrate.kubeflow.argo import convert_workflow
 from airflow_sm_pipelines.migrate.kubeflow.migration import read_pipeline
 from airflow_sm_pipelines.migrate.kubeflow.pipeline_files import HeldPipeline, find_pipelines, mentions_pipelines
 
-__all__ = ["HeldPipeline", "find_pipelines", "mentions_pipelines", "read_pipeline"]
+__all__ = ["HeldPipeline", "convert_workflow", "find_pipelines", "mentions_pipelines", "read_pipeline"]

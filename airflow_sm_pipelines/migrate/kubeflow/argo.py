@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow_sm_pipelines.definition.problems import suggest
 from airflow_sm_pipelines.exceptions import MigrationError
 from airflow_sm_pipelines.migrate.kubeflow.sagemaker_components import is_sagemaker
+from airflow_sm_pipelines.migrate.kubeflow.trigger_conditions import convert_when
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.definition import JsonObject, JsonPath, JsonValue
@@ -29,12 +30,6 @@ _ARTIFACT = re.compile(
 _FACTS = {"{{workflow.name}}": "{{$.pipeline_job_name}}", "{{workflow.uid}}": "{{$.pipeline_job_uuid}}"}
 _FACTS |= {"{{pod.name}}": "{{$.pipeline_task_name}}"}
 _OTHER = re.compile(r"\{\{\s*(?:workflow|pod|steps|tasks|node)\.[^}]*\}\}")
-_WHEN_TOKEN = re.compile(
-    r"""\s*(?:(?P<sign>==|!=|<=|>=|<|>|&&|\|\||!|\(|\))
-    |"\{\{\s*(?P<quoted>[^}]*?)\s*\}\}"|'\{\{\s*(?P<single>[^}]*?)\s*\}\}'|\{\{\s*(?P<bare>[^}]*?)\s*\}\}
-    |"(?P<text>[^"]*)"|'(?P<other>[^']*)'|(?P<word>[^\s=!<>&|()]+))""",
-    re.VERBOSE,
-)
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?\Z")
 
 
@@ -290,9 +285,9 @@ class _Converter:
         if isinstance(retries, dict):
             body["retryPolicy"] = _convert_retries(retries)
         if task.get("when"):
-            condition, read = _convert_when(str(task["when"]))
-            for key, source in read.items():
-                parameters[key] = source
+            condition, read = convert_when(str(task["when"]))
+            for key, reference in read.items():
+                self._give(parameters, key, reference)
             body["triggerPolicy"] = {"condition": condition}
         if "withItems" in task or "withParam" in task or "withSequence" in task:
             return self._wrap_loop(dag, task, body, path)
@@ -381,36 +376,6 @@ def _refer(found: re.Match[str]) -> JsonObject:
             selector["parameterExpressionSelector"] = f'parseJson(string_value)["{found["field"]}"]'
         return {"componentInputParameter": "item", **selector}
     return {"componentInputParameter": found["name"]}
-
-
-def _convert_when(text: str) -> tuple[str, dict[str, JsonValue]]:
-    """A condition as the intermediate representation has it, and the inputs that it reads."""
-    read: dict[str, JsonValue] = {}
-    words: list[str] = []
-    at = 0
-    while at < len(text.rstrip()):
-        found = _WHEN_TOKEN.match(text, at)
-        if found is None:
-            words.append(text[at:])
-            break
-        at = found.end()
-        reference = found["quoted"] or found["single"] or found["bare"]
-        if found["sign"]:
-            words.append(found["sign"])
-        elif reference:
-            match = _REFERENCE.fullmatch(f"{{{{{reference}}}}}")
-            key = f"kfp-when-{len(read)}"
-            if match is not None:
-                read[key] = _refer(match)
-            words.append(f"inputs.parameter_values['{key}']")
-        else:
-            literal = next(one for one in (found["text"], found["other"], found["word"]) if one is not None)
-            words.append(literal if _NUMBER.match(literal) and _compares_size(words) else f"'{literal}'")
-    return " ".join(words), read
-
-
-def _compares_size(words: list[str]) -> bool:
-    return bool(words) and words[-1] in ("<", "<=", ">", ">=")
 
 
 def _find_cluster_needs(template: dict[str, Any], container: dict[str, Any]) -> str:

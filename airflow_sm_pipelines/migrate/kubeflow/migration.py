@@ -10,7 +10,7 @@ from airflow_sm_pipelines.definition import Parameter
 from airflow_sm_pipelines.definition.expressions import iter_candidates
 from airflow_sm_pipelines.migrate.kubeflow.argo import convert_workflow
 from airflow_sm_pipelines.migrate.kubeflow.component_steps import MAX_ARGUMENT, UPLOAD
-from airflow_sm_pipelines.migrate.kubeflow.input_values import Absent, Literal, RunValue
+from airflow_sm_pipelines.migrate.kubeflow.input_values import Absent, Imported, Literal, RunValue
 from airflow_sm_pipelines.migrate.kubeflow.pipeline_model import parse_pipeline
 from airflow_sm_pipelines.migrate.kubeflow.pipeline_reader import GraphReader, GraphScope
 from airflow_sm_pipelines.migrate.names import ClaimedNames
@@ -64,7 +64,8 @@ class _Migrator:
         )
 
     def migrate(self, origin: str) -> Migration:
-        group = self._reader.walk(self._pipeline.root, GraphScope(self._inputs, {}))
+        artifacts = {key: self._read_artifact(key) for key in self._pipeline.root.input_artifacts}
+        group = self._reader.walk(self._pipeline.root, GraphScope(self._inputs, artifacts))
         nodes: tuple[Node, ...] = group.nodes
         if self._reader.components:
             nodes = (self._make_upload(), *nodes)
@@ -115,6 +116,12 @@ class _Migrator:
         given: dict[str, JsonValue] = {} if value is None else {"default": value}
         self._parameters[name] = Parameter(name, kind, **given)  # type: ignore[arg-type]
         return RunValue({"Get": f"Parameters.{name}"}, is_number=kind in ("Integer", "Float"))
+
+    def _read_artifact(self, key: str) -> Value:
+        """An artifact that the pipeline is given: a run says its address."""
+        name = self._names.claim(f"{key}_uri", otherwise="artifact_uri")
+        self._parameters[name] = Parameter(name, "String")
+        return Imported(RunValue({"Get": f"Parameters.{name}"}), "system.Artifact", {})
 
     # --- differences ------------------------------------------------------------------------------------------------
 

@@ -34,6 +34,13 @@ _COMPARED: dict[str, tuple[str, Callable[[object, object], bool]]] = {
     ">": ("GreaterThan", operator.gt),  # type: ignore[dict-item]
     ">=": ("GreaterThanOrEqualTo", operator.ge),  # type: ignore[dict-item]
 }
+_WHEN_TOKEN = re.compile(
+    r"""\s*(?:(?P<sign>==|!=|<=|>=|<|>|&&|\|\||!|\(|\))
+    |"\{\{\s*(?P<quoted>[^}]*?)\s*\}\}"|'\{\{\s*(?P<single>[^}]*?)\s*\}\}'|\{\{\s*(?P<bare>[^}]*?)\s*\}\}
+    |"(?P<text>[^"]*)"|'(?P<other>[^']*)'|(?P<word>[^\s=!<>&|()]+))""",
+    re.VERBOSE,
+)
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?\Z")
 _MAX_DEPTH = 50
 
 
@@ -253,3 +260,34 @@ def drop_earlier(condition: Condition, earlier: list[Condition]) -> Condition | 
     negated = [Junction("!", (one,)) for one in earlier]
     left = [part for part in parts if part not in negated]
     return None if not left else left[0] if len(left) == 1 else Junction("&&", tuple(left))
+
+
+# --- Argo's conditions ------------------------------------------------------------------------------------------------
+
+
+def convert_when(text: str) -> tuple[str, dict[str, str]]:
+    """A condition of Argo as KFP writes it, and for each input that it reads the reference in Argo's words."""
+    read: dict[str, str] = {}
+    words: list[str] = []
+    at = 0
+    while at < len(text.rstrip()):
+        found = _WHEN_TOKEN.match(text, at)
+        if found is None:
+            words.append(text[at:])
+            break
+        at = found.end()
+        reference = found["quoted"] or found["single"] or found["bare"]
+        if found["sign"]:
+            words.append(found["sign"])
+        elif reference:
+            key = f"kfp-when-{len(read)}"
+            read[key] = f"{{{{{reference}}}}}"
+            words.append(f"inputs.parameter_values['{key}']")
+        else:
+            literal = next(one for one in (found["text"], found["other"], found["word"]) if one is not None)
+            words.append(literal if _NUMBER.match(literal) and _compares_size(words) else f"'{literal}'")
+    return " ".join(words), read
+
+
+def _compares_size(words: list[str]) -> bool:
+    return bool(words) and words[-1] in ("<", "<=", ">", ">=")
