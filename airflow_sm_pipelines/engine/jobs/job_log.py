@@ -23,7 +23,7 @@ _BATCH_LINES = 1000
 _LINE_CHARACTERS = 60_000
 """CloudWatch Logs refuses an event over 256 KB."""
 
-MAX_LOG_CHARACTERS = 64 << 20
+MAX_LOG_CHARACTERS = 1 << 30
 """A job's log ends here, and says so. Metrics are read from its later lines, too."""
 
 _MAX_HELD_LINES = 20_000
@@ -105,11 +105,12 @@ class PatientLog:
         """Store lines, after those that wait; or have them wait, too."""
         with suppress(sqlite3.OperationalError):
             self.flush()
+            if not self._held:
+                self._write(stream, lines)
+                return
         room = _MAX_HELD_LINES - len(self._held)
         self._lost += max(0, len(lines) - room)
         self._held.extend((stream, *line) for line in lines)
-        with suppress(sqlite3.OperationalError):
-            self.flush()
 
     def flush(self) -> None:
         """Store what waits.
