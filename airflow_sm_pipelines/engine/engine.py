@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from airflow_sm_pipelines.engine.jobs.endpoint_host import Invocation
     from airflow_sm_pipelines.engine.services import EngineServices
 
 
@@ -88,6 +89,24 @@ class Engine:
             raise ServiceError(
                 "InternalFailure", f"The engine's state could not be read or written, nothing was changed: {error}."
             ) from error
+
+    def invoke_endpoint(
+        self,
+        name: str,
+        body: bytes,
+        *,
+        content_type: str | None,
+        accept: str | None,
+        variant: str | None = None,
+        unserved: str | None = None,
+    ) -> Invocation:
+        """Answer one payload by the model behind an endpoint (:meth:`EndpointHost.invoke`).
+
+        :raises ServiceError: what the service would answer instead.
+        """
+        return self._runner.endpoints.invoke(
+            name, body, content_type=content_type, accept=accept, variant=variant, unserved=unserved
+        )
 
     def find_reliances(self, since: datetime) -> list[Reliance]:
         """What may differ on AWS of the executions that were started, or have gone on, since a moment."""

@@ -22,6 +22,7 @@ from airflow_sm_pipelines.definition.status import ExecutionStatus, StepStatus
 from airflow_sm_pipelines.engine.driver.open_execution import OpenExecution
 from airflow_sm_pipelines.engine.driver.step_performer import StepPerformer
 from airflow_sm_pipelines.engine.jobs.disk_room import RETRY_SECONDS
+from airflow_sm_pipelines.engine.jobs.endpoint_host import EndpointHost
 from airflow_sm_pipelines.engine.jobs.function import sweep_directories
 from airflow_sm_pipelines.engine.jobs.job_directories import JobDirectories
 from airflow_sm_pipelines.engine.jobs.job_host import JobHost
@@ -108,6 +109,7 @@ class Runner:
     ) -> None:
         self._directories = JobDirectories(jobs_directory)
         self.jobs = JobHost(store, services, directories=self._directories)
+        self.endpoints = EndpointHost(store, services, directories=self._directories)
         self._store = store
         self._services = services
         self._definitions = definitions
@@ -121,7 +123,13 @@ class Runner:
         # By execution, the steps that could not be begun: their state could not be written.
         self._unbegun: dict[str, set[str]] = {}
         self._performer = StepPerformer(
-            store, services, self.jobs, shutdown=self._shutdown, wake=self.wake, begin_again=self._begin_again
+            store,
+            services,
+            self.jobs,
+            self.endpoints,
+            shutdown=self._shutdown,
+            wake=self.wake,
+            begin_again=self._begin_again,
         )
         self._pool = ThreadPoolExecutor(max_workers=max_workers, thread_name_prefix="sm-step")
         self._driver = threading.Thread(target=self._drive, name="sm-driver", daemon=True)
@@ -136,6 +144,7 @@ class Runner:
             self.wake(execution_id)
         for kind, name in self._store.resources.standalone_active_jobs(list(JOB_KINDS)):
             self.submit_job(JOB_KINDS[kind], name)
+        self.endpoints.resume()
         self._driver.start()
 
     def close(self) -> None:
@@ -148,6 +157,7 @@ class Runner:
         for opened in self._open.values():
             opened.stop_all()
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self.endpoints.close()
         self._directories.close()
 
     def wake(self, execution_id: str, step: str | None = None) -> None:
