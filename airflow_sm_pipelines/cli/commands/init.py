@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.cli.shared_options import explain_exit_codes
 from airflow_sm_pipelines.exceptions import ArgumentError
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def add(commands: Commands) -> None:
         "promotes a tag",
     )
     parser.add_argument("--folder", type=Path, default=Path(), metavar="DIR", help="where to write (this folder)")
+    explain_exit_codes(parser)
     parser.set_defaults(run=run)
 
 

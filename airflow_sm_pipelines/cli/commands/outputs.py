@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from airflow_sm_pipelines.cli.shared_options import (
     add_connection_options,
     add_execution,
+    add_json_option,
+    explain_exit_codes,
     open_execution,
 )
 
@@ -36,7 +38,9 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--max-steps", type=int, default=1000, metavar="N", help="without VALUE, of at most so many steps (1000)"
     )
+    add_json_option(parser, "the values (the default)")
     add_connection_options(parser)
+    explain_exit_codes(parser)
     parser.set_defaults(run=run)
 
 
