@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
+"""The version of the package; the only place that has it."""
 
 _NAMES = {
     "cost.cost_tags": ("COST_PARAMETERS",),

@@ -186,6 +186,7 @@ WHOLE_ROOM_TESTS = {
         "compiler.project",
     ),
     "deployment.races",
+    "release",
     *("cost.cost", "render.render", "sensors.sensors"),
     *("engine.durability", "engine.random_use", "engine.operations.operations"),
     *("operators.exactly_once", "operators.live_mapped", "planning.cache_agreement", "triggers.event_mode"),
