@@ -149,6 +149,7 @@ MIRROR_EXCEPTIONS: set[str] = set()
 """Folders of tests that mirror no folder of the package. This list may only shrink."""
 
 CAMPAIGNS = {
+    "pages",
     "architecture",
     "conformance",
     "contract",
