@@ -5,7 +5,7 @@ The option classes themselves stand with what they are for: ``deployment.options
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, fields
 from math import inf
@@ -158,10 +158,30 @@ def parse_flag(name: str, value: object) -> bool | None:
     return found
 
 
-def find_list_problems(name: str, value: object) -> list[str]:
-    """What is wrong with an option that takes a list of names, as sentences."""
+def find_list_problems(name: str, value: object, *, example: Sequence[str] = ()) -> list[str]:
+    """What is wrong with an option that takes a list of texts, as sentences.
+
+    :param example: a list to show; one with the value where not given.
+    """
     if isinstance(value, str):
-        return [f"{name}={value!r}: expected a list of names, such as [{value!r}]."]
+        return [
+            f"{name}={value!r}: expected a list{'' if example else ' of names'}, such as {list(example) or [value]!r}."
+        ]
+    return []
+
+
+WITHHELD_PREFIXES = ("AWS_", "AIRFLOW_", "_AIRFLOW_", "PYTHON")
+"""Environment variables that no script gets from a user: ``AWS_*`` may be of another account than the connection's,
+``AIRFLOW_*`` holds connections and keys of the deployment, ``PYTHON*`` would change what its interpreter imports."""
+
+
+def find_variable_problems(name: str, value: object) -> list[str]:
+    """What is wrong with an option that gives a script environment variables, as sentences."""
+    if not isinstance(value, Mapping) or not all(isinstance(one, str) for one in (*value, *value.values())):
+        return [f"{name}={value!r}: expected texts by name, such as {{'STAGE': 'test'}}."]
+    refused = sorted(one for one in value if one.startswith(WITHHELD_PREFIXES))
+    if refused:
+        return [f"{name}: a script is not given {', '.join(refused)}. It gets AWS's variables from the connection."]
     return []
 
 

@@ -16,6 +16,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from airflow_sm_pipelines.airflow_task.asking_threads import run_in_thread
 from airflow_sm_pipelines.airflow_task.hook_arguments import SHARED_HOOKS, HookArguments
 from airflow_sm_pipelines.client.request_tokens import make_stop_token
 from airflow_sm_pipelines.exceptions import PipelineApiError, PipelineExecutionFailedError
@@ -178,7 +179,7 @@ async def stop_execution_of_ended_task(
     known = DELETED if is_deleted else _CLEARED if is_cleared else None
     for attempt in range(_ATTEMPTS):
         try:
-            return await asyncio.to_thread(_stop_submission, *arguments, known_state=known)
+            return await run_in_thread(_stop_submission, *arguments, known_state=known)
         except PipelineApiError as error:
             SHARED_HOOKS.forget(arguments[2])
             if attempt == _ATTEMPTS - 1:

@@ -81,7 +81,11 @@ class DurableMoto:
             return error_response(request, "SerializationException", "The request's body is not a JSON object.")
         if request.service == "logs":
             self._log_events.load()
-        response = self._journal.call(request) if is_journaled(request) else self._moto.call(request)
+        if is_journaled(request):
+            response = self._journal.call(request)
+        else:
+            self._journal.prepare(request)
+            response = self._moto.call(request)
         if response.is_success:
             if request.service == "logs":
                 self._log_events.record(request, json.loads(request.body or b"{}"))

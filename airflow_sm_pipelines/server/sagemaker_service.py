@@ -6,23 +6,52 @@ import json
 import logging
 import re
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import unquote
 
 from airflow_sm_pipelines.server.http.aws_errors import json_error, json_response
+from airflow_sm_pipelines.server.http.messages import Response
 from airflow_sm_pipelines.server.moto_service import FAILURE_CODE, not_implemented
 from airflow_sm_pipelines.server.sagemaker_codec import InvalidAnswerError, RequestRefusedError, SageMakerCodec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from airflow_sm_pipelines.server.http.messages import Request, Response
+    from airflow_sm_pipelines.server.http.messages import Request
 
 _log = logging.getLogger(__name__)
 
-_INVOCATION = re.compile(r"/endpoints/(?P<name>[^/]+)/(?:async-)?invocations(?:-[a-z-]+)?")
+_INVOCATION = re.compile(r"/endpoints/(?P<name>[^/]+)/(?P<way>(?:async-)?invocations(?:-[a-z-]+)?)")
 """The paths of SageMaker Runtime (botocore's service model sagemaker-runtime)."""
+
+_WAYS = {"async-invocations": "InvokeEndpointAsync", "invocations-response-stream": "InvokeEndpointWithResponseStream"}
+_UNSERVED_MEMBERS = {
+    "HTTP_X_AMZN_SAGEMAKER_TARGET_MODEL": "TargetModel",
+    "HTTP_X_AMZN_SAGEMAKER_TARGET_CONTAINER_HOSTNAME": "TargetContainerHostname",
+    "HTTP_X_AMZN_SAGEMAKER_INFERENCE_COMPONENT": "InferenceComponentName",
+    "HTTP_X_AMZN_SAGEMAKER_ENABLE_EXPLANATIONS": "EnableExplanations",
+    "HTTP_X_AMZN_SAGEMAKER_SESSION_ID": "SessionId",
+    "HTTP_X_AMZN_SAGEMAKER_CUSTOM_ATTRIBUTES": "CustomAttributes",
+}
+"""Members of InvokeEndpoint that have no effect here, by their headers. InferenceId is for data that is captured."""
 
 _TAG_OPERATIONS = frozenset({"AddTags", "DeleteTags", "ListTags"})
 """Operations on any kind of resource, which their ``ResourceArn`` names."""
+
+
+class InvocationAnswer(Protocol):
+    """The answer of a model."""
+
+    @property
+    def body(self) -> bytes:
+        """The answer itself."""
+
+    @property
+    def content_type(self) -> str | None:
+        """Its content type."""
+
+    @property
+    def variant(self) -> str:
+        """Which variant answered."""
 
 
 class OperationsEngine(Protocol):
@@ -36,6 +65,21 @@ class OperationsEngine(Protocol):
         """The answer to an operation.
 
         Where the service would refuse, it raises an error with ``code`` and ``message``.
+        """
+
+    def invoke_endpoint(
+        self,
+        name: str,
+        body: bytes,
+        *,
+        content_type: str | None,
+        accept: str | None,
+        variant: str | None,
+        unserved: str | None,
+    ) -> InvocationAnswer:
+        """The answer of the model behind an endpoint.
+
+        :param unserved: what of the call nothing here serves; it is refused where there is such an endpoint.
         """
 
     def owns(self, arn: str) -> bool:
@@ -101,18 +145,23 @@ class SageMakerService:
             )
 
     def _answer_invocation(self, request: Request) -> Response:
-        """Refuse a call of SageMaker Runtime: nothing here serves models."""
+        """Answer a call of SageMaker Runtime by the model behind the endpoint."""
         match = _INVOCATION.fullmatch(request.path)
-        name = match["name"] if match else request.path
+        accept = request.environ.get("HTTP_ACCEPT")
         try:
-            self._engine.call("DescribeEndpoint", {"EndpointName": name})
-        except self._refusals:
-            return json_error("ValidationError", f"Endpoint {name} not found.")
-        return json_error(
-            "ValidationError",
-            f"Endpoint {name} is a record only: the local endpoint serves no models. Score with a batch transform, or"
-            " call the endpoint on AWS.",
-        )
+            answer = self._engine.invoke_endpoint(
+                unquote(match["name"]) if match else request.path,
+                request.body,
+                content_type=request.content_type or None,
+                accept=None if accept == "*/*" else accept,
+                variant=request.environ.get("HTTP_X_AMZN_SAGEMAKER_TARGET_VARIANT"),
+                unserved=_find_unserved(request, match["way"] if match else ""),
+            )
+        except self._refusals as error:
+            return _invocation_error(error)
+        content_type = answer.content_type or "application/octet-stream"
+        headers = (("Content-Type", content_type), ("x-Amzn-Invoked-Production-Variant", answer.variant))
+        return Response(200, answer.body, headers)
 
     def _is_engines(self, operation: str, request: Request) -> bool:
         if operation not in self._engine.operations:
@@ -120,6 +169,27 @@ class SageMakerService:
         if operation not in _TAG_OPERATIONS:
             return True
         return self._engine.owns(_resource_arn(request))
+
+
+def _find_unserved(request: Request, way: str) -> str | None:
+    """What of a call of SageMaker Runtime has no meaning here, by its name in the API."""
+    if way != "invocations":
+        return _WAYS.get(way, request.path)
+    return next((name for header, name in _UNSERVED_MEMBERS.items() if request.environ.get(header)), None)
+
+
+def _invocation_error(error: Exception) -> Response:
+    """The error of SageMaker Runtime; that of a model says what the model's server said."""
+    code, message = str(getattr(error, "code", "ValidationError")), str(getattr(error, "message", error))
+    if code != "ModelError":
+        return json_error(code, message)
+    members = {
+        "OriginalStatusCode": getattr(error, "status", 0),
+        "OriginalMessage": getattr(error, "said", ""),
+        "LogStreamArn": getattr(error, "log_stream_arn", ""),
+    }
+    # 424: the API model of sagemaker-runtime.
+    return json_error(code, message, status=424, members=members)
 
 
 def _resource_arn(request: Request) -> str:

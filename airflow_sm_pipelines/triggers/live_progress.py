@@ -11,6 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.airflow_names import can_triggers_read_xcoms
+from airflow_sm_pipelines.airflow_task.asking_threads import run_in_thread
 from airflow_sm_pipelines.airflow_task.plain_xcom import get_plain_xcom, set_plain_xcom
 from airflow_sm_pipelines.airflow_task.run_progress import STEPS_KEY
 from airflow_sm_pipelines.client.job_log_stream import JobLogStream, merge_cursors
@@ -142,7 +143,7 @@ class LiveProgress:
         while self._next is not None:
             (report, has_changed), self._next = self._next, None
             try:
-                await asyncio.to_thread(self.show_now, report, has_changed)
+                await run_in_thread(self.show_now, report, has_changed)
             except Exception as error:  # noqa: BLE001 - a fault in showing progress must not end the wait
                 self._log.warning("Progress could not be shown: %s: %s", type(error).__name__, error)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.triggers.base import TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
+from airflow_sm_pipelines.airflow_task.asking_threads import run_in_thread
 from airflow_sm_pipelines.airflow_task.group_record import (
     XComGroupRecord,
     delete_xcoms,
@@ -155,7 +156,7 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
         if event["kind"] == "timeout":
             self.log.warning("The group's time is over: %s s.", self.max_wait_seconds)
             if self.stop_on_kill:
-                await asyncio.to_thread(self._stop)
+                await run_in_thread(self._stop)
             self.deadline = None
             return None
         if event["kind"] == "error":
@@ -172,11 +173,11 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
 
         for pause in PAUSES:
             try:
-                return await asyncio.to_thread(work)
+                return await run_in_thread(work)
             except (PipelineUnavailableError, AirflowRuntimeError) as error:
                 self.log.warning("%s Trying again in %.0f s.", error, pause)
                 await asyncio.sleep(pause)
-        return await asyncio.to_thread(work)
+        return await run_in_thread(work)
 
     # --- before -----------------------------------------------------------------------------------------------------
 
@@ -191,8 +192,8 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
             delay = LOOK_AGAIN_SECONDS
             try:
                 if repairer is None:
-                    repairer = await asyncio.to_thread(self._make_repairer, record)
-                found = await asyncio.to_thread(repairer.look)
+                    repairer = await run_in_thread(self._make_repairer, record)
+                found = await run_in_thread(repairer.look)
                 if found is not None:
                     return found
                 delay = repairer.delay_seconds or LOOK_AGAIN_SECONDS
@@ -240,7 +241,7 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
             state = await TASK_STATES.request(ended)
             if self.execution_arn and self._is_ended_by_hand(state):
                 self.log.warning("Task %s is %s: the execution is stopped.", self.ended_task_id, state)
-                if await asyncio.to_thread(self._stop):
+                if await run_in_thread(self._stop):
                     return
 
     def _is_ended_by_hand(self, state: str | None) -> bool:

@@ -10,6 +10,8 @@ from airflow_sm_pipelines.cli.shared_options import (
     add_json_option,
     explain_exit_codes,
     open_calls,
+    parse_amount,
+    parse_count,
 )
 
 if TYPE_CHECKING:
@@ -22,9 +24,9 @@ def add(commands: Commands) -> None:
     """Add the command."""
     parser = add_command(commands, "prune", "delete old pipelines that are named PREFIX-<timestamp>")
     parser.add_argument("prefix", metavar="PREFIX", help="the name without its timestamp")
-    parser.add_argument("--keep", type=int, default=10, metavar="N", help="the newest to leave alone (10)")
+    parser.add_argument("--keep", type=parse_count, default=10, metavar="N", help="the newest to leave alone (10)")
     parser.add_argument(
-        "--older-than", type=float, metavar="DAYS", help="only those that have not run for so many days"
+        "--older-than", type=parse_amount, metavar="DAYS", help="only those that have not run for so many days"
     )
     parser.add_argument("--yes", action="store_true", help="delete them; without it, only say which")
     add_json_option(parser, "the names")
