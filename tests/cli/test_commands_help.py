@@ -24,7 +24,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NAMES = (
-    *("Airflow", "API", "ARN", "ASL", "AWS", "CDK", "CloudFormation", "CloudWatch", "Ctrl", "DAG", "Docker", "GB"),
+    *(
+        "Airflow",
+        "API",
+        "ARN",
+        "ASL",
+        "AWS",
+        "CDK",
+        "CloudFormation",
+        "CloudWatch",
+        "Ctrl",
+        "DAG",
+        "Docker",
+        "ECR",
+        "GB",
+    ),
     *(
         "IAM",
         "JSON",
