@@ -23,13 +23,14 @@ from tests.test_page_commands import check, split
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NAMES = (
-    *(
+NAMES = frozenset(
+    [
         "Airflow",
         "API",
         "ARN",
         "ASL",
         "AWS",
+        "boto3",
         "CDK",
         "CloudFormation",
         "CloudWatch",
@@ -38,13 +39,13 @@ NAMES = (
         "Docker",
         "ECR",
         "GB",
-    ),
-    *(
         "IAM",
         "JSON",
         "KB",
+        "Kubeflow",
         "Lambda",
         "Linux",
+        "KFP",
         "macOS",
         "MLflow",
         "MWAA",
@@ -54,8 +55,12 @@ NAMES = (
         "SAM",
         "SDK",
         "SVG",
-    ),
-    *("MWAA", "TOML", "VPC", "boto3", "v2", "v3"),
+        "TOML",
+        "v2",
+        "v3",
+        "VPC",
+        "YAML",
+    ]
 )
 SPELLED = {name.lower(): name for name in NAMES}
 """How a name is spelled in a sentence, by its small letters."""
