@@ -23,44 +23,10 @@ from tests.test_page_commands import check, split
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NAMES = frozenset(
-    [
-        "Airflow",
-        "API",
-        "ARN",
-        "ASL",
-        "AWS",
-        "boto3",
-        "CDK",
-        "CloudFormation",
-        "CloudWatch",
-        "Ctrl",
-        "DAG",
-        "Docker",
-        "ECR",
-        "GB",
-        "IAM",
-        "JSON",
-        "KB",
-        "Kubeflow",
-        "Lambda",
-        "Linux",
-        "KFP",
-        "macOS",
-        "MLflow",
-        "MWAA",
-        "Python",
-        "S3",
-        "SageMaker",
-        "SAM",
-        "SDK",
-        "SVG",
-        "TOML",
-        "v2",
-        "v3",
-        "VPC",
-        "YAML",
-    ]
+NAMES = (
+    *("Airflow", "API", "ARN", "ASL", "AWS", "boto3", "CDK", "CloudFormation", "CloudWatch", "Ctrl", "DAG", "Docker"),
+    *("ECR", "GB", "IAM", "JSON", "KB", "KFP", "Kubeflow", "Lambda", "Linux", "macOS", "MLflow", "MWAA"),
+    *("Python", "S3", "SageMaker", "SAM", "SDK", "SVG", "TOML", "v2", "v3", "VPC", "YAML"),
 )
 SPELLED = {name.lower(): name for name in NAMES}
 """How a name is spelled in a sentence, by its small letters."""
