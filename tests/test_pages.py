@@ -62,7 +62,7 @@ def test_every_page_is_in_the_site(page: Path) -> None:
 
 def sentences_of(page: Path) -> list[str]:
     """The sentences of a page's prose: no code, no tables, no headings."""
-    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    text = re.sub(r"```.*?```|<!--.*?-->", "", page.read_text(), flags=re.DOTALL)
     text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
     text = re.sub(r"`[^`]*`", "code", text)
     text = "\n".join(line for line in text.splitlines() if not re.match(r"\s*(\||#|!)", line))

@@ -93,6 +93,7 @@ OPERATORS = {
     "airflow_sm_pipelines.operators.group_run.SageMakerStartGroupOperator",
     "airflow_sm_pipelines.operators.mirror_step.SageMakerMirrorStepOperator",
     "airflow_sm_pipelines.operators.run.SageMakerRunPipelineOperator",
+    "airflow_sm_pipelines.operators.stop.SageMakerStopExecutionOperator",
     "airflow_sm_pipelines.operators.versions.SageMakerDeletePipelineOperator",
     "airflow_sm_pipelines.operators.versions.SageMakerPromotePipelineOperator",
     "airflow_sm_pipelines.operators.versions.SageMakerPrunePipelinesOperator",

@@ -58,6 +58,7 @@ _KEYS = "nothing here is encrypted; the files are yours alone"
 _MACHINE = "every job runs on this machine"
 _ONE_MACHINE = "traffic between instances does not leave this machine"
 _NO_VPC = "the job has this machine's network"
+_NO_METRICS = "CloudWatch gets no metrics of endpoints"
 _PIPE = "it is for Pipe mode, which is refused"
 _PLACES = "where a job may run is for AWS to find"
 
@@ -158,9 +159,10 @@ REQUEST_MEMBERS: dict[str, tuple[MemberRule, ...]] = {
         "ModelName PrimaryContainer Containers ExecutionRoleArn Tags EnableNetworkIsolation",
         {
             "PrimaryContainer.ImageConfig Containers.ImageConfig": "no image is pulled",
-            "PrimaryContainer.ContainerHostname Containers.ContainerHostname InferenceExecutionConfig "
-            "PrimaryContainer.MultiModelConfig Containers.MultiModelConfig PrimaryContainer.ContainerMetricsConfig "
-            "Containers.ContainerMetricsConfig": "it is for endpoints, and nothing serves one here",
+            "InferenceExecutionConfig": "InvokeEndpoint with a TargetContainerHostname is refused",
+            "PrimaryContainer.MultiModelConfig Containers.MultiModelConfig":
+                "InvokeEndpoint is refused where a container holds several models",
+            "PrimaryContainer.ContainerMetricsConfig Containers.ContainerMetricsConfig": _NO_METRICS,
             "VpcConfig": _NO_VPC,
         },
         said={},
@@ -183,17 +185,23 @@ REQUEST_MEMBERS: dict[str, tuple[MemberRule, ...]] = {
     "CreateEndpointConfig": _rules(
         "EndpointConfigName ProductionVariants Tags",
         {
-            "ShadowProductionVariants DataCaptureConfig AsyncInferenceConfig ExplainerConfig "
-            "ExecutionRoleArn VpcConfig "
-            "EnableNetworkIsolation MetricsConfig CrossRegionTrafficConfig": "nothing serves an endpoint here",
+            "AsyncInferenceConfig": "InvokeEndpointAsync is refused",
+            "ExecutionRoleArn EnableNetworkIsolation": "it is for inference components, which are refused",
+            "VpcConfig": _NO_VPC,
+            "MetricsConfig": _NO_METRICS,
+            "CrossRegionTrafficConfig": _MACHINE,
             "KmsKeyId": _KEYS,
         },
-        said={},
+        said={
+            "DataCaptureConfig": "nothing is captured",
+            "ShadowProductionVariants": "shadow variants get no payloads",
+            "ExplainerConfig": "nothing explains the answers",
+        },
         refused={},
     ),
     "CreateEndpoint": _rules(
         "EndpointName EndpointConfigName Tags",
-        {"DeploymentConfig": "nothing serves an endpoint here, so it changes at once"},
+        {"DeploymentConfig": "the new models take over all at once, when all are loaded"},
         said={},
         refused={},
     ),

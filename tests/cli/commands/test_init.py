@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from airflow_sm_pipelines.cli import main
-from airflow_sm_pipelines.cli.commands.init import CI_FILES, TEMPLATE
+from airflow_sm_pipelines.cli.commands.init import CI_FILES, LAYOUTS, REQUIREMENTS, TEMPLATE
 
 ROOT = Path(__file__).parents[3]
 CLI = [sys.executable, "-m", "airflow_sm_pipelines.cli"]
@@ -158,3 +158,21 @@ def test_the_test_of_a_project_for_sdk_v3_passes(folder: Path) -> None:
 def _uv_cache() -> str:
     uv = str(Path(sys.executable).with_name("uv"))
     return subprocess.run([uv, "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_a_project_for_mwaa_names_its_constraints(folder: Path) -> None:
+    assert main(["init", "--layout", "mwaa"]) == 0
+    first, second = (folder / "requirements.txt").read_text().splitlines()
+    assert first in (ROOT / "docs" / "deployments.md").read_text()
+    assert second == REQUIREMENTS[0]
+
+
+def test_an_astro_project_is_added_to(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", "--layout", "astro"]) == 2
+    assert "Run `astro dev init` first." in capsys.readouterr().err
+    assert not list(folder.iterdir())
+    (folder / "Dockerfile").write_text("FROM runtime\n")
+    assert main(["init", "--layout", "astro"]) == 0
+    (line,) = LAYOUTS["astro"]["Dockerfile"]
+    assert f"Dockerfile is there already. Add to it:\n  {line}\n" in capsys.readouterr().out
+    assert line in (ROOT / "docs" / "deployments.md").read_text()
