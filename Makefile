@@ -95,6 +95,7 @@ faults: $(STAMP) ## Put faults into every write, run, ending and race, and write
 	$(BIN)/python -m tests.reliability --write
 	$(BIN)/python -m tests.reliability.endings --write
 	$(BIN)/python -m tests.reliability.repairs --write
+	$(BIN)/python -m tests.reliability.repairs.campaign --write
 	$(BIN)/python -m tests.deployment.races 1000
 
 builds: $(STAMP) ## Build every kind of step under every circumstance, and write docs/builds.md

@@ -37,6 +37,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": "Amazon SageMaker Pipelines",
                 "python-modules": [
+                    "airflow_sm_pipelines.triggers.asked_step",
                     "airflow_sm_pipelines.triggers.asset_events",
                     "airflow_sm_pipelines.triggers.callback",
                     "airflow_sm_pipelines.triggers.execution",
@@ -50,6 +51,7 @@ def get_provider_info() -> dict[str, Any]:
                 "integration-name": "Amazon SageMaker Pipelines",
                 "python-modules": [
                     "airflow_sm_pipelines.operators.answer_callback",
+                    "airflow_sm_pipelines.operators.ask_step",
                     "airflow_sm_pipelines.operators.cost",
                     "airflow_sm_pipelines.operators.deploy",
                     "airflow_sm_pipelines.operators.group_run",
@@ -99,6 +101,7 @@ def get_provider_info() -> dict[str, Any]:
             "airflow_sm_pipelines.links.buttons.SageMakerPipelineExecutionLink",
             "airflow_sm_pipelines.links.buttons.SageMakerPipelineLink",
             "airflow_sm_pipelines.links.buttons.SageMakerJobLogsLink",
+            "airflow_sm_pipelines.links.buttons.SageMakerCallbackQueueLink",
         ],
     }
 
