@@ -5,7 +5,7 @@ const context = {
   console, URLSearchParams, _: (text) => text, _ready() {}, SPHINX_HIGHLIGHT_ENABLED: false,
   localStorage: { getItem: () => null },
   DOCUMENTATION_OPTIONS: { FILE_SUFFIX: ".html", LINK_SUFFIX: ".html" },
-  document: { addEventListener() {}, documentElement: { dataset: {} }, querySelector: () => null },
+  document: { addEventListener() {}, documentElement: { dataset: {} }, querySelector: () => null, getElementById: () => null },
 };
 context.window = context;
 vm.createContext(context);
