@@ -1,4 +1,4 @@
-"""Whether the first page that the site's search finds is the one that answers: ``python -m tests.pages.site_search SITE``.
+"""Whether the site's search finds the page that answers first: ``python -m tests.pages.site_search SITE``.
 
 The search is Sphinx's own, run by Node. Where there is no Node, nothing is asked.
 """
