@@ -116,9 +116,10 @@ mutants: $(STAMP) ## Put small faults into a sample of each package, and see whe
 docs-test: $(STAMP) ## Run every block of the README and the pages that can run, check the others (minutes)
 	$(BIN)/python -m tests.pages $(ARGS)
 
-docs: $(STAMP) ## Make the pages of docs/ into a site: .local/site/index.html
+docs: $(STAMP) ## Make the pages of docs/ into a site, and ask its search ten questions: .local/site/index.html
 	$(BIN)/uv pip install --quiet --require-hashes --python $(BIN)/python -r requirements/docs.txt
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going -j 2 -q -d .local/doctrees docs .local/site
+	$(BIN)/python -m tests.pages.site_search .local/site
 
 CYCLONEDX := cyclonedx-bom==7.5.0
 
