@@ -24,9 +24,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NAMES = (
-    *("Airflow", "API", "ARN", "ASL", "AWS", "CDK", "CloudFormation", "CloudWatch", "Ctrl", "DAG", "Docker", "GB"),
-    *("IAM", "JSON", "KB", "Lambda", "Linux", "macOS", "MLflow", "Python", "S3", "SageMaker", "SAM", "SDK", "SVG"),
-    *("TOML", "VPC", "boto3", "v2", "v3"),
+    *("Airflow", "API", "ARN", "ASL", "AWS", "CDK", "CloudFormation", "CloudWatch", "Ctrl", "DAG", "Docker", "ECR"),
+    *(
+        "GB",
+        "IAM",
+        "JSON",
+        "KB",
+        "KFP",
+        "Lambda",
+        "Linux",
+        "macOS",
+        "MLflow",
+        "Python",
+        "S3",
+        "SageMaker",
+        "SAM",
+        "SDK",
+        "SVG",
+    ),
+    *("TOML", "VPC", "YAML", "boto3", "v2", "v3"),
 )
 SPELLED = {name.lower(): name for name in NAMES}
 """How a name is spelled in a sentence, by its small letters."""
