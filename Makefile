@@ -28,7 +28,7 @@ SIDE_BY_SIDE := --dist loadfile --no-loadscope-reorder
 SDK ?= v2
 RMSE ?=
 
-.PHONY: help setup demo test check differential airflow-corpus evasions inside constrained lint format bench faults builds imagerows day migrations harm mutants docs docs-test dist release sbom digests lock clean
+.PHONY: help setup demo test check differential airflow-corpus kubeflow-corpus evasions inside constrained lint format bench faults builds imagerows day migrations harm mutants docs docs-test dist release sbom digests lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ differential: $(STAMP) ## Hold all judges of arguments to one verdict, on 20,000
 
 airflow-corpus: $(STAMP) ## Migrate DAG files of public repositories (CLONES=folder with clones of them)
 	$(BIN)/python -m tests.migrate.airflow.corpus $(CLONES)
+
+kubeflow-corpus: $(STAMP) ## Migrate compiled pipelines of public repositories (CLONES=folder with clones of them)
+	$(BIN)/python -m tests.migrate.kubeflow.corpus --reasons $(CLONES)
 
 evasions: $(STAMP) ## Hold a team's policy by every pair of a definition that keeps it and one that breaks it
 	$(BIN)/python -m tests.policy.policy_pairs

@@ -137,7 +137,7 @@ class GraphReader:
         if scope.depth > MAX_DEPTH:
             raise NotCarriedError("pipelines stand too deep in each other")
         tasks = component.tasks or ()
-        if len(tasks) > 1 and all(task.condition and not task.iterator for task in tasks):
+        if scope.where != "root" and _are_branches(tasks):
             done, choice = self._walk_branches(tasks, scope)
             nodes, after = choice
         else:
@@ -199,6 +199,7 @@ class GraphReader:
         name = self._names.claim(scope.where.rpartition(".")[2] + scope.ending)
         earlier: list[trigger_conditions.Condition] = []
         branches: list[Branch] = []
+        taken: list[str] = []
         for task in tasks:
             component = self._pipeline.components[task.component]
             inputs, artifacts = find_inputs(task, component, scope.inputs, scope.artifacts, done)
@@ -212,11 +213,13 @@ class GraphReader:
                 continue
             tests = () if rest is None or decided else trigger_conditions.translate(rest, inputs)
             group = self._run_repeated(task, component, inner)
-            self.records.note(f"{scope.where}.{task.name}", "branch", Outcome.TRANSLATED, name)
+            taken.append(f"{scope.where}.{task.name}")
             done[task.name] = group
             branches.append(Branch(tests, group.nodes))
         if len(branches) == 1 and not branches[0].conditions:
-            raise NotCarriedError("its first branch is always taken")
+            return done, _place(branches[0].nodes, scope.after)
+        for source in taken:
+            self.records.note(source, "branch", Outcome.TRANSLATED, name)
         if not branches or branches[-1].conditions:
             branches.append(Branch(()))
         node = ChoiceNode(name, scope.where, tuple(branches), scope.after)
@@ -355,17 +358,18 @@ class GraphReader:
     def _call(self, task: GraphTask, component: Component, scope: GraphScope) -> MigratedTask:
         source = f"{scope.where}.{task.name}"
         if component.tasks is None:
+            name = self._names.claim(task.name + scope.ending)
             try:
-                return self._run_executor(task, component, scope)
+                return self._run_executor(task, component, scope, name)
             except NotCarriedError as error:
-                return self._miss(task, component, source, str(error), scope.after, ending=scope.ending)
+                return self._miss(task, component, source, str(error), scope.after, name=name)
         inner = replace(scope, where=source, depth=scope.depth + 1)
         group = self.walk(component, inner)
         if not self.records.has(source):
             self.records.note(source, "pipeline", Outcome.FOLDED)
         return group
 
-    def _run_executor(self, task: GraphTask, component: Component, scope: GraphScope) -> MigratedTask:
+    def _run_executor(self, task: GraphTask, component: Component, scope: GraphScope, name: str) -> MigratedTask:
         source = f"{scope.where}.{task.name}"
         executor = component.executor or {}
         importer = executor.get("importer")
@@ -374,7 +378,7 @@ class GraphReader:
             found = _read_importer(importer, scope.inputs)
             return MigratedTask((), scope.after, {}, dict.fromkeys(component.output_artifacts, found))
         if is_sagemaker(executor):
-            return self._run_sagemaker(task, component, scope)
+            return self._run_sagemaker(task, component, scope, name)
         refuse_foreign(executor, component.name)
         lost, timeout = refuse_cluster(self._platform, component.executor_name)
         container = read_container(component, self._images)
@@ -396,7 +400,6 @@ class GraphReader:
             timeout,
             task.is_cached and not scope.is_collected,
         )
-        name = self._names.claim(task.name + scope.ending)
         made = make_step(name, source, container, call)
         self.images[container.image] = None
         self.cached = self.cached or call.is_cached
@@ -413,9 +416,8 @@ class GraphReader:
         given = {key: StepOutput(name, key) for key in component.output_artifacts}
         return MigratedTask((replace(made.node, after=scope.after),), (Dependency(name),), outputs, given)
 
-    def _run_sagemaker(self, task: GraphTask, component: Component, scope: GraphScope) -> MigratedTask:
+    def _run_sagemaker(self, task: GraphTask, component: Component, scope: GraphScope, name: str) -> MigratedTask:
         source = f"{scope.where}.{task.name}"
-        name = self._names.claim(task.name + scope.ending)
         made = make_sagemaker_step(name, source, component, scope.inputs, claim=self._names.claim, after=scope.after)
         self.records.note(source, made.kind, made.outcome, made.nodes[-1].name, lost=(*task.unknown, *made.lost))
         for reason in made.reasons:
@@ -434,10 +436,10 @@ class GraphReader:
         why: str,
         after: tuple[Dependency, ...],
         *,
-        ending: str = "",
+        name: str = "",
     ) -> MigratedTask:
         """A task that fails in place of one that is not carried."""
-        name = self._names.claim(task.name + ending)
+        name = name or self._names.claim(task.name)
         kind = "pipeline" if component.tasks is not None else "task"
         reason = Reason("KFP-TASK-001", f"{why[:1].upper()}{why[1:]}.")
         self.records.note(source, kind, Outcome.UNSUPPORTED, name, reason=reason, action=f"Write what it does: {why}.")
@@ -465,6 +467,26 @@ def _find_last(nodes: Sequence[Node]) -> list[str]:
         inside[name] for node in nodes for name in find_named_nodes(node) if inside.get(name, node.name) != node.name
     }
     return [node.name for node in nodes if node.name not in waited]
+
+
+def _are_branches(tasks: Sequence[GraphTask]) -> bool:
+    """Whether tasks are If, Elif and Else: each condition says that none of those before it holds."""
+    if len(tasks) < 2 or not all(task.condition and not task.iterator and not task.waits for task in tasks):
+        return False
+    earlier: list[trigger_conditions.Condition] = []
+    for task in tasks:
+        condition = trigger_conditions.parse_condition(task.condition)
+        rest = trigger_conditions.drop_earlier(condition, earlier)
+        if trigger_conditions.count_parts(condition) - trigger_conditions.count_parts(rest) != len(earlier):
+            return False
+        earlier.append(condition if rest is None else rest)
+    return True
+
+
+def _place(nodes: tuple[Node, ...], after: tuple[Dependency, ...]) -> tuple[tuple[Node, ...], tuple[Dependency, ...]]:
+    """The nodes of a block in the place of what was around it, and what follows waits for."""
+    placed = tuple(node if node.after else replace(node, after=after) for node in nodes)
+    return placed, tuple(Dependency(name) for name in _find_last(placed)) or after
 
 
 def _find_own_output(key: str, outputs: Mapping[str, Value]) -> Value:

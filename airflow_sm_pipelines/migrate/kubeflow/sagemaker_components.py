@@ -341,8 +341,16 @@ def _fill(value: JsonValue, inputs: Mapping[str, Value]) -> JsonValue:
 _RESHAPED: dict[str, Callable[[dict[str, Any]], JsonValue]] = {
     "tags": lambda found: [{"Key": key, "Value": as_text(one)} for key, one in found.items()],
     "metrics": lambda found: [{"Name": key, "Regex": one} for key, one in found.items()],
-    "strings": lambda found: {key: one if isinstance(one, (str, dict)) else as_text(one) for key, one in found.items()},
+    # KFP 2 writes every number of a structure with a point, and gives whole ones without it.
+    "strings": lambda found: {
+        key: one if isinstance(one, (str, dict)) else as_text(int(one) if _is_whole(one) else one)
+        for key, one in found.items()
+    },
 }
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, float) and value.is_integer()
 
 
 def _write_member(value: Value, shape: Shape) -> JsonValue:
@@ -382,6 +390,9 @@ def _put(request: JsonObject, path: list[str], value: JsonValue) -> None:
 def _tidy(request: JsonObject, noun: str) -> None:
     """What the components do with a request before they send it."""
     for training in (request, request.get("TrainingJobDefinition")):
+        algorithm = training.get("AlgorithmSpecification") if isinstance(training, dict) else None
+        if isinstance(algorithm, dict):
+            algorithm.setdefault("TrainingInputMode", "File")
         if isinstance(training, dict) and str(training.get("EnableManagedSpotTraining", "")).lower() == "false":
             # A waiting time and checkpoints are for spot instances only.
             training.pop("CheckpointConfig", None)
