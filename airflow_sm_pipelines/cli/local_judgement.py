@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.cli.local_contents import render_enterable
 from airflow_sm_pipelines.cli.terminal import complain
 from airflow_sm_pipelines.client.job_logs import read_differences
-from airflow_sm_pipelines.local_endpoint import JUDGED_VARIABLE
-from airflow_sm_pipelines.loopback import is_loopback_url
 
 if TYPE_CHECKING:
     import argparse
@@ -16,6 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow_sm_pipelines.client.calls import SageMakerCalls
+    from airflow_sm_pipelines.client.reports import ExecutionReport
     from airflow_sm_pipelines.server import RunningServer
 
 RELIED = 1
@@ -49,13 +48,18 @@ def judge_run(
     return RELIED if is_red else exit_code
 
 
-def say_differences(calls: SageMakerCalls, execution_arn: str) -> None:
-    """Say what an execution relied on that may differ on AWS, if it ran on a local endpoint that others have started.
+def say_local_end(calls: SageMakerCalls, report: ExecutionReport, *, is_judged: bool) -> None:
+    """Say what there is to say of an execution that has ended on a local endpoint which others have started.
+
+    These are the commands that enter its failed jobs, and what it relied on that may differ on AWS.
 
     :param calls: the connection that the execution was followed through.
+    :param is_judged: whether the caller says the latter.
     """
-    if is_loopback_url(calls.conn.meta.endpoint_url) and JUDGED_VARIABLE not in os.environ:
-        _say(read_differences(calls, execution_arn))
+    if commands := render_enterable(report):
+        complain("Enter what failed:", *(f"  {one}" for one in commands))
+    if not is_judged:
+        _say(read_differences(calls, report.arn))
 
 
 def _say(lines: Sequence[str]) -> None:

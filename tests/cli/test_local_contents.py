@@ -161,7 +161,7 @@ def test_a_command_finds_what_the_options_make_and_is_told_what_it_leaves_runnin
     exec_here = ("local", "exec", "--state-dir", str(folder / "state"))
     failed = run(*exec_here, "--", sys.executable, "-c", start)
     assert failed.returncode == 1
-    assert failed.stderr.endswith("These options make it:\n  --pipeline price=FILE\n")
+    assert "These options make it:\n  --pipeline price=FILE\nFILE is a script, or what 'aws" in failed.stderr
     result = run(*exec_here, "--pipeline", "price.json", "--", sys.executable, "-c", code)
     assert result.returncode == 0, result.stderr
     assert "still running; these go on when an endpoint of this state starts again:" in result.stderr

@@ -13,6 +13,7 @@ import pytest
 
 from airflow_sm_pipelines.engine.jobs import FunctionOutcome, FunctionSpec
 from airflow_sm_pipelines.server.http.messages import Request
+from airflow_sm_pipelines.server.lambda_functions import find_function
 from airflow_sm_pipelines.server.lambda_invocations import LambdaInvoker, is_invocation
 from tests.airflow_runs import create_functions
 
@@ -170,3 +171,12 @@ def test_a_call_that_cannot_be_made_says_which_error_it_is(
     # A client takes the class of its exception from the header or the body.
     assert dict(found.headers)["x-amzn-errortype"] == json.loads(found.body)["__type"] == code
     assert json.loads(found.body)["message"].startswith(says)
+
+
+def test_a_definition_of_another_region_finds_the_endpoints_function(functions: Any) -> None:
+    region = functions.meta.region_name
+    for arn in ("arn:aws:lambda:eu-west-3:111122223333:function:work", "arn:aws:lambda:eu-west-3:1:function:work:2"):
+        found = find_function(arn, region)
+        assert found is not None
+        assert found.name == "work"
+    assert find_function("arn:aws:lambda:eu-west-3:111122223333:function:other", region) is None
