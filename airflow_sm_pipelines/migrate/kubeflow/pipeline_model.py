@@ -333,8 +333,17 @@ def read_constant(given: JsonObject) -> JsonValue:
 def _unwrap(value: Any) -> JsonValue:
     if isinstance(value, dict) and len(value) == 1 and next(iter(value)) in ("stringValue", "intValue", "doubleValue"):
         inner = next(iter(value.values()))
-        return int(inner) if "intValue" in value else cast("JsonValue", inner)
-    return cast("JsonValue", value)
+        return int(inner) if "intValue" in value else _make_whole(inner)
+    return _make_whole(value)
+
+
+def _make_whole(value: Any) -> JsonValue:
+    """A value with whole numbers as such: KFP writes them with a point, and gives them without it."""
+    if isinstance(value, dict):
+        return {key: _make_whole(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_make_whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else cast("JsonValue", value)
 
 
 class Records:

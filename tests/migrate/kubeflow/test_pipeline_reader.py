@@ -50,6 +50,12 @@ def test_values_pass_from_step_to_step_by_files() -> None:
     assert all(len(json.dumps(one)) < 256 for one in arguments)
 
 
+def test_whole_numbers_are_given_without_a_point() -> None:
+    migration = make({"a": call("comp-work", text=constant({"n": 7.0, "f": 0.5}))})
+    literal = describe(migration, "a")["parameters"]["text"]["value"]["literal"]
+    assert json.dumps(literal) == '{"n": 7, "f": 0.5}'
+
+
 def test_a_command_that_needs_no_launcher_is_the_containers_own() -> None:
     components = {
         "comp-say": {"executorLabel": "exec-work", "inputDefinitions": {"parameters": {"text": {}}}},
