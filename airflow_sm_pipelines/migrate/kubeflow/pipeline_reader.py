@@ -14,11 +14,9 @@ from airflow_sm_pipelines.migrate.kubeflow import trigger_conditions
 from airflow_sm_pipelines.migrate.kubeflow.component_steps import (
     UPLOAD,
     ComponentCall,
-    choose_instance,
     get_run_folder,
     make_step,
     read_container,
-    read_retries,
     refuse_cluster,
     refuse_foreign,
 )
@@ -37,7 +35,13 @@ from airflow_sm_pipelines.migrate.kubeflow.input_values import (
     find_items,
     read_output,
 )
-from airflow_sm_pipelines.migrate.kubeflow.pipeline_model import MAX_DEPTH, Records, read_constant
+from airflow_sm_pipelines.migrate.kubeflow.pipeline_model import (
+    MAX_DEPTH,
+    Records,
+    choose_instance,
+    read_constant,
+    read_retries,
+)
 from airflow_sm_pipelines.migrate.kubeflow.sagemaker_components import is_sagemaker, make_sagemaker_step
 from airflow_sm_pipelines.migrate.names import ClaimedNames
 from airflow_sm_pipelines.migrate.node_references import find_named_nodes

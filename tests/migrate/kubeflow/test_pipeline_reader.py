@@ -233,11 +233,10 @@ def test_retries_resources_time_limit_and_cache() -> None:
     ("image", "executor", "reason"),
     [
         ("gcr.io/ml-pipeline/google-cloud-pipeline-components:2.0", {}, "Work is a component of Google's"),
-        ("alpine", {}, "has no Python 3"),
         ("python:3.11", {"secretAsEnv": []}, "a secret of the cluster"),
         ("python:3.11", {"pvcMount": []}, "a volume of the cluster"),
     ],
-    ids=["google", "no python", "secret", "volume"],
+    ids=["google", "secret", "volume"],
 )
 def test_what_no_job_does_is_a_task_that_fails(image: str, executor: dict[str, Any], reason: str) -> None:
     platform = {"deploymentSpec": {"executors": {"exec-work": executor}}}
