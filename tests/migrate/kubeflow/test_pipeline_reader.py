@@ -248,6 +248,26 @@ def test_what_no_job_does_is_a_task_that_fails(image: str, executor: dict[str, A
     assert not make_files(migration).is_complete
 
 
+def test_an_importer_outside_of_s3_asks_each_run_for_an_address() -> None:
+    reader = {
+        "executorLabel": "exec-work",
+        "inputDefinitions": {"artifacts": {"data": {}}},
+        "outputDefinitions": {"parameters": {"Output": {"parameterType": "STRING"}}},
+    }
+    importer = {"executorLabel": "exec-import", "outputDefinitions": {"artifacts": {"artifact": {}}}}
+    read = call("comp-read")
+    source = {"producerTask": "load", "outputArtifactKey": "artifact"}
+    read["inputs"]["artifacts"] = {"data": {"taskOutputArtifact": source}}
+    for uri, parameters in (("gs://b/rows", ["load_uri"]), ("s3://b/rows", [])):
+        executor = {"importer": {"artifactUri": {"constant": uri}, "typeSchema": {"schemaTitle": "system.Dataset"}}}
+        tasks = {"load": call("comp-import"), "read": read}
+        components = {"comp-import": importer, "comp-read": reader}
+        migration = make(tasks, components, executors={"exec-import": executor})
+        own = [one.name for one in migration.workflow.parameters if one.name.endswith("_uri")]
+        assert own == parameters
+        assert make_files(migration).is_complete
+
+
 def test_an_image_may_stand_in_for_another() -> None:
     migration = make({"a": call("comp-work", text=constant("x"))}, image="alpine", images={"alpine": "mine:1"})
     assert nodes_of(migration)["a"].arguments["AppSpecification"]["ImageUri"] == "mine:1"
