@@ -221,3 +221,36 @@ def parse_literal(text: str) -> Any:
         with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             return read(text)
     raise ValueError(f"{text!r} is neither JSON nor a value of Python")
+
+
+def parse_execution(name: str, value: object) -> str:
+    """The ARN of an execution, from itself or from what the run operator returns, also as a template's text of that.
+
+    :raises ArgumentError: it is neither.
+    """
+    found = value
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        found = parse_literal(value)
+    if isinstance(found, Mapping):
+        found = found.get("pipeline_execution_arn") or found.get("execution_arn")
+    if not isinstance(found, str) or not found.startswith("arn:"):
+        raise ArgumentError(
+            f"{name}={value!r}: expected an execution's ARN, or what the run operator returns. Is it the right XCom?"
+        )
+    return found
+
+
+def refuse_old_arguments(task: str, given: Mapping[str, object], renamed: Mapping[str, str]) -> None:
+    """Refuse arguments that another package's class for the same has, and say what is here instead.
+
+    :param task: the name of our class.
+    :param renamed: what is here for each argument of the other class.
+    :raises ArgumentError: naming all of them.
+    """
+    old = [name for name in given if name in renamed]
+    if old:
+        raise ArgumentError(
+            f"{task} has no argument "
+            + "; no ".join(f"'{name}' of the amazon provider: {renamed[name]}" for name in old)
+            + ". `sm-pipelines migrate provider FILE` changes your file."
+        )

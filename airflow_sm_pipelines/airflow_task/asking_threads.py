@@ -35,6 +35,7 @@ def let_ask(work: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     """
     from asgiref.sync import SyncToAsync
 
+    loop: asyncio.AbstractEventLoop | None
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:

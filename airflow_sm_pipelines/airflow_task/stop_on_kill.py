@@ -258,7 +258,7 @@ class ExecutionStopper:
             takes time.
         :raises PipelineExecutionFailedError: final, if the task has been ended or cleared.
         """
-        if self._task is None or _is_dags_test():
+        if self._task is None or is_dags_test():
             return
         state = self._task_state(self._task)
         if not is_ended_by_hand(state) and state != _CLEARED_WHILE_RUNNING:
@@ -279,7 +279,7 @@ class ExecutionStopper:
         Airflow refuses to store anything for a cleared or deleted task, so the error may come before
         :meth:`check_wanted`.
         """
-        if pending is None or self._task is None or _is_dags_test():
+        if pending is None or self._task is None or is_dags_test():
             return
         state = self._task_state(self._task)
         if is_ended_by_hand(state) or (state == _CLEARED_WHILE_RUNNING and self._stop_on_clear):
@@ -311,7 +311,7 @@ class ExecutionStopper:
             time.sleep(_SIGKILL_TIMEOUT_SECONDS)
 
     def _stop_in_thread(self, execution: str | Submission, is_timeout: bool) -> None:
-        if not is_timeout and self._task is not None and not _is_dags_test():
+        if not is_timeout and self._task is not None and not is_dags_test():
             state = self._task_state(self._task)
             is_cleared = state == _CLEARED_WHILE_RUNNING
             if not is_ended_by_hand(state) and not (is_cleared and self._stop_on_clear):
@@ -340,7 +340,7 @@ class ExecutionStopper:
             return "running"
 
 
-def _is_dags_test() -> bool:
+def is_dags_test() -> bool:
     """Whether this is ``airflow dags test``, where only the user can have killed the task."""
     comms = find_supervisor()
     return comms is None or type(comms).__name__ == "InProcessSupervisorComms"

@@ -49,6 +49,21 @@ def add_command(commands: Commands, name: str, summary: str) -> argparse.Argumen
     return commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
 
 
+def explain_exit_codes(
+    parser: argparse.ArgumentParser, *, own: str | None = None, no: str | None = None, changes: bool = False
+) -> None:
+    """Begin the end of a command's help with what its exit codes mean.
+
+    :param own: whose exit code the command ends with, where it runs another one.
+    :param no: what 1 means; None where the command never ends with it.
+    :param changes: whether the command has ``--exit-code``.
+    """
+    codes = [f"that of {own}" if own else "0 done", *([f"1 {no}"] if no else []), f"{USAGE_ERROR} it could not be done"]
+    if changes:
+        codes.append(f"with --exit-code, {CHANGED} there are changes")
+    parser.epilog = " ".join(filter(None, [f"Exit codes: {'; '.join(codes)}.", parser.epilog]))
+
+
 def add_subcommands(parser: argparse.ArgumentParser, *, title: str, metavar: str) -> Commands:
     """Add the subcommands of a command. The command alone shows its help, as one that could not do its work."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -177,6 +178,7 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
     @failing_fast()
     def execute(self, context: Context) -> dict[str, Any]:
         """Load the definition, check it, deploy what differs, move the aliases, and give the XComs."""
+        from airflow_sm_pipelines.airflow_task.settings import adopt_settings
         from airflow_sm_pipelines.airflow_task.task_identity import read_provenance
         from airflow_sm_pipelines.deployment.deployer import PipelineDeployer
         from airflow_sm_pipelines.deployment.options import DeployOptions
@@ -184,6 +186,7 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         from airflow_sm_pipelines.links.addresses import resolve_pipeline_links
 
         parse_arguments(self, {"studio_domain_id": (parse_domain_id, None), "cache": (parse_flag, True)})
+        adopt_settings(os.environ)
         hook = self.make_hook()
         options = DeployOptions.of(self, folder=str(Path(self.dag.fileloc).parent))
         code = resolve_code_path(self.pipeline, folder=options.folder) or Path(self.dag.fileloc)

@@ -66,7 +66,7 @@ class DurableMoto:
         failures = self._objects.restore() + self._journal.replay() + self._objects.restore_notifications()
         self._queues.restore()
         if with_logs:
-            self._log_events.load()
+            self._log_events.show_all()
         return failures
 
     def call(self, request: Request) -> Response:
@@ -111,7 +111,10 @@ class DurableMoto:
             # Two jobs may come here at once. That the second call fails does no harm.
             self.call(Request.of_json("logs", region, "Logs_20140328.CreateLogGroup", {"logGroupName": group}))
         # Half of a surrogate pair is no text that can be kept.
-        lines = [(timestamp, text.encode("utf-8", "replace").decode()) for timestamp, text in events]
+        lines = [
+            (timestamp, text if text.isascii() else text.encode("utf-8", "replace").decode())
+            for timestamp, text in events
+        ]
         self._log_events.write(region, group, stream, lines)
 
     def close(self) -> None:

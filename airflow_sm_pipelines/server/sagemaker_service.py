@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
 
@@ -119,11 +120,7 @@ class SageMakerService:
         if operation not in self._codec.operation_names:
             return json_error("UnknownOperationException", f"SageMaker has no operation called '{operation}'.")
         if not self._is_engines(operation, request):
-            response = self._fallback(request)
-            if ("x-amzn-errortype", FAILURE_CODE) in response.headers and operation in _TAG_OPERATIONS:
-                # moto 5.2 fails like this where it has no such resource.
-                return json_error("ResourceNotFound", f"The resource '{_resource_arn(request)}' does not exist.")
-            return response
+            return self._call_fallback(operation, request)
         try:
             values = self._codec.decode(operation, request.body)
             return json_response(200, self._codec.encode(operation, self._engine.call(operation, values)))
@@ -143,6 +140,21 @@ class SageMakerService:
             return json_error(
                 "InternalFailure", f"The local engine failed: {type(error).__name__}: {error}", status=500
             )
+
+    def _call_fallback(self, operation: str, request: Request) -> Response:
+        response = self._fallback(request)
+        codes = {value for name, value in response.headers if name == "x-amzn-errortype"}
+        if FAILURE_CODE in codes and operation in _TAG_OPERATIONS:
+            # moto 5.2 fails like this where it has no such resource.
+            return json_error("ResourceNotFound", f"The resource '{_resource_arn(request)}' does not exist.")
+        is_unknown = "UnknownOperationException" in codes or (FAILURE_CODE in codes and b"(KeyError" in response.body)
+        asks = operation.startswith("Describe") or (
+            operation.startswith("List") and "ResourceNotFound" in _load_errors(operation)
+        )
+        if is_unknown and asks:
+            # moto 5.2 fails so, too, and what it does not know nobody can have made here.
+            return _answer_missing(operation, request)
+        return response
 
     def _answer_invocation(self, request: Request) -> Response:
         """Answer a call of SageMaker Runtime by the model behind the endpoint."""
@@ -169,6 +181,25 @@ class SageMakerService:
         if operation not in _TAG_OPERATIONS:
             return True
         return self._engine.owns(_resource_arn(request))
+
+
+def _answer_missing(operation: str, request: Request) -> Response:
+    """The service's answer to a call about what does not exist; scripts ask like that whether it does."""
+    try:
+        names = [value for value in json.loads(request.body).values() if isinstance(value, str)]
+    except (ValueError, AttributeError):
+        names = []
+    code = "ResourceNotFound" if "ResourceNotFound" in _load_errors(operation) else "ValidationException"
+    return json_error(code, f"{operation}: '{'/'.join(names)}' does not exist. (The local endpoint makes none.)")
+
+
+@cache
+def _load_errors(operation: str) -> frozenset[str]:
+    """The errors that the API model has for an operation."""
+    from botocore.loaders import Loader
+
+    model = Loader().load_service_model("sagemaker", "service-2")
+    return frozenset(error["shape"] for error in model["operations"].get(operation, {}).get("errors", ()))
 
 
 def _find_unserved(request: Request, way: str) -> str | None:

@@ -53,6 +53,12 @@ END_ARGUMENTS = frozenset(
 )
 """Arguments of the run operator that ``ended`` takes."""
 
+REQUIRED_ACTION = "required_action"
+"""Has a person answer a Callback step."""
+
+QUESTION_ARGUMENTS = frozenset({"subject", "body", "assigned_users", "failure_reason"})
+"""Arguments of such a question."""
+
 COMMON_ARGUMENTS = frozenset(
     {"studio_domain_id", "stop_on_kill", "retries", "retry_delay", "queue", "pool", "executor"}
 )
@@ -83,6 +89,8 @@ class SageMakerPipelineTaskGroup(TaskGroup):
     :param run_args: more arguments of the run operator; each goes to ``run`` or to ``ended``, whichever needs it.
     :param step_args: arguments of the steps' tasks: ``waiter_delay``, ``stream_logs``, and those that every operator
         has. ``retries`` is 0 where not given here, whatever ``default_args`` say: a retry would resume the execution.
+    :param callbacks: Callback steps that a person answers in Airflow's UI, by name, each ``"required_action"``; or in
+        place of that word a mapping with ``subject``, ``body``, ``assigned_users`` and ``failure_reason``.
     :param aws_conn_id: the Airflow connection of all tasks; no templates here and in the next three.
     :param region_name: the region; None for the connection's.
     :param verify: whether, or with which bundle, to verify TLS certificates.
@@ -108,6 +116,7 @@ class SageMakerPipelineTaskGroup(TaskGroup):
         deploy_args: Mapping[str, Any] | None = None,
         run_args: Mapping[str, Any] | None = None,
         step_args: Mapping[str, Any] | None = None,
+        callbacks: Mapping[str, str | Mapping[str, Any]] | None = None,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
@@ -156,7 +165,7 @@ class SageMakerPipelineTaskGroup(TaskGroup):
             **starting,
         )
         shared = {"max_wait_seconds": max_wait_seconds, "stop_on_kill": starting.get("stop_on_kill", True), **common}
-        self.steps = StepTasks(self._make_steps(shared, step_args or {}))
+        self.steps = StepTasks(self._make_steps(shared, step_args or {}, self._check_callbacks(callbacks or {})))
         self.ended = SageMakerJudgeGroupOperator(
             task_id="ended",
             run_task_id=self.run.task_id,
@@ -174,13 +183,37 @@ class SageMakerPipelineTaskGroup(TaskGroup):
         """The XComs of ``ended``: ``group.output["rmse"]``."""
         return self.ended.output
 
+    def _check_callbacks(self, callbacks: Mapping[str, str | Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+        """The arguments of the questions, by step.
+
+        :raises ArgumentError: for a step that is no Callback step, or arguments that a question does not take.
+        """
+        types = {step.name: step.type for step in self.shape.steps}
+        for name, value in callbacks.items():
+            if types.get(name) != "Callback":
+                hint = f" It is of type {types[name]}." if name in types else suggest(name, types)
+                raise ArgumentError(
+                    f"Group '{self.group_id}': callbacks names {name!r}, which is no Callback step.{hint}"
+                )
+            if value != REQUIRED_ACTION and (not isinstance(value, Mapping) or not set(value) <= QUESTION_ARGUMENTS):
+                raise ArgumentError(
+                    f"Group '{self.group_id}': callbacks[{name!r}]={value!r}: expected {REQUIRED_ACTION!r}, or a "
+                    f"mapping with {', '.join(sorted(QUESTION_ARGUMENTS))}."
+                )
+        return {name: value if isinstance(value, Mapping) else {} for name, value in callbacks.items()}
+
     def _make_steps(
-        self, shared: Mapping[str, Any], arguments: Mapping[str, Any]
+        self,
+        shared: Mapping[str, Any],
+        arguments: Mapping[str, Any],
+        questions: Mapping[str, Mapping[str, Any]],
     ) -> dict[str, SageMakerMirrorStepOperator]:
+        if questions:
+            from airflow_sm_pipelines.operators.ask_step import SageMakerAskStepOperator
         inner = TaskGroup("steps", parent_group=self, dag=self.dag)
         given = {"retries": 0, **shared, "task_group": inner, **arguments}
         return {
-            step.name: SageMakerMirrorStepOperator(
+            step.name: (SageMakerAskStepOperator if step.name in questions else SageMakerMirrorStepOperator)(
                 task_id=step.name,
                 step_name=step.name,
                 run_task_id=self.run.task_id,
@@ -188,6 +221,7 @@ class SageMakerPipelineTaskGroup(TaskGroup):
                 step_prefix=self._prefixed("steps."),
                 branches=step.branches,
                 **{"trigger_rule": "all_done" if step.after_failure else "none_failed", **given},
+                **questions.get(step.name, {}),
             )
             for step in self.shape.steps
         }

@@ -115,6 +115,7 @@ class SageMakerPipelineExecutionTrigger(SageMakerDeferredTrigger):
             is_streamed=self.stream_logs,
             cursor=self.log_cursor,
             is_one_step=self.is_one_step,
+            find_links=self.find_links if self.is_one_step else None,
         )
         event = await (self._wait_alone(progress) if self.task_instance is None else self._wait_together(progress))
         await progress.close()
@@ -132,6 +133,10 @@ class SageMakerPipelineExecutionTrigger(SageMakerDeferredTrigger):
     def select_shown(self, report: ExecutionReport) -> ExecutionReport:
         """The part of the execution that this task's log and XComs show."""
         return report
+
+    def find_links(self, report: ExecutionReport) -> dict[str, str]:
+        """The links of the task while it waits, addresses by XCom key."""
+        return {}
 
     async def on_kill(self) -> None:
         """Stop the execution, if somebody has ended, deleted or cleared the task.

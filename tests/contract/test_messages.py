@@ -114,7 +114,8 @@ def test_a_rule_gets_the_changes_of_an_execution(client: Client, pipeline: str, 
     assert first["detail"]["currentPipelineExecutionStatus"] == "Executing"
     assert "previousPipelineExecutionStatus" not in first["detail"]
     pipeline_arn = arn.partition("/execution/")[0]
-    assert (last["source"], last["region"]) == ("aws.sagemaker", "us-east-1")
+    assert (last["source"], last["region"], last["account"]) == ("aws.sagemaker", "us-east-1", "123456789012")
+    assert time.strptime(last["time"], "%Y-%m-%dT%H:%M:%SZ")
     assert last["resources"] == [pipeline_arn, arn]
     detail = last["detail"]
     for member in ("executionStartTime", "executionEndTime"):
@@ -170,6 +171,22 @@ def test_a_schedule_that_would_start_something_is_refused(client: Client) -> Non
         scheduler.create_schedule(**schedule)
     scheduler.create_schedule(**schedule, State="DISABLED")
     scheduler.delete_schedule(Name="nightly")
+    events = client("events")
+    with pytest.raises(ClientError, match="starts nothing by the clock"):
+        events.put_rule(Name="nightly", ScheduleExpression="rate(1 day)")
+    events.put_rule(Name="nightly", ScheduleExpression="rate(1 day)", State="DISABLED")
+    events.delete_rule(Name="nightly")
+
+
+def test_a_target_gets_its_own_input_or_a_part_of_the_event(client: Client) -> None:
+    sqs, events = client("sqs"), client("events")
+    url = listen(client, "inputs", "Mine")
+    (target,) = events.list_targets_by_rule(Rule="inputs")["Targets"]
+    events.put_rule(Name="inputs", EventPattern=json.dumps({"source": ["mine"]}))
+    other = {"Id": "2", "Arn": target["Arn"], "InputPath": "$.detail"}
+    events.put_targets(Rule="inputs", Targets=[{**target, "Input": '{"own": 1}'}, other])
+    events.put_events(Entries=[{"Source": "mine", "DetailType": "Mine", "Detail": '{"part": 2}'}])
+    assert receive(sqs, url, 2) == [{"own": 1}, {"part": 2}]
 
 
 def test_a_rule_gets_the_changes_of_steps(client: Client, pipeline: str, wait: Wait) -> None:

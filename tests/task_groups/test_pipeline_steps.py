@@ -11,6 +11,7 @@ from airflow.sdk import DAG
 from airflow_sm_pipelines import SageMakerPipelineTaskGroup
 from airflow_sm_pipelines.definition.shape import PipelineShape, StepShape, render_shape
 from airflow_sm_pipelines.exceptions import ArgumentError, DefinitionError
+from airflow_sm_pipelines.operators.mirror_step import SageMakerMirrorStepOperator
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,3 +123,30 @@ def test_a_shape_is_a_file_beside_the_dag(tmp_path: Path) -> None:
     assert tuple(make_group(shape=str(path)).steps) == SHAPE.names
     with pytest.raises(DefinitionError, match="Write it with `sm-pipelines shape`"):
         make_group(shape=str(tmp_path / "none.json"))
+
+
+CALLS = PipelineShape((StepShape("Approve", "Callback"), StepShape("Train", "Training", ("Approve",))))
+
+
+def test_a_callback_step_that_a_person_answers_begins_in_a_worker_and_the_others_do_not() -> None:
+    group = make_group(shape=CALLS, callbacks={"Approve": {"subject": "Go on?"}}, step_args={"waiter_delay": 3})
+    approve: Any = group.steps["Approve"]
+    assert (approve.subject, approve.waiter_delay, approve.start_from_trigger) == ("Go on?", 3, False)
+    assert type(group.steps["Train"]) is SageMakerMirrorStepOperator
+    plain: Any = make_group(shape=CALLS, callbacks={"Approve": "required_action"}).steps["Approve"]
+    assert plain.subject == "Shall step Approve of the pipeline succeed?"
+    assert type(make_group(shape=CALLS).steps["Approve"]) is SageMakerMirrorStepOperator
+
+
+@pytest.mark.parametrize(
+    ("callbacks", "message"),
+    [
+        ({"Aprove": "required_action"}, "no Callback step.*'Approve'"),
+        ({"Train": "required_action"}, "no Callback step. It is of type Training"),
+        ({"Approve": "required-action"}, "expected 'required_action', or a mapping with"),
+        ({"Approve": {"options": []}}, "expected 'required_action', or a mapping with"),
+    ],
+)
+def test_a_question_about_another_step_or_of_another_form_is_refused(callbacks: Any, message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        make_group(shape=CALLS, callbacks=callbacks)

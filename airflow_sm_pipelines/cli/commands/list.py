@@ -10,6 +10,7 @@ from airflow_sm_pipelines.cli.shared_options import (
     add_command,
     add_connection_options,
     add_json_option,
+    explain_exit_codes,
     open_calls,
     parse_count,
 )
@@ -29,6 +30,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("-n", "--limit", type=parse_count, default=20, metavar="N", help="at most so many (20)")
     add_json_option(parser, "the list")
     add_connection_options(parser)
+    explain_exit_codes(parser)
     parser.set_defaults(run=run)
 
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.shared_options import add_connection_options, add_execution, open_execution, parse_count
+from airflow_sm_pipelines.cli.shared_options import (
+    add_connection_options,
+    add_execution,
+    add_json_option,
+    explain_exit_codes,
+    open_execution,
+    parse_count,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -36,7 +43,9 @@ def add(commands: Commands) -> None:
         metavar="N",
         help="without VALUE, of at most so many steps (1000)",
     )
+    add_json_option(parser, "the values (the default)")
     add_connection_options(parser)
+    explain_exit_codes(parser)
     parser.set_defaults(run=run)
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from airflow_sm_pipelines.cli.shared_options import (
     add_command,
     add_connection_options,
+    add_json_option,
+    explain_exit_codes,
     open_calls,
     parse_amount,
     parse_count,
@@ -27,7 +29,9 @@ def add(commands: Commands) -> None:
         "--older-than", type=parse_amount, metavar="DAYS", help="only those that have not run for so many days"
     )
     parser.add_argument("--yes", action="store_true", help="delete them; without it, only say which")
+    add_json_option(parser, "the names")
     add_connection_options(parser)
+    explain_exit_codes(parser)
     parser.set_defaults(run=run)
 
 
@@ -35,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Delete old timestamped pipelines; without ``--yes``, only say which."""
     from datetime import timedelta
 
-    from airflow_sm_pipelines.cli.terminal import complain, say
+    from airflow_sm_pipelines.cli.terminal import complain, say, say_json
     from airflow_sm_pipelines.deployment.lifecycle import prune
 
     names = prune(
@@ -46,7 +50,10 @@ def run(arguments: argparse.Namespace) -> int:
         is_dry_run=not arguments.yes,
         log=complain,
     )
-    say(*names)
+    if arguments.as_json:
+        say_json({"pipelines": names, "deleted": bool(arguments.yes)})
+    else:
+        say(*names)
     if names and not arguments.yes:
         complain("Nothing was deleted: --yes deletes them.")
     return 0

@@ -10,6 +10,7 @@ from airflow_sm_pipelines.cli.shared_options import (
     add_connection_options,
     add_execution,
     add_json_option,
+    explain_exit_codes,
     open_execution,
     parse_count,
 )
@@ -33,6 +34,7 @@ def add(commands: Commands) -> None:
     )
     add_json_option(parser, "the execution")
     add_connection_options(parser)
+    explain_exit_codes(parser)
     parser.set_defaults(run=run)
 
 

@@ -152,7 +152,7 @@ class _InstanceRun:
 
     def _watch(self, host: str, process: JobProcess) -> None:
         self._running[host] = process
-        splitter = LineSplitter(partial(self._log.add, host))
+        splitter = LineSplitter(partial(self._log.add_all, host))
         os.set_blocking(process.output_fd, False)
         self._open_outputs.add(process.output_fd)
         self._selector.register(

@@ -82,6 +82,7 @@ class JobExecutor:
                 with task.store.transaction():
                     _ensure_own_trial(task, prepared.request.get("ExperimentConfig") or {})
                     record = task.jobs.create(self._kind, task.new_name, prepared.request)
+                    tag_execution(task, record.arn)
                     task.mark_executing(
                         metadata={self._kind.metadata_key: {"Arn": record.arn}},
                         resource=(record.kind, record.name),
@@ -92,6 +93,13 @@ class JobExecutor:
         else:
             task.mark_executing()
         return outcome_of_job(task.jobs.run(self._kind, task.new_name, task.stop))
+
+
+def tag_execution(task: StepTask, arn: str) -> None:
+    """Tag what a step made with its execution, as the service does."""
+    execution = task.store.executions.find(task.execution_id)
+    if execution is not None:
+        task.store.tags.add(arn, [{"Key": "sagemaker:pipeline-execution-arn", "Value": execution.arn}])
 
 
 def with_default_role(task: StepTask, kind: JobKind, request: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.cli.local_contents import add_contents_options
-from airflow_sm_pipelines.cli.shared_options import add_endpoint_options, add_strict_option
+from airflow_sm_pipelines.cli.shared_options import add_endpoint_options, add_strict_option, explain_exit_codes
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 from airflow_sm_pipelines.local_endpoint import JUDGED_VARIABLE
 
@@ -46,6 +46,7 @@ def add(commands: Commands) -> None:
     add_contents_options(parser)
     add_strict_option(parser)
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="the command and its arguments")
+    explain_exit_codes(parser, own="the command", no="also if --strict finds what may differ on AWS")
     parser.set_defaults(run=run)
 
 

@@ -9,7 +9,12 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.shared_options import EXECUTION_HELP, add_state_option, make_endpoint_arguments
+from airflow_sm_pipelines.cli.shared_options import (
+    EXECUTION_HELP,
+    add_state_option,
+    explain_exit_codes,
+    make_endpoint_arguments,
+)
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 
 if TYPE_CHECKING:
@@ -39,6 +44,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="a command and its arguments")
     parser.add_argument("--host", metavar="HOST", help="the instance, where the job had several (the one that failed)")
     add_state_option(parser)
+    explain_exit_codes(parser, own="the shell, or of the command")
     parser.set_defaults(run=run, quiet=True)
 
 
