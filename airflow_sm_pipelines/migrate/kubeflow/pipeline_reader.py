@@ -14,11 +14,9 @@ from airflow_sm_pipelines.migrate.kubeflow import trigger_conditions
 from airflow_sm_pipelines.migrate.kubeflow.component_steps import (
     UPLOAD,
     ComponentCall,
-    choose_instance,
     get_run_folder,
     make_step,
     read_container,
-    read_retries,
     refuse_cluster,
     refuse_foreign,
 )
@@ -37,7 +35,13 @@ from airflow_sm_pipelines.migrate.kubeflow.input_values import (
     find_items,
     read_output,
 )
-from airflow_sm_pipelines.migrate.kubeflow.pipeline_model import MAX_DEPTH, Records, read_constant
+from airflow_sm_pipelines.migrate.kubeflow.pipeline_model import (
+    MAX_DEPTH,
+    Records,
+    choose_instance,
+    read_constant,
+    read_retries,
+)
 from airflow_sm_pipelines.migrate.kubeflow.sagemaker_components import is_sagemaker, make_sagemaker_step
 from airflow_sm_pipelines.migrate.names import ClaimedNames
 from airflow_sm_pipelines.migrate.node_references import find_named_nodes
@@ -54,7 +58,7 @@ from airflow_sm_pipelines.migrate.workflow import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from airflow_sm_pipelines.definition import JsonObject, JsonValue
     from airflow_sm_pipelines.migrate.kubeflow.input_values import Value
@@ -112,17 +116,25 @@ class GraphReader:
     :param platform: the Kubernetes part of the platform's document.
     :param images: the images to use in place of others.
     :param instance_type: of tasks that ask for no resources: an expression.
+    :param ask_address: gives the value of a new parameter for an artifact's address, by the artifact's name.
     :ivar components: the descriptions for the launcher, by the folder that each is uploaded to.
     :ivar cached: whether a step may take what it gives from a cache.
     """
 
     def __init__(
-        self, pipeline: Pipeline, *, platform: JsonObject, images: Mapping[str, str], instance_type: JsonValue
+        self,
+        pipeline: Pipeline,
+        *,
+        platform: JsonObject,
+        images: Mapping[str, str],
+        instance_type: JsonValue,
+        ask_address: Callable[[str], Value],
     ) -> None:
         self._pipeline = pipeline
         self._platform = platform
         self._images = images
         self._instance_type = instance_type
+        self._ask_address = ask_address
         self._names = ClaimedNames()
         self._names.claim(UPLOAD)
         self.records = Records()
@@ -374,8 +386,15 @@ class GraphReader:
         executor = component.executor or {}
         importer = executor.get("importer")
         if isinstance(importer, dict):
-            self.records.note(source, "importer", Outcome.FOLDED, lost=task.unknown)
             found = _read_importer(importer, scope.inputs)
+            reason = None
+            if isinstance(found.uri, Literal) and not str(found.uri.value).startswith("s3://"):
+                old, asked = found.uri.value, self._ask_address(task.name)
+                found = replace(found, uri=asked)
+                text = f"Each run must give an address: a job stages from S3 only. Copy {old} there."
+                reason = Reason("KFP-IMPORTER-001", text)
+            outcome = Outcome.FOLDED if reason is None else Outcome.APPROXIMATED
+            self.records.note(source, "importer", outcome, reason=reason, lost=task.unknown)
             return MigratedTask((), scope.after, {}, dict.fromkeys(component.output_artifacts, found))
         if is_sagemaker(executor):
             return self._run_sagemaker(task, component, scope, name)
@@ -419,7 +438,9 @@ class GraphReader:
     def _run_sagemaker(self, task: GraphTask, component: Component, scope: GraphScope, name: str) -> MigratedTask:
         source = f"{scope.where}.{task.name}"
         made = make_sagemaker_step(name, source, component, scope.inputs, claim=self._names.claim, after=scope.after)
-        self.records.note(source, made.kind, made.outcome, made.nodes[-1].name, lost=(*task.unknown, *made.lost))
+        options = {"retryPolicy": bool(task.retries), "cachingOptions": task.is_cached}
+        lost = (*task.unknown, *made.lost, *(key for key, is_set in options.items() if is_set))
+        self.records.note(source, made.kind, made.outcome, made.nodes[-1].name, lost=lost)
         for reason in made.reasons:
             self.records.note(source, made.kind, made.outcome, reason=reason)
         outputs = {
@@ -510,7 +531,7 @@ def _pick(one: Value, other: Value) -> Value:
     return other if isinstance(one, Absent) else OneOf((one, other))
 
 
-def _read_importer(importer: JsonObject, inputs: Mapping[str, Value]) -> Value:
+def _read_importer(importer: JsonObject, inputs: Mapping[str, Value]) -> Imported:
     uri = importer.get("artifactUri")
     holder: JsonObject = uri if isinstance(uri, dict) else {"constant": uri}
     schema = importer.get("typeSchema")

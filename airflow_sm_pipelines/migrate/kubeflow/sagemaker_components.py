@@ -341,16 +341,8 @@ def _fill(value: JsonValue, inputs: Mapping[str, Value]) -> JsonValue:
 _RESHAPED: dict[str, Callable[[dict[str, Any]], JsonValue]] = {
     "tags": lambda found: [{"Key": key, "Value": as_text(one)} for key, one in found.items()],
     "metrics": lambda found: [{"Name": key, "Regex": one} for key, one in found.items()],
-    # KFP 2 writes every number of a structure with a point, and gives whole ones without it.
-    "strings": lambda found: {
-        key: one if isinstance(one, (str, dict)) else as_text(int(one) if _is_whole(one) else one)
-        for key, one in found.items()
-    },
+    "strings": lambda found: {key: one if isinstance(one, (str, dict)) else as_text(one) for key, one in found.items()},
 }
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, float) and value.is_integer()
 
 
 def _write_member(value: Value, shape: Shape) -> JsonValue:

@@ -25,8 +25,12 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.migrate import MigrationPackage
 
 LIST = Path(__file__).parents[2] / "data" / "migrate" / "kubeflow" / "corpus.json"
-ROWS = ("files", "refused", "pipelines", "with Google components", "others", "others complete", "tasks", "tasks left")
+ROWS = (
+    *("files", "refused", "pipelines", "with Google components"),
+    *("others", "others complete", "others that need the cluster", "tasks", "tasks left"),
+)
 BAD = ("contradicted", "other bytes the second time", "not imported", "crashes")
+_CLUSTER = ("which no job has", "jobs share no volume", "which only Argo runs", "and a job has one")
 _GOOGLE = ("component of Google's", "which only Vertex AI runs")
 
 
@@ -89,6 +93,8 @@ def _count(source: bytes, path: str, found: Counter[str], reasons: Counter[str],
         why = [reason.text for one in left for reason in one.reasons]
         is_google = any(word in text for text in why for word in _GOOGLE)
         found["with Google components" if is_google else "others"] += 1
+        needs = any(word in text for text in why for word in _CLUSTER)
+        found["others that need the cluster"] += not is_google and needs
         found["others complete"] += not is_google and package.is_complete
         reasons.update(() if is_google else {text[:110] for text in why})
         if imports:

@@ -58,6 +58,7 @@ def make(
     image: str = IMAGE,
     container: dict[str, Any] | None = None,
     platform: dict[str, Any] | None = None,
+    executors: dict[str, Any] | None = None,
     **options: Any,
 ) -> Migration:
     """The migration of a pipeline that may call ``comp-work``, which takes a text and gives one."""
@@ -77,7 +78,7 @@ def make(
             },
             **(components or {}),
         },
-        "deploymentSpec": {"executors": {"exec-work": {"container": work}}},
+        "deploymentSpec": {"executors": {"exec-work": {"container": work}, **(executors or {})}},
         "root": {"dag": {"tasks": tasks}, "inputDefinitions": {"parameters": inputs or {}}},
     }
     held = HeldPipeline("p", False, document, lambda path: "p.yaml:1:1", platform or {})

@@ -87,6 +87,11 @@ def test_a_pipeline_of_ten_thousand_tasks_is_refused_before_it_is_parsed() -> No
     assert time.monotonic() - begun < 2
 
 
+def test_yaml_that_takes_long_to_read_is_refused_before() -> None:
+    with pytest.raises(MigrationError, match=r"\Ap.yaml:1:1: this YAML has more than 100000 lines"):
+        read("deploymentSpec: [" + "a," * 100_000 + "a]\nroot: {}\n")
+
+
 def test_a_component_that_calls_itself_is_refused() -> None:
     body = IR.replace("    executorLabel: exec-a\n", "    dag: {tasks: {b: {componentRef: {name: comp-a}}}}\n")
     with pytest.raises(MigrationError, match="which it is part of"):
