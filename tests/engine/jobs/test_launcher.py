@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,11 +60,12 @@ def living(marker: str) -> list[int]:
 
 def launchers_of(parent: int) -> list[int]:
     """The processes that a process has for starting jobs."""
-    return [
-        pid
-        for pid in living("launcher.py")
-        if int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) == parent
-    ]
+    found = []
+    for pid in living("launcher.py"):
+        with suppress(OSError):  # it has ended meanwhile
+            if int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) == parent:
+                found.append(pid)
+    return found
 
 
 def wait_until(is_met: Callable[[], bool], seconds: float = 15) -> bool:
