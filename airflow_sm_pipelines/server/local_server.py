@@ -224,9 +224,9 @@ def _start(
     closing.callback(listener.stop)
     # Jobs that are being stopped still write to the endpoint, so the engine stops first.
     closing.callback(engine.stop)
-    closing.callback(invoker.stop)
     with _damage_reported(directory.path):
         engine.start()
+    _start_deliveries(closing, moto, invoker, url=url, secret=directory.secret)
     directory.announce(url, region=region)
     return RunningServer(
         endpoint_url=url,
@@ -319,6 +319,21 @@ def _attach_engine(
     console = ConsoleService(engine, refusals=ServiceError, logs=logs)
     sagemaker = SageMakerService(engine, codec, refusals=ServiceError, fallback=moto.call)
     router.attach(sagemaker=sagemaker.call, console=console.call, functions=invoker.call)
+
+
+def _start_deliveries(
+    closing: contextlib.ExitStack, moto: DurableMoto, invoker: LambdaInvoker, *, url: str, secret: str
+) -> None:
+    from airflow_sm_pipelines.server.engine_services import make_client
+    from airflow_sm_pipelines.server.event_deliveries import EventDeliveries
+
+    deliveries = EventDeliveries(
+        moto.call, invoker, lambda service, region: make_client(service, url=url, region=region, secret=secret)
+    )
+    closing.callback(deliveries.join)
+    closing.callback(invoker.stop)
+    closing.callback(deliveries.stop)
+    deliveries.start()
 
 
 def _restore(moto: DurableMoto, directory: StateDirectory) -> None:
