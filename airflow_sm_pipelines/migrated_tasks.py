@@ -335,8 +335,11 @@ class UploadComponentsOperator(BaseOperator):
         launcher = (Path(__file__).parent / "migrate" / "kubeflow" / "component_launcher.py").read_bytes()
         for name, component in described.items():
             folder = "/".join(part for part in (prefix, "components", name) if part)
-            client.put_object(Bucket=bucket, Key=f"{folder}/component_launcher.py", Body=launcher)
-            client.put_object(Bucket=bucket, Key=f"{folder}/component.json", Body=json.dumps(component).encode())
+            files = {"component_launcher.py": launcher, "component.json": json.dumps(component).encode()}
+            if "shell" in component:  # the image has no Python
+                files = {"component.sh": component["shell"].encode()}
+            for file_name, body in files.items():
+                client.put_object(Bucket=bucket, Key=f"{folder}/{file_name}", Body=body)
         self.log.info("Uploaded %d components to %s.", len(described), root)
         return {"root": root}
 

@@ -100,7 +100,7 @@ def let_targets_be_independent() -> None:
 
 def _choose_input(target: Mapping[str, Any], event: dict[str, Any]) -> Any:
     """What a target gets: the event, the part of it that its ``InputPath`` names, or its own ``Input``."""
-    from jsonpath_ng.ext import parse
+    from jsonpath_ng.ext.parser import parse
 
     if target.get("Input"):
         return json.loads(target["Input"])

@@ -148,7 +148,10 @@ class SageMakerService:
             # moto 5.2 fails like this where it has no such resource.
             return json_error("ResourceNotFound", f"The resource '{_resource_arn(request)}' does not exist.")
         is_unknown = "UnknownOperationException" in codes or (FAILURE_CODE in codes and b"(KeyError" in response.body)
-        if operation.startswith("Describe") and is_unknown:
+        asks = operation.startswith("Describe") or (
+            operation.startswith("List") and "ResourceNotFound" in _load_errors(operation)
+        )
+        if is_unknown and asks:
             # moto 5.2 fails so, too, and what it does not know nobody can have made here.
             return _answer_missing(operation, request)
         return response
@@ -181,14 +184,13 @@ class SageMakerService:
 
 
 def _answer_missing(operation: str, request: Request) -> Response:
-    """The service's answer to a Describe call for what does not exist; scripts ask like that whether it does."""
+    """The service's answer to a call about what does not exist; scripts ask like that whether it does."""
     try:
         names = [value for value in json.loads(request.body).values() if isinstance(value, str)]
     except (ValueError, AttributeError):
         names = []
     code = "ResourceNotFound" if "ResourceNotFound" in _load_errors(operation) else "ValidationException"
-    kind = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", operation.removeprefix("Describe"))
-    return json_error(code, f"{kind} '{'/'.join(names)}' does not exist. (The local endpoint makes none.)")
+    return json_error(code, f"{operation}: '{'/'.join(names)}' does not exist. (The local endpoint makes none.)")
 
 
 @cache

@@ -24,24 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NAMES = (
-    *("Airflow", "API", "ARN", "ASL", "AWS", "CDK", "CloudFormation", "CloudWatch", "Ctrl", "DAG", "Docker", "GB"),
-    *(
-        "IAM",
-        "JSON",
-        "KB",
-        "Lambda",
-        "Linux",
-        "macOS",
-        "MLflow",
-        "MWAA",
-        "Python",
-        "S3",
-        "SageMaker",
-        "SAM",
-        "SDK",
-        "SVG",
-    ),
-    *("MWAA", "TOML", "VPC", "boto3", "v2", "v3"),
+    *("Airflow", "API", "ARN", "ASL", "AWS", "boto3", "CDK", "CloudFormation", "CloudWatch", "Ctrl", "DAG", "Docker"),
+    *("ECR", "GB", "IAM", "JSON", "KB", "KFP", "Kubeflow", "Lambda", "Linux", "macOS", "MLflow", "MWAA"),
+    *("Python", "S3", "SageMaker", "SAM", "SDK", "SVG", "TOML", "v2", "v3", "VPC", "YAML"),
 )
 SPELLED = {name.lower(): name for name in NAMES}
 """How a name is spelled in a sentence, by its small letters."""

@@ -23,7 +23,7 @@ files = {{ "/opt/program/knn.py" = "{knn}" }}
 entrypoint = ["python3", "/opt/program/knn.py"]
 
 [[image]]
-match = "conformance-repo*"
+match = "conformance*-repo*"
 requirements = ["numpy<2", "pandas<3"]
 files = {{ "/preprocessing.py" = "{script}" }}
 entrypoint = ["python3", "/preprocessing.py"]
@@ -53,11 +53,11 @@ def run_examples(checkout: Path, foreign: Path, scratch: Path) -> list[Result]:
         paths = [str(checkout / "tests"), str(foreign)]
         runner.environment |= {
             "ROLE_ARN": _ROLE,
-            "SYSTEM_TESTS_ENV_ID": "conformance",
             "AWS_DEFAULT_REGION": "us-east-1",
             "CONFORMANCE_SCRIPT": str(script),
         }
-        for name in EXAMPLES:
+        for number, name in enumerate(EXAMPLES, start=1):
+            runner.environment["SYSTEM_TESTS_ENV_ID"] = f"conformance{number}"
             text = (
                 f"import sys\n\nsys.path[:0] = {paths}\n"
                 f"from conformance_replacements import load_dag\n\ndag = load_dag('{name}')  # a DAG\n"

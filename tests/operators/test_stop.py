@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/p/execution/abcdef123456"
 
 
+@pytest.mark.usefixtures("fake_is_aws")
 def test_an_execution_is_stopped_once_and_a_second_time_is_no_error(fake: FakeSageMaker) -> None:
     fake.add_pipeline("p", DEFINITION)
     fake.op_StartPipelineExecution({"PipelineName": "p", "ClientRequestToken": "t" * 40})
     (execution,) = fake.executions.values()
-    task = SageMakerStopExecutionOperator(task_id="stop", execution_arn=execution.arn, region_name="us-east-1")
+    task = SageMakerStopExecutionOperator(task_id="stop", execution_arn=execution.arn)
     first = task.execute(make_context(FakeTaskInstance()))
     assert first["was_running"] is True
     execution.statuses = ["Stopped"]

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 REASONS = {
-    "needs AWS": "an account, or what only an account has",
+    "needs AWS": "an account, or what somebody has made in one before",
     "needs Docker": "a container runtime",
     "needs Kubernetes": "a cluster",
     "installs packages": "it would change the environment that runs it; tests of the wheel install it",

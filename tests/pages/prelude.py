@@ -1,15 +1,23 @@
 """The names that the Python of the pages takes for granted, as the text around it introduces them."""
 
-from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.sdk import DAG, task
+# ruff: noqa: F401, F403 - each is there for a page
 
-from airflow_sm_pipelines import *  # noqa: F403 - what a page names is public
+import hashlib
+import json
+import sys
+import time
+from pathlib import Path
+
+import boto3
+from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.sdk import DAG, Asset, AssetWatcher, task, task_group
+
+from airflow_sm_pipelines import *
 from airflow_sm_pipelines import SageMakerDeployPipelineOperator, SageMakerRunPipelineOperator
 
 ROLE_ARN = ROLE = "arn:aws:iam::123456789012:role/SageMakerExecution"
 BUCKET = "bucket"
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/model:1"
-__all__ = ["BUCKET", "DAG", "IMAGE", "ROLE_ARN", "HITLOperator"]
 
 
 @task

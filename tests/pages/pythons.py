@@ -34,25 +34,32 @@ def run_python_blocks(blocks: Sequence[Block]) -> dict[str, str | None]:
 
 
 def is_excerpt(text: str) -> bool:
-    """Whether an example, which tests run, has the lines in this order. ``...`` stands for any."""
-    wanted = _code_lines(text)
-    return any(_has_in_order(lines, wanted) for lines in _examples())
+    """Whether an example, which tests run, has these lines in this order, wherever it breaks them."""
+    lines = [_squeeze(line).rstrip(",") for line in text.splitlines()]
+    wanted = [line for line in lines if line not in ("", "...")]
+    return bool(wanted) and any(_has_in_order(example, wanted) for example in _examples())
 
 
-def _code_lines(text: str) -> list[str]:
-    lines = (re.sub(r"\s+#.*$", "", line.strip()) for line in text.splitlines())
-    return [line for line in lines if line and not line.startswith("#") and line != "..."]
+def _squeeze(text: str) -> str:
+    """Code without comments, blanks and commas before a bracket."""
+    lines = (re.sub(r"(^|\s+)#.*$", "", line) for line in text.splitlines())
+    return re.sub(r",(?=[)\]}])", "", re.sub(r"\s+", "", "".join(lines)))
 
 
 @cache
-def _examples() -> list[list[str]]:
+def _examples() -> list[str]:
     files = [path for path in sorted((ROOT / "dags").rglob("*.py")) if "__pycache__" not in path.parts]
-    return [_code_lines(path.read_text()) for path in files]
+    return [_squeeze(path.read_text()) for path in files]
 
 
-def _has_in_order(lines: list[str], wanted: list[str]) -> bool:
-    rest: Iterator[str] = iter(lines)
-    return bool(wanted) and all(line in rest for line in wanted)
+def _has_in_order(example: str, parts: list[str]) -> bool:
+    at = 0
+    for part in parts:
+        at = example.find(part, at)
+        if at < 0:
+            return False
+        at += len(part)
+    return True
 
 
 def _is_test(block: Block) -> bool:

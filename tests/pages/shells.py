@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -110,6 +111,13 @@ def _make_environment(folder: Path) -> dict[str, str]:
         "PATH": os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ["PATH"]]),
         "PYTHONPATH": str(ROOT),
         "REPOSITORY": str(ROOT),
+        "UV_CACHE_DIR": _find_uv_cache(),  # the new user's home has none
         "CLI_OF_AWS": str(ensure_environment(["awscli>=1.44,<2"]).with_name("aws")),
         "SM_PIPELINES_STATE_DIR": str(folder / "laptop"),
     }
+
+
+@cache
+def _find_uv_cache() -> str:
+    command = [str(Path(sys.executable).with_name("uv")), "cache", "dir"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -129,6 +129,7 @@ def test_what_nobody_has_is_one_typed_error_that_says_so(
     [
         ("describe_project", {"ProjectName": "x"}, "ValidationException"),
         ("describe_image", {"ImageName": "x"}, "ResourceNotFound"),
+        ("list_image_versions", {"ImageName": "x"}, "ResourceNotFound"),
         ("describe_feature_group", {"FeatureGroupName": "x"}, "ResourceNotFound"),
         ("describe_user_profile", {"DomainId": "d-1", "UserProfileName": "x"}, "ResourceNotFound"),
     ],

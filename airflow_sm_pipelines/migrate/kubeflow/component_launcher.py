@@ -241,7 +241,9 @@ class ComponentRun:
             "items": {name: to_items(value) for name, value in values.items() if isinstance(value, list)},
             "artifacts": {name: self._finish(name, given) for name in self._produced},
         }
-        OUTPUT.mkdir(parents=True, exist_ok=True)
+        (OUTPUT / "text").mkdir(parents=True, exist_ok=True)
+        for name, value in values.items():  # for steps whose image has no Python
+            (OUTPUT / "text" / name).write_text(to_text(value), encoding="utf-8")
         (OUTPUT / "outputs.json").write_text(json.dumps(outputs), encoding="utf-8")
 
     def _finish(self, name: str, given: dict[str, Any]) -> list[dict[str, Any]]:

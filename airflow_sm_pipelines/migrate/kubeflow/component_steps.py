@@ -10,9 +10,10 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, field
+from shlex import quote
 from typing import TYPE_CHECKING, Any, cast
 
-from airflow_sm_pipelines.migrate.kubeflow.component_launcher import INPUTS, OUTPUT
+from airflow_sm_pipelines.migrate.kubeflow.component_launcher import INPUTS, OUTPUT, WORK
 from airflow_sm_pipelines.migrate.kubeflow.input_values import (
     FACTS,
     PLACEHOLDER,
@@ -23,6 +24,7 @@ from airflow_sm_pipelines.migrate.kubeflow.input_values import (
     Literal,
     NotCarriedError,
     OneOf,
+    RunValue,
     StepOutput,
     Text,
     ValueMember,
@@ -119,11 +121,8 @@ def make_step(name: str, source: str, container: ComponentContainer, call: Compo
     if not container.command:
         why = "its image's own entrypoint runs, which nothing outside of the image can start: write it as the command"
         raise NotCarriedError(why)
-    if _WITHOUT_PYTHON.match(container.image):
-        old = container.image
-        why = f"its image {old} has no Python 3, which the launcher needs: give one that has, --image {old}=IMAGE"
-        raise NotCarriedError(why)
-    writer = _Writer(name)
+    is_shell = _WITHOUT_PYTHON.match(container.image) is not None
+    writer = _ShellWriter(name) if is_shell else _Writer(name)
     component = writer.describe(container, call)
     key = f"{name}-{hashlib.sha256(json.dumps(component, sort_keys=True).encode()).hexdigest()[:12]}"
     values = [{"Get": f"Tasks.{UPLOAD}.root"}, "components", key]
@@ -140,7 +139,11 @@ def make_step(name: str, source: str, container: ComponentContainer, call: Compo
     }
     specification: JsonObject = {
         "ImageUri": container.image,
-        "ContainerEntrypoint": ["python3", f"{INPUTS}/component/component_launcher.py"],
+        "ContainerEntrypoint": (
+            ["sh", f"{INPUTS}/component/component.sh"]
+            if is_shell
+            else ["python3", f"{INPUTS}/component/component_launcher.py"]
+        ),
         "ContainerArguments": arguments,
     }
     request: JsonObject = {
@@ -340,6 +343,148 @@ class _Writer:
         return name
 
 
+# --- images without Python -------------------------------------------------------------------------------------------
+
+_SHELL_PLACEHOLDER = re.compile(r"(\{\{\$.*?\}\})")
+_SHELL_REFERENCE = re.compile(r"\{\{\$\.(inputs|outputs)\.(parameters|artifacts)\['([^']*)'\](?:\.(\w+))?\}\}")
+_NUMBER = "^-?(0|[1-9][0-9]*)([.][0-9]+)?$"
+_SHELL_HEAD = f"""\
+set -eu
+escape() {{
+  tr -d '\\r' < "$1" | sed -e 's/\\\\/\\\\\\\\/g' -e 's/"/\\\\"/g' |
+    awk 'NR > 1 {{printf "\\\\n"}} {{gsub(/\\t/, "\\\\t"); printf "%s", $0}}'
+}}
+text() {{ mkdir -p {OUTPUT}/text; printf '%s' "$(cat "$2")" > "{OUTPUT}/text/$1"; }}
+mkdir -p {WORK}/outputs {OUTPUT}/artifacts
+"""
+
+
+class _ShellWriter(_Writer):
+    """Writes a component as a shell script, which reads and gives texts and files only."""
+
+    def describe(self, container: ComponentContainer, call: ComponentCall) -> JsonObject:
+        """The script that does what the launcher does."""
+        self._container, self._call = container, call
+        if set(container.outputs.values()) - {"STRING", "NUMBER_INTEGER", "NUMBER_DOUBLE"} or container.input_paths:
+            raise self._fault("gives or takes what")
+        words = " ".join(self._write_word(word) for word in (*container.command, *container.args))
+        exports = [f"export {name}={self._write_word(text)}" for name, text in container.env.items()]
+        taken = [f'    {name}=*) {name.replace("-", "_")}="${{word#*=}}" ;;' for name in ("base", *self.arguments)]
+        count, seconds, _, _ = call.retries
+        lines = [
+            _SHELL_HEAD + 'for word in "$@"; do',
+            '  case "$word" in',
+            *taken,
+            "  esac",
+            "done",
+            *self._staged,
+            *exports,
+            *(f"mkdir -p {quote(self._find_folder(name))}" for name in container.outputs),
+            f"left={count}",
+            f'until {words}; do [ "$left" -gt 0 ] || exit 1; left=$((left - 1)); sleep {seconds:g}; done',
+            *self._write_outputs(),
+        ]
+        return {"shell": "\n".join([*lines, ""])}
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._staged: list[str] = []
+
+    def _fault(self, what: str) -> NotCarriedError:
+        old = self._container.image
+        why = f"its image {old} has no Python 3, and it {what} only the launcher knows: give one, --image {old}=IMAGE"
+        return NotCarriedError(why)
+
+    def _find_file(self, name: str) -> str:
+        return self._container.output_paths.get(name) or f"{WORK}/outputs/{name}"
+
+    def _find_folder(self, name: str) -> str:
+        return self._find_file(name).rpartition("/")[0] or "/"
+
+    def _write_word(self, word: JsonValue) -> str:
+        text = as_text(word)
+        if _RULE.match(text) or "{{$}}" in text:
+            raise self._fault("reads what")
+        parts = (self._write_part(part) for part in _SHELL_PLACEHOLDER.split(text) if part)
+        return "".join(parts) or "''"
+
+    def _write_part(self, part: str) -> str:
+        found = _SHELL_REFERENCE.fullmatch(part)
+        if found is None:
+            if part.startswith("{{$"):
+                raise self._fault("reads what")
+            return quote(part)
+        side, kind, name, member = found.groups()
+        if side == "inputs" and kind == "parameters":
+            return self._write_value(self._call.parameters.get(name, ("", Absent("it is not given")))[1])
+        if kind == "parameters":
+            return quote(self._find_file(name))
+        if side == "outputs":
+            return quote(f"{OUTPUT}/artifacts/{name}") if member == "path" else f'"$base"/artifacts/{quote(name)}'
+        value = self._call.artifacts.get(name)
+        if member != "path" or not isinstance(value, StepOutput):
+            raise self._fault("reads what")
+        return self._stage(value, "artifacts", 'file="{0}/{1}"; [ -f "$file" ] || file="{0}"; {2}="$file"')
+
+    def _write_value(self, value: Value) -> str:
+        if isinstance(value, Literal):
+            return quote(as_text(value.value))
+        if isinstance(value, Text):
+            return "".join(
+                self._write_part(part)
+                if part.startswith("{{$") and not PLACEHOLDER.fullmatch(part)
+                else self._write_value(value.inputs[PLACEHOLDER.fullmatch(part)[1]])  # type: ignore[index]
+                if PLACEHOLDER.fullmatch(part)
+                else quote(part)
+                for part in _SHELL_PLACEHOLDER.split(value.text)
+                if part
+            )
+        if isinstance(value, StepOutput):
+            return self._stage(value, "text", '{2}="$(cat "{0}/{1}")"')
+        if isinstance(value, Absent):
+            return "''"
+        if not isinstance(value, RunValue):
+            raise self._fault("reads what")
+        return f'"${self._add_argument(dict(value.expression)).replace("-", "_")}"'
+
+    def _stage(self, value: StepOutput, kind: str, line: str) -> str:
+        """The variable that has an output of another step; a line of the script fills it."""
+        uri = {"Std:Join": {"On": "/", "Values": [get_base(value.node), kind, value.key]}}
+        name = self._add_input(cast("JsonValue", uri))
+        variable = name.replace("-", "_")
+        text = line.format(INPUTS / name, value.key, variable)
+        if text not in self._staged:
+            self._staged.append(text)
+        return f'"${variable}"'
+
+    def _write_outputs(self) -> list[str]:
+        """The lines that write what the command has given, as the launcher does."""
+        lines = ["values=; numbers="]
+        for name, kind in self._container.outputs.items():
+            file = quote(self._find_file(name))
+            value = f'\\"$(escape {file})\\"' if kind == "STRING" else f"$(cat {file})"
+            lines += [
+                f"if [ -f {file} ]; then",
+                f"  text {quote(name)} {file}",
+                f'  values="$values${{values:+, }}\\"{name}\\": {value}"',
+                f"  if printf '%s' \"$(cat {file})\" | tr '\\n' ' ' | grep -qE '{_NUMBER}'; then",
+                f'    numbers="$numbers${{numbers:+, }}\\"{name}\\": $(cat {file})"',
+                "  fi",
+                "fi",
+            ]
+        artifacts = []
+        for name, schema in self._container.artifacts.items():
+            path = self._container.output_paths.get(name)
+            if path:
+                lines.append(f"if [ -e {quote(path)} ]; then cp -r {quote(path)} {OUTPUT}/artifacts/{quote(name)}; fi")
+            given = f'"name": "{name}", "type": {{"schemaTitle": "{schema}"}}, "uri": "$base/artifacts/{name}"'
+            artifacts.append(f'"{name}": [{{{given}, "metadata": {{}}}}]')
+        shown = ", ".join(artifacts).replace('"', '\\"')
+        whole = f'{{\\"task\\": \\"{self._name}\\", \\"base\\": \\"$base\\", \\"values\\": {{$values}}, '
+        whole += f'\\"numbers\\": {{$numbers}}, \\"items\\": {{}}, \\"artifacts\\": {{{shown}}}}}'
+        return [*lines, f"printf '%s' \"{whole}\" > {OUTPUT}/outputs.json"]
+
+
 # --- executors --------------------------------------------------------------------------------------------------------
 
 _GOOGLE = re.compile(
@@ -356,23 +501,6 @@ _CLUSTER_ONLY = {
     "secretAsEnv": "a secret of the cluster",
     "secretAsVolume": "a secret of the cluster",
 }
-_INSTANCES = (
-    (2, 8, "ml.m5.large"),
-    (4, 16, "ml.m5.xlarge"),
-    (4, 32, "ml.r5.xlarge"),
-    (8, 32, "ml.m5.2xlarge"),
-    (8, 64, "ml.r5.2xlarge"),
-    (16, 64, "ml.m5.4xlarge"),
-    (16, 128, "ml.r5.4xlarge"),
-    (48, 192, "ml.m5.12xlarge"),
-    (48, 384, "ml.r5.12xlarge"),
-    (96, 384, "ml.m5.24xlarge"),
-    (96, 768, "ml.r5.24xlarge"),
-)
-"""Processing instances by CPUs and gibibytes of memory, the cheaper first."""
-
-_ACCELERATED = ((1, "ml.g4dn.xlarge"), (4, "ml.g4dn.12xlarge"), (8, "ml.p3.16xlarge"))
-_UNITS = {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 
 
 def refuse_foreign(executor: Mapping[str, Any], component: str) -> None:
@@ -440,53 +568,3 @@ def refuse_cluster(platform: Mapping[str, Any], executor: str) -> tuple[tuple[st
     seconds = asked.get("activeDeadlineSeconds")
     lost = tuple(f"platforms.kubernetes.{key}" for key in sorted(asked) if key != "activeDeadlineSeconds")
     return lost, int(seconds) if isinstance(seconds, (int, float, str)) and str(seconds).isdigit() else None
-
-
-def choose_instance(executor: Mapping[str, Any]) -> str | None:
-    """The instance type for what a container asks for; None if it asks for nothing."""
-    container = executor.get("container")
-    resources = container.get("resources") if isinstance(container, dict) else None
-    if not isinstance(resources, dict) or not resources:
-        return None
-    accelerator = resources.get("accelerator")
-    if isinstance(accelerator, dict):
-        count = _read_quantity(accelerator.get("resourceCount") or accelerator.get("count") or 1)
-        return next((name for most, name in _ACCELERATED if count <= most), _ACCELERATED[-1][1])
-    cpus = max(_read_quantity(resources.get(key)) for key in _CPU_KEYS)
-    memory = max(_read_memory(resources.get(key)) for key in _MEMORY_KEYS)
-    return next((name for most, size, name in _INSTANCES if cpus <= most and memory <= size), _INSTANCES[-1][2])
-
-
-_CPU_KEYS = ("cpuLimit", "cpuRequest", "resourceCpuLimit", "resourceCpuRequest")
-_MEMORY_KEYS = ("memoryLimit", "memoryRequest", "resourceMemoryLimit", "resourceMemoryRequest")
-
-
-def _read_quantity(value: Any) -> float:
-    """A number as Kubernetes writes it: ``500m``, ``4Gi``; 0 for anything else."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)(m|[KMGT]i|[kMGT])?", str(value if value is not None else "").strip())
-    if found is None:
-        return 0.0
-    return float(found[1]) / 1000 if found[2] == "m" else float(found[1]) * _UNITS[found[2] or ""]
-
-
-def _read_memory(value: Any) -> float:
-    """Gibibytes. A bare number is gigabytes in KFP's older files."""
-    number = _read_quantity(value)
-    return number / 2**30 if number > 2**20 else number
-
-
-def read_retries(policy: JsonObject) -> tuple[int, float, float, float]:
-    """How often a command is started again, after how many seconds, by what factor longer, and at most how long."""
-    count = policy.get("maxRetryCount")
-    factor = policy.get("backoffFactor")
-    return (
-        count if isinstance(count, int) else 0,
-        _read_seconds(policy.get("backoffDuration"), 0),
-        float(factor) if isinstance(factor, (int, float)) else 2.0,
-        _read_seconds(policy.get("backoffMaxDuration"), 3600),
-    )
-
-
-def _read_seconds(value: Any, otherwise: float) -> float:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)s?", str(value if value is not None else ""))
-    return float(found[1]) if found else otherwise

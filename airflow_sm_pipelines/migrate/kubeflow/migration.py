@@ -60,7 +60,11 @@ class _Migrator:
         self._instance = self._names.claim("instance_type")
         self._root = self._names.claim("pipeline_root")
         self._reader = GraphReader(
-            pipeline, platform=held.platform, images=images, instance_type={"Get": f"Parameters.{self._instance}"}
+            pipeline,
+            platform=held.platform,
+            images=images,
+            instance_type={"Get": f"Parameters.{self._instance}"},
+            ask_address=self._ask_address,
         )
 
     def migrate(self, origin: str) -> Migration:
@@ -118,10 +122,14 @@ class _Migrator:
         return RunValue({"Get": f"Parameters.{name}"}, is_number=kind in ("Integer", "Float"))
 
     def _read_artifact(self, key: str) -> Value:
-        """An artifact that the pipeline is given: a run says its address."""
+        """An artifact that the pipeline is given."""
+        return Imported(self._ask_address(key), "system.Artifact", {})
+
+    def _ask_address(self, key: str) -> Value:
+        """An artifact's address, which each run says."""
         name = self._names.claim(f"{key}_uri", otherwise="artifact_uri")
         self._parameters[name] = Parameter(name, "String")
-        return Imported(RunValue({"Get": f"Parameters.{name}"}), "system.Artifact", {})
+        return RunValue({"Get": f"Parameters.{name}"})
 
     # --- differences ------------------------------------------------------------------------------------------------
 

@@ -24,6 +24,9 @@ MAX_TASKS = 1000
 
 _MAX_BYTES = 4 << 20
 _MAX_VALUES = 300_000
+_MAX_YAML_PARTS = 100_000
+"""Lines and commas of YAML, which is read at some 20,000 values a second."""
+
 _TASKS = re.compile(r'"?componentRef"?\s*:|^\s*(?:- )?template: ', re.MULTILINE)
 
 
@@ -81,6 +84,8 @@ def _refuse_size(text: str, name: str) -> None:
     """Refuse what is larger than any pipeline, before it is parsed."""
     if len(text) > _MAX_BYTES:
         raise MigrationError(f"{name}:1:1: this has more than {_MAX_BYTES >> 20} MiB, and no pipeline has.")
+    if not _is_json(text) and text.count("\n") + text.count(",") > _MAX_YAML_PARTS:
+        raise MigrationError(f"{name}:1:1: this YAML has more than {_MAX_YAML_PARTS} lines and commas: give JSON.")
     for number, found in enumerate(_TASKS.finditer(text)):
         if number == MAX_TASKS:
             line = text.count("\n", 0, found.start()) + 1
@@ -88,8 +93,12 @@ def _refuse_size(text: str, name: str) -> None:
             raise MigrationError(f"{name}:{line}:{column}: this pipeline has more than {MAX_TASKS} tasks: split it.")
 
 
+def _is_json(text: str) -> bool:
+    return text.lstrip()[:1] in ("{", "[")
+
+
 def _load(text: str, name: str) -> DocumentValue:
-    if text.lstrip()[:1] in ("{", "["):
+    if _is_json(text):
         source = JsonText(text)
         value, problems = source.load()
         if problems:

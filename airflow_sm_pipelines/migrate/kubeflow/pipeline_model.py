@@ -6,6 +6,7 @@ other, and parts of the wrong kind.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -333,8 +334,17 @@ def read_constant(given: JsonObject) -> JsonValue:
 def _unwrap(value: Any) -> JsonValue:
     if isinstance(value, dict) and len(value) == 1 and next(iter(value)) in ("stringValue", "intValue", "doubleValue"):
         inner = next(iter(value.values()))
-        return int(inner) if "intValue" in value else cast("JsonValue", inner)
-    return cast("JsonValue", value)
+        return int(inner) if "intValue" in value else _make_whole(inner)
+    return _make_whole(value)
+
+
+def _make_whole(value: Any) -> JsonValue:
+    """A value with whole numbers as such: KFP writes them with a point, and gives them without it."""
+    if isinstance(value, dict):
+        return {key: _make_whole(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_make_whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else cast("JsonValue", value)
 
 
 class Records:
@@ -377,3 +387,74 @@ class Records:
             lost=tuple(dict.fromkeys((*known.lost, *lost))),
             action=known.action or action,
         )
+
+
+# --- what a task asks for ---------------------------------------------------------------------------------------------
+
+_INSTANCES = (
+    (2, 8, "ml.m5.large"),
+    (4, 16, "ml.m5.xlarge"),
+    (4, 32, "ml.r5.xlarge"),
+    (8, 32, "ml.m5.2xlarge"),
+    (8, 64, "ml.r5.2xlarge"),
+    (16, 64, "ml.m5.4xlarge"),
+    (16, 128, "ml.r5.4xlarge"),
+    (48, 192, "ml.m5.12xlarge"),
+    (48, 384, "ml.r5.12xlarge"),
+    (96, 384, "ml.m5.24xlarge"),
+    (96, 768, "ml.r5.24xlarge"),
+)
+"""Processing instances by CPUs and gibibytes of memory, the cheaper first."""
+
+_ACCELERATED = ((1, "ml.g4dn.xlarge"), (4, "ml.g4dn.12xlarge"), (8, "ml.p3.16xlarge"))
+_UNITS = {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+
+
+def choose_instance(executor: Mapping[str, Any]) -> str | None:
+    """The instance type for what a container asks for; None if it asks for nothing."""
+    container = executor.get("container")
+    resources = container.get("resources") if isinstance(container, dict) else None
+    if not isinstance(resources, dict) or not resources:
+        return None
+    accelerator = resources.get("accelerator")
+    if isinstance(accelerator, dict):
+        count = _read_quantity(accelerator.get("resourceCount") or accelerator.get("count") or 1)
+        return next((name for most, name in _ACCELERATED if count <= most), _ACCELERATED[-1][1])
+    cpus = max(_read_quantity(resources.get(key)) for key in _CPU_KEYS)
+    memory = max(_read_memory(resources.get(key)) for key in _MEMORY_KEYS)
+    return next((name for most, size, name in _INSTANCES if cpus <= most and memory <= size), _INSTANCES[-1][2])
+
+
+_CPU_KEYS = ("cpuLimit", "cpuRequest", "resourceCpuLimit", "resourceCpuRequest")
+_MEMORY_KEYS = ("memoryLimit", "memoryRequest", "resourceMemoryLimit", "resourceMemoryRequest")
+
+
+def _read_quantity(value: Any) -> float:
+    """A number as Kubernetes writes it: ``500m``, ``4Gi``; 0 for anything else."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(m|[KMGT]i|[kMGT])?", str(value if value is not None else "").strip())
+    if found is None:
+        return 0.0
+    return float(found[1]) / 1000 if found[2] == "m" else float(found[1]) * _UNITS[found[2] or ""]
+
+
+def _read_memory(value: Any) -> float:
+    """Gibibytes. A bare number is gigabytes in KFP's older files."""
+    number = _read_quantity(value)
+    return number / 2**30 if number > 2**20 else number
+
+
+def read_retries(policy: JsonObject) -> tuple[int, float, float, float]:
+    """How often a command is started again, after how many seconds, by what factor longer, and at most how long."""
+    count = policy.get("maxRetryCount")
+    factor = policy.get("backoffFactor")
+    return (
+        count if isinstance(count, int) else 0,
+        _read_seconds(policy.get("backoffDuration"), 0),
+        float(factor) if isinstance(factor, (int, float)) else 2.0,
+        _read_seconds(policy.get("backoffMaxDuration"), 3600),
+    )
+
+
+def _read_seconds(value: Any, otherwise: float) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)s?", str(value if value is not None else ""))
+    return float(found[1]) if found else otherwise

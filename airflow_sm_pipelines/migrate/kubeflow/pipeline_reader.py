@@ -14,11 +14,9 @@ from airflow_sm_pipelines.migrate.kubeflow import trigger_conditions
 from airflow_sm_pipelines.migrate.kubeflow.component_steps import (
     UPLOAD,
     ComponentCall,
-    choose_instance,
     get_run_folder,
     make_step,
     read_container,
-    read_retries,
     refuse_cluster,
     refuse_foreign,
 )
@@ -37,7 +35,13 @@ from airflow_sm_pipelines.migrate.kubeflow.input_values import (
     find_items,
     read_output,
 )
-from airflow_sm_pipelines.migrate.kubeflow.pipeline_model import MAX_DEPTH, Records, read_constant
+from airflow_sm_pipelines.migrate.kubeflow.pipeline_model import (
+    MAX_DEPTH,
+    Records,
+    choose_instance,
+    read_constant,
+    read_retries,
+)
 from airflow_sm_pipelines.migrate.kubeflow.sagemaker_components import is_sagemaker, make_sagemaker_step
 from airflow_sm_pipelines.migrate.names import ClaimedNames
 from airflow_sm_pipelines.migrate.node_references import find_named_nodes
@@ -54,7 +58,7 @@ from airflow_sm_pipelines.migrate.workflow import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from airflow_sm_pipelines.definition import JsonObject, JsonValue
     from airflow_sm_pipelines.migrate.kubeflow.input_values import Value
@@ -112,17 +116,25 @@ class GraphReader:
     :param platform: the Kubernetes part of the platform's document.
     :param images: the images to use in place of others.
     :param instance_type: of tasks that ask for no resources: an expression.
+    :param ask_address: gives the value of a new parameter for an artifact's address, by the artifact's name.
     :ivar components: the descriptions for the launcher, by the folder that each is uploaded to.
     :ivar cached: whether a step may take what it gives from a cache.
     """
 
     def __init__(
-        self, pipeline: Pipeline, *, platform: JsonObject, images: Mapping[str, str], instance_type: JsonValue
+        self,
+        pipeline: Pipeline,
+        *,
+        platform: JsonObject,
+        images: Mapping[str, str],
+        instance_type: JsonValue,
+        ask_address: Callable[[str], Value],
     ) -> None:
         self._pipeline = pipeline
         self._platform = platform
         self._images = images
         self._instance_type = instance_type
+        self._ask_address = ask_address
         self._names = ClaimedNames()
         self._names.claim(UPLOAD)
         self.records = Records()
@@ -137,7 +149,7 @@ class GraphReader:
         if scope.depth > MAX_DEPTH:
             raise NotCarriedError("pipelines stand too deep in each other")
         tasks = component.tasks or ()
-        if len(tasks) > 1 and all(task.condition and not task.iterator for task in tasks):
+        if scope.where != "root" and _are_branches(tasks):
             done, choice = self._walk_branches(tasks, scope)
             nodes, after = choice
         else:
@@ -199,6 +211,7 @@ class GraphReader:
         name = self._names.claim(scope.where.rpartition(".")[2] + scope.ending)
         earlier: list[trigger_conditions.Condition] = []
         branches: list[Branch] = []
+        taken: list[str] = []
         for task in tasks:
             component = self._pipeline.components[task.component]
             inputs, artifacts = find_inputs(task, component, scope.inputs, scope.artifacts, done)
@@ -212,11 +225,13 @@ class GraphReader:
                 continue
             tests = () if rest is None or decided else trigger_conditions.translate(rest, inputs)
             group = self._run_repeated(task, component, inner)
-            self.records.note(f"{scope.where}.{task.name}", "branch", Outcome.TRANSLATED, name)
+            taken.append(f"{scope.where}.{task.name}")
             done[task.name] = group
             branches.append(Branch(tests, group.nodes))
         if len(branches) == 1 and not branches[0].conditions:
-            raise NotCarriedError("its first branch is always taken")
+            return done, _place(branches[0].nodes, scope.after)
+        for source in taken:
+            self.records.note(source, "branch", Outcome.TRANSLATED, name)
         if not branches or branches[-1].conditions:
             branches.append(Branch(()))
         node = ChoiceNode(name, scope.where, tuple(branches), scope.after)
@@ -355,26 +370,34 @@ class GraphReader:
     def _call(self, task: GraphTask, component: Component, scope: GraphScope) -> MigratedTask:
         source = f"{scope.where}.{task.name}"
         if component.tasks is None:
+            name = self._names.claim(task.name + scope.ending)
             try:
-                return self._run_executor(task, component, scope)
+                return self._run_executor(task, component, scope, name)
             except NotCarriedError as error:
-                return self._miss(task, component, source, str(error), scope.after, ending=scope.ending)
+                return self._miss(task, component, source, str(error), scope.after, name=name)
         inner = replace(scope, where=source, depth=scope.depth + 1)
         group = self.walk(component, inner)
         if not self.records.has(source):
             self.records.note(source, "pipeline", Outcome.FOLDED)
         return group
 
-    def _run_executor(self, task: GraphTask, component: Component, scope: GraphScope) -> MigratedTask:
+    def _run_executor(self, task: GraphTask, component: Component, scope: GraphScope, name: str) -> MigratedTask:
         source = f"{scope.where}.{task.name}"
         executor = component.executor or {}
         importer = executor.get("importer")
         if isinstance(importer, dict):
-            self.records.note(source, "importer", Outcome.FOLDED, lost=task.unknown)
             found = _read_importer(importer, scope.inputs)
+            reason = None
+            if isinstance(found.uri, Literal) and not str(found.uri.value).startswith("s3://"):
+                old, asked = found.uri.value, self._ask_address(task.name)
+                found = replace(found, uri=asked)
+                text = f"Each run must give an address: a job stages from S3 only. Copy {old} there."
+                reason = Reason("KFP-IMPORTER-001", text)
+            outcome = Outcome.FOLDED if reason is None else Outcome.APPROXIMATED
+            self.records.note(source, "importer", outcome, reason=reason, lost=task.unknown)
             return MigratedTask((), scope.after, {}, dict.fromkeys(component.output_artifacts, found))
         if is_sagemaker(executor):
-            return self._run_sagemaker(task, component, scope)
+            return self._run_sagemaker(task, component, scope, name)
         refuse_foreign(executor, component.name)
         lost, timeout = refuse_cluster(self._platform, component.executor_name)
         container = read_container(component, self._images)
@@ -396,7 +419,6 @@ class GraphReader:
             timeout,
             task.is_cached and not scope.is_collected,
         )
-        name = self._names.claim(task.name + scope.ending)
         made = make_step(name, source, container, call)
         self.images[container.image] = None
         self.cached = self.cached or call.is_cached
@@ -413,11 +435,12 @@ class GraphReader:
         given = {key: StepOutput(name, key) for key in component.output_artifacts}
         return MigratedTask((replace(made.node, after=scope.after),), (Dependency(name),), outputs, given)
 
-    def _run_sagemaker(self, task: GraphTask, component: Component, scope: GraphScope) -> MigratedTask:
+    def _run_sagemaker(self, task: GraphTask, component: Component, scope: GraphScope, name: str) -> MigratedTask:
         source = f"{scope.where}.{task.name}"
-        name = self._names.claim(task.name + scope.ending)
         made = make_sagemaker_step(name, source, component, scope.inputs, claim=self._names.claim, after=scope.after)
-        self.records.note(source, made.kind, made.outcome, made.nodes[-1].name, lost=(*task.unknown, *made.lost))
+        options = {"retryPolicy": bool(task.retries), "cachingOptions": task.is_cached}
+        lost = (*task.unknown, *made.lost, *(key for key, is_set in options.items() if is_set))
+        self.records.note(source, made.kind, made.outcome, made.nodes[-1].name, lost=lost)
         for reason in made.reasons:
             self.records.note(source, made.kind, made.outcome, reason=reason)
         outputs = {
@@ -434,10 +457,10 @@ class GraphReader:
         why: str,
         after: tuple[Dependency, ...],
         *,
-        ending: str = "",
+        name: str = "",
     ) -> MigratedTask:
         """A task that fails in place of one that is not carried."""
-        name = self._names.claim(task.name + ending)
+        name = name or self._names.claim(task.name)
         kind = "pipeline" if component.tasks is not None else "task"
         reason = Reason("KFP-TASK-001", f"{why[:1].upper()}{why[1:]}.")
         self.records.note(source, kind, Outcome.UNSUPPORTED, name, reason=reason, action=f"Write what it does: {why}.")
@@ -467,6 +490,26 @@ def _find_last(nodes: Sequence[Node]) -> list[str]:
     return [node.name for node in nodes if node.name not in waited]
 
 
+def _are_branches(tasks: Sequence[GraphTask]) -> bool:
+    """Whether tasks are If, Elif and Else: each condition says that none of those before it holds."""
+    if len(tasks) < 2 or not all(task.condition and not task.iterator and not task.waits for task in tasks):
+        return False
+    earlier: list[trigger_conditions.Condition] = []
+    for task in tasks:
+        condition = trigger_conditions.parse_condition(task.condition)
+        rest = trigger_conditions.drop_earlier(condition, earlier)
+        if trigger_conditions.count_parts(condition) - trigger_conditions.count_parts(rest) != len(earlier):
+            return False
+        earlier.append(condition if rest is None else rest)
+    return True
+
+
+def _place(nodes: tuple[Node, ...], after: tuple[Dependency, ...]) -> tuple[tuple[Node, ...], tuple[Dependency, ...]]:
+    """The nodes of a block in the place of what was around it, and what follows waits for."""
+    placed = tuple(node if node.after else replace(node, after=after) for node in nodes)
+    return placed, tuple(Dependency(name) for name in _find_last(placed)) or after
+
+
 def _find_own_output(key: str, outputs: Mapping[str, Value]) -> Value:
     """KFP 1 puts the task's name before the output's: ``train-model_artifact_url``."""
     plain = key.replace("_", "-").lower()
@@ -488,7 +531,7 @@ def _pick(one: Value, other: Value) -> Value:
     return other if isinstance(one, Absent) else OneOf((one, other))
 
 
-def _read_importer(importer: JsonObject, inputs: Mapping[str, Value]) -> Value:
+def _read_importer(importer: JsonObject, inputs: Mapping[str, Value]) -> Imported:
     uri = importer.get("artifactUri")
     holder: JsonObject = uri if isinstance(uri, dict) else {"constant": uri}
     schema = importer.get("typeSchema")

@@ -382,6 +382,9 @@ def _put(request: JsonObject, path: list[str], value: JsonValue) -> None:
 def _tidy(request: JsonObject, noun: str) -> None:
     """What the components do with a request before they send it."""
     for training in (request, request.get("TrainingJobDefinition")):
+        algorithm = training.get("AlgorithmSpecification") if isinstance(training, dict) else None
+        if isinstance(algorithm, dict):
+            algorithm.setdefault("TrainingInputMode", "File")
         if isinstance(training, dict) and str(training.get("EnableManagedSpotTraining", "")).lower() == "false":
             # A waiting time and checkpoints are for spot instances only.
             training.pop("CheckpointConfig", None)

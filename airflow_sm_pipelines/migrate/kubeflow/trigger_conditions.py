@@ -262,6 +262,13 @@ def drop_earlier(condition: Condition, earlier: list[Condition]) -> Condition | 
     return None if not left else left[0] if len(left) == 1 else Junction("&&", tuple(left))
 
 
+def count_parts(condition: Condition | None) -> int:
+    """How many conditions must all hold."""
+    if condition is None:
+        return 0
+    return len(condition.parts) if isinstance(condition, Junction) and condition.sign == "&&" else 1
+
+
 # --- Argo's conditions ------------------------------------------------------------------------------------------------
 
 

@@ -136,28 +136,11 @@ def test_the_commands_of_a_workflow_plan_deploy_and_promote(folder: Path) -> Non
 
 
 @pytest.mark.slow
-def test_the_dag_is_green_in_a_scratch_airflow_on_the_first_try(folder: Path, tmp_path: Path) -> None:
-    assert main(["init"]) == 0
-    home = {"HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state"), "UV_CACHE_DIR": _uv_cache()}
-    without = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
-    command = [*CLI, "dags", "test", "train_model"]
-    done = subprocess.run(command, env=without | home, capture_output=True, text=True, timeout=500, check=False)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
-    assert f"No Airflow is set up: making a scratch one in {folder / '.airflow'}" in done.stderr
-    assert "state=success" in done.stdout
-
-
-@pytest.mark.slow
 def test_the_test_of_a_project_for_sdk_v3_passes(folder: Path) -> None:
     assert main(["init", "--sdk", "v3"]) == 0
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, done.stdout[-4000:]
-
-
-def _uv_cache() -> str:
-    uv = str(Path(sys.executable).with_name("uv"))
-    return subprocess.run([uv, "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def test_a_project_for_mwaa_names_its_constraints(folder: Path) -> None:

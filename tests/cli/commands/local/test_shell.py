@@ -167,7 +167,8 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [*COMMAND, "run", str(definition), "--pipeline-name", "price", "--role-arn", ROLE]
     ended = execute(*command, state=folder / "state", env={"SM_PIPELINES_IMAGES": str(folder / "images.toml")})
     assert ended.returncode == 1, ended.stderr
-    said = "sm-pipelines: enter what failed:\n  sm-pipelines local shell price Prepare\n  sm-pipelines local shell price Train\n"
+    entries = "".join(f"  sm-pipelines local shell price {step}\n" for step in ("Prepare", "Train"))
+    said = f"sm-pipelines: enter what failed:\n{entries}"
     assert said in ended.stderr
     return folder / "state"
 
