@@ -90,6 +90,7 @@ OPERATORS = {
     "airflow_sm_pipelines.operators.cost.SageMakerPipelineCostOperator",
     "airflow_sm_pipelines.operators.deploy.SageMakerDeployPipelineOperator",
     "airflow_sm_pipelines.operators.group_run.SageMakerJudgeGroupOperator",
+    "airflow_sm_pipelines.operators.group_run.SageMakerListStepsOperator",
     "airflow_sm_pipelines.operators.group_run.SageMakerStartGroupOperator",
     "airflow_sm_pipelines.operators.mirror_step.SageMakerMirrorStepOperator",
     "airflow_sm_pipelines.operators.run.SageMakerRunPipelineOperator",

@@ -150,3 +150,20 @@ def test_a_callback_step_that_a_person_answers_begins_in_a_worker_and_the_others
 def test_a_question_about_another_step_or_of_another_form_is_refused(callbacks: Any, message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         make_group(shape=CALLS, callbacks=callbacks)
+
+
+def test_without_a_shape_one_mapped_task_stands_for_the_steps_that_are_named_at_run_time() -> None:
+    group = make_group(shape=None, step_args={"waiter_delay": 3})
+    found = {task.task_id: task.downstream_task_ids for task in group.dag.tasks}
+    assert found == {
+        "train.run": {"train.names", "train.step", "train.ended"},
+        "train.names": {"train.step"},
+        "train.step": {"train.ended"},
+        "train.ended": set(),
+    }
+    mapped: Any = group.mapped_steps
+    assert (mapped.is_mapped, mapped.partial_kwargs["poke_interval"], mapped.retries) == (True, 3, 0)
+    with pytest.raises(ArgumentError, match="The group has no shape, so step 'Train' has no task"):
+        _ = group.steps["Train"]
+    with pytest.raises(ArgumentError, match=r"which is no Callback step\. The group has no shape"):
+        make_group(shape=None, callbacks={"Approve": "required_action"})
