@@ -44,7 +44,7 @@ demo: $(STAMP) ## Train a real model through Airflow and SageMaker Pipelines, on
 	@$(BIN)/python scripts/demo.py --sdk $(SDK) $(if $(RMSE),--rmse-threshold $(RMSE))
 
 test: lint ## Check the code, then run the whole test suite
-	$(BIN)/python -m pytest -n 2 $(SIDE_BY_SIDE) --durations 10 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 3 $(SIDE_BY_SIDE) --durations 10 $(PYTEST_ARGS)
 
 check: lint ## Check the code and run the fast tests only
 	$(BIN)/python -m pytest -n 4 $(SIDE_BY_SIDE) -m "not slow and not processes" $(PYTEST_ARGS)

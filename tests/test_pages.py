@@ -91,7 +91,7 @@ def test_each_public_name_is_in_the_reference() -> None:
 
 def test_each_environment_variable_is_in_the_reference() -> None:
     """Those that the package sets for its own processes are no settings."""
-    names = ("REHEARSAL", "FUNCTION_SECONDS", "FUNCTION_ARN", "CALLER_PYTHON", "MAKE_BUCKETS")
+    names = ("REHEARSAL", "FUNCTION_SECONDS", "FUNCTION_ARN", "FUNCTION_LAYERS", "CALLER_PYTHON", "MAKE_BUCKETS")
     own = {f"SM_PIPELINES_{name}" for name in names}
     source = "".join(path.read_text() for path in sorted((ROOT / "airflow_sm_pipelines").rglob("*.py")))
     used = set(re.findall(r"SM_PIPELINES_[A-Z_]+\b", source)) - own

@@ -30,7 +30,7 @@ class NotebookScript:
     :param pipeline: the name of the pipeline in the script.
     :param source: the script with its header.
     :param files: texts that cells write, by their path beside the script.
-    :param mentioned: paths that the script names, which may be files beside the notebook.
+    :param mentioned: paths that the script names or imports from, which may be files beside the notebook.
     :param dropped: what is not in the script, a line each, with the number of its cell.
     :param unknown: lines of the script whose value only a shell knew, with their cell.
     """
@@ -80,7 +80,9 @@ def make_notebook_script(notebook: Notebook, *, pipeline: str | None = None) -> 
         pipeline=name,
         source=f"# /// script\n# dependencies = [\n{header}# ]\n# ///\n\n{body}",
         files=files,
-        mentioned=tuple(dict.fromkeys(path for one in chosen for path in _paths_of(one.node))),
+        mentioned=tuple(
+            dict.fromkeys(path for one in chosen for path in (*_paths_of(one.node), *_modules_of(one.node)))
+        ),
         dropped=(*dropped, *lost),
         unknown=tuple(one.first_line for one in chosen if NOT_RUN in one.text),
     )
@@ -193,6 +195,17 @@ def _paths_of(node: ast.AST) -> Iterator[str]:
             is_below = not path.is_absolute() and ".." not in path.parts
             if is_below and re.fullmatch(r"[\w\-][\w.\-/]*", text) and ("/" in text or path.suffix):
                 yield text
+
+
+def _modules_of(node: ast.AST) -> Iterator[str]:
+    """Where the modules that are imported stand, if they stand beside the notebook: a file or a folder."""
+    for part in ast.walk(node):
+        names = [one.name for one in part.names] if isinstance(part, ast.Import) else []
+        if isinstance(part, ast.ImportFrom) and part.module:
+            names = [part.module]
+        for name in names:
+            first = name.partition(".")[0]
+            yield from (f"{first}.py", first)
 
 
 def _render(statements: Sequence[_Statement]) -> str:

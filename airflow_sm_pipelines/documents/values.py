@@ -194,7 +194,7 @@ class YamlText:
         try:
             loader = _make_loader(yaml)(self._text)
         except yaml.YAMLError as error:
-            raise DefinitionError(f"{self._name}: this is not YAML: {' '.join(str(error).split())}.") from None
+            raise DefinitionError(f"{self._name}:1:1: this is not YAML: {' '.join(str(error).split())}.") from None
         try:
             while loader.check_node():
                 self._nodes.append(loader.get_node())
@@ -209,6 +209,29 @@ class YamlText:
             raise DefinitionError(f"{self._name}: this YAML is nested too deeply.") from None
         finally:
             loader.dispose()
+
+    def find_repeated_key(self) -> tuple[str, int, int] | None:
+        """The first key that stands twice in one mapping, with its second line and column; None if there is none.
+
+        YAML's own readers keep the last one and say nothing.
+        """
+        left, seen = list(self._nodes), set[int]()
+        while left:
+            node = left.pop()
+            if id(node) in seen or node.id == "scalar":
+                continue
+            seen.add(id(node))
+            if node.id == "sequence":
+                left.extend(node.value)
+                continue
+            known = set[str]()
+            for key, value in node.value:
+                if key.id == "scalar" and key.value in known:
+                    return str(key.value), key.start_mark.line + 1, key.start_mark.column + 1
+                if key.id == "scalar" and key.value != "<<":
+                    known.add(key.value)
+                left.append(value)
+        return None
 
     def locate(self, path: JsonPath, number: int = 0) -> tuple[int, int] | None:
         """The line and column, from 1, of the value at ``path``, or of the nearest value around it."""

@@ -151,7 +151,7 @@ def aws_environment(url: str, region: str, secret: str) -> dict[str, str]:
     :param secret: of the endpoint's own key.
     """
     variables = child_environment({}, url, region, secret=secret)
-    return {name: value for name, value in variables.items() if not name.startswith("AIRFLOW_")}
+    return {name: value for name, value in variables.items() if not name.startswith(("AIRFLOW_", "SM_PIPELINES_"))}
 
 
 class LateClient:

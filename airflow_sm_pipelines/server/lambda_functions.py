@@ -39,6 +39,7 @@ def find_function(name_or_arn: str, region: str) -> FunctionSpec | None:
         environment=dict(function.environment_vars or {}),
         timeout_seconds=int(function.timeout),
         memory_mb=int(function.memory_size),
+        layers=tuple(_read_layer(layer["Arn"]) for layer in function.layers),
     )
 
 
@@ -53,6 +54,14 @@ def _find(name_or_arn: str, region: str) -> Any:
         return backend[region].get_function(name_or_arn) if region in backend else None
     except (UnknownFunctionException, JsonRESTError, ServiceException):
         return None
+
+
+def _read_layer(arn: str) -> bytes:
+    from moto.awslambda.models import lambda_backends
+
+    parsed = parse_arn(arn)
+    layer: Any = lambda_backends[ACCOUNT_ID][parsed.region if parsed else ""].layers_versions_by_arn(arn)
+    return bytes(layer.code_bytes)
 
 
 def with_code_inlined(request: Request) -> Request:

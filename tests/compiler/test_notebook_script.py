@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 CELLS = (
     "%pip install -U sagemaker pandas",
     "import sagemaker\nfrom sagemaker.workflow.pipeline import Pipeline",
-    "session = sagemaker.Session()\nbucket = session.default_bucket()\nprint(bucket)",
+    "from own import mine\nsession = sagemaker.Session(mine)\nbucket = session.default_bucket()\nprint(bucket)",
     "%%writefile code/prepare.py\nprint(1)",
     "rows = [1, 2]\nplot(rows)",
     "estimator = make(bucket)\nestimator.set_hyperparameters(depth=3)\nunused = make(2)",
@@ -110,6 +110,7 @@ def test_init_makes_a_project_of_it(
     path = write(tmp_path / "notebooks", *CELLS)
     (path.parent / "code").mkdir()
     (path.parent / "code" / "prepare.py").write_text("old")
+    (path.parent / "own.py").write_text("mine = 1")
     (path.parent / "other.csv").write_text("1")
     monkeypatch.chdir(tmp_path)
     assert main(["init", "churn", "--from", str(path)]) == 0
@@ -120,6 +121,7 @@ def test_init_makes_a_project_of_it(
         "dags/.airflowignore",
         "dags/churn.py",
         "dags/pipelines/churn/code/prepare.py",
+        "dags/pipelines/churn/own.py",
         "dags/pipelines/churn/pipeline.py",
     }
     assert (tmp_path / "dags/pipelines/churn/code/prepare.py").read_text() == "print(1)\n"

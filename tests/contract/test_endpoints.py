@@ -206,6 +206,31 @@ def test_an_endpoint_answers_by_its_model_and_says_what_the_model_said(client: C
         ask("1")
 
 
+def test_variants_answer_by_their_weights_which_can_be_changed(client: Client) -> None:
+    sagemaker, runtime = client("sagemaker"), client("sagemaker-runtime")
+    for name, factor in (("one", 1), ("ten", 10)):
+        sagemaker.create_model(ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container(factor))
+    weights = [
+        {**variant(name), "VariantName": name, "InitialVariantWeight": float(name == "one")} for name in ("one", "ten")
+    ]
+    sagemaker.create_endpoint_config(EndpointConfigName="weighed", ProductionVariants=weights)
+    sagemaker.create_endpoint(EndpointName="weighed", EndpointConfigName="weighed")
+    wait_for_service(sagemaker, "weighed")
+
+    def ask(**rest: Any) -> str:
+        request = {"EndpointName": "weighed", "Body": "1", "ContentType": "text/csv", "Accept": "text/csv", **rest}
+        text: str = runtime.invoke_endpoint(**request)["Body"].read().decode()
+        return text
+
+    assert {ask() for _ in range(5)} == {"1.0"}
+    assert ask(TargetVariant="ten") == "10.0"
+    wanted = [{"VariantName": "one", "DesiredWeight": 0.0}, {"VariantName": "ten", "DesiredWeight": 1.0}]
+    sagemaker.update_endpoint_weights_and_capacities(EndpointName="weighed", DesiredWeightsAndCapacities=wanted)
+    assert {ask() for _ in range(5)} == {"10.0"}
+    described = wait_for_service(sagemaker, "weighed")["ProductionVariants"]
+    assert [one["CurrentWeight"] for one in described] == [0.0, 1.0]
+
+
 def test_an_endpoint_whose_model_cannot_be_loaded_fails_and_a_change_to_such_a_model_changes_nothing(
     client: Client,
 ) -> None:

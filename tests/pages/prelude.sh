@@ -16,7 +16,7 @@ aws() {
 sm-pipelines() {
     case "$1 $2" in
         "dags serve" | "local open") echo "sm-pipelines $*: a server's pages, which nobody looks at here" ;;
-        "local serve") command sm-pipelines "$@" --port 0 ;;
+        "local serve") exec "$(type -P sm-pipelines)" "$@" --port 0 ;;  # in the background, where 'kill' is to reach it
         *) command sm-pipelines "$@" ;;
     esac
 }

@@ -58,8 +58,8 @@ def make_layer(interpreter: Interpreter, directory: Path) -> tuple[Path, ...]:
     """Make the virtual environment of a job, and give the directories for the front of ``PATH``."""
     programs = directory / "bin"
     packages = directory / "lib" / f"python{interpreter.version}" / "site-packages"
-    programs.mkdir(parents=True)
-    packages.mkdir(parents=True)
+    for path in (directory, programs, *reversed(packages.parents[:2]), packages):
+        path.mkdir()
     home = interpreter.base_executable.parent
     (directory / "pyvenv.cfg").write_text(
         f"home = {home}\ninclude-system-site-packages = false\nversion = {interpreter.version}\n"

@@ -16,7 +16,7 @@ import threading
 import time
 import weakref
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -167,7 +167,8 @@ class Launcher:
         :param spec_path: where to write the instructions for the launcher.
         :raises OSError: this machine refuses another process or file.
         """
-        spec_path.write_text(json.dumps({**asdict(plan), "env": dict(plan.env)}), encoding="utf-8")
+        spec = {one.name: getattr(plan, one.name) for one in fields(plan)}
+        spec_path.write_text(json.dumps({**spec, "env": dict(plan.env)}), encoding="utf-8")
         output_read, output_write = os.pipe()
         lifeline_read, lifeline_write = os.pipe()
         status_read, status_write = os.pipe()

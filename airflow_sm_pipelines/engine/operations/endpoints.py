@@ -9,6 +9,7 @@ from airflow_sm_pipelines.engine.registry.endpoints import (
     ENDPOINT,
     ENDPOINT_CONFIG,
     add_endpoint_config,
+    change_weights,
     require_endpoint,
     require_endpoint_config,
 )
@@ -55,6 +56,13 @@ def update_endpoint(context: OperationContext, request: Request) -> Response:
     with context.store.transaction():
         record = context.runner.endpoints.update(request)
     context.runner.endpoints.start(record.name)
+    return {"EndpointArn": record.arn}
+
+
+def update_weights(context: OperationContext, request: Request) -> Response:
+    """UpdateEndpointWeightsAndCapacities."""
+    with context.store.transaction():
+        record = change_weights(context.store, context.arns, request, now=context.services.clock())
     return {"EndpointArn": record.arn}
 
 

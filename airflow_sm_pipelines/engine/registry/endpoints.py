@@ -89,6 +89,29 @@ def update_endpoint(
     return save_status(store, record, document, "Updating", now=now)
 
 
+def change_weights(store: Store, arns: ArnFactory, request: Mapping[str, Any], *, now: datetime) -> ResourceRecord:
+    """Give variants of an endpoint in service other weights and instance counts, at once.
+
+    :raises ServiceError: the endpoint or a variant does not exist, or the endpoint is being made or changed.
+    """
+    record = require_endpoint(store, arns, request["EndpointName"])
+    if PLAN in record.document:
+        raise validation_error(f'Cannot update in-progress endpoint "{record.arn}".')
+    summaries = {one["VariantName"]: dict(one) for one in record.document["ProductionVariants"]}
+    served = {one["name"]: dict(one) for one in record.document.get(SERVED) or ()}
+    for wanted in request["DesiredWeightsAndCapacities"]:
+        name = wanted["VariantName"]
+        if name not in summaries:
+            raise validation_error(f'The variant "{name}" was not found in endpoint "{record.arn}".')
+        if (weight := wanted.get("DesiredWeight")) is not None:
+            summaries[name] |= {"CurrentWeight": weight, "DesiredWeight": weight}
+            served.setdefault(name, {"name": name})["weight"] = weight
+        if (count := wanted.get("DesiredInstanceCount")) is not None:
+            summaries[name] |= {"CurrentInstanceCount": count, "DesiredInstanceCount": count}
+    document = {**record.document, "ProductionVariants": [*summaries.values()], SERVED: [*served.values()]}
+    return save_status(store, record, document, str(record.status), now=now)
+
+
 def end_plan(store: Store, record: ResourceRecord, *, failure_reason: str | None, now: datetime) -> ResourceRecord:
     """Record that what was planned for an endpoint is done, or failed.
 

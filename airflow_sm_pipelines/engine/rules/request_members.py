@@ -59,7 +59,7 @@ _MACHINE = "every job runs on this machine"
 _ONE_MACHINE = "traffic between instances does not leave this machine"
 _NO_VPC = "the job has this machine's network"
 _NO_METRICS = "CloudWatch gets no metrics of endpoints"
-_PIPE = "it is for Pipe mode, which is refused"
+_PIPE = "it is for Pipe mode, and files come as they are"
 _PLACES = "where a job may run is for AWS to find"
 
 REQUEST_MEMBERS: dict[str, tuple[MemberRule, ...]] = {
@@ -72,12 +72,11 @@ REQUEST_MEMBERS: dict[str, tuple[MemberRule, ...]] = {
             "ProcessingResources.ClusterConfig.InstanceType ProcessingResources.ClusterConfig.VolumeSizeInGB": _MACHINE,
             "NetworkConfig.EnableInterContainerTrafficEncryption": _ONE_MACHINE,
             "NetworkConfig.VpcConfig": _NO_VPC,
-            "ProcessingInputs.S3Input.S3CompressionType": _PIPE,
             "ProcessingResources.ClusterConfig.SelectedInstanceType "
             "ProcessingResources.ClusterConfig.SelectedInstanceCount "
             "ExperimentConfig.RunName": "it is shown by Describe only",
         },
-        said={},
+        said={"ProcessingInputs.S3Input.S3CompressionType": _PIPE},
         refused={
             "ProcessingInputs.DatasetDefinition": "Athena and Redshift are not here",
             "ProcessingOutputConfig.Outputs.FeatureStoreOutput": "no feature store is here",
@@ -101,7 +100,6 @@ REQUEST_MEMBERS: dict[str, tuple[MemberRule, ...]] = {
             "AlgorithmSpecification.EnableSageMakerMetricsTimeSeries": "metrics are read from the log either way",
             "AlgorithmSpecification.TrainingImageConfig": "no image is pulled",
             "InputDataConfig.ShuffleConfig": "it changes an order that File mode has not",
-            "InputDataConfig.CompressionType": _PIPE,
             "InputDataConfig.DataSource.S3DataSource.ModelAccessConfig "
             "InputDataConfig.DataSource.S3DataSource.HubAccessConfig": "the data are in this machine's S3",
             "DebugHookConfig ProfilerConfig": "they are in AWS's images only, and change no result",
@@ -113,6 +111,7 @@ REQUEST_MEMBERS: dict[str, tuple[MemberRule, ...]] = {
             "ProfilerRuleConfigurations": "its rules are not evaluated",
             "MlflowConfig": "no MLflow server is spoken to",
             "InputDataConfig.RecordWrapperType": "files are not wrapped as RecordIO",
+            "InputDataConfig.CompressionType": _PIPE,
         },
         refused={
             "AlgorithmSpecification.AlgorithmName": "marketplace algorithms are on AWS only",

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 STATE_TYPES = ("Task", "Pass", "Choice", "Wait", "Succeed", "Fail", "Parallel", "Map")
 MAX_STATES = 400
 """More states than any machine that people write; planning takes time with the square of their number."""
+MAX_NAME = 80
+"""How long the name of a state may be. Source: the API reference of Step Functions, on state names."""
 MAX_DEPTH = 20
 """How deep Parallel and Map states may stand in each other."""
 
@@ -159,6 +161,9 @@ class _Parser:
         if kind not in STATE_TYPES:
             known = list_names(STATE_TYPES, limit=9)
             raise self._fault(path, f"the state {name!r} has the Type {kind!r}; those are {known}.")
+        if len(name) > MAX_NAME:
+            problem = f"the name of this state has {len(name)} characters; the service takes at most {MAX_NAME}."
+            raise self._fault(path, problem)
         if name in self._names:
             raise self._fault(path, f"the name {name!r} is taken by the state at {self._names[name]}.")
         self._names[name] = self._locate(path)
@@ -177,9 +182,15 @@ class _Parser:
         return state
 
     def _check_end(self, state: State, path: JsonPath) -> None:
+        for key in ("Catch", "Retry", "Choices"):
+            value = state.body.get(key, [])
+            if not isinstance(value, list) or len(_objects(value)) < len(value):
+                raise self._fault((*path, key), f"the {key} of the state {state.name!r} is no list of objects.")
         if state.type == "Choice":
             if not _objects(state.body.get("Choices")):
                 raise self._fault(path, f"the state {state.name!r} has no Choices.")
+        elif state.type == "Task" and not isinstance(state.body.get("Resource"), str):
+            raise self._fault(path, f"the state {state.name!r} has no Resource, the ARN of what does its work.")
         elif state.type not in ("Succeed", "Fail") and state.next is None and state.body.get("End") is not True:
             raise self._fault(path, f"the state {state.name!r} has neither Next nor End.")
 

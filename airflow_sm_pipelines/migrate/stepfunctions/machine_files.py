@@ -99,8 +99,7 @@ class _Finder:
         """
         is_json = text.lstrip()[:1] in ("{", "[", '"')
         if not is_json:
-            yaml = YamlText(text, name=self.name)
-            return DocumentValue(yaml.load(), yaml)
+            return self._load_yaml(text)
         json_text = JsonText(text)
         value, problems = json_text.load()
         if problems and value is None and "${" in text:
@@ -110,13 +109,21 @@ class _Finder:
             if not others:
                 return DocumentValue((again,), quoted)
         if problems and value is None and _looks_like_yaml(self.name):
-            yaml = YamlText(text, name=self.name)
-            return DocumentValue(yaml.load(), yaml)
+            return self._load_yaml(text)
         if problems:
             first = problems[0]
             place = f"{self.name}:{(first.line or 1) + line - 1}:{first.column or 1}"
             raise MigrationError(f"{place}: {first.message}")
         return DocumentValue((value,), json_text)
+
+    def _load_yaml(self, text: str) -> DocumentValue:
+        yaml = YamlText(text, name=self.name)
+        values = yaml.load()
+        repeated = yaml.find_repeated_key()
+        if repeated is not None:
+            key, line, column = repeated
+            raise MigrationError(f"{self.name}:{line}:{column}: the key {key!r} occurs twice here. Keep one of them.")
+        return DocumentValue(values, yaml)
 
     def _check_size(self, value: Any) -> None:
         stack = [value]

@@ -33,6 +33,12 @@ def nest(depth: int) -> dict[str, Any]:
         (machine(A={"Type": "Choice"}), "the state 'A' has no Choices."),
         (machine(A={"Type": "Parallel", "End": True}), "the state 'A' has no Branches."),
         (machine(A=[]), "the state 'A' is no object."),
+        (machine(A={"Type": "Task", "End": True}), "the state 'A' has no Resource"),
+        (machine(**{"N" * 500: PASS}), "m.asl.json:4:507: the name of this state has 500 characters"),
+        (machine(A=function(Catch={"Next": "A"})), "the Catch of the state 'A' is no list of objects."),
+        (machine(A=function(Retry=[3])), "the Retry of the state 'A' is no list of objects."),
+        (f"StartAt: A\nStates:\n  A: {PASS}\n  A: {PASS}\n", "m.asl.json:4:3: the key 'A' occurs twice here."),
+        ("StartAt: A\nStates: &s\n  A: *s\n", "m.asl.json:1:1: this holds more than 200000 values."),
         (nest(30), "states stand more than 20 deep in each other."),
         (
             machine(A={"Type": "Parallel", "Branches": [machine(A=PASS)], "End": True}),
@@ -67,5 +73,5 @@ def test_a_yaml_bomb_is_refused_soon() -> None:
 
 
 def test_names_of_any_kind_become_names_of_tasks() -> None:
-    found = read(machine(**{"é 🙂 " * 100: function(Next="🙂"), "🙂": function()}))
+    found = read(machine(**{"é 🙂 " * 20: function(Next="🙂"), "🙂": function()}))
     assert [node.name for node in found.workflow.nodes] == ["step", "step-2"]

@@ -163,7 +163,7 @@ def test_a_schedule_is_airflows_or_none(expression: str, cron: str | None) -> No
             "m.yaml",
             "write it in quotes",
         ),
-        ("\x00\x01", "m.json", "m.json: this is not YAML: unacceptable character"),
+        ("\x00\x01", "m.json", "m.json:1:1: this is not YAML: unacceptable character"),
         ("", "m.json", "m.json:1:1: this holds no state machine"),
     ],
     ids=["a file that is not there", "broken text in a heredoc", "a key that is no text", "bytes", "nothing"],

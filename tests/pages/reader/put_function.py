@@ -14,5 +14,6 @@ boto3.client("lambda").create_function(
     Runtime="python3.11",
     Handler="handler.handler",
     Role="arn:aws:iam::123456789012:role/f",
+    Timeout=120,
     Code={"ZipFile": packed.getvalue()},
 )

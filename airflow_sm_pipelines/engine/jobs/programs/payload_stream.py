@@ -32,7 +32,8 @@ class ServingError(Exception):
     def __init__(self, text: str, *, status: int | None = None, said: bytes | None = None) -> None:
         super().__init__(text)
         self.status = status or (400 if text.startswith("ClientError") else 500)
-        self.said = text.encode() if said is None else said
+        plain = text.partition(": ")[2] if text.startswith(("ClientError: ", "AlgorithmError: ")) else text
+        self.said = plain.encode() if said is None else said
 
 
 def serve(
