@@ -49,10 +49,12 @@ class RunValue:
     """A value that an expression of the definition gives, at most 256 characters long.
 
     :param is_number: whether it can be compared as a number.
+    :param default: what it is if a run does not say, where the source says so.
     """
 
     expression: JsonObject
     is_number: bool = False
+    default: JsonValue = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,7 @@ class _Migrator:
         name = self._names.claim(key, otherwise="parameter")
         given: dict[str, JsonValue] = {} if value is None else {"default": value}
         self._parameters[name] = Parameter(name, kind, **given)  # type: ignore[arg-type]
-        return RunValue({"Get": f"Parameters.{name}"}, is_number=kind in ("Integer", "Float"))
+        return RunValue({"Get": f"Parameters.{name}"}, is_number=kind in ("Integer", "Float"), default=value)
 
     def _read_artifact(self, key: str) -> Value:
         """An artifact that the pipeline is given."""

@@ -27,6 +27,7 @@ from airflow_sm_pipelines.migrate.kubeflow.sagemaker_flags import (
     COMPONENTS,
     IGNORED,
     PROGRAMS,
+    REQUIRED,
     UNSUPPORTED_PROGRAMS,
     FlaggedComponent,
 )
@@ -193,8 +194,10 @@ class _Maker:
         request: JsonObject = {}
         for flag, value in self.flags.items():
             place = component.flags.get(flag)
-            if place is not None:
+            if place is not None and not self._is_left_out(flag, value):
                 _put(request, place[0].split("."), _write(value, place[1]))
+            elif place is not None:
+                continue
             elif flag == "assume_role":
                 text = "It assumed a role of its own to call SageMaker; the pipeline has one role."
                 self._note(Reason("KFP-ROLE-001", text))
@@ -202,6 +205,14 @@ class _Maker:
                 self.lost.append(f"--{flag}")
         _tidy(request, component.noun)
         return self._make_request(name, component.noun, request, after)
+
+    def _is_left_out(self, flag: str, value: Value) -> bool:
+        """Whether a parameter that is empty by default gives a flag: the components leave out what is empty."""
+        if not isinstance(value, RunValue) or value.default not in _EMPTY[:-1] or flag in REQUIRED:
+            return False
+        text = f"--{flag} is left out: its parameter is empty by default, and no step can decide that when it runs."
+        self._note(Reason("KFP-FLAG-001", text))
+        return True
 
     def _note(self, reason: Reason) -> None:
         if reason not in self.reasons:
@@ -257,9 +268,9 @@ class _Maker:
         request: JsonObject = {}
         for flag, value in self.flags.items():
             member = members.get(flag.replace("_", "").lower())
-            if member is not None:
+            if member is not None and not self._is_left_out(flag, value):
                 request[member] = _write_member(value, shape.members[member])
-            elif flag not in IGNORED and not flag.endswith("_output_path"):
+            elif member is None and flag not in IGNORED and not flag.endswith("_output_path"):
                 self.lost.append(f"--{flag}")
         node = self._make_request(self.name, noun, request, self.after)
         return self._finish(f"SageMaker {noun}", (node,), self._find_properties(noun, node))

@@ -248,5 +248,20 @@ UNSUPPORTED_PROGRAMS = {
 }
 """Programs of the image that make nothing that a step or a single call makes."""
 
+REQUIRED = {
+    *("channels", "image", "input_location", "instance_count", "instance_type", "max_num_jobs", "max_parallel_jobs"),
+    *(
+        "metric_name",
+        "metric_type",
+        "model_artifact_path",
+        "model_artifact_url",
+        "model_name",
+        "output_location",
+        "role",
+    ),
+    *("volume_size",),
+}
+"""Flags without which no request is complete; others are left out where they are empty."""
+
 IGNORED = {"region", "endpoint_url", "update_endpoint"}
 """Flags that say what a pipeline's connection says, or what its steps do anyway."""

@@ -185,6 +185,31 @@ def test_sagemaker_components_become_native_steps() -> None:
     assert not any(package.findings.values())
 
 
+def test_a_flag_that_a_run_gives_is_put_into_the_definition_and_an_empty_one_is_left_out() -> None:
+    trained = container("train", "hyper subnets", image=SAGEMAKER, command=["python3"])
+    own = "{{inputs.parameters.%s}}"
+    trained["container"]["args"] = [
+        "train.py",
+        *flags(hyperparameters=own % "hyper", vpc_subnets=own % "subnets", model_artifact_path="s3://b/models"),
+        *flags(image="123456789012.dkr.ecr.us-east-1.amazonaws.com/a:1", instance_type="ml.m5.xlarge"),
+        *flags(instance_count="1", volume_size="30", max_run_time="3600", role="arn:aws:iam::123456789012:role/r"),
+    ]
+    given = {"hyper": own % "hyper", "subnets": own % "subnets"}
+    migration = read(
+        dag("main", task("train", given=given), inputs="hyper subnets"),
+        trained,
+        parameters={"hyper": '{"k": "10"}', "subnets": ""},
+    )
+    package = make_files(migration)
+    assert package.is_complete
+    definition = json.loads(package.files["old.definition.json"])
+    request = definition["Steps"][0]["Arguments"]
+    assert request["HyperParameters"].startswith("${hyper")
+    assert "macros.json.loads(params.hyper)" in package.files["old.py"]
+    assert "VpcConfig" not in request
+    assert "--vpc_subnets is left out" in migration.records[0].reasons[0].text
+
+
 @pytest.mark.parametrize(
     ("member", "problem"),
     [
