@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.commands.migrate import airflow, assess, jobs, provider, stepfunctions
+from airflow_sm_pipelines.cli.commands.migrate import airflow, assess, compare, jobs, provider, stepfunctions
 from airflow_sm_pipelines.cli.migration_output import EXIT_CODES
 from airflow_sm_pipelines.cli.shared_options import add_subcommands
 
@@ -27,3 +27,4 @@ def add(commands: Commands) -> None:
     airflow.add(sources)
     provider.add(sources)
     assess.add(sources)
+    compare.add(sources)
