@@ -28,8 +28,8 @@ def add(sources: Commands) -> None:
         description="Run a state machine in moto's interpreter and its DAG in a scratch Airflow beside the local "
         "endpoint, with made-up answers for every service, and compare calls, order and end. Nothing is asked of AWS, "
         "and no job runs. Each branch of each choice is run, and each failing task, as far as made-up answers reach.",
-        epilog="Exit codes: 0 both do the same; 1 they differ; 2 they could not be compared. Needs the packages of "
-        "airflow-sm-pipelines[compare].",
+        epilog="Exit codes: 0 both do the same; 1 they differ; 2 they could not be compared. Needs the extra "
+        "'compare' of this package.",
     )
     parser.add_argument("source", type=Path, metavar="SOURCE", help="a file that holds the state machine")
     parser.add_argument("dag_file", type=Path, metavar="DAG_FILE", help="the migrated DAG, beside its definitions")
