@@ -28,10 +28,10 @@ SIDE_BY_SIDE := --dist loadfile --no-loadscope-reorder
 SDK ?= v2
 RMSE ?=
 
-.PHONY: help setup demo test check differential airflow-corpus evasions inside constrained lint format bench faults builds imagerows day migrations comparisons harm mutants docs dist sbom digests lock clean
+.PHONY: help setup demo test check differential airflow-corpus kubeflow-corpus evasions inside constrained lint format bench faults builds imagerows day migrations comparisons harm mutants docs docs-test dist release sbom digests lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Make .venv with everything pinned in requirements/dev.txt
 
@@ -44,7 +44,7 @@ demo: $(STAMP) ## Train a real model through Airflow and SageMaker Pipelines, on
 	@$(BIN)/python scripts/demo.py --sdk $(SDK) $(if $(RMSE),--rmse-threshold $(RMSE))
 
 test: lint ## Check the code, then run the whole test suite
-	$(BIN)/python -m pytest -n 2 $(SIDE_BY_SIDE) --durations 10 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 3 $(SIDE_BY_SIDE) --durations 10 $(PYTEST_ARGS)
 
 check: lint ## Check the code and run the fast tests only
 	$(BIN)/python -m pytest -n 4 $(SIDE_BY_SIDE) -m "not slow and not processes" $(PYTEST_ARGS)
@@ -54,6 +54,9 @@ differential: $(STAMP) ## Hold all judges of arguments to one verdict, on 20,000
 
 airflow-corpus: $(STAMP) ## Migrate DAG files of public repositories (CLONES=folder with clones of them)
 	$(BIN)/python -m tests.migrate.airflow.corpus $(CLONES)
+
+kubeflow-corpus: $(STAMP) ## Migrate compiled pipelines of public repositories (CLONES=folder with clones of them)
+	$(BIN)/python -m tests.migrate.kubeflow.corpus --reasons $(CLONES)
 
 evasions: $(STAMP) ## Hold a team's policy by every pair of a definition that keeps it and one that breaks it
 	$(BIN)/python -m tests.policy.policy_pairs
@@ -95,6 +98,7 @@ faults: $(STAMP) ## Put faults into every write, run, ending and race, and write
 	$(BIN)/python -m tests.reliability --write
 	$(BIN)/python -m tests.reliability.endings --write
 	$(BIN)/python -m tests.reliability.repairs --write
+	$(BIN)/python -m tests.reliability.repairs.campaign --write
 	$(BIN)/python -m tests.deployment.races 1000
 
 builds: $(STAMP) ## Build every kind of step under every circumstance, and write docs/builds.md
@@ -115,15 +119,22 @@ day: $(STAMP) ## Do in a whole Airflow what a demanding author does in a day (ne
 mutants: $(STAMP) ## Put small faults into a sample of each package, and see whether the fast tests notice (an hour)
 	$(BIN)/python scripts/mutants.py $(if $(SEED),--seed $(SEED))
 
-docs: $(STAMP) ## Make the pages of docs/ into a site: .local/site/index.html
+docs-test: $(STAMP) ## Run every block of the README and the pages that can run, check the others (minutes)
+	$(BIN)/python -m tests.pages $(ARGS)
+
+docs: $(STAMP) ## Make the pages of docs/ into a site, and ask its search ten questions: .local/site/index.html
 	$(BIN)/uv pip install --quiet --require-hashes --python $(BIN)/python -r requirements/docs.txt
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going -j 2 -q -d .local/doctrees docs .local/site
+	$(BIN)/python -m tests.pages.site_search .local/site
 
 CYCLONEDX := cyclonedx-bom==7.5.0
 
 dist: $(STAMP) ## Build the wheel and the sdist into dist/, the same bytes from the same commit
 	@# The time that the build backend writes into archives is that of the last commit.
 	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} $(BIN)/uv build --clear --no-build-isolation --python $(BIN)/python
+
+release: $(STAMP) ## Make a release ready up to the upload: check, build twice, try wheel and sdist, print the notes
+	$(BIN)/python scripts/release.py
 
 sbom: $(STAMP) ## Write dist/sbom.json: what the wheel installs with all its extras, in the pinned versions (CycloneDX)
 	mkdir -p dist

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
+"""The version of the package; the only place that has it."""
 
 _NAMES = {
     "cost.cost_tags": ("COST_PARAMETERS",),
@@ -48,6 +49,7 @@ _NAMES = {
     "operators.cost": ("SageMakerPipelineCostOperator",),
     "operators.deploy": ("SageMakerDeployPipelineOperator",),
     "operators.run": ("SageMakerRunPipelineOperator",),
+    "operators.stop": ("SageMakerStopExecutionOperator",),
     "operators.versions": (
         "SageMakerDeletePipelineOperator",
         "SageMakerPromotePipelineOperator",
@@ -82,6 +84,7 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.operators.cost import SageMakerPipelineCostOperator as SageMakerPipelineCostOperator
     from airflow_sm_pipelines.operators.deploy import SageMakerDeployPipelineOperator as SageMakerDeployPipelineOperator
     from airflow_sm_pipelines.operators.run import SageMakerRunPipelineOperator as SageMakerRunPipelineOperator
+    from airflow_sm_pipelines.operators.stop import SageMakerStopExecutionOperator as SageMakerStopExecutionOperator
     from airflow_sm_pipelines.operators.versions import (
         SageMakerDeletePipelineOperator as SageMakerDeletePipelineOperator,
     )

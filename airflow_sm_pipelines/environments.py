@@ -48,12 +48,15 @@ _NETWORK_TROUBLE = re.compile(
 _CLAUSE = re.compile(r"(?P<operator>>=|<=|==|!=|~=|>|<)?\s*(?P<version>\d+(?:\.\d+)*)(?P<wildcard>\.\*)?")
 
 
+CACHE_DIR_VARIABLE = "SM_PIPELINES_CACHE_DIR"
+
+
 def default_cache_dir(env: Mapping[str, str]) -> Path:
     """The directory for files that can be made again: ``$SM_PIPELINES_CACHE_DIR``, or the user's cache directory.
 
     :param env: environment variables, usually ``os.environ``.
     """
-    if explicit := env.get("SM_PIPELINES_CACHE_DIR"):
+    if explicit := env.get(CACHE_DIR_VARIABLE):
         return Path(explicit).expanduser()
     if base := env.get("XDG_CACHE_HOME"):
         return Path(base).expanduser() / "airflow-sm-pipelines"

@@ -41,6 +41,7 @@ behind it.
     +-- [ProbeTimeoutError]
     +-- [UnreadableSourceError]
     +-- [ServiceError]
+    |   +-- [ModelError]
     +-- [StateError]
     +-- [StepError]
         +-- [StepFault]

@@ -39,6 +39,15 @@ ENDPOINT_VARIABLE = "SM_PIPELINES_ENDPOINT"
 CONSOLE_VARIABLE = "SM_PIPELINES_CONSOLE_URL"
 """Environment variable: the address of pages that show pipelines of an endpoint that is not AWS."""
 
+JUDGED_VARIABLE = "SM_PIPELINES_JUDGED"
+"""Environment variable: tells a child that the command around it says at its end what may differ on AWS."""
+
+EXECUTION_LOG_GROUP = "/aws/sagemaker/PipelineExecutions"
+"""The log group of what the endpoint has to say of an execution, in streams that begin with the execution's id."""
+
+DIFFERENCES_STREAM = "may-differ-on-aws"
+"""The second part of the name of a stream that says what an ended execution relied on that may differ on AWS."""
+
 CALLER_PYTHON_VARIABLE = "SM_PIPELINES_CALLER_PYTHON"
 """Environment variable: the Python that a ``local`` command was called with, where the command runs in another one."""
 

@@ -307,3 +307,80 @@ def _make_client(service: str) -> Any:
     from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 
     return AwsBaseHook(client_type=service).conn
+
+
+# --- Kubeflow ---------------------------------------------------------------------------------------------------------
+
+
+class UploadComponentsOperator(BaseOperator):
+    """Upload the descriptions of a Kubeflow pipeline's components, each with the launcher that runs it.
+
+    The result has ``root``, the address below which components and outputs are. Each description has a folder of its
+    own that is named after its content, so that a step's request is the same as long as its component is.
+
+    :param components: the file of the descriptions, relative to the DAG file's folder.
+    :param pipeline_root: an address in S3; empty for a folder of the DAG in SageMaker's default bucket.
+    """
+
+    template_fields = ("components", "pipeline_root")
+
+    def __init__(self, *, components: str, pipeline_root: str = "", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.components = components
+        self.pipeline_root = pipeline_root
+
+    def execute(self, context: Context) -> dict[str, str]:
+        """Upload what is there, also where it was uploaded before."""
+        dag = context["dag"]
+        file = Path(dag.fileloc).parent / self.components
+        described: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        client = _make_client("s3")
+        root = self.pipeline_root.rstrip("/") or f"s3://{_find_default_bucket(client)}/{dag.dag_id}"
+        bucket, _, prefix = root.removeprefix("s3://").partition("/")
+        launcher = (Path(__file__).parent / "migrate" / "kubeflow" / "component_launcher.py").read_bytes()
+        for name, component in described.items():
+            folder = "/".join(part for part in (prefix, "components", name) if part)
+            files = {"component_launcher.py": launcher, "component.json": json.dumps(component).encode()}
+            if "shell" in component:  # the image has no Python
+                files = {"component.sh": component["shell"].encode()}
+            for file_name, body in files.items():
+                client.put_object(Bucket=bucket, Key=f"{folder}/{file_name}", Body=body)
+        self.log.info("Uploaded %d components to %s.", len(described), root)
+        return {"root": root}
+
+
+def _find_default_bucket(client: Any) -> str:
+    """SageMaker's default bucket of the account and region; made if it is not there, as the SDK does."""
+    account = _make_client("sts").get_caller_identity()["Account"]
+    region = client.meta.region_name
+    name = f"sagemaker-{region}-{account}"
+    try:
+        client.head_bucket(Bucket=name)
+    except client.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] not in ("404", "NoSuchBucket"):
+            raise
+        where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        client.create_bucket(Bucket=name, **where)
+    return name
+
+
+class NumberItemsOperator(BaseOperator):
+    """Number the items of a Kubeflow loop, so that what the iterations give is kept apart.
+
+    The result is a list as JSON text; each item has ``index``, ``value`` and its members as ``field_<name>``, all text.
+
+    :param items: a list as JSON text.
+    """
+
+    template_fields = ("items",)
+
+    def __init__(self, *, items: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.items = items
+
+    def execute(self, context: Context) -> str:
+        """Number the items."""
+        from airflow_sm_pipelines.migrate.kubeflow.component_launcher import to_items
+
+        items: str = to_items(json.loads(self.items) if isinstance(self.items, str) else self.items)
+        return items

@@ -5,7 +5,7 @@ The option classes themselves stand with what they are for: ``deployment.options
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, fields
 from math import inf
@@ -158,10 +158,30 @@ def parse_flag(name: str, value: object) -> bool | None:
     return found
 
 
-def find_list_problems(name: str, value: object) -> list[str]:
-    """What is wrong with an option that takes a list of names, as sentences."""
+def find_list_problems(name: str, value: object, *, example: Sequence[str] = ()) -> list[str]:
+    """What is wrong with an option that takes a list of texts, as sentences.
+
+    :param example: a list to show; one with the value where not given.
+    """
     if isinstance(value, str):
-        return [f"{name}={value!r}: expected a list of names, such as [{value!r}]."]
+        return [
+            f"{name}={value!r}: expected a list{'' if example else ' of names'}, such as {list(example) or [value]!r}."
+        ]
+    return []
+
+
+WITHHELD_PREFIXES = ("AWS_", "AIRFLOW_", "_AIRFLOW_", "PYTHON")
+"""Environment variables that no script gets from a user: ``AWS_*`` may be of another account than the connection's,
+``AIRFLOW_*`` holds connections and keys of the deployment, ``PYTHON*`` would change what its interpreter imports."""
+
+
+def find_variable_problems(name: str, value: object) -> list[str]:
+    """What is wrong with an option that gives a script environment variables, as sentences."""
+    if not isinstance(value, Mapping) or not all(isinstance(one, str) for one in (*value, *value.values())):
+        return [f"{name}={value!r}: expected texts by name, such as {{'STAGE': 'test'}}."]
+    refused = sorted(one for one in value if one.startswith(WITHHELD_PREFIXES))
+    if refused:
+        return [f"{name}: a script is not given {', '.join(refused)}. It gets AWS's variables from the connection."]
     return []
 
 
@@ -201,3 +221,36 @@ def parse_literal(text: str) -> Any:
         with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             return read(text)
     raise ValueError(f"{text!r} is neither JSON nor a value of Python")
+
+
+def parse_execution(name: str, value: object) -> str:
+    """The ARN of an execution, from itself or from what the run operator returns, also as a template's text of that.
+
+    :raises ArgumentError: it is neither.
+    """
+    found = value
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        found = parse_literal(value)
+    if isinstance(found, Mapping):
+        found = found.get("pipeline_execution_arn") or found.get("execution_arn")
+    if not isinstance(found, str) or not found.startswith("arn:"):
+        raise ArgumentError(
+            f"{name}={value!r}: expected an execution's ARN, or what the run operator returns. Is it the right XCom?"
+        )
+    return found
+
+
+def refuse_old_arguments(task: str, given: Mapping[str, object], renamed: Mapping[str, str]) -> None:
+    """Refuse arguments that another package's class for the same has, and say what is here instead.
+
+    :param task: the name of our class.
+    :param renamed: what is here for each argument of the other class.
+    :raises ArgumentError: naming all of them.
+    """
+    old = [name for name in given if name in renamed]
+    if old:
+        raise ArgumentError(
+            f"{task} has no argument "
+            + "; no ".join(f"'{name}' of the amazon provider: {renamed[name]}" for name in old)
+            + ". `sm-pipelines migrate provider FILE` changes your file."
+        )

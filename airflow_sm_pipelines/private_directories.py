@@ -6,6 +6,7 @@ import contextlib
 import os
 import shlex
 import stat
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -63,7 +64,27 @@ def find_cache_fault(path: Path) -> tuple[str | None, str | None]:
     :raises OSError: if it cannot be made or read.
     """
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fault = find_foreign(path, {os.geteuid(), 0})
+    found = _judge_cache(path, os.geteuid(), _change_times(path))
+    if found[0] is not None:
+        # Whoever mends it by chown changes no directory.
+        _judge_cache.cache_clear()
+    return found
+
+
+def _change_times(path: Path) -> tuple[tuple[int, int], ...]:
+    """What changes when somebody puts something into a directory or the directories in it, or changes their modes."""
+    with os.scandir(path) as entries:
+        directories = [path.stat(), *(entry.stat() for entry in entries if entry.is_dir(follow_symlinks=False))]
+    return tuple((found.st_ino, found.st_ctime_ns) for found in directories)
+
+
+@lru_cache(maxsize=64)
+def _judge_cache(path: Path, user: int, times: object) -> tuple[str | None, str | None]:
+    """As :func:`find_cache_fault`, which every job asks: what has not changed is not looked through again.
+
+    :param times: when it changed.
+    """
+    fault = find_foreign(path, {user, 0})
     if fault is not None:
         return fault, None
     if (mode := narrow(path, _WRITABLE)) is not None:

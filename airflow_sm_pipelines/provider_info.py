@@ -1,8 +1,14 @@
-"""Describes this provider package to Airflow, which loads this module at every start. So it imports nothing."""
+"""Describes this provider package to Airflow, which loads this module at every start. So it imports nothing.
+
+It names no ``plugins``: Airflow finds ours by its entry point, and would report one that is named twice as an import
+error. It names no ``asset-uris``: an asset of ours has an S3 address, which is the amazon provider's, or an ARN.
+"""
 
 from __future__ import annotations
 
 from typing import Any
+
+from airflow_sm_pipelines import __version__
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -31,6 +37,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": "Amazon SageMaker Pipelines",
                 "python-modules": [
+                    "airflow_sm_pipelines.triggers.asked_step",
                     "airflow_sm_pipelines.triggers.asset_events",
                     "airflow_sm_pipelines.triggers.callback",
                     "airflow_sm_pipelines.triggers.execution",
@@ -44,11 +51,13 @@ def get_provider_info() -> dict[str, Any]:
                 "integration-name": "Amazon SageMaker Pipelines",
                 "python-modules": [
                     "airflow_sm_pipelines.operators.answer_callback",
+                    "airflow_sm_pipelines.operators.ask_step",
                     "airflow_sm_pipelines.operators.cost",
                     "airflow_sm_pipelines.operators.deploy",
                     "airflow_sm_pipelines.operators.group_run",
                     "airflow_sm_pipelines.operators.mirror_step",
                     "airflow_sm_pipelines.operators.run",
+                    "airflow_sm_pipelines.operators.stop",
                     "airflow_sm_pipelines.operators.versions",
                 ],
             }
@@ -69,9 +78,34 @@ def get_provider_info() -> dict[str, Any]:
                 "class-name": "airflow_sm_pipelines.decorators.sagemaker_pipeline.sagemaker_pipeline_task",
             }
         ],
+        "config": {
+            "sagemaker_pipelines": {
+                "description": "Settings of builds in a task. A variable in the worker's environment goes before.",
+                "options": {
+                    "cache_dir": _option(
+                        "A folder for the Python environments of pipeline scripts and for finished builds. It is kept "
+                        "between tasks, and workers of one machine may share it. The variable is "
+                        "SM_PIPELINES_CACHE_DIR; by default ~/.cache/airflow-sm-pipelines.",
+                        example="/opt/airflow/sm-pipelines",
+                    ),
+                    "lock_file": _option(
+                        "A file that 'sm-pipelines lock' has written. Where it is set, environments are made of its "
+                        "exact packages and of nothing else. The variable is SM_PIPELINES_LOCK; by default none.",
+                        example="/opt/airflow/dags/sm-pipelines.lock",
+                    ),
+                },
+            }
+        },
+        "versions": [__version__],
         "extra-links": [
             "airflow_sm_pipelines.links.buttons.SageMakerPipelineExecutionLink",
             "airflow_sm_pipelines.links.buttons.SageMakerPipelineLink",
             "airflow_sm_pipelines.links.buttons.SageMakerJobLogsLink",
+            "airflow_sm_pipelines.links.buttons.SageMakerCallbackQueueLink",
         ],
     }
+
+
+def _option(description: str, *, example: str) -> dict[str, Any]:
+    """An option of ``airflow.cfg`` that is a text, and is not set by default."""
+    return {"description": description, "version_added": "0.2.0", "type": "string", "example": example, "default": ""}

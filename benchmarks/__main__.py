@@ -11,7 +11,7 @@ from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 
-NAMES = ("parse", "compile", "warm_builds", "engine", "scale", "store", "watch", "steps")
+NAMES = ("parse", "compile", "warm_builds", "engine", "scale", "store", "job_log", "watch", "steps")
 
 
 def main(names: list[str]) -> int:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.engine.jobs import ImageCatalog
-from airflow_sm_pipelines.environments import default_cache_dir, ensure_environment
+from airflow_sm_pipelines.engine.jobs.local_images import prepare_image
+from airflow_sm_pipelines.environments import default_cache_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,11 +120,10 @@ def processing_step(name: str, code: str, *, after: str | None = None) -> dict[s
 
 def image_python() -> str:
     """The Python that stands in for the image."""
-    entry = ImageCatalog().resolve(IMAGE)
-    cache_dir = default_cache_dir(os.environ)
-    return str(
-        ensure_environment(entry.requirements, cache_dir=cache_dir, log=lambda line: print(line, file=sys.stderr))
+    image = prepare_image(
+        ImageCatalog(), IMAGE, cache_dir=default_cache_dir(os.environ), log=lambda line: print(line, file=sys.stderr)
     )
+    return str(image.interpreter.executable)
 
 
 def run_processes(python: str, code: str, *, count: int, at_once: int = 1) -> float:

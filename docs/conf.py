@@ -11,7 +11,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the parser of the commands is loaded; operators and hooks are read, not imported
 
 project = "airflow-sm-pipelines"
-version = release = re.search(r'^version = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[1]  # type: ignore[index]
+_SOURCE = (ROOT / "airflow_sm_pipelines" / "__init__.py").read_text()
+version = release = re.search(r'^__version__ = "(.*)"', _SOURCE, re.MULTILINE)[1]  # type: ignore[index]
 author = "The airflow-sm-pipelines authors"
 extensions = ["myst_parser", "autoapi.extension", "sphinxarg.ext"]
 exclude_patterns = ["_build"]

@@ -58,11 +58,14 @@ MOST_LEFT_OUT = 40
 """More fast tests than these that fail without a mutant are no tests of the source, but a fault of the set-up."""
 
 IMPORT = "from mutmut.mutation.trampoline import wrap_in_trampoline as _mutmut_mutated, MutantDict\n"
-IMPORT_ANYWHERE = """try:
+IMPORT_ANYWHERE = """import os, sys
+try:
+    if os.environ.get("MUTANT_UNDER_TEST") == "stats" and "mutmut.__main__" not in sys.modules:
+        raise ImportError("mutmut counts calls of its own process only")
     from mutmut.mutation.trampoline import wrap_in_trampoline as _mutmut_mutated, MutantDict
 except ImportError:
     MutantDict = dict
-    def _mutmut_mutated(mutants):
+    def _mutmut_mutated(mutants, **options):
         return lambda function: function
 """
 """Interpreters of scripts and jobs import modules of the package too, and have no mutmut: they run the real code."""

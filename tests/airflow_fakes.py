@@ -318,6 +318,12 @@ class FakeSageMaker:
     def op_ListPipelineExecutionSteps(self, request: dict[str, Any]) -> dict[str, Any]:
         return self._page("PipelineExecutionSteps", self._execution(request).steps, request)
 
+    def op_SendPipelineExecutionStepSuccess(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"PipelineExecutionArn": next(iter(self.executions))}
+
+    def op_SendPipelineExecutionStepFailure(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"PipelineExecutionArn": next(iter(self.executions))}
+
     def op_DescribePipelineDefinitionForExecution(self, request: dict[str, Any]) -> dict[str, Any]:
         name = self._execution(request).request["PipelineName"]
         return {"PipelineDefinition": self.pipelines[name]["versions"][-1]["definition"]}

@@ -13,6 +13,8 @@ import pytest
 from airflow_sm_pipelines import migrated_tasks
 from airflow_sm_pipelines.airflow_names import AirflowFailException, AirflowSkipException, TaskDeferred
 from airflow_sm_pipelines.migrated_tasks import (
+    NumberItemsOperator,
+    UploadComponentsOperator,
     WaitOperator,
     bind_definition,
     choose_by_outcome,
@@ -138,3 +140,28 @@ def test_an_answer_is_json_with_the_names_of_step_functions(monkeypatch: pytest.
     )
     monkeypatch.setattr(migrated_tasks, "_make_client", lambda _: client)
     assert make_call("sagemaker-runtime", "invoke_endpoint", {"EndpointName": "e", "Body": "b"}) == {"Body": "b"}
+
+
+def test_the_items_of_a_loop_are_numbered() -> None:
+    text = NumberItemsOperator(task_id="number", items='["a", {"n": 1}]').execute(context={})  # type: ignore[arg-type]
+    assert json.loads(text) == [
+        {"index": "0", "value": "a"},
+        {"index": "1", "value": '{"n": 1}', "field_n": "1"},
+    ]
+
+
+def test_each_component_is_uploaded_with_what_runs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    objects: dict[str, bytes] = {}
+
+    def put_object(**given: Any) -> None:
+        objects[f"{given['Bucket']}/{given['Key']}"] = given["Body"]
+
+    monkeypatch.setattr(migrated_tasks, "_make_client", lambda service: SimpleNamespace(put_object=put_object))
+    (tmp_path / "p.components.json").write_text(json.dumps({"a-1": {"task": "a"}, "b-2": {"shell": "true"}}))
+    dag = SimpleNamespace(fileloc=str(tmp_path / "p.py"), dag_id="p")
+    task = UploadComponentsOperator(task_id="up", components="p.components.json", pipeline_root="s3://b/root/")
+    assert task.execute(context={"dag": dag}) == {"root": "s3://b/root"}  # type: ignore[arg-type, typeddict-item]
+    assert json.loads(objects["b/root/components/a-1/component.json"]) == {"task": "a"}
+    assert b"KFP" in objects["b/root/components/a-1/component_launcher.py"]
+    assert objects["b/root/components/b-2/component.sh"] == b"true"
+    assert len(objects) == 3

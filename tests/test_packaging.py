@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
+from airflow_sm_pipelines import __version__
+
 UV = find_uv_bin()
 EPOCH = "1700000000"
 ROOT = Path(__file__).parent.parent
@@ -62,7 +64,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(distributions: Path) -> No
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names} == {
         "airflow_sm_pipelines",
-        f"airflow_sm_pipelines-{version('airflow-sm-pipelines')}.dist-info",
+        f"airflow_sm_pipelines-{__version__}.dist-info",
     }
     assert "airflow_sm_pipelines/compiler/worker.py" in names
     assert "airflow_sm_pipelines/py.typed" in names
@@ -78,6 +80,9 @@ def test_the_sdist_holds_what_the_tests_need(distributions: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {"README.md", "LICENSE", "CHANGELOG.md", "dags/train_diabetes.py", "tests/conftest.py"} <= names
+    for folder in ("tests", "docs", "dags", "scripts", "requirements", ".github"):
+        there = {path.relative_to(ROOT).as_posix() for path in (ROOT / folder).rglob("*") if path.is_file()}
+        assert {name for name in there if "__pycache__" not in name} <= names
     assert not [name for name in names if name.startswith((".local", ".venv"))]
 
 

@@ -126,6 +126,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "live.json",
         "dags/churn.definition.json",
         "dags/train.definition.json",
+        "dags/price.definition.json",
         "churn.json",
     ):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import jsonschema
 import pytest
 
 import airflow_sm_pipelines
+from airflow_sm_pipelines.airflow_task.settings import SECTION, VARIABLES, adopt_settings
 from airflow_sm_pipelines.provider_info import get_provider_info
 
 PACKAGE = Path(airflow_sm_pipelines.__file__).parent
@@ -23,6 +25,30 @@ def test_airflows_schema_takes_it() -> None:
     assert airflow.origin is not None
     schema = Path(airflow.origin).with_name("provider_info.schema.json").read_text()
     jsonschema.validate(get_provider_info(), json.loads(schema))
+
+
+def test_each_setting_that_is_read_is_described_and_reaches_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = get_provider_info()["config"][SECTION]["options"]
+    assert set(options) == set(VARIABLES)
+    for option, variable in VARIABLES.items():
+        assert variable in options[option]["description"]
+        monkeypatch.setenv(f"AIRFLOW__{SECTION.upper()}__{option.upper()}", f"/{option}")
+    kept: dict[str, str] = {}
+    adopt_settings(kept)
+    assert kept == {variable: f"/{option}" for option, variable in VARIABLES.items()}
+    given = dict.fromkeys(VARIABLES.values(), "/given")
+    adopt_settings(given)
+    assert set(given.values()) == {"/given"}
+
+
+def test_airflow_shows_it_whole_and_finds_the_plugin_once() -> None:
+    from airflow.providers_manager import ProvidersManager
+
+    shown = ProvidersManager().providers["airflow-sm-pipelines"].data
+    assert {name: shown[name] for name in get_provider_info()} == get_provider_info()
+    (plugin,) = entry_points(group="airflow.plugins", name="sm_pipelines")
+    assert plugin.value == "airflow_sm_pipelines.plugins:SageMakerPipelinesPlugin"
+    assert "plugins" not in shown
 
 
 @pytest.mark.parametrize("kind", ["hooks", "triggers", "operators", "sensors"])

@@ -227,7 +227,8 @@ def _ask_retry(account: ProbedAccount) -> JsonValue:
     """What runs again, and how attempts are counted."""
     arn = _failed_callback(account, "retry", _condition("Equals", 1, 1))
     account.sagemaker.retry_pipeline_execution(PipelineExecutionArn=arn, ClientRequestToken=secrets.token_hex(20))
-    account.wait(lambda: account.steps(arn)["Wait"]["StepStatus"] == "Executing")
+    # What runs again is not listed until it has begun.
+    account.wait(lambda: account.steps(arn).get("Wait", {}).get("StepStatus") == "Executing")
     account.sagemaker.send_pipeline_execution_step_success(CallbackToken=account.token(arn, "Wait"))
     ended = account.finish(arn)
     return {**ended, "attempts": {name: step.get("AttemptCount") for name, step in sorted(account.steps(arn).items())}}

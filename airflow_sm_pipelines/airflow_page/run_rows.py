@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.airflow_task.group_record import GROUP_KEY, REPAIRS_KEY
 from airflow_sm_pipelines.links.buttons import (
+    SageMakerCallbackQueueLink,
     SageMakerJobLogsLink,
     SageMakerPipelineExecutionLink,
     SageMakerPipelineLink,
@@ -21,7 +22,15 @@ if TYPE_CHECKING:
 PAGE_SIZE = 50
 """DAG runs on one page of the comparison."""
 
-LINKS = {one.key: one.name for one in (SageMakerPipelineExecutionLink, SageMakerPipelineLink, SageMakerJobLogsLink)}
+LINKS = {
+    one.key: one.name
+    for one in (
+        SageMakerPipelineExecutionLink,
+        SageMakerPipelineLink,
+        SageMakerJobLogsLink,
+        SageMakerCallbackQueueLink,
+    )
+}
 """The names of the links by their XComs' keys."""
 
 TaskKey = tuple[str, int]

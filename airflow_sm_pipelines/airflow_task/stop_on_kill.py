@@ -16,6 +16,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from airflow_sm_pipelines.airflow_task.asking_threads import run_in_thread
 from airflow_sm_pipelines.airflow_task.hook_arguments import SHARED_HOOKS, HookArguments
 from airflow_sm_pipelines.client.request_tokens import make_stop_token
 from airflow_sm_pipelines.exceptions import PipelineApiError, PipelineExecutionFailedError
@@ -178,7 +179,7 @@ async def stop_execution_of_ended_task(
     known = DELETED if is_deleted else _CLEARED if is_cleared else None
     for attempt in range(_ATTEMPTS):
         try:
-            return await asyncio.to_thread(_stop_submission, *arguments, known_state=known)
+            return await run_in_thread(_stop_submission, *arguments, known_state=known)
         except PipelineApiError as error:
             SHARED_HOOKS.forget(arguments[2])
             if attempt == _ATTEMPTS - 1:
@@ -257,7 +258,7 @@ class ExecutionStopper:
             takes time.
         :raises PipelineExecutionFailedError: final, if the task has been ended or cleared.
         """
-        if self._task is None or _is_dags_test():
+        if self._task is None or is_dags_test():
             return
         state = self._task_state(self._task)
         if not is_ended_by_hand(state) and state != _CLEARED_WHILE_RUNNING:
@@ -278,7 +279,7 @@ class ExecutionStopper:
         Airflow refuses to store anything for a cleared or deleted task, so the error may come before
         :meth:`check_wanted`.
         """
-        if pending is None or self._task is None or _is_dags_test():
+        if pending is None or self._task is None or is_dags_test():
             return
         state = self._task_state(self._task)
         if is_ended_by_hand(state) or (state == _CLEARED_WHILE_RUNNING and self._stop_on_clear):
@@ -310,7 +311,7 @@ class ExecutionStopper:
             time.sleep(_SIGKILL_TIMEOUT_SECONDS)
 
     def _stop_in_thread(self, execution: str | Submission, is_timeout: bool) -> None:
-        if not is_timeout and self._task is not None and not _is_dags_test():
+        if not is_timeout and self._task is not None and not is_dags_test():
             state = self._task_state(self._task)
             is_cleared = state == _CLEARED_WHILE_RUNNING
             if not is_ended_by_hand(state) and not (is_cleared and self._stop_on_clear):
@@ -339,7 +340,7 @@ class ExecutionStopper:
             return "running"
 
 
-def _is_dags_test() -> bool:
+def is_dags_test() -> bool:
     """Whether this is ``airflow dags test``, where only the user can have killed the task."""
     comms = find_supervisor()
     return comms is None or type(comms).__name__ == "InProcessSupervisorComms"

@@ -122,7 +122,7 @@ def _read_tags(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _read_deploy_options(arguments: argparse.Namespace) -> DeployOptions:
     from airflow_sm_pipelines.cli.definition_files import read_deployable
-    from airflow_sm_pipelines.cli.sources import is_script, read_config, read_pairs
+    from airflow_sm_pipelines.cli.sources import is_script, read_config, read_pairs, read_script_env
     from airflow_sm_pipelines.deployment.options import DeployOptions
 
     pipeline, name = arguments.pipeline, arguments.pipeline_name
@@ -136,6 +136,7 @@ def _read_deploy_options(arguments: argparse.Namespace) -> DeployOptions:
         folder=str(Path.cwd()),
         config=read_config(arguments),
         tags=_read_tags(arguments),
+        script_env=read_script_env(arguments),
         cost_tags=(
             None
             if arguments.cost_tags is None

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
+    from airflow_sm_pipelines.client.reports import ExecutionReport
     from airflow_sm_pipelines.client.session_calls import SessionCalls
     from airflow_sm_pipelines.server import RunningServer
 
@@ -39,6 +40,10 @@ _MISSED_BY_STEPS = (
     ("function", re.compile(r"Function not found: \S*:function:([^:\s]+)")),
 )
 """In a step's reason: what it asked for, by kind."""
+
+_ENTERED = ("processing-job", "training-job", "transform-job", "hyper-parameter-tuning-job")
+"""What the ARN of a job that can be entered says it is."""
+_MOST_ENTERABLE = 3
 
 _OPTIONS = ("pipeline", "upload", "function")
 
@@ -138,6 +143,22 @@ def find_missing(server: RunningServer, since: datetime) -> list[str]:
     asked += _find_missed_by_steps(server, since)
     missing = [(kind, name) for kind, name in dict.fromkeys(asked) if _is_missing(server, kind, name)]
     return [f"--{_OPTION_OF[kind][0]} {shlex.quote(_OPTION_OF[kind][1].format(name))}" for kind, name in missing]
+
+
+def find_enterable(server: RunningServer, since: datetime) -> list[str]:
+    """For the last failed jobs of executions that started from a moment on, the command that enters each."""
+    calls = _open_calls(server)
+    reports = [calls.describe_report(arn) for arn in _list_started(server, since)]
+    return [line for report in reports for line in render_enterable(report)][-_MOST_ENTERABLE:]
+
+
+def render_enterable(report: ExecutionReport) -> list[str]:
+    """The command that enters the job of each failed step of an execution on a local endpoint."""
+    return [
+        shlex.join(["sm-pipelines", "local", "shell", report.pipeline_name, step.name])
+        for step in report.steps
+        if step.is_failed and (step.job_arn or "").rpartition(":")[2].partition("/")[0] in _ENTERED
+    ]
 
 
 def find_running(server: RunningServer, since: datetime) -> list[str]:
@@ -289,7 +310,7 @@ def _find_missed_by_steps(server: RunningServer, since: datetime) -> Iterator[tu
 
 _OPTION_OF = {
     "pipeline": ("pipeline", "{0}=FILE"),
-    "bucket": ("upload", "s3://{0}/...=PATH"),
+    "bucket": ("upload", "s3://{0}"),
     "object": ("upload", "{0}=PATH"),
     "function": ("function", "{0}=FILE.py"),
 }

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.cli.local_contents import render_enterable
 from airflow_sm_pipelines.cli.terminal import complain
+from airflow_sm_pipelines.client.job_logs import read_differences
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
-    from airflow_sm_pipelines.engine.operations.reliances import Reliance
+    from airflow_sm_pipelines.client.calls import SageMakerCalls
+    from airflow_sm_pipelines.client.reports import ExecutionReport
     from airflow_sm_pipelines.server import RunningServer
 
 RELIED = 1
 """The exit code of a run that succeeded, with ``--strict``, where something may differ on AWS."""
 
-_MAX_NAMES = 4
 _TITLE = "May differ on AWS:"
 
 
@@ -35,20 +37,31 @@ def judge_run(
     :param arguments: ``strict``, and ``quiet`` where the command has it.
     :param made_up: the steps for which a rehearsal has made something up.
     """
-    lines = list(_render(server.engine.find_reliances(since), made_up))
+    from airflow_sm_pipelines.engine.operations.reliances import join_names, render_reliances
+
+    lines = render_reliances(server.engine.find_reliances(since))
+    if made_up:
+        lines.append(f"stand-in: {join_names(made_up)}: what was missing was made up")
     is_red = bool(lines) and arguments.strict and not exit_code
-    if lines and (is_red or not getattr(arguments, "quiet", False)):
-        complain(_TITLE, *(f"  {line}" for line in lines))
+    if is_red or not getattr(arguments, "quiet", False):
+        _say(lines)
     return RELIED if is_red else exit_code
 
 
-def _render(reliances: Sequence[Reliance], made_up: Sequence[str]) -> Iterator[str]:
-    for one in reliances:
-        yield f"{one.kind}: {_join(one.steps)}: {one.text}"
-    if made_up:
-        yield f"stand-in: {_join(made_up)}: what was missing was made up"
+def say_local_end(calls: SageMakerCalls, report: ExecutionReport, *, is_judged: bool) -> None:
+    """Say what there is to say of an execution that has ended on a local endpoint which others have started.
+
+    These are the commands that enter its failed jobs, and what it relied on that may differ on AWS.
+
+    :param calls: the connection that the execution was followed through.
+    :param is_judged: whether the caller says the latter.
+    """
+    if commands := render_enterable(report):
+        complain("Enter what failed:", *(f"  {one}" for one in commands))
+    if not is_judged:
+        _say(read_differences(calls, report.arn))
 
 
-def _join(names: Sequence[str]) -> str:
-    rest = len(names) - _MAX_NAMES
-    return ", ".join([*names[:_MAX_NAMES], *([f"{rest} more"] if rest > 0 else [])])
+def _say(lines: Sequence[str]) -> None:
+    if lines:
+        complain(_TITLE, *(f"  {line}" for line in lines))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import shutil
 import signal
@@ -66,7 +67,10 @@ def open_endpoint(arguments: argparse.Namespace) -> Iterator[RunningServer]:
     from airflow_sm_pipelines.server import serve
 
     enter_local_environment(arguments)
+    # What a start makes stays until the end: to look for garbage in it, then and later, would be for nothing.
+    gc.disable()
     with contextlib.ExitStack() as closing:
+        closing.callback(gc.enable)
         closing.callback(os.umask, os.umask(0o077))
         if arguments.ephemeral:
             directory = closing.enter_context(tempfile.TemporaryDirectory(prefix="sm-pipelines-"))
@@ -82,6 +86,8 @@ def open_endpoint(arguments: argparse.Namespace) -> Iterator[RunningServer]:
             accept_any_key=arguments.accept_any_key,
         )
         closing.callback(server.close)
+        gc.freeze()
+        gc.enable()
         yield server
 
 

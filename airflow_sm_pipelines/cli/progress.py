@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_sm_pipelines.cli.execution_view import ExecutionReader, step_key
 from airflow_sm_pipelines.cli.local_contents import now
+from airflow_sm_pipelines.cli.local_judgement import say_local_end
 from airflow_sm_pipelines.cli.terminal import complain, say, say_json
 from airflow_sm_pipelines.client.outputs import OutputReader
 from airflow_sm_pipelines.definition.arns import parse_execution_arn
 from airflow_sm_pipelines.definition.status import ExecutionStatus
 from airflow_sm_pipelines.exceptions import PipelineUnavailableError
-from airflow_sm_pipelines.local_endpoint import CONSOLE_VARIABLE, make_pipeline_page_url
+from airflow_sm_pipelines.local_endpoint import CONSOLE_VARIABLE, JUDGED_VARIABLE, make_pipeline_page_url
 from airflow_sm_pipelines.printable_text import clean
 from airflow_sm_pipelines.render.labels import format_seconds
 
@@ -84,10 +85,11 @@ def open_progress(stream: TextIO) -> tuple[Progress, bool]:
     return PlainProgress(stream), False
 
 
-def follow_execution(calls: SageMakerCalls, arn: str, arguments: argparse.Namespace) -> int:
+def follow_execution(calls: SageMakerCalls, arn: str, arguments: argparse.Namespace, *, is_judged: bool = False) -> int:
     """Show an execution until it ends, and give the exit code of its end.
 
     :param arguments: of :func:`~airflow_sm_pipelines.cli.shared_options.add_progress_options`.
+    :param is_judged: whether the caller says itself what may differ on AWS.
     """
     if not arguments.as_json:
         say(arn)
@@ -116,6 +118,8 @@ def follow_execution(calls: SageMakerCalls, arn: str, arguments: argparse.Namesp
     if console_url := os.environ.get(CONSOLE_VARIABLE):
         name, execution_id = parse_execution_arn(arn)
         complain(f"Page: {make_pipeline_page_url(console_url, name, execution_id=execution_id)}")
+    if reader.is_local and JUDGED_VARIABLE not in os.environ:
+        say_local_end(calls, view.report, is_judged=is_judged)
     return 0 if has_succeeded else NOT_SUCCEEDED
 
 

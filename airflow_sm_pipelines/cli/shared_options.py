@@ -6,7 +6,10 @@ An option that only one command has stands in that command's module.
 from __future__ import annotations
 
 import argparse
+import math
 import os
+import shlex
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +47,21 @@ class UnreadableSourceError(SageMakerPipelinesError):
 def add_command(commands: Commands, name: str, summary: str) -> argparse.ArgumentParser:
     """Add a command whose description is its summary."""
     return commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+
+
+def explain_exit_codes(
+    parser: argparse.ArgumentParser, *, own: str | None = None, no: str | None = None, changes: bool = False
+) -> None:
+    """Begin the end of a command's help with what its exit codes mean.
+
+    :param own: whose exit code the command ends with, where it runs another one.
+    :param no: what 1 means; None where the command never ends with it.
+    :param changes: whether the command has ``--exit-code``.
+    """
+    codes = [f"that of {own}" if own else "0 done", *([f"1 {no}"] if no else []), f"{USAGE_ERROR} it could not be done"]
+    if changes:
+        codes.append(f"with --exit-code, {CHANGED} there are changes")
+    parser.epilog = " ".join(filter(None, [f"Exit codes: {'; '.join(codes)}.", parser.epilog]))
 
 
 def add_subcommands(parser: argparse.ArgumentParser, *, title: str, metavar: str) -> Commands:
@@ -234,9 +252,7 @@ def add_script_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--config", type=Path, metavar="FILE", help="a JSON object: arguments of the function by name")
     group.add_argument(
-        "--kwargs",
-        metavar="DICT",
-        help="the same as JSON text or a Python dict, as the project template has it",
+        "--kwargs", metavar="DICT", help="the same as JSON text or a Python dict, as the project template has it"
     )
     group.add_argument(
         "--set",
@@ -255,6 +271,16 @@ def add_script_options(parser: argparse.ArgumentParser) -> None:
         "say it",
     )
     group.add_argument(
+        "--script-args",
+        type=shlex.split,
+        default=[],
+        metavar="ARGUMENTS",
+        help="the command line of a script that reads one, such as --script-args='--bucket b --threshold 0.9'",
+    )
+    group.add_argument(
+        "--script-env", action="append", default=[], metavar="NAME=VALUE", help="an environment variable of the script"
+    )
+    group.add_argument(
         "--working-dir", metavar="DIR", help="where the script runs and imports from; its own folder by default"
     )
     group.add_argument(
@@ -262,7 +288,7 @@ def add_script_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--timeout",
-        type=float,
+        type=parse_amount,
         default=600,
         metavar="SECONDS",
         dest="compile_timeout_seconds",
@@ -292,9 +318,15 @@ def add_variable_option(parser: argparse.ArgumentParser) -> None:
 
 def add_progress_options(parser: argparse.ArgumentParser) -> None:
     """Add how an execution is shown while it runs."""
-    parser.add_argument("--interval", type=float, metavar="SECONDS", help="between two checks (5; 0.3 on this machine)")
     parser.add_argument(
-        "--log-lines", type=int, default=20, metavar="N", help="last log lines to show of a failed step's job (20)"
+        "--interval", type=parse_amount, metavar="SECONDS", help="between two checks (5; 0.3 on this machine)"
+    )
+    parser.add_argument(
+        "--log-lines",
+        type=parse_count,
+        default=20,
+        metavar="N",
+        help="last log lines to show of a failed step's job (20)",
     )
     add_json_option(parser, "the execution, at its end,")
 
@@ -388,3 +420,24 @@ def parse_port(text: str) -> int:
     if text.isdecimal() and int(text) < 65536:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a port: expected a number from 0 to 65535")
+
+
+def parse_count(text: str) -> int:
+    """How many of something: a whole number, or zero.
+
+    :raises ArgumentTypeError: if it is none. A negative one must not pass: of "the newest to keep" it would keep none.
+    """
+    if text.isdecimal():
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+
+
+def parse_amount(text: str) -> float:
+    """How much of something, such as seconds, days or dollars: a number from zero on.
+
+    :raises ArgumentTypeError: if it is none, or not finite.
+    """
+    with suppress(ValueError):
+        if 0 <= (found := float(text)) < math.inf:
+            return found
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 on")

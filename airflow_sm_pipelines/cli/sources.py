@@ -101,7 +101,13 @@ def compile_source(
     from airflow_sm_pipelines.deployment.source import compile_script
 
     check_script(reference)
-    options = DeployOptions.of(arguments, pipeline=reference, folder=str(Path.cwd()), config=read_config(arguments))
+    options = DeployOptions.of(
+        arguments,
+        pipeline=reference,
+        folder=str(Path.cwd()),
+        config=read_config(arguments),
+        script_env=read_script_env(arguments),
+    )
     options.check()
     with show_elapsed(f"Building {reference}"):
         return compile_script(
@@ -120,7 +126,7 @@ def read_policy(arguments: argparse.Namespace) -> TeamPolicy | None:
     """
     from airflow_sm_pipelines.deployment.options import DeployOptions
 
-    DeployOptions.of(arguments, pipeline="").check()
+    DeployOptions.of(arguments, pipeline="", script_env=read_script_env(arguments)).check()
     if arguments.policy not in ("enforce", "apply"):
         raise UnreadableSourceError(f"--policy {arguments.policy}: this command deploys nothing: enforce or apply.")
     if arguments.policy_file is None:
@@ -148,6 +154,11 @@ def read_pairs(
             raise UnreadableSourceError(f"{option} {setting!r} is not NAME=VALUE with {what}.")
         given[name] = value
     return given
+
+
+def read_script_env(arguments: argparse.Namespace) -> dict[str, str]:
+    """The environment variables that ``--script-env`` gives a script; none where a command has no such option."""
+    return read_pairs(getattr(arguments, "script_env", ()), option="--script-env", what="the name of a variable")
 
 
 def read_object(file: Path, *, name: str, what: str = "") -> JsonObject:

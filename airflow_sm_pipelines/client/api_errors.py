@@ -46,6 +46,25 @@ _ACCESS = {
     "PartialCredentialsError",
     "NoRegionError",
     "ProfileNotFound",
+    # Credentials that a profile, a single sign-on or "aws login" should have given.
+    "ConfigNotFound",
+    "ConfigParseError",
+    "InfiniteLoopConfigError",
+    "InvalidConfigError",
+    "LoginAuthorizationCodeError",
+    "LoginError",
+    "LoginInsufficientPermissions",
+    "LoginRefreshRequired",
+    "LoginTokenLoadError",
+    "MissingDependencyException",
+    "NoAuthTokenError",
+    "RefreshWithMFAUnsupportedError",
+    "SSOError",
+    "SSOTokenLoadError",
+    "TokenRetrievalError",
+    "UnauthorizedSSOTokenError",
+    "UnknownCredentialError",
+    "UnknownTokenProviderError",
 }
 _REQUEST = {
     "ValidationException",
@@ -79,6 +98,9 @@ _UNAVAILABLE = _EXPIRED | {
     "ClockSkew",
     "UnreadableAnswer",
     "IncompleteReadError",
+    # The machine's or the container's source of credentials did not answer.
+    "CredentialRetrievalError",
+    "MetadataRetrievalError",
 }
 _CLOCK_SKEW = {"RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"}
 _MAYBE_CLOCK_SKEW = {"InvalidSignatureException", "SignatureDoesNotMatch", "AuthFailure"}
@@ -99,6 +121,12 @@ _ADVICE = {
     ),
 }
 """What is wrong, and what to do, for errors that botocore names only."""
+_SIGN_IN_AGAIN = {
+    "LoginTokenLoadError": "aws login",
+    "SSOTokenLoadError": "aws sso login",
+    "TokenRetrievalError": "aws sso login",
+}
+"""The command that helps, for errors of a log-in whose text does not name it."""
 
 
 def parse_error_class(code: str, *, http_status: int | None = None) -> type[PipelineApiError]:
@@ -165,6 +193,8 @@ def mapped_errors(call: str, target: str) -> Iterator[None]:
     except BotoCoreError as error:
         code = type(error).__name__
         message = f"{call} on '{target}' was not sent: {_ADVICE.get(code, f'{code}: {error}')}"
+        if code in _SIGN_IN_AGAIN:
+            message = f"{_as_sentence(message)} Run '{_SIGN_IN_AGAIN[code]}' as the user who runs this."
         if code == "IncompleteReadError":
             message = f"{call} on '{target}' was answered by half: {error}"
         raise parse_error_class(code)(message, code=code) from error

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow_sm_pipelines.client.calls import SageMakerCalls
+    from airflow_sm_pipelines.client.reports import StepReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,17 @@ def parse_message(body: str, receipt: str | None) -> CallbackMessage | None:
     if not isinstance(token, str) or not isinstance(arn, str):
         return None
     return CallbackMessage(token, arn, found.get("arguments"), receipt)
+
+
+def find_callback(step: StepReport | None) -> Mapping[str, Any] | None:
+    """What a Callback step that waits for its answer says of itself: ``CallbackToken`` and ``SqsQueueUrl``.
+
+    :return: None for a step that waits for no answer.
+    """
+    if step is None or step.is_terminal:
+        return None
+    found = (step.metadata or {}).get("Callback")
+    return found if isinstance(found, dict) and found.get("CallbackToken") else None
 
 
 def receive_callback(

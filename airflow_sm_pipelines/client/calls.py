@@ -484,14 +484,21 @@ class SageMakerCalls:
         answer = self.ask(operation, value, required=(required,), **request)
         return {key: item for key, item in answer.items() if key != "ResponseMetadata"}
 
-    def list_tuned_jobs(self, tuning_job: str) -> list[str]:
-        """The names of the training jobs that a tuning job has started."""
+    def list_tuned_jobs(self, tuning_job: str, *, status: str | None = None) -> list[str]:
+        """The names of the training jobs that a tuning job has started, the newest first.
+
+        :param status: only those of this status.
+        """
+        filters = {"StatusEquals": status} if status else {}
         items = self._pages(
             "list_training_jobs_for_hyper_parameter_tuning_job",
             "TrainingJobSummaries",
             tuning_job,
             each=("TrainingJobName",),
             HyperParameterTuningJobName=tuning_job,
+            SortBy="CreationTime",
+            SortOrder="Descending",
+            **filters,
         )
         return [str(item["TrainingJobName"]) for item in items]
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.client.answers import ask
-from airflow_sm_pipelines.definition.arns import parse_arn
+from airflow_sm_pipelines.definition.arns import execution_id_of, parse_arn
 from airflow_sm_pipelines.exceptions import PipelineApiError
+from airflow_sm_pipelines.local_endpoint import DIFFERENCES_STREAM, EXECUTION_LOG_GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,6 +24,8 @@ _GROUPS = {
     "training-job": "/aws/sagemaker/TrainingJobs",
     "transform-job": "/aws/sagemaker/TransformJobs",
 }
+
+_MAX_DIFFERENCES = 100
 
 
 def resolve_log_location(job_arn: str | None) -> tuple[str, str] | None:
@@ -69,6 +72,18 @@ def read_stream_tail(logs: Any, group: str, stream_prefix: str, *, max_lines: in
         limit=max_lines,
     )
     return [str(event.get("message") or "").rstrip() for event in answer["events"]][-max_lines:]
+
+
+def read_differences(calls: SageMakerCalls, execution_arn: str) -> list[str]:
+    """What an ended execution of a local endpoint relied on that may differ on AWS, a line each.
+
+    The endpoint writes it down, so it is told to whoever runs against it. On AWS there is no such stream.
+    """
+    prefix = f"{execution_id_of(execution_arn)}/{DIFFERENCES_STREAM}/"
+    try:
+        return calls.read_log_tail(EXECUTION_LOG_GROUP, prefix, max_lines=_MAX_DIFFERENCES)
+    except PipelineApiError:
+        return []
 
 
 def read_log_tails(

@@ -7,10 +7,11 @@ them, and running it.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition.arns import parse_arn
+from airflow_sm_pipelines.definition.problems import suggest
 from airflow_sm_pipelines.exceptions import ArgumentError, LocalEndpointError
 from airflow_sm_pipelines.migrate.job_requests import clean_request, get_request_kind
 
@@ -25,6 +26,8 @@ _NOUNS = {"training-job": "TrainingJob", "processing-job": "ProcessingJob", "tra
 """By the resource part of an ARN, the jobs that can run again."""
 _METHODS = {"TrainingJob": "training_job", "ProcessingJob": "processing_job", "TransformJob": "transform_job"}
 _READING = ("Describe", "List", "Get", "Head")
+TUNING_JOB = "hyper-parameter-tuning-job"
+"""The resource part of a tuning job's ARN."""
 _NOT_REPEATED = ("Tags", "ExperimentConfig", "VpcConfig")
 
 
@@ -74,6 +77,41 @@ def forbid_writes(calls: SessionCalls) -> None:
     calls.on_call(check)
 
 
+def choose_trial(calls: SessionCalls, step: StepReport, name: str | None = None) -> StepReport:
+    """The step as if it had made one training job of its tuning job; another step as it is.
+
+    :param name: of the training job; by default the newest that failed, and if none did, the best.
+    :raises ArgumentError: if there is no such training job.
+    """
+    tuning = parse_arn(step.job_arn or "")
+    if tuning is None or tuning.kind != TUNING_JOB:
+        if name is not None:
+            raise ArgumentError(f"Step '{step.name}' made no tuning job, so it has no training job '{name}'.")
+        return step
+    names = calls.list_tuned_jobs(tuning.name)
+    if name is not None and name not in names:
+        raise ArgumentError(f"{step.job_arn} has no training job '{name}'.{suggest(name, names)}")
+    failed = calls.list_tuned_jobs(tuning.name, status="Failed") if name is None else []
+    chosen = name or (failed[0] if failed else _find_best(calls, tuning.name))
+    if chosen is None:
+        raise ArgumentError(f"{step.job_arn} has no training job that failed or has a result.")
+    described = calls.describe_resource("describe_training_job", "TrainingJobName", chosen)
+    return replace(
+        step,
+        job_arn=str(described["TrainingJobArn"]),
+        status=str(described["TrainingJobStatus"]),
+        failure_reason=str(described.get("FailureReason") or "") or None,
+    )
+
+
+def _find_best(calls: SessionCalls, tuning_job: str) -> str | None:
+    described = calls.describe_resource(
+        "describe_hyper_parameter_tuning_job", "HyperParameterTuningJobName", tuning_job
+    )
+    found = _get(described.get("BestTrainingJob"), "TrainingJobName")
+    return str(found) if found else None
+
+
 def read_recorded_job(calls: SessionCalls, step: StepReport) -> RecordedJob:
     """The job that a step made.
 
@@ -85,7 +123,7 @@ def read_recorded_job(calls: SessionCalls, step: StepReport) -> RecordedJob:
     if noun is None:
         made = f"made {step.job_arn}" if step.job_arn else "made no job"
         raise ArgumentError(
-            f"Step '{step.name}' {made}. Only processing, training and transform jobs can be run again here."
+            f"Step '{step.name}' {made}. Only processing, training, transform and tuning jobs can be run again here."
         )
     request = get_request_kind(noun)
     described = calls.describe_resource(f"describe_{_METHODS[noun]}", request.name_member, name)

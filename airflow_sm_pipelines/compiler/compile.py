@@ -37,6 +37,7 @@ from airflow_sm_pipelines.exceptions import (
 )
 from airflow_sm_pipelines.local_endpoint import LOOPBACK_HOSTS, NO_PROXY_VARIABLES, join_no_proxy
 from airflow_sm_pipelines.loopback import is_loopback_url
+from airflow_sm_pipelines.option_reader import WITHHELD_PREFIXES
 from airflow_sm_pipelines.processes import run_child
 
 if TYPE_CHECKING:
@@ -52,10 +53,6 @@ _WORKER = Path(__file__).with_name("worker.py")
 
 _KEPT_LINES = 20
 """Last lines of packages that are told after a failure."""
-
-_WITHHELD_PREFIXES = ("AWS_", "AIRFLOW_", "_AIRFLOW_", "PYTHON")
-"""``AWS_*`` may be of another account than the script's; ``AIRFLOW_*`` holds connections and keys of the deployment;
-``PYTHON*`` would change what the child's interpreter imports."""
 
 _WITHHELD = frozenset({"VIRTUAL_ENV", "CONDA_PREFIX"})
 """They name another environment than the child's."""
@@ -111,6 +108,8 @@ def compile_pipeline(
     default_bucket: str | None = None,
     interpreter: str | None = None,
     requirements: Sequence[str] = (),
+    script_args: Sequence[str] = (),
+    script_env: Mapping[str, str] | None = None,
     aws_environment: Mapping[str, str],
     cache_dir: Path | None,
     timeout_seconds: float = 600,
@@ -136,6 +135,8 @@ def compile_pipeline(
     :param config: JSON values for further parameters of the function.
     :param interpreter: a Python that has the SDK. Without it, one is made by the script's PEP 723 metadata.
     :param requirements: make one with these instead (PEP 508).
+    :param script_args: the script's command line, as its ``sys.argv`` has it after the script.
+    :param script_env: environment variables of the script, besides those of this process.
     :param role_arn: passed to the function as its role, and what ``get_execution_role()`` gives.
     :param aws_environment: the script's only AWS variables: credentials, ``AWS_ENDPOINT_URL`` and so on.
     :param cache_dir: see :func:`~airflow_sm_pipelines.environments.default_cache_dir`.
@@ -163,6 +164,7 @@ def compile_pipeline(
         "region": region,
         "pipeline_name": pipeline_name,
         "default_bucket": default_bucket,
+        "script_args": list(script_args),
     }
     with voice.telling_all_on_failure():
         _keep_closed(cache_dir, voice.log)
@@ -172,7 +174,9 @@ def compile_pipeline(
             script,
             python,
             content | {"folder": folder_digest(script.path.parent)},
-            plan_child_environment(os.environ, aws_environment=aws_environment, region=region),
+            plan_child_environment(
+                {**os.environ, **(script_env or {})}, aws_environment=aws_environment, region=region
+            ),
             script.find_place(working_folder, project_root, base_folder),
             voice,
             timeout_seconds,
@@ -477,7 +481,7 @@ def plan_child_environment(
     env = {
         name: value
         for name, value in parent.items()
-        if not name.startswith(_WITHHELD_PREFIXES) and name not in _WITHHELD
+        if not name.startswith(WITHHELD_PREFIXES) and name not in _WITHHELD
     }
     env |= dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "BOTO_CONFIG"), os.devnull)
     if "AWS_ACCESS_KEY_ID" in aws_environment:

@@ -88,7 +88,7 @@ class Notebook:
         :param name: of the pipeline or of the function; None for the only one.
         """
         trees = [_parse(cell.source) for cell in self.cells]
-        names = {name} if name is not None else {found for tree in trees for found in _names_of_pipelines(tree)}
+        names = {name} if name is not None else {found for tree in trees for found in names_of_pipelines(tree)}
         last = max((index for index, tree in enumerate(trees) if _makes(tree, names)), default=None)
         if last is None:
             return self.cells
@@ -302,9 +302,9 @@ def _parse(source: str) -> ast.Module:
         return ast.Module([], [])
 
 
-def _names_of_pipelines(tree: ast.Module) -> Iterator[str]:
+def names_of_pipelines(source: ast.Module | str) -> Iterator[str]:
     """The names that a cell gives to pipelines, and ``get_pipeline`` where it defines that."""
-    for node in ast.walk(tree):
+    for node in ast.walk(_parse(source) if isinstance(source, str) else source):
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
             if _last_name(node.value.func) in ("Pipeline", "get_pipeline"):
                 yield from (target.id for target in node.targets if isinstance(target, ast.Name))
@@ -316,10 +316,10 @@ def _makes(tree: ast.Module, names: set[str]) -> bool:
     """Whether a cell makes what is named, or changes it."""
     if names & bound_names(tree):
         return True
-    return any(found in names for node in ast.walk(tree) for found in _changed_by(node))
+    return any(found in names for node in ast.walk(tree) for found in changed_names(node))
 
 
-def _changed_by(node: ast.AST) -> Iterator[str]:
+def changed_names(node: ast.AST) -> Iterator[str]:
     """The names of which a statement changes a part: ``name.tags = ...``, ``name.steps.append(...)``."""
     targets: list[ast.expr] = []
     if isinstance(node, ast.Assign):

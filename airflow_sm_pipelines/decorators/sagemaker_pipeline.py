@@ -90,6 +90,7 @@ class SageMakerPipelineFunctionOperator(
         return replace(super().start_options(), role_arn=None, description=None)
 
     def _deploy_options(self, context: Context) -> DeployOptions:
+        from airflow_sm_pipelines.airflow_task.settings import adopt_settings
         from airflow_sm_pipelines.deployment.options import DeployOptions
         from airflow_sm_pipelines.environments import default_cache_dir
 
@@ -98,6 +99,7 @@ class SageMakerPipelineFunctionOperator(
                 f"{self.custom_operator_name} needs the SDK that its function is written for: "
                 "requirements=['sagemaker>=2.257,<3'], or interpreter= with a Python that has it."
             )
+        adopt_settings(os.environ)
         function = inspect.unwrap(self.python_callable)
         try:
             config = bind_config(function, args=self.op_args, kwargs=self.op_kwargs, context=context)  # type: ignore[arg-type]

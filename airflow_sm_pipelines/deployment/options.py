@@ -19,6 +19,7 @@ from airflow_sm_pipelines.option_reader import (
     find_list_problems,
     find_mode_problems,
     find_problems,
+    find_variable_problems,
     parse_named_values,
     parse_seconds,
     read_options,
@@ -39,6 +40,7 @@ class DeployOptions:
 
     :param pipeline: a script, a file, an S3 object, JSON text or a dict, as
         :func:`~airflow_sm_pipelines.deployment.source.parse_source` tells them apart.
+    :param script_args: each counts as its text.
     :param tags: by key, or AWS's list of ``{"Key": ..., "Value": ...}``; ``cost_tags`` too.
     :param cache: whether an earlier build of a script may be taken.
     :param folder: where relative paths start.
@@ -52,6 +54,8 @@ class DeployOptions:
     config: Mapping[str, Any] | None = None
     interpreter: str | None = None
     requirements: str | Sequence[str] | None = None
+    script_args: Sequence[object] = ()
+    script_env: Mapping[str, str] = field(default_factory=dict)
     working_dir: str | None = None
     aliases: Sequence[str] = ()
     tags: Mapping[str, str] | Sequence[Mapping[str, str]] = field(default_factory=dict)
@@ -90,6 +94,8 @@ class DeployOptions:
         if self.policy == "apply" and not self.policy_file:
             problems.append("policy='apply' fills in what a team's policy says: name its file with policy_file.")
         problems += find_list_problems("aliases", self.aliases) or self._find_alias_problems()
+        problems += find_list_problems("script_args", self.script_args, example=["--name", "value"])
+        problems += find_variable_problems("script_env", self.script_env)
         for name, value in (("tags", self.tags), ("cost_tags", self.cost_tags)):
             try:
                 parse_named_values(name, value, members=TAG_MEMBERS)

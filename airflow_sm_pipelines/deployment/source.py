@@ -194,6 +194,8 @@ def compile_script(
         default_bucket=options.default_bucket,
         interpreter=None if options.interpreter is None else str(options.resolve_path(options.interpreter)),
         requirements=read_requirements(options.requirements or (), folder=options.resolve_path(".")),
+        script_args=[str(one) for one in options.script_args],
+        script_env=options.script_env,
         aws_environment=calls.child_environment(),
         cache_dir=None,
         timeout_seconds=float(options.compile_timeout_seconds),

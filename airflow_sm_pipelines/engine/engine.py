@@ -9,13 +9,14 @@ import os
 import sqlite3
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.engine.driver.event_publisher import EventPublisher
 from airflow_sm_pipelines.engine.driver.parsed_definitions import ParsedDefinitions
 from airflow_sm_pipelines.engine.driver.runner import Runner
 from airflow_sm_pipelines.engine.operations import OperationContext, all_operations
-from airflow_sm_pipelines.engine.operations.reliances import Reliance, find_reliances
+from airflow_sm_pipelines.engine.operations.reliances import Reliance, find_reliances, log_reliances
 from airflow_sm_pipelines.engine.operations.tags import owns_arn
 from airflow_sm_pipelines.engine.rules.errors import ServiceError
 from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from airflow_sm_pipelines.engine.jobs.endpoint_host import Invocation
     from airflow_sm_pipelines.engine.services import EngineServices
 
 
@@ -61,6 +63,7 @@ class Engine:
             runner=self._runner,
             definitions=definitions,
         )
+        self._runner.on_end = partial(log_reliances, self._context)
         self._operations = all_operations()
 
     @property
@@ -86,6 +89,24 @@ class Engine:
             raise ServiceError(
                 "InternalFailure", f"The engine's state could not be read or written, nothing was changed: {error}."
             ) from error
+
+    def invoke_endpoint(
+        self,
+        name: str,
+        body: bytes,
+        *,
+        content_type: str | None,
+        accept: str | None,
+        variant: str | None = None,
+        unserved: str | None = None,
+    ) -> Invocation:
+        """Answer one payload by the model behind an endpoint (:meth:`EndpointHost.invoke`).
+
+        :raises ServiceError: what the service would answer instead.
+        """
+        return self._runner.endpoints.invoke(
+            name, body, content_type=content_type, accept=accept, variant=variant, unserved=unserved
+        )
 
     def find_reliances(self, since: datetime) -> list[Reliance]:
         """What may differ on AWS of the executions that were started, or have gone on, since a moment."""

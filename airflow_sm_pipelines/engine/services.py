@@ -122,6 +122,7 @@ class EngineServices:
     :param check_metadata: checks a step's metadata against the shape of the API, and gives what is wrong, or None.
     :param check_answer: the same for the answer of an operation.
     :param faults_file: faults to inject, see ``driver/fault_injection``; read whenever a step starts.
+    :param serves_endpoints: whether models are served behind endpoints; else endpoints are records only.
     :param clock: gives the present moment, aware UTC.
     :param new_id: gives random text of a length from an alphabet.
     :param run_job: runs a job.
@@ -146,6 +147,7 @@ class EngineServices:
     check_metadata: Callable[[Mapping[str, Any]], str | None] = _accept_metadata
     check_answer: Callable[[str, Mapping[str, Any]], str | None] = _accept_answer
     faults_file: Path | None = None
+    serves_endpoints: bool = True
     clock: Callable[[], datetime] = _read_clock
     new_id: Callable[[int, str], str] = _make_random_id
     run_job: JobRunner = run_job

@@ -9,9 +9,11 @@ import os
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from airflow_sm_pipelines.client.callbacks import find_callback
 from airflow_sm_pipelines.client.job_logs import resolve_log_location
 from airflow_sm_pipelines.definition.arns import parse_execution_arn, pipeline_name_of
 from airflow_sm_pipelines.links.buttons import (
+    SageMakerCallbackQueueLink,
     SageMakerJobLogsLink,
     SageMakerPipelineExecutionLink,
     SageMakerPipelineLink,
@@ -54,6 +56,16 @@ def resolve_logs_link(hook: SageMakerPipelinesHook, report: ExecutionReport) -> 
             url = _resolve_logs(hook, step)
             return {SageMakerJobLogsLink.key: url} if url else {}
     return {}
+
+
+def resolve_queue_link(hook: SageMakerPipelinesHook, step: StepReport | None) -> dict[str, str]:
+    """The link to the queue of a Callback step that waits for its answer; empty where no console shows it."""
+    url = (find_callback(step) or {}).get("SqsQueueUrl")
+    if not url or not hook.is_aws_endpoint or hook.conn_partition not in _CONSOLES:
+        return {}
+    region = hook.conn_region_name
+    address = f"https://{region}.{_CONSOLES[hook.conn_partition]}/sqs/v3/home?region={region}#/queues/"
+    return {SageMakerCallbackQueueLink.key: address + quote(str(url), safe="")}
 
 
 def resolve_step_logs(hook: SageMakerPipelinesHook, steps: Iterable[StepReport]) -> dict[str, str]:

@@ -49,6 +49,13 @@ class SageMakerPipelineLink(_AddressLink):
     key = "sagemaker_pipeline_link"
 
 
+class SageMakerCallbackQueueLink(_AddressLink):
+    """The queue that has the message of a Callback step, in the SQS console."""
+
+    name = "Callback queue"
+    key = "sagemaker_queue_link"
+
+
 class SageMakerJobLogsLink(_AddressLink):
     """The CloudWatch logs of the step that failed, or of the last step that ran a job."""
 

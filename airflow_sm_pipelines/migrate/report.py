@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from airflow_sm_pipelines.definition import JsonObject
     from airflow_sm_pipelines.migrate.workflow import Workflow
@@ -87,12 +87,14 @@ class Migration:
     :param origin: what was read, for the report's title: ``the SageMaker jobs of train.json``.
     :param records: one for each node of the source, in the source's order.
     :param differences: what behaves differently from the source as a whole.
+    :param files: what stands beside the DAG and is no pipeline, by file name.
     """
 
     origin: str
     workflow: Workflow
     records: tuple[Record, ...]
     differences: tuple[Reason, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_complete(self) -> bool:

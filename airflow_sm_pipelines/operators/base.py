@@ -7,12 +7,22 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from airflow_sm_pipelines.airflow_task.hook_arguments import HookArguments
-from airflow_sm_pipelines.option_reader import parse_flag, parse_verify, refuse_template
+from airflow_sm_pipelines.option_reader import parse_flag, parse_verify, refuse_old_arguments, refuse_template
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
+
+PROVIDER_ARGUMENTS = {
+    "pipeline_params": "it is parameters= here",
+    "pipeline_exec_arn": "it is execution_arn= here",
+    "check_interval": "it is waiter_delay= for the run operator, and poke_interval= for a sensor",
+    "waiter_max_attempts": "it is max_wait_seconds= for the run operator, and timeout= for a sensor, both in seconds",
+    "fail_if_not_running": "leave it out; the XCom was_running says whether the execution ran",
+    "verbose": "leave it out; changes of steps are always logged",
+}
+"""What is here for each argument of the amazon provider's classes for pipelines that has another name."""
 
 AWS_TEMPLATE_FIELDS = ("aws_conn_id", "region_name", "verify")
 
@@ -40,6 +50,7 @@ class SageMakerPipelinesOperator(BaseOperator):
         botocore_config: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
+        refuse_old_arguments(type(self).__name__, kwargs, PROVIDER_ARGUMENTS)
         super().__init__(**kwargs)
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name

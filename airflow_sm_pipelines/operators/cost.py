@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
 from airflow_sm_pipelines.client.choices import check_choice
-from airflow_sm_pipelines.exceptions import ArgumentError
 from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS, SageMakerPipelinesOperator
-from airflow_sm_pipelines.option_reader import parse_arguments, parse_flag
+from airflow_sm_pipelines.option_reader import parse_arguments, parse_execution, parse_flag
 from airflow_sm_pipelines.printable_text import clean_log_text
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ class SageMakerPipelineCostOperator(SageMakerPipelinesOperator):
     XCom: ``{"source", "currency", "total", "steps": [{"step", "amount", ...}], ...}``; an estimate's steps also have
     ``kind``, ``instance_type``, ``instance_count``, ``seconds`` and ``hourly``, a bill has ``notes``.
 
-    :param execution_arn: the execution.
+    :param execution_arn: the execution: its ARN, or what the run operator returns.
     :param source: ``"estimate"``, at once, from what the jobs used; or ``"billed"``, from Cost Explorer by the
         execution's tag, which is complete a day after the end.
     :param prices: for an estimate: a TOML file of hourly prices, relative to the DAG file; None for AWS's public price
@@ -79,12 +78,8 @@ class SageMakerPipelineCostOperator(SageMakerPipelinesOperator):
         """
         from airflow_sm_pipelines.client.costs import CostCalls
 
-        if not str(self.execution_arn).startswith("arn:"):
-            raise ArgumentError(
-                f"execution_arn must be an execution's ARN, not {self.execution_arn!r}: is it the right XCom?"
-            )
         check_choice("source", self.source, CostSource)
-        parse_arguments(self, {"wait_for_bill": (parse_flag, False)})
+        parse_arguments(self, {"execution_arn": (parse_execution, ""), "wait_for_bill": (parse_flag, False)})
         hook = self.make_hook()
         calls = CostCalls(hook)
         table, document = self._estimate(calls) if self.source == "estimate" else self._bill(calls)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,10 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
     :param interpreter: path of a Python that has the SDK, instead of one made from the script's requirements.
     :param requirements: what the script needs, as ``["sagemaker>=2.257,<3"]``, or the path of a requirements file; for
         a script whose header does not say so, and beating one that does.
+    :param script_args: the command line of a script that reads one, as ``["--bucket", "b", "--threshold", "0.9"]``; for
+        scripts that are run as ``python pipeline.py --bucket b``.
+    :param script_env: environment variables for the script, as ``{"STAGE": "test"}``, besides those of the worker.
+        AWS's come from the connection.
     :param working_dir: the folder in which the script runs, and from which it imports besides its own, such as the
         repository's root. By default its own folder.
     :param aliases: aliases to point to this version; taken from the versions that hold them.
@@ -78,6 +83,8 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         "config",
         "interpreter",
         "requirements",
+        "script_args",
+        "script_env",
         "working_dir",
         "cache",
         "aliases",
@@ -108,6 +115,8 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         config: Mapping[str, Any] | None = None,
         interpreter: str | None = None,
         requirements: str | Sequence[str] | None = None,
+        script_args: Sequence[str] | None = None,
+        script_env: Mapping[str, str] | None = None,
         working_dir: str | None = None,
         aliases: Sequence[str] | None = None,
         tags: Mapping[str, str] | Sequence[Mapping[str, str]] | None = None,
@@ -134,6 +143,8 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         self.config = config
         self.interpreter = interpreter
         self.requirements = requirements
+        self.script_args = script_args
+        self.script_env = script_env
         self.working_dir = working_dir
         self.aliases = aliases
         self.tags = tags
@@ -167,6 +178,7 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
     @failing_fast()
     def execute(self, context: Context) -> dict[str, Any]:
         """Load the definition, check it, deploy what differs, move the aliases, and give the XComs."""
+        from airflow_sm_pipelines.airflow_task.settings import adopt_settings
         from airflow_sm_pipelines.airflow_task.task_identity import read_provenance
         from airflow_sm_pipelines.deployment.deployer import PipelineDeployer
         from airflow_sm_pipelines.deployment.options import DeployOptions
@@ -174,6 +186,7 @@ class SageMakerDeployPipelineOperator(SageMakerPipelinesOperator):
         from airflow_sm_pipelines.links.addresses import resolve_pipeline_links
 
         parse_arguments(self, {"studio_domain_id": (parse_domain_id, None), "cache": (parse_flag, True)})
+        adopt_settings(os.environ)
         hook = self.make_hook()
         options = DeployOptions.of(self, folder=str(Path(self.dag.fileloc).parent))
         code = resolve_code_path(self.pipeline, folder=options.folder) or Path(self.dag.fileloc)

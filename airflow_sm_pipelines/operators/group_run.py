@@ -1,4 +1,7 @@
-"""The first and the last task of a pipeline's task group: ``run`` starts the execution, ``ended`` judges it."""
+"""The tasks of a pipeline's group that stand for no step: ``run`` starts the execution, ``ended`` judges it.
+
+In a group without a shape, ``names`` gives the names of the steps.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
 from airflow_sm_pipelines.client.wait_policy import Verdict, WaitPolicy
 from airflow_sm_pipelines.exceptions import DefinitionError, PipelineExecutionFailedError
+from airflow_sm_pipelines.operators.base import SageMakerPipelinesOperator
 from airflow_sm_pipelines.operators.run import SageMakerRunPipelineOperator
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from airflow.sdk import Context
 
@@ -114,6 +118,31 @@ class SageMakerStartGroupOperator(SageMakerRunPipelineOperator):
                 "same."
             )
         self.log.warning("%s Steps that are gone will be skipped; 'ended' will tell of new ones.", text)
+
+
+class SageMakerListStepsOperator(SageMakerPipelinesOperator):
+    """Give the names of an execution's steps, each after all that it waits for, as a list to map over.
+
+    :param execution_arn: the execution; templated.
+    """
+
+    custom_operator_name = "SM steps"
+    template_fields: Sequence[str] = ("execution_arn",)
+
+    def __init__(self, *, execution_arn: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.execution_arn = execution_arn
+
+    @failing_fast()
+    def execute(self, context: Context) -> list[str]:
+        """Read the definition of the execution."""
+        from airflow_sm_pipelines.definition import inspect_definition
+        from airflow_sm_pipelines.definition.shape import make_shape
+
+        definition = inspect_definition(self.make_hook().describe_execution_definition(self.execution_arn))[0]
+        if definition is None:
+            raise DefinitionError(f"The definition of {self.execution_arn} cannot be read, so its steps have no tasks.")
+        return list(make_shape(definition).names)
 
 
 class SageMakerJudgeGroupOperator(SageMakerRunPipelineOperator):

@@ -15,6 +15,7 @@ from airflow_sm_pipelines.airflow_task.retry_mapping import failing_fast
 from airflow_sm_pipelines.client.choices import MAX_REFUSED_SECONDS
 from airflow_sm_pipelines.exceptions import PipelineExecutionFailedError
 from airflow_sm_pipelines.links.buttons import (
+    SageMakerCallbackQueueLink,
     SageMakerJobLogsLink,
     SageMakerPipelineExecutionLink,
     SageMakerPipelineLink,
@@ -60,7 +61,14 @@ class SageMakerMirrorStepOperator(SageMakerPipelinesOperator):
 
     custom_operator_name = "SM step"
     template_fields: Sequence[str] = ()
-    operator_extra_links = (SageMakerPipelineExecutionLink(), SageMakerPipelineLink(), SageMakerJobLogsLink())
+    operator_extra_links = (
+        SageMakerPipelineExecutionLink(),
+        SageMakerPipelineLink(),
+        SageMakerJobLogsLink(),
+        SageMakerCallbackQueueLink(),
+    )
+    needs_worker = False
+    """Whether a worker begins the task in every Airflow."""
 
     def __init__(
         self,
@@ -91,7 +99,7 @@ class SageMakerMirrorStepOperator(SageMakerPipelinesOperator):
         self.stop_on_kill = stop_on_kill
         for name in ("aws_conn_id", "region_name", "verify"):
             refuse_template(name, getattr(self, name))
-        if can_triggers_read_xcoms():
+        if can_triggers_read_xcoms() and not self.needs_worker:
             self.start_from_trigger = True
             self.start_trigger_args = StartTriggerArgs(
                 trigger_cls=TRIGGER, next_method="execute_complete", trigger_kwargs=self.trigger_arguments()
@@ -118,15 +126,18 @@ class SageMakerMirrorStepOperator(SageMakerPipelinesOperator):
         """Find the execution, repaired if the task was cleared, and defer until the step has ended."""
         from airflow_sm_pipelines.triggers.mirrored_step import SageMakerMirroredStepTrigger
 
-        ti = context["ti"]
-        record = self._open_record(ti)
-        repairer = self._make_repairer(ti, record)
-        while (found := repairer.look()) is None:
-            time.sleep(min(repairer.delay_seconds or 1.0, float(self.waiter_delay)))
+        found = self._find_execution(context["ti"])
         self.defer(
-            trigger=SageMakerMirroredStepTrigger(mirrored=found.to_json(), **self.trigger_arguments()),
+            trigger=SageMakerMirroredStepTrigger(mirrored=found, **self.trigger_arguments()),
             method_name="execute_complete",
         )
+
+    def _find_execution(self, ti: Any) -> dict[str, Any]:
+        """The execution to mirror, as :class:`Mirrored` has it in JSON, repaired if the task was cleared."""
+        repairer = self._make_repairer(ti, self._open_record(ti))
+        while (found := repairer.look()) is None:
+            time.sleep(min(repairer.delay_seconds or 1.0, float(self.waiter_delay)))
+        return found.to_json()
 
     @failing_fast()
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any] | None:

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition import MISSING, encode_parameters, parse_definition, resolve_parameters
+from airflow_sm_pipelines.definition.expressions import ParameterReference, iter_expressions
 from airflow_sm_pipelines.definition.status import ExecutionStatus
+from airflow_sm_pipelines.definition.step_places import iter_step_places
 from airflow_sm_pipelines.rehearsal.sample_values import choose_values, sample_value
 from airflow_sm_pipelines.rehearsal.stand_in_services import RehearsedPipeline, StandInServices, list_steps
 from airflow_sm_pipelines.rehearsal.unknown_values import ROLE_ARN
@@ -266,9 +268,21 @@ def _make_parameters(definition: PipelineDefinition, given: Mapping[str, JsonVal
             made[parameter.name] = parameter.enum_values[0]
         else:
             by_type: dict[str, JsonValue] = {"Integer": 1, "Float": 0.5, "Boolean": True}
-            value = by_type.get(parameter.type, sample_value(parameter.name))
+            value = by_type.get(parameter.type, _make_text(definition, parameter.name))
             made[parameter.name] = value if parameter.type in by_type or isinstance(value, str) else "rehearsal"
     return made
+
+
+def _make_text(definition: PipelineDefinition, name: str) -> JsonValue:
+    """A value for a text parameter: an address where a step has it as one, else what its name says."""
+    for _, step in iter_step_places(definition):
+        for path, expression in iter_expressions(step.arguments):
+            if isinstance(expression, ParameterReference) and expression.name == name:
+                member = next((part for part in reversed(path) if isinstance(part, str)), "")
+                value = sample_value(member)
+                if isinstance(value, str) and value.endswith(f"/{member}"):
+                    return f"{value}/{name}"
+    return sample_value(name)
 
 
 def _token() -> str:

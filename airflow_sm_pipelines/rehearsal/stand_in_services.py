@@ -123,6 +123,7 @@ class StandInServices:
         return replace(
             services,
             run_job=self._run_job,
+            serves_endpoints=False,
             find_function=self._find_function,
             send_message=self._send_message,
             validate_request=self._validate_request,

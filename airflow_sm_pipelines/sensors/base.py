@@ -21,7 +21,7 @@ from airflow_sm_pipelines.client.wait_policy import (
 )
 from airflow_sm_pipelines.exceptions import PipelineApiError, PipelineExecutionFailedError
 from airflow_sm_pipelines.operators.base import SageMakerPipelinesOperator, is_deferrable
-from airflow_sm_pipelines.option_reader import parse_arguments, parse_seconds
+from airflow_sm_pipelines.option_reader import parse_arguments, parse_execution, parse_seconds
 from airflow_sm_pipelines.runs.results import make_watch_error
 
 if TYPE_CHECKING:
@@ -219,13 +219,21 @@ class SageMakerPipelinesSensor(SageMakerPipelinesOperator, BaseSensorOperator):
 class SageMakerExecutionBaseSensor(SageMakerPipelinesSensor):
     """A sensor on one execution; a base for the others.
 
-    :param execution_arn: the execution.
+    :param execution_arn: the execution: its ARN, or what the run operator returns.
     """
 
     def __init__(self, *, execution_arn: str, **kwargs: Any) -> None:
         kwargs.setdefault("poke_interval", 30)
         super().__init__(**kwargs)
         self.execution_arn = execution_arn
+
+    def check_arguments(self) -> None:
+        """Refuse an execution that is none.
+
+        :raises ArgumentError: naming the argument.
+        """
+        super().check_arguments()
+        parse_arguments(self, {"execution_arn": (parse_execution, "")})
 
     def trigger_arguments(self, deadline: str) -> dict[str, Any]:
         """The arguments that all triggers on an execution take."""

@@ -10,6 +10,7 @@ from airflow_sm_pipelines.airflow_task.token_sealing import seal_token
 from airflow_sm_pipelines.client.callbacks import CallbackMessage, delete_callback, receive_callback
 from airflow_sm_pipelines.client.wait_policy import Verdict
 from airflow_sm_pipelines.operators.base import AWS_TEMPLATE_FIELDS
+from airflow_sm_pipelines.option_reader import parse_arguments, parse_execution
 from airflow_sm_pipelines.runs.results import make_watch_error
 from airflow_sm_pipelines.sensors.base import WAIT_TEMPLATE_FIELDS, Observation, SageMakerPipelinesSensor
 
@@ -53,6 +54,15 @@ class SageMakerPipelineCallbackSensor(SageMakerPipelinesSensor):
         super().__init__(deferrable=deferrable, **kwargs)
         self.queue_url = queue_url
         self.execution_arn = execution_arn
+
+    def check_arguments(self) -> None:
+        """Refuse an execution that is none.
+
+        :raises ArgumentError: naming the argument.
+        """
+        super().check_arguments()
+        if self.execution_arn:
+            parse_arguments(self, {"execution_arn": (parse_execution, "")})
 
     def observe(self, context: Context, hook: SageMakerPipelinesHook) -> Observation:
         """Receive a message, if there is one."""

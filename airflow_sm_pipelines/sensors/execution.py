@@ -27,7 +27,7 @@ class SageMakerPipelineExecutionSensor(SageMakerExecutionBaseSensor):
     reasons. The task goes on waiting on a status that this release does not know. ``soft_fail`` skips instead of
     failing. XCom: a dict of ``pipeline_execution_arn``, ``status``, ``failure_reason`` and ``pipeline_version_id``.
 
-    :param execution_arn: the execution.
+    :param execution_arn: the execution: its ARN, or what the run operator returns.
     :param on_stopped: ``"fail"``, ``"succeed"`` or ``"skip"`` when somebody stopped it.
     :param on_completed_with_failures: the same when it ended although a step failed.
     :param log_lines: last log lines of each failed job to put into the error; 0 for none.

@@ -28,7 +28,7 @@ class SageMakerPipelineStepSensor(SageMakerExecutionBaseSensor):
     XCom: a dict of the step's ``name``, ``type``, ``status``,
     ``seconds`` and ``job_arn``; None where the step did not run and ``on_not_run`` lets the task succeed.
 
-    :param execution_arn: the execution.
+    :param execution_arn: the execution: its ARN, or what the run operator returns.
     :param step_name: the step, as the definition names it; of a ForEach body's steps, the last to start counts.
     :param on_stopped: ``"fail"``, ``"succeed"`` or ``"skip"`` when the step was stopped.
     :param on_not_run: the same when the execution has succeeded and the step did not run, because its branch was not

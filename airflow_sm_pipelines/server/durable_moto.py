@@ -66,7 +66,7 @@ class DurableMoto:
         failures = self._objects.restore() + self._journal.replay() + self._objects.restore_notifications()
         self._queues.restore()
         if with_logs:
-            self._log_events.load()
+            self._log_events.show_all()
         return failures
 
     def call(self, request: Request) -> Response:
@@ -81,7 +81,11 @@ class DurableMoto:
             return error_response(request, "SerializationException", "The request's body is not a JSON object.")
         if request.service == "logs":
             self._log_events.load()
-        response = self._journal.call(request) if is_journaled(request) else self._moto.call(request)
+        if is_journaled(request):
+            response = self._journal.call(request)
+        else:
+            self._journal.prepare(request)
+            response = self._moto.call(request)
         if response.is_success:
             if request.service == "logs":
                 self._log_events.record(request, json.loads(request.body or b"{}"))
@@ -107,7 +111,10 @@ class DurableMoto:
             # Two jobs may come here at once. That the second call fails does no harm.
             self.call(Request.of_json("logs", region, "Logs_20140328.CreateLogGroup", {"logGroupName": group}))
         # Half of a surrogate pair is no text that can be kept.
-        lines = [(timestamp, text.encode("utf-8", "replace").decode()) for timestamp, text in events]
+        lines = [
+            (timestamp, text if text.isascii() else text.encode("utf-8", "replace").decode())
+            for timestamp, text in events
+        ]
         self._log_events.write(region, group, stream, lines)
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from airflow_sm_pipelines.engine.jobs import Isolation
     from airflow_sm_pipelines.engine.services import EngineServices
     from airflow_sm_pipelines.server.durable_moto import DurableMoto
     from airflow_sm_pipelines.server.sagemaker_codec import SageMakerCodec
@@ -31,6 +33,7 @@ def make_engine_services(
     region: str,
     secret: str,
     cache_dir: Path,
+    isolation: Isolation,
     faults_file: Path | None = None,
 ) -> EngineServices:
     """The engine's services on a running endpoint.
@@ -41,6 +44,7 @@ def make_engine_services(
     :param region: the endpoint's region.
     :param secret: of the endpoint's own key.
     :param cache_dir: where images' environments are kept.
+    :param isolation: how jobs are kept apart on this machine.
     :param faults_file: which faults to inject; it need not exist.
     :raises LocalEndpointError: when the user's table of images, named by ``SM_PIPELINES_IMAGES``, or of stand-ins,
         named by ``SM_PIPELINES_STAND_INS``, cannot be read.
@@ -58,11 +62,12 @@ def make_engine_services(
         account_id=ACCOUNT_ID,
         endpoint_url=url,
         cache_dir=cache_dir,
-        s3=make_client("s3", url=url, region=region, secret=secret),
+        s3=LateClient("s3", url=url, region=region, secret=secret),
         write_logs=partial(moto.write_logs, region),
         find_function=lambda name: find_function(name, region),
         environment=aws_environment(url, region, secret),
         images=images,
+        isolation=isolation,
         validate_request=codec.find_violations,
         put_events=lambda entries: put_events(moto, region, entries),
         stand_ins=StandIns.load(env=os.environ),
@@ -146,7 +151,25 @@ def aws_environment(url: str, region: str, secret: str) -> dict[str, str]:
     :param secret: of the endpoint's own key.
     """
     variables = child_environment({}, url, region, secret=secret)
-    return {name: value for name, value in variables.items() if not name.startswith("AIRFLOW_")}
+    return {name: value for name, value in variables.items() if not name.startswith(("AIRFLOW_", "SM_PIPELINES_"))}
+
+
+class LateClient:
+    """A boto3 client of the endpoint that is made when it is first used, so that a start need not wait for it.
+
+    Its parameters are those of :func:`make_client`.
+    """
+
+    def __init__(self, service: str, *, url: str, region: str, secret: str) -> None:
+        self._make = partial(make_client, service, url=url, region=region, secret=secret)
+        self._lock = threading.Lock()
+        self._client: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        with self._lock:
+            if self._client is None:
+                self._client = self._make()
+        return getattr(self._client, name)
 
 
 def make_client(service: str, *, url: str, region: str, secret: str) -> Any:

@@ -18,23 +18,17 @@ def find_function(name_or_arn: str, region: str) -> FunctionSpec | None:
     """The code and configuration of a function.
 
     :param name_or_arn: its name, or its ARN with or without a qualifier.
-    :param region: the region of a function that is given by name.
+    :param region: the endpoint's region. A function is looked for there too if its ARN names another one: a definition
+        that was fetched from an account names that account's region.
     :return: the function, or None where moto has none of that name.
     """
-    from moto.awslambda.exceptions import UnknownFunctionException
-    from moto.awslambda.models import lambda_backends
-    from moto.core.exceptions import JsonRESTError, ServiceException
-
     from airflow_sm_pipelines.engine.jobs import FunctionSpec
 
-    if arn := parse_arn(name_or_arn):
-        region = arn.region
-    backend = lambda_backends[ACCOUNT_ID]
-    if region not in backend:
-        return None
-    try:
-        function: Any = backend[region].get_function(name_or_arn)
-    except (UnknownFunctionException, JsonRESTError, ServiceException):
+    arn = parse_arn(name_or_arn)
+    function = _find(name_or_arn, arn.region if arn else region)
+    if function is None and arn is not None and arn.region != region:
+        function = _find(arn.name.partition(":")[0], region)
+    if function is None:
         return None
     return FunctionSpec(
         arn=function.function_arn,
@@ -45,7 +39,29 @@ def find_function(name_or_arn: str, region: str) -> FunctionSpec | None:
         environment=dict(function.environment_vars or {}),
         timeout_seconds=int(function.timeout),
         memory_mb=int(function.memory_size),
+        layers=tuple(_read_layer(layer["Arn"]) for layer in function.layers),
     )
+
+
+def _find(name_or_arn: str, region: str) -> Any:
+    """The function as moto has it, or None."""
+    from moto.awslambda.exceptions import UnknownFunctionException
+    from moto.awslambda.models import lambda_backends
+    from moto.core.exceptions import JsonRESTError, ServiceException
+
+    backend = lambda_backends[ACCOUNT_ID]
+    try:
+        return backend[region].get_function(name_or_arn) if region in backend else None
+    except (UnknownFunctionException, JsonRESTError, ServiceException):
+        return None
+
+
+def _read_layer(arn: str) -> bytes:
+    from moto.awslambda.models import lambda_backends
+
+    parsed = parse_arn(arn)
+    layer: Any = lambda_backends[ACCOUNT_ID][parsed.region if parsed else ""].layers_versions_by_arn(arn)
+    return bytes(layer.code_bytes)
 
 
 def with_code_inlined(request: Request) -> Request:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from airflow_sm_pipelines.server.http.aws_errors import error_response
@@ -35,6 +35,20 @@ class LambdaInvoker:
     def stop(self) -> None:
         """Stop the functions that run."""
         self._stop.set()
+
+    def run(self, name_or_arn: str, event: Any) -> None:
+        """Run a function for nobody who waits. What it raises is in its log.
+
+        :raises LookupError: if there is no such function.
+        :raises InterruptedError: if it was stopped because the endpoint closes.
+        """
+        spec = self._services.find_function(name_or_arn)
+        if spec is None:
+            raise LookupError(f"there is no function {name_or_arn}")
+        context = self._services.job_context(f"/aws/lambda/{spec.name}")
+        self._services.run_function(spec, event, context, self._stop)
+        if self._stop.is_set():
+            raise InterruptedError(name_or_arn)
 
     def call(self, request: Request) -> Response:
         """Run the function. One that is invoked as an event has ended when the answer comes."""

@@ -24,8 +24,10 @@ from airflow_sm_pipelines.server.state_directory import StateDirectory, current_
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
+    from concurrent.futures import Future
 
     from airflow_sm_pipelines.engine import Engine
+    from airflow_sm_pipelines.engine.jobs import Isolation
     from airflow_sm_pipelines.engine.services import EngineServices
     from airflow_sm_pipelines.server.durable_moto import DurableMoto
     from airflow_sm_pipelines.server.http.listener import Listener
@@ -191,16 +193,13 @@ def _start(
 ) -> RunningServer:
     """Start everything in order. Each part tells `closing` how to stop it; the last one started is stopped first."""
     from airflow_sm_pipelines.engine import Engine
-    from airflow_sm_pipelines.engine.jobs.disk_room import make_room
     from airflow_sm_pipelines.environments import default_cache_dir
     from airflow_sm_pipelines.server.engine_services import make_engine_services
     from airflow_sm_pipelines.server.lambda_invocations import LambdaInvoker
     from airflow_sm_pipelines.server.sagemaker_codec import SageMakerCodec
 
-    directory = StateDirectory(state_dir)
-    closing.callback(directory.release)
-    directory.check_databases(_DATABASES)
-    make_room(directory.path / "engine")
+    directory = _hold_directory(closing, state_dir)
+    isolation = _probe_isolation(closing)
     moto, router, listener = open_moto_endpoint(closing, directory, address=address, host_names=host_names, peers=peers)
     url = f"http://{_name_in_url(address[0])}:{listener.port}"
     codec = SageMakerCodec()
@@ -211,6 +210,7 @@ def _start(
         region=region,
         secret=directory.secret,
         cache_dir=cache_dir or default_cache_dir(os.environ),
+        isolation=isolation.result(),
         faults_file=directory.path / "faults.toml",
     )
     if adapt_services is not None:
@@ -224,9 +224,9 @@ def _start(
     closing.callback(listener.stop)
     # Jobs that are being stopped still write to the endpoint, so the engine stops first.
     closing.callback(engine.stop)
-    closing.callback(invoker.stop)
     with _damage_reported(directory.path):
         engine.start()
+    _start_deliveries(closing, moto, invoker, url=url, secret=directory.secret)
     directory.announce(url, region=region)
     return RunningServer(
         endpoint_url=url,
@@ -238,6 +238,25 @@ def _start(
         missing_names=router.missing_names,
         closing=closing.pop_all(),
     )
+
+
+def _hold_directory(closing: contextlib.ExitStack, path: Path) -> StateDirectory:
+    from airflow_sm_pipelines.engine.jobs.disk_room import make_room
+
+    directory = StateDirectory(path)
+    closing.callback(directory.release)
+    directory.check_databases(_DATABASES)
+    make_room(directory.path / "engine")
+    return directory
+
+
+def _probe_isolation(closing: contextlib.ExitStack) -> Future[Isolation]:
+    """How jobs are kept apart here. To find out is to wait for other processes, so it is done beside the rest."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from airflow_sm_pipelines.engine.jobs import probe_isolation
+
+    return closing.enter_context(ThreadPoolExecutor(1)).submit(probe_isolation)
 
 
 def open_moto_endpoint(
@@ -293,13 +312,28 @@ def _attach_engine(
 ) -> None:
     from airflow_sm_pipelines.engine.rules.errors import ServiceError
     from airflow_sm_pipelines.server.console import ConsoleService
-    from airflow_sm_pipelines.server.engine_services import make_client
+    from airflow_sm_pipelines.server.engine_services import LateClient
     from airflow_sm_pipelines.server.sagemaker_service import SageMakerService
 
-    logs = make_client("logs", url=url, region=region, secret=secret)
+    logs = LateClient("logs", url=url, region=region, secret=secret)
     console = ConsoleService(engine, refusals=ServiceError, logs=logs)
     sagemaker = SageMakerService(engine, codec, refusals=ServiceError, fallback=moto.call)
     router.attach(sagemaker=sagemaker.call, console=console.call, functions=invoker.call)
+
+
+def _start_deliveries(
+    closing: contextlib.ExitStack, moto: DurableMoto, invoker: LambdaInvoker, *, url: str, secret: str
+) -> None:
+    from airflow_sm_pipelines.server.engine_services import make_client
+    from airflow_sm_pipelines.server.event_deliveries import EventDeliveries
+
+    deliveries = EventDeliveries(
+        moto.call, invoker, lambda service, region: make_client(service, url=url, region=region, secret=secret)
+    )
+    closing.callback(deliveries.join)
+    closing.callback(invoker.stop)
+    closing.callback(deliveries.stop)
+    deliveries.start()
 
 
 def _restore(moto: DurableMoto, directory: StateDirectory) -> None:

@@ -47,6 +47,9 @@ class MissingNames:
         found = _find_name(request, response)
         if found is not None:
             with self._lock:
+                if found[0] == "bucket":
+                    # Many clients ask for an object before they write it: what is missing is the bucket alone.
+                    self._names.pop(("object", f"s3:/{request.path}"), None)
                 if len(self._names) < _MOST_NAMES:
                     self._names[found] = None
 
@@ -60,12 +63,12 @@ def _find_name(request: Request, response: Response) -> tuple[str, str] | None:
     if request.service == "lambda":
         match = _FUNCTION.match(request.path)
         return None if match is None else ("function", unquote(match[1]).rpartition(":function:")[2].partition(":")[0])
-    if request.service != "s3" or request.method not in {"GET", "HEAD"}:
-        return None
     bucket, _, key = request.path.lstrip("/").partition("/")
-    if not bucket:
+    if request.service != "s3" or not bucket:
         return None
-    return ("object", f"s3://{bucket}/{key}") if key and b"NoSuchBucket" not in response.body else ("bucket", bucket)
+    if request.method in {"GET", "HEAD"}:
+        return ("object", f"s3://{bucket}/{key}") if key else ("bucket", bucket)
+    return ("bucket", bucket) if b"NoSuchBucket" in response.body else None
 
 
 def _find_pipeline(request: Request) -> str | None:

@@ -7,6 +7,7 @@ not have, moto answers HTTP 500 with HTML, which clients repeat; here that becom
 from __future__ import annotations
 
 import logging
+import sys
 from functools import cache
 from typing import Any
 
@@ -17,6 +18,9 @@ from airflow_sm_pipelines.server.http.messages import Request, Response
 
 _log = logging.getLogger(__name__)
 
+_WITHOUT_POLICIES = frozenset({"events", "logs", "s3", "sagemaker", "sqs", "sts"})
+"""Services that never ask for a managed policy. For the others, 1,400 of them are loaded, in a tenth of a second."""
+
 FAILURE_CODE = "LocalEndpointFailure"
 """The error where moto fails at a request. No SDK repeats it, as it repeats a 500."""
 
@@ -26,6 +30,7 @@ class MotoService:
 
     def __init__(self) -> None:
         from moto.core import responses
+        from moto.core.config import default_user_config
         from moto.core.utils import method_names_from_class
         from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
@@ -36,8 +41,10 @@ class MotoService:
         # moto 5.2 inspects all members of the responding class on each request, which is a fifth of a call.
         vars(responses)["method_names_from_class"] = cache(method_names_from_class)
         self._loaded: set[tuple[str, str]] = set()
+        self._has_policies = False
+        # Left alone, moto loads AWS's managed policies of every partition during the first request of any kind.
+        default_user_config["iam"] = {"load_aws_managed_policies": False}
         self.reset()
-        _load_managed_policies()
 
     def call(self, request: Request) -> Response:
         """The answer to a request.
@@ -86,10 +93,15 @@ class MotoService:
     def load(self, request: Request) -> None:
         """Make moto load the request's service in its region, as a first request would.
 
+        Call it before `call`, and at no time when moto's random numbers are seeded: what is loaded draws some.
+
         :param request: a request to any service.
         """
         from moto import backends
 
+        if not self._has_policies and request.service not in _WITHOUT_POLICIES:
+            _load_managed_policies()
+            self._has_policies = True
         if (request.service, request.region) in self._loaded:
             return
         self._loaded.add((request.service, request.region))
@@ -104,13 +116,15 @@ class MotoService:
     def reset(self) -> None:
         """Forget all state of this process."""
         from moto.core.base_backend import BackendDict
-        from moto.s3.models import s3_backends
 
         # S3 holds files, and keeps its buckets' owners outside its backends. The other backends are only dropped:
         # moto's own reset would fill each of them anew, and look for Lambda's containers.
-        for account in s3_backends.values():
-            account.reset()
-        s3_backends.bucket_accounts.clear()
+        if "moto.s3.models" in sys.modules:
+            from moto.s3.models import s3_backends
+
+            for account in s3_backends.values():
+                account.reset()
+            s3_backends.bucket_accounts.clear()
         used: list[Any] = vars(BackendDict)["_instances"]
         for backends in used:
             backends.clear()
@@ -118,18 +132,19 @@ class MotoService:
 
 
 def _load_managed_policies() -> None:
-    """Give the account AWS's managed policies, so that AWSLambdaBasicExecutionRole and its like can be attached.
-
-    Left alone, moto loads none of them, or those of every partition during the first request of any kind (0.6 s), and
-    draws their identifiers in the middle of it.
-    """
+    """Give the account AWS's managed policies, so that AWSLambdaBasicExecutionRole and its like can be attached."""
     from moto.core.config import default_user_config
     from moto.iam.models import iam_backends
-    from moto.utilities.utils import PARTITION_NAMES
 
-    for partition in PARTITION_NAMES:
-        default_user_config["iam"] = {"load_aws_managed_policies": partition == "aws"}
-        iam_backends[ACCOUNT_ID][partition]
+    backend: Any = iam_backends[ACCOUNT_ID]["aws"]
+    if backend.aws_managed_policies:
+        return  # a checkpoint had them
+    default_user_config["iam"] = {"load_aws_managed_policies": True}
+    try:
+        backend.aws_managed_policies = backend._init_aws_policies()
+    finally:
+        default_user_config["iam"] = {"load_aws_managed_policies": False}
+    backend.managed_policies = {**backend._init_managed_policies(), **backend.managed_policies}
 
 
 def not_implemented(request: Request, detail: str) -> Response:

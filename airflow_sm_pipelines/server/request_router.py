@@ -135,7 +135,7 @@ class RequestRouter:
             return self._call_sagemaker(request)
         if is_invocation(request):
             return self._call_functions(request)
-        refusal = refuse_unserved_targets(request) or refuse_schedules(request)
+        refusal = refuse_unserved_targets(request, self._call_moto) or refuse_schedules(request)
         if refusal is not None:
             return refusal
         self._roles.prepare(request)

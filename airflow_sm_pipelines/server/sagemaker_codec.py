@@ -9,7 +9,6 @@ import json
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.policy.member_rules import find_conflicts
 from airflow_sm_pipelines.service_model import (
     FaultKind,
     format_timestamp,
@@ -75,6 +74,8 @@ class SageMakerCodec:
         refusal = find_refusal(judgement.faults, shape)
         if refusal is not None:
             raise refusal
+        from airflow_sm_pipelines.policy.member_rules import find_conflicts
+
         request: dict[str, Any] = judgement.value
         for conflict in find_conflicts(operation, request):
             raise RequestRefusedError("ValidationException", conflict.message)
@@ -87,6 +88,8 @@ class SageMakerCodec:
         :param request: the request, in JSON values.
         :return: the service's text, or None when there is nothing to say.
         """
+        from airflow_sm_pipelines.policy.member_rules import find_conflicts
+
         shape = self._model.get_request_shape(operation)
         refusal = find_refusal(judge_value(dict(request), shape).faults, shape)
         if refusal is not None:

@@ -14,15 +14,18 @@ from airflow_sm_pipelines.exceptions import ArgumentError, DefinitionError
 from airflow_sm_pipelines.operators.deploy import SageMakerDeployPipelineOperator
 from airflow_sm_pipelines.operators.group_run import (
     SageMakerJudgeGroupOperator,
+    SageMakerListStepsOperator,
     SageMakerStartGroupOperator,
     ShapeChoice,
 )
-from airflow_sm_pipelines.operators.mirror_step import SageMakerMirrorStepOperator
+from airflow_sm_pipelines.operators.mirror_step import MIRROR_SECONDS, SageMakerMirrorStepOperator
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow.sdk import XComArg
+
+    from airflow_sm_pipelines.definition.shape import StepShape
 
 START_ARGUMENTS = frozenset(
     {
@@ -53,6 +56,12 @@ END_ARGUMENTS = frozenset(
 )
 """Arguments of the run operator that ``ended`` takes."""
 
+REQUIRED_ACTION = "required_action"
+"""Has a person answer a Callback step."""
+
+QUESTION_ARGUMENTS = frozenset({"subject", "body", "assigned_users", "failure_reason"})
+"""Arguments of such a question."""
+
 COMMON_ARGUMENTS = frozenset(
     {"studio_domain_id", "stop_on_kill", "retries", "retry_delay", "queue", "pool", "executor"}
 )
@@ -73,7 +82,8 @@ class SageMakerPipelineTaskGroup(TaskGroup):
     :param version: version id or alias to run; only without ``pipeline``.
     :param role_arn: the pipeline's role, for ``deploy``.
     :param shape: the path of the file that ``sm-pipelines shape`` has written, relative to the DAG file's folder; or
-        the shape itself.
+        the shape itself. None where the steps are known at run time only: then one mapped task stands for all of them,
+        which goes through a worker, repairs nothing and has no edges between steps.
     :param parameters: pipeline parameters, as the run operator takes them.
     :param outputs: what to read from the ended run, as the run operator takes them: XComs of ``ended``.
     :param on_shape_change: ``"fail"`` refuses to run a pipeline whose steps or edges differ from the shape; ``"warn"``
@@ -83,6 +93,8 @@ class SageMakerPipelineTaskGroup(TaskGroup):
     :param run_args: more arguments of the run operator; each goes to ``run`` or to ``ended``, whichever needs it.
     :param step_args: arguments of the steps' tasks: ``waiter_delay``, ``stream_logs``, and those that every operator
         has. ``retries`` is 0 where not given here, whatever ``default_args`` say: a retry would resume the execution.
+    :param callbacks: Callback steps that a person answers in Airflow's UI, by name, each ``"required_action"``; or in
+        place of that word a mapping with ``subject``, ``body``, ``assigned_users`` and ``failure_reason``.
     :param aws_conn_id: the Airflow connection of all tasks; no templates here and in the next three.
     :param region_name: the region; None for the connection's.
     :param verify: whether, or with which bundle, to verify TLS certificates.
@@ -100,7 +112,7 @@ class SageMakerPipelineTaskGroup(TaskGroup):
         pipeline_name: str | None = None,
         version: str | int | None = None,
         role_arn: str | None = None,
-        shape: str | Path | PipelineShape,
+        shape: str | Path | PipelineShape | None = None,
         parameters: Mapping[str, Any] | str | None = None,
         outputs: Mapping[str, Any] | None = None,
         on_shape_change: ShapeChoice = "fail",
@@ -108,6 +120,7 @@ class SageMakerPipelineTaskGroup(TaskGroup):
         deploy_args: Mapping[str, Any] | None = None,
         run_args: Mapping[str, Any] | None = None,
         step_args: Mapping[str, Any] | None = None,
+        callbacks: Mapping[str, str | Mapping[str, Any]] | None = None,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
@@ -123,7 +136,7 @@ class SageMakerPipelineTaskGroup(TaskGroup):
         check_choice("on_shape_change", on_shape_change, ShapeChoice)
         starting, ending = _split_run_arguments(group_id, run_args or {})
         super().__init__(group_id=group_id, **kwargs)
-        self.shape = shape if isinstance(shape, PipelineShape) else _read_shape(shape, folder=self.dag.folder)
+        self.shape = _read_shape(shape, folder=self.dag.folder)
         connection = {
             "aws_conn_id": aws_conn_id,
             "region_name": region_name,
@@ -156,7 +169,8 @@ class SageMakerPipelineTaskGroup(TaskGroup):
             **starting,
         )
         shared = {"max_wait_seconds": max_wait_seconds, "stop_on_kill": starting.get("stop_on_kill", True), **common}
-        self.steps = StepTasks(self._make_steps(shared, step_args or {}))
+        self.steps = StepTasks(self._make_steps(shared, step_args or {}, self._check_callbacks(callbacks or {})))
+        self.mapped_steps = None if self.shape else self._map_steps(common, step_args or {})
         self.ended = SageMakerJudgeGroupOperator(
             task_id="ended",
             run_task_id=self.run.task_id,
@@ -170,17 +184,46 @@ class SageMakerPipelineTaskGroup(TaskGroup):
         self._connect()
 
     @property
+    def _known_steps(self) -> tuple[StepShape, ...]:
+        return () if self.shape is None else self.shape.steps
+
+    @property
     def output(self) -> XComArg:
         """The XComs of ``ended``: ``group.output["rmse"]``."""
         return self.ended.output
 
+    def _check_callbacks(self, callbacks: Mapping[str, str | Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+        """The arguments of the questions, by step.
+
+        :raises ArgumentError: for a step that is no Callback step, or arguments that a question does not take.
+        """
+        types = {step.name: step.type for step in self._known_steps}
+        for name, value in callbacks.items():
+            if types.get(name) != "Callback":
+                hint = f" It is of type {types[name]}." if name in types else suggest(name, types)
+                hint = hint if self.shape else " The group has no shape."
+                raise ArgumentError(
+                    f"Group '{self.group_id}': callbacks names {name!r}, which is no Callback step.{hint}"
+                )
+            if value != REQUIRED_ACTION and (not isinstance(value, Mapping) or not set(value) <= QUESTION_ARGUMENTS):
+                raise ArgumentError(
+                    f"Group '{self.group_id}': callbacks[{name!r}]={value!r}: expected {REQUIRED_ACTION!r}, or a "
+                    f"mapping with {', '.join(sorted(QUESTION_ARGUMENTS))}."
+                )
+        return {name: value if isinstance(value, Mapping) else {} for name, value in callbacks.items()}
+
     def _make_steps(
-        self, shared: Mapping[str, Any], arguments: Mapping[str, Any]
+        self,
+        shared: Mapping[str, Any],
+        arguments: Mapping[str, Any],
+        questions: Mapping[str, Mapping[str, Any]],
     ) -> dict[str, SageMakerMirrorStepOperator]:
+        if questions:
+            from airflow_sm_pipelines.operators.ask_step import SageMakerAskStepOperator
         inner = TaskGroup("steps", parent_group=self, dag=self.dag)
         given = {"retries": 0, **shared, "task_group": inner, **arguments}
         return {
-            step.name: SageMakerMirrorStepOperator(
+            step.name: (SageMakerAskStepOperator if step.name in questions else SageMakerMirrorStepOperator)(
                 task_id=step.name,
                 step_name=step.name,
                 run_task_id=self.run.task_id,
@@ -188,9 +231,24 @@ class SageMakerPipelineTaskGroup(TaskGroup):
                 step_prefix=self._prefixed("steps."),
                 branches=step.branches,
                 **{"trigger_rule": "all_done" if step.after_failure else "none_failed", **given},
+                **questions.get(step.name, {}),
             )
-            for step in self.shape.steps
+            for step in self._known_steps
         }
+
+    def _map_steps(self, common: Mapping[str, Any], arguments: Mapping[str, Any]) -> Any:
+        """The task that stands for all steps, mapped over their names, which another task reads at run time."""
+        from airflow_sm_pipelines.sensors.step import SageMakerPipelineStepSensor
+
+        started: Any = self.run.output
+        arn = started["pipeline_execution_arn"]
+        names = SageMakerListStepsOperator(task_id="names", execution_arn=arn, **common)
+        given = {"poke_interval": MIRROR_SECONDS, "deferrable": True, "retries": 0, **common, **arguments}
+        if "waiter_delay" in given:
+            given["poke_interval"] = given.pop("waiter_delay")
+        return SageMakerPipelineStepSensor.partial(
+            task_id="step", execution_arn=arn, map_index_template="{{ task.step_name }}", **given
+        ).expand(step_name=names.output)
 
     def _prefixed(self, name: str) -> str:
         """The id of a task of this group, or the begin of several."""
@@ -201,9 +259,10 @@ class SageMakerPipelineTaskGroup(TaskGroup):
 
         A step that waits for a failed one ends at once. So ``ended`` has to wait for those beside it as well.
         """
-        for step in self.shape.steps:
+        for step in self._known_steps:
             self.steps[step.name].set_upstream([self.steps[one] for one in step.waits_for] or self.run)
-        self.ended.set_upstream([self.run, *self.steps.values()])
+        mapped = [self.mapped_steps] if self.mapped_steps is not None else []
+        self.ended.set_upstream([self.run, *self.steps.values(), *mapped])
 
 
 class StepTasks(Mapping[str, SageMakerMirrorStepOperator]):
@@ -217,6 +276,8 @@ class StepTasks(Mapping[str, SageMakerMirrorStepOperator]):
 
         :raises ArgumentError: if the shape has no such step.
         """
+        if not self._tasks:
+            raise ArgumentError(f"The group has no shape, so step {name!r} has no task of its own. Give it `shape`.")
         if name not in self._tasks:
             hint = suggest(name, self._tasks) or f" It has {list_names(self._tasks, limit=20)}."
             raise ArgumentError(f"The pipeline's shape has no step {name!r}.{hint}")
@@ -249,10 +310,12 @@ def _split_run_arguments(group_id: str, given: Mapping[str, Any]) -> tuple[dict[
     return starting, {**ending, **{name: given[name] for name in selection if name in given}}
 
 
-def _read_shape(path: str | Path, *, folder: str) -> PipelineShape:
+def _read_shape(shape: str | Path | PipelineShape | None, *, folder: str) -> PipelineShape | None:
     from airflow_sm_pipelines.deployment.options import resolve_path
 
-    place = resolve_path(str(path), folder=folder)
+    if shape is None or isinstance(shape, PipelineShape):
+        return shape
+    place = resolve_path(str(shape), folder=folder)
     try:
         text = place.read_bytes()
     except OSError as error:

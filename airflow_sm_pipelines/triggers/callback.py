@@ -7,6 +7,7 @@ import time
 from datetime import datetime, timezone
 from typing import Any
 
+from airflow_sm_pipelines.airflow_task.asking_threads import run_in_thread
 from airflow_sm_pipelines.airflow_task.token_sealing import seal_token
 from airflow_sm_pipelines.client.api_errors import needs_new_client
 from airflow_sm_pipelines.client.callbacks import receive_callback
@@ -60,13 +61,11 @@ class SageMakerPipelineCallbackTrigger(SageMakerDeferredTrigger):
 
     async def wait(self) -> dict[str, Any]:
         """Wait for a message, and give it sealed."""
-        hook = await asyncio.to_thread(self.hook_arguments.make_hook)
+        hook = await run_in_thread(self.hook_arguments.make_hook)
         refused = RefusedLooks(self.max_refused_seconds)
         while True:
             try:
-                message = await asyncio.to_thread(
-                    receive_callback, hook, self.queue_url, execution_arn=self.execution_arn
-                )
+                message = await run_in_thread(receive_callback, hook, self.queue_url, execution_arn=self.execution_arn)
                 refused.record_answer()
                 seen = None
             except PipelineApiError as error:
@@ -76,7 +75,7 @@ class SageMakerPipelineCallbackTrigger(SageMakerDeferredTrigger):
                 self.log.warning("%s Looking again.", error)
                 message, seen = None, str(error)
                 if needs_new_client(error):
-                    hook = await asyncio.to_thread(self.hook_arguments.make_hook)
+                    hook = await run_in_thread(self.hook_arguments.make_hook)
             if message is not None:
                 return {"kind": "message", **message.to_json(), "token": seal_token(message.token)}
             if self.deadline and datetime.now(timezone.utc) >= datetime.fromisoformat(self.deadline):

@@ -14,6 +14,7 @@ from contextlib import suppress
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.airflow_task.asking_threads import run_in_thread
 from airflow_sm_pipelines.airflow_task.stop_on_kill import stop_if_ended_by_hand
 from airflow_sm_pipelines.client.choices import MAX_REFUSED_SECONDS
 from airflow_sm_pipelines.client.execution_watch import ExecutionWatch, error_event
@@ -114,6 +115,7 @@ class SageMakerPipelineExecutionTrigger(SageMakerDeferredTrigger):
             is_streamed=self.stream_logs,
             cursor=self.log_cursor,
             is_one_step=self.is_one_step,
+            find_links=self.find_links if self.is_one_step else None,
         )
         event = await (self._wait_alone(progress) if self.task_instance is None else self._wait_together(progress))
         await progress.close()
@@ -131,6 +133,10 @@ class SageMakerPipelineExecutionTrigger(SageMakerDeferredTrigger):
     def select_shown(self, report: ExecutionReport) -> ExecutionReport:
         """The part of the execution that this task's log and XComs show."""
         return report
+
+    def find_links(self, report: ExecutionReport) -> dict[str, str]:
+        """The links of the task while it waits, addresses by XCom key."""
+        return {}
 
     async def on_kill(self) -> None:
         """Stop the execution, if somebody has ended, deleted or cleared the task.
@@ -159,7 +165,7 @@ class SageMakerPipelineExecutionTrigger(SageMakerDeferredTrigger):
     def start_stopping(self, stop: Callable[[], None]) -> None:
         """Run this in a thread, unless it is running already."""
         if self._stopping is None or self._stopping.done():
-            self._stopping = asyncio.ensure_future(asyncio.to_thread(stop))
+            self._stopping = asyncio.ensure_future(run_in_thread(stop))
             _STOPPING.add(self._stopping)
             self._stopping.add_done_callback(_STOPPING.discard)
 
@@ -215,7 +221,7 @@ class SageMakerPipelineExecutionTrigger(SageMakerDeferredTrigger):
             last = release()
             if last is not None:
                 last.begin_close()  # at once: a second cancellation would keep the next line from running
-                await asyncio.to_thread(last.close)
+                await run_in_thread(last.close)
 
     def _monotonic_deadline(self) -> float | None:
         """The deadline on the watcher's clock."""
@@ -235,9 +241,9 @@ class SageMakerPipelineExecutionTrigger(SageMakerDeferredTrigger):
             notice=lambda report, has_changed: progress.show_now(self.select_shown(report), has_changed),
             max_refused_seconds=self.max_refused_seconds,
         )
-        hook = await asyncio.to_thread(self.hook_arguments.make_hook)
-        while (event := await asyncio.to_thread(watch.look, hook)) is None:
+        hook = await run_in_thread(self.hook_arguments.make_hook)
+        while (event := await run_in_thread(watch.look, hook)) is None:
             await asyncio.sleep(watch.delay_seconds)
             if watch.needs_new_client:
-                hook = await asyncio.to_thread(self.hook_arguments.make_hook)
+                hook = await run_in_thread(self.hook_arguments.make_hook)
         return event

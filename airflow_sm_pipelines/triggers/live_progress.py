@@ -11,6 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.airflow_names import can_triggers_read_xcoms
+from airflow_sm_pipelines.airflow_task.asking_threads import run_in_thread
 from airflow_sm_pipelines.airflow_task.plain_xcom import get_plain_xcom, set_plain_xcom
 from airflow_sm_pipelines.airflow_task.run_progress import STEPS_KEY
 from airflow_sm_pipelines.client.job_log_stream import JobLogStream, merge_cursors
@@ -45,6 +46,7 @@ class LiveProgress:
     :param cursor: how far the logs were shown before the deferral.
     :param is_one_step: whether the task mirrors one step. Then the page's record of that step is kept, with the last
         lines of its log, beside those of its earlier tries.
+    :param find_links: gives the links of the task, addresses by XCom key; called in a thread, while it runs.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class LiveProgress:
         is_streamed: bool,
         cursor: Mapping[str, Any] | None = None,
         is_one_step: bool = False,
+        find_links: Callable[[ExecutionReport], Mapping[str, str]] | None = None,
     ) -> None:
         if ti is not None and not can_triggers_read_xcoms():
             # Airflow 3.1 and 3.2 answer the triggerer's own loop alone: a call from a thread ends all its triggers.
@@ -66,6 +69,8 @@ class LiveProgress:
             ti = None
         self._ti = ti
         self._is_one_step = is_one_step and ti is not None
+        self._find_links = find_links
+        self._links: Mapping[str, str] = {}
         self._history: list[dict[str, Any]] | None = None
         self._lines: deque[str] = deque(maxlen=MAX_LOG_LINES)
         self._make_hook = make_hook
@@ -117,6 +122,10 @@ class LiveProgress:
         for step in report.steps:
             self._history = add_to_history(self._history, make_step_record(step, arn=report.arn, log=[*self._lines]))
         self._push(RECORDS_KEY, self._history)
+        links = {} if self._find_links is None else self._find_links(report)
+        for key in [key for key, address in links.items() if self._links.get(key) != address]:
+            self._push(key, links[key])
+        self._links = links
 
     def _read_logs(self, report: ExecutionReport) -> bool:
         if self._stream is None:
@@ -142,7 +151,7 @@ class LiveProgress:
         while self._next is not None:
             (report, has_changed), self._next = self._next, None
             try:
-                await asyncio.to_thread(self.show_now, report, has_changed)
+                await run_in_thread(self.show_now, report, has_changed)
             except Exception as error:  # noqa: BLE001 - a fault in showing progress must not end the wait
                 self._log.warning("Progress could not be shown: %s: %s", type(error).__name__, error)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.triggers.base import TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
+from airflow_sm_pipelines.airflow_task.asking_threads import run_in_thread
 from airflow_sm_pipelines.airflow_task.group_record import (
     XComGroupRecord,
     delete_xcoms,
@@ -22,6 +23,7 @@ from airflow_sm_pipelines.airflow_task.group_record import (
 from airflow_sm_pipelines.airflow_task.hook_arguments import SHARED_HOOKS
 from airflow_sm_pipelines.airflow_task.plain_xcom import set_plain_xcom
 from airflow_sm_pipelines.airflow_task.stop_on_kill import has_left, is_ended_by_hand, request_task_state, stop_now
+from airflow_sm_pipelines.client.callbacks import find_callback
 from airflow_sm_pipelines.client.wait_policy import Verdict, plan_backoff
 from airflow_sm_pipelines.exceptions import PipelineUnavailableError
 from airflow_sm_pipelines.runs.repair import mark_step
@@ -60,6 +62,7 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
     :param branches: the branches in which the step stands, as its shape has them.
     :param max_wait_seconds: stop the execution when it has run for so long; None for never.
     :param mirrored: the execution, where a worker has found it and goes on with the task; None to find it here.
+    :param until_asked: whether to fire as well when the step, a Callback step, waits for its answer.
     :param kwargs: those of :class:`SageMakerPipelineExecutionTrigger` without the execution.
     """
 
@@ -75,6 +78,7 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
         branches: Sequence[Sequence[Any]] = (),
         max_wait_seconds: float | None = None,
         mirrored: dict[str, Any] | None = None,
+        until_asked: bool = False,
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("progress_delay", kwargs.get("waiter_delay", 30))
@@ -89,6 +93,7 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
         self.branches = [list(one) for one in branches]
         self.max_wait_seconds = max_wait_seconds
         self.mirrored = mirrored
+        self.until_asked = until_asked
         self._record: XComGroupRecord | None = None
         self._old_mark: str | None = None
         self._seen: ExecutionReport | None = None
@@ -104,6 +109,7 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
             "branches": self.branches,
             "max_wait_seconds": self.max_wait_seconds,
             "mirrored": self.mirrored,
+            "until_asked": self.until_asked,
         }
 
     def is_over(self, report: ExecutionReport) -> bool:
@@ -112,10 +118,16 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
         if step is not None and step.is_terminal and mark_step(report, self.step_name) != self._old_mark:
             self._seen = report
             return True
+        if self._is_asked(report):
+            self._seen = report
+            return True
         if step is None and find_other_outcome(report, self.branches) is not None:
             self._seen = report
             return True
         return report.is_terminal
+
+    def _is_asked(self, report: ExecutionReport) -> bool:
+        return self.until_asked and find_callback(report.latest_step(self.step_name)) is not None
 
     def select_shown(self, report: ExecutionReport) -> ExecutionReport:
         """The execution with this step alone."""
@@ -155,7 +167,7 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
         if event["kind"] == "timeout":
             self.log.warning("The group's time is over: %s s.", self.max_wait_seconds)
             if self.stop_on_kill:
-                await asyncio.to_thread(self._stop)
+                await run_in_thread(self._stop)
             self.deadline = None
             return None
         if event["kind"] == "error":
@@ -172,11 +184,11 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
 
         for pause in PAUSES:
             try:
-                return await asyncio.to_thread(work)
+                return await run_in_thread(work)
             except (PipelineUnavailableError, AirflowRuntimeError) as error:
                 self.log.warning("%s Trying again in %.0f s.", error, pause)
                 await asyncio.sleep(pause)
-        return await asyncio.to_thread(work)
+        return await run_in_thread(work)
 
     # --- before -----------------------------------------------------------------------------------------------------
 
@@ -191,8 +203,8 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
             delay = LOOK_AGAIN_SECONDS
             try:
                 if repairer is None:
-                    repairer = await asyncio.to_thread(self._make_repairer, record)
-                found = await asyncio.to_thread(repairer.look)
+                    repairer = await run_in_thread(self._make_repairer, record)
+                found = await run_in_thread(repairer.look)
                 if found is not None:
                     return found
                 delay = repairer.delay_seconds or LOOK_AGAIN_SECONDS
@@ -240,7 +252,7 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
             state = await TASK_STATES.request(ended)
             if self.execution_arn and self._is_ended_by_hand(state):
                 self.log.warning("Task %s is %s: the execution is stopped.", self.ended_task_id, state)
-                if await asyncio.to_thread(self._stop):
+                if await run_in_thread(self._stop):
                     return
 
     def _is_ended_by_hand(self, state: str | None) -> bool:
@@ -271,6 +283,8 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
         report = self._seen or FINAL_REPORTS.read(hook, self.execution_arn)
         if not self.is_over(report):
             return None
+        if self._is_asked(report):
+            return {"kind": "asked", "links": self._resolve_links(hook, report), "mirrored": self.mirrored}
         outcome = judge_step(report, self.step_name, branches=self.branches)
         if self._progress is not None:
             self._progress.finish(self.select_shown(report))
@@ -295,6 +309,10 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
             "seen": [report.arn, outcome.mark],
         }
 
+    def find_links(self, report: ExecutionReport) -> dict[str, str]:
+        """The links of the step's task, addresses by XCom key."""
+        return self._resolve_links(SHARED_HOOKS.get(self.hook_arguments), report)
+
     def _read_xcoms(self, hook: SageMakerPipelinesHook, report: ExecutionReport, outcome: StepEnd) -> dict[str, Any]:
         from airflow_sm_pipelines.client.outputs import OutputReader
 
@@ -304,12 +322,13 @@ class SageMakerMirroredStepTrigger(SageMakerPipelineExecutionTrigger):
         return make_step_xcoms(outcome.step, reader.read_defaults(max_steps=1).get(self.step_name, {}))
 
     def _resolve_links(self, hook: SageMakerPipelinesHook, report: ExecutionReport) -> dict[str, str]:
-        from airflow_sm_pipelines.links.addresses import resolve_logs_link, resolve_pipeline_links
+        from airflow_sm_pipelines.links.addresses import resolve_logs_link, resolve_pipeline_links, resolve_queue_link
 
         found = resolve_pipeline_links(
             hook, pipeline=report.pipeline_name, execution_arn=report.arn, studio_domain_id=None
         )
-        return {**found, **resolve_logs_link(hook, self.select_shown(report))}
+        queue = resolve_queue_link(hook, report.latest_step(self.step_name))
+        return {**found, **resolve_logs_link(hook, self.select_shown(report)), **queue}
 
 
 def _make_failure(text: str) -> dict[str, Any]:

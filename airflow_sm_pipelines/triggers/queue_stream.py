@@ -17,6 +17,7 @@ try:
 except ImportError:  # Airflow before 3.3, which never asks for a producer; delete when 3.3 is the oldest
     SharedStreamProducer = object  # type: ignore[assignment, misc]
 
+from airflow_sm_pipelines.airflow_task.asking_threads import let_ask
 from airflow_sm_pipelines.client.status_events import delete_messages, find_queue_url, receive_messages
 from airflow_sm_pipelines.client.wait_policy import plan_backoff
 from airflow_sm_pipelines.exceptions import PipelineApiError
@@ -104,7 +105,7 @@ class QueueReader:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _in_thread(self, work: Callable[[], Any]) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, let_ask(work))
 
     def _receive(self) -> list[tuple[dict[str, Any], str]]:
         if self._hook is None:

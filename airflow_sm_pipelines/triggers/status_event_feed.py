@@ -13,6 +13,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
+from airflow_sm_pipelines.airflow_task.asking_threads import let_ask
 from airflow_sm_pipelines.client.status_events import (
     delete_messages,
     find_queue_url,
@@ -75,7 +76,7 @@ class EventFeeds:
         if is_new:
             name = queue.replace("{hostname}", socket.gethostname())
             threading.Thread(
-                target=self._read, args=(key, name, make_hook), name="sm-pipelines-events", daemon=True
+                target=let_ask(self._read), args=(key, name, make_hook), name="sm-pipelines-events", daemon=True
             ).start()
         return lambda: self._unsubscribe(key, listener)
 

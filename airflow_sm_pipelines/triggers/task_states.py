@@ -10,7 +10,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.airflow_names import can_triggers_read_xcoms
+from airflow_sm_pipelines.airflow_task.asking_threads import run_in_thread
 from airflow_sm_pipelines.airflow_task.stop_on_kill import find_supervisor, find_task_state
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class TaskStates:
         for start in range(0, len(group), MAX_TASKS):
             part = group[start : start + MAX_TASKS]
             try:
-                states = await asyncio.to_thread(_request_states, dag_id, [task for task, _ in part])
+                states = await run_in_thread(_request_states, dag_id, [task for task, _ in part])
                 self._is_warned = False
             except Exception as error:  # noqa: BLE001 - errors of Airflow's API client are of many classes
                 if not self._is_warned:
@@ -73,10 +73,6 @@ def _request_states(dag_id: str, tasks: Sequence[TaskInstanceKey]) -> dict[str, 
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
     if find_supervisor() is None:  # no triggerer: a test, or `airflow dags test`
-        return None
-    if not can_triggers_read_xcoms():
-        # Airflow 3.1 and 3.2 answer the triggerer's own loop alone: a question from a thread ends all its triggers
-        # ("Response read out of order"). Delete when 3.3 is the oldest.
         return None
     return RuntimeTaskInstance.get_task_states(
         dag_id=dag_id,

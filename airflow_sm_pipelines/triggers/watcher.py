@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.airflow_task.asking_threads import let_ask
 from airflow_sm_pipelines.client.api_errors import needs_new_client
 from airflow_sm_pipelines.client.execution_watch import UNREACHABLE_CODES, error_event, timeout_event
 from airflow_sm_pipelines.client.reports import ExecutionReport, parse_execution_summary
@@ -67,7 +68,7 @@ class PipelineWatcher:
         self._progress_at = 0.0
         self._steps_seen: dict[str, tuple[tuple[str, str], ...]] = {}
         self._is_closing = self._is_warned = False
-        self._thread = threading.Thread(target=self._run, name="sm-pipelines-watcher", daemon=True)
+        self._thread = threading.Thread(target=let_ask(self._run), name="sm-pipelines-watcher", daemon=True)
 
     def start(self) -> None:
         """Start the thread."""

@@ -25,7 +25,7 @@ ROLE = "arn:aws:iam::123456789012:role/SageMaker"
 def open_account(environment: dict[str, str]) -> ProbedAccount:
     """A new run's account at an endpoint."""
     calls = SessionCalls.at_endpoint(environment)
-    return ProbedAccount(calls, make_run_id(), role_arn=ROLE, poll_seconds=0.02, timeout_seconds=60)
+    return ProbedAccount(calls, make_run_id(), role_arn=ROLE, poll_seconds=0.02, timeout_seconds=150)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from airflow_sm_pipelines.engine.engine import Engine
 from airflow_sm_pipelines.engine.operations import callbacks, executions, pipelines
 from airflow_sm_pipelines.engine.rules import condition_evaluation, resolver, scheduler, search_filters
 from airflow_sm_pipelines.engine.rules.errors import ServiceError, StepError, validation_error
-from airflow_sm_pipelines.engine.steps import fail, for_each
+from airflow_sm_pipelines.engine.steps import StepOutcome, fail, for_each, job
 from airflow_sm_pipelines.server import serve
 
 if TYPE_CHECKING:
@@ -160,6 +160,22 @@ def forget_tokens(asked: str, request: Any, go: Callable[[], dict[str, Any]]) ->
     return go()
 
 
+def job_end(is_meant: Callable[[Any], bool], change: Callable[[StepOutcome], StepOutcome]) -> Callable[[], None]:
+    """Change the outcome of steps whose job ended so."""
+
+    def decide(before: Any, end: Any) -> StepOutcome:
+        return change(before(end)) if is_meant(end) else before(end)
+
+    return lambda: wrap(job, "outcome_of_job", decide)
+
+
+def cached_only_with_an_age() -> None:
+    def change(before: Any, task: Any, key: Any) -> Any:
+        return before(task, key) if task.step.cache_config.expire_after else None
+
+    wrap(job, "find_cached", change)
+
+
 def mixed(left: Any, right: Any) -> bool:
     return isinstance(left, str) is not isinstance(right, str)
 
@@ -284,6 +300,25 @@ FAULTS: dict[str, tuple[Callable[[], None], set[str]]] = {
         lambda: wrap(pipelines, "describe_refusal", lambda before, fault: None),
         {"number-as-text", "unknown-member", "null-in-list"},
     ),
+    "job-reason": (
+        job_end(
+            lambda end: "mine" in (end.failure_reason or ""),
+            lambda outcome: replace(outcome, failure_reason=str(outcome.failure_reason).removeprefix("ClientError: ")),
+        ),
+        {"job-reason"},
+    ),
+    "job-stopped": (
+        job_end(lambda end: end.status == "Stopped", lambda outcome: replace(outcome, status=StepStatus.FAILED)),
+        {"job-stopped"},
+    ),
+    "job-timeout": (
+        job_end(
+            lambda end: "MaxRuntimeInSeconds" in (end.failure_reason or ""),
+            lambda outcome: replace(outcome, status=StepStatus.STOPPED),
+        ),
+        {"job-timeout"},
+    ),
+    "cache": (cached_only_with_an_age, {"cache"}),
 }
 """By name, a rule that is decided otherwise, and the probes that have to find it."""
 

@@ -32,9 +32,8 @@ def test_equal_endpoints_answer_alike_and_faults_are_found(tmp_path: Path) -> No
             assert differing(probes, faulty, local) == set(SAMPLE)
 
 
-def test_every_probe_without_a_job_has_a_fault_that_it_must_find() -> None:
-    free = {probe.name for probe in PROBES if not probe.instance_minutes}
-    assert set().union(*(names for _, names in FAULTS.values())) == free
+def test_every_probe_has_a_fault_that_it_must_find() -> None:
+    assert set().union(*(names for _, names in FAULTS.values())) == {probe.name for probe in PROBES}
 
 
 def test_probes_are_named_shortly_and_those_without_a_job_come_first(pytestconfig: pytest.Config) -> None:

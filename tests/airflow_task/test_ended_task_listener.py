@@ -100,6 +100,7 @@ def test_a_marked_task_leaves_an_order_that_a_triggerer_can_run(ended: Session) 
     assert order == {"task": key, "submission": SUBMISSION, "hook_arguments": ARGUMENTS}
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     "stored",
     [

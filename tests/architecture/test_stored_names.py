@@ -55,6 +55,22 @@ TRIGGERS: dict[str, tuple[dict[str, Any], set[str]]] = {
             *("execution_arn", "waiter_delay", "progress_delay", "deadline", "deferred_at", "stop_on_clear"),
             *("stop_on_kill", "publish_steps", "stream_logs", "log_cursor", "max_refused_seconds", "step_name"),
             *("run_task_id", "ended_task_id", "step_prefix", "branches", "max_wait_seconds", "mirrored"),
+            "until_asked",
+        },
+    ),
+    "airflow_sm_pipelines.triggers.asked_step.SageMakerAskedStepTrigger": (
+        {
+            "step_name": "Approve",
+            "run_task_id": "g.run",
+            "ended_task_id": "g.ended",
+            "step_prefix": "g.steps.",
+            "ti_id": "0",
+        },
+        {
+            *("execution_arn", "waiter_delay", "progress_delay", "deadline", "deferred_at", "stop_on_clear"),
+            *("stop_on_kill", "publish_steps", "stream_logs", "log_cursor", "max_refused_seconds", "step_name"),
+            *("run_task_id", "ended_task_id", "step_prefix", "branches", "max_wait_seconds", "mirrored"),
+            *("until_asked", "ti_id"),
         },
     ),
     "airflow_sm_pipelines.triggers.step.SageMakerPipelineStepTrigger": (
@@ -70,12 +86,15 @@ TRIGGERS: dict[str, tuple[dict[str, Any], set[str]]] = {
 OPERATORS = {
     "airflow_sm_pipelines.decorators.sagemaker_pipeline.SageMakerPipelineFunctionOperator",
     "airflow_sm_pipelines.operators.answer_callback.SageMakerAnswerCallbackOperator",
+    "airflow_sm_pipelines.operators.ask_step.SageMakerAskStepOperator",
     "airflow_sm_pipelines.operators.cost.SageMakerPipelineCostOperator",
     "airflow_sm_pipelines.operators.deploy.SageMakerDeployPipelineOperator",
     "airflow_sm_pipelines.operators.group_run.SageMakerJudgeGroupOperator",
+    "airflow_sm_pipelines.operators.group_run.SageMakerListStepsOperator",
     "airflow_sm_pipelines.operators.group_run.SageMakerStartGroupOperator",
     "airflow_sm_pipelines.operators.mirror_step.SageMakerMirrorStepOperator",
     "airflow_sm_pipelines.operators.run.SageMakerRunPipelineOperator",
+    "airflow_sm_pipelines.operators.stop.SageMakerStopExecutionOperator",
     "airflow_sm_pipelines.operators.versions.SageMakerDeletePipelineOperator",
     "airflow_sm_pipelines.operators.versions.SageMakerPromotePipelineOperator",
     "airflow_sm_pipelines.operators.versions.SageMakerPrunePipelinesOperator",
@@ -127,18 +146,23 @@ def test_these_are_all_operators() -> None:
         for value in public
         if isinstance(value, type) and value.__name__.endswith(("Operator", "Sensor"))
     }
-    made = {
-        path for path in OPERATORS if any(part in path for part in (".decorators.", ".group_run.", ".mirror_step."))
-    }
+    rooms = (".decorators.", ".group_run.", ".mirror_step.", ".ask_step.")
+    made = {path for path in OPERATORS if any(part in path for part in rooms)}
     assert tasks | made == OPERATORS
 
 
 def test_links_keep_their_names_and_their_xcoms() -> None:
-    links = [buttons.SageMakerPipelineExecutionLink(), buttons.SageMakerPipelineLink(), buttons.SageMakerJobLogsLink()]
+    links = [
+        buttons.SageMakerPipelineExecutionLink(),
+        buttons.SageMakerPipelineLink(),
+        buttons.SageMakerJobLogsLink(),
+        buttons.SageMakerCallbackQueueLink(),
+    ]
     assert {link.name: link.xcom_key for link in links} == {
         "SageMaker execution": "sagemaker_execution_link",
         "SageMaker pipeline": "sagemaker_pipeline_link",
         "Step logs": "sagemaker_logs_link",
+        "Callback queue": "sagemaker_queue_link",
     }
 
 

@@ -149,6 +149,7 @@ MIRROR_EXCEPTIONS: set[str] = set()
 """Folders of tests that mirror no folder of the package. This list may only shrink."""
 
 CAMPAIGNS = {
+    "pages",
     "architecture",
     "conformance",
     "contract",
@@ -186,6 +187,7 @@ WHOLE_ROOM_TESTS = {
         "compiler.project",
     ),
     "deployment.races",
+    "release",
     *("cost.cost", "render.render", "sensors.sensors"),
     *("engine.durability", "engine.random_use", "engine.operations.operations"),
     *("operators.exactly_once", "operators.live_mapped", "planning.cache_agreement", "triggers.event_mode"),

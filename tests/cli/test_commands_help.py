@@ -15,6 +15,7 @@ import pytest
 
 from airflow_sm_pipelines import cli
 from airflow_sm_pipelines.cli.entry_point import make_parser
+from airflow_sm_pipelines.cli.shared_options import parse_amount, parse_count, parse_port
 from airflow_sm_pipelines.deployment.options import DeployOptions
 from airflow_sm_pipelines.runs.start_request import StartOptions
 from tests.test_page_commands import check, split
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NAMES = (
-    *("Airflow", "API", "ARN", "ASL", "AWS", "CDK", "CloudFormation", "CloudWatch", "Ctrl", "DAG", "Docker", "GB"),
-    *("IAM", "JSON", "KB", "Lambda", "Linux", "macOS", "MLflow", "Python", "S3", "SageMaker", "SAM", "SDK", "SVG"),
-    *("TOML", "VPC", "boto3", "v2", "v3"),
+    *("Airflow", "API", "ARN", "ASL", "AWS", "boto3", "CDK", "CloudFormation", "CloudWatch", "Ctrl", "DAG", "Docker"),
+    *("ECR", "GB", "IAM", "JSON", "KB", "KFP", "Kubeflow", "Lambda", "Linux", "macOS", "MLflow", "MWAA"),
+    *("Python", "S3", "SageMaker", "SAM", "SDK", "SVG", "TOML", "v2", "v3", "VPC", "YAML"),
 )
 SPELLED = {name.lower(): name for name in NAMES}
 """How a name is spelled in a sentence, by its small letters."""
@@ -126,9 +127,9 @@ def test_the_name_of_a_value_tells_how_it_is_read() -> None:
         if name in ("FILE", "DIR", "FOLDER") and action.dest not in TEXT_PATHS:
             assert read is Path, place
         elif name in ("SECONDS", "DAYS", "USD"):
-            assert read is float, place
+            assert read is parse_amount, place
         elif name in ("N", "MB") and action.dest != "max_parallel_steps":
-            assert (read or str)("7") == 7, place
+            assert read in (parse_count, parse_port), place
         elif name in ("NAME", "ARN", "STEP", "TEXT", "NAME=VALUE", "KEY=VALUE"):
             assert read is None, place
         elif action.metavar is None:
@@ -158,6 +159,30 @@ def test_the_default_that_a_help_names_is_the_real_one() -> None:
             assert named in FOUND_LATER or str(default) in (named, named.removesuffix("0")), place
         if action.choices is not None and default is not None:
             assert default in action.choices, place
+
+
+COMMANDS = [
+    (" ".join(typed), parser)
+    for typed, parser in PARSERS.items()
+    if not any(isinstance(action, argparse._SubParsersAction) for action in parser._actions)
+]
+"""Each command that does something."""
+
+PRINTS_NO_ANSWER = {
+    *("compile", "iam", "shape"),  # what they print is JSON
+    *("graph", "init", "lock", "dags serve", "dags test"),  # pictures, files, other programs
+    *("local backup", "local env", "local exec", "local open", "local profile", "local restore", "local run"),
+    *("local serve", "local shell"),
+}
+
+
+@pytest.mark.parametrize(("place", "parser"), COMMANDS, ids=[place for place, _ in COMMANDS])
+def test_a_command_says_what_its_exit_codes_mean_and_what_it_prints_is_there_as_json(
+    place: str, parser: argparse.ArgumentParser
+) -> None:
+    assert "Exit codes: " in (parser.epilog or "")
+    options = {option for action in parser._actions for option in action.option_strings}
+    assert ("--json" in options) is (place not in PRINTS_NO_ANSWER)
 
 
 @lru_cache

@@ -128,7 +128,10 @@ def test_what_a_command_asked_for_in_vain_is_named_with_its_option(endpoint: Run
     endpoint.make_client("s3").create_bucket(Bucket="there")
     for service, operation, members in [
         ("s3", "head_bucket", {"Bucket": "not-there"}),
+        ("s3", "head_object", {"Bucket": "for-results", "Key": "a/b"}),
+        ("s3", "put_object", {"Bucket": "for-results", "Key": "a/b", "Body": b""}),
         ("s3", "get_object", {"Bucket": "there", "Key": "a b"}),
+        ("s3", "get_object", {"Bucket": "of-data", "Key": "raw.csv"}),
         ("s3", "head_object", {"Bucket": "there", "Key": "made-later"}),
         ("lambda", "get_function", {"FunctionName": "no-function"}),
         ("sagemaker", "start_pipeline_execution", {"PipelineName": "no-pipeline"}),
@@ -138,8 +141,10 @@ def test_what_a_command_asked_for_in_vain_is_named_with_its_option(endpoint: Run
             getattr(endpoint.make_client(service), operation)(**members)
     endpoint.make_client("s3").put_object(Bucket="there", Key="made-later", Body=b"")
     assert find_missing(endpoint, since) == [
-        "--upload s3://not-there/...=PATH",
+        "--upload s3://not-there",
+        "--upload s3://for-results",
         "--upload 's3://there/a b=PATH'",
+        "--upload s3://of-data/raw.csv=PATH",
         "--function no-function=FILE.py",
         "--pipeline no-pipeline=FILE",
     ]
@@ -156,7 +161,7 @@ def test_a_command_finds_what_the_options_make_and_is_told_what_it_leaves_runnin
     exec_here = ("local", "exec", "--state-dir", str(folder / "state"))
     failed = run(*exec_here, "--", sys.executable, "-c", start)
     assert failed.returncode == 1
-    assert failed.stderr.endswith("These options make it:\n  --pipeline price=FILE\n")
+    assert "These options make it:\n  --pipeline price=FILE\nFILE is a script, or what 'aws" in failed.stderr
     result = run(*exec_here, "--pipeline", "price.json", "--", sys.executable, "-c", code)
     assert result.returncode == 0, result.stderr
     assert "still running; these go on when an endpoint of this state starts again:" in result.stderr

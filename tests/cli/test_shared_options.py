@@ -60,3 +60,29 @@ def test_arguments_of_the_function_come_from_all_their_options(tmp_path: Path) -
     assert read_config(make_parser().parse_args(["compile", "a.py", *options])) == {"a": 1, "b": 2, "c": 3}
     with pytest.raises(SageMakerPipelinesError, match="--kwargs '3' is no dict"):
         read_config(make_parser().parse_args(["compile", "a.py", "--kwargs", "3"]))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["prune", "p", "--keep", "-1"],
+        ["prune", "p", "--keep", "few"],
+        ["prune", "p", "--older-than", "nan"],
+        ["prune", "p", "--older-than", "-2"],
+        ["list", "-n", "-5"],
+        ["watch", "p", "--interval", "inf"],
+        ["conformance", "--budget", "-1"],
+        ["local", "profile", "--port", "99999999"],
+    ],
+)
+def test_a_number_that_makes_no_sense_is_refused_before_anything_is_done(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert f"argument {arguments[-2]}" in capsys.readouterr().err.replace("-n/--limit", "-n")
+
+
+def test_a_number_from_zero_on_is_taken() -> None:
+    parsed = make_parser().parse_args(["prune", "p", "--keep", "0", "--older-than", "0.5"])
+    assert (parsed.keep, parsed.older_than) == (0, 0.5)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from datetime import datetime, timezone
 from email.utils import format_datetime
 from typing import Any
 
+import botocore.exceptions
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError
 
@@ -49,6 +51,26 @@ def test_a_wrong_key_is_no_wrong_clock(code: str, date: str) -> None:
     date = format_datetime(datetime.now(timezone.utc), usegmt=True) if date == "now" else date
     with pytest.raises(PipelineAccessError), mapped_errors("StartIt", "p"):
         raise refusal(code, "The request signature we calculated does not match", date=date)
+
+
+@pytest.mark.parametrize(
+    ("error", "final", "hint"),
+    [
+        (botocore.exceptions.SSOTokenLoadError(error_msg="gone"), True, "gone. Run 'aws sso login' as the user"),
+        (botocore.exceptions.UnauthorizedSSOTokenError(), True, "run aws sso login with"),
+        (botocore.exceptions.LoginRefreshRequired(), True, "reauthenticate using 'aws login'"),
+        (botocore.exceptions.LoginTokenLoadError(error_msg="gone"), True, "gone. Run 'aws login' as the user"),
+        (botocore.exceptions.RefreshWithMFAUnsupportedError(), True, "MFA token required"),
+        (botocore.exceptions.CredentialRetrievalError(provider="p", error_msg="slow"), False, "from p: slow"),
+        (botocore.exceptions.MetadataRetrievalError(error_msg="slow"), False, "metadata: slow"),
+    ],
+)
+def test_credentials_that_cannot_be_had_are_final_where_no_waiting_helps(
+    error: Exception, final: bool, hint: str
+) -> None:
+    with pytest.raises(PipelineApiError, match=re.escape(hint)) as caught, mapped_errors("StartIt", "p"):
+        raise error
+    assert (caught.value.is_final, isinstance(caught.value, PipelineAccessError)) == (final, final)
 
 
 @pytest.mark.parametrize("error", [NoCredentialsError(), NoRegionError()])

@@ -81,7 +81,7 @@ def test_a_transform_job_brings_its_model() -> None:
 
 
 def test_a_step_without_such_a_job_is_refused() -> None:
-    with pytest.raises(ArgumentError, match="Only processing, training and transform jobs"):
+    with pytest.raises(ArgumentError, match="Only processing, training, transform and tuning jobs"):
         read_recorded_job(Answers(), made("hyper-parameter-tuning-job", "h"))
 
 

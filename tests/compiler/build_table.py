@@ -382,30 +382,31 @@ def prepare_aws(endpoint: str) -> dict[str, str]:
 
 PAGE = """# What a build depends on
 
-Made by `make builds`; edit `tests/compiler/build_table.py` instead. Each row is a kind of step, each column a
-circumstance under which the whole pipeline was built again without the cache. *same*: the row's steps are equal, byte
-for byte. The last column changes what only this row uses: *alone* says that this row's steps changed and all
-others stayed. A dash: the row has no code of its own, or the circumstance could not be made.
+The tables say what changes a definition and what does not. `make builds` makes this page; edit
+`tests/compiler/build_table.py` instead. Each row is a kind of step. Each column is a circumstance under which the
+whole pipeline was built again without the cache. *same*: the row's steps are equal, byte for byte. The last column
+changes what only this row uses. *alone*: this row's steps changed, and all others stayed. A dash: the row has no code
+of its own, or the circumstance could not be made.
 
 """
 GAPS = """
 ## What is not in the table
 
 - Objects whose key the script itself chooses, such as `upload_data(..., key_prefix="data")`. They are uploaded under
-  that key, and a change of their bytes alone does not change the definition.
-- A `@step` function from an imported module travels by the module's name, as the SDK does it. Its code is part of the
-  definition only with the workspace (`IncludeLocalWorkDir`); functions of the pipeline script itself travel whole.
+  that key. A change of their bytes alone does not change the definition.
+- A `@step` function from an imported module. It travels by the module's name, as the SDK does it. Its code is part of
+  the definition only with the workspace (`IncludeLocalWorkDir`). Functions of the pipeline script itself travel whole.
 - `@step` of SDK v3 signs its payload. The key is a secret of the machine that built first. Once the pipeline is
-  deployed, an unchanged function keeps the deployed key and payload on every machine; two machines that build before
+  deployed, an unchanged function keeps the deployed key and payload on every machine. Two machines that build before
   anything is deployed have different keys.
-- `AutoMLStep` of SDK v3 (3.27): its constructor asks for `Session.auto_ml`, which v3 no longer has, so no script can
+- `AutoMLStep` of SDK v3 (3.27). Its constructor asks for `Session.auto_ml`, which v3 no longer has. So no script can
   make one.
-- A tuner of several trainers of SDK v3 (1.27): its `TuningStep` reads the one trainer that such a tuner does not have,
-  so no script can make one. The trainers and estimators of v3 take no `git_config` and no debugger rules.
-- `SFTTrainer` and its kin, and recipes of `ModelTrainer` that are named or made for GPUs, ask SageMaker's hub and
-  GitHub, which no test on this machine can reach.
-- The oldest v3 that docs/scripts.md supports, 1.27, is also the newest on the index today, so one table is both.
-- Clients that pass botocore by, such as the S3 client of pyarrow, are neither held back nor asked again.
+- A tuner of several trainers of SDK v3 (1.27). Its `TuningStep` reads the one trainer that such a tuner does not have.
+  So no script can make one. The trainers and estimators of v3 take no `git_config` and no debugger rules.
+- `SFTTrainer` and its kin, and recipes of `ModelTrainer` that are named or made for GPUs. They ask SageMaker's hub and
+  GitHub. No test on this machine can reach these.
+- An older v3. The oldest that docs/scripts.md supports, 1.27, is also the newest on the index today.
+- Clients that pass botocore by, such as the S3 client of pyarrow. They are neither held back nor asked again.
 - The clock's column shifts Python's `time` module; the user's changes `HOME`, `USER` and `LOGNAME`.
 - A build with `git_config` runs each time: what a branch names can change.
 """

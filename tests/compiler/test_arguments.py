@@ -119,3 +119,35 @@ def test_a_missing_function_is_told_with_the_one_that_was_meant(
 def test_a_name_that_is_no_function_is_refused(compile_stub: Compiler, write_script: Callable[[str], str]):
     with pytest.raises(ScriptFunctionError, match="is not a function: 'get_pipeline'"):
         compile_stub(write_script("get_pipeline = 3\n"))
+
+
+BY_COMMAND_LINE = """
+import argparse, os
+from sagemaker.workflow.pipeline import Pipeline
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--bucket", required=True)
+    parser.add_argument("--limit", type=float)
+    given = parser.parse_args()
+    Pipeline("echo", steps=[{**vars(given), "stage": os.environ.get("STAGE")}]).upsert(role_arn="r")
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+@pytest.mark.parametrize("function", ["", ":main"])
+def test_a_script_that_reads_its_command_line_gets_one_and_environment_variables(
+    compile_stub: Compiler, write_script: Callable[[str], str], function: str
+):
+    script = write_script(BY_COMMAND_LINE).partition(":")[0] + function
+
+    def build(limit: str, **options: Any) -> tuple[dict[str, Any], bool]:
+        compiled = compile_stub(script, script_args=["--bucket", "b", "--limit", limit], **options)
+        return json.loads(compiled.definition_text)["Steps"][0], compiled.from_cache
+
+    assert build("0.5", script_env={"STAGE": "test"}) == ({"bucket": "b", "limit": 0.5, "stage": "test"}, False)
+    assert build("0.5", script_env={"STAGE": "test"})[1] is True
+    assert build("0.5") == ({"bucket": "b", "limit": 0.5, "stage": None}, False)
+    assert build("0.7") == ({"bucket": "b", "limit": 0.7, "stage": None}, False)

@@ -25,6 +25,13 @@ def get_pipeline():
         raise ValueError("code config/name.txt wasn't found. Please make sure that the file exists.")
     return Pipeline("from-root")
 """
+WANTS_A_FOLDER = f"""{IMPORT}import os
+
+def get_pipeline():
+    if not os.path.isdir("config"):
+        raise ValueError("Invalid 'source_dir' path: config. Must be a valid local directory, s3 uri or path.")
+    return Pipeline("from-root")
+"""
 
 
 @pytest.fixture
@@ -38,7 +45,11 @@ def project(tmp_path: Path) -> Path:
     return root
 
 
-@pytest.mark.parametrize("text", [IMPORTS, READS, ASKS_THE_SDK], ids=["a module", "a file", "a file of the SDK's"])
+@pytest.mark.parametrize(
+    "text",
+    [IMPORTS, READS, ASKS_THE_SDK, WANTS_A_FOLDER],
+    ids=["a module", "a file", "a file of the SDK's", "a folder"],
+)
 def test_what_is_only_at_the_root_is_taken_from_there_and_the_log_says_how_to_settle_it(
     compile_stub: Compiler, project: Path, text: str
 ):

@@ -83,7 +83,7 @@ def test_what_is_no_pipeline_is_refused(compile_stub: Compiler, write_script: Wr
 
 
 def test_sys_exit_in_a_script_is_a_fault_of_the_script(compile_stub: Compiler, write_script: Write):
-    with pytest.raises(ScriptFailedError, match=r"sys\.exit\(3\)"):
+    with pytest.raises(ScriptFailedError, match=r"sys\.exit\(3\).*--script-args '--name value'"):
         compile_stub(write_script("import sys\ndef get_pipeline():\n    sys.exit(3)\n"))
 
 
@@ -135,6 +135,7 @@ def _is_running(pid: int) -> bool:
     return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
+@pytest.mark.processes
 def test_an_endpoint_that_does_not_answer_is_named(compile_stub: Compiler, write_script: Write):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -148,6 +149,7 @@ def test_an_endpoint_that_does_not_answer_is_named(compile_stub: Compiler, write
     assert "train.py" in str(caught.value)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("method", "operation"),
     [

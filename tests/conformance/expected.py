@@ -39,7 +39,9 @@ EXPECTATIONS = (
         "starts nothing by the clock",
         "EventBridge Scheduler starts nothing here",
     ),
-    Expectation("sdk-v2", "test_model_steps::*", _REFUSED, "is a record only", "an endpoint is a record here"),
+    Expectation(
+        "sdk-v2", "test_model_steps::*", _REFUSED, "is a record only", "nothing here serves TensorFlow's image"
+    ),
     Expectation(
         *("sdk-v2", "test_processing_steps::test_two_processing_job_depends_on", _REFUSED),
         *("sagemaker-spark-processing", "no environment stands in for Spark's image"),

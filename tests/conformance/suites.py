@@ -78,5 +78,16 @@ SUITES = (
 )
 
 PROVIDER = "the amazon provider's system tests"
-EXAMPLES = ("example_sagemaker_pipeline", "example_sagemaker_condition")
-"""DAGs that run as they are."""
+EXAMPLES = (
+    "example_sagemaker_pipeline",
+    "example_sagemaker_condition",
+    "example_sagemaker_endpoint",
+    "example_sagemaker",
+)
+"""DAGs that run as they are, but for `REPLACED`."""
+REPLACED = (
+    "the built-in k-NN's image, by a program of ours, and the regular expression of its metric",
+    "building an image with Docker, by a row of the table of images with the same script",
+    "`auto_ML`, `await_auto_ML` and `stop_automl_job`, which do nothing, and the experiment that AutoML makes",
+)
+"""What of these DAGs is replaced, in ``foreign/conformance_replacements.py``."""

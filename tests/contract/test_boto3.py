@@ -146,7 +146,7 @@ def test_the_engine_finds_lambda_functions_by_name_and_arn(client: Client, serve
         assert function.environment == {"A": "b"}
         assert function.code_zip == buffer.getvalue()
     assert find("missing") is None
-    assert find("arn:aws:lambda:nowhere-1:123456789012:function:f") is None
+    assert find("arn:aws:lambda:nowhere-1:123456789012:function:missing") is None
 
 
 def test_one_process_runs_one_endpoint(server: RunningServer, tmp_path: Any) -> None:

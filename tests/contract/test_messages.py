@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -114,7 +116,8 @@ def test_a_rule_gets_the_changes_of_an_execution(client: Client, pipeline: str, 
     assert first["detail"]["currentPipelineExecutionStatus"] == "Executing"
     assert "previousPipelineExecutionStatus" not in first["detail"]
     pipeline_arn = arn.partition("/execution/")[0]
-    assert (last["source"], last["region"]) == ("aws.sagemaker", "us-east-1")
+    assert (last["source"], last["region"], last["account"]) == ("aws.sagemaker", "us-east-1", "123456789012")
+    assert time.strptime(last["time"], "%Y-%m-%dT%H:%M:%SZ")
     assert last["resources"] == [pipeline_arn, arn]
     detail = last["detail"]
     for member in ("executionStartTime", "executionEndTime"):
@@ -149,11 +152,13 @@ def test_a_target_that_is_gone_keeps_nothing_from_the_others(client: Client, pip
         events.remove_targets(Rule=name, Ids=["0", "1"])
 
 
-@pytest.mark.parametrize("arn", ["lambda:us-east-1:123456789012:function:f", "sns:us-east-1:123456789012:t"])
+@pytest.mark.parametrize(
+    "arn", ["states:us-east-1:123456789012:stateMachine:m", "ecs:us-east-1:123456789012:cluster/c"]
+)
 def test_a_target_that_cannot_be_served_is_refused(client: Client, arn: str) -> None:
     events = client("events")
     events.put_rule(Name="refused", EventPattern=json.dumps({"source": ["aws.sagemaker"]}))
-    with pytest.raises(ClientError, match=f"cannot send events to arn:aws:{arn}: it serves SQS queues"):
+    with pytest.raises(ClientError, match=f"cannot send events to arn:aws:{arn}: it serves SQS queues, SNS"):
         events.put_targets(Rule="refused", Targets=[{"Id": "1", "Arn": f"arn:aws:{arn}"}])
     assert events.list_targets_by_rule(Rule="refused")["Targets"] == []
 
@@ -170,6 +175,86 @@ def test_a_schedule_that_would_start_something_is_refused(client: Client) -> Non
         scheduler.create_schedule(**schedule)
     scheduler.create_schedule(**schedule, State="DISABLED")
     scheduler.delete_schedule(Name="nightly")
+    events = client("events")
+    with pytest.raises(ClientError, match="starts nothing by the clock"):
+        events.put_rule(Name="nightly", ScheduleExpression="rate(1 day)")
+    events.put_rule(Name="nightly", ScheduleExpression="rate(1 day)", State="DISABLED")
+    events.delete_rule(Name="nightly")
+
+
+def test_a_target_gets_its_own_input_or_a_part_of_the_event(client: Client) -> None:
+    sqs, events = client("sqs"), client("events")
+    url = listen(client, "inputs", "Mine")
+    (target,) = events.list_targets_by_rule(Rule="inputs")["Targets"]
+    events.put_rule(Name="inputs", EventPattern=json.dumps({"source": ["mine"]}))
+    other = {"Id": "2", "Arn": target["Arn"], "InputPath": "$.detail"}
+    events.put_targets(Rule="inputs", Targets=[{**target, "Input": '{"own": 1}'}, other])
+    events.put_events(Entries=[{"Source": "mine", "DetailType": "Mine", "Detail": '{"part": 2}'}])
+    assert receive(sqs, url, 2) == [{"own": 1}, {"part": 2}]
+    transformer = {"InputPathsMap": {"n": "$.detail.part"}, "InputTemplate": '"part <n> at this time"'}
+    events.put_targets(Rule="inputs", Targets=[{**target, "InputTransformer": transformer}, other])
+    events.put_events(Entries=[{"Source": "mine", "DetailType": "Mine", "Detail": '{"part": 2}'}])
+    assert receive(sqs, url, 2) == ["part 2 at this time", {"part": 2}]
+
+
+ECHO = """
+import boto3, json
+
+def handler(event, context):
+    boto3.client("sqs").send_message(QueueUrl=event["queue"], MessageBody=json.dumps(event))
+    return {}
+"""
+
+
+def test_functions_topics_and_pipelines_get_events(client: Client, pipeline: str, wait: Wait) -> None:
+    sqs, events, sns, sagemaker = client("sqs"), client("events"), client("sns"), client("sagemaker")
+    url = str(sqs.create_queue(QueueName="told")["QueueUrl"])
+    queue_arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    topic = sns.create_topic(Name="told")["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue_arn, Attributes={"RawMessageDelivery": "true"})
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("echo.py", ECHO)
+    function = client("lambda").create_function(
+        FunctionName="echo-event",
+        Runtime="python3.12",
+        Role=ROLE,
+        Handler="echo.handler",
+        Code={"ZipFile": archive.getvalue()},
+    )["FunctionArn"]
+    pipeline_arn = sagemaker.describe_pipeline(PipelineName=pipeline)["PipelineArn"]
+    limit = {"PipelineParameterList": [{"Name": "Limit", "Value": "$.detail.limit"}]}
+    events.put_rule(Name="told", EventPattern=json.dumps({"source": ["mine"]}))
+    events.put_targets(
+        Rule="told",
+        Targets=[
+            {"Id": "gone", "Arn": function.replace("echo-event", "gone")},
+            {"Id": "function", "Arn": function, "InputPath": "$.detail"},
+            {"Id": "topic", "Arn": topic},
+            {"Id": "pipeline", "Arn": pipeline_arn, "RoleArn": ROLE, "SageMakerPipelineParameters": limit},
+        ],
+    )
+    before = {one["PipelineExecutionArn"] for one in list_executions(sagemaker, pipeline)}
+    events.put_events(
+        Entries=[{"Source": "mine", "DetailType": "Mine", "Detail": json.dumps({"queue": url, "limit": 3})}]
+    )
+    by_function, by_topic = receive(sqs, url, 2)
+    assert by_function == {"queue": url, "limit": 3}
+    assert (by_topic["detail-type"], by_topic["detail"]) == ("Mine", {"queue": url, "limit": 3})
+    assert time.strptime(by_topic["time"], "%Y-%m-%dT%H:%M:%SZ")
+    deadline = time.monotonic() + 20
+    while not (started := {one["PipelineExecutionArn"] for one in list_executions(sagemaker, pipeline)} - before):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    (execution,) = started
+    wait(execution)
+    parameters = sagemaker.list_pipeline_parameters_for_execution(PipelineExecutionArn=execution)["PipelineParameters"]
+    assert {"Name": "Limit", "Value": "3"} in parameters
+    events.remove_targets(Rule="told", Ids=["gone", "function", "topic", "pipeline"])
+
+
+def list_executions(sagemaker: Any, pipeline: str) -> list[dict[str, Any]]:
+    return list(sagemaker.list_pipeline_executions(PipelineName=pipeline)["PipelineExecutionSummaries"])
 
 
 def test_a_rule_gets_the_changes_of_steps(client: Client, pipeline: str, wait: Wait) -> None:

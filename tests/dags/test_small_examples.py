@@ -92,6 +92,19 @@ def test_a_pipeline_is_deleted_and_one_that_is_gone_is_no_error(local: DagRunner
     assert client.list_pipelines(PipelineNamePrefix="unwanted")["PipelineSummaries"] == []
 
 
+def test_an_execution_is_stopped_by_hand(local: DagRunner, server: RunningServer) -> None:
+    client, queue = connect(server, "sagemaker"), connect(server, "sqs").create_queue(QueueName="asked")["QueueUrl"]
+    ask = {"Name": "Ask", "Type": "Callback", "SqsQueueUrl": queue, "OutputParameters": [], "Arguments": {}}
+    definition = json.dumps({"Version": "2020-12-01", "Steps": [ask]})
+    client.create_pipeline(PipelineName="asks", PipelineDefinition=definition, RoleArn=ROLE)
+    arn = client.start_pipeline_execution(PipelineName="asks")["PipelineExecutionArn"]
+    for was_running in (True, False):
+        result = local.test("stop_execution", conf={"execution": arn})
+        assert result.exit_code == 0, result.output[-6000:]
+        assert result.xcom("stop", "was_running") is was_running
+        assert result.xcom("ended")["status"] == "Stopped"
+
+
 def test_each_run_names_its_pipeline_and_old_names_go(local: DagRunner, server: RunningServer) -> None:
     client = connect(server, "sagemaker")
     old = [f"fraud-gate-2020010{day}T000000" for day in (1, 2, 3)]

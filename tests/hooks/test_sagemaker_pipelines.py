@@ -149,9 +149,9 @@ def test_credentials_that_cannot_be_had_are_an_error_that_names_where_they_shoul
     monkeypatch.setenv("AIRFLOW_CONN_OURS", "aws://")
     hook = SageMakerPipelinesHook(aws_conn_id=conn_id, region_name="us-east-1")
     monkeypatch.setattr(hook, "get_session", refuse)
-    with pytest.raises(exceptions.PipelineApiError, match=named) as caught:
+    with pytest.raises(exceptions.PipelineAccessError, match=named) as caught:
         hook.child_environment()
-    assert "expired" in str(caught.value)
+    assert "expired. Run 'aws sso login'" in str(caught.value)
 
 
 def test_a_loopback_endpoint_is_not_aws(fake: FakeSageMaker, hook: SageMakerPipelinesHook) -> None:

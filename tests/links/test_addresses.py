@@ -13,6 +13,7 @@ from airflow_sm_pipelines.links.addresses import (
     make_pipeline_url,
     resolve_logs_link,
     resolve_pipeline_links,
+    resolve_queue_link,
     resolve_step_logs,
 )
 
@@ -103,3 +104,15 @@ def test_an_endpoint_with_pages_of_its_own_is_linked(monkeypatch: pytest.MonkeyP
     assert resolve_logs_link(hook(is_aws=False), report) == {
         "sagemaker_logs_link": "http://127.0.0.1:4566/console/logs/training-job/t-1"
     }
+
+
+def test_a_callback_step_that_waits_links_to_its_queue() -> None:
+    url = "https://sqs.us-east-1.amazonaws.com/123456789012/work"
+    metadata = {"Callback": {"CallbackToken": "abcdefghij", "SqsQueueUrl": url}}
+    waits, ended = (StepReport("S", "Callback", status, metadata=metadata) for status in ("Executing", "Succeeded"))
+    quoted = "https%3A%2F%2Fsqs.us-east-1.amazonaws.com%2F123456789012%2Fwork"
+    assert resolve_queue_link(hook(), waits) == {
+        "sagemaker_queue_link": f"https://us-east-1.console.aws.amazon.com/sqs/v3/home?region=us-east-1#/queues/{quoted}"
+    }
+    assert resolve_queue_link(hook(), ended) == resolve_queue_link(hook(is_aws=False), waits) == {}
+    assert resolve_queue_link(hook(), None) == {}

@@ -70,7 +70,7 @@ def test_the_chart_goes_to_s3(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ({"execution_arn": "None"}, "not 'None': is it the right XCom"),
+        ({"execution_arn": "None"}, "='None': expected an execution's ARN"),
         ({"source": "guess"}, "source='guess': expected one of 'estimate', 'billed'"),
         ({"prices": "no-such-file.toml"}, "cannot be read"),
     ],

@@ -248,6 +248,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.processes
 def test_policies_are_written_as_json() -> None:
     options = ["--role-arn", ROLE, "--region", "us-east-1", "--pipeline-name", "diabetes"]
     for arguments in (

@@ -115,6 +115,14 @@ def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
             yield running
 
 
+def test_a_parameter_that_a_step_has_as_an_address_gets_an_address(rehearsal: Rehearsal) -> None:
+    step = processing("Prepare", inputs={"raw": {"Get": "Parameters.Raw"}})
+    definition = {"Version": "2020-12-01", "Parameters": [{"Name": "Raw", "Type": "String"}], "Steps": [step]}
+    report = rehearsal.run(json.dumps(definition), name="addressed")
+    assert report.is_success, explain(report)
+    assert report.made_parameters == {"Raw": "s3://sm-pipelines-rehearsal/S3Uri/Raw"}
+
+
 def test_a_pipeline_of_which_nothing_is_there_runs_to_its_end(rehearsal: Rehearsal) -> None:
     report = rehearsal.run(whole_pipeline(), name="whole")
     assert report.is_success, explain(report)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,6 +13,7 @@ import pytest
 
 from airflow_sm_pipelines.engine.jobs import FunctionOutcome, FunctionSpec
 from airflow_sm_pipelines.server.http.messages import Request
+from airflow_sm_pipelines.server.lambda_functions import find_function
 from airflow_sm_pipelines.server.lambda_invocations import LambdaInvoker, is_invocation
 from tests.airflow_runs import create_functions
 
@@ -49,6 +52,32 @@ def test_a_failure_of_the_function_is_told_as_lambda_tells_it(functions: Any) ->
     answer, result = invoke(functions, {"fails": True})
     assert (answer["StatusCode"], answer["FunctionError"]) == (200, "Unhandled")
     assert "no good" in result["errorMessage"]
+
+
+def pack(name: str, text: str) -> bytes:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr(name, text)
+    return archive.getvalue()
+
+
+def test_what_its_layers_hold_can_be_imported(functions: Any) -> None:
+    content = {"ZipFile": pack("python/shared.py", "VALUE = 'of the layer'")}
+    layer = functions.publish_layer_version(LayerName="shared", Content=content)["LayerVersionArn"]
+    code = {"ZipFile": pack("app.py", "import shared\ndef handler(event, context): return shared.VALUE")}
+    role = "arn:aws:iam::123456789012:role/LambdaExecution"
+    made = {"Runtime": "python3.12", "Handler": "app.handler", "Role": role, "Code": code, "Layers": [layer]}
+    functions.create_function(FunctionName="layered", **made)
+    assert json.loads(functions.invoke(FunctionName="layered")["Payload"].read()) == "of the layer"
+
+
+def test_a_function_in_an_image_says_that_it_does_not_run(functions: Any) -> None:
+    image = {"ImageUri": "123456789012.dkr.ecr.us-east-1.amazonaws.com/f:1"}
+    role = "arn:aws:iam::123456789012:role/LambdaExecution"
+    functions.create_function(FunctionName="pictured", PackageType="Image", Role=role, Code=image)
+    answer = functions.invoke(FunctionName="pictured")
+    assert answer["FunctionError"] == "Unhandled"
+    assert "is a container image, which does not run locally" in json.loads(answer["Payload"].read())["errorMessage"]
 
 
 def test_what_is_not_there_and_a_dry_run(functions: Any) -> None:
@@ -142,3 +171,12 @@ def test_a_call_that_cannot_be_made_says_which_error_it_is(
     # A client takes the class of its exception from the header or the body.
     assert dict(found.headers)["x-amzn-errortype"] == json.loads(found.body)["__type"] == code
     assert json.loads(found.body)["message"].startswith(says)
+
+
+def test_a_definition_of_another_region_finds_the_endpoints_function(functions: Any) -> None:
+    region = functions.meta.region_name
+    for arn in ("arn:aws:lambda:eu-west-3:111122223333:function:work", "arn:aws:lambda:eu-west-3:1:function:work:2"):
+        found = find_function(arn, region)
+        assert found is not None
+        assert found.name == "work"
+    assert find_function("arn:aws:lambda:eu-west-3:111122223333:function:other", region) is None

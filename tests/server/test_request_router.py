@@ -124,6 +124,24 @@ def test_what_nobody_has_is_one_typed_error_that_says_so(
     assert caught.value.response["ResponseMetadata"]["RetryAttempts"] == 0
 
 
+@pytest.mark.parametrize(
+    ("operation", "arguments", "code"),
+    [
+        ("describe_project", {"ProjectName": "x"}, "ValidationException"),
+        ("describe_image", {"ImageName": "x"}, "ResourceNotFound"),
+        ("list_image_versions", {"ImageName": "x"}, "ResourceNotFound"),
+        ("describe_feature_group", {"FeatureGroupName": "x"}, "ResourceNotFound"),
+        ("describe_user_profile", {"DomainId": "d-1", "UserProfileName": "x"}, "ResourceNotFound"),
+    ],
+)
+def test_a_describe_call_for_what_is_not_there_is_answered_as_the_api_model_has_it(
+    endpoint: Endpoint, operation: str, arguments: dict[str, str], code: str
+) -> None:
+    with pytest.raises(ClientError, match=r"'(d-1/)?x' does not exist") as caught:
+        getattr(endpoint.client("sagemaker"), operation)(**arguments)
+    assert caught.value.response["Error"]["Code"] == code
+
+
 def test_an_operation_sagemaker_does_not_know_is_refused(endpoint: Endpoint) -> None:
     status, answer = sagemaker(endpoint, "MakeCoffee", b"{}")
     assert (status, answer["__type"]) == (400, "UnknownOperationException")

@@ -126,6 +126,10 @@ class AirflowCluster:
             process.wait()
             del self._components[name]
 
+    def tree(self, name: str) -> list[psutil.Process]:
+        """The processes of a component: itself and all its children."""
+        return _tree(self._components[name])
+
     def close(self) -> None:
         """End every component with all its children: SIGTERM, then SIGKILL; a task has a process group of its own."""
         left = [one for process in self._components.values() for one in _tree(process)]

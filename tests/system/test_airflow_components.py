@@ -83,16 +83,7 @@ def test_a_person_decides_how_the_pipeline_goes_on(airflow: AirflowCluster, choi
     run_id = airflow.trigger("approve_model", {})
     path = f"/dags/approve_model/dagRuns/{run_id}"
     asked = f"{path}/taskInstances/approve/-1/hitlDetails"
-
-    def shown() -> Any:
-        try:
-            return airflow.call("GET", asked)
-        except urllib.error.HTTPError as error:
-            if error.code != 404:
-                raise
-            return None
-
-    details = airflow.wait_for(shown, "the question to be asked", timeout_seconds=240)
+    details = airflow.wait_for(partial(hitl_details, airflow, path, "approve"), "the question", timeout_seconds=240)
     assert details["subject"] == "Register the model with an RMSE of 52.5?"
     # Airflow 3.3.2 fails a task that is answered before the scheduler has noticed that its worker is done with it.
     airflow.wait_for(lambda: is_left(airflow, "approve", run_id), "the worker to leave", timeout_seconds=120)
@@ -101,6 +92,28 @@ def test_a_person_decides_how_the_pipeline_goes_on(airflow: AirflowCluster, choi
 
     assert state == status, airflow.log_tails()
     assert xcom(airflow, path, "ended", "return_value")["status"] == ("Succeeded" if choice == "Approve" else "Failed")
+
+
+@pytest.mark.parametrize(("choice", "status"), [("Approve", "success"), ("Reject", "failed")])
+def test_a_steps_task_asks_a_person_and_answers_its_step(airflow: AirflowCluster, choice: str, status: str) -> None:
+    run_id = airflow.trigger("human_step", {"Rmse": 7})
+    path = f"/dags/human_step/dagRuns/{run_id}"
+    step = "gate.steps.Approve"
+    details = airflow.wait_for(partial(hitl_details, airflow, path, step), "the question", timeout_seconds=240)
+    assert details["subject"] == "Register the model with an RMSE of 7?"
+    airflow.wait_for(lambda: is_left(airflow, step, run_id, times=2), "the worker to leave", timeout_seconds=120)
+    answer = {"chosen_options": [choice], "params_input": {"reason": "it is good"}}
+    airflow.call("PATCH", f"{path}/taskInstances/{step}/-1/hitlDetails", answer)
+    state = airflow.wait_for(lambda: ended_state(airflow, path), "the run to end", timeout_seconds=240)
+
+    assert state == status, airflow.log_tails()
+    states = {one["task_id"]: one["state"] for one in airflow.call("GET", f"{path}/taskInstances")["task_instances"]}
+    assert states[step] == states["gate.ended"] == status
+    if choice == "Approve":
+        assert xcom(airflow, path, "tell", "return_value") == "Approved, since it is good"
+    else:
+        log = airflow.call("GET", f"{path}/taskInstances/{step}/logs/1?full_content=true")
+        assert "Rejected in Airflow" in str(log)
 
 
 def test_callback_steps_and_ended_executions_start_dags_and_no_token_is_shown(airflow: AirflowCluster) -> None:
@@ -305,11 +318,21 @@ def is_unpaused(airflow: AirflowCluster, dag_id: str) -> bool:
     return True
 
 
-def is_left(airflow: AirflowCluster, task_id: str, run_id: str) -> bool:
-    """Whether the scheduler has noticed that a task's worker is done with it."""
+def hitl_details(airflow: AirflowCluster, path: str, task_id: str) -> Any:
+    """The question of a task; None while there is none."""
+    try:
+        return airflow.call("GET", f"{path}/taskInstances/{task_id}/-1/hitlDetails")
+    except urllib.error.HTTPError as error:
+        if error.code != 404:
+            raise
+        return None
+
+
+def is_left(airflow: AirflowCluster, task_id: str, run_id: str, *, times: int = 1) -> bool:
+    """Whether the scheduler has noticed, so many times, that a task's worker is done with it."""
     log = (airflow.home / "scheduler.log").read_text(errors="replace")
     marks = ("Received executor event with state", f"task_id='{task_id}'", run_id)
-    return any(all(mark in line for mark in marks) for line in log.splitlines())
+    return sum(all(mark in line for mark in marks) for line in log.splitlines()) >= times
 
 
 def said(airflow: AirflowCluster, text: str) -> bool:

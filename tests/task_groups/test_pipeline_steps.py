@@ -11,6 +11,7 @@ from airflow.sdk import DAG
 from airflow_sm_pipelines import SageMakerPipelineTaskGroup
 from airflow_sm_pipelines.definition.shape import PipelineShape, StepShape, render_shape
 from airflow_sm_pipelines.exceptions import ArgumentError, DefinitionError
+from airflow_sm_pipelines.operators.mirror_step import SageMakerMirrorStepOperator
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,3 +123,47 @@ def test_a_shape_is_a_file_beside_the_dag(tmp_path: Path) -> None:
     assert tuple(make_group(shape=str(path)).steps) == SHAPE.names
     with pytest.raises(DefinitionError, match="Write it with `sm-pipelines shape`"):
         make_group(shape=str(tmp_path / "none.json"))
+
+
+CALLS = PipelineShape((StepShape("Approve", "Callback"), StepShape("Train", "Training", ("Approve",))))
+
+
+def test_a_callback_step_that_a_person_answers_begins_in_a_worker_and_the_others_do_not() -> None:
+    group = make_group(shape=CALLS, callbacks={"Approve": {"subject": "Go on?"}}, step_args={"waiter_delay": 3})
+    approve: Any = group.steps["Approve"]
+    assert (approve.subject, approve.waiter_delay, approve.start_from_trigger) == ("Go on?", 3, False)
+    assert type(group.steps["Train"]) is SageMakerMirrorStepOperator
+    plain: Any = make_group(shape=CALLS, callbacks={"Approve": "required_action"}).steps["Approve"]
+    assert plain.subject == "Shall step Approve of the pipeline succeed?"
+    assert type(make_group(shape=CALLS).steps["Approve"]) is SageMakerMirrorStepOperator
+
+
+@pytest.mark.parametrize(
+    ("callbacks", "message"),
+    [
+        ({"Aprove": "required_action"}, "no Callback step.*'Approve'"),
+        ({"Train": "required_action"}, "no Callback step. It is of type Training"),
+        ({"Approve": "required-action"}, "expected 'required_action', or a mapping with"),
+        ({"Approve": {"options": []}}, "expected 'required_action', or a mapping with"),
+    ],
+)
+def test_a_question_about_another_step_or_of_another_form_is_refused(callbacks: Any, message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        make_group(shape=CALLS, callbacks=callbacks)
+
+
+def test_without_a_shape_one_mapped_task_stands_for_the_steps_that_are_named_at_run_time() -> None:
+    group = make_group(shape=None, step_args={"waiter_delay": 3})
+    found = {task.task_id: task.downstream_task_ids for task in group.dag.tasks}
+    assert found == {
+        "train.run": {"train.names", "train.step", "train.ended"},
+        "train.names": {"train.step"},
+        "train.step": {"train.ended"},
+        "train.ended": set(),
+    }
+    mapped: Any = group.mapped_steps
+    assert (mapped.is_mapped, mapped.partial_kwargs["poke_interval"], mapped.retries) == (True, 3, 0)
+    with pytest.raises(ArgumentError, match="The group has no shape, so step 'Train' has no task"):
+        _ = group.steps["Train"]
+    with pytest.raises(ArgumentError, match=r"which is no Callback step\. The group has no shape"):
+        make_group(shape=None, callbacks={"Approve": "required_action"})

@@ -39,6 +39,7 @@ with DAG("gates", schedule=None):
     make_group("failed", score=0.1)
     make_group("strict", "old.shape.json")
     make_group("lax", "old.shape.json", on_shape_change="warn")
+    make_group("unknown", None)
 """
 
 
@@ -55,7 +56,7 @@ def result(local: DagRunner, repository: Path) -> DagResult:
 
 
 def states(result: DagResult, group: str) -> dict[str, str]:
-    found = {task_id.partition(".") for task_id in result.states}
+    found = {task_id.partition(".") for task_id in result.states if isinstance(task_id, str)}
     return {name.removeprefix("steps."): result.states[f"{of}.{name}"] for of, _, name in found if of == group}
 
 
@@ -93,3 +94,10 @@ def test_a_group_keeps_what_the_page_in_the_ui_shows(result: DagResult) -> None:
     assert records["Reject"]["status"] == "Failed"
     assert records["Reject"]["reason"]
     assert result.xcom("passed.ended", "sagemaker_execution")["outputs"] == {"passed": "True"}
+
+
+def test_without_a_shape_each_step_is_a_mapped_task_that_ends_as_it_does(result: DagResult) -> None:
+    found = states(result, "unknown")
+    assert (found["names"], found["ended"]) == ("success", "success"), result.output[-6000:]
+    assert result.xcom("unknown.names") == ["Check", "Reject"]
+    assert [state for key, state in result.states.items() if key[0] == "unknown.step"] == ["success", "skipped"]

@@ -51,6 +51,7 @@ VALUES = {
     "branches": [["Check", True]],
     "max_wait_seconds": 13.0,
     "mirrored": {"arn": "arn", "began": None, "old_mark": None},
+    "until_asked": True,
     "queue_url": "url",
     "queue": "queue",
     "pipelines": ["p"],

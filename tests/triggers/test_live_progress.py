@@ -123,3 +123,16 @@ def test_an_older_airflow_is_not_called_from_a_trigger(
     monkeypatch.setattr(live_progress, "can_triggers_read_xcoms", lambda: False)
     note(view(hook, is_streamed=True, is_one_step=True), True)
     assert pushed == {}
+
+
+def test_a_steps_links_are_there_while_it_runs_and_are_pushed_when_they_change(
+    pushed: dict[tuple[Any, ...], Any],
+) -> None:
+    addresses = [{"queue": "https://q"}, {"queue": "https://q"}, {"queue": "https://r"}]
+    one = view(is_pushed=False, is_one_step=True, find_links=lambda _: addresses.pop(0))
+    note(one, True)
+    assert pushed.pop(("d", "r", "t", 2, "queue")) == "https://q"
+    note(one, True)
+    assert ("d", "r", "t", 2, "queue") not in pushed
+    note(one, True)
+    assert pushed["d", "r", "t", 2, "queue"] == "https://r"

@@ -67,6 +67,15 @@ def test_it_waits_for_its_step_and_takes_no_end_from_before_a_repair_for_it() ->
     assert [step.name for step in trigger.select_shown(report("Executing", A="Failed", B="Executing")).steps] == ["B"]
 
 
+def test_until_a_person_is_asked_it_waits_for_the_step_to_wait_for_its_answer() -> None:
+    callback = {"CallbackToken": "abcdefghij", "SqsQueueUrl": "q"}
+    step = StepReport("B", "Callback", "Executing", metadata={"Callback": callback})
+    asks = ExecutionReport(ARN, "Executing", steps=(step,))
+    assert make_trigger(until_asked=True).is_over(asks)
+    assert not make_trigger(until_asked=True).is_over(report("Executing", B="Executing"))
+    assert not make_trigger().is_over(asks)
+
+
 @pytest.mark.parametrize(
     ("state", "kept", "is_stopped"),
     [

@@ -27,7 +27,6 @@ class Airflow:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.calls = 0
         self.states: dict[str, dict[str, Any]] = {}
-        monkeypatch.setattr(task_states, "can_triggers_read_xcoms", lambda: True)
         monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", SimpleNamespace(), raising=False)
         monkeypatch.setattr(task_runner.RuntimeTaskInstance, "get_task_states", staticmethod(self.answer))
 
@@ -42,12 +41,6 @@ class Airflow:
 def airflow(monkeypatch: pytest.MonkeyPatch) -> Airflow:
     """An Airflow that a triggerer can ask."""
     return Airflow(monkeypatch)
-
-
-def test_an_older_airflow_is_not_asked_from_a_trigger(airflow: Airflow, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(task_states, "can_triggers_read_xcoms", lambda: False)
-    assert asyncio.run(TaskStates().request(TASKS[0])) == DEFERRED
-    assert airflow.calls == 0
 
 
 def test_the_states_of_five_hundred_tasks_take_three_calls(airflow: Airflow) -> None:

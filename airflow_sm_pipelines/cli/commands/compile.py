@@ -12,6 +12,7 @@ from airflow_sm_pipelines.cli.shared_options import (
     add_script_options,
     add_source,
     add_variable_option,
+    explain_exit_codes,
 )
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def add(commands: Commands) -> None:
     add_variable_option(parser)
     add_policy_options(parser)
     add_script_options(parser)
+    explain_exit_codes(parser)
     parser.set_defaults(run=run)
 
 

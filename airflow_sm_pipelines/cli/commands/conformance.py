@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.shared_options import add_connection_options, add_json_option
+from airflow_sm_pipelines.cli.shared_options import add_connection_options, add_json_option, parse_amount
 from airflow_sm_pipelines.exceptions import ArgumentError, PriceError
 
 if TYPE_CHECKING:
@@ -35,7 +35,11 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--role-arn", metavar="ARN", help="the execution role of the pipelines and jobs in the account")
     parser.add_argument(
-        "--budget", type=float, default=1.0, metavar="USD", help="run nothing that could cost more than this (1.00)"
+        "--budget",
+        type=parse_amount,
+        default=1.0,
+        metavar="USD",
+        help="run nothing that could cost more than this (1.00)",
     )
     parser.add_argument("--prices", type=Path, metavar="FILE", help="a TOML file of hourly prices; AWS's list without")
     parser.add_argument("--no-jobs", action="store_true", help="only the probes without a job, which cost nothing")

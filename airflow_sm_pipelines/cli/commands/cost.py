@@ -9,6 +9,7 @@ from airflow_sm_pipelines.cli.shared_options import (
     add_connection_options,
     add_execution,
     add_json_option,
+    explain_exit_codes,
     open_execution,
 )
 from airflow_sm_pipelines.exceptions import PriceError
@@ -52,6 +53,7 @@ def add(commands: Commands) -> None:
     add_json_option(parser, "the costs")
     parser.add_argument("--chart", type=Path, metavar="FILE", help="also draw the steps' costs into this SVG file")
     add_connection_options(parser)
+    explain_exit_codes(parser)
     parser.set_defaults(run=run)
 
 

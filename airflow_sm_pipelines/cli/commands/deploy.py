@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.cli.deploying import add_deploy_options, check_deployable, deploy_source
-from airflow_sm_pipelines.cli.shared_options import add_json_option, add_source, open_calls
+from airflow_sm_pipelines.cli.shared_options import add_json_option, add_source, explain_exit_codes, open_calls
 
 if TYPE_CHECKING:
     import argparse
@@ -28,6 +28,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--max-parallel-steps", metavar="N", help="steps of one execution that may run at once")
     add_json_option(parser, "what was deployed")
     add_deploy_options(parser)
+    explain_exit_codes(parser)
     parser.set_defaults(run=run)
 
 

@@ -11,6 +11,7 @@ from airflow_sm_pipelines.cli.shared_options import (
     add_output_option,
     add_script_options,
     add_variable_option,
+    explain_exit_codes,
     open_execution,
 )
 
@@ -48,6 +49,7 @@ def add(commands: Commands) -> None:
     add_output_option(parser)
     add_variable_option(parser)
     add_script_options(parser)
+    explain_exit_codes(parser)
     parser.set_defaults(run=run)
 
 

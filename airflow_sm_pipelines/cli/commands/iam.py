@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.shared_options import SOURCE_HELP, add_script_options, add_variable_option, open_calls
+from airflow_sm_pipelines.cli.shared_options import (
+    SOURCE_HELP,
+    add_script_options,
+    add_variable_option,
+    explain_exit_codes,
+    open_calls,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -38,6 +44,7 @@ def add(commands: Commands) -> None:
     )
     add_variable_option(parser)
     add_script_options(parser)
+    explain_exit_codes(parser)
     parser.set_defaults(run=run)
 
 

@@ -10,7 +10,9 @@ from airflow_sm_pipelines.cli.shared_options import (
     add_command,
     add_connection_options,
     add_json_option,
+    explain_exit_codes,
     open_calls,
+    parse_count,
 )
 
 if TYPE_CHECKING:
@@ -25,9 +27,10 @@ def add(commands: Commands) -> None:
     parser = add_command(commands, "list", "list the pipelines, or the executions of one, newest first")
     parser.add_argument("pipeline", nargs="?", metavar="PIPELINE", help=f"{PIPELINE_HELP}, for its executions")
     parser.add_argument("--prefix", default="", metavar="TEXT", help="only pipelines whose names begin with it")
-    parser.add_argument("-n", "--limit", type=int, default=20, metavar="N", help="at most so many (20)")
+    parser.add_argument("-n", "--limit", type=parse_count, default=20, metavar="N", help="at most so many (20)")
     add_json_option(parser, "the list")
     add_connection_options(parser)
+    explain_exit_codes(parser)
     parser.set_defaults(run=run)
 
 

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_sm_pipelines.cli.shared_options import explain_exit_codes
+
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
@@ -32,6 +34,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--wheels", type=Path, metavar="FOLDER", help="also download the packages, for machines without an index"
     )
+    explain_exit_codes(parser)
     parser.set_defaults(run=run)
 
 

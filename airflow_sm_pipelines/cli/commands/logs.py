@@ -8,6 +8,8 @@ from airflow_sm_pipelines.cli.shared_options import (
     add_command,
     add_connection_options,
     add_execution,
+    add_json_option,
+    explain_exit_codes,
     open_execution,
 )
 
@@ -28,12 +30,15 @@ def add(commands: Commands) -> None:
     add_execution(parser)
     parser.add_argument("steps", nargs="*", metavar="STEP", help="only the jobs of these steps")
     parser.add_argument("-f", "--follow", action="store_true", help="go on until the execution ends")
+    add_json_option(parser, "each line as an object on a line of its own,")
     add_connection_options(parser)
+    explain_exit_codes(parser, no="there is no line to show")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print log lines, each with its step and the stream it is from."""
+    import json
     import time
 
     from airflow_sm_pipelines.cli.terminal import complain, say
@@ -47,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     def write(line: str) -> None:
         nonlocal lines
         lines += 1
-        say(line)
+        say(json.dumps({"line": line}) if arguments.as_json else line)
 
     stream = JobLogStream(calls, write=write, warn=complain)
     while True:

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 from airflow_sm_pipelines.cli.shared_options import (
     add_connection_options,
     add_execution,
+    add_json_option,
+    explain_exit_codes,
     open_execution,
+    parse_count,
 )
 
 if TYPE_CHECKING:
@@ -34,9 +37,15 @@ def add(commands: Commands) -> None:
         help="Steps.STEP.PROPERTY, or Steps.STEP.PropertyFiles.NAME#PATH for a place in a property file",
     )
     parser.add_argument(
-        "--max-steps", type=int, default=1000, metavar="N", help="without VALUE, of at most so many steps (1000)"
+        "--max-steps",
+        type=parse_count,
+        default=1000,
+        metavar="N",
+        help="without VALUE, of at most so many steps (1000)",
     )
+    add_json_option(parser, "the values (the default)")
     add_connection_options(parser)
+    explain_exit_codes(parser)
     parser.set_defaults(run=run)
 
 

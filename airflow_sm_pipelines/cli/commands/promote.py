@@ -9,6 +9,7 @@ from airflow_sm_pipelines.cli.shared_options import (
     add_command,
     add_connection_options,
     add_json_option,
+    explain_exit_codes,
     open_calls,
 )
 from airflow_sm_pipelines.exceptions import PromotionError
@@ -33,6 +34,7 @@ def add(commands: Commands) -> None:
     )
     add_json_option(parser, "where the alias points")
     add_connection_options(parser)
+    explain_exit_codes(parser, no="the version has not proven itself")
     parser.set_defaults(run=run)
 
 

@@ -9,6 +9,7 @@ from airflow_sm_pipelines.cli.shared_options import (
     add_connection_options,
     add_execution,
     add_progress_options,
+    explain_exit_codes,
     open_execution,
 )
 
@@ -30,6 +31,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--no-follow", action="store_true", help="resume it, print its ARN, and end")
     add_progress_options(parser)
     add_connection_options(parser)
+    explain_exit_codes(parser, no="the execution cannot be resumed, or has failed again")
     parser.set_defaults(run=run)
 
 

@@ -9,6 +9,7 @@ from airflow_sm_pipelines.cli.shared_options import (
     add_command,
     add_connection_options,
     add_json_option,
+    explain_exit_codes,
     open_calls,
 )
 
@@ -26,6 +27,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--to", metavar="VERSION", help="a version id or alias; ALIAS-previous by default")
     add_json_option(parser, "where the alias points")
     add_connection_options(parser)
+    explain_exit_codes(parser)
     parser.set_defaults(run=run)
 
 

@@ -38,6 +38,8 @@ _DEPLOY_ONLY = {
     "interpreter": "--interpreter",
     "variables": "--var",
     "requirements": "--requirements",
+    "script_args": "--script-args",
+    "script_env": "--script-env",
     "working_dir": "--working-dir",
     "tag_list": "--tags",
 }

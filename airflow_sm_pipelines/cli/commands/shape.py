@@ -10,6 +10,7 @@ from airflow_sm_pipelines.cli.shared_options import (
     add_script_options,
     add_source,
     add_variable_option,
+    explain_exit_codes,
 )
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def add(commands: Commands) -> None:
     )
     add_variable_option(parser)
     add_script_options(parser)
+    explain_exit_codes(parser, no="with --check, the shape is another one")
     parser.set_defaults(run=run)
 
 

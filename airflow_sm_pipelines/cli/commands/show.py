@@ -10,7 +10,9 @@ from airflow_sm_pipelines.cli.shared_options import (
     add_connection_options,
     add_execution,
     add_json_option,
+    explain_exit_codes,
     open_execution,
+    parse_count,
 )
 
 if TYPE_CHECKING:
@@ -24,10 +26,15 @@ def add(commands: Commands) -> None:
     parser = add_command(commands, "show", "show the steps of an execution as they are now")
     add_execution(parser)
     parser.add_argument(
-        "--log-lines", type=int, default=20, metavar="N", help="last log lines to show of a failed step's job (20)"
+        "--log-lines",
+        type=parse_count,
+        default=20,
+        metavar="N",
+        help="last log lines to show of a failed step's job (20)",
     )
     add_json_option(parser, "the execution")
     add_connection_options(parser)
+    explain_exit_codes(parser)
     parser.set_defaults(run=run)
 
 

@@ -11,6 +11,7 @@ from airflow_sm_pipelines.cli.shared_options import (
     add_connection_options,
     add_exit_code_option,
     add_json_option,
+    explain_exit_codes,
     open_calls,
 )
 
@@ -29,6 +30,7 @@ def add(commands: Commands) -> None:
     add_exit_code_option(parser)
     add_json_option(parser, "the versions")
     add_connection_options(parser)
+    explain_exit_codes(parser, changes=True)
     parser.set_defaults(run=run)
 
 

@@ -51,7 +51,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     try:
         if request.get("protocol") != PROTOCOL:
             raise BuildError("protocol", f"The worker speaks protocol {PROTOCOL}, not {request.get('protocol')}.")
-        sys.argv = [str(script)]
+        sys.argv = [str(script), *request["script_args"]]
         sys.path.insert(0, str(script.parent))
         if root:
             sys.path.insert(1, root)
@@ -68,8 +68,9 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
         return _make_failure(error.kind, str(error))
     except SystemExit as error:
         said = (
-            f"The script ended the process (sys.exit({error.code!r})). If it reads its command line, name the function "
-            "that makes the pipeline, such as 'script.py:get_pipeline'."
+            f"The script ended the process (sys.exit({error.code!r})). If it reads its command line, give that with "
+            "script_args=['--name', 'value'] (--script-args '--name value'), or name the function that makes the "
+            "pipeline, such as 'script.py:get_pipeline'."
         )
         return _make_failure("script_error", said, error, project)
     except BaseException as error:  # noqa: BLE001 - a script may raise anything, and each error is an answer

@@ -427,7 +427,8 @@ class Finishing:
         exceptions: Any = importlib.import_module("botocore.exceptions")
         try:
             try:
-                answer = self._call(made.upload.client, "PutObject", arguments)
+                # botocore puts a stream in the body's place, which is at its end afterwards.
+                answer = self._call(made.upload.client, "PutObject", dict(arguments))
             except exceptions.ClientError as error:
                 if error.response["Error"]["Code"] != "NoSuchBucket" or not os.environ.get(_MAKES_BUCKETS):
                     raise

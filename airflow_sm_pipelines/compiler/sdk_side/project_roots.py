@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg")
 _QUOTED = re.compile(r"""["'`]([^"'`\n]{1,300})["'`]""")
 _PATH = re.compile(r"[\w.~-]*[/.][\w./~-]*\w")
+_AFTER_ITS_KIND = re.compile(r"(?i)(?:path|file|folder|directory|source|found):? +([\w.~/-]*\w)")
+"""``src`` in "Invalid 'source_dir' path: src. Must be ..." of SDK v3."""
 
 
 def find_project(folder: Path) -> Path:
@@ -106,6 +108,7 @@ def _iter_paths(error: BaseException) -> Iterator[str]:
     message = str(error)[:4000]
     yield from _QUOTED.findall(message)
     yield from (found for found in _PATH.findall(message) if not found.startswith("//"))
+    yield from _AFTER_ITS_KIND.findall(message)
 
 
 def _has_module(root: Path, name: str) -> bool:

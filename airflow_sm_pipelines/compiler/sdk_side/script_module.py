@@ -466,7 +466,9 @@ class Arguments:
         for name in missing:
             where = "role_arn" if name in _ROLE_NAMES else name
             known = name in (*_ROLE_NAMES, *_REGION_NAMES, "pipeline_name")
-            findings.append(f"It needs {name!r}: give {where if known else f'config={{{name!r}: ...}}'}.")
+            option = f"--{where.replace('_', '-')}" if known else f"--set {name}=..."
+            given = where if known else f"config={{{name!r}: ...}}"
+            findings.append(f"It needs {name!r}: give {given} (on the command line, {option}).")
         if findings:
             call = f"{function.__name__}{inspect.signature(function)}"
             raise BuildError("arguments", f"{call} cannot be called. {' '.join(findings)}")

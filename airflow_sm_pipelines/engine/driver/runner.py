@@ -14,6 +14,7 @@ import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition import ForEachStep
@@ -21,6 +22,7 @@ from airflow_sm_pipelines.definition.status import ExecutionStatus, StepStatus
 from airflow_sm_pipelines.engine.driver.open_execution import OpenExecution
 from airflow_sm_pipelines.engine.driver.step_performer import StepPerformer
 from airflow_sm_pipelines.engine.jobs.disk_room import RETRY_SECONDS
+from airflow_sm_pipelines.engine.jobs.endpoint_host import EndpointHost
 from airflow_sm_pipelines.engine.jobs.function import sweep_directories
 from airflow_sm_pipelines.engine.jobs.job_directories import JobDirectories
 from airflow_sm_pipelines.engine.jobs.job_host import JobHost
@@ -30,6 +32,7 @@ from airflow_sm_pipelines.engine.steps import StepOutcome, executor_for, step_ex
 from airflow_sm_pipelines.engine.steps.lambda_function import OVERRAN
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from airflow_sm_pipelines.definition import JsonObject
@@ -106,6 +109,7 @@ class Runner:
     ) -> None:
         self._directories = JobDirectories(jobs_directory)
         self.jobs = JobHost(store, services, directories=self._directories)
+        self.endpoints = EndpointHost(store, services, directories=self._directories)
         self._store = store
         self._services = services
         self._definitions = definitions
@@ -119,10 +123,18 @@ class Runner:
         # By execution, the steps that could not be begun: their state could not be written.
         self._unbegun: dict[str, set[str]] = {}
         self._performer = StepPerformer(
-            store, services, self.jobs, shutdown=self._shutdown, wake=self.wake, begin_again=self._begin_again
+            store,
+            services,
+            self.jobs,
+            self.endpoints,
+            shutdown=self._shutdown,
+            wake=self.wake,
+            begin_again=self._begin_again,
         )
         self._pool = ThreadPoolExecutor(max_workers=max_workers, thread_name_prefix="sm-step")
         self._driver = threading.Thread(target=self._drive, name="sm-driver", daemon=True)
+        self.on_end: Callable[[ExecutionRecord], None] | None = None
+        """Gets each execution as it ends, before its end is recorded."""
 
     def start(self) -> None:
         """Start the threads, and go on with every execution and job that was open when the last engine ended."""
@@ -132,6 +144,7 @@ class Runner:
             self.wake(execution_id)
         for kind, name in self._store.resources.standalone_active_jobs(list(JOB_KINDS)):
             self.submit_job(JOB_KINDS[kind], name)
+        self.endpoints.resume()
         self._driver.start()
 
     def close(self) -> None:
@@ -144,6 +157,7 @@ class Runner:
         for opened in self._open.values():
             opened.stop_all()
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self.endpoints.close()
         self._directories.close()
 
     def wake(self, execution_id: str, step: str | None = None) -> None:
@@ -258,6 +272,8 @@ class Runner:
         self._open.pop(execution_id, None)
         if final is ExecutionStatus.STOPPED and self._has_overrun(execution_id):
             final = ExecutionStatus.FAILED
+        if self.on_end is not None and (record := self._store.executions.find(execution_id)) is not None:
+            self.on_end(replace(record, status=final))
         is_failed = final is ExecutionStatus.FAILED
         self._store.executions.change_status(
             execution_id,

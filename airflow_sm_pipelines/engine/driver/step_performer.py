@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_sm_pipelines.engine.driver.open_execution import OpenExecution
+    from airflow_sm_pipelines.engine.jobs.endpoint_host import EndpointHost
     from airflow_sm_pipelines.engine.jobs.job_host import JobHost
     from airflow_sm_pipelines.engine.services import EngineServices
     from airflow_sm_pipelines.engine.steps import StepExecutor
@@ -102,6 +103,7 @@ class StepPerformer:
         store: Store,
         services: EngineServices,
         jobs: JobHost,
+        endpoints: EndpointHost,
         *,
         shutdown: threading.Event,
         wake: Callable[[str, str], None],
@@ -110,6 +112,7 @@ class StepPerformer:
         self._store = store
         self._services = services
         self._jobs = jobs
+        self._endpoints = endpoints
         self._arns = ArnFactory(services.region, services.account_id)
         self._shutdown = shutdown
         self._wake = wake
@@ -158,6 +161,7 @@ class StepPerformer:
             services=self._services,
             arns=self._arns,
             jobs=self._jobs,
+            endpoints=self._endpoints,
             mark_executing=mark_executing,
         )
 

@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -55,7 +56,11 @@ _TMP = "/tmp"  # noqa: S108 - a mount point
 _SDK_CONFIG = "SchemaVersion: '1.0'\nSageMaker:\n  PythonSDK:\n    Modules:\n      TelemetryOptOut: true\n"
 """Without this, SDK code in a step would post usage data to AWS."""
 _HOSTS_FILE = Path("/etc/hosts")
-_DIRECTORIES = ("input/config", "input/data", "model", "output/data", "code", "config", "processing")
+_DIRECTORIES = (
+    *("opt-ml", "opt-ml/input", "opt-ml/input/config", "opt-ml/input/data", "opt-ml/model", "opt-ml/output"),
+    *("opt-ml/output/data", "opt-ml/code", "opt-ml/config", "opt-ml/processing", "work", "home", "tmp"),
+)
+"""Of each instance, every one after the one that it is in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +83,10 @@ class Container:
         container = cls(host, (directory / host).resolve())
         # A job that runs again after a crash must not find the files of its first run.
         shutil.rmtree(container.root, ignore_errors=True)
+        container.root.mkdir(parents=True, exist_ok=True)
         for name in _DIRECTORIES:
-            (container.opt_ml / name).mkdir(parents=True, exist_ok=True)
-        for path in (container.root / "work", container.root / "home", container.root / "tmp"):
-            path.mkdir(exist_ok=True)
+            with suppress(FileExistsError):
+                os.mkdir(f"{container.root}/{name}")  # noqa: PTH102 - pathlib's time counts in that of a short job
         if contents is not None:
             contents.stage(container._place)
         return container

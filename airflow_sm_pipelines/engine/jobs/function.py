@@ -48,6 +48,7 @@ class FunctionSpec:
 
     :param handler: ``module.function``.
     :param code_zip: the deployment package, or its path.
+    :param layers: their packages, of which what is below ``python`` can be imported.
     """
 
     arn: str
@@ -58,6 +59,7 @@ class FunctionSpec:
     environment: Mapping[str, str] = field(default_factory=dict)
     timeout_seconds: float = 3
     memory_mb: int = 128
+    layers: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,8 @@ def _run(
     stream: str,
     log: JobLog,
 ) -> FunctionOutcome:
+    if not spec.runtime:
+        raise JobFailure(f"Function '{spec.name}' is a container image, which does not run locally. Give it a package.")
     if not spec.runtime.startswith("python3"):
         raise JobFailure(
             f"The runtime '{spec.runtime}' of function '{spec.name}' does not run locally, only Python 3 ones do."
@@ -135,13 +139,16 @@ def _run(
     code, event_path, result_path = (container.root / name for name in ("code", "event.json", "result.json"))
     code.mkdir()
     unpack_zip(_place_package(spec.code_zip, container.root), code)
+    layers = container.root / "layers"
+    for layer in spec.layers:
+        unpack_zip(_place_package(layer, container.root), layers)
     request_id = str(uuid.uuid4())
     event_path.write_text(json.dumps({"event": event, "request_id": request_id}), encoding="utf-8")
     instance = container.plan_instance(
         ["python", str(PROGRAMS_DIRECTORY / "function_program.py"), str(event_path), str(result_path)],
         image=image,
         context=context,
-        contract=_runtime_variables(spec, code, stream),
+        contract={**_runtime_variables(spec, code, stream), "SM_PIPELINES_FUNCTION_LAYERS": str(layers)},
         requested=spec.environment,
         cwd=code,
     )

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition.image_uri import ImageUri, parse_image_uri
-from airflow_sm_pipelines.engine.jobs.dockerfile import read_dockerfile
 from airflow_sm_pipelines.engine.jobs.image_contents import ImageContents, ImageFile
 from airflow_sm_pipelines.engine.jobs.public_images import (
     BASE_REQUIREMENTS,
@@ -252,6 +251,8 @@ def _find_path_faults(table: dict[str, Any], folder: Path) -> Iterator[str]:
         if not (folder / Path(source).expanduser()).exists():
             yield f"'files' has '{source}', which is not in {folder}"
     if "dockerfile" in table:
+        from airflow_sm_pipelines.engine.jobs.dockerfile import read_dockerfile
+
         source = _make_entry(table, folder).dockerfile
         try:
             if source is not None:

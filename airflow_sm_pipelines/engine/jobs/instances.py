@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import selectors
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -39,6 +40,17 @@ class Instance:
     plan: LaunchPlan
     spec_path: Path
     launcher: Launcher
+
+
+def mark_failed(spec_path: Path) -> None:
+    """Note beside the instructions of an instance that it was the one that failed."""
+    with suppress(OSError):  # on a full disk the first instance will be entered
+        spec_path.with_suffix(".failed").touch()
+
+
+def has_failed(spec_path: Path) -> bool:
+    """Whether the instance with these instructions was the one that failed."""
+    return spec_path.with_suffix(".failed").exists()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +144,15 @@ class _InstanceRun:
                 process.close()
             self._selector.close()
             self._log.flush()
-        return InstancesEnd(self._ends, self._is_stopped, self._is_timed_out)
+        end = InstancesEnd(self._ends, self._is_stopped, self._is_timed_out)
+        for instance in self._instances:
+            if end.failure is not None and instance.host == end.failure[0]:
+                mark_failed(instance.spec_path)
+        return end
 
     def _watch(self, host: str, process: JobProcess) -> None:
         self._running[host] = process
-        splitter = LineSplitter(partial(self._log.add, host))
+        splitter = LineSplitter(partial(self._log.add_all, host))
         os.set_blocking(process.output_fd, False)
         self._open_outputs.add(process.output_fd)
         self._selector.register(

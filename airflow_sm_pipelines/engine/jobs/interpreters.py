@@ -58,8 +58,8 @@ def make_layer(interpreter: Interpreter, directory: Path) -> tuple[Path, ...]:
     """Make the virtual environment of a job, and give the directories for the front of ``PATH``."""
     programs = directory / "bin"
     packages = directory / "lib" / f"python{interpreter.version}" / "site-packages"
-    programs.mkdir(parents=True)
-    packages.mkdir(parents=True)
+    for path in (directory, programs, *reversed(packages.parents[:2]), packages):
+        path.mkdir()
     home = interpreter.base_executable.parent
     (directory / "pyvenv.cfg").write_text(
         f"home = {home}\ninclude-system-site-packages = false\nversion = {interpreter.version}\n"
@@ -74,9 +74,12 @@ def make_layer(interpreter: Interpreter, directory: Path) -> tuple[Path, ...]:
     image_programs = interpreter.executable.parent
     for name, content in interpreter.scripts.items():
         # pip and torchrun then run in the layer.
-        copy = programs / name
-        copy.write_bytes(content)
-        copy.chmod(0o755)
+        file = os.open(f"{programs}/{name}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o755)
+        try:
+            os.write(file, content)
+            os.fchmod(file, 0o755)
+        finally:
+            os.close(file)
     return (programs, image_programs)
 
 

@@ -16,7 +16,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from airflow_sm_pipelines.engine.jobs.job_log import PatientLog
 from airflow_sm_pipelines.engine.jobs.job_spec import JobSpec
 from airflow_sm_pipelines.engine.jobs.kept_failures import FailedJob
-from airflow_sm_pipelines.engine.registry.experiments import add_job_component, end_job_component
+from airflow_sm_pipelines.engine.registry.experiments import (
+    add_job_component,
+    add_tuning_experiment,
+    end_job_component,
+)
 from airflow_sm_pipelines.engine.registry.models import find_containers, require_model
 from airflow_sm_pipelines.engine.rules.errors import Interrupted
 from airflow_sm_pipelines.engine.rules.job_documents import (
@@ -142,6 +146,8 @@ class JobHost:
         with self._store.transaction():
             self._store.resources.add(record)
             self._store.tags.add(arn, request.get("Tags") or [])
+            if kind is TUNING:
+                add_tuning_experiment(self._store, self._arns, name, now=now)
             if request.get("ExperimentConfig"):
                 add_job_component(self._store, self._arns, kind, record, request["ExperimentConfig"], now=now)
         return record

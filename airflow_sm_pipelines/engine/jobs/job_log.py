@@ -15,15 +15,15 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 _TAIL_LINES = 20
 _BATCH_SECONDS = 0.5
-_BATCH_LINES = 1000
+_BATCH_LINES = 5000
 _LINE_CHARACTERS = 60_000
 """CloudWatch Logs refuses an event over 256 KB."""
 
-MAX_LOG_CHARACTERS = 64 << 20
+MAX_LOG_CHARACTERS = 1 << 30
 """A job's log ends here, and says so. Metrics are read from its later lines, too."""
 
 _MAX_HELD_LINES = 20_000
@@ -57,25 +57,34 @@ class JobLog:
 
     def add(self, host: str, line: str) -> None:
         """Add one line of an instance."""
-        stamp = time.time_ns() // 1_000_000
-        for start in range(0, len(line) or 1, _LINE_CHARACTERS):
-            part = line[start : start + _LINE_CHARACTERS]
-            self._tail.append(part)
-            self._append(host, stamp, part)
-        for listen in self.listeners:
-            listen(stamp, line)
+        self.add_all(host, [line])
 
-    def _append(self, host: str, stamp: int, part: str) -> None:
-        """Put a part of a line into the batch, as long as the log may grow."""
-        if self._left <= 0:
-            return
-        self._left -= len(part) + 1
-        if self._left <= 0:
-            part = f"The log ends here: a job's log holds {MAX_LOG_CHARACTERS >> 20} MB. The job goes on."
+    def add_all(self, host: str, lines: Sequence[str]) -> None:
+        """Add lines of an instance that have come together."""
+        stamp = time.time_ns() // 1_000_000
+        parts = lines if max(map(len, lines)) <= _LINE_CHARACTERS else [part for line in lines for part in _cut(line)]
+        self._tail.extend(parts[-_TAIL_LINES:])
         batch = self._pending.setdefault(host, [])
-        batch.append((stamp, part))
+        size = sum(map(len, parts)) + len(parts)
+        if size < self._left:
+            self._left -= size
+            batch += [(stamp, part) for part in parts]
+        else:
+            self._end(batch, stamp, parts)
         if len(batch) >= _BATCH_LINES:
             self.flush()
+        for listen in self.listeners:
+            for line in lines:
+                listen(stamp, line)
+
+    def _end(self, batch: list[tuple[int, str]], stamp: int, parts: Sequence[str]) -> None:
+        """Put what there is still room for into the batch, and then a line that says so."""
+        for part in parts:
+            if self._left <= 0:
+                return
+            self._left -= len(part) + 1
+            said = f"The log ends here: a job's log holds {MAX_LOG_CHARACTERS >> 20} MB. The job goes on."
+            batch.append((stamp, part if self._left > 0 else said))
 
     def flush_due(self) -> None:
         """Send the lines that have waited long enough."""
@@ -105,11 +114,12 @@ class PatientLog:
         """Store lines, after those that wait; or have them wait, too."""
         with suppress(sqlite3.OperationalError):
             self.flush()
+            if not self._held:
+                self._write(stream, lines)
+                return
         room = _MAX_HELD_LINES - len(self._held)
         self._lost += max(0, len(lines) - room)
         self._held.extend((stream, *line) for line in lines)
-        with suppress(sqlite3.OperationalError):
-            self.flush()
 
     def flush(self) -> None:
         """Store what waits.
@@ -134,9 +144,12 @@ def _is_of(stream: str, held: tuple[str, int, str]) -> bool:
 
 
 class LineSplitter:
-    """Turns chunks of bytes into lines."""
+    """Turns chunks of bytes into lines.
 
-    def __init__(self, take: Callable[[str], None]) -> None:
+    :param take: gets the lines of a chunk, one at least.
+    """
+
+    def __init__(self, take: Callable[[Sequence[str]], None]) -> None:
         self._take = take
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._rest = ""
@@ -145,9 +158,16 @@ class LineSplitter:
         """Take a chunk; complete lines are passed on, and so is a line that has grown too long."""
         text = self._rest + self._decoder.decode(chunk, final=not chunk)
         *lines, self._rest = text.replace("\r\n", "\n").split("\n")
-        for line in lines:
-            # Of a progress bar that is drawn over itself, only the last state is kept.
-            self._take(line.rstrip("\r").rpartition("\r")[2])
         if len(self._rest) > _LINE_CHARACTERS or (not chunk and self._rest):
-            self._take(self._rest.rstrip("\r").rpartition("\r")[2])
+            lines.append(self._rest)
             self._rest = ""
+        if "\r" in text:
+            # Of a progress bar that is drawn over itself, only the last state is kept.
+            lines = [line.rstrip("\r").rpartition("\r")[2] for line in lines]
+        if lines:
+            self._take(lines)
+
+
+def _cut(line: str) -> list[str]:
+    """A line in parts that CloudWatch Logs takes."""
+    return [line[start : start + _LINE_CHARACTERS] for start in range(0, len(line) or 1, _LINE_CHARACTERS)]

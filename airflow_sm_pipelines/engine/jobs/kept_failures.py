@@ -13,11 +13,13 @@ import shlex
 import shutil
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow_sm_pipelines.engine.jobs.disk_room import measure_directory
+from airflow_sm_pipelines.engine.jobs.instances import has_failed
+from airflow_sm_pipelines.engine.jobs.isolation import OPT_ML
 from airflow_sm_pipelines.engine.jobs.kept_end import forget_end
 
 if TYPE_CHECKING:
@@ -60,8 +62,12 @@ class KeptFailure:
 
     @property
     def hosts(self) -> list[str]:
-        """The instances whose program had started: ``algo-1``."""
-        return sorted(path.parent.name for path in self.directory.glob(f"*/{_LAUNCH}"))
+        """The instances whose program had started: ``algo-1``; first the one that failed.
+
+        Those of a transform job have a directory for each container of the model: ``container-1/algo-1``.
+        """
+        plans = sorted(_find_plans(self.directory), key=lambda path: (not has_failed(path), path))
+        return [path.parent.relative_to(self.directory).as_posix() for path in plans]
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -93,13 +99,34 @@ class KeptFailure:
         again.write_text(f"#!/bin/sh\ncd {shlex.quote(plan['cwd'])} && exec {shlex.join(plan['argv'])}\n")
         again.chmod(0o755)
         path = self.directory / host / "shell.json"
-        path.write_text(json.dumps({**plan, "argv": [*argv], "env": {**plan["env"], **env}}), encoding="utf-8")
+        place = self._find_script_folder(host, plan["argv"]) or plan["cwd"]
+        changed = {**plan, "argv": [*argv], "cwd": place, "env": {**plan["env"], **env}}
+        path.write_text(json.dumps(changed), encoding="utf-8")
         return path
+
+    def _find_script_folder(self, host: str, argv: Sequence[str]) -> str | None:
+        """The folder of the script that a program was given, where the mistake most likely is."""
+        for word in argv[1:]:
+            path = PurePosixPath(word)
+            if path.is_relative_to(OPT_ML) and (
+                (self.directory / host / "opt-ml" / path.relative_to(OPT_ML)).is_file()
+            ):
+                return str(path.parent)
+        return None
 
 
 def can_be_kept(directory: Path) -> bool:
     """Whether a program was started in the directory of a job; nobody could enter it otherwise."""
-    return next(directory.glob(f"*/{_LAUNCH}"), None) is not None
+    return next(_find_plans(directory), None) is not None
+
+
+def _find_plans(directory: Path) -> Iterator[Path]:
+    """How each program in the directory of a job was started."""
+    for pattern in ("*", "container-*/*"):
+        for path in directory.glob(f"{pattern}/{_LAUNCH}"):
+            # The inputs of a transform job lie there, too, and may have any name.
+            if (path.parent / "layer").is_dir():
+                yield path
 
 
 def mark_failure(directory: Path, job: FailedJob) -> None:

@@ -4,15 +4,17 @@ It is run by path (``python -I -S launcher.py CONTROL``), once for an engine, si
 everything that is done here for a job. It uses only the standard library. ``CONTROL`` is one end of a socket pair. When
 the other end is closed, also by the death of the engine, this process ends; the launchers of its jobs go on.
 
-Each message is a line, the path of a spec as JSON, with three descriptors: the output of the job, ``LIFELINE`` and
-``STATUS``. The answer is a line, ``{"pid": launcher}`` or ``{"error": text}``; then a fork of this process is the
-launcher of that job. The spec is a JSON file: ``argv``, ``env``, ``cwd``, ``new_user``, ``new_mounts``, ``new_pids``,
+Each message is a line, the path of a spec and its namespaces (``new_user`` and ``new_pids``) as JSON, with three
+descriptors: the output of the job, ``LIFELINE`` and ``STATUS``. The answer is a line, ``{"pid": launcher}`` or
+``{"error": text}``; then a fork of this process is the launcher of that job. It is forked before it is needed, while
+the job before it runs, and so is the first process of its PID namespace: two forks take longer than all else here.
+The spec is a JSON file: ``argv``, ``env``, ``cwd``, ``new_user``, ``new_mounts``, ``new_pids``,
 ``new_net``, ``mounts`` (pairs of source and target) and ``keep`` (paths that stay visible even if a mount hides them).
 
 ``LIFELINE`` is the read end of a pipe of the engine. ``T`` asks the job to end (SIGTERM to its process group). ``K``,
 or the end of the pipe, which the death of the engine causes too, kills all of it. ``STATUS`` takes one JSON line on how
-the job ended: ``{"exit": code}``, ``{"signal": number}``, or ``{"error": text}`` if it could not be started. When
-``STATUS`` ends, the launcher is gone too.
+the job ended: ``{"exit": code}``, ``{"signal": number}``, or ``{"error": text}`` if it could not be started. With
+``"is_alone": true`` none of its processes is left; else that is so when ``STATUS`` ends.
 
 ``python -I -S launcher.py --enter SPEC`` starts a program in the same way, but at this terminal.
 """
@@ -20,6 +22,7 @@ the job ended: ``{"exit": code}``, ``{"signal": number}``, or ``{"error": text}`
 from __future__ import annotations
 
 import ctypes
+import errno
 import gc
 import json
 import os
@@ -27,7 +30,6 @@ import select
 import signal
 import socket
 import stat
-import subprocess
 import sys
 import time
 
@@ -70,40 +72,108 @@ def main(control: int) -> int:
     """Fork a launcher for every message, as the text of the module says."""
     # Nobody waits for the launchers: one has ended when its STATUS ends.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    gc.freeze()
+    # A collection in a fork would copy all of this process's memory.
+    gc.disable()
+    spare: _Spare | None = None
     with socket.socket(fileno=control) as connection:
         connection.set_inheritable(False)
         while True:
             message, descriptors, _, _ = socket.recv_fds(connection, 65536, 3)
             if not message:
                 return 0
+            wanted = json.loads(message)[1]
             try:
-                launcher = os.fork()
+                if spare is None or spare.namespaces != wanted or not spare.send(message, descriptors):
+                    spare = _fork_launcher(wanted, connection, spare)
+                    spare.send(message, descriptors)
+                answer: dict[str, Any] = {"pid": spare.pid}
             except OSError as error:
-                answer: dict[str, Any] = {"error": error.strerror or str(error)}
-            else:
-                if launcher == 0:
-                    connection.close()
-                    _launch(json.loads(message), *descriptors)
-                answer = {"pid": launcher}
+                answer = {"error": error.strerror or str(error)}
             for descriptor in descriptors:
                 os.close(descriptor)
             connection.sendall(json.dumps(answer).encode() + b"\n")
+            try:
+                spare = _fork_launcher(wanted, connection, spare)
+            except OSError:
+                spare = None  # the next message tries again, and says why not
 
 
-def _launch(spec_path: str, output: int, lifeline: int, status: int) -> NoReturn:
-    """Run as the launcher of one job, and end this process."""
+class _Spare:
+    """A launcher that waits for its job.
+
+    :param orders: takes the one message; its end ends the launcher.
+    """
+
+    def __init__(self, pid: int, orders: socket.socket, namespaces: dict[str, bool]) -> None:
+        self.pid, self.orders, self.namespaces = pid, orders, namespaces
+
+    def send(self, message: bytes, descriptors: list[int]) -> bool:
+        """Give it its job; False if it is gone."""
+        try:
+            socket.send_fds(self.orders, [message], descriptors)
+        except OSError:
+            return False
+        return True
+
+
+def _fork_launcher(namespaces: dict[str, bool], connection: socket.socket, before: _Spare | None) -> _Spare:
+    """Fork a launcher.
+
+    :param connection: a socket that the launcher does not need.
+    :param before: the launcher before it; if it still waits, it ends.
+    """
+    if before is not None:
+        before.orders.close()
+    ours, theirs = socket.socketpair()
+    launcher = os.fork()
+    if launcher == 0:
+        connection.close()
+        ours.close()
+        _launch(theirs, namespaces)
+    theirs.close()
+    return _Spare(launcher, ours, namespaces)
+
+
+def _launch(orders: socket.socket, namespaces: dict[str, bool]) -> NoReturn:
+    """Run as the launcher of one job, which ``orders`` names, and end this process."""
+    os.setsid()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    first: _FirstProcess | None = None
+    fault = ""
+    if namespaces["new_pids"]:
+        try:
+            first = _FirstProcess(new_user=namespaces["new_user"])
+        except OSError as error:
+            fault = f"The job's private file system could not be made: {error}"
+    message, (output, lifeline, status) = _wait_for_order(orders)
+    code = 0
     try:
-        os.setsid()
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
-        os.close(output)
-        code = run(spec_path, lifeline, status)
+        if fault:
+            _report(status, {"error": fault})
+        elif first is not None:
+            first.run(message, output, lifeline, status)
+        else:
+            code = _run_order(message, output, lifeline, status)
     except BaseException as error:  # noqa: BLE001 - the engine must hear of it
         _report(status, {"error": f"The job's launcher failed: {error}"})
         code = 1
     os._exit(code)
+
+
+def _wait_for_order(orders: socket.socket) -> tuple[bytes, list[int]]:
+    """The message and the descriptors of a job; where none comes any more, this process ends."""
+    message, descriptors, _, _ = socket.recv_fds(orders, 65536, 3)
+    if not message:
+        os._exit(0)
+    orders.close()
+    return message, descriptors
+
+
+def _run_order(message: bytes, output: int, lifeline: int, status: int) -> int:
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.close(output)
+    return run(json.loads(message)[0], lifeline, status)
 
 
 def _give_up_output() -> None:
@@ -113,44 +183,51 @@ def _give_up_output() -> None:
 
 
 def run(spec_path: str, lifeline: int, status: int) -> int:
-    """Run the job of one spec to its end."""
+    """Run the job of one spec to its end. Its user and its process ids are those of this process."""
     os.set_inheritable(lifeline, False)
     os.set_inheritable(status, False)
     try:
         with open(spec_path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib is slow to import
             spec = json.load(file)
-        if not spec["new_mounts"]:
-            if sys.platform == "linux":
-                _Libc().prctl(_PR_SET_CHILD_SUBREAPER, 1)
-            return _supervise(spec, lifeline, status)
-        libc = _Libc()
-        _enter_namespaces(libc, spec)
-        if spec["new_net"]:
-            _leave_network(libc)
-        _mount_all(libc, spec["mounts"], spec["keep"], f"{spec_path}-root")
-        if not spec["new_pids"]:
-            libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
-            return _supervise(spec, lifeline, status)
-        return _run_as_first_process(libc, spec, lifeline, status)
+        is_first = sys.platform == "linux" and os.getpid() == 1
+        if sys.platform == "linux" and not is_first:
+            _Libc().prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        if spec["new_mounts"]:
+            libc = _Libc()
+            _enter_namespaces(libc, new_user=spec["new_user"] and not is_first, new_pids=False)
+            _take_file_system(libc, spec, spec_path)
+            if is_first:
+                libc.mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
+        return _supervise(spec, lifeline, status)
     except (OSError, ValueError, KeyError) as error:
         _report(status, {"error": f"The job's private file system could not be made: {error}"})
         return 1
 
 
-def _enter_namespaces(libc: _Libc, spec: dict[str, Any]) -> None:
+def _take_file_system(libc: _Libc, spec: dict[str, Any], spec_path: str) -> None:
+    """Leave the network if the spec says so, and mount what it names."""
+    if spec["new_net"]:
+        _leave_network(libc)
+    _mount_all(libc, spec["mounts"], spec["keep"], f"{spec_path}-root")
+
+
+def _enter_namespaces(libc: _Libc, *, new_user: bool, new_pids: bool, new_mounts: bool = True) -> None:
     uid, gid = os.geteuid(), os.getegid()
-    flags = _CLONE_NEWNS
-    if spec["new_user"]:
+    flags = 0
+    if new_mounts:
+        flags |= _CLONE_NEWNS
+    if new_user:
         flags |= _CLONE_NEWUSER
-    if spec["new_pids"]:
+    if new_pids:
         flags |= _CLONE_NEWPID
     libc.unshare(flags)
-    if spec["new_user"]:
+    if new_user:
         # A process without privileges may map only itself, and only after it has denied setgroups (user_namespaces(7)).
         for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
             with open(f"/proc/self/{name}", "w", encoding="ascii") as file:  # noqa: PTH123
                 file.write(text)
-    libc.mount("none", "/", None, _MS_REC | _MS_PRIVATE)
+    if new_mounts:
+        libc.mount("none", "/", None, _MS_REC | _MS_PRIVATE)
 
 
 def _leave_network(libc: _Libc) -> None:
@@ -247,10 +324,8 @@ def enter(spec_path: str) -> int:
     if not spec["new_mounts"]:
         return _run_here(spec)
     libc = _Libc()
-    _enter_namespaces(libc, spec)
-    if spec["new_net"]:
-        _leave_network(libc)
-    _mount_all(libc, spec["mounts"], spec["keep"], f"{spec_path}-root")
+    _enter_namespaces(libc, new_user=spec["new_user"], new_pids=spec["new_pids"])
+    _take_file_system(libc, spec, spec_path)
     if not spec["new_pids"]:
         return _run_here(spec)
     first = os.fork()
@@ -262,6 +337,8 @@ def enter(spec_path: str) -> int:
 
 
 def _run_here(spec: dict[str, Any]) -> int:
+    import subprocess
+
     try:
         process = subprocess.Popen(spec["argv"], env=spec["env"], cwd=spec["cwd"], umask=0o022)
     except OSError as error:
@@ -274,23 +351,39 @@ def _exit_code(code: int) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _run_as_first_process(libc: _Libc, spec: dict[str, Any], lifeline: int, status: int) -> int:
-    """Supervise as process 1 of the new PID namespace. When that ends, the kernel kills all processes of the job."""
-    supervisor = os.fork()
-    if supervisor == 0:
-        try:
+class _FirstProcess:
+    """Process 1 of a new PID namespace, which waits for a job. When it ends, the kernel kills all processes of the job.
+
+    The namespace of mounts comes with the job: one that was made before would not have what was mounted meanwhile.
+
+    :param new_user: whether it needs a user namespace, too.
+    """
+
+    def __init__(self, *, new_user: bool) -> None:
+        libc = _Libc()
+        _enter_namespaces(libc, new_user=new_user, new_pids=True, new_mounts=False)
+        self._orders, theirs = socket.socketpair()
+        self._pid = os.fork()
+        if self._pid == 0:
+            self._orders.close()
             libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            libc.mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
-            os._exit(_supervise(spec, lifeline, status))
-        except BaseException as error:  # noqa: BLE001 - the engine must hear of it
-            _report(status, {"error": f"The job could not be supervised: {error}"})
-            os._exit(1)
-    os.close(lifeline)
-    _give_up_output()
-    _, raw = os.waitpid(supervisor, 0)
-    if os.WIFSIGNALED(raw):
-        _report(status, {"signal": os.WTERMSIG(raw)})
-    return 0
+            message, descriptors = _wait_for_order(theirs)
+            status = descriptors[2]
+            try:
+                os._exit(_run_order(message, *descriptors))
+            except BaseException as error:  # noqa: BLE001 - the engine must hear of it
+                _report(status, {"error": f"The job could not be supervised: {error}"})
+                os._exit(1)
+        theirs.close()
+
+    def run(self, message: bytes, output: int, lifeline: int, status: int) -> None:
+        """Give it its job, and wait until it has ended."""
+        socket.send_fds(self._orders, [message], [output, lifeline, status])
+        for descriptor in (output, lifeline):
+            os.close(descriptor)
+        _, raw = os.waitpid(self._pid, 0)
+        if os.WIFSIGNALED(raw):
+            _report(status, {"signal": os.WTERMSIG(raw)})
 
 
 def _supervise(spec: dict[str, Any], lifeline: int, status: int) -> int:
@@ -299,17 +392,16 @@ def _supervise(spec: dict[str, Any], lifeline: int, status: int) -> int:
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
-    process = _start_job(spec, status)
-    if process is None:
+    job = _start_job(spec, status)
+    if job is None:
         return 1
-    job = process.pid
     _give_up_output()
     watched = [wake_read, lifeline]
     while True:
         ended = _reap(job)
         if ended is not None:
-            _kill_rest(job)
-            _report(status, ended)
+            is_alone = _kill_rest(job)
+            _report(status, {**ended, "is_alone": is_alone})
             return 0
         readable, _, _ = select.select(watched, [], [])
         if wake_read in readable:
@@ -324,15 +416,39 @@ def _supervise(spec: dict[str, Any], lifeline: int, status: int) -> int:
                 _signal_group(job, signal.SIGTERM)
 
 
-def _start_job(spec: dict[str, Any], status: int) -> subprocess.Popen[bytes] | None:
+def _start_job(spec: dict[str, Any], status: int) -> int | None:
+    """Start the program in a session of its own; give its process id, or report why it does not start."""
     try:
         # The umask is a container's, and the endpoint's own is stricter.
-        # Popen uses vfork, which copies nothing and runs the child at once, even on a busy machine.
-        return subprocess.Popen(spec["argv"], env=spec["env"], cwd=spec["cwd"], start_new_session=True, umask=0o022)
+        os.umask(0o022)
+        os.chdir(spec["cwd"])
+        if sys.platform != "linux":
+            import subprocess
+
+            return subprocess.Popen(spec["argv"], env=spec["env"], start_new_session=True).pid
+        return _spawn(spec["argv"], spec["env"])
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         _report(status, {"error": f"'{spec['argv'][0]}' could not be started: {reason}"})
         return None
+
+
+def _spawn(argv: list[str], env: dict[str, str]) -> int:
+    """Start a program that is looked up on its own PATH, as Popen does, which takes three milliseconds in a fork.
+
+    Of the descriptors it gets 0, 1 and 2; all others here are closed on exec.
+    """
+    places = [argv[0]] if "/" in argv[0] else [f"{place or '.'}/{argv[0]}" for place in os.get_exec_path(env)]
+    fault: OSError = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    for place in places:
+        try:
+            return os.posix_spawn(place, argv, env, setsid=True, setsigdef=(signal.SIGPIPE, signal.SIGXFSZ))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            if fault.errno == errno.ENOENT:
+                fault = error
+    raise fault
 
 
 def _reap(job: int) -> dict[str, int] | None:
@@ -349,14 +465,15 @@ def _reap(job: int) -> dict[str, int] | None:
             ended = {"signal": os.WTERMSIG(raw)} if os.WIFSIGNALED(raw) else {"exit": os.WEXITSTATUS(raw)}
 
 
-def _kill_rest(job: int) -> None:
+def _kill_rest(job: int) -> bool:
+    """Kill what is left of the job; True if the kernel says that nothing is."""
     if sys.platform == "linux" and os.getpid() == 1:
         # For process 1 of a namespace, -1 means every other process in it, and nothing outside.
-        try:  # noqa: SIM105 - see _report
+        try:
             os.kill(-1, signal.SIGKILL)
         except ProcessLookupError:
-            pass
-        return
+            return True
+        return False
     _signal_group(job, signal.SIGKILL)
     deadline = time.monotonic() + _SWEEP_SECONDS
     while sys.platform == "linux" and (left := _children()) and time.monotonic() < deadline:
@@ -367,8 +484,9 @@ def _kill_rest(job: int) -> None:
             except (ProcessLookupError, PermissionError):
                 pass
         if job in left:
-            return  # its end wakes the supervisor, which calls this again
+            break  # its end wakes the supervisor, which calls this again
         time.sleep(0.005)
+    return False
 
 
 def _children() -> list[int]:

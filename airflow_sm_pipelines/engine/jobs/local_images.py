@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition.image_uri import parse_image_uri
-from airflow_sm_pipelines.engine.jobs.dockerfile import read_dockerfile
 from airflow_sm_pipelines.engine.jobs.image_contents import PATH_REFERENCE, ImageContents
 from airflow_sm_pipelines.engine.jobs.images import ImageError
 from airflow_sm_pipelines.engine.jobs.interpreters import inspect_interpreter
@@ -131,6 +130,8 @@ def _plan_entry(images: ImageCatalog, entry: ImageEntry, uri: str, *, depth: int
         version = ".".join(map(str, image.version[:3]))
         requirements = [one.replace("{version}", version).removesuffix("==") for one in entry.requirements]
         return ImagePlan(tuple(requirements), entry.interpreter, python, entry.contents)
+    from airflow_sm_pipelines.engine.jobs.dockerfile import read_dockerfile
+
     try:
         read = read_dockerfile(source.path, context=source.context, stage=source.stage, arguments=source.arguments)
     except (OSError, ValueError) as error:

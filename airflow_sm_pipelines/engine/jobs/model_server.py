@@ -1,8 +1,8 @@
-"""The container of a model for batch inference: its environment, its artifacts in ``/opt/ml/model``, and its program.
+"""The container of a model for inference: its environment, its artifacts in ``/opt/ml/model``, and its program.
 
 The program is the model's own ``inference.py`` behind the handlers of the toolkits, or the scoring of the built-in
-XGBoost. There is no HTTP server; payloads go through a file. An image of the user's own brings its server, which a
-program of ours asks over HTTP.
+XGBoost. There is no HTTP server; payloads go through a file, or a socket where an endpoint is served. An image of the
+user's own brings its server, which a program of ours asks over HTTP.
 
 What belongs here: preparing one container. What does not: what payloads hold.
 """
@@ -30,13 +30,17 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.engine.jobs.instances import Instance
     from airflow_sm_pipelines.engine.jobs.job_log import JobLog
-    from airflow_sm_pipelines.engine.jobs.job_spec import JobContext, JobSpec
+    from airflow_sm_pipelines.engine.jobs.job_spec import JobContext
 
 _MODEL = "/opt/ml/model"
 _CODE = f"{_MODEL}/code"
 _ADDITIONAL = "/opt/ml/additional-model-data-sources"
 """Where the containers of a model find its ``AdditionalModelDataSources``, by their ChannelName."""
 _PAYLOADS, _ANSWERS = "/opt/ml/input/payloads", "/opt/ml/output/answers"
+FILES = (_PAYLOADS, _ANSWERS)
+"""Payloads come from a file, and answers go to another one."""
+SOCKET = ("/opt/ml/input/invocations.sock", "")
+"""Payloads come through a socket, and answers go back through it."""
 _OTHER_CONTRACTS = ("tensorflow-inference", "sagemaker-tensorflow-serving")
 """Images whose inference.py has the contract of TensorFlow Serving (handler, or input_handler and output_handler)."""
 
@@ -72,12 +76,26 @@ class ModelServer:
 
 
 def plan_server(
-    spec: JobSpec, context: JobContext, log: JobLog, definition: Mapping[str, Any], *, number: int, host: str
+    definition: Mapping[str, Any],
+    context: JobContext,
+    log: JobLog,
+    *,
+    directory: Path,
+    host: str,
+    channel: tuple[str, str],
+    variables: Mapping[str, str],
+    overrides: Mapping[str, Any],
+    is_offline: bool,
 ) -> ModelServer:
-    """Prepare a container of the model.
+    """Prepare a container of a model.
 
-    :param number: its number in the model, from 1.
+    :param definition: the container's, as in a ``CreateModel`` request.
+    :param directory: for its files.
     :param host: the instance that it is for.
+    :param channel: how payloads and answers travel, ``FILES`` or ``SOCKET``.
+    :param variables: what the container sees of the job or endpoint.
+    :param overrides: the ``Environment`` of a transform job, which goes before the model's.
+    :param is_offline: the ``EnableNetworkIsolation`` of the model.
     :raises JobFailure: its artifacts do not exist, or nothing here can serve it.
     :raises ArchiveError: its artifacts cannot be unpacked safely.
     """
@@ -85,28 +103,29 @@ def plan_server(
     if not uri:
         raise JobFailure("ClientError: the model has a container without an image (a marketplace model?): use AWS.")
     if definition.get("Mode") == "MultiModel":
-        raise JobFailure("ClientError: batch transform does not support multi-model containers.")
-    local = prepare_image(context.images, uri, cache_dir=context.cache_dir, log=partial(log.add, host))
-    container = Container.create(spec.directory / f"container-{number}", host, local.contents)
+        raise JobFailure("ClientError: multi-model containers do not run locally: use AWS.")
+    note = partial(log.add, host)
+    local = prepare_image(context.images, uri, cache_dir=context.cache_dir, log=note)
+    container = Container.create(directory, host, local.contents)
     _place_model(definition, context, container)
     for extra in definition.get("AdditionalModelDataSources") or ():
         target = container.path_of(f"{_ADDITIONAL}/{extra['ChannelName']}")
         _place_source(extra["S3DataSource"], context, container, target)
-    environment: dict[str, str] = {
-        **_batch_variables(spec.request),
-        **{key: str(value) for key, value in (definition.get("Environment") or {}).items()},
-        **{key: str(value) for key, value in (spec.request.get("Environment") or {}).items()},  # type: ignore[union-attr]
-    }
-    if own := local.contents.plan_command((), (), default=("serve",)):
-        argv = ["python", str(PROGRAMS_DIRECTORY / "container_server.py"), _PAYLOADS, _ANSWERS, *own]
+    own = {**(definition.get("Environment") or {}), **overrides}
+    environment = {"SM_MODEL_DIR": _MODEL, **variables, **{key: str(value) for key, value in own.items()}}
+    if command := local.contents.plan_command((), (), default=("serve",)):
+        argv = ["python", str(PROGRAMS_DIRECTORY / "container_server.py"), *channel, *command]
     else:
-        argv = _plan_toolkit(uri, environment, context, container)
-    is_offline = plan_network(context.isolation, [host], is_offline=spec.is_offline, note=partial(log.add, host))
-    return ModelServer(container, local, tuple(argv), environment, is_offline)
+        argv = [*_plan_toolkit(uri, environment, context, container), *channel]
+    offline = plan_network(context.isolation, [host], is_offline=is_offline, note=note)
+    return ModelServer(container, local, tuple(argv), environment, offline)
 
 
 def _plan_toolkit(uri: str, environment: Mapping[str, str], context: JobContext, container: Container) -> list[str]:
-    """The command of ours that takes the place of a serving toolkit, or of the built-in XGBoost's server."""
+    """The command of ours that takes the place of a serving toolkit, or of the built-in XGBoost's server.
+
+    It takes the channel after it.
+    """
     program = _place_code(environment, context, container)
     image = parse_image_uri(uri)
     if image.name in _OTHER_CONTRACTS:
@@ -115,15 +134,14 @@ def _plan_toolkit(uri: str, environment: Mapping[str, str], context: JobContext,
             "image of your own with model_fn and predict_fn, or run this step on AWS."
         )
     if program is None and image.is_built_in_xgboost:
-        return ["python", str(PROGRAMS_DIRECTORY / "xgboost_scoring.py"), _PAYLOADS, _ANSWERS]
+        return ["python", str(PROGRAMS_DIRECTORY / "xgboost_scoring.py")]
     if program is None and not _has_default_server(image, container):
         raise JobFailure(
             f"ClientError: the model has no inference code, so it relies on the server inside the image '{uri}'. Only "
             "the built-in XGBoost's runs here, and PyTorch's for a model.pt. Add code/inference.py to model.tar.gz, or "
             f"set SAGEMAKER_PROGRAM. If it is an image of your own: {MISSING_PROGRAM}"
         )
-    serving = str(PROGRAMS_DIRECTORY / "serving_program.py")
-    return ["python", serving, _framework(image.name), program or "", _PAYLOADS, _ANSWERS]
+    return ["python", str(PROGRAMS_DIRECTORY / "serving_program.py"), _framework(image.name), program or ""]
 
 
 def can_serve(definition: Mapping[str, Any], images: ImageCatalog) -> bool:
@@ -181,19 +199,6 @@ def _place_code(environment: Mapping[str, str], context: JobContext, container: 
 def _has_default_server(image: ImageUri, container: Container) -> bool:
     """Whether the serving toolkit of an image loads the model without any code: PyTorch's does, from ``model.pt``."""
     return image.name == "pytorch-inference" and container.path_of(f"{_MODEL}/model.pt").is_file()
-
-
-def _batch_variables(request: Mapping[str, Any]) -> dict[str, str]:
-    """The variables by which a container sees the transform job (developer guide, "How containers serve requests")."""
-    return {
-        "SAGEMAKER_BATCH": "true",
-        "SAGEMAKER_MAX_PAYLOAD_IN_MB": str(request.get("MaxPayloadInMB", 6)),
-        "SAGEMAKER_BATCH_STRATEGY": "SINGLE_RECORD"
-        if request.get("BatchStrategy") == "SingleRecord"
-        else "MULTI_RECORD",
-        "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS": "1",
-        "SM_MODEL_DIR": _MODEL,
-    }
 
 
 def _framework(repository: str) -> str:

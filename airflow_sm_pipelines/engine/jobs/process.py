@@ -16,7 +16,7 @@ import threading
 import time
 import weakref
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +98,7 @@ class JobProcess:
         self.output_fd = output_fd
         self.status_fd = status_fd
         self.end: ProcessEnd | None = None
+        self._is_alone = False
 
     def request_stop(self) -> None:
         """Ask the program to end as SageMaker does: send SIGTERM to its process group."""
@@ -115,6 +116,7 @@ class JobProcess:
             return
         report = json.loads(text.splitlines()[0])
         self.end = ProcessEnd(report.get("exit"), report.get("signal"), report.get("error"))
+        self._is_alone = bool(report.get("is_alone"))
 
     def wait(self, timeout_seconds: float) -> ProcessEnd | None:
         """Wait without reading output, for short programs that print little; None if the time is over."""
@@ -127,7 +129,7 @@ class JobProcess:
         if self._lifeline >= 0:
             os.close(self._lifeline)
             self._lifeline = -1
-            if not self._wait_for_launcher(_LAUNCHER_SECONDS):
+            if not self._is_alone and not self._wait_for_launcher(_LAUNCHER_SECONDS):
                 # Something still holds the status pipe, so the launcher's process id is still the launcher's.
                 with suppress(ProcessLookupError):
                     os.kill(self._launcher, signal.SIGKILL)
@@ -165,13 +167,14 @@ class Launcher:
         :param spec_path: where to write the instructions for the launcher.
         :raises OSError: this machine refuses another process or file.
         """
-        spec_path.write_text(json.dumps({**asdict(plan), "env": dict(plan.env)}), encoding="utf-8")
+        spec = {one.name: getattr(plan, one.name) for one in fields(plan)}
+        spec_path.write_text(json.dumps({**spec, "env": dict(plan.env)}), encoding="utf-8")
         output_read, output_write = os.pipe()
         lifeline_read, lifeline_write = os.pipe()
         status_read, status_write = os.pipe()
         given = [output_write, lifeline_read, status_write]
         try:
-            launcher = self._launch(spec_path, given)
+            launcher = self._launch(spec_path, plan, given)
         except BaseException:
             for descriptor in (output_read, lifeline_write, status_read):
                 os.close(descriptor)
@@ -186,8 +189,9 @@ class Launcher:
         with self._lock:
             self._stop()
 
-    def _launch(self, spec_path: Path, descriptors: list[int]) -> int:
-        message = json.dumps(str(spec_path)).encode() + b"\n"
+    def _launch(self, spec_path: Path, plan: LaunchPlan, descriptors: list[int]) -> int:
+        namespaces = {"new_user": plan.new_user, "new_pids": plan.new_pids}
+        message = json.dumps([str(spec_path), namespaces]).encode() + b"\n"
         with self._lock:
             try:
                 control = self._control or self._start_process()

@@ -20,7 +20,7 @@ from airflow_sm_pipelines.engine.jobs.failures import JobFailure, explain_failur
 from airflow_sm_pipelines.engine.jobs.instances import InstancesEnd, run_instances
 from airflow_sm_pipelines.engine.jobs.job_spec import JobOutcome
 from airflow_sm_pipelines.engine.jobs.kept_end import KeptEnd, read_kept_end
-from airflow_sm_pipelines.engine.jobs.model_server import ModelServer, plan_server
+from airflow_sm_pipelines.engine.jobs.model_server import FILES, ModelServer, plan_server
 from airflow_sm_pipelines.engine.jobs.s3_transfer import (
     describe_neighbours,
     download,
@@ -66,7 +66,7 @@ def run_transform_job(spec: JobSpec, context: JobContext, log: JobLog, stop: thr
     shares = _share_inputs(_download_inputs(spec, context, log), request)
     hosts = [f"algo-{number}" for number in range(1, len(shares) + 1)]
     stages = [
-        [plan_server(spec, context, log, container, number=number, host=host) for host in hosts]
+        [_plan_server(spec, context, log, container, number=number, host=host) for host in hosts]
         for number, container in enumerate(spec.containers, start=1)
     ]
     payloads = [spec.directory / f"payloads-0-{host}" for host in hosts]
@@ -89,6 +89,33 @@ def run_transform_job(spec: JobSpec, context: JobContext, log: JobLog, stop: thr
     upload_tree(context.s3, results, target)
     log.flush()
     return JobOutcome("Completed", None, None, log.tail, {"TransformStartTime": started})
+
+
+def _plan_server(
+    spec: JobSpec, context: JobContext, log: JobLog, definition: Mapping[str, Any], *, number: int, host: str
+) -> ModelServer:
+    return plan_server(
+        definition,
+        context,
+        log,
+        directory=spec.directory / f"container-{number}",
+        host=host,
+        channel=FILES,
+        variables=_batch_variables(spec.request),
+        overrides=spec.request.get("Environment") or {},  # type: ignore[arg-type]
+        is_offline=spec.is_offline,
+    )
+
+
+def _batch_variables(request: Mapping[str, Any]) -> dict[str, str]:
+    """The variables by which a container sees the transform job (developer guide, "How containers serve requests")."""
+    is_single = request.get("BatchStrategy") == "SingleRecord"
+    return {
+        "SAGEMAKER_BATCH": "true",
+        "SAGEMAKER_MAX_PAYLOAD_IN_MB": str(request.get("MaxPayloadInMB", 6)),
+        "SAGEMAKER_BATCH_STRATEGY": "SINGLE_RECORD" if is_single else "MULTI_RECORD",
+        "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS": "1",
+    }
 
 
 def _share_inputs(inputs: list[_Input], request: Mapping[str, Any]) -> list[list[_Input]]:

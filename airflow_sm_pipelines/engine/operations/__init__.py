@@ -67,6 +67,7 @@ def all_operations() -> Mapping[str, Operation]:
         "ListEndpointConfigs": endpoints.list_endpoint_configs,
         "CreateEndpoint": endpoints.create_endpoint,
         "UpdateEndpoint": endpoints.update_endpoint,
+        "UpdateEndpointWeightsAndCapacities": endpoints.update_weights,
         "DescribeEndpoint": endpoints.describe_endpoint,
         "DeleteEndpoint": endpoints.delete_endpoint,
         "ListEndpoints": endpoints.list_endpoints,

@@ -1,4 +1,4 @@
-"""The operations on endpoints and their configurations. They keep records only; nothing here serves a model."""
+"""The operations on endpoints and their configurations."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from airflow_sm_pipelines.engine.operations.resource_lists import delete_resourc
 from airflow_sm_pipelines.engine.registry.endpoints import (
     ENDPOINT,
     ENDPOINT_CONFIG,
-    add_endpoint,
     add_endpoint_config,
+    change_weights,
     require_endpoint,
     require_endpoint_config,
 )
-from airflow_sm_pipelines.engine.registry.endpoints import update_endpoint as change_endpoint
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.engine.operations.context import OperationContext, Request, Response
@@ -47,14 +46,23 @@ def list_endpoint_configs(context: OperationContext, request: Request) -> Respon
 def create_endpoint(context: OperationContext, request: Request) -> Response:
     """CreateEndpoint."""
     with context.store.transaction():
-        record = add_endpoint(context.store, context.arns, request, now=context.services.clock())
+        record = context.runner.endpoints.create(request)
+    context.runner.endpoints.start(record.name)
     return {"EndpointArn": record.arn}
 
 
 def update_endpoint(context: OperationContext, request: Request) -> Response:
-    """UpdateEndpoint: the configuration changes at once."""
+    """UpdateEndpoint."""
     with context.store.transaction():
-        record = change_endpoint(context.store, context.arns, request, now=context.services.clock())
+        record = context.runner.endpoints.update(request)
+    context.runner.endpoints.start(record.name)
+    return {"EndpointArn": record.arn}
+
+
+def update_weights(context: OperationContext, request: Request) -> Response:
+    """UpdateEndpointWeightsAndCapacities."""
+    with context.store.transaction():
+        record = change_weights(context.store, context.arns, request, now=context.services.clock())
     return {"EndpointArn": record.arn}
 
 
@@ -65,7 +73,9 @@ def describe_endpoint(context: OperationContext, request: Request) -> Response:
 
 def delete_endpoint(context: OperationContext, request: Request) -> Response:
     """DeleteEndpoint."""
-    delete_resource(context, require_endpoint(context.store, context.arns, request["EndpointName"]))
+    record = require_endpoint(context.store, context.arns, request["EndpointName"])
+    delete_resource(context, record)
+    context.runner.endpoints.stop(record.name)
     return {}
 
 

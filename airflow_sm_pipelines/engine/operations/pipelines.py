@@ -25,7 +25,6 @@ from airflow_sm_pipelines.engine.rules.errors import ResolutionError, conflict, 
 from airflow_sm_pipelines.engine.store import PipelineRecord, VersionRecord
 from airflow_sm_pipelines.engine.store.documents import from_ms
 from airflow_sm_pipelines.exceptions import DefinitionError
-from airflow_sm_pipelines.policy.arguments import iter_argument_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -200,6 +199,8 @@ def check_definition(text: str) -> PipelineDefinition:
 
 
 def _iter_argument_refusals(definition: PipelineDefinition) -> Iterator[str]:
+    from airflow_sm_pipelines.policy.arguments import iter_argument_faults
+
     for found in iter_argument_faults(definition):
         refusal = describe_refusal(found.fault) if found.is_certain else None
         if refusal is not None:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.engine.rules.chosen_rules import RanExecution, RanStep, find_chosen_rules
 from airflow_sm_pipelines.engine.store.documents import to_ms
+from airflow_sm_pipelines.local_endpoint import DIFFERENCES_STREAM, EXECUTION_LOG_GROUP
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
     from airflow_sm_pipelines.definition import JsonValue
     from airflow_sm_pipelines.engine.driver.parsed_definitions import ParsedDefinition
     from airflow_sm_pipelines.engine.operations.context import OperationContext
     from airflow_sm_pipelines.engine.store import ExecutionRecord, ResourceRecord, StepRecord
+
+
+_LOG = logging.getLogger(__name__)
+_MAX_NAMES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +40,46 @@ class Reliance:
 
 def find_reliances(context: OperationContext, since: datetime) -> list[Reliance]:
     """What the executions that have changed since a moment relied on; each thing once, with all its steps."""
+    return _collect(context, context.store.executions.changed_since(to_ms(since)))
+
+
+def log_reliances(context: OperationContext, record: ExecutionRecord) -> None:
+    """Write what an execution relied on into a log stream of its own, for whoever did not start the endpoint.
+
+    :param record: the execution as it ends.
+    """
+    try:
+        lines = render_reliances(_collect(context, [record]))
+        if lines:
+            now_ms = context.services.now_ms()
+            stream = f"{record.id}/{DIFFERENCES_STREAM}/{now_ms}"
+            context.services.write_logs(EXECUTION_LOG_GROUP, stream, [(now_ms, line) for line in lines])
+    except Exception:  # noqa: BLE001 - an execution ends without it, too
+        _LOG.exception("What execution %s relied on could not be logged", record.id)
+
+
+def render_reliances(reliances: Sequence[Reliance]) -> list[str]:
+    """A line for each: ``chosen: Check: texts are ordered by code point``."""
+    return [f"{one.kind}: {join_names(one.steps)}: {one.text}" for one in reliances]
+
+
+def join_names(names: Sequence[str]) -> str:
+    """The names of some steps, of many the first."""
+    rest = len(names) - _MAX_NAMES
+    return ", ".join([*names[:_MAX_NAMES], *([f"{rest} more"] if rest > 0 else [])])
+
+
+def _collect(context: OperationContext, records: Iterable[ExecutionRecord]) -> list[Reliance]:
     found: dict[tuple[str, str], dict[str, None]] = {}
-    for record in context.store.executions.changed_since(to_ms(since)):
+    for record in records:
         version = context.store.pipelines.find_version(record.pipeline, record.version)
         if version is None:
             continue  # its pipeline was deleted meanwhile
         parsed = context.definitions.load(version)
-        records = context.store.steps.all_of(record.id)
-        for kind, step, text in _iter_reliances(context, record, parsed, records):
+        steps = context.store.steps.all_of(record.id)
+        for kind, step, text in _iter_reliances(context, record, parsed, steps):
             found.setdefault((kind, text), {})[step] = None
-    return [Reliance(kind, tuple(steps), text) for (kind, text), steps in found.items()]
+    return [Reliance(kind, tuple(names), text) for (kind, text), names in found.items()]
 
 
 def _iter_reliances(

@@ -1,11 +1,15 @@
-"""Endpoints and their configurations: records with no server behind them."""
+"""Endpoints and their configurations, as records. What serves an endpoint is in ``jobs/endpoint_host.py``.
+
+An endpoint that is being made or changed has a *plan* in its record: the members that it will have, and what its
+variants are to serve. The plan names the containers of the models, so that a model may be deleted.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.registry.models import MODEL, require_model
+from airflow_sm_pipelines.engine.registry.models import MODEL, find_containers, require_model
 from airflow_sm_pipelines.engine.rules.errors import validation_error
 from airflow_sm_pipelines.engine.store import ResourceRecord, Store
 from airflow_sm_pipelines.engine.store.documents import to_ms
@@ -18,7 +22,12 @@ if TYPE_CHECKING:
 
 ENDPOINT = "Endpoint"
 ENDPOINT_CONFIG = "EndpointConfig"
+PLAN = "$plan"
+"""The member of an endpoint's record that says what it is to become."""
+SERVED = "$variants"
+"""What the variants of an endpoint serve, or are to serve: their names, weights and the containers of their models."""
 _FROM_CONFIG = ("AsyncInferenceConfig", "ExplainerConfig")
+_OF_A_PLAN = (PLAN, "PendingDeploymentSummary", "FailureReason")
 
 
 def add_endpoint_config(store: Store, arns: ArnFactory, request: Mapping[str, Any], *, now: datetime) -> ResourceRecord:
@@ -39,35 +48,90 @@ def add_endpoint_config(store: Store, arns: ArnFactory, request: Mapping[str, An
     return _add(store, ENDPOINT_CONFIG, name, document, arn=arn, status=None, tags=request.get("Tags"), now=now)
 
 
-def add_endpoint(store: Store, arns: ArnFactory, request: Mapping[str, Any], *, now: datetime) -> ResourceRecord:
-    """Make an endpoint. It is ``InService`` at once.
+def add_endpoint(
+    store: Store, arns: ArnFactory, request: Mapping[str, Any], *, now: datetime, plan_id: str
+) -> ResourceRecord:
+    """Make an endpoint that is ``Creating``.
 
+    :param plan_id: of the plan in its record.
     :raises ServiceError: its name is taken, or its configuration does not exist.
     """
     name = request["EndpointName"]
     arn = arns.make("endpoint", name)
     if store.resources.find(ENDPOINT, name) is not None:
         raise validation_error(f'Cannot create already existing endpoint "{arn}".')
+    plan = _plan(store, arns, request["EndpointConfigName"], plan_id=plan_id)
     document = {
         "EndpointName": name,
         "EndpointArn": arn,
-        **_members_from_config(store, arns, request["EndpointConfigName"]),
-        "EndpointStatus": "InService",
+        **plan["members"],
+        "EndpointStatus": "Creating",
         "CreationTime": now,
         "LastModifiedTime": now,
+        PLAN: plan,
     }
-    return _add(store, ENDPOINT, name, document, arn=arn, status="InService", tags=request.get("Tags"), now=now)
+    return _add(store, ENDPOINT, name, document, arn=arn, status="Creating", tags=request.get("Tags"), now=now)
 
 
-def update_endpoint(store: Store, arns: ArnFactory, request: Mapping[str, Any], *, now: datetime) -> ResourceRecord:
-    """Give an endpoint another configuration.
+def update_endpoint(
+    store: Store, arns: ArnFactory, request: Mapping[str, Any], *, now: datetime, plan_id: str
+) -> ResourceRecord:
+    """Plan another configuration of an endpoint, which is then ``Updating``.
 
-    :raises ServiceError: the endpoint or the configuration does not exist.
+    :raises ServiceError: the endpoint or the configuration does not exist, or the endpoint is being made or changed.
     """
     record = require_endpoint(store, arns, request["EndpointName"])
-    configured = _members_from_config(store, arns, request["EndpointConfigName"])
-    kept = {key: value for key, value in record.document.items() if key not in _FROM_CONFIG}
-    changed = replace(record, document={**kept, **configured, "LastModifiedTime": now}, modified_ms=to_ms(now))
+    if PLAN in record.document:
+        raise validation_error(f'Cannot update in-progress endpoint "{record.arn}".')
+    plan = _plan(store, arns, request["EndpointConfigName"], plan_id=plan_id)
+    pending = {"EndpointConfigName": request["EndpointConfigName"], "StartTime": now}
+    document = {**record.document, PLAN: plan, "PendingDeploymentSummary": pending}
+    return save_status(store, record, document, "Updating", now=now)
+
+
+def change_weights(store: Store, arns: ArnFactory, request: Mapping[str, Any], *, now: datetime) -> ResourceRecord:
+    """Give variants of an endpoint in service other weights and instance counts, at once.
+
+    :raises ServiceError: the endpoint or a variant does not exist, or the endpoint is being made or changed.
+    """
+    record = require_endpoint(store, arns, request["EndpointName"])
+    if PLAN in record.document:
+        raise validation_error(f'Cannot update in-progress endpoint "{record.arn}".')
+    summaries = {one["VariantName"]: dict(one) for one in record.document["ProductionVariants"]}
+    served = {one["name"]: dict(one) for one in record.document.get(SERVED) or ()}
+    for wanted in request["DesiredWeightsAndCapacities"]:
+        name = wanted["VariantName"]
+        if name not in summaries:
+            raise validation_error(f'The variant "{name}" was not found in endpoint "{record.arn}".')
+        if (weight := wanted.get("DesiredWeight")) is not None:
+            summaries[name] |= {"CurrentWeight": weight, "DesiredWeight": weight}
+            served.setdefault(name, {"name": name})["weight"] = weight
+        if (count := wanted.get("DesiredInstanceCount")) is not None:
+            summaries[name] |= {"CurrentInstanceCount": count, "DesiredInstanceCount": count}
+    document = {**record.document, "ProductionVariants": [*summaries.values()], SERVED: [*served.values()]}
+    return save_status(store, record, document, str(record.status), now=now)
+
+
+def end_plan(store: Store, record: ResourceRecord, *, failure_reason: str | None, now: datetime) -> ResourceRecord:
+    """Record that what was planned for an endpoint is done, or failed.
+
+    An endpoint that could not be made is ``Failed``; one that could not be changed is what it was.
+    """
+    document = {key: value for key, value in record.document.items() if key not in _OF_A_PLAN}
+    plan = record.document[PLAN]
+    if failure_reason is None:
+        document = {key: value for key, value in document.items() if key not in _FROM_CONFIG}
+        return save_status(store, record, {**document, **plan["members"], SERVED: plan[SERVED]}, "InService", now=now)
+    status = "Failed" if record.status == "Creating" else "InService"
+    return save_status(store, record, {**document, "FailureReason": failure_reason}, status, now=now)
+
+
+def save_status(
+    store: Store, record: ResourceRecord, document: dict[str, Any], status: str, *, now: datetime
+) -> ResourceRecord:
+    """Write another status of an endpoint."""
+    times = {"EndpointStatus": status, "LastModifiedTime": now}
+    changed = replace(record, status=status, document={**document, **times}, modified_ms=to_ms(now))
     store.resources.save(changed)
     return changed
 
@@ -94,12 +158,26 @@ def require_endpoint_config(store: Store, arns: ArnFactory, name: str) -> Resour
     return record
 
 
-def _members_from_config(store: Store, arns: ArnFactory, config_name: str) -> dict[str, Any]:
-    """The members of an endpoint's Describe answer that come from its configuration."""
+def _plan(store: Store, arns: ArnFactory, config_name: str, *, plan_id: str) -> dict[str, Any]:
+    """What an endpoint of this configuration is to become."""
     config = require_endpoint_config(store, arns, config_name).document
     members: dict[str, Any] = {key: config[key] for key in _FROM_CONFIG if key in config}
-    variants = [_summarize_variant(store, variant) for variant in config["ProductionVariants"]]
-    return {"EndpointConfigName": config_name, "ProductionVariants": variants, **members}
+    summaries = [_summarize_variant(store, variant) for variant in config["ProductionVariants"]]
+    return {
+        "id": plan_id,
+        "members": {"EndpointConfigName": config_name, "ProductionVariants": summaries, **members},
+        SERVED: [_serve_variant(store, arns, variant) for variant in config["ProductionVariants"]],
+        "config": {key: value for key, value in config.items() if key != "CreationTime"},
+    }
+
+
+def _serve_variant(store: Store, arns: ArnFactory, variant: Mapping[str, Any]) -> dict[str, Any]:
+    served = {"name": variant["VariantName"], "weight": float(variant.get("InitialVariantWeight", 1.0))}
+    if not variant.get("ModelName"):
+        return {**served, "containers": [], "is_offline": False}
+    model = require_model(store, arns, variant["ModelName"]).document
+    containers = find_containers(store, arns, variant["ModelName"])
+    return {**served, "containers": containers, "is_offline": bool(model.get("EnableNetworkIsolation"))}
 
 
 def _summarize_variant(store: Store, variant: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,11 +8,12 @@ documented, are made alike.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition.arns import is_arn
-from airflow_sm_pipelines.engine.rules.errors import not_found, validation_error
+from airflow_sm_pipelines.engine.rules.errors import ServiceError, not_found, validation_error
 from airflow_sm_pipelines.engine.store import ResourceRecord, Store
 from airflow_sm_pipelines.engine.store.documents import to_ms
 
@@ -94,6 +95,12 @@ def ensure_trial(store: Store, arns: ArnFactory, experiment: str, trial: str, *,
     if store.resources.find(EXPERIMENT, experiment) is None:
         add_entity(store, arns, EXPERIMENT, experiment, {}, now=now)
     add_entity(store, arns, TRIAL, trial, {"ExperimentName": experiment}, now=now, family=experiment)
+
+
+def add_tuning_experiment(store: Store, arns: ArnFactory, tuning_job: str, *, now: datetime) -> None:
+    """Make the experiment of a new tuning job, as the service does: the amazon provider's system test deletes it."""
+    with suppress(ServiceError):  # it is there already
+        add_entity(store, arns, EXPERIMENT, f"{tuning_job}-aws-tuning-job", {}, now=now)
 
 
 def add_job_component(

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.definition import JsonObject, JsonPath, JsonValue
 
-LOG_GROUP = "/aws/sagemaker/PipelineExecutions"
-"""The log group that tells why no cached result was used. Its streams are ``<execution id>/<step>``."""
-
 _MAX_DIFFERENCES = 10
 _MAX_VALUE = 200
 

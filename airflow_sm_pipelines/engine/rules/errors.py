@@ -24,6 +24,18 @@ class ServiceError(SageMakerPipelinesError):
         self.message = message
 
 
+class ModelError(ServiceError):
+    """A model behind an endpoint gave no good answer. The members are those of the API's ``ModelError``.
+
+    :param status: the HTTP status of the model's server; 0 if it gave none.
+    :param said: what the server said.
+    """
+
+    def __init__(self, message: str, *, status: int, said: str, log_stream_arn: str) -> None:
+        super().__init__("ModelError", message)
+        self.status, self.said, self.log_stream_arn = status, said, log_stream_arn
+
+
 class StepError(SageMakerPipelinesError):
     """Ends a step as Failed; the message becomes its ``FailureReason``."""
 

@@ -118,6 +118,20 @@ _NO_TRAINING_JOBS = {
 }
 
 
+_SECONDARY_MESSAGES = {
+    "Starting": "Starting the training job",
+    "Training": "Training image download completed. Training in progress.",
+    "Uploading": "Uploading generated training model",
+    "Stopping": "Stopping the training job",
+    "Completed": "Training job completed",
+    "Failed": "Training job failed",
+    "Stopped": "Training job stopped",
+    "MaxRuntimeExceeded": "Training job runtime exceeded MaxRuntimeInSeconds provided",
+}
+"""The service's words, as SDK v2 and public notebooks show them; those of a stopped job are ours."""
+_LAST_SECONDARY = frozenset({"Completed", "Failed", "Stopped", "MaxRuntimeExceeded", "MaxWaitTimeExceeded"})
+
+
 def with_text_values(request: Mapping[str, Any], written: JsonValue) -> dict[str, Any]:
     """The request with numbers and booleans as text where an expression gave them and the API takes only text.
 
@@ -221,7 +235,7 @@ def new_job_document(
         document.update(_NO_TRAINING_JOBS)
     if kind is TRAINING:
         document["ModelArtifacts"] = {"S3ModelArtifacts": _model_artifacts_uri(name, request)}
-        document["SecondaryStatus"] = "Starting"
+        document = _with_secondary_status(document, "Starting", now=now)
     if kind is AUTOML:
         document["AutoMLJobSecondaryStatus"] = "Starting"
     return document
@@ -235,7 +249,7 @@ def started_job_document(kind: JobKind, document: Mapping[str, Any], *, now: dat
     for key in (kind.end_time_key, "FailureReason", "ExitMessage"):
         changed.pop(key, None)
     if kind is TRAINING:
-        changed["SecondaryStatus"] = "Training"
+        changed = _with_secondary_status(changed, "Training", now=now)
     return changed
 
 
@@ -243,7 +257,7 @@ def stopping_job_document(kind: JobKind, document: Mapping[str, Any], *, now: da
     """The Describe answer of a job that was asked to stop."""
     changed = {**document, kind.status_key: "Stopping", **_modified(kind, now)}
     if kind is TRAINING:
-        changed["SecondaryStatus"] = "Stopping"
+        changed = _with_secondary_status(changed, "Stopping", now=now)
     if kind is AUTOML:
         changed["AutoMLJobSecondaryStatus"] = "Stopping"
     return changed
@@ -275,13 +289,28 @@ def ended_job_document(
         changed["AutoMLJobSecondaryStatus"] = status
     if kind is not TRAINING:
         return changed
-    if not details or "SecondaryStatus" not in details:
-        changed["SecondaryStatus"] = status
+    last = str((details or {}).get("SecondaryStatus", status))
+    for one in ("Uploading", last) if status == "Completed" else (last,):
+        changed = _with_secondary_status(changed, one, now=now)
     started = document.get("TrainingStartTime", now)
     seconds = max(1, round((now - started).total_seconds()))
     changed.setdefault("TrainingTimeInSeconds", seconds)
     changed.setdefault("BillableTimeInSeconds", seconds)
     return changed
+
+
+def _with_secondary_status(document: dict[str, Any], status: str, *, now: datetime) -> dict[str, Any]:
+    """A training job's Describe answer with another secondary status, after those that it had.
+
+    Clients read the log of a job by these: the amazon provider's looks for another message.
+    """
+    before = list(document.get("SecondaryStatusTransitions") or ())
+    if before and "EndTime" not in before[-1]:
+        before[-1] = {**before[-1], "EndTime": now}
+    entry = {"Status": status, "StartTime": now, "StatusMessage": _SECONDARY_MESSAGES.get(status, status)}
+    if status in _LAST_SECONDARY:
+        entry["EndTime"] = now
+    return {**document, "SecondaryStatus": status, "SecondaryStatusTransitions": [*before, entry]}
 
 
 def _modified(kind: JobKind, now: datetime) -> dict[str, Any]:

@@ -58,7 +58,8 @@ _KEYS = "nothing here is encrypted; the files are yours alone"
 _MACHINE = "every job runs on this machine"
 _ONE_MACHINE = "traffic between instances does not leave this machine"
 _NO_VPC = "the job has this machine's network"
-_PIPE = "it is for Pipe mode, which is refused"
+_NO_METRICS = "CloudWatch gets no metrics of endpoints"
+_PIPE = "it is for Pipe mode, and files come as they are"
 _PLACES = "where a job may run is for AWS to find"
 
 REQUEST_MEMBERS: dict[str, tuple[MemberRule, ...]] = {
@@ -71,12 +72,11 @@ REQUEST_MEMBERS: dict[str, tuple[MemberRule, ...]] = {
             "ProcessingResources.ClusterConfig.InstanceType ProcessingResources.ClusterConfig.VolumeSizeInGB": _MACHINE,
             "NetworkConfig.EnableInterContainerTrafficEncryption": _ONE_MACHINE,
             "NetworkConfig.VpcConfig": _NO_VPC,
-            "ProcessingInputs.S3Input.S3CompressionType": _PIPE,
             "ProcessingResources.ClusterConfig.SelectedInstanceType "
             "ProcessingResources.ClusterConfig.SelectedInstanceCount "
             "ExperimentConfig.RunName": "it is shown by Describe only",
         },
-        said={},
+        said={"ProcessingInputs.S3Input.S3CompressionType": _PIPE},
         refused={
             "ProcessingInputs.DatasetDefinition": "Athena and Redshift are not here",
             "ProcessingOutputConfig.Outputs.FeatureStoreOutput": "no feature store is here",
@@ -100,7 +100,6 @@ REQUEST_MEMBERS: dict[str, tuple[MemberRule, ...]] = {
             "AlgorithmSpecification.EnableSageMakerMetricsTimeSeries": "metrics are read from the log either way",
             "AlgorithmSpecification.TrainingImageConfig": "no image is pulled",
             "InputDataConfig.ShuffleConfig": "it changes an order that File mode has not",
-            "InputDataConfig.CompressionType": _PIPE,
             "InputDataConfig.DataSource.S3DataSource.ModelAccessConfig "
             "InputDataConfig.DataSource.S3DataSource.HubAccessConfig": "the data are in this machine's S3",
             "DebugHookConfig ProfilerConfig": "they are in AWS's images only, and change no result",
@@ -112,6 +111,7 @@ REQUEST_MEMBERS: dict[str, tuple[MemberRule, ...]] = {
             "ProfilerRuleConfigurations": "its rules are not evaluated",
             "MlflowConfig": "no MLflow server is spoken to",
             "InputDataConfig.RecordWrapperType": "files are not wrapped as RecordIO",
+            "InputDataConfig.CompressionType": _PIPE,
         },
         refused={
             "AlgorithmSpecification.AlgorithmName": "marketplace algorithms are on AWS only",
@@ -158,9 +158,10 @@ REQUEST_MEMBERS: dict[str, tuple[MemberRule, ...]] = {
         "ModelName PrimaryContainer Containers ExecutionRoleArn Tags EnableNetworkIsolation",
         {
             "PrimaryContainer.ImageConfig Containers.ImageConfig": "no image is pulled",
-            "PrimaryContainer.ContainerHostname Containers.ContainerHostname InferenceExecutionConfig "
-            "PrimaryContainer.MultiModelConfig Containers.MultiModelConfig PrimaryContainer.ContainerMetricsConfig "
-            "Containers.ContainerMetricsConfig": "it is for endpoints, and nothing serves one here",
+            "InferenceExecutionConfig": "InvokeEndpoint with a TargetContainerHostname is refused",
+            "PrimaryContainer.MultiModelConfig Containers.MultiModelConfig":
+                "InvokeEndpoint is refused where a container holds several models",
+            "PrimaryContainer.ContainerMetricsConfig Containers.ContainerMetricsConfig": _NO_METRICS,
             "VpcConfig": _NO_VPC,
         },
         said={},
@@ -183,17 +184,23 @@ REQUEST_MEMBERS: dict[str, tuple[MemberRule, ...]] = {
     "CreateEndpointConfig": _rules(
         "EndpointConfigName ProductionVariants Tags",
         {
-            "ShadowProductionVariants DataCaptureConfig AsyncInferenceConfig ExplainerConfig "
-            "ExecutionRoleArn VpcConfig "
-            "EnableNetworkIsolation MetricsConfig CrossRegionTrafficConfig": "nothing serves an endpoint here",
+            "AsyncInferenceConfig": "InvokeEndpointAsync is refused",
+            "ExecutionRoleArn EnableNetworkIsolation": "it is for inference components, which are refused",
+            "VpcConfig": _NO_VPC,
+            "MetricsConfig": _NO_METRICS,
+            "CrossRegionTrafficConfig": _MACHINE,
             "KmsKeyId": _KEYS,
         },
-        said={},
+        said={
+            "DataCaptureConfig": "nothing is captured",
+            "ShadowProductionVariants": "shadow variants get no payloads",
+            "ExplainerConfig": "nothing explains the answers",
+        },
         refused={},
     ),
     "CreateEndpoint": _rules(
         "EndpointName EndpointConfigName Tags",
-        {"DeploymentConfig": "nothing serves an endpoint here, so it changes at once"},
+        {"DeploymentConfig": "the new models take over all at once, when all are loaded"},
         said={},
         refused={},
     ),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_sm_pipelines.definition.status import StepStatus
 from airflow_sm_pipelines.engine.rules.errors import ServiceError, StepError
 from airflow_sm_pipelines.engine.rules.job_documents import AUTOML, with_name, without_nulls
-from airflow_sm_pipelines.engine.steps.job import find_cached, with_default_role
+from airflow_sm_pipelines.engine.steps.job import find_cached, tag_execution, with_default_role
 from airflow_sm_pipelines.engine.steps.stand_in import StandInExecutor
 from airflow_sm_pipelines.engine.steps.task import StepOutcome
 from airflow_sm_pipelines.engine.store.documents import from_ms
@@ -50,6 +50,7 @@ class AutoMLStandInExecutor(StandInExecutor):
             try:
                 with task.store.transaction():
                     record = task.jobs.create(AUTOML, task.new_name, without_nulls(_make_request(task, prepared)))
+                    tag_execution(task, record.arn)
                     task.mark_executing(
                         metadata={AUTOML.metadata_key: {"Arn": record.arn}},
                         resource=(record.kind, record.name),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_sm_pipelines.definition.cache_identity import select_cache_fields
 from airflow_sm_pipelines.definition.status import StepStatus
 from airflow_sm_pipelines.engine.registry.experiments import ensure_trial
-from airflow_sm_pipelines.engine.rules.cache_key import LOG_GROUP, explain_changes, make_cache_key
+from airflow_sm_pipelines.engine.rules.cache_key import explain_changes, make_cache_key
 from airflow_sm_pipelines.engine.rules.definition_limits import MAX_ENTITY_NAME, is_entity_name
 from airflow_sm_pipelines.engine.rules.errors import ServiceError, StepError
 from airflow_sm_pipelines.engine.rules.job_documents import (
@@ -23,6 +23,7 @@ from airflow_sm_pipelines.engine.rules.job_documents import (
 from airflow_sm_pipelines.engine.rules.resource_names import trial_names
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 from airflow_sm_pipelines.engine.store.documents import to_ms
+from airflow_sm_pipelines.local_endpoint import EXECUTION_LOG_GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,6 +82,7 @@ class JobExecutor:
                 with task.store.transaction():
                     _ensure_own_trial(task, prepared.request.get("ExperimentConfig") or {})
                     record = task.jobs.create(self._kind, task.new_name, prepared.request)
+                    tag_execution(task, record.arn)
                     task.mark_executing(
                         metadata={self._kind.metadata_key: {"Arn": record.arn}},
                         resource=(record.kind, record.name),
@@ -91,6 +93,13 @@ class JobExecutor:
         else:
             task.mark_executing()
         return outcome_of_job(task.jobs.run(self._kind, task.new_name, task.stop))
+
+
+def tag_execution(task: StepTask, arn: str) -> None:
+    """Tag what a step made with its execution, as the service does."""
+    execution = task.store.executions.find(task.execution_id)
+    if execution is not None:
+        task.store.tags.add(arn, [{"Key": "sagemaker:pipeline-execution-arn", "Value": execution.arn}])
 
 
 def with_default_role(task: StepTask, kind: JobKind, request: dict[str, Any]) -> dict[str, Any]:
@@ -170,4 +179,4 @@ def _log_cache_miss(task: StepTask, request: dict[str, Any], cache_key: str) -> 
             lines = [f"Cache miss: the result in {source} is older than ExpireAfter {expires}."]
     now_ms = task.services.now_ms()
     stream = f"{task.execution_id}/{task.step.name}"
-    task.services.write_logs(LOG_GROUP, stream, [(now_ms, line) for line in lines])
+    task.services.write_logs(EXECUTION_LOG_GROUP, stream, [(now_ms, line) for line in lines])

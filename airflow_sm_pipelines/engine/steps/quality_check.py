@@ -23,7 +23,13 @@ from airflow_sm_pipelines.engine.rules.cache_key import make_cache_key
 from airflow_sm_pipelines.engine.rules.errors import ResolutionError, StepError
 from airflow_sm_pipelines.engine.rules.job_documents import PROCESSING, with_name, with_text_values, without_nulls
 from airflow_sm_pipelines.engine.rules.resolver import resolve
-from airflow_sm_pipelines.engine.steps.job import find_cached, may_use_cache, outcome_of_job, with_default_role
+from airflow_sm_pipelines.engine.steps.job import (
+    find_cached,
+    may_use_cache,
+    outcome_of_job,
+    tag_execution,
+    with_default_role,
+)
 from airflow_sm_pipelines.engine.steps.task import StepOutcome, StepTask
 from airflow_sm_pipelines.engine.store.database import Page
 
@@ -143,6 +149,7 @@ class CheckExecutor:
                 return cached
             with task.store.transaction():
                 record = task.jobs.create(PROCESSING, task.new_name, prepared.request)
+                tag_execution(task, record.arn)
                 task.mark_executing(
                     metadata=_metadata(task, prepared, record.arn),
                     resource=(record.kind, record.name),

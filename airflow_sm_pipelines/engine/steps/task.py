@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from airflow_sm_pipelines.definition import JsonObject, Step
+    from airflow_sm_pipelines.engine.jobs.endpoint_host import EndpointHost
     from airflow_sm_pipelines.engine.jobs.job_host import JobHost
     from airflow_sm_pipelines.engine.rules.resolver import ResolutionScope
     from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory
@@ -46,6 +47,7 @@ class StepTask:
     services: EngineServices
     arns: ArnFactory
     jobs: JobHost
+    endpoints: EndpointHost
     mark_executing: Callable[..., StepStatus]
 
     @property

@@ -100,6 +100,15 @@ class ResourceTable:
         )
         return [(row["kind"], row["name"]) for row in rows]
 
+    def names(self, kind: str, *, statuses: Sequence[str]) -> list[str]:
+        """The names of the resources of a kind that have one of these statuses, oldest first."""
+        marks = ", ".join("?" * len(statuses))
+        rows = self._database.rows(
+            f"SELECT name FROM resources WHERE kind = ? AND status IN ({marks}) ORDER BY seq",  # noqa: S608
+            (kind, *statuses),
+        )
+        return [row["name"] for row in rows]
+
     def page(
         self, kind: str, filters: Sequence[tuple[str, Any]], page: Page
     ) -> tuple[list[ResourceRecord], tuple[Any, Any] | None]:

@@ -76,6 +76,8 @@ class Results:
         if reference is None:
             return None
         namespace, node, tail = reference
+        if tail.startswith(".PropertyFiles.") and find_json_path(expression) is None:
+            return None  # the file that Std:JsonGet reads, not a value
         owner = self._owner.get(node)
         if owner is None or owner.name == reader:
             return None

@@ -51,7 +51,8 @@ _RULES = {"Failed": "one_failed", "Stopped": "one_failed", "Any": "all_done"}
 """Airflow's trigger rule for a dependency's trigger, where it is not ``Completed``."""
 
 _HELPERS = (
-    *("WaitOperator", "bind_definition", "call_aws", "choose_by_outcome", "fail", "holds", "invoke_lambda"),
+    *("NumberItemsOperator", "UploadComponentsOperator", "WaitOperator"),
+    *("bind_definition", "call_aws", "choose_by_outcome", "fail", "holds", "invoke_lambda"),
     *("make_call", "parameters_of_items", "poke", "wait_for"),
 )
 """What a DAG file may import from :mod:`airflow_sm_pipelines.migrated_tasks`."""
@@ -430,7 +431,10 @@ class _DagWriter:
                 options.append(("execution_timeout", self._render_seconds(node.timeout_seconds)))
         if isinstance(node, OperatorNode):
             line, name = render_import(node.operator)
-            self._body.imports.add(line)
+            if name in _HELPERS:
+                self._body.helpers.add(name)
+            else:
+                self._body.imports.add(line)
             given = [(key, values.render(value)) for key, value in node.arguments.items()]
             self._write_assignment(ids.variable, name, [*options[:1], *given, *options[1:]])
         elif isinstance(node, CallNode):

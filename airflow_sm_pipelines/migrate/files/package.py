@@ -83,6 +83,7 @@ def make_package(migration: Migration) -> MigrationPackage:
     check = check_files(work, migration.workflow, whole.records, plan.copies)
     files = {
         **work,
+        **migration.files,
         **render_reports(whole, [one.name for one in plan.pipelines.values()], findings, check),
     }
     return MigrationPackage(whole, {name: _make_encodable(text) for name, text in files.items()}, findings, check)

@@ -15,9 +15,14 @@ from airflow_sm_pipelines.definition import inspect_definition
 from airflow_sm_pipelines.definition.arns import parse_arn
 from airflow_sm_pipelines.definition.status import ExecutionStatus
 from airflow_sm_pipelines.engine.rules.job_documents import JOB_KINDS
-from airflow_sm_pipelines.local_endpoint import CONSOLE_PATH, make_log_page_url, make_pipeline_page_url
+from airflow_sm_pipelines.local_endpoint import (
+    CONSOLE_PATH,
+    DIFFERENCES_STREAM,
+    EXECUTION_LOG_GROUP,
+    make_log_page_url,
+    make_pipeline_page_url,
+)
 from airflow_sm_pipelines.printable_text import clean
-from airflow_sm_pipelines.render import STYLE, parse_step_runs, render_gantt_svg, render_graph_svg, without_style
 from airflow_sm_pipelines.server.http.messages import Response
 
 if TYPE_CHECKING:
@@ -165,11 +170,14 @@ class ConsoleService:
             steps=[_make_step_row(step, until) for step in steps],
             pictures=self._draw(arn, steps, until),
             parameters=list(parameters),
+            differences=[] if is_open else self._read_differences(execution_id),
             **({"refresh_seconds": _REFRESH_SECONDS} if is_open else {}),
         )
 
     def _draw(self, arn: str, steps: Sequence[Mapping[str, Any]], until: datetime) -> list[str]:
         """The graph, and the steps over time once one has started, as SVG without its style."""
+        from airflow_sm_pipelines.render import parse_step_runs, render_gantt_svg, render_graph_svg, without_style
+
         answer = self._engine.call("DescribePipelineDefinitionForExecution", {"PipelineExecutionArn": arn})
         definition = inspect_definition(str(answer.get("PipelineDefinition", "")))[0]
         runs = parse_step_runs(steps)
@@ -178,22 +186,31 @@ class ConsoleService:
             found.append(render_gantt_svg(runs, now=until))
         return [without_style(picture) for picture in found]
 
+    def _read_differences(self, execution_id: str) -> list[str]:
+        """What the execution relied on that may differ on AWS; the last lines on it, if it was retried."""
+        streams = self._list_streams(EXECUTION_LOG_GROUP, f"{execution_id}/{DIFFERENCES_STREAM}/")
+        lines = self._read_stream(EXECUTION_LOG_GROUP, max(streams))[0] if streams else []
+        return [line.text for line in lines]
+
     def _log(self, group: str, job: str) -> str:
         lines: list[LogLine] = []
         is_cut = False
-        try:
-            for page in self._logs.get_paginator("describe_log_streams").paginate(
-                logGroupName=group, logStreamNamePrefix=f"{job}/"
-            ):
-                for stream in page["logStreams"]:
-                    found, has_more = self._read_stream(group, stream["logStreamName"])
-                    lines += found
-                    is_cut = is_cut or has_more
-        except self._logs.exceptions.ResourceNotFoundException:
-            pass
+        for stream in self._list_streams(group, f"{job}/"):
+            found, has_more = self._read_stream(group, stream)
+            lines += found
+            is_cut = is_cut or has_more
         lines.sort(key=lambda line: line.time)
         has_instances = len({line.instance for line in lines}) > 1
         return self._render("log.html", group=group, job=job, lines=lines, has_instances=has_instances, is_cut=is_cut)
+
+    def _list_streams(self, group: str, prefix: str) -> list[str]:
+        """The names of the streams of a log group that begin so; none if there is no such group."""
+        try:
+            pages = self._logs.get_paginator("describe_log_streams")
+            found = list(pages.paginate(logGroupName=group, logStreamNamePrefix=prefix))
+        except self._logs.exceptions.ResourceNotFoundException:
+            return []
+        return [stream["logStreamName"] for page in found for stream in page["logStreams"]]
 
     def _read_stream(self, group: str, name: str) -> tuple[list[LogLine], bool]:
         """The first lines of a stream, and whether it has more."""
@@ -222,6 +239,8 @@ class ConsoleService:
     @cached_property
     def _environment(self) -> Environment:
         from jinja2 import Environment, FileSystemLoader
+
+        from airflow_sm_pipelines.render import STYLE
 
         templates = FileSystemLoader(Path(__file__).with_name("templates"))
         environment = Environment(

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import uuid
+from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 from airflow_sm_pipelines.server.http.messages import Request, Response
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _JSON_TYPE = "application/x-amz-json-1.1"
 
@@ -24,15 +28,19 @@ def json_response(status: int, document: str, *, error_code: str | None = None) 
     return Response(status, document.encode("utf-8"), tuple(headers))
 
 
-def json_error(code: str, message: str, *, status: int = 400) -> Response:
+def json_error(
+    code: str, message: str, *, status: int = 400, members: Mapping[str, str | int] | None = None
+) -> Response:
     """An error in the JSON 1.1 protocol.
 
     :param code: the error's code, such as ``ResourceNotFound``.
     :param message: the text for people.
     :param status: the HTTP status; AWS uses 400 for a client's fault and 500 for its own.
+    :param members: further ones of the error's shape.
     """
     # The service sends one spelling of "message" or the other, by the class of the error, and clients read either.
-    return json_response(status, json.dumps({"__type": code, "message": message, "Message": message}), error_code=code)
+    document = {"__type": code, "message": message, "Message": message, **(members or {})}
+    return json_response(status, json.dumps(document), error_code=code)
 
 
 def error_response(request: Request, code: str, message: str, *, status: int = 400) -> Response:

@@ -42,7 +42,6 @@ CREATE TABLE IF NOT EXISTS log_streams (
 CREATE TABLE IF NOT EXISTS log_events (
     id INTEGER PRIMARY KEY, stream INTEGER NOT NULL REFERENCES log_streams (id) ON DELETE CASCADE,
     timestamp INTEGER NOT NULL, ingestion INTEGER NOT NULL, message TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS log_events_by_stream ON log_events (stream);
 """
 
 

@@ -1,14 +1,13 @@
 """Log streams and their events on disk. The groups are in the journal.
 
-moto gets the events from the database when the first client asks for logs, so that a start does not pay for the logs of
-every job that ever ran.
+moto learns of the streams when the first client asks for logs, so that a start does not pay for the logs of every job
+that ever ran, and it reads their events from the database.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.local_endpoint import ACCOUNT_ID
@@ -42,7 +41,7 @@ class LogEvents:
         with self._lock:
             self._append(region, group, stream, events)
             if self._is_loaded:
-                self._append_to_moto(region, group, stream, time.time(), int(time.time() * 1000), events)
+                self._show(region, group, stream)
 
     def record(self, request: Request, document: dict[str, Any]) -> None:
         """Make durable what a client's successful request to CloudWatch Logs changed.
@@ -57,6 +56,7 @@ class LogEvents:
                 self._append(request.region, group, stream, events)
             elif request.operation == "CreateLogStream":
                 self._append(request.region, group, stream, [])
+                self._show(request.region, group, stream)
             elif request.operation in {"DeleteLogStream", "DeleteLogGroup"}:
                 sql = "DELETE FROM log_streams WHERE region = ? AND log_group = ?"
                 values = [request.region, group]
@@ -66,21 +66,27 @@ class LogEvents:
                     connection.execute(sql, values)
 
     def load(self) -> None:
-        """Fill moto's backend, once. It must be full before moto answers a request to CloudWatch Logs."""
+        """Let moto's backend know all streams, once, before it answers a request to CloudWatch Logs.
+
+        Their events stay in the database: moto reads them from there (:mod:`.stored_stream`).
+        """
         with self._lock:
             if self._is_loaded:
                 return
-            for number, region, group, stream, created in self._database.read(
-                "SELECT id, region, log_group, name, created FROM log_streams ORDER BY id"
-            ):
-                rows: Any = self._database.read(
-                    "SELECT ingestion, timestamp, message FROM log_events WHERE stream = ? ORDER BY id", number
-                )
-                place = (str(region), str(group), str(stream), float(created))  # type: ignore[arg-type]
-                self._append_to_moto(*place, 0, [])
-                for ingestion, timestamp, message in rows:
-                    self._append_to_moto(*place, ingestion, [(timestamp, message)])
+            # Not at a start, which leaves a state as it is that it refuses; and lines are written faster without.
+            with self._database.transaction() as connection:
+                connection.execute("CREATE INDEX IF NOT EXISTS log_events_by_time ON log_events (stream, timestamp)")
+                connection.execute("DROP INDEX IF EXISTS log_events_by_stream")
+            self.show_all()
             self._is_loaded = True
+
+    def show_all(self) -> None:
+        """Let moto have all streams; nothing on disk changes.
+
+        :raises AttributeError: when this moto's streams are not those that this code knows.
+        """
+        for region, group, stream in self._database.read("SELECT region, log_group, name FROM log_streams ORDER BY id"):
+            self._show(str(region), str(group), str(stream))
 
     def _append(self, region: str, group: str, stream: str, events: Sequence[tuple[int, str]]) -> None:
         now = time.time()
@@ -97,21 +103,22 @@ class LogEvents:
                 [(number, timestamp, int(now * 1000), message) for timestamp, message in events],
             )
 
-    @staticmethod
-    def _append_to_moto(
-        region: str, group: str, stream: str, created: float, ingestion: int, events: Sequence[tuple[int, str]]
-    ) -> None:
-        from moto.logs.models import LogEvent, LogStream, logs_backends
+    def _show(self, region: str, group: str, stream: str) -> None:
+        """Let moto have a stream of the database."""
+        from moto.logs.models import logs_backends
+
+        from airflow_sm_pipelines.server.persistence.stored_stream import StoredStream
 
         found = logs_backends[ACCOUNT_ID][region].groups.get(group)
-        if found is None:
+        if found is None or isinstance(found.streams.get(stream), StoredStream):
             return
-        if stream not in found.streams:
-            found.streams[stream] = LogStream(found, stream)
-            found.streams[stream].creation_time = datetime.fromtimestamp(created, timezone.utc).replace(tzinfo=None)
-        target = found.streams[stream]
-        for timestamp, message in events:
-            target.events.append(LogEvent(ingestion, {"timestamp": timestamp, "message": message}))
-            target.stored_bytes += len(message)
-            target.upload_sequence_token += 1
-            target.last_ingestion_time = datetime.fromtimestamp(ingestion / 1000, timezone.utc).replace(tzinfo=None)
+        ((number, created),) = self._database.read(
+            "SELECT id, created FROM log_streams WHERE region = ? AND log_group = ? AND name = ?", region, group, stream
+        )
+        found.streams[stream] = StoredStream(
+            found,
+            stream,
+            database=self._database,
+            number=number,  # type: ignore[arg-type]
+            created=created,  # type: ignore[arg-type]
+        )

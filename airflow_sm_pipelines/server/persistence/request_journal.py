@@ -110,6 +110,14 @@ class RequestJournal:
                 self.flush()
         return response
 
+    def prepare(self, request: Request) -> None:
+        """Make moto load the service of a request that changes nothing, while no request is carried out.
+
+        :param request: a request to any service.
+        """
+        with self._lock:
+            self._load(request)
+
     def flush(self) -> None:
         """Record what could not be recorded before: moto has it, and a client that repeats its request is told so.
 

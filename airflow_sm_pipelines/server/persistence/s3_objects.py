@@ -221,7 +221,6 @@ class S3Objects:
         self._discard(old, {row[4]} if row is not None else set())
 
     def _restore_objects(self) -> None:
-        tagger = self._backend().tagger
         bucket: Any = None
         for bucket_name, name, record, blob in self._database.read(
             "SELECT bucket, key, record, blob FROM objects ORDER BY bucket, key, position"
@@ -233,6 +232,7 @@ class S3Objects:
             key, tags = _restore_key(str(record), name=name, bucket=bucket, body=blob and self._bodies.open(str(blob)))
             bucket.keys[name] = key
             if tags:
+                tagger = self._backend().tagger
                 tagger.tag_resource(key.arn, [{"Key": tag, "Value": value} for tag, value in tags.items()])
 
     def _restore_uploads(self) -> None:

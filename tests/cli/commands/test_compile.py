@@ -69,6 +69,7 @@ def test_a_script_is_compiled_compared_and_checked_under_a_local_endpoint(tmp_pa
     assert "the Lambda step 'A' has no 'FunctionArn'" in checked.stdout
 
 
+@pytest.mark.processes
 def test_what_keeps_a_script_from_compiling_is_one_error(tmp_path: Path, stub_python: str) -> None:
     script = tmp_path / "train.py"
     script.write_text(SCRIPT)

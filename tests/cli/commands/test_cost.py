@@ -103,6 +103,7 @@ def test_the_jobs_of_a_run_carry_its_tags(client: Any, execution: str) -> None:
     steps = client.list_pipeline_execution_steps(PipelineExecutionArn=execution)["PipelineExecutionSteps"]
     arn = next(step["Metadata"]["ProcessingJob"]["Arn"] for step in steps if step["StepName"] == "Work")
     assert {tag["Key"]: tag["Value"] for tag in client.list_tags(ResourceArn=arn)["Tags"]} == {
+        "sagemaker:pipeline-execution-arn": execution,
         "sm-pipelines:pipeline": "costly",
         "sm-pipelines:execution": execution.rpartition("/")[2],
         "sm-pipelines:step": "Work",

@@ -42,6 +42,7 @@ def test_what_cannot_be_drawn_is_explained(arguments: list[str], message: str) -
     assert message in result.stderr
 
 
+@pytest.mark.processes
 def test_an_execution_is_drawn_with_its_statuses(server: RunningServer, execution: str, tmp_path: Path) -> None:
     env = dict(server.environment())
     lines = run("graph", "--execution", execution, env=env).stdout.splitlines()

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from airflow_sm_pipelines.cli import main
-from airflow_sm_pipelines.cli.commands.init import CI_FILES, TEMPLATE
+from airflow_sm_pipelines.cli.commands.init import CI_FILES, LAYOUTS, REQUIREMENTS, TEMPLATE
 
 ROOT = Path(__file__).parents[3]
 CLI = [sys.executable, "-m", "airflow_sm_pipelines.cli"]
@@ -136,18 +136,6 @@ def test_the_commands_of_a_workflow_plan_deploy_and_promote(folder: Path) -> Non
 
 
 @pytest.mark.slow
-def test_the_dag_is_green_in_a_scratch_airflow_on_the_first_try(folder: Path, tmp_path: Path) -> None:
-    assert main(["init"]) == 0
-    home = {"HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state"), "UV_CACHE_DIR": _uv_cache()}
-    without = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
-    command = [*CLI, "dags", "test", "train_model"]
-    done = subprocess.run(command, env=without | home, capture_output=True, text=True, timeout=500, check=False)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
-    assert f"No Airflow is set up: making a scratch one in {folder / '.airflow'}" in done.stderr
-    assert "state=success" in done.stdout
-
-
-@pytest.mark.slow
 def test_the_test_of_a_project_for_sdk_v3_passes(folder: Path) -> None:
     assert main(["init", "--sdk", "v3"]) == 0
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
@@ -155,6 +143,19 @@ def test_the_test_of_a_project_for_sdk_v3_passes(folder: Path) -> None:
     assert done.returncode == 0, done.stdout[-4000:]
 
 
-def _uv_cache() -> str:
-    uv = str(Path(sys.executable).with_name("uv"))
-    return subprocess.run([uv, "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
+def test_a_project_for_mwaa_names_its_constraints(folder: Path) -> None:
+    assert main(["init", "--layout", "mwaa"]) == 0
+    first, second = (folder / "requirements.txt").read_text().splitlines()
+    assert first in (ROOT / "docs" / "deployments.md").read_text()
+    assert second == REQUIREMENTS[0]
+
+
+def test_an_astro_project_is_added_to(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", "--layout", "astro"]) == 2
+    assert "Run `astro dev init` first." in capsys.readouterr().err
+    assert not list(folder.iterdir())
+    (folder / "Dockerfile").write_text("FROM runtime\n")
+    assert main(["init", "--layout", "astro"]) == 0
+    (line,) = LAYOUTS["astro"]["Dockerfile"]
+    assert f"Dockerfile is there already. Add to it:\n  {line}\n" in capsys.readouterr().out
+    assert line in (ROOT / "docs" / "deployments.md").read_text()

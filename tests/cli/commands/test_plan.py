@@ -53,6 +53,7 @@ def test_a_plan_asks_what_is_deployed() -> None:
     assert "--pipeline-name" in result.stderr
 
 
+@pytest.mark.processes
 def test_a_plan_compares_with_what_is_deployed(server: RunningServer, execution: str) -> None:
     new = json.loads(json.dumps(SMALL))
     new["Parameters"][0]["DefaultValue"] = 6

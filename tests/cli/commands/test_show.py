@@ -109,6 +109,27 @@ def test_a_pipeline_is_deployed_listed_run_and_looked_at(folder: Path, capsys: p
     assert json.loads(capsys.readouterr().out)["steps"][0]["name"] == "Work"
 
 
+def test_a_run_beside_an_endpoint_of_others_ends_with_what_may_differ_on_aws(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conditions = [{"Type": "LessThan", "LeftValue": "10", "RightValue": "9"}]
+    check = {"Name": "Check", "Type": "Condition", "Arguments": {"Conditions": conditions, "IfSteps": []}}
+    name = deploy(folder, "check", check)
+    for command in ("run", "watch"):
+        assert main([command, name]) == 0
+        said = capsys.readouterr().err
+        assert said.endswith(
+            "May differ on AWS:\n  chosen: Check: texts are ordered by code point, so '10' is less than '9'\n"
+        )
+    # The command around it says so itself.
+    monkeypatch.setenv("SM_PIPELINES_JUDGED", "1")
+    assert main(["watch", name]) == 0
+    assert "May differ" not in capsys.readouterr().err
+    monkeypatch.delenv("SM_PIPELINES_JUDGED")
+    assert main(["run", deploy(folder, "plain", WORK)]) == 0
+    assert "May differ" not in capsys.readouterr().err
+
+
 def test_logs_and_outputs_of_a_step(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     name = deploy(folder, "talks", WORK)
     assert main(["run", name]) == 0

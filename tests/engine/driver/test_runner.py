@@ -394,6 +394,11 @@ def test_what_only_the_run_of_a_job_can_tell_is_in_its_description_and_reachable
     job = world.engine.call("DescribeTrainingJob", {"TrainingJobName": name})
     assert job["FinalMetricDataList"][0]["Timestamp"].timestamp() == 1700000000
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Completed", "Completed")
+    transitions = job["SecondaryStatusTransitions"]
+    assert [one["Status"] for one in transitions] == ["Starting", "Training", "Uploading", "Completed"]
+    assert all(one["EndTime"] >= one["StartTime"] for one in transitions)
+    tags = world.engine.call("ListTags", {"ResourceArn": job["TrainingJobArn"]})["Tags"]
+    assert {"Key": "sagemaker:pipeline-execution-arn", "Value": arn} in tags
 
 
 def test_an_engine_that_meets_the_unexpected_fails_the_step_instead_of_hanging(world: World) -> None:

@@ -110,7 +110,10 @@ def test_a_sample_of_the_rows_resolves() -> None:
     checks = plan_checks("sagemaker-xgboost:1.7")
     assert len(checks) > 3
     python, requirements = min(checks)
-    assert not resolve(python, requirements)
+    fault = resolve(python, requirements)
+    if "Failed to fetch" in fault:
+        pytest.skip("no package index is within reach")
+    assert not fault
 
 
 def test_the_users_lines_come_first(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from airflow_sm_pipelines.engine.jobs.job_log import JobLog, LineSplitter
 
 def split(*chunks: bytes) -> list[str]:
     lines: list[str] = []
-    splitter = LineSplitter(lines.append)
+    splitter = LineSplitter(lines.extend)
     for chunk in (*chunks, b""):
         splitter.feed(chunk)
     return lines
@@ -29,7 +29,7 @@ def test_of_a_progress_bar_its_last_state_is_kept() -> None:
 
 def test_a_line_without_end_is_passed_on_before_it_fills_the_memory() -> None:
     lines: list[str] = []
-    splitter = LineSplitter(lines.append)
+    splitter = LineSplitter(lines.extend)
     for _ in range(10):
         splitter.feed(b"x" * 50_000)
     assert sum(len(line) for line in lines) >= 400_000

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,11 +60,12 @@ def living(marker: str) -> list[int]:
 
 def launchers_of(parent: int) -> list[int]:
     """The processes that a process has for starting jobs."""
-    return [
-        pid
-        for pid in living("launcher.py")
-        if int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) == parent
-    ]
+    found = []
+    for pid in living("launcher.py"):
+        with suppress(OSError):  # it has ended meanwhile
+            if int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) == parent:
+                found.append(pid)
+    return found
 
 
 def wait_until(is_met: Callable[[], bool], seconds: float = 15) -> bool:
@@ -150,3 +152,48 @@ def test_a_job_has_a_container_s_umask_whatever_the_endpoint_s_is(tmp_path: Path
         launcher.close()
     finally:
         os.umask(before)
+
+
+def test_the_launcher_that_waits_for_the_next_job_is_replaced_and_ends_with_the_others(
+    isolation: Isolation, tmp_path: Path
+) -> None:
+    launcher = Launcher()
+    before = launchers_of(os.getpid())
+    has_pids = isolation.mode is IsolationMode.NAMESPACES
+    own = LaunchPlan(
+        argv=("sh", "-c", "exit $CODE"),
+        env={"CODE": "4", "PATH": "/missing:/usr/bin:/bin"},
+        cwd="/",
+        new_mounts=has_pids,
+        new_user=isolation.new_user and has_pids,
+        new_pids=has_pids,
+    )
+
+    def run(plan: LaunchPlan) -> object:
+        process = launcher.start(plan, tmp_path / "spec.json")
+        end = process.wait(20)
+        process.close()
+        return end and (end.exit_code, end.error)
+
+    assert run(own) == (4, None)
+    (control,) = set(launchers_of(os.getpid())) - set(before)
+    assert wait_until(lambda: len(launchers_of(control)) == 1)
+    (waiting,) = launchers_of(control)
+    inner = launchers_of(waiting)
+    os.kill(waiting, signal.SIGKILL)
+    assert wait_until(lambda: waiting not in living("launcher.py"))
+    assert run(own) == (4, None)
+    # A job of other namespaces does not get the one that waits.
+    assert run(LaunchPlan(argv=("/bin/sh", "-c", "exit 6"), env={}, cwd="/")) == (6, None)
+    assert run(LaunchPlan(argv=("none",), env={"PATH": "/bin"}, cwd="/")) == (
+        None,
+        "'none' could not be started: No such file or directory",
+    )
+    left = {
+        control,
+        *inner,
+        *launchers_of(control),
+        *(pid for one in launchers_of(control) for pid in launchers_of(one)),
+    }
+    launcher.close()
+    assert wait_until(lambda: not left & set(living("launcher.py")))

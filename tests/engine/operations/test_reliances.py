@@ -110,3 +110,15 @@ def test_a_retried_execution_and_versions_are_named(world: World) -> None:
     kinds: list[Reliance] = world.engine.find_reliances(LONG_AGO)
     assert [(one.kind, one.steps) for one in kinds] == [("versions", ("Prepare",)), ("chosen", ("Prepare",))]
     assert world.engine.find_reliances(datetime.now(timezone.utc) + timedelta(seconds=1)) == []
+
+
+def test_an_ended_execution_has_a_log_stream_of_what_it_relied_on(world: World) -> None:
+    arn, _ = world.run([check("LessThan", {"Get": "Parameters.Label"}, "9")], parameters=[LABEL])
+    ((group, stream), lines) = next(iter(world.logs.items()))
+    assert group == "/aws/sagemaker/PipelineExecutions"
+    assert stream.startswith(f"{arn.rpartition('/')[2]}/may-differ-on-aws/")
+    assert lines == ["chosen: Check: texts are ordered by code point, so '10' is less than '9'"]
+    world.logs.clear()
+    world.create(PLAIN, name="plain", parameters=[LABEL, DEPTH])
+    world.finish(world.start("plain"))
+    assert world.logs == {}

@@ -34,7 +34,10 @@ def without_times(answer: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 def models(world: World) -> World:
-    """A model of one container, and one of three, the second of which has no image."""
+    """A model of one container, and one of three, the second of which has its image from a package."""
+    formats = {"SupportedContentTypes": ["text/csv"], "SupportedResponseMIMETypes": ["text/csv"]}
+    specification = {"Containers": [{"Image": "second"}], **formats}
+    world.engine.call("CreateModelPackage", {"ModelPackageName": "p", "InferenceSpecification": specification})
     for name, containers in (
         ("m", {"PrimaryContainer": {"Image": "one"}}),
         ("chain", {"Containers": [{"Image": "first"}, {"ModelPackageName": "p"}, {"Image": "last"}]}),

@@ -106,6 +106,7 @@ class Workshop:
         self._is_closing = threading.Event()
         self.messages: list[dict[str, Any]] = []
         self.answered: set[str] = set()
+        self.row_seconds = ROW_SECONDS
         self.endpoint = ServedEndpoint(folder / "sagemaker")
 
     def __enter__(self) -> Workshop:
@@ -217,9 +218,9 @@ class Workshop:
             self._look(runs)
             for run in [run for key, run in runs.items() if key in scripts]:
                 wrong = self._advance(run, scripts[run.row.key])
-                if wrong is None and time.monotonic() - began > ROW_SECONDS:
+                if wrong is None and time.monotonic() - began > self.row_seconds:
                     line = scripts[run.row.key][0].gi_frame.f_lineno
-                    wrong = f"not over after {ROW_SECONDS:.0f} s, at line {line}: {run.states}, {run.statuses}"
+                    wrong = f"not over after {self.row_seconds:.0f} s, at line {line}: {run.states}, {run.statuses}"
                 if wrong is not None:
                     del scripts[run.row.key]
                     outcomes[run.row.key] = wrong
@@ -306,6 +307,10 @@ class Run:
             for body in self._waiting(step):
                 self.workshop.answered.add(body["token"])
                 self.workshop.send(body["token"], is_success=is_success)
+
+    def give_up(self, step: str) -> None:
+        """Answer a step of a stopped execution no more."""
+        self.workshop.answered.update(body["token"] for body in self._waiting(step))
 
     def _waiting(self, step: str) -> list[dict[str, Any]]:
         known = self.workshop.answered

@@ -179,6 +179,13 @@ def test_a_path_is_decoded_once() -> None:
     assert "<h1>50%25</h1>" in World(streams={"j/algo-1": 1}).page("/logs/training-job/50%25")
 
 
+def test_an_ended_execution_says_what_may_differ_on_aws() -> None:
+    """The newest stream counts: an execution that was retried has several."""
+    said = World(streams={"e/may-differ-on-aws/1": 0, "e/may-differ-on-aws/2": 1}).page(EXECUTION)
+    assert "<h2>May differ on AWS</h2>" in said
+    assert "May differ" not in World().page(EXECUTION)
+
+
 @pytest.mark.parametrize("path", ["/pipelines/none", "/elsewhere", "/logs/other-job/x", f"{EXECUTION}/more"])
 def test_what_is_not_there_is_not_found(path: str) -> None:
     answer = World().ask(path)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from airflow_sm_pipelines.cli.local_contents import add_contents_options, to_words
 from airflow_sm_pipelines.cli.scratch_airflow import run_airflow
-from airflow_sm_pipelines.cli.shared_options import parse_port
+from airflow_sm_pipelines.cli.shared_options import explain_exit_codes, parse_port
 
 if TYPE_CHECKING:
     import argparse
@@ -24,6 +24,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--port", type=parse_port, default=8080, metavar="N", help="of Airflow's pages (8080)")
     add_contents_options(parser)
+    explain_exit_codes(parser, own="Airflow")
     parser.set_defaults(run=run)
 
 

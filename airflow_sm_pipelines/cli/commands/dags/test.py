@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from airflow_sm_pipelines.cli.local_contents import add_contents_options, to_words
 from airflow_sm_pipelines.cli.scratch_airflow import run_airflow
-from airflow_sm_pipelines.cli.shared_options import add_strict_option
+from airflow_sm_pipelines.cli.shared_options import add_strict_option, explain_exit_codes
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.cli.shared_options import Commands
@@ -26,6 +26,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="arguments of 'airflow dags test'")
     add_contents_options(parser)
     add_strict_option(parser)
+    explain_exit_codes(parser, own="Airflow's command", no="also if --strict finds what may differ on AWS")
     parser.set_defaults(run=run)
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.cli.local_contents import add_contents_options
-from airflow_sm_pipelines.cli.shared_options import add_endpoint_options, add_strict_option
+from airflow_sm_pipelines.cli.shared_options import add_endpoint_options, add_strict_option, explain_exit_codes
 from airflow_sm_pipelines.exceptions import LocalEndpointError
+from airflow_sm_pipelines.local_endpoint import JUDGED_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,6 +46,7 @@ def add(commands: Commands) -> None:
     add_contents_options(parser)
     add_strict_option(parser)
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="the command and its arguments")
+    explain_exit_codes(parser, own="the command", no="also if --strict finds what may differ on AWS")
     parser.set_defaults(run=run)
 
 
@@ -67,14 +69,14 @@ def run(arguments: argparse.Namespace) -> int:
     umask = read_umask()
     with announced_endpoint(arguments) as server:
         fill(server, contents)
-        since = now()
+        since, environment = now(), {**server.environment(), JUDGED_VARIABLE: "1"}
         if not arguments.progress:
-            exit_code = run_command(command, server.environment(), umask=umask)
+            exit_code = run_command(command, environment, umask=umask)
         else:
             from airflow_sm_pipelines.cli.progress import show_started_executions
 
             with show_started_executions(server) as streams:
-                exit_code = run_command(command, server.environment(), umask=umask, **streams)
+                exit_code = run_command(command, environment, umask=umask, **streams)
         _explain(command, server, exit_code, since=since, arguments=arguments)
         return judge_run(server, since, exit_code, arguments)
 
@@ -83,7 +85,7 @@ def _explain(
     command: list[str], server: RunningServer, exit_code: int, *, since: datetime, arguments: argparse.Namespace
 ) -> None:
     """Say what the command itself does not: what it looked for in vain, and what it leaves running."""
-    from airflow_sm_pipelines.cli.local_contents import find_missing, find_running
+    from airflow_sm_pipelines.cli.local_contents import find_enterable, find_missing, find_running
     from airflow_sm_pipelines.cli.terminal import complain
 
     if exit_code:
@@ -93,6 +95,10 @@ def _explain(
         elif missing := find_missing(server, since):
             complain("sm-pipelines: the command asked for what is not there. These options make it:")
             complain(*(f"  {option}" for option in missing))
+            if any(option.startswith("--pipeline") for option in missing):
+                complain("FILE is a script, or what 'aws sagemaker describe-pipeline --pipeline-name NAME' prints.")
+        if not arguments.ephemeral and (commands := find_enterable(server, since)):
+            complain("sm-pipelines: enter what failed:", *(f"  {one}" for one in commands))
     running = find_running(server, since)
     if running and not arguments.quiet:
         fate = "end with the endpoint" if arguments.ephemeral else "go on when an endpoint of this state starts again"

@@ -9,7 +9,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.shared_options import DEFAULT_PORT, add_state_option
+from airflow_sm_pipelines.cli.shared_options import DEFAULT_PORT, add_state_option, parse_port
 
 if TYPE_CHECKING:
     import argparse
@@ -34,7 +34,9 @@ def add(commands: Commands) -> None:
         epilog="Exit codes: 0 written; 2 the configuration has a profile of that name that is not ours.",
     )
     parser.add_argument("--name", default=DEFAULT_NAME, help=f"the profile's name ({DEFAULT_NAME})")
-    parser.add_argument("--port", type=int, default=DEFAULT_PORT, metavar="N", help=f"of the endpoint ({DEFAULT_PORT})")
+    parser.add_argument(
+        "--port", type=parse_port, default=DEFAULT_PORT, metavar="N", help=f"of the endpoint ({DEFAULT_PORT})"
+    )
     parser.add_argument("--region", help="the profile's region; AWS_REGION, AWS_DEFAULT_REGION or us-east-1 by default")
     add_state_option(parser)
     parser.add_argument("--print-key", action="store_true", help="print the endpoint's key, as credential_process asks")

@@ -14,6 +14,7 @@ from airflow_sm_pipelines.cli.shared_options import (
     add_source,
     add_strict_option,
     add_variable_option,
+    parse_amount,
 )
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def add(commands: Commands) -> None:
     )
     add_json_option(parser, "the report")
     parser.add_argument(
-        "--execution-timeout", type=float, default=3600, metavar="SECONDS", help="for the execution (3600)"
+        "--execution-timeout", type=parse_amount, default=3600, metavar="SECONDS", help="for the execution (3600)"
     )
     parser.add_argument(
         "--state-dir",

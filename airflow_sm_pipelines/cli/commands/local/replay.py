@@ -11,6 +11,7 @@ from airflow_sm_pipelines.cli.shared_options import (
     add_endpoint_options,
     add_progress_options,
     add_strict_option,
+    parse_count,
 )
 from airflow_sm_pipelines.exceptions import ArgumentError
 
@@ -33,14 +34,19 @@ def add(commands: Commands) -> None:
         description="Run the job of one step of an execution on AWS again on this machine, with the inputs that are in "
         "S3 now. AWS is only read: calls that could change something are refused before they are sent. Its role needs "
         "DescribePipelineExecution, ListPipelineExecutionSteps, the Describe call of the job, and ListBucket and "
-        "GetObject of the inputs.",
+        "GetObject of the inputs; for a tuning job also ListTrainingJobsForHyperParameterTuningJob.",
         epilog="Exit codes: 0 the step succeeded here; 1 it ended otherwise; 2 it could not be run. Example: "
         "sm-pipelines local replay arn:aws:sagemaker:eu-west-1:111122223333:pipeline/price/execution/abc Train",
     )
     parser.add_argument("execution", metavar="EXECUTION", help=EXECUTION_HELP)
-    parser.add_argument("step", metavar="STEP", help="the step, whose job is a processing, training or transform job")
+    parser.add_argument("step", metavar="STEP", help="a step with a processing, training, transform or tuning job")
     parser.add_argument(
-        "--max-mb", type=int, default=2048, metavar="MB", help="refuse to copy more than this from S3 (2048)"
+        "--trial",
+        metavar="NAME",
+        help="the training job of a tuning job to run; by default the newest that failed, and if none did, the best",
+    )
+    parser.add_argument(
+        "--max-mb", type=parse_count, default=2048, metavar="MB", help="refuse to copy more than this from S3 (2048)"
     )
     add_endpoint_options(parser, port=0, port_help="the port of the endpoint here (a free one)")
     parser.add_argument("--profile", help="the AWS profile")
@@ -63,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     from airflow_sm_pipelines.cli.progress import follow_execution
     from airflow_sm_pipelines.cli.shared_options import open_execution
     from airflow_sm_pipelines.cli.terminal import complain
-    from airflow_sm_pipelines.client.recorded_jobs import forbid_writes, read_recorded_job
+    from airflow_sm_pipelines.client.recorded_jobs import choose_trial, forbid_writes, read_recorded_job
     from airflow_sm_pipelines.client.session_calls import SessionCalls
     from airflow_sm_pipelines.definition.problems import suggest
 
@@ -74,6 +80,9 @@ def run(arguments: argparse.Namespace) -> int:
     if step is None:
         names = [one.name for one in report.steps]
         raise ArgumentError(f"{report.arn} has no step '{arguments.step}'.{suggest(arguments.step, names)}")
+    made, step = step.job_arn, choose_trial(aws, step, arguments.trial)
+    if step.job_arn != made:
+        complain(f"Of {made}: {step.job_arn}")
     job = read_recorded_job(aws, step)
     source = aws.client_of("s3")
     objects = _list_objects(source, job, max_mb=arguments.max_mb)
@@ -82,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
         _copy(source, server, objects)
         complain(f"Copied {len(objects)} objects of {step.job_arn}", *_explain(job))
         calls = SessionCalls.at_endpoint(server.environment())
-        code = follow_execution(calls, _start(server, report.pipeline_name, step, job), arguments)
+        code = follow_execution(calls, _start(server, report.pipeline_name, step, job), arguments, is_judged=True)
         reason = f": {step.failure_reason}" if step.failure_reason else ""
         complain(f"On AWS it was {step.status}{reason}")
         return judge_run(server, since, code, arguments)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.shared_options import add_state_option
+from airflow_sm_pipelines.cli.shared_options import add_state_option, explain_exit_codes
 
 if TYPE_CHECKING:
     import argparse
@@ -24,6 +24,7 @@ def add(commands: Commands) -> None:
     )
     add_state_option(parser)
     parser.add_argument("file", type=Path, metavar="FILE", help="a file of 'local backup'")
+    explain_exit_codes(parser)
     parser.set_defaults(run=run)
 
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.shared_options import add_endpoint_options, add_strict_option
+from airflow_sm_pipelines.cli.shared_options import add_endpoint_options, add_strict_option, explain_exit_codes
 from airflow_sm_pipelines.local_endpoint import ENDPOINT_VARIABLE
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--interpreter", metavar="PYTHON", help="a Python that has the SDK; uv makes one by default")
     parser.add_argument("script", type=Path, metavar="SCRIPT", help="a Python file")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT", help="the script's own arguments")
+    explain_exit_codes(parser, own="the script", no="also if --strict finds what may differ on AWS")
     parser.set_defaults(run=run)
 
 

@@ -7,7 +7,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.cli.local_contents import add_contents_options
-from airflow_sm_pipelines.cli.shared_options import DEFAULT_PORT, add_endpoint_options
+from airflow_sm_pipelines.cli.shared_options import DEFAULT_PORT, add_endpoint_options, explain_exit_codes
 
 if TYPE_CHECKING:
     import argparse
@@ -24,6 +24,7 @@ def add(commands: Commands) -> None:
     )
     add_endpoint_options(parser, port=DEFAULT_PORT, port_help=f"the port ({DEFAULT_PORT}); 0 takes a free one")
     add_contents_options(parser)
+    explain_exit_codes(parser)
     parser.set_defaults(run=run)
 
 

@@ -9,7 +9,12 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.shared_options import EXECUTION_HELP, add_state_option, make_endpoint_arguments
+from airflow_sm_pipelines.cli.shared_options import (
+    EXECUTION_HELP,
+    add_state_option,
+    explain_exit_codes,
+    make_endpoint_arguments,
+)
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 
 if TYPE_CHECKING:
@@ -33,10 +38,13 @@ def add(commands: Commands) -> None:
         epilog="Examples: sm-pipelines local shell price Train; sm-pipelines local shell price Train -- pip list",
     )
     parser.add_argument("execution", metavar="EXECUTION", help=EXECUTION_HELP)
-    parser.add_argument("step", metavar="STEP", help="the failed step; or the name of a failed job, such as a trial's")
+    parser.add_argument(
+        "step", metavar="STEP", help="the failed step; or the name of a failed job, such as one of a tuning job"
+    )
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="a command and its arguments")
-    parser.add_argument("--host", metavar="HOST", help="the instance, where the job had several (algo-1)")
+    parser.add_argument("--host", metavar="HOST", help="the instance, where the job had several (the one that failed)")
     add_state_option(parser)
+    explain_exit_codes(parser, own="the shell, or of the command")
     parser.set_defaults(run=run, quiet=True)
 
 
@@ -91,15 +99,36 @@ def _endpoint(arguments: argparse.Namespace) -> Iterator[dict[str, str]]:
 
 
 def _find_kept(arguments: argparse.Namespace, environment: dict[str, str], failures: list[KeptFailure]) -> KeptFailure:
-    """What is kept of the job of that name, or of the one that a step of the execution made last."""
+    """What is kept of the job of that name, or of the one that a step of the execution made last.
+
+    Of a tuning step it is the newest training job that has failed.
+    """
+    from airflow_sm_pipelines.cli.terminal import complain
+
     for kept in failures:
         if kept.job.arn.endswith(f"/{arguments.step}"):
             return kept
     arn = _find_job(arguments, environment)
-    found = next((kept for kept in failures if kept.job.arn == arn), None)
-    if found is None:
+    jobs = [arn, *_list_trials(arn, environment)]
+    found = [kept for kept in failures if kept.job.arn in jobs]
+    if not found:
         raise LocalEndpointError(_explain_missing(arn))
-    return found
+    if len(found) > 1:
+        others = ", ".join(kept.job.arn.rpartition("/")[2] for kept in found[1:])
+        complain(f"The newest of {len(found)} failed training jobs. The others are entered by their names: {others}")
+    return found[0]
+
+
+def _list_trials(arn: str, environment: dict[str, str]) -> list[str]:
+    """The ARNs of the training jobs of a tuning job; none of another one."""
+    from airflow_sm_pipelines.client.recorded_jobs import TUNING_JOB
+    from airflow_sm_pipelines.client.session_calls import SessionCalls
+
+    kind, _, name = arn.rpartition(":")[2].partition("/")
+    if kind != TUNING_JOB:
+        return []
+    place = arn.rpartition(":")[0]
+    return [f"{place}:training-job/{one}" for one in SessionCalls.at_endpoint(environment).list_tuned_jobs(name)]
 
 
 def _find_job(arguments: argparse.Namespace, environment: dict[str, str]) -> str:
@@ -137,9 +166,11 @@ def _explain_missing(arn: str) -> str:
 
 def _describe(kept: KeptFailure, host: str) -> list[str]:
     plan = kept.read_plan(host)
+    others = [one for one in kept.hosts if one != host]
     return [
         f"{kept.job.arn} on {host}",
         f"It failed: {kept.job.reason}",
         f"It ran: {shlex.join(plan['argv'])}",
+        *([f"The job's other instances: {', '.join(others)}; enter one with --host."] if others else []),
         "'rerun' starts that again, 'exit' ends. What you change stays here, until newer failures take its place.",
     ]

@@ -29,8 +29,9 @@ def add(sources: Commands) -> None:
     parser = sources.add_parser(
         "assess",
         help="what would become of the workflows below a folder; nothing is written",
-        description="Look through the files below a folder for state machines, for Airflow DAGs with SageMaker "
-        "operators and for answers of Describe calls, and say what would become of each.",
+        description="Look through the files below a folder for state machines, for compiled pipelines of "
+        "Kubeflow, for Airflow DAGs with SageMaker operators and for answers of Describe calls, and say what would "
+        "become of each.",
         epilog="Exit codes: 0 everything would become something that works; 1 something would be left to do, or a file "
         "cannot be read; 2 there is nothing to migrate.",
     )
@@ -49,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise MigrationError(f"{arguments.folder} is no folder.")
     rows = list(_assess(arguments.folder))
     if not rows:
-        what = "no state machine, no DAG with SageMaker operators, and no answer of a Describe call"
+        what = "no state machine, no Kubeflow pipeline, no DAG with SageMaker operators, no answer of a Describe call"
         raise MigrationError(f"{arguments.folder} holds {what}.")
     say(json.dumps(rows, indent=2, ensure_ascii=False) if arguments.as_json else _render(rows))
     return 0 if all(row.get("complete") for row in rows) else 1
@@ -59,6 +60,7 @@ def _assess(folder: Path) -> Iterator[JsonObject]:
     """A row for each workflow, and for each file that should hold one and cannot be read."""
     from airflow_sm_pipelines.cli.commands.migrate.stepfunctions import read_beside
     from airflow_sm_pipelines.documents import Variables
+    from airflow_sm_pipelines.migrate.kubeflow import mentions_pipelines
     from airflow_sm_pipelines.migrate.stepfunctions import find_machines, read_machine
 
     answers: list[tuple[str, JsonObject]] = []
@@ -66,6 +68,9 @@ def _assess(folder: Path) -> Iterator[JsonObject]:
         place, source, variables = path.relative_to(folder).as_posix(), path.read_bytes(), Variables()
         if path.suffix == ".py":
             yield from _assess_dag_file(path, place, source)
+            continue
+        if mentions_pipelines(source):
+            yield from _assess_pipelines(place, source)
             continue
         if b"StartAt" not in source and b"StateMachine" not in source:
             answers += _read_answers(place, source)
@@ -85,6 +90,22 @@ def _assess(folder: Path) -> Iterator[JsonObject]:
 
         where = f"{len(answers)} answers of Describe calls"
         yield _judge(where, "jobs", partial(parse_jobs, answers, name=make_name(folder.name), origin=where))
+
+
+def _assess_pipelines(place: str, source: bytes) -> Iterator[JsonObject]:
+    """A row for each pipeline of Kubeflow in a file."""
+    from airflow_sm_pipelines.migrate.kubeflow import find_pipelines, read_pipeline
+
+    kind = "Kubeflow pipeline"
+    try:
+        held = find_pipelines(source, name=place)
+    except MigrationError as error:
+        if "holds no pipeline" not in str(error):
+            yield {"file": place, "kind": kind, "complete": False, "problem": str(error)}
+        return
+    for one in held:
+        name = make_name(Path(place).name.split(".")[0] if len(held) == 1 or not one.name else one.name)
+        yield _judge(place, kind, partial(read_pipeline, one, name=name, origin=place))
 
 
 def _assess_dag_file(path: Path, place: str, source: bytes) -> Iterator[JsonObject]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.cli.migration_output import EXIT_CODES, add_output_options, make_name, write_packages
+from airflow_sm_pipelines.cli.shared_options import explain_exit_codes
 
 if TYPE_CHECKING:
     import argparse
@@ -27,6 +28,7 @@ def add(sources: Commands) -> None:
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a file with answers of Describe calls")
     parser.add_argument("--name", help="the DAG's name, and the beginning of the files' names; the first file's stem")
     add_output_options(parser)
+    explain_exit_codes(parser, no="something is left to do")
     parser.set_defaults(run=run)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.cli.migration_output import EXIT_CODES, add_output_options, make_name, write_packages
+from airflow_sm_pipelines.cli.shared_options import explain_exit_codes
 from airflow_sm_pipelines.exceptions import MigrationError
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def add(sources: Commands) -> None:
         help="the value of a placeholder ${NAME}, or of a template's parameter",
     )
     add_output_options(parser)
+    explain_exit_codes(parser, no="something is left to do")
     parser.set_defaults(run=run)
 
 

@@ -40,7 +40,9 @@ def main(event_path: str, result_path: str) -> int:
     """Run the handler once, and give the exit code."""
     envelope = json.loads(Path(event_path).read_text(encoding="utf-8"))
     deadline = time.monotonic() + float(os.environ["SM_PIPELINES_FUNCTION_SECONDS"])
-    sys.path.insert(0, os.environ["LAMBDA_TASK_ROOT"])
+    layers = Path(os.environ["SM_PIPELINES_FUNCTION_LAYERS"]) / "python"
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    sys.path[:0] = [os.environ["LAMBDA_TASK_ROOT"], str(layers / "lib" / version / "site-packages"), str(layers)]
     try:
         handler = _find_handler(os.environ["_HANDLER"])
         result = handler(envelope["event"], LambdaContext(envelope["request_id"], deadline))

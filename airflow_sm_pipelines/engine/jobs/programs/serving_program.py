@@ -17,7 +17,7 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from payload_stream import BASE, ServingError, fail, serve_file  # type: ignore[import-not-found]  # in this directory
+from payload_stream import BASE, ServingError, fail, serve  # type: ignore[import-not-found]  # in this directory
 from serving_codecs import TEXT_TYPES, decode, decode_matrix, encode  # type: ignore[import-not-found]
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def main(framework: str, program: str, payloads: str, answers: str) -> int:
     except Exception as error:  # noqa: BLE001 - whatever the model's code raises fails the job
         traceback.print_exc()
         return int(fail(f"AlgorithmError: the model could not be loaded: {type(error).__name__}: {error}"))
-    return int(serve_file(payloads, answers, handler.invoke))
+    return int(serve(payloads, answers, handler.invoke))
 
 
 class _ModelHandler:

@@ -1,4 +1,4 @@
-"""Scores as SageMaker's built-in XGBoost does in a batch transform: one prediction a line.
+"""Scores as SageMaker's built-in XGBoost does: one prediction a line, or behind an endpoint also as JSON.
 
 It is run by path, as ``xgboost_scoring.py PAYLOADS ANSWERS``, in an environment with xgboost. Source:
 aws/sagemaker-xgboost-container, algorithm_mode/serve.py.
@@ -10,11 +10,12 @@ models are averaged.
 from __future__ import annotations
 
 import inspect
+import json
 import pickle
 import sys
 from typing import Any
 
-from payload_stream import BASE, ServingError, fail, serve_file  # type: ignore[import-not-found]  # in this directory
+from payload_stream import BASE, ServingError, fail, serve  # type: ignore[import-not-found]  # in this directory
 from serving_codecs import decode_matrix  # type: ignore[import-not-found]
 
 
@@ -33,9 +34,12 @@ def main(payloads: str, answers: str) -> int:
             hint = "" if content_type else " The request has no ContentType, so it is read as text/libsvm."
             raise ServingError(f"{error}{hint}") from error
         scores = sum(_predict(model, matrix) for model in models) / len(models)
+        if not answers and (accept or "").partition(";")[0].strip() == "application/json":
+            document = {"predictions": [{"score": score} for score in scores.tolist()]}
+            return json.dumps(document).encode(), "application/json"
         return ("\n".join(map(str, scores.tolist())) + "\n").encode(), "text/csv"
 
-    return int(serve_file(payloads, answers, invoke))
+    return int(serve(payloads, answers, invoke))
 
 
 def _load_models() -> list[Any]:

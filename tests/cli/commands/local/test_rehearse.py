@@ -60,8 +60,8 @@ def get_pipeline(role):
 def test_a_script_may_upload_to_a_bucket_that_only_its_author_has(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "own.py").write_text("print('done')\n")
+    (tmp_path / "own.py").write_text("raise SystemExit('it came whole')\n")
     (tmp_path / "pipeline.py").write_text(SCRIPT)
     source = f"{tmp_path / 'pipeline.py'}:get_pipeline"
-    assert main(["local", "rehearse", source, "--role-arn", "arn:aws:iam::123456789012:role/x"]) == 0
-    assert "theirs: Succeeded after" in capsys.readouterr().out
+    assert main(["local", "rehearse", source, "--role-arn", "arn:aws:iam::123456789012:role/x"]) == 1
+    assert "AlgorithmError: it came whole" in capsys.readouterr().out

@@ -1,0 +1,190 @@
+"""The launcher, held to KFP's contract: placeholders, executor input, outputs, artifacts, retries."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_sm_pipelines.migrate.kubeflow import component_launcher
+from airflow_sm_pipelines.migrate.kubeflow.component_launcher import ComponentRun, to_items
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A job's folder in place of ``/opt/ml/processing``."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    for name, path in (
+        ("INPUTS", tmp_path / "input"),
+        ("OUTPUT", tmp_path / "output"),
+        ("WORK", tmp_path / "kfp"),
+        ("RESULT", tmp_path / "kfp" / "executor_output.json"),
+    ):
+        monkeypatch.setattr(component_launcher, name, path)
+    return tmp_path
+
+
+def describe(code: str, *args: Any, **members: Any) -> dict[str, Any]:
+    """A component that runs some Python."""
+    return {
+        "task": "me",
+        "command": [sys.executable, "-c", code],
+        "args": list(args),
+        "env": {},
+        "facts": {},
+        "parameters": {},
+        "artifacts": {},
+        "outputs": {},
+        "output_artifacts": {},
+        "input_paths": {},
+        "output_paths": {},
+        "retries": {"count": 0, "seconds": 0, "factor": 1, "max_seconds": 0},
+        **members,
+    }
+
+
+def stage(job: Path, name: str, task: str, values: dict[str, Any], artifacts: dict[str, Any] | None = None) -> Path:
+    """Stage what another step has given."""
+    folder = job / "input" / name
+    folder.mkdir(parents=True)
+    outputs = {"task": task, "base": f"s3://b/{task}", "values": values, "artifacts": artifacts or {}}
+    (folder / "outputs.json").write_text(json.dumps(outputs))
+    return folder
+
+
+def run(job: Path, component: dict[str, Any], **arguments: str) -> dict[str, Any]:
+    """What the component has given."""
+    one = ComponentRun(component, {"base": "s3://b/me", **arguments})
+    one.prepare()
+    assert one.run() == 0
+    one.collect()
+    found: dict[str, Any] = json.loads((job / "output" / "outputs.json").read_text())
+    return found
+
+
+WRITE = "import sys, pathlib; pathlib.Path(sys.argv[2]).write_text(sys.argv[1])"
+
+
+def test_values_of_every_kind_reach_the_command_line(job: Path) -> None:
+    stage(job, "input-1", "flip", {"Output": "heads", "sizes": {"a": 3}})
+    for index in (10, 2):
+        stage(job, f"input-2/{index}", "each", {"Output": index})
+    one = {"input": "input-1", "keys": {"flip": "Output", "other": "x"}}
+    sizes = {"input": "input-1", "keys": {"flip": "sizes"}}
+    parameters = {
+        "number": {"type": "NUMBER_INTEGER", "value": {"argument": "n"}},
+        "side": {"type": "STRING", "value": one},
+        "size": {"type": "NUMBER_INTEGER", "value": {"member": "a", "holder": sizes}},
+        "all": {"type": "LIST", "value": {"collected": "input-2", "key": "Output"}},
+        "told": {
+            "type": "STRING",
+            "value": {"text": "it is {{$.inputs.parameters['s']}}", "inputs": {"s": one}},
+        },
+    }
+    words = "|".join(f"{{{{$.inputs.parameters['{name}']}}}}" for name in parameters)
+    component = describe(
+        WRITE,
+        words,
+        "{{$.outputs.parameters['Output'].output_file}}",
+        parameters=parameters,
+        outputs={"Output": "STRING"},
+    )
+    assert run(job, component, n="5")["values"] == {"Output": "5|heads|3|[2, 10]|it is heads"}
+
+
+def test_the_executor_input_is_that_of_kfp_and_its_output_is_read(job: Path) -> None:
+    data = {"name": "d", "type": {"schemaTitle": "system.Dataset"}, "metadata": {"rows": 3}}
+    folder = stage(job, "input-1", "make", {}, {"data": [{**data, "uri": "s3://b/make/artifacts/data"}]})
+    (folder / "artifacts").mkdir()
+    (folder / "artifacts" / "data").write_text("1 2 3")
+    code = """
+import json, pathlib, sys
+given = json.loads(sys.argv[1])
+(data,) = given["inputs"]["artifacts"]["data"]["artifacts"]
+(model,) = given["outputs"]["artifacts"]["model"]["artifacts"]
+assert data["metadata"] == {"rows": 3} and given["outputs"]["parameters"]["total"]["outputFile"]
+total = sum(map(int, pathlib.Path(data["uri"]).read_text().split()))
+pathlib.Path(model["uri"]).write_text("model")
+artifacts = {"model": {"artifacts": [{**model, "metadata": {"score": 0.5}}]}}
+pathlib.Path(given["outputs"]["outputFile"]).write_text(
+    json.dumps({"parameterValues": {"total": total, "parts": [1, {"a": "b"}]}, "artifacts": artifacts}))
+"""
+    component = describe(
+        code,
+        "{{$}}",
+        artifacts={"data": {"input": "input-1", "keys": {"make": "data"}}},
+        outputs={"total": "NUMBER_INTEGER", "parts": "LIST"},
+        output_artifacts={"model": "system.Model"},
+    )
+    found = run(job, component)
+    assert found["values"] == {"total": 6, "parts": [1, {"a": "b"}]}
+    assert found["numbers"] == {"total": 6}
+    assert json.loads(found["items"]["parts"])[1] == {"index": "1", "value": '{"a": "b"}', "field_a": "b"}
+    (model,) = found["artifacts"]["model"]
+    assert (model["uri"], model["metadata"]) == ("s3://b/me/artifacts/model", {"score": 0.5})
+    assert (job / "output" / "artifacts" / "model").read_text() == "model"
+
+
+def test_an_imported_artifact_leads_to_its_file(job: Path) -> None:
+    (job / "input" / "input-1").mkdir(parents=True)
+    (job / "input" / "input-1" / "rows.csv").write_text("rows")
+    tree = {"imported": {"literal": "s3://x/rows.csv"}, "schema": "system.Dataset", "metadata": {}, "input": "input-1"}
+    code = "import sys, pathlib; pathlib.Path(sys.argv[2]).write_text(pathlib.Path(sys.argv[1]).read_text())"
+    words = ("{{$.inputs.artifacts['data'].path}}", "{{$.outputs.parameters['Output'].output_file}}")
+    component = describe(code, *words, artifacts={"data": tree}, outputs={"Output": "STRING"})
+    assert run(job, component)["values"] == {"Output": "rows"}
+
+
+def test_words_that_depend_on_an_input(job: Path) -> None:
+    rule = json.dumps({"IfPresent": {"InputName": "text", "Then": ["--text", "x"], "Else": ["none"]}})
+    joined = json.dumps({"Concat": ["a", "{{$.inputs.parameters['text']}}"]})
+    code = "import sys, pathlib; pathlib.Path(sys.argv[1]).write_text(' '.join(sys.argv[2:]))"
+    path = "{{$.outputs.parameters['Output'].output_file}}"
+    parameters = {"text": {"type": "STRING", "value": {"literal": "b"}}}
+    component = describe(code, path, rule, joined, parameters=parameters, outputs={"Output": "STRING"})
+    assert run(job, component)["values"] == {"Output": "--text x ab"}
+    assert run(job, {**component, "parameters": {}})["values"] == {"Output": "none a"}
+
+
+def test_the_command_is_started_again_as_often_as_asked(job: Path) -> None:
+    code = f"""
+import pathlib, sys
+path = pathlib.Path({str(job / "tries")!r})
+tries = path.read_text() if path.exists() else ""
+path.write_text(tries + "x")
+sys.exit(len(tries) < 2)
+"""
+    retries = {"count": 2, "seconds": 0, "factor": 2, "max_seconds": 1}
+    run(job, describe(code, retries=retries))
+    assert (job / "tries").read_text() == "xxx"
+    (job / "tries").unlink()
+    assert ComponentRun(describe(code, retries={**retries, "count": 1}), {"base": "s3://b/me"}).run() == 1
+
+
+def test_the_paths_of_kfp_1_are_filled_and_read(job: Path) -> None:
+    code = "import sys, pathlib; pathlib.Path(sys.argv[2]).write_text(pathlib.Path(sys.argv[1]).read_text() + '!\\n')"
+    read, written = str(job / "in" / "data"), str(job / "out" / "data")
+    component = describe(
+        code,
+        read,
+        written,
+        parameters={"data": {"type": "STRING", "value": {"literal": "rows"}}},
+        outputs={"Output": "STRING"},
+        output_artifacts={"Output": "system.Artifact"},
+        input_paths={"data": read},
+        output_paths={"Output": written},
+    )
+    assert run(job, component)["values"] == {"Output": "rows!"}
+    assert (job / "output" / "artifacts" / "Output").read_text() == "rows!\n"
+
+
+def test_items_are_numbered_and_their_members_are_text() -> None:
+    assert json.loads(to_items(["a", {"n": 1}])) == [
+        {"index": "0", "value": "a"},
+        {"index": "1", "value": '{"n": 1}', "field_n": "1"},
+    ]

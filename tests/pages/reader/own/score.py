@@ -1,0 +1,5 @@
+from pathlib import Path
+
+import six
+
+print("six", six.__version__, "in", Path.cwd())

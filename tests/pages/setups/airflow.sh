@@ -1,0 +1,2 @@
+cp -r "$REPOSITORY/dags" .
+use_airflow

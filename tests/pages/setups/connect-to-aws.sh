@@ -1,0 +1,2 @@
+command sm-pipelines init churn > /dev/null
+use_airflow

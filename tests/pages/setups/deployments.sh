@@ -1,0 +1,1 @@
+command sm-pipelines init churn > /dev/null

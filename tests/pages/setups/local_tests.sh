@@ -1,0 +1,1 @@
+sm-pipelines init train > /dev/null

@@ -1,0 +1,2 @@
+mkdir dags
+deployed churn "$REPOSITORY/dags/pipelines/gate/definition.json"

@@ -1,0 +1,1 @@
+cp "$REPOSITORY/tests/pages/reader/gate.json" pipeline.json

@@ -1,0 +1,2 @@
+command sm-pipelines init train > /dev/null
+mv dags/pipelines .
