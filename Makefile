@@ -28,7 +28,7 @@ SIDE_BY_SIDE := --dist loadfile --no-loadscope-reorder
 SDK ?= v2
 RMSE ?=
 
-.PHONY: help setup demo test check differential airflow-corpus kubeflow-corpus evasions inside constrained lint format bench faults builds imagerows day migrations harm mutants docs docs-test dist release sbom digests lock clean
+.PHONY: help setup demo test check differential airflow-corpus kubeflow-corpus evasions inside constrained lint format bench faults builds imagerows day migrations comparisons harm mutants docs docs-test dist release sbom digests lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -109,6 +109,9 @@ imagerows: $(STAMP) ## Resolve every version of AWS's images on every Python (mi
 
 migrations: $(STAMP) ## Count what becomes of published state machines (CORPUS=folder for their repositories)
 	$(BIN)/python -m tests.migrate.field_count $(CORPUS)
+
+comparisons: $(STAMP) ## Run published state machines against their DAGs (CORPUS as above, half an hour)
+	$(BIN)/python -m tests.migrate.compare_count $(CORPUS)
 
 day: $(STAMP) ## Do in a whole Airflow what a demanding author does in a day (needs PostgreSQL)
 	$(BIN)/python -m tests.reliability.authors_day

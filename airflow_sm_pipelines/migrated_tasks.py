@@ -277,8 +277,13 @@ def _fit_member(value: Any, name: str, shape: Any) -> Any:
 def _to_json(answer: dict[str, Any], shape: Any) -> dict[str, Any]:
     answer.pop("ResponseMetadata", None)
     answer = {key: value.read().decode() if hasattr(value, "read") else value for key, value in answer.items()}
-    found: dict[str, Any] = json.loads(json.dumps(_capitalise(answer, shape), default=str))
+    found: dict[str, Any] = json.loads(json.dumps(_capitalise(answer, shape), default=_to_text))
     return found
+
+
+def _to_text(value: Any) -> str:
+    """What JSON has no type for, as text: times as Step Functions writes them."""
+    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else str(value)
 
 
 def _capitalise(value: Any, shape: Any) -> Any:

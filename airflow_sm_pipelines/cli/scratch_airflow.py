@@ -6,13 +6,17 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from airflow_sm_pipelines.environments import default_cache_dir
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 SCRATCH_HOME = ".airflow"
 """Below the working directory."""
@@ -26,16 +30,42 @@ def run_airflow(*words: str, options: Sequence[str] = (), **settings: str) -> No
     :param settings: variables for that command.
     :raises LocalEndpointError: if Airflow is not installed here, or its database cannot be made.
     """
-    beside = str(Path(sys.executable).parent)
-    airflow = shutil.which("airflow", path=os.pathsep.join([beside, os.environ.get("PATH", "")]))
-    if airflow is None:
-        raise LocalEndpointError("Airflow is not installed here: there is no command 'airflow'.")
+    airflow = _find_airflow()
     scratch = plan_scratch(os.environ, Path.cwd())
     environment = {**os.environ, **scratch, **settings}
     if scratch:
         _make_database(airflow, environment)
     command = [sys.executable, "-m", "airflow_sm_pipelines.cli", "local", "exec", *options, "--", airflow, *words]
     os.execve(command[0], command, environment)  # noqa: S606 - no shell
+
+
+def _find_airflow() -> str:
+    beside = str(Path(sys.executable).parent)
+    airflow = shutil.which("airflow", path=os.pathsep.join([beside, os.environ.get("PATH", "")]))
+    if airflow is None:
+        raise LocalEndpointError("Airflow is not installed here: there is no command 'airflow'.")
+    return airflow
+
+
+@contextmanager
+def make_airflow() -> Iterator[dict[str, str]]:
+    """Make an Airflow that nobody else sees, and give its variables. It goes away at the end.
+
+    Its empty database is kept in the cache directory, for the next one.
+
+    :raises LocalEndpointError: as for :func:`run_airflow`.
+    """
+    kept = default_cache_dir(os.environ) / "scratch-airflow" / version("apache-airflow-core")
+    with tempfile.TemporaryDirectory(prefix="sm-pipelines-airflow-") as home:
+        environment = {
+            "AIRFLOW_HOME": home,
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+            "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        }
+        _make_database(_find_airflow(), {**os.environ, **environment, "AIRFLOW_HOME": str(kept)})
+        shutil.copy(kept / "airflow.db", Path(home) / "airflow.db")
+        yield environment
 
 
 def plan_scratch(environment: Mapping[str, str], folder: Path) -> dict[str, str]:

@@ -73,7 +73,8 @@ def test_only_the_airflow_side_imports_airflow() -> None:
         if path.relative_to(PACKAGE).parts[0].removesuffix(".py") not in AIRFLOW_ROOMS
         and any(name.partition(".")[0] == "airflow" for name in imported_modules(path))
     }
-    assert strangers == set()
+    # It is started as a process of its own, and nothing imports it.
+    assert strangers == {"comparison/dag_worker.py"}
 
 
 @pytest.mark.parametrize(

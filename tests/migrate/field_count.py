@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,7 @@ def count(rows: list[Any], folder: Path, *, imports: bool) -> Counter[str]:
     """
     found: Counter[str] = Counter(repositories=len(rows))
     for row in rows:
-        repository = _get_repository(row["repository"], folder)
+        repository = get_repository(row["repository"], folder)
         for path in row["paths"]:
             found["files"] += 1
             try:
@@ -75,25 +76,30 @@ def count(rows: list[Any], folder: Path, *, imports: bool) -> Counter[str]:
     return found
 
 
-def _get_repository(name: str, folder: Path) -> Path:
+def get_repository(name: str, folder: Path) -> Path:
+    """The clone of a repository; it is made if the folder lacks it."""
     path = folder / name.replace("/", "+")
     if not path.exists():
         subprocess.run(["git", "clone", "--quiet", "--bare", f"https://github.com/{name}", str(path)], check=True)
     return path
 
 
+def show(repository: Path, commit: str, name: str, *, beside: str = "") -> bytes | None:
+    """A file of a commit; None if there is none.
+
+    :param beside: the file that the name is relative to.
+    """
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(beside), name))
+    command = ["git", "-C", str(repository), "show", f"{commit}:{path}"]
+    done = subprocess.run(command, capture_output=True, check=False)
+    return done.stdout if done.returncode == 0 else None
+
+
 def _read(repository: Path, commit: str, path: str, found: Counter[str]) -> Iterator[MigrationPackage]:
-    def show(name: str) -> bytes | None:
-        command = ["git", "-C", str(repository), "show", f"{commit}:{name}"]
-        done = subprocess.run(command, capture_output=True, check=False)
-        return done.stdout if done.returncode == 0 else None
-
-    def read_beside(uri: str) -> bytes | None:
-        return show(posixpath.normpath(posixpath.join(posixpath.dirname(path), uri)))
-
     variables = Variables()
+    read = partial(show, repository, commit, beside=path)
     try:
-        held = find_machines(show(path) or b"", name=path, variables=variables, read=read_beside)
+        held = find_machines(show(repository, commit, path) or b"", name=path, variables=variables, read=read)
     except MigrationError:
         found["no machine"] += 1
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.cli.commands.migrate import airflow, assess, jobs, kubeflow, provider, stepfunctions
+from airflow_sm_pipelines.cli.commands.migrate import airflow, assess, compare, jobs, kubeflow, provider, stepfunctions
 from airflow_sm_pipelines.cli.migration_output import EXIT_CODES
 from airflow_sm_pipelines.cli.shared_options import add_subcommands
 
@@ -28,3 +28,4 @@ def add(commands: Commands) -> None:
     airflow.add(sources)
     provider.add(sources)
     assess.add(sources)
+    compare.add(sources)

@@ -76,7 +76,7 @@ def make_packages(
 
     found = []
     for file in files:
-        held = find_machines(_read(file), name=file.name, variables=variables, read=partial(read_beside, file))
+        held = find_machines(read_file(file), name=file.name, variables=variables, read=partial(read_beside, file))
         stem = file.name.split(".")[0]
         found += [(one, make_name(stem if len(held) == 1 or not one.name else one.name), file) for one in held]
     missing = [one for one in selected if one not in {known for held, stem, _ in found for known in (held.name, stem)}]
@@ -104,7 +104,11 @@ def make_packages(
     ]
 
 
-def _read(file: Path) -> bytes:
+def read_file(file: Path) -> bytes:
+    """The bytes of a source.
+
+    :raises MigrationError: it cannot be read.
+    """
     try:
         return file.read_bytes()
     except OSError as error:

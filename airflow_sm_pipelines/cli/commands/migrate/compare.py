@@ -1,0 +1,115 @@
+"""``migrate compare``: a state machine and the DAG that was made of it, run with the same scripts."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_sm_pipelines.cli.shared_options import add_json_option
+from airflow_sm_pipelines.exceptions import MigrationError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from airflow_sm_pipelines.cli.shared_options import Commands
+    from airflow_sm_pipelines.comparison import MachineComparison
+    from airflow_sm_pipelines.documents import Variables
+    from airflow_sm_pipelines.migrate.stepfunctions.machine_files import HeldMachine
+
+
+def add(sources: Commands) -> None:
+    """Add the command."""
+    parser = sources.add_parser(
+        "compare",
+        help="a state machine against its DAG: whether both make the same calls",
+        description="Run a state machine in moto's interpreter and its DAG in a scratch Airflow beside the local "
+        "endpoint, with made-up answers for every service, and compare calls, order and end. Nothing is asked of AWS, "
+        "and no job runs. Each branch of each choice is run, and each failing task, as far as made-up answers reach.",
+        epilog="Exit codes: 0 both do the same; 1 they differ; 2 they could not be compared. Needs the extra "
+        "'compare' of this package.",
+    )
+    parser.add_argument("source", type=Path, metavar="SOURCE", help="a file that holds the state machine")
+    parser.add_argument("dag_file", type=Path, metavar="DAG_FILE", help="the migrated DAG, beside its definitions")
+    parser.add_argument("--select", metavar="NAME", help="the machine of that name; by default the DAG file's")
+    parser.add_argument(
+        "--sample-input",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="an input of the machine, JSON; may be given more than once",
+    )
+    parser.add_argument(
+        "--define",
+        "--var",
+        action="append",
+        default=[],
+        dest="variables",
+        metavar="NAME=VALUE",
+        help="the value of a placeholder, as it was given to 'migrate stepfunctions'",
+    )
+    add_json_option(parser, "the comparison")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compare, and say what came out."""
+    from airflow_sm_pipelines.cli.scratch_airflow import make_airflow
+    from airflow_sm_pipelines.cli.sources import read_object
+    from airflow_sm_pipelines.cli.terminal import say, say_json
+    from airflow_sm_pipelines.comparison import prepare_comparison, run_dags
+    from airflow_sm_pipelines.documents import Variables
+    from airflow_sm_pipelines.migrate.stepfunctions import read_machine
+
+    variables = Variables(arguments.variables)
+    samples = [read_object(path, name=str(path)) for path in arguments.sample_input]
+    if not arguments.dag_file.is_file():
+        raise MigrationError(f"Cannot read {arguments.dag_file}: there is no such file.")
+    held = _select(arguments, variables)
+    name = arguments.dag_file.stem
+    migration = read_machine(held, name=name, origin=str(arguments.source), variables=variables)
+    logging.getLogger("moto").setLevel(logging.CRITICAL)  # it reports each made-up failure as its own
+    prepared = prepare_comparison(held, migration, variables=variables, samples=samples)
+    with make_airflow() as environment:
+        (ended,) = run_dags([(arguments.dag_file, prepared.scripts)], environment)
+    comparison = prepared.judge(ended)
+    if arguments.as_json:
+        say_json(comparison.to_json())
+    else:
+        say(*_render(comparison))
+    return 0 if comparison.is_equal else 1
+
+
+def _select(arguments: argparse.Namespace, variables: Variables) -> HeldMachine:
+    """The machine that is meant."""
+    from airflow_sm_pipelines.cli.commands.migrate.stepfunctions import read_beside, read_file
+    from airflow_sm_pipelines.cli.migration_output import make_name
+    from airflow_sm_pipelines.migrate.stepfunctions import find_machines
+
+    source = read_file(arguments.source)
+    held = find_machines(
+        source, name=arguments.source.name, variables=variables, read=partial(read_beside, arguments.source)
+    )
+    if len(held) == 1 and arguments.select is None:
+        return held[0]
+    wanted = arguments.select or arguments.dag_file.stem
+    found = [one for one in held if wanted in (one.name, make_name(one.name or arguments.source.name.split(".")[0]))]
+    if len(found) != 1:
+        names = ", ".join(one.name for one in held)
+        raise MigrationError(f"{arguments.source} has no one machine {wanted!r}; those are {names}. Give --select.")
+    return found[0]
+
+
+def _render(comparison: MachineComparison) -> Iterator[str]:
+    for one in comparison.runs:
+        failing = f", with {', '.join(one.failing)} failing" if one.failing else ""
+        verdict = one.difference or "equal"
+        yield f"Run {one.number}{failing}: {one.calls} calls and waits, the machine ends with {one.end}: {verdict}"
+    for text in comparison.unreached:
+        yield f"No run reached {text}."
+    count = len(comparison.runs)
+    differing = sum(1 for one in comparison.runs if one.difference)
+    yield f"{count} runs, all equal." if not differing else f"{count} runs, {differing} of them differ."
