@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from airflow_sm_pipelines.server.http.messages import Response
-    from airflow_sm_pipelines.server.lambda_invocations import LambdaInvoker
 
 _log = logging.getLogger(__name__)
 
@@ -71,18 +70,18 @@ class EventDeliveries:
     """The thread that delivers.
 
     :param call_moto: answers for SQS, durably.
-    :param functions: runs Lambda functions.
+    :param run_function: runs a Lambda function, given its ARN and the event.
     :param make_client: a boto3 client of the endpoint, by service and region.
     """
 
     def __init__(
         self,
         call_moto: Callable[[Request], Response],
-        functions: LambdaInvoker,
+        run_function: Callable[[str, Any], None],
         make_client: Callable[[str, str], Any],
     ) -> None:
         self._call_moto = call_moto
-        self._functions = functions
+        self._run_function = run_function
         self._make_client = make_client
         self._clients: dict[tuple[str, str], Any] = {}
         self._closing = threading.Event()
@@ -150,7 +149,7 @@ class EventDeliveries:
         arn = parse_arn(target["Arn"])
         assert arn is not None  # noqa: S101 - is_delivered_here has read it
         if arn.service == "lambda":
-            self._functions.run(target["Arn"], given)
+            self._run_function(target["Arn"], given)
         elif arn.service == "sns":
             text = given if isinstance(given, str) else json.dumps(given)
             self._client("sns", arn.region).publish(TopicArn=target["Arn"], Message=text)

@@ -328,7 +328,7 @@ def _start_deliveries(
     from airflow_sm_pipelines.server.event_deliveries import EventDeliveries
 
     deliveries = EventDeliveries(
-        moto.call, invoker, lambda service, region: make_client(service, url=url, region=region, secret=secret)
+        moto.call, invoker.run, lambda service, region: make_client(service, url=url, region=region, secret=secret)
     )
     closing.callback(deliveries.join)
     closing.callback(invoker.stop)
