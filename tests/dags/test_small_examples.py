@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -93,11 +95,23 @@ def test_a_pipeline_is_deleted_and_one_that_is_gone_is_no_error(local: DagRunner
 
 
 def test_an_execution_is_stopped_by_hand(local: DagRunner, server: RunningServer) -> None:
-    client, queue = connect(server, "sagemaker"), connect(server, "sqs").create_queue(QueueName="asked")["QueueUrl"]
+    client, sqs = connect(server, "sagemaker"), connect(server, "sqs")
+    queue = sqs.create_queue(QueueName="asked")["QueueUrl"]
     ask = {"Name": "Ask", "Type": "Callback", "SqsQueueUrl": queue, "OutputParameters": [], "Arguments": {}}
     definition = json.dumps({"Version": "2020-12-01", "Steps": [ask]})
     client.create_pipeline(PipelineName="asks", PipelineDefinition=definition, RoleArn=ROLE)
     arn = client.start_pipeline_execution(PipelineName="asks")["PipelineExecutionArn"]
+
+    def answer_when_stopping() -> None:
+        # A Callback step that runs is waited for, on AWS too.
+        deadline = time.monotonic() + 120
+        while client.describe_pipeline_execution(PipelineExecutionArn=arn)["PipelineExecutionStatus"] != "Stopping":
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        (message, *_) = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=5)["Messages"]
+        client.send_pipeline_execution_step_success(CallbackToken=json.loads(message["Body"])["token"])
+
+    threading.Thread(target=answer_when_stopping, daemon=True).start()
     for was_running in (True, False):
         result = local.test("stop_execution", conf={"execution": arn})
         assert result.exit_code == 0, result.output[-6000:]
