@@ -40,15 +40,45 @@ if TYPE_CHECKING:
 _CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWPID, _CLONE_NEWNET = 0x00020000, 0x10000000, 0x20000000, 0x40000000
 _SIOCSIFFLAGS, _IFF_UP = 0x8914, 1
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_BIND, _MS_REC, _MS_PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
+_MNT_DETACH = 2
+_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _SWEEP_SECONDS = 2.0
 
 
 class _Libc:
-    """The three calls that Python 3.10 does not have."""
+    """The calls that Python 3.10 does not have."""
 
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
+        self._first_root: int | None = None
+
+    def change_root(self, directory: str) -> None:
+        """Make a directory the root for a while; the one before it can still be reached by open descriptors."""
+        if self._first_root is None:
+            self._first_root = os.open("/", os.O_PATH)
+        os.chroot(directory)
+        os.chdir("/")
+
+    def leave_first_root(self) -> None:
+        """Make the root that was changed to the root of the mounts: below any other, no user namespace can be made.
+
+        Where the kernel refuses, it stays as it is.
+        """
+        if self._first_root is None:
+            return
+        root = os.open("/", os.O_PATH)
+        os.fchdir(self._first_root)
+        os.chroot(".")
+        os.fchdir(root)
+        number = _PIVOT_ROOT.get(os.uname().machine)
+        if number is not None and self._libc.syscall(number, b".", b".") == 0:
+            self._check(self._libc.umount2(b".", _MNT_DETACH), "umount of the first root")
+        else:
+            os.chroot(".")
+        os.chdir("/")
+        os.close(root)
+        os.close(self._first_root)
 
     def unshare(self, flags: int) -> None:
         self._check(self._libc.unshare(flags), "unshare")
@@ -142,7 +172,7 @@ def _launch(orders: socket.socket, namespaces: dict[str, bool]) -> NoReturn:
     fault = ""
     if namespaces["new_pids"]:
         try:
-            first = _FirstProcess(new_user=namespaces["new_user"])
+            first = _FirstProcess(orders, new_user=namespaces["new_user"])
         except OSError as error:
             fault = f"The job's private file system could not be made: {error}"
     message, (output, lifeline, status) = _wait_for_order(orders)
@@ -262,6 +292,7 @@ def _mount_all(libc: _Libc, mounts: list[list[str]], keep: list[str], spare: str
             libc.mount(f"/proc/self/fd/{source}", path, None, _MS_BIND | _MS_REC)
     for source, _ in (*sources, *kept):
         os.close(source)
+    libc.leave_first_root()
 
 
 def _make_mount_point(libc: _Libc, target: str, spare: str, *, is_file: bool) -> None:
@@ -277,8 +308,7 @@ def _make_mount_point(libc: _Libc, target: str, spare: str, *, is_file: bool) ->
         # Nothing can be mounted on the root itself, so another directory becomes the root.
         os.makedirs(spare, exist_ok=True)  # noqa: PTH103
         _mount_entries(libc, spare, entries)
-        os.chroot(spare)
-        os.chdir("/")
+        libc.change_root(spare)
     else:
         _mount_entries(libc, parent, entries)
     os.makedirs(os.path.dirname(target) if is_file else target, exist_ok=True)  # noqa: PTH103, PTH120
@@ -356,16 +386,19 @@ class _FirstProcess:
 
     The namespace of mounts comes with the job: one that was made before would not have what was mounted meanwhile.
 
+    :param orders_of_launcher: the socket of this process. Held by the other one, too, it would take an order after this
+        process has been killed.
     :param new_user: whether it needs a user namespace, too.
     """
 
-    def __init__(self, *, new_user: bool) -> None:
+    def __init__(self, orders_of_launcher: socket.socket, *, new_user: bool) -> None:
         libc = _Libc()
         _enter_namespaces(libc, new_user=new_user, new_pids=True, new_mounts=False)
         self._orders, theirs = socket.socketpair()
         self._pid = os.fork()
         if self._pid == 0:
             self._orders.close()
+            orders_of_launcher.close()
             libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             message, descriptors = _wait_for_order(theirs)
             status = descriptors[2]

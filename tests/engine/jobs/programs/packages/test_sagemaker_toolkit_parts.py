@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 Run = Callable[..., JobOutcome]
 
 
+_OF_UV = (" + ", "Making", "Using", "Resolved", "Installed", "Downloading", " Downloaded", "Prepared")
+"""Where the image's environment is not made yet."""
+
+
 @pytest.fixture
 def run_code(run: Run, context: JobContext, log: RecordedLog) -> Callable[[str], list[str]]:
     """Run Python code as a processing job of an image with numpy, and give its log."""
@@ -37,7 +41,7 @@ def run_code(run: Run, context: JobContext, log: RecordedLog) -> Callable[[str],
             },
             context=with_numpy,
         )
-        return [line for line in log.lines if not line.startswith((" + ", "Making", "Using", "Resolved", "Installed"))]
+        return [line for line in log.lines if not line.startswith(_OF_UV)]
 
     return run_code
 
