@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from airflow_sm_pipelines.airflow_page.run_rows import PAGE_SIZE
 from airflow_sm_pipelines.airflow_task.group_record import GROUP_KEY, REPAIRS_KEY
+from airflow_sm_pipelines.render import CLASS_STYLE
 from airflow_sm_pipelines.runs.page_record import EXECUTION_KEY, GRAPH_KEY, RECORDS_KEY
 
 if TYPE_CHECKING:
@@ -312,6 +313,47 @@ def test_the_tab_of_a_dag_takes_one_query_for_fifty_runs(world: World) -> None:
     assert shown["has_more"]
     assert (shown["outputs"], shown["output"]) == (["rmse", "duration"], "rmse")
     assert shown["chart"].count("<circle") == 50
+    assert shown["offset"] == 0
+    days = [row["when"][8:10] for row in shown["rows"]]
+    assert days == sorted(days, reverse=True)
+    assert [row["run_id"] for row in shown["rows"]][:3] == ["r55", "r27", "r54"]  # of one day the newest first
     older = world.ask("", offset=50)
     assert len(older["rows"]) == 10  # and the run without a pipeline
-    assert not older["has_more"]
+    assert (older["offset"], older["has_more"]) == (50, False)
+    assert world.ask("", offset=-1, output="duration") == {
+        **shown,
+        "output": "duration",
+        "chart": world.ask("", output="duration")["chart"],
+    }
+
+
+def test_rows_of_other_runs_and_tasks_are_not_mixed_in(world: World) -> None:
+    world.add("dag", dag_id="other", bundle_name="b")
+    world.add_run("r2", day=2)
+    for run_id, index in (("r", 0), ("r", 1), ("r2", 0)):
+        kept = execution("Failed", pipeline=f"{run_id}-{index}")
+        name = {"sagemaker_pipeline_link": f"https://{run_id}-{index}"}
+        records = [record("A", reason=f"{run_id}-{index}")]
+        world.add_task(
+            f"t{index}", "failed", {EXECUTION_KEY: kept, RECORDS_KEY: records, **name}, run_id=run_id, index=index
+        )
+    shown = world.ask(run_id="r", source="t1 [1]")
+    assert (shown["sources"], shown["pipeline"]) == (["t0 [0]", "t1 [1]"], "r-1")
+    assert shown["links"] == [{"name": "SageMaker pipeline", "href": "https://r-1"}]
+    step = world.ask("/step", run_id="r2", source="t0 [0]", step="A")
+    assert [one["reason"] for one in step["tries"]] == ["r2-0"]
+    assert [(row["run_id"], row["source"]) for row in world.ask("", source="t1 [1]")["rows"]] == [("r", "t1 [1]")]
+    assert world.ask("")["sources"] == ["t0 [0]", "t1 [1]"]
+    world.ask("", status=200, dag_id="other")
+    world.ask(status=404, dag_id="other", run_id="r")
+
+
+def test_the_page_s_files_are_asked_for_anew_and_hold_what_they_say(world: World) -> None:
+    style = world.client.get("/pictures.css")
+    assert style.headers["content-type"].startswith("text/css")
+    assert style.text == CLASS_STYLE
+    for answer in (style, world.client.get("/static/page.js")):
+        assert answer.headers["cache-control"] == "no-cache"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+    for page in ("/docs", "/redoc", "/openapi.json"):
+        assert world.client.get(page).status_code == 404
