@@ -6,7 +6,7 @@ import pytest
 
 from airflow_sm_pipelines.airflow_task import stop_on_kill
 from airflow_sm_pipelines.airflow_task.hook_arguments import SharedHooks
-from tests.airflow_fixtures import airflow_template, dag_runner, endpoint, fake, fake_is_aws  # noqa: F401
+from tests.airflow_fixtures import airflow_template, dag_runner, endpoint, fake, fake_is_aws, xcoms  # noqa: F401
 
 
 @pytest.fixture(autouse=True)

@@ -100,6 +100,20 @@ def test_a_marked_task_leaves_an_order_that_a_triggerer_can_run(ended: Session) 
     assert order == {"task": key, "submission": SUBMISSION, "hook_arguments": ARGUMENTS}
 
 
+@pytest.mark.parametrize("index", [None, -1])
+def test_only_the_execution_of_the_marked_task_and_index_is_stopped(ended: Session, index: int | None) -> None:
+    for task_id, map_index in (("t", -1), ("t", 0), ("t2", -1)):
+        keep(ended, SUBMISSION_KEY, SUBMISSION, task_id=task_id, map_index=map_index)
+        keep(ended, STOP_KEY, ARGUMENTS, task_id=task_id, map_index=map_index)
+    task = make_task_instance()
+    task.map_index = index
+    listener.on_task_instance_failed(previous_state=None, task_instance=task)
+    assert [(one["task"]["task_id"], one["task"]["map_index"]) for one in orders(ended)] == [("t", -1)]
+    task.run_id = "another"
+    listener.on_task_instance_failed(previous_state=None, task_instance=task)
+    assert len(orders(ended)) == 1
+
+
 @pytest.mark.processes
 @pytest.mark.parametrize(
     "stored",
@@ -177,6 +191,14 @@ def test_a_run_that_is_deleted_orders_a_stop_for_each_task_whose_end_must_stop_i
     assert orders(watched) == [deleted_order()]
 
 
+def test_a_task_that_is_deleted_by_itself_orders_a_stop_for_itself_alone(watched: Session) -> None:
+    keep(watched, SUBMISSION_KEY, SUBMISSION, task_id="t", map_index=1)
+    keep(watched, STOP_KEY, ARGUMENTS, task_id="t", map_index=1)
+    watched.delete(read_task(watched, "running"))
+    watched.flush()
+    assert orders(watched) == [deleted_order()]
+
+
 def test_a_dag_that_is_deleted_orders_them_too(watched: Session) -> None:
     from airflow.models.taskinstance import TaskInstance
 
@@ -228,6 +250,9 @@ def test_a_clear_orders_a_stop_and_is_noted_for_the_next_attempt(
 ) -> None:
     from airflow.models.task_state_store import TaskStateStoreModel
 
+    for task_id in ("t2", "t.ended", "t.run"):  # those of other tasks go on
+        keep(watched, SUBMISSION_KEY, SUBMISSION, task_id=task_id)
+        keep(watched, STOP_KEY, {**ARGUMENTS, STOP_ON_CLEAR: True}, task_id=task_id)
     change_task(read_task(watched, before), after, max_tries)
     watched.flush()
     order = {**deleted_order(), "is_cleared": True}
