@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
+from airflow_sm_pipelines.airflow_page import app as page_app
 from airflow_sm_pipelines.airflow_page.app import STATIC
-from airflow_sm_pipelines.plugins import PAGE_NAME, PAGE_PREFIX, SageMakerPipelinesPlugin, make_tabs
+from airflow_sm_pipelines.plugins import PAGE_NAME, PAGE_PREFIX, PageApp, SageMakerPipelinesPlugin, make_tabs
 
 
 @pytest.mark.parametrize(
@@ -29,6 +32,27 @@ def test_airflow_takes_the_tabs_and_the_app() -> None:
         assert [one for one in plugins_manager._get_ui_plugins()[1] if one["name"] == PAGE_NAME]
     (app,) = SageMakerPipelinesPlugin.fastapi_apps
     assert callable(app["app"])
+
+
+def test_the_app_is_made_once_and_given_each_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    asked: list[tuple[Any, ...]] = []
+
+    def make() -> Any:
+        made.append(1)
+
+        async def answer(*request: Any) -> None:
+            asked.append(request)
+
+        return answer
+
+    monkeypatch.setattr(page_app, "make_app", make)
+    app = PageApp()
+    assert made == []
+    for number in range(2):
+        asyncio.run(app({"number": number}, "receive", "send"))
+    assert made == [1]
+    assert asked == [({"number": number}, "receive", "send") for number in range(2)]
 
 
 def test_the_script_gives_the_component_under_the_tabs_name() -> None:

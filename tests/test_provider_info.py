@@ -33,12 +33,17 @@ def test_each_setting_that_is_read_is_described_and_reaches_the_build(monkeypatc
     for option, variable in VARIABLES.items():
         assert variable in options[option]["description"]
         monkeypatch.setenv(f"AIRFLOW__{SECTION.upper()}__{option.upper()}", f"/{option}")
-    kept: dict[str, str] = {}
+    kept: dict[str, str] = dict.fromkeys(VARIABLES.values(), "")
     adopt_settings(kept)
     assert kept == {variable: f"/{option}" for option, variable in VARIABLES.items()}
     given = dict.fromkeys(VARIABLES.values(), "/given")
     adopt_settings(given)
     assert set(given.values()) == {"/given"}
+    for option in VARIABLES:
+        monkeypatch.delenv(f"AIRFLOW__{SECTION.upper()}__{option.upper()}")
+    none: dict[str, str] = {}
+    adopt_settings(none)
+    assert none == {}
 
 
 def test_airflow_shows_it_whole_and_finds_the_plugin_once() -> None:

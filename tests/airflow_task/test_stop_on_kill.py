@@ -48,7 +48,9 @@ def make_hook(stopped: list[str], *, is_running: bool = True) -> Any:
     return SimpleNamespace(
         conn=None,
         stop_execution=lambda arn, *, token: stopped.append(arn) or is_running,
-        start_execution=lambda request, *, token: ARN if token == SUBMISSION.token else "another",
+        start_execution=lambda request, *, token: (
+            ARN if (request, token) == (SUBMISSION.request, SUBMISSION.token) else "another"
+        ),
     )
 
 
@@ -211,6 +213,11 @@ def test_a_deferred_task_says_why_its_execution_stops_or_goes_on(
     )
     assert stopped == expected
     assert said in caplog.text
+
+
+def test_a_deferred_task_has_left_when_it_was_cleared_or_deleted() -> None:
+    states = (DELETED, None, "scheduled", "queued", "running", "deferred", "failed", "success", "up_for_retry")
+    assert [state for state in states if stop_on_kill.has_left(state)] == [DELETED, None, "scheduled", "queued"]
 
 
 @pytest.mark.parametrize("why", ["deleted", "cleared"])

@@ -77,9 +77,12 @@ def test_it_waits_until_the_step_waits_for_its_answer(arn: str) -> None:
 
 def test_it_asks_with_a_field_for_each_output_and_waits_for_the_answer_or_the_end(arn: str, asked: list[Any]) -> None:
     mirrored = {"arn": arn, "began": None, "old_mark": None}
-    trigger = resume({"kind": "asked", "links": {}, "mirrored": mirrored}, subject="Go on?", body="Well?")
+    users = [{"id": "1", "name": "Ada"}]
+    asking = {"kind": "asked", "links": {}, "mirrored": mirrored}
+    trigger = resume(asking, subject="Go on?", body="Well?", assigned_users=users)
     (question,) = [one for one in asked if hasattr(one, "subject")]
     assert (question.subject, question.body, question.options) == ("Go on?", "Well?", ["Approve", "Reject"])
+    assert [(one.id, one.name) for one in question.assigned_users] == [("1", "Ada")]
     assert {name: one["schema"]["type"] for name, one in question.params.items()} == {
         "reason": ["null", "string"],
         "weight": ["null", "number"],

@@ -95,6 +95,13 @@ def test_a_pipeline_of_another_shape_is_refused_or_told_by_the_step_that_differs
     assert len(fake.executions) == 2
 
 
+def test_whatever_comes_of_an_execution_its_start_has_succeeded() -> None:
+    policy, _ = make_run()._check_arguments()
+    statuses = ("Succeeded", "Failed", "Stopped", "CompletedWithFailures", "Executing", "Stopping", "SomethingNew")
+    found = [str(policy.verdict(status).value) for status in statuses]
+    assert found == ["succeed"] * 4 + ["wait"] * 3
+
+
 def test_an_output_that_the_pipeline_cannot_give_is_refused_before_the_start(fake: FakeSageMaker, xcoms: XComs) -> None:
     with pytest.raises(AirflowFailException, match="Trian"):
         make_run(requested_outputs={"m": "Steps.Trian.ModelArtifacts.S3ModelArtifacts"}).execute(context_of("g.run"))

@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_sm_pipelines.airflow_names import AirflowFailException, AirflowSkipException, TaskDeferred
-from airflow_sm_pipelines.airflow_task.group_record import GROUP_KEY, STEP_KEY
+from airflow_sm_pipelines.airflow_task.group_record import GROUP_KEY, STEP_KEY, describe_repair
+from airflow_sm_pipelines.airflow_task.hook_arguments import HookArguments
+from airflow_sm_pipelines.operators import mirror_step
 from airflow_sm_pipelines.operators.mirror_step import TRIGGER, SageMakerMirrorStepOperator
+from airflow_sm_pipelines.runs import step_repairer
+from airflow_sm_pipelines.runs.step_repairer import Mirrored
 from tests.airflow_objects import FakeTaskInstance, make_context
 
 if TYPE_CHECKING:
@@ -50,6 +54,49 @@ def test_each_choice_reaches_the_trigger_and_is_there_when_airflow_makes_it_agai
     assert stored["progress_delay"] == 7.0, "each check shows the step"
     _, again = trigger_class(**json.loads(json.dumps(stored))).serialize()
     assert again == stored
+
+
+def test_what_the_author_leaves_out_has_its_usual_value() -> None:
+    assert make_operator().trigger_arguments() == {
+        **OWN,
+        "branches": [],
+        "waiter_delay": 15.0,
+        "max_wait_seconds": None,
+        "stream_logs": True,
+        "max_refused_seconds": 3600.0,
+        "stop_on_kill": True,
+        **HookArguments(aws_conn_id=None).to_json(),
+    }
+    assert make_operator(aws_conn_id="aws_default").hook_arguments == HookArguments()
+
+
+def test_the_execution_is_looked_for_at_the_repairers_interval_and_never_later_than_the_authors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[Any] = []
+    looks: list[tuple[float | None, Any]] = [(None, None), (4.0, None), (60.0, None), (None, Mirrored("arn", "then"))]
+
+    class Repairer:
+        def __init__(self, *given: Any, **named: Any) -> None:
+            made.append((*given, named))
+            self.delay_seconds: float | None = None
+
+        def look(self) -> Any:
+            self.delay_seconds, found = looks.pop(0)
+            return found
+
+    pauses: list[float] = []
+    monkeypatch.setattr(step_repairer, "StepRepairer", Repairer)
+    monkeypatch.setattr(mirror_step.time, "sleep", pauses.append)
+    operator = make_operator()
+    monkeypatch.setattr(operator, "make_hook", lambda: "hook")
+    monkeypatch.setattr(operator, "_open_record", lambda _: "record")
+    found = operator._find_execution(make_task())
+    assert found == {"arn": "arn", "began": "then", "old_mark": None}
+    assert pauses == [1.0, 4.0, 15.0]
+    ((hook, record, named),) = made
+    assert (hook, record, named["step"], named["log"]) == ("hook", "record", "Train", operator.log)
+    assert named["description"] == describe_repair(make_task(), "g.run")
 
 
 @pytest.mark.usefixtures("fake_is_aws")

@@ -129,6 +129,25 @@ def test_openlineage_is_told_of_the_data_of_a_run_whichever_way_it_ended(
     assert [step["name"] for step in facet.steps] == ["Train", "Evaluate"]
 
 
+def test_a_run_that_waits_on_a_worker_shows_its_steps_meanwhile(fake: FakeSageMaker, xcoms: dict[Any, Any]) -> None:
+    fake.statuses = ["Executing", "Failed"]
+    run = Run(deferrable=False)
+    with pytest.raises(PipelineExecutionFailedError):
+        run.execute()
+    assert [step["name"] for step in xcoms["d", "r", "t", -1, "steps"]] == ["Train", "Evaluate"]
+
+
+def test_before_it_defers_a_task_asks_twice_whether_it_is_still_wanted(fake: FakeSageMaker) -> None:
+    fake.statuses = ["Executing"]
+    run = Run(deferrable=True)
+    asked: list[Any] = []
+    run.operator._check_wanted = lambda arn=None, hook=None: asked.append((arn, type(hook).__name__))  # type: ignore[method-assign]
+    run.defer()
+    (arn,) = fake.executions
+    assert asked[-2:] == [(arn, "SageMakerPipelinesHook")] * 2
+    assert set(asked[:-2]) == {(None, "NoneType")}
+
+
 def test_without_xcoms_nothing_is_pushed(fake: FakeSageMaker) -> None:
     run = Run(do_xcom_push=False, max_step_outputs=0)
     assert run.execute()["step_outputs"] == {}

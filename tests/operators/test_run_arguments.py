@@ -7,6 +7,7 @@ import json
 import os
 import sqlite3
 from collections import Counter
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,7 +24,9 @@ from airflow_sm_pipelines import (
     SageMakerRunPipelineOperator,
 )
 from airflow_sm_pipelines.airflow_names import AirflowFailException
+from airflow_sm_pipelines.airflow_task.run_arguments import read_run_arguments
 from airflow_sm_pipelines.decorators.sagemaker_pipeline import SageMakerPipelineFunctionOperator
+from airflow_sm_pipelines.exceptions import ArgumentError
 from tests.airflow_fakes import SUCCEEDED_STEPS
 from tests.airflow_objects import FakeDagRun, FakeTaskInstance, make_context
 
@@ -166,6 +169,28 @@ def test_each_argument_of_ours_takes_a_template_or_refuses_it() -> None:
 def test_what_a_template_gave_wrongly_is_refused_before_any_call(operator: Callable[[], Any]) -> None:
     with pytest.raises(AirflowFailException, match=r"=.*: expected |takes no template"):
         operator().execute({})
+
+
+def test_numbers_and_flags_that_came_as_text_are_read_and_empty_ones_have_their_usual_value() -> None:
+    given = {
+        "wait_for_completion": ("False", False, True),
+        "stream_logs": ("true", True, False),
+        "stop_on_kill": ("false", False, True),
+        "waiter_delay": ("0.5", 0.5, 30.0),
+        "max_wait_seconds": ("60", 60.0, None),
+        "max_refused_seconds": ("7", 7.0, 3600.0),
+        "progress_delay": ("9", 9.0, None),
+        "max_step_outputs": ("0", 0, 25),
+        "log_lines": ("3", 3, 20),
+        "studio_domain_id": ("d-abcdefghijkl", "d-abcdefghijkl", None),
+    }
+    for place, choose in ((1, lambda values: values[0]), (2, lambda _: "")):
+        task = SimpleNamespace(assets=None, **{name: choose(values) for name, values in given.items()})
+        read_run_arguments(task)
+        assert vars(task) == {"assets": None, **{name: values[place] for name, values in given.items()}}
+        task.assets = {"x": "{{ ds }}"}
+        with pytest.raises(ArgumentError, match="assets takes no template"):
+            read_run_arguments(task)
 
 
 def load(name: str) -> Any:

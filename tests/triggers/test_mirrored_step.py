@@ -13,7 +13,7 @@ from airflow_sm_pipelines.airflow_task.group_record import GROUP_KEY, STEP_KEY
 from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
 from airflow_sm_pipelines.exceptions import PipelineUnavailableError
 from airflow_sm_pipelines.runs.repair import mark_step
-from airflow_sm_pipelines.runs.step_repairer import StepMemory
+from airflow_sm_pipelines.runs.step_repairer import Mirrored, StepMemory
 from airflow_sm_pipelines.triggers import mirrored_step, wait_schedule
 from airflow_sm_pipelines.triggers.final_reports import FinalReports
 from airflow_sm_pipelines.triggers.mirrored_step import SageMakerMirroredStepTrigger
@@ -112,6 +112,62 @@ def test_a_moment_without_an_answer_fails_no_task(monkeypatch: pytest.MonkeyPatc
         return answer
 
     assert asyncio.run(make_trigger()._insist(work)) == "done"
+
+
+class Answers:
+    """What one call after the other gives."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+
+    def __call__(self, *_: Any) -> Any:
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+BUSY = PipelineUnavailableError("busy", code="Throttling")
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses that were made; none takes time."""
+    found: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        found.append(seconds)
+
+    monkeypatch.setattr(mirrored_step.asyncio, "sleep", sleep)
+    return found
+
+
+def test_what_is_not_answered_is_asked_again_for_two_minutes(pauses: list[float]) -> None:
+    assert asyncio.run(make_trigger()._insist(Answers(*[BUSY] * 5, "done"))) == "done"
+    assert pauses == [2.0, 5.0, 10.0, 30.0, 60.0]
+    with pytest.raises(PipelineUnavailableError):
+        asyncio.run(make_trigger()._insist(Answers(*[BUSY] * 6)))
+
+
+def test_an_execution_is_looked_for_at_the_repairers_interval_and_later_and_later_while_refused(
+    pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Mirrored(ARN, BEGAN, "mark")
+    repairer = SimpleNamespace(look=Answers(None, None, None, BUSY, BUSY, BUSY, None, BUSY, found), delay_seconds=None)
+    record = SimpleNamespace(memory=StepMemory(2))
+    trigger = make_trigger(waiter_delay=45.0)
+    monkeypatch.setattr(trigger, "_open_record", lambda: record)
+    monkeypatch.setattr(trigger, "_make_repairer", Answers(BUSY, repairer))
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        repairer.delay_seconds = {2: 4.0, 3: 60.0}.get(len(pauses))
+
+    monkeypatch.setattr(mirrored_step.asyncio, "sleep", sleep)
+    assert asyncio.run(trigger._find_execution()) == found
+    assert pauses == [2.0, 1.0, 4.0, 45.0, 2.0, 4.0, 8.0, 1.0, 2.0]
+    record.memory.ended_at, record.memory.arn = 1.0, "shown"
+    assert asyncio.run(trigger._find_execution()) == Mirrored("shown")
 
 
 def test_the_groups_time_counts_from_the_begin_of_its_execution() -> None:
