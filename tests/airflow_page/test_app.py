@@ -276,13 +276,17 @@ def test_hostile_names_reasons_and_lines_are_text(world: World) -> None:
     run = {EXECUTION_KEY: execution("Failed", reason=HOSTILE, parameters={HOSTILE: HOSTILE})}
     run |= {RECORDS_KEY: [record(HOSTILE, "Failed", reason=HOSTILE, log=[HOSTILE])]}
     run |= {"sagemaker_execution_link": "javascript:alert(1)", "sagemaker_logs_link": "https://logs"}
+    run |= {"sagemaker_queue_link": "http://127.0.0.1/q", "sagemaker_pipeline_link": 7}
     world.add_task("run", "failed", run)
     for view in ("graph", "timeline"):
         shown = world.ask(run_id="r", view=view)
         assert "<img" not in shown["picture"]
         assert "&lt;img" in shown["picture"]
         assert not {"\x1b", "\u202e"} & set(json.dumps(shown, ensure_ascii=False))
-    assert shown["links"] == [{"name": "Step logs", "href": "https://logs"}]
+    assert shown["links"] == [
+        {"name": "Step logs", "href": "https://logs"},
+        {"name": "Callback queue", "href": "http://127.0.0.1/q"},
+    ]
     step = world.ask("/step", run_id="r", source="run", step=HOSTILE)
     assert step["tries"][0]["log"] == ["<img src=x onerror=alert(1)>\\x1b[2J\\u202e"]
 

@@ -215,6 +215,16 @@ def test_a_deferred_task_says_why_its_execution_stops_or_goes_on(
     assert said in caplog.text
 
 
+def test_the_state_of_a_task_is_found_by_its_run_its_name_and_its_index() -> None:
+    word = SimpleNamespace(value="failed")
+    states: dict[str, dict[str, Any]] = {"r": {"t": word, "m_2": "queued", "none": None}, "r2": {"u": "success"}}
+    found = {
+        (name, index): stop_on_kill.find_task_state(states, stop_on_kill.TaskKey("d", "r", name, index))
+        for name, index in (("t", -1), ("m", 2), ("m", 3), ("none", -1), ("u", -1))
+    }
+    assert list(found.values()) == ["failed", "queued", DELETED, None, DELETED]
+
+
 def test_a_deferred_task_has_left_when_it_was_cleared_or_deleted() -> None:
     states = (DELETED, None, "scheduled", "queued", "running", "deferred", "failed", "success", "up_for_retry")
     assert [state for state in states if stop_on_kill.has_left(state)] == [DELETED, None, "scheduled", "queued"]

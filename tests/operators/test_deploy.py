@@ -24,6 +24,7 @@ class LateValue:
         return iter(())
 
     def resolve(self, context: Any) -> str:
+        assert context["name"] == "p"
         return TEXT
 
 

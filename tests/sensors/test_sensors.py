@@ -204,6 +204,17 @@ def test_a_step_that_a_failed_execution_did_not_reach_fails_with_its_reason(fake
         run(step_sensor(fake, "Register", way=way))
 
 
+@pytest.mark.parametrize(("lines", "shown"), [(1, ["last line"]), (0, [])])
+def test_a_failed_execution_is_told_with_the_last_lines_of_its_failed_jobs(
+    fake: FakeSageMaker, lines: int, shown: list[str]
+) -> None:
+    script(fake, ["Failed"], FAILED_STEPS)
+    fake.log_lines = ["first line", "last line"]
+    with pytest.raises(AirflowFailException, match="AlgorithmError: exit code 3") as caught:
+        run(execution_sensor(fake, way="poke", log_lines=lines))
+    assert [line for line in fake.log_lines if line in str(caught.value)] == shown
+
+
 @WAYS
 @pytest.mark.parametrize(("name", "near"), [("Evalute", "Evaluate"), ("register", "Register")])
 def test_a_name_that_no_step_has_fails_at_the_first_look(fake: FakeSageMaker, way: str, name: str, near: str) -> None:

@@ -104,12 +104,41 @@ def test_arguments_of_the_run_go_to_the_task_that_needs_them() -> None:
         make_group(run_args={"on_retry": "resume"})
 
 
+def test_each_argument_goes_to_the_tasks_that_need_it() -> None:
+    connection = {"aws_conn_id": "ours", "region_name": "r", "verify": False, "botocore_config": {"connect_timeout": 3}}
+    outputs = {"rmse": "Steps.Train.X"}
+    group = make_group(
+        version="prod", parameters={"Rows": 1}, outputs=outputs, on_shape_change="warn", max_wait_seconds=60,
+        run_args={"stop_on_kill": False}, prefix_group_id=True, **connection,
+    )  # fmt: skip
+    run, ended, step = group.run, group.ended, group.steps["Train"]
+    for task in (run, ended, step):
+        assert {name: getattr(task, name) for name in connection} == connection
+        assert task.stop_on_kill is False
+    assert (run.pipeline_name, run.version, run.parameters, run.shape) == ("p", "prod", {"Rows": 1}, SHAPE)
+    assert (run.on_shape_change, run.requested_outputs, run.ended_task_id) == ("warn", outputs, "train.ended")
+    assert (ended.run_task_id, ended.outputs, ended.max_wait_seconds) == ("train.run", outputs, 60)
+    assert ended.step_tasks == {name: f"train.steps.{name}" for name in SHAPE.names}
+    assert (group.deploy, group.mapped_steps, group.shape) == (None, None, SHAPE)
+    deployed = make_group(
+        pipeline="train.py", pipeline_name="q", role_arn="r", deploy_args={"aliases": ["a"]}, **connection
+    )
+    deploy = deployed.deploy
+    assert deploy is not None
+    assert (deploy.pipeline, deploy.pipeline_name, deploy.role_arn, deploy.aliases) == ("train.py", "q", "r", ["a"])
+    assert {name: getattr(deploy, name) for name in connection} == connection
+    assert deployed.run.stop_on_kill is True
+    version: Any = deployed.run.version
+    assert (version.operator, version.key) == (deploy, "pipeline_version_id")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"pipeline_name": None}, "give pipeline"),
         ({"pipeline": "train.py", "version": 3}, "leave version out"),
         ({"on_shape_change": "ignore"}, "on_shape_change='ignore'"),
+        ({"prefix_group_id": False}, "its tasks need the group's id before theirs"),
         ({"aws_conn_id": "{{ params.conn }}"}, "aws_conn_id"),
     ],
 )

@@ -13,6 +13,7 @@ import pytest
 
 from airflow_sm_pipelines.client import execution_watch as watch_module
 from airflow_sm_pipelines.triggers import base as base_module
+from airflow_sm_pipelines.triggers import execution as execution_module
 from airflow_sm_pipelines.triggers.execution import SageMakerPipelineExecutionTrigger
 from tests.airflow_fakes import FAILED_STEPS, SUCCEEDED_STEPS, Fault
 
@@ -65,6 +66,42 @@ def test_an_end_gives_one_event_with_all_that_the_task_needs(fake: FakeSageMaker
     assert event["failure_reason"] == ("a step failed" if status == "Failed" else None)
     assert [step["name"] for step in event["steps"]] == ["Train", "Evaluate"]
     assert event["steps"][1]["failure_reason"] == "AlgorithmError: exit code 3"
+
+
+@pytest.mark.parametrize("is_deferred", [True, False])
+def test_what_each_look_finds_is_shown_meanwhile(
+    fake: FakeSageMaker, monkeypatch: pytest.MonkeyPatch, is_deferred: bool
+) -> None:
+    made: list[Any] = []
+    shown: list[Any] = []
+
+    class Progress:
+        cursor = {"seen": 2}
+
+        def __init__(self, *given: Any, **named: Any) -> None:
+            made.append((*given, named))
+
+        def show_now(self, report: Any, has_changed: bool) -> None:
+            shown.append((report.status, [step.name for step in report.steps], has_changed))
+
+        show_soon = show_now
+
+        async def close(self) -> None:
+            shown.append("closed")
+
+    monkeypatch.setattr(execution_module, "LiveProgress", Progress)
+    script(fake, ["Executing"] * 4 + ["Succeeded"])
+    trigger = make_trigger(fake, progress_delay=0.01, publish_steps=True, stream_logs=True, log_cursor={"seen": 1})
+    task = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1) if is_deferred else None
+    trigger.task_instance = task  # type: ignore[assignment]
+    (event,) = fire(trigger)
+    assert (event["status"], event["log_cursor"]) == ("Succeeded", {"seen": 2})
+    ((ti, make_hook, named),) = made
+    assert (ti, make_hook) == (task, trigger.hook_arguments.make_hook)
+    expected = {"is_pushed": True, "is_streamed": True, "cursor": {"seen": 1}, "is_one_step": False, "find_links": None}
+    assert {name: named[name] for name in expected} == expected
+    assert shown[0] == ("Executing", ["Train", "Evaluate"], True)
+    assert shown[-1] == "closed"
 
 
 def test_throttling_is_waited_out(fake: FakeSageMaker, monkeypatch: pytest.MonkeyPatch) -> None:
