@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +20,9 @@ from airflow_sm_pipelines import (
 from airflow_sm_pipelines.airflow_names import AirflowFailException
 from airflow_sm_pipelines.cli.entry_point import main
 from airflow_sm_pipelines.client.calls import PipelineSummary
-from airflow_sm_pipelines.deployment.lifecycle import delete, diff_versions, plan_prune
+from airflow_sm_pipelines.client.reports import ExecutionReport
+from airflow_sm_pipelines.deployment import lifecycle
+from airflow_sm_pipelines.deployment.lifecycle import delete, diff_versions, is_stamped, plan_prune, prune
 from airflow_sm_pipelines.exceptions import PipelineUnavailableError
 from tests.deployment.gate_pipeline import ROLE, definition
 
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 
 
 NOW = datetime(2026, 11, 23, tzinfo=timezone.utc)
+DAY = timedelta(days=1)
+PRUNE: dict[str, Any] = {"prefix": "p", "older_than": DAY, "now": NOW}
 
 
 def test_the_operators_and_the_command_do_the_same(
@@ -89,6 +94,52 @@ def test_age_counts_from_the_last_execution() -> None:
     chosen = plan_prune(pipelines, prefix="p", keep=0, older_than=timedelta(days=30), now=NOW)
     assert [one.name for one in chosen] == ["p-20260103T000000", "p-20260102T000000"]
     assert plan_prune(pipelines, prefix="p", keep=9, older_than=None, now=NOW) == []
+
+
+def test_a_pipeline_is_old_enough_when_it_is_older_than_asked_for() -> None:
+    at = (PipelineSummary(f"p-2026010{day}T000000", "arn", NOW - age, None) for day, age in ((1, DAY), (2, DAY * 1.1)))
+    chosen = plan_prune([*at, PipelineSummary("p-20260103T000000", "arn", None, None)], **PRUNE, keep=-1)
+    assert [one.name for one in chosen] == ["p-20260102T000000"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("p-20261123T041500", True),
+        ("p-2026-11-23-04-15-00Z", True),
+        ("p-202611230415", True),
+        ("p-2026-11-23", False),
+        ("p-20261123T041500-x", False),
+        ("q-20261123T041500", False),
+        ("p20261123T041500", False),
+        ("p-x-20261123T041500", False),
+    ],
+)
+def test_only_the_prefix_and_a_timestamp_make_a_name_that_is_pruned(name: str, expected: bool) -> None:
+    assert is_stamped(name, "p") is expected
+
+
+@pytest.mark.parametrize("is_dry_run", [True, False])
+def test_a_pipeline_that_runs_stays_and_what_becomes_of_the_others_is_said(
+    monkeypatch: pytest.MonkeyPatch, is_dry_run: bool
+) -> None:
+    running, ended = ExecutionReport("arn", "Executing"), ExecutionReport("arn", "Failed")
+    runs = {"p-20260101T000000": [ended, running], "p-20260102T000000": [ended], "p-20260103T000000": []}
+    calls: Any = SimpleNamespace(
+        list_pipelines=lambda *, prefix: [PipelineSummary(name, prefix, None, None) for name in runs],
+        list_executions=runs.__getitem__,
+    )
+    said: list[str] = []
+    deleted: list[Any] = []
+    monkeypatch.setattr(lifecycle, "delete", lambda *given: deleted.append(given))
+    done = prune(calls, "p", keep=0, older_than=None, is_dry_run=is_dry_run, log=said.append)
+    assert done == ["p-20260103T000000", "p-20260102T000000"]
+    what = "would be" if is_dry_run else "was"
+    assert said == [
+        *(f"Pipeline '{name}' {what} deleted." for name in done),
+        "Pipeline 'p-20260101T000000' is running, so it stays.",
+    ]
+    assert deleted == ([] if is_dry_run else [(calls, name) for name in done])
 
 
 def test_the_commands_need_no_airflow() -> None:
