@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_sm_pipelines.cost import (
+    BilledCost,
     JobUse,
     PriceTable,
     billed_to_json,
@@ -25,6 +26,7 @@ from airflow_sm_pipelines.cost import (
     sum_costs,
     with_cost_tags,
 )
+from airflow_sm_pipelines.cost.prices import find_price_list_region, make_price_request, parse_price_list
 from airflow_sm_pipelines.definition import definition_hash, diff_definitions, parse_definition
 from airflow_sm_pipelines.exceptions import DefinitionError, PriceError
 from airflow_sm_pipelines.policy import check_definition
@@ -140,9 +142,77 @@ def test_a_kind_of_job_may_have_prices_of_its_own() -> None:
     assert (prices.find("Training", "ml.m5.large"), prices.find("Processing", "ml.m5.large")) == (1.0, 2.0)
 
 
+def test_each_kind_of_job_has_its_table_and_the_file_its_currency() -> None:
+    text = 'currency = "EUR"\n' + "".join(
+        f'[{kind}]\n"ml.a" = {price}\n' for price, kind in enumerate(("processing", "training", "transform", "hourly"))
+    )
+    assert parse_prices(text) == PriceTable(
+        currency="EUR",
+        hourly={"ml.a": 3.0},
+        by_kind={"Processing": {"ml.a": 0.0}, "Training": {"ml.a": 1.0}, "Transform": {"ml.a": 2.0}},
+    )
+    assert parse_prices("") == PriceTable("USD", {}, {"Processing": {}, "Training": {}, "Transform": {}})
+
+
+@pytest.mark.parametrize(
+    ("region", "home"),
+    [
+        ("cn-north-1", "cn-northwest-1"),
+        ("eu-west-3", "eu-central-1"),
+        ("ap-southeast-2", "ap-south-1"),
+        ("us-west-2", "us-east-1"),
+        ("sa-east-1", "us-east-1"),
+    ],
+)
+def test_prices_are_asked_for_where_a_price_list_is(region: str, home: str) -> None:
+    assert find_price_list_region(region) == home
+
+
+def test_the_price_list_is_asked_for_one_type_in_one_region() -> None:
+    assert make_price_request("ml.m5.large", region="eu-west-1") == {
+        "ServiceCode": "AmazonSageMaker",
+        "FormatVersion": "aws_v1",
+        "Filters": [
+            {"Type": "TERM_MATCH", "Field": "regionCode", "Value": "eu-west-1"},
+            {"Type": "TERM_MATCH", "Field": "instanceName", "Value": "ml.m5.large"},
+        ],
+    }
+
+
+def product(usage: str, *dimensions: tuple[str, dict[str, str]], term: str = "OnDemand") -> str:
+    listed = {str(at): {"unit": unit, "pricePerUnit": price} for at, (unit, price) in enumerate(dimensions)}
+    terms = {term: {"a": {"priceDimensions": listed}}}
+    return json.dumps({"product": {"attributes": {"usagetype": usage}}, "terms": terms})
+
+
+def test_only_the_hours_of_jobs_are_taken_from_the_price_list() -> None:
+    products = [
+        product("EUW1-Train:ml.m5.large", ("GB", {"CNY": "9"}), ("Hrs", {"CNY": "0.5"})),
+        product("Processing:ml.m5.large", ("hour", {"CNY": "0.25"})),
+        product("USE1-Tsform:ml.c5.xlarge", ("Hours", {"CNY": "0.75"})),
+        product("USE1-Train:ml.c5.xlarge", ("Hrs", {"CNY": "1"})),
+        product("USE1-Host:ml.m5.large", ("Hrs", {"USD": "7"})),
+        product("USE1-Train:ml.p3.2xlarge", ("Hrs", {"USD": "7"}), term="Reserved"),
+        "{}",
+        json.dumps({"product": {"attributes": {"usagetype": "Train:ml.x"}}, "terms": None}),
+    ]
+    assert parse_price_list(products) == PriceTable(
+        currency="CNY",
+        by_kind={
+            "Training": {"ml.m5.large": 0.5, "ml.c5.xlarge": 1.0},
+            "Processing": {"ml.m5.large": 0.25},
+            "Transform": {"ml.c5.xlarge": 0.75},
+        },
+    )
+    assert parse_price_list([]) == PriceTable("USD", {}, {})
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
+        ("hourly = 5", r"\[hourly\] must be a table"),
+        ('[hourly]\n"ml.a" = true', "must be the price of an hour"),
+        ('[training]\n"ml.a" = inf', r"training\.ml\.a must be the price of an hour"),
         ("[hourly", "is not TOML"),
         ("[horly]", "Did you mean 'hourly'"),
         ("[hourly]\nml.m5.large = 1", "Write the type in quotes"),
@@ -209,12 +279,18 @@ def test_cost_explorer_is_asked_for_whole_days_the_last_one_included() -> None:
     request = make_cost_request(
         tag_key="sm-pipelines:execution", tag_value="abc", started=START, ended=START + timedelta(hours=1)
     )
-    assert request["TimePeriod"] == {"Start": "2026-11-23", "End": "2026-11-25"}
-    assert request["Filter"]["Tags"] == {
-        "Key": "sm-pipelines:execution",
-        "Values": ["abc"],
-        "MatchOptions": ["EQUALS"],
+    assert request == {
+        "TimePeriod": {"Start": "2026-11-23", "End": "2026-11-25"},
+        "Granularity": "DAILY",
+        "Metrics": ["UnblendedCost"],
+        "Filter": {"Tags": {"Key": "sm-pipelines:execution", "Values": ["abc"], "MatchOptions": ["EQUALS"]}},
+        "GroupBy": [{"Type": "TAG", "Key": "sm-pipelines:step"}],
     }
+    east = timezone(timedelta(hours=9))
+    days = (datetime(2026, 11, 24, 8, 59, tzinfo=east), datetime(2026, 11, 24, 9, 0, tzinfo=east))
+    other = make_cost_request(tag_key="k", tag_value="v", started=days[0], ended=days[1], group_by="team")
+    assert other["TimePeriod"] == {"Start": "2026-11-23", "End": "2026-11-25"}
+    assert other["GroupBy"] == [{"Type": "TAG", "Key": "team"}]
 
 
 def group(name: str, amount: str) -> dict[str, Any]:
@@ -258,6 +334,22 @@ def test_a_days_total_counts_only_where_the_day_is_not_split_by_step() -> None:
         "steps": [{"step": "Train", "amount": 1.5}],
         "notes": ["a note"],
     }
+
+
+@pytest.mark.parametrize(
+    ("hours", "amount", "is_estimated", "starts"),
+    [
+        (23.9, 1.0, False, ["Cost Explorer may be 24 hours late"]),
+        (24, 0.0, True, ["Nothing is billed under the tag 'k'", "The month is not closed"]),
+        (24, 1.0, False, []),
+        (24, 1.0, True, ["The month is not closed"]),
+    ],
+)
+def test_notes_tell_when_to_ask_again(hours: float, amount: float, is_estimated: bool, starts: list[str]) -> None:
+    cost = BilledCost(amount, "USD", {}, is_estimated)
+    notes = explain_billed(cost, tag_key="k", ended=START, now=START + timedelta(hours=hours))
+    assert [note[: len(start)] for note, start in zip(notes, starts, strict=True)] == starts
+    assert render_billed(cost, notes).splitlines()[2:] == list(notes)
 
 
 def test_an_empty_bill_says_why_it_may_be_empty() -> None:
