@@ -124,6 +124,101 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], tuple[tuple[str, ...
         },
         (("s3://b/old.json",), ("s3://b/violations.json", "s3://b/constraints.json")),
     ),
+    "quality_check": (
+        "QualityCheck",
+        {
+            "CheckType": "DATA_QUALITY",
+            "CalculatedBaselineStatistics": "s3://b/statistics.json",
+            "BaselineUsedForDriftCheckStatistics": "s3://b/before.json",
+        },
+        {
+            "check_type": "DATA_QUALITY",
+            "statistics": "s3://b/statistics.json",
+            "baseline_statistics": "s3://b/before.json",
+        },
+        (("s3://b/before.json",), ("s3://b/statistics.json",)),
+    ),
+    "a processing job that tells why it ended, with its program and its data": (
+        "ProcessingJob",
+        {
+            "ProcessingJobName": "p",
+            "ExitMessage": "No rows.",
+            "ProcessingInputs": [
+                {"InputName": name, "S3Input": {"S3Uri": f"s3://b/{name}"}}
+                for name in ("data", "code", "entrypoint", "source", "sourcedir", "sm_code", "sm_drivers", "data-2")
+            ],
+        },
+        {"job_name": "p", "exit_message": "No rows."},
+        (("s3://b/data", "s3://b/data-2"), ()),
+    ),
+    "a tuning job of several algorithms": (
+        "TuningJob",
+        {
+            "HyperParameterTuningJobName": "h",
+            "TrainingJobDefinitions": [
+                {"InputDataConfig": [CHANNEL], "OutputDataConfig": {"S3OutputPath": f"s3://b/{name}"}} for name in "ab"
+            ],
+            "TrainingJobStatusCounters": {"Completed": 2},
+            "BestTrainingJob": {"TrainingJobName": "h-1", "FinalHyperParameterTuningJobObjectiveMetric": {"Value": 1}},
+        },
+        {"job_name": "h", "best_training_job": "h-1", "training_jobs": {"Completed": 2}},
+        (("s3://b/train",), ("s3://b/a", "s3://b/b")),
+    ),
+    "auto_ml of the second version": (
+        "AutoMLJob",
+        {
+            "AutoMLJobName": "a",
+            "AutoMLJobInputDataConfig": [CHANNEL],
+            "BestCandidate": {"InferenceContainers": [{"Image": "i"}, {"ModelDataUrl": "s3://b/m"}]},
+        },
+        {"job_name": "a", "models": ["s3://b/m"]},
+        (("s3://b/train",), ()),
+    ),
+    "a model package of a source": (
+        "RegisterModel",
+        {
+            "Arn": "arn:p",
+            "InferenceSpecification": {
+                "Containers": [{"Image": "i", "ModelDataSource": {"S3DataSource": {"S3Uri": "s3://b/model/"}}}]
+            },
+        },
+        {"model_package_arn": "arn:p"},
+        (("s3://b/model/",), ("arn:p",)),
+    ),
+    "model": ("Model", {"ModelName": "m", "ModelArn": "arn:m"}, {"model_name": "m", "model_arn": "arn:m"}, ((), ())),
+    "endpoint": (
+        "Endpoint",
+        {"EndpointName": "e", "EndpointStatus": "InService"},
+        {"endpoint_name": "e", "status": "InService"},
+        ((), ()),
+    ),
+    "endpoint_config": ("EndpointConfig", {"EndpointConfigName": "c"}, {"endpoint_config_name": "c"}, ((), ())),
+    "callback": (
+        "Callback",
+        {"OutputParameters": [{"Name": "n", "Value": "2"}, {"Name": "none"}, "odd"]},
+        {"outputs": {"n": "2", "none": None}},
+        ((), ()),
+    ),
+    "fail": ("Fail", {"ErrorMessage": "no"}, {"message": "no"}, ((), ())),
+    "emr": (
+        "EMR",
+        {"ClusterId": "j-1", "StepId": "s-1", "LogFilePath": "s3://b/log"},
+        {"cluster_id": "j-1", "step_id": "s-1", "log": "s3://b/log"},
+        ((), ()),
+    ),
+    "emr_serverless": (
+        "EMRServerless",
+        {"ApplicationId": "a", "JobRunId": "r", "LogFilePath": "s3://b/log"},
+        {"application_id": "a", "job_run_id": "r", "log": "s3://b/log"},
+        ((), ()),
+    ),
+    "athena": (
+        "Athena",
+        {"S3OutputLocation": "s3://b/rows"},
+        {"S3OutputLocation": "s3://b/rows"},
+        ((), ("s3://b/rows",)),
+    ),
+    "for_each that was stopped": ("ForEach", {"StoppedStepCount": 2}, {"stopped": 2}, ((), ())),
     "condition": ("Condition", {"Outcome": "True"}, {"outcome": "True"}, ((), ())),
     "lambda": (
         "Lambda",

@@ -382,3 +382,73 @@ def test_a_document_that_may_be_anything_gives_what_it_has() -> None:
     assert read_document("%PDF", name="x.json", is_any=True) == ()
     assert len(read_document(json.dumps(ANSWER), name="a.json", is_any=True)) == 1
     assert Variables().unused == ()
+
+
+PROPERTIES = template(TEXT)["Resources"]["Train"]["Properties"]
+DESCRIBED: dict[str, tuple[Any, dict[str, Any]]] = {
+    "an answer": (ANSWER, {"id": "", "parallelism": {"MaxParallelExecutionSteps": 3}}),
+    "an answer without a name": (
+        {name: value for name, value in ANSWER.items() if name != "PipelineName"},
+        {"id": "", "parallelism": {"MaxParallelExecutionSteps": 3}},
+    ),
+    "a request in CloudFormation's form": (
+        {
+            "PipelineName": "p",
+            "PipelineDescription": "What it is for",
+            "PipelineDefinition": {"PipelineDefinitionBody": NO_PLACEHOLDERS},
+        },
+        {"id": ""},
+    ),
+    "a state of Terraform": (
+        state({**ATTRIBUTES, "pipeline_description": "What it is for"}),
+        {"id": "module.ml.aws_sagemaker_pipeline.train"},
+    ),
+    "a template": (
+        {
+            "Resources": {
+                "Train": {
+                    "Type": "AWS::SageMaker::Pipeline",
+                    "Properties": {
+                        **PROPERTIES,
+                        "PipelineDescription": "What it is for",
+                        "ParallelismConfiguration": {"MaxParallelExecutionSteps": 4},
+                    },
+                }
+            }
+        },
+        {"id": "Train", "parallelism": {"MaxParallelExecutionSteps": 4}},
+    ),
+    "a manifest": (
+        {**MANIFEST, "metadata": {"name": "m"}, "spec": {**MANIFEST["spec"], "pipelineDescription": "What it is for"}},
+        {"id": "m"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("document", "expected"), DESCRIBED.values(), ids=DESCRIBED)
+def test_a_pipeline_is_found_with_its_name_its_description_and_how_many_steps_may_run(
+    document: Any, expected: dict[str, Any]
+) -> None:
+    (held,) = read_document(json.dumps(document), name="d.json")
+    found = {"name": held.name, "description": held.description, "parallelism": held.parallelism, "id": held.id}
+    assert found == {"name": "p", "description": "What it is for", "parallelism": None, **expected}
+
+
+S3_ATTRIBUTES = {
+    **ATTRIBUTES,
+    "pipeline_definition": None,
+    "pipeline_definition_s3_location": [{"bucket": "b", "object_key": "k"}],
+}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {**ANSWER, "PipelineDefinition": None, "PipelineDefinitionS3Location": {"Bucket": "b", "ObjectKey": "k"}},
+        {"PipelineName": "p", "PipelineDefinition": {"PipelineDefinitionS3Location": {"Bucket": "b", "Key": "k"}}},
+        state(S3_ATTRIBUTES),
+    ],
+)
+def test_a_definition_that_stands_in_s3_is_named_where_it_is(document: Any) -> None:
+    with pytest.raises(DefinitionError, match=r"is in S3, at s3://b/k\. Copy it from there"):
+        read_document(json.dumps(document), name="d.json")

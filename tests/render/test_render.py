@@ -113,6 +113,20 @@ def test_mermaid_colours_what_ran() -> None:
     assert "Succeeded · 1 min 12 s" in text
 
 
+def test_mermaid_colours_each_status_and_no_iteration() -> None:
+    statuses = ("Starting", "Stopping", "Stopped", "Executing", "SomethingNew")
+    names = ("Preprocess", "Train", "Evaluate", "CheckRmse", "RmseTooHigh")
+    runs = [run(name, status, 0, None) for name, status in zip(names, statuses, strict=True)]
+    runs.append(run("Register-RegisterModel", "Failed", 0, 1, iteration=0))
+    lines = [line.strip() for line in render_mermaid(load("diabetes_v2.json"), runs=runs, now=START).splitlines()]
+    assert [line for line in lines if line.startswith("class")] == [
+        "classDef Stopped fill:#9a6700,stroke:#7d4e00,color:#ffffff",
+        "class s1,s2 Stopped",
+        "classDef Executing fill:#0969da,stroke:#0550ae,color:#ffffff",
+        "class s0,s3 Executing",
+    ]
+
+
 def test_names_cannot_break_out_of_mermaid_or_svg() -> None:
     name = 'a"]-->b <script>&amp; ]'
     definition = parse_definition({"Steps": [{"Name": name, "Type": "<T>", "Arguments": {}}]})

@@ -13,6 +13,7 @@ from airflow_sm_pipelines.exceptions import ArgumentError, DefinitionError, Para
 from airflow_sm_pipelines.hooks.sagemaker_pipelines import SageMakerPipelinesHook
 from airflow_sm_pipelines.runs import start_request
 from airflow_sm_pipelines.runs.start_request import StartOptions, plan_start_request
+from airflow_sm_pipelines.runs.submission import TaskIdentity
 from tests.airflow_fakes import Fault
 
 if TYPE_CHECKING:
@@ -38,6 +39,39 @@ def plan(hook: SageMakerPipelinesHook, *, outputs: dict[str, Any] | None = None,
         log=LOG,
         outputs=parse_output_requests(outputs or {}),
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, {}),
+        ({"version": "3"}, {"PipelineVersionId": 3}),
+        ({"display_name": "my run"}, {"PipelineExecutionDisplayName": "my-run"}),
+        ({"description": "x" * 3073}, {"PipelineExecutionDescription": "x" * 3072}),
+        ({"role_arn": "arn:r"}, {"RoleArn": "arn:r"}),
+        ({"mlflow_experiment_name": "e"}, {"MlflowExperimentName": "e"}),
+        ({"max_parallel_steps": "2"}, {"ParallelismConfiguration": {"MaxParallelExecutionSteps": 2}}),
+    ],
+)
+def test_each_option_is_a_member_of_the_start_call(
+    hook: SageMakerPipelinesHook, options: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    assert plan(hook, **options) == {"PipelineName": "p", **expected}
+
+
+@pytest.mark.parametrize("given", [{}, {"display_name": "mine", "description": "what for"}])
+def test_the_task_names_and_describes_an_execution_that_has_no_name(
+    hook: SageMakerPipelinesHook, given: dict[str, str]
+) -> None:
+    identity = TaskIdentity(
+        dag_id="d", run_id="r", task_id="t", map_index=-1, run_start="", max_tries=0, clear_number=0, try_number=1
+    )
+    request = plan_start_request(hook, StartOptions(pipeline_name="p", **given), identity=identity, log=LOG)
+    assert request == {
+        "PipelineName": "p",
+        "PipelineExecutionDisplayName": given.get("display_name", identity.display_name),
+        "PipelineExecutionDescription": given.get("description", identity.description),
+    }
 
 
 @pytest.mark.parametrize(
