@@ -11,6 +11,7 @@ from airflow_sm_pipelines.client.valid_names import (
     is_pipeline_name,
     make_display_name,
     make_pipeline_name,
+    parse_domain_id,
 )
 from airflow_sm_pipelines.exceptions import ArgumentError
 from airflow_sm_pipelines.service_model import judge_value, load_service_model
@@ -49,3 +50,15 @@ def test_a_name_that_no_pipeline_can_have_is_refused_in_a_sentence(member: str) 
         check_pipeline_names({member: "my_pipe"})
     for right in ("my-pipe", "arn:aws:sagemaker:us-east-1:123456789012:pipeline/my-pipe", None):
         check_pipeline_names({member: right})
+
+
+@pytest.mark.parametrize("value", ["d-abcdefghij12", "d-a", f"d-{'a' * 61}"])
+def test_the_id_of_a_studio_domain_is_taken(value: str) -> None:
+    assert parse_domain_id("studio_domain_id", value) == value
+    assert parse_domain_id("studio_domain_id", None) is parse_domain_id("studio_domain_id", "") is None
+
+
+@pytest.mark.parametrize("value", ["mine", "d-", "d-A", f"d-{'a' * 62}", "d-a b", 7])
+def test_what_is_no_such_id_is_refused_by_name(value: object) -> None:
+    with pytest.raises(ArgumentError, match=r"^studio_domain_id=.*expected the id of a Studio domain"):
+        parse_domain_id("studio_domain_id", value)

@@ -40,6 +40,10 @@ def test_long_texts_are_cut() -> None:
     kept = make_execution_record(report, outputs={"big": ["z" * 5000], "small": 1})["outputs"]
     assert kept["small"] == 1
     assert len(kept["big"]) == MAX_TEXT + 1
+    exact = {"text": "x" * (MAX_TEXT - 2), "over": "x" * (MAX_TEXT - 1), "odd": object}
+    found = make_execution_record(report, outputs=exact)["outputs"]
+    assert (found["text"], found["odd"]) == (exact["text"], object)
+    assert found["over"].endswith("…")
 
 
 @pytest.mark.parametrize(

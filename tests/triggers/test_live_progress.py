@@ -11,7 +11,7 @@ import pytest
 from airflow.sdk.execution_time.xcom import XCom
 
 from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
-from airflow_sm_pipelines.runs.page_record import RECORDS_KEY
+from airflow_sm_pipelines.runs.page_record import RECORDS_KEY, make_step_records
 from airflow_sm_pipelines.triggers import live_progress
 from airflow_sm_pipelines.triggers.live_progress import LOG_CURSOR_XCOM, LiveProgress
 from tests.airflow_fakes import TRAIN_ARN
@@ -69,6 +69,8 @@ def test_steps_are_pushed_when_they_are_news(pushed: dict[tuple[Any, ...], Any])
     assert pushed == {}
     note(view(), False, True, False)
     assert [step["status"] for step in pushed["d", "r", "t", 2, "steps"]] == ["Executing"]
+    assert pushed["d", "r", "t", 2, RECORDS_KEY] == make_step_records(REPORT)
+    assert set(pushed) == {("d", "r", "t", 2, key) for key in ("steps", RECORDS_KEY)}
 
 
 def test_a_step_s_task_keeps_each_try_of_its_step_with_the_last_lines(

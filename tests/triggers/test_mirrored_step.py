@@ -101,6 +101,22 @@ def test_only_the_end_of_the_last_task_during_this_attempt_stops_the_execution(
     assert stopped == ([ARN] if is_stopped else [])
 
 
+@pytest.mark.parametrize(
+    ("has_task", "arn", "stop_on_kill", "begun"),
+    [(True, ARN, True, 1), (False, ARN, True, 0), (True, "", True, 0), (True, ARN, False, 0)],
+)
+def test_a_kill_asks_whether_the_group_was_ended_where_there_is_something_to_stop(
+    monkeypatch: pytest.MonkeyPatch, has_task: bool, arn: str, stop_on_kill: bool, begun: int
+) -> None:
+    trigger = make_trigger(stop_on_kill=stop_on_kill)
+    trigger.execution_arn = arn
+    trigger.task_instance = TASK if has_task else None  # type: ignore[assignment]
+    started: list[Any] = []
+    monkeypatch.setattr(trigger, "start_stopping", started.append)
+    trigger.begin_kill()
+    assert started == [trigger._stop_if_group_ended] * begun
+
+
 def test_a_moment_without_an_answer_fails_no_task(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mirrored_step, "PAUSES", (0.0, 0.0))
     answers = [PipelineUnavailableError("busy", code="Throttling"), "done"]
@@ -263,6 +279,7 @@ def test_in_a_triggerer_it_finds_its_execution_pushes_what_the_step_yields_and_r
     fake: FakeSageMaker, xcoms: XComs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wait_schedule, "GATHER_SECONDS", 0.0)
+    monkeypatch.setenv("SM_PIPELINES_CONSOLE_URL", "http://127.0.0.1:9/console")
     arn = start(fake, ["Executing", "Succeeded"], SUCCEEDED_STEPS)
     xcoms["d", "r", "g.run", 2, GROUP_KEY] = {"arn": arn, "began": BEGAN}
     trigger = SageMakerMirroredStepTrigger(
@@ -280,6 +297,8 @@ def test_in_a_triggerer_it_finds_its_execution_pushes_what_the_step_yields_and_r
     assert (event["verdict"], trigger.execution_arn) == ("succeed", arn)
     assert trigger.deadline is not None
     place = ("d", "r", "g.steps.Train", 2)
+    links = {key[-1]: value for key, value in xcoms.items() if key[:-1] == place and str(key[-1]).endswith("_link")}
+    assert links == event["links"] != {}
     assert xcoms[(*place, "model")] == "s3://bucket/model.tar.gz"
     assert xcoms[(*place, "return_value")]["name"] == "Train"
     memory = xcoms["d", "r", "g.run", 2, f"{STEP_KEY}Train"]
