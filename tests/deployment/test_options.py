@@ -122,11 +122,17 @@ def test_options_are_read_by_their_own_names_and_an_empty_template_is_not_given(
 
 def test_every_wrong_option_is_named_at_once() -> None:
     options: Any = {"policy": "strict", "max_parallel_steps": True, "aliases": "prod", "tags": ["team=a"]}
+    options |= {"compile_timeout_seconds": 0, "pipeline_name": "a b"}
     options |= {"script_args": "--name x", "script_env": {"STAGE": "test", "AWS_REGION": "r", "PYTHONPATH": "p"}}
     with pytest.raises(ArgumentError) as caught:
         DeployOptions("p.json", **options).check()
     assert str(caught.value).splitlines() == [
         "max_parallel_steps=True: expected a whole number from 1.",
+        "compile_timeout_seconds=0: expected a number of seconds over 0.",
+        (
+            "pipeline_name='a b' is no pipeline name: expected letters, digits and '-', at most 256 characters. "
+            "'a-b' would do."
+        ),
         "policy='strict': expected one of 'enforce', 'apply', 'warn', 'off'.",
         "aliases='prod': expected a list of names, such as ['prod'].",
         "script_args='--name x': expected a list, such as ['--name', 'value'].",

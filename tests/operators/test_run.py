@@ -15,6 +15,7 @@ from airflow.sdk import DAG, AssetAlias
 from airflow_sm_pipelines import SageMakerRunPipelineOperator
 from airflow_sm_pipelines.airflow_names import AirflowFailException, AirflowSkipException, TaskDeferred
 from airflow_sm_pipelines.airflow_task.task_state_store import STOP_KEY, SUBMISSION_KEY
+from airflow_sm_pipelines.client import outputs
 from airflow_sm_pipelines.exceptions import PipelineExecutionFailedError
 from tests.airflow_fakes import EVALUATE_ARN, FAILED_STEPS, SUCCEEDED_STEPS, TRAIN_ARN
 from tests.airflow_objects import FakeTaskInstance, FakeTaskStateStore, make_context
@@ -248,6 +249,30 @@ def test_an_execution_that_somebody_has_resumed_since_its_end_is_waited_for_agai
         run.resume(ended(arn, "Failed", log_cursor={"seen": "before"}))
     assert again.value.trigger.serialize()[1]["execution_arn"] == arn
     assert again.value.trigger.serialize()[1]["log_cursor"] is not None
+
+
+@pytest.mark.parametrize(
+    ("chosen", "is_selective"), [({}, False), ({"select_steps": ["Train"]}, True), ({"from_step": "Train"}, True)]
+)
+def test_outputs_of_selected_steps_are_read_as_such(
+    fake: FakeSageMaker, monkeypatch: pytest.MonkeyPatch, chosen: dict[str, Any], is_selective: bool
+) -> None:
+    run = Run(deferrable=True)
+    fake.statuses = ["Executing"]
+    run.defer()
+    (arn,) = fake.executions
+    fake.executions[arn].statuses = ["Succeeded"]
+    made: list[bool] = []
+
+    class Reader(outputs.OutputReader):
+        def __init__(self, *given: Any, **named: Any) -> None:
+            made.append(named["is_selective"])
+            super().__init__(*given, **named)
+
+    monkeypatch.setattr(outputs, "OutputReader", Reader)
+    run.arguments |= chosen
+    assert run.resume(ended(arn))["status"] == "Succeeded"
+    assert made == [is_selective]
 
 
 @pytest.mark.parametrize(("stop_on_kill", "stops"), [(True, 1), (False, 0)])

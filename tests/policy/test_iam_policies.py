@@ -37,6 +37,7 @@ def holds(condition: Any, context: dict[str, str]) -> bool:
             if operator == "Null":
                 fits = (key not in context) == (values == ["true"])
             else:
+                assert operator in ("Bool", "StringEquals", "StringLike", "ForAnyValue:StringEquals"), operator
                 fits = key in context and any(fnmatchcase(context[key], value) for value in values)
             if not fits:
                 return False
@@ -53,6 +54,7 @@ def is_allowed(*documents: Any, action: str, resource: str = "*", context: dict[
         and any(fnmatchcase(resource, pattern) for pattern in statement["Resource"])
         and holds(statement.get("Condition", {}), context or {})
     }
+    assert effects <= {"Allow", "Deny"}
     return effects == {"Allow"}
 
 

@@ -176,12 +176,18 @@ def test_succeeded_steps_run_again_in_one_execution_with_the_sources_version_and
     assert len(service.executions) == 2
     request = service.requests[0]
     assert all(one == request for one in service.requests)
-    assert request["PipelineVersionId"] == 3
-    assert request["PipelineParameters"] == [{"Name": "Day", "Value": "monday"}]
-    assert request["SelectiveExecutionConfig"] == {
-        "SourcePipelineExecutionArn": ARN.format(0),
-        "SelectedSteps": [{"StepName": name} for name in "BCD"],
+    assert request == {
+        "PipelineName": "p",
+        "PipelineVersionId": 3,
+        "PipelineExecutionDisplayName": "repair-of-e0",
+        "PipelineExecutionDescription": "d",
+        "PipelineParameters": [{"Name": "Day", "Value": "monday"}],
+        "SelectiveExecutionConfig": {
+            "SourcePipelineExecutionArn": ARN.format(0),
+            "SelectedSteps": [{"StepName": name} for name in "BCD"],
+        },
     }
+    assert shared["saved"]["arn"] == ARN.format(1)
 
 
 def test_a_refused_selection_says_to_clear_run_and_is_forgotten() -> None:
