@@ -46,6 +46,7 @@ class World:
         return answer
 
     async def sleep(self, seconds: float) -> None:
+        assert len(self.pauses) < 50, "it waits without an end"
         self.pauses.append(seconds)
 
     def wait(self, **arguments: Any) -> dict[str, Any]:
@@ -75,7 +76,8 @@ def test_a_wait_whose_time_is_over_tells_why_the_last_call_was_refused(
     now = datetime.now(timezone.utc)
     trigger = SageMakerPipelineCallbackTrigger(queue_url="url", deadline=(now + timedelta(hours=1)).isoformat())
 
-    async def sleep(_: float) -> None:
+    async def sleep(seconds: float) -> None:
+        await world.sleep(seconds)
         trigger.deadline = now.isoformat()
 
     monkeypatch.setattr(callback.asyncio, "sleep", sleep)

@@ -56,6 +56,7 @@ class World:
         return {"done": None, "later": {}}.get(name, {"id": name, "hook": hook})
 
     async def sleep(self, seconds: float) -> None:
+        assert len(self.pauses) < 50, "it waits without an end"
         self.pauses.append(seconds)
 
     def take(self, count: int) -> list[Any]:
