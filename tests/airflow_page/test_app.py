@@ -348,8 +348,13 @@ def test_rows_of_other_runs_and_tasks_are_not_mixed_in(world: World) -> None:
     assert [one["reason"] for one in step["tries"]] == ["r2-0"]
     assert [(row["run_id"], row["source"]) for row in world.ask("", source="t1 [1]")["rows"]] == [("r", "t1 [1]")]
     assert world.ask("")["sources"] == ["t0 [0]", "t1 [1]"]
-    world.ask("", status=200, dag_id="other")
-    world.ask(status=404, dag_id="other", run_id="r")
+    with world.engine.begin() as connection:
+        connection.execute(text("update xcom set dag_id = 'other' where run_id = 'r2'"))
+        connection.execute(text("update dag_run set dag_id = 'other', run_id = 'r' where run_id = 'r2'"))
+        connection.execute(text("update xcom set run_id = 'r' where run_id = 'r2'"))
+    assert world.ask(run_id="r", source="t0 [0]")["links"] == [{"name": "SageMaker pipeline", "href": "https://r-0"}]
+    assert [row["pipeline"] for row in world.ask("", source="t0 [0]")["rows"]] == ["r-0"]
+    world.ask(status=404, dag_id="other", run_id="r2")
 
 
 def test_the_page_s_files_are_asked_for_anew_and_hold_what_they_say(world: World) -> None:

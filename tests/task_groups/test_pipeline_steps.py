@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -154,6 +155,9 @@ def test_a_shape_is_a_file_beside_the_dag(tmp_path: Path) -> None:
     assert tuple(make_group(shape=str(path)).steps) == SHAPE.names
     with pytest.raises(DefinitionError, match="Write it with `sm-pipelines shape`"):
         make_group(shape=str(tmp_path / "none.json"))
+    path.write_text("[]")
+    with pytest.raises(DefinitionError, match=re.escape(str(path))):
+        make_group(shape=str(path))
 
 
 CALLS = PipelineShape((StepShape("Approve", "Callback"), StepShape("Train", "Training", ("Approve",))))
