@@ -15,10 +15,22 @@ PUBLIC_HUB = "SageMakerPublicHub"
 MARK = "A stand-in of the local endpoint: it has no weights, and its recipes are made up."
 """Stands in every document and file that is made up, so that nobody takes one for a model."""
 
+_MULTI_TURN = "MTRL"
+"""What SDK v3 calls multi-turn reinforcement learning, whose job is none of CreateTrainingJob."""
+
 _EVALUATIONS = {
     "DeterministicEvaluation": "General text benchmark (stand-in)",
     "CustomScorerEvaluation": "Custom scorer (stand-in)",
     "LLMAJEvaluation": "LLM as judge (stand-in)",
+}
+_HOSTING = {
+    "Profile": "Default",
+    "InstanceType": "ml.g5.2xlarge",
+    "DefaultInstanceType": "ml.g5.2xlarge",
+    "SupportedInstanceTypes": ["ml.g5.2xlarge"],
+    "EcrAddress": "stand-in.local/model-hub:1",
+    "Environment": {},
+    "ComputeResourceRequirements": {"NumberOfAcceleratorDevicesRequired": 1, "MinMemoryRequiredInMb": 1024},
 }
 _TRAINING: dict[str, Any] = {
     "learning_rate": 0.0001,
@@ -59,16 +71,22 @@ def make_model_document(bucket: str) -> tuple[dict[str, Any], dict[str, bytes]]:
     reinforcement = _add_files(files, bucket, "reinforcement", "training_config", _TRAINING | _RL)
     inference = _add_files(files, bucket, "inference", "inference", _INFERENCE)
     recipes: list[dict[str, Any]] = []
-    for technique in TECHNIQUES:
+    for technique in (*TECHNIQUES, _MULTI_TURN):
         for peft in ("LORA", None):
             name = f"stand-in-{technique}-{peft or 'full'}".lower()
             recipe = {"Name": name, "DisplayName": name, "Type": "FineTuning", "CustomizationTechnique": technique}
-            where = reinforcement if technique in ("RLVR", "RLAIF") else training
+            where = reinforcement if technique in ("RLVR", "RLAIF", _MULTI_TURN) else training
             recipes.append({**recipe, **({"Peft": peft} if peft else {}), **where})
     for kind, title in _EVALUATIONS.items():
         recipe = {"Name": f"stand-in-{kind}".lower(), "DisplayName": title, "Type": "Evaluation"}
         recipes.append({**recipe, "EvaluationType": kind, **inference})
-    return {"StandIn": MARK, "GatedBucket": False, "RecipeCollection": recipes}, files
+    return {"StandIn": MARK, "GatedBucket": False, "RecipeCollection": recipes, **_add_hosting(files, bucket)}, files
+
+
+def _add_hosting(files: dict[str, bytes], bucket: str) -> dict[str, Any]:
+    """The members with which SDK v3's ModelBuilder makes a model. What serves it is not here."""
+    files["hosting/stand-in.json"] = json.dumps({"stand_in": MARK}).encode()
+    return {"HostingArtifactUri": f"s3://{bucket}/hosting/", "HostingConfigs": [_HOSTING]}
 
 
 def _add_files(
