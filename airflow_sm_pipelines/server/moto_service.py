@@ -15,6 +15,7 @@ from airflow_sm_pipelines.local_endpoint import ACCOUNT_ID, DEFAULT_REGION
 from airflow_sm_pipelines.server.event_targets import let_targets_be_independent
 from airflow_sm_pipelines.server.http.aws_errors import error_response
 from airflow_sm_pipelines.server.http.messages import Request, Response
+from airflow_sm_pipelines.server.missing_resources import answer_failed_lookup, answer_nothing_found
 
 _log = logging.getLogger(__name__)
 
@@ -74,6 +75,8 @@ class MotoService:
         except NotImplementedError as error:
             return not_implemented(request, str(error))
         except Exception as error:  # noqa: BLE001 - moto may fail in any way; the client gets one typed error
+            if (missing := answer_failed_lookup(request, error)) is not None:
+                return missing
             operation = request.operation or f"{request.method} {request.path}"
             _log.warning("moto failed at %s:%s with %s: %s", request.service, operation, type(error).__name__, error)
             _log.debug("moto's own traceback", exc_info=True)
@@ -88,7 +91,7 @@ class MotoService:
         # Also redirects: werkzeug's, to an address without its double slashes.
         if response.status >= 300 and _is_page(response):
             return not_implemented(request, "")
-        return response
+        return answer_nothing_found(request, response) or response
 
     def load(self, request: Request) -> None:
         """Make moto load the request's service in its region, as a first request would.
