@@ -85,7 +85,7 @@ def find_uv() -> str:
 
 
 def find_python(version: str, *, env: Mapping[str, str]) -> Path | None:
-    """Find a Python of a version or a range, such as ``3.8`` or ``>=3.12,<3.13``, on this machine; None if there is none.
+    """Find a Python of a version (``3.8``) or a range (``>=3.12,<3.13``) on this machine; None if there is none.
 
     Nothing is downloaded.
 
@@ -351,11 +351,10 @@ def _build(
     venv = [uv, "venv", "--no-project", "--relocatable", "--python", request, str(target)]
     # First without a download. Whether uv may download one after that is for the user's UV_PYTHON_DOWNLOADS to say.
     found, _ = _run_uv([*venv, "--no-python-downloads"], env, deadline, lambda line: None)
-    if not found and (installed := _find_in_pyenv(request, env)) is not None:
+    if not found and (own := _find_in_pyenv(request, env)) is not None:
         shutil.rmtree(target, ignore_errors=True)
-        found, _ = _run_uv(
-            [str(installed) if one == request else one for one in venv], env, deadline, lambda line: None
-        )
+        words = [str(own) if word == request else word for word in venv]
+        found, _ = _run_uv(words, env, deadline, lambda line: None)
     if not found:
         shutil.rmtree(target, ignore_errors=True)
         found, said = _run_uv(venv, env, deadline, log)
