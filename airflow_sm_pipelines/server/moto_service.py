@@ -65,6 +65,8 @@ class MotoService:
             return not_implemented(request, f"({type(error).__name__}: {error})")
         if request.service == "events":
             let_targets_be_independent()
+        if request.service == "sqs":
+            _let_queues_be_long()
         try:
             chunks = application(environ, start_response)
             try:
@@ -132,6 +134,21 @@ class MotoService:
         for backends in used:
             backends.clear()
         used.clear()
+
+
+def _let_queues_be_long() -> None:
+    """Keep the cost of receiving a message apart from how many others wait.
+
+    moto 5.2 counts all messages of a queue three times for each message that it gives, to learn how long one is kept.
+    """
+    from moto.sqs import models
+
+    def is_kept(backend: Any, queue_name: str, message: Any) -> bool:
+        kept_seconds = int(backend.get_queue(queue_name).message_retention_period)
+        return bool(message.sent_timestamp / 1000 + kept_seconds > models.unix_time())
+
+    backends: Any = models.SQSBackend
+    backends.is_message_valid_based_on_retention_period = is_kept
 
 
 def _load_managed_policies() -> None:
