@@ -45,9 +45,9 @@ def answer_nothing_found(request: Request, response: Response) -> Response | Non
         found = json.loads(response.body)
     except ValueError:
         return None
-    return (
-        _answer(request, _read_names(request)) if found and not any(found.values()) and None in found.values() else None
-    )
+    # An empty list is an answer: a log group may have no streams.
+    is_nothing = bool(found) and all(value is None for value in found.values())
+    return _answer(request, _read_names(request)) if is_nothing else None
 
 
 def _answer(request: Request, names: list[str]) -> Response | None:

@@ -45,6 +45,8 @@ def test_another_failure_is_no_missing_name() -> None:
     assert answer_failed_lookup(ask("StartQueryExecution", WorkGroup=ID), KeyError(ID)) is None
 
 
-@pytest.mark.parametrize("body", [b'{"WorkGroup": {"Name": "primary"}}', b'{"NamedQueryIds": []}', b"{}", b"<a/>"])
+@pytest.mark.parametrize(
+    "body", [b'{"WorkGroup": {"Name": "primary"}}', b'{"streams": [], "nextToken": null}', b"{}", b"<a/>"]
+)
 def test_an_answer_that_says_something_is_left_alone(body: bytes) -> None:
     assert answer_nothing_found(ask("GetWorkGroup", WorkGroup="primary"), Response(200, body, ())) is None
