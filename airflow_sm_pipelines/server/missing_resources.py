@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.server.http.messages import Request, Response
 
 _ASKS = re.compile("Describe|Get|Stop|Delete|Update")
+_SHORT_BYTES = 200
+"""No answer that says nothing is longer."""
 _CODES = (
     re.compile("NotFound|NoSuch|DoesNotExist|Nonexistent"),
     # Athena, for one, has no other error for it.
@@ -39,11 +41,12 @@ def answer_nothing_found(request: Request, response: Response) -> Response | Non
 
     :param response: moto's answer.
     """
-    if not response.is_success or not re.match("Describe|Get", request.operation) or not response.body.startswith(b"{"):
+    asks = response.is_success and re.match("Describe|Get", request.operation)
+    if not asks or len(response.body) > _SHORT_BYTES or b"null" not in response.body:
         return None
     try:
-        found = json.loads(response.body)
-    except ValueError:
+        found = dict(json.loads(response.body))
+    except (ValueError, TypeError):
         return None
     # An empty list is an answer: a log group may have no streams.
     is_nothing = bool(found) and all(value is None for value in found.values())
