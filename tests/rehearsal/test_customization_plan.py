@@ -152,6 +152,7 @@ def test_the_public_hub_has_a_marked_stand_in_with_recipes_for_each_technique(tm
         assert (found["HubContentDescription"], document["StandIn"]) == (MARK, MARK)
         recipes = document["RecipeCollection"]
         assert {"SFT", "DPO", "RLVR", "RLAIF"} <= {recipe.get("CustomizationTechnique") for recipe in recipes}
+        assert all(recipe["SequenceLength"] == "4K" for recipe in recipes if recipe["Type"] == "FineTuning")
         for address in {recipe["SmtjOverrideParamsS3Uri"] for recipe in recipes}:
             bucket, key = address.removeprefix("s3://").split("/", 1)
             options = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())

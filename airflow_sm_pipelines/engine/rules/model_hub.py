@@ -23,12 +23,13 @@ _EVALUATIONS = {
     "CustomScorerEvaluation": "Custom scorer (stand-in)",
     "LLMAJEvaluation": "LLM as judge (stand-in)",
 }
+_IMAGE = "stand-in.local/model-hub:1"
 _HOSTING = {
     "Profile": "Default",
     "InstanceType": "ml.g5.2xlarge",
     "DefaultInstanceType": "ml.g5.2xlarge",
     "SupportedInstanceTypes": ["ml.g5.2xlarge"],
-    "EcrAddress": "stand-in.local/model-hub:1",
+    "EcrAddress": _IMAGE,
     "Environment": {},
     "ComputeResourceRequirements": {"NumberOfAcceleratorDevicesRequired": 1, "MinMemoryRequiredInMb": 1024},
 }
@@ -45,7 +46,8 @@ _RL: dict[str, Any] = {
     "kl_loss_coef": 0.001,
     "clip_ratio": 0.2,
     "temperature": 1.0,
-    "preset_reward_function": "",
+    "use_kl_loss": True,
+    "preset_reward_function": "prime_math",
     "reward_lambda_arn": "",
     "judge_model_id": "",
     "judge_prompt_template": "",
@@ -75,6 +77,7 @@ def make_model_document(bucket: str) -> tuple[dict[str, Any], dict[str, bytes]]:
         for peft in ("LORA", None):
             name = f"stand-in-{technique}-{peft or 'full'}".lower()
             recipe = {"Name": name, "DisplayName": name, "Type": "FineTuning", "CustomizationTechnique": technique}
+            recipe["SequenceLength"] = "4K"
             where = reinforcement if technique in ("RLVR", "RLAIF", _MULTI_TURN) else training
             recipes.append({**recipe, **({"Peft": peft} if peft else {}), **where})
     for kind, title in _EVALUATIONS.items():
@@ -95,14 +98,15 @@ def _add_files(
     """Add the files of a recipe, and give the members that name them."""
     files[f"{name}.json"] = json.dumps({key: _describe_option(value) for key, value in options.items()}).encode()
     # JSON is YAML, too.
-    files[f"{name}.yaml"] = json.dumps({"run": {"name": name}, section: options}).encode()
+    files[f"{name}.yaml"] = json.dumps({"run": {"name": name}, section: {**options, "training_args": options}}).encode()
     return {
         "SmtjOverrideParamsS3Uri": f"s3://{bucket}/{name}.json",
         "SmtjRecipeTemplateS3Uri": f"s3://{bucket}/{name}.yaml",
+        "SmtjImageUri": _IMAGE,
     }
 
 
 def _describe_option(value: Any) -> dict[str, Any]:
-    kinds = {float: "float", int: "integer", str: "string"}
+    kinds = {bool: "boolean", float: "float", int: "integer", str: "string"}
     # An empty text stands for an option without a value.
     return {"type": kinds[type(value)], "default": value if value != "" else None, "required": False}
