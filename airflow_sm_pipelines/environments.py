@@ -85,21 +85,36 @@ def find_uv() -> str:
 
 
 def find_python(version: str, *, env: Mapping[str, str]) -> Path | None:
-    """Find a Python of a version, such as ``3.8``, on this machine; None if there is none. Nothing is downloaded.
+    """Find a Python of a version (``3.8``) or a range (``>=3.12,<3.13``) on this machine; None if there is none.
+
+    Nothing is downloaded.
 
     Beside the places where uv looks, those of pyenv count: uv meets pyenv's shims first, which run only the versions
     that are switched on.
     """
     if version == f"{sys.version_info[0]}.{sys.version_info[1]}":
         return Path(_python_request(None))
-    home = Path(env.get("PYENV_ROOT") or Path(env.get("HOME") or Path.home()) / ".pyenv")
-    installed = sorted(home.glob(f"versions/{version}.*/bin/python{version}"))
-    if installed:
-        return installed[-1]
+    installed = _find_in_pyenv(version, env)
+    if installed is not None and re.fullmatch(r"[\d.]+", version):
+        return installed
     command = [find_uv(), "python", "find", "--no-project", "--no-python-downloads", version]
     is_found, said = _run_uv(command, env, time.monotonic() + _FIND_SECONDS, lambda line: None)
     found = Path(said.strip().rpartition("\n")[2])
-    return found if is_found and found.exists() else None
+    return found if is_found and found.exists() else installed
+
+
+def _find_in_pyenv(request: str, env: Mapping[str, str]) -> Path | None:
+    """The newest Python of pyenv's that fits a version or a range."""
+    home = Path(env.get("PYENV_ROOT") or Path(env.get("HOME") or Path.home()) / ".pyenv")
+    fitting: dict[tuple[int, int, int], Path] = {}
+    for folder in home.glob("versions/*"):
+        match = re.fullmatch(r"(\d+)\.(\d+)\.(\d+)", folder.name)
+        if match is not None:
+            version = (int(match[1]), int(match[2]), int(match[3]))
+            interpreter = folder / "bin" / f"python{match[1]}.{match[2]}"
+            if interpreter.exists() and is_python_accepted(request, version):
+                fitting[version] = interpreter
+    return fitting[max(fitting)] if fitting else None
 
 
 def fetch_python(version: str, *, env: Mapping[str, str], log: Callable[[str], None]) -> Path | None:
@@ -336,6 +351,10 @@ def _build(
     venv = [uv, "venv", "--no-project", "--relocatable", "--python", request, str(target)]
     # First without a download. Whether uv may download one after that is for the user's UV_PYTHON_DOWNLOADS to say.
     found, _ = _run_uv([*venv, "--no-python-downloads"], env, deadline, lambda line: None)
+    if not found and (own := _find_in_pyenv(request, env)) is not None:
+        shutil.rmtree(target, ignore_errors=True)
+        words = [str(own) if word == request else word for word in venv]
+        found, _ = _run_uv(words, env, deadline, lambda line: None)
     if not found:
         shutil.rmtree(target, ignore_errors=True)
         found, said = _run_uv(venv, env, deadline, log)

@@ -14,6 +14,7 @@ from airflow_sm_pipelines.environments import (
     default_cache_dir,
     ensure_environment,
     environment_key,
+    find_python,
     is_python_accepted,
 )
 from airflow_sm_pipelines.exceptions import EnvironmentBuildError
@@ -110,6 +111,20 @@ def test_requirements_that_cannot_be_met_are_told_in_uvs_words(tmp_path: Path, p
 def test_a_python_that_nobody_has_is_told(tmp_path: Path):
     with pytest.raises(EnvironmentBuildError, match=r"no Python for 3\.99"):
         ensure_environment([], python="3.99", cache_dir=tmp_path / "cache")
+
+
+def test_a_python_of_pyenvs_is_taken_where_uv_meets_none(tmp_path: Path):
+    for version, name in (("3.98.9", "python3.98"), ("3.99.1", "python3.99"), ("3.99.0", "python3.99")):
+        folder = tmp_path / "pyenv" / "versions" / version / "bin"
+        folder.mkdir(parents=True)
+        (folder / name).symlink_to(sys.executable)
+    env = {**os.environ, "PYENV_ROOT": str(tmp_path / "pyenv"), "UV_PYTHON_DOWNLOADS": "never"}
+    newest = tmp_path / "pyenv" / "versions" / "3.99.1" / "bin" / "python3.99"
+    assert find_python(">=3.98,<4", env=env) == newest
+    assert find_python("3.98", env=env) == tmp_path / "pyenv" / "versions" / "3.98.9" / "bin" / "python3.98"
+    assert find_python(">=3.98.10,<3.99", env=env) is None
+    made = ensure_environment([], python=">=3.99,<4", cache_dir=tmp_path / "cache", env=env)
+    assert made.exists()
 
 
 def test_a_build_without_time_left_is_ended_and_said(tmp_path: Path, package: str):

@@ -64,7 +64,8 @@ def folder_digest(folder: Path) -> str:
                 f"Cannot read {path}. Every file in the pipeline script's folder counts as part of the pipeline: "
                 "move the script to a folder of its own, or make the file readable."
             )
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{content}\n".encode())
+        # A file name need not be UTF-8.
+        digest.update(os.fsencode(f"{path.relative_to(folder).as_posix()}\0{content}\n"))
     return digest.hexdigest()
 
 

@@ -123,6 +123,7 @@ class EngineServices:
     :param check_answer: the same for the answer of an operation.
     :param faults_file: faults to inject, see ``driver/fault_injection``; read whenever a step starts.
     :param serves_endpoints: whether models are served behind endpoints; else endpoints are records only.
+    :param model_seed: see ``JobContext``.
     :param clock: gives the present moment, aware UTC.
     :param new_id: gives random text of a length from an alphabet.
     :param run_job: runs a job.
@@ -148,6 +149,7 @@ class EngineServices:
     check_answer: Callable[[str, Mapping[str, Any]], str | None] = _accept_answer
     faults_file: Path | None = None
     serves_endpoints: bool = True
+    model_seed: str | None = None
     clock: Callable[[], datetime] = _read_clock
     new_id: Callable[[int, str], str] = _make_random_id
     run_job: JobRunner = run_job
@@ -189,6 +191,7 @@ class EngineServices:
             cache_dir=self.cache_dir,
             isolation=self.isolation,
             launcher=self.launcher,
+            model_seed=self.model_seed,
         )
 
 

@@ -89,6 +89,28 @@ def _input_modes(request: Mapping[str, Any], path: ValuePath) -> Iterator[Confli
             "Cannot use both 'Pipe' and 'FastFile' TrainingInputMode on the same Training Job.",
             "Give all channels one of the two.",
         )
+    for index, (channel, mode) in enumerate(zip(channels, modes, strict=True)):
+        if _object(channel).get("CompressionType") == "Gzip" and mode == "File":
+            # The words are the service's: aws/sagemaker-python-sdk, issue 716.
+            yield Conflict(
+                (*path, "InputDataConfig", index, "CompressionType"),
+                f"Invalid compression type for channel {_object(channel).get('ChannelName')}: File mode only supports "
+                "NONE, got Gzip instead",
+                "Leave it out, and unpack the files in the program; or give the channel the InputMode Pipe.",
+            )
+
+
+def _processing(request: Mapping[str, Any]) -> Iterator[Conflict]:
+    """Source: the API reference, ``ProcessingS3Input``, ``S3CompressionType``."""
+    inputs = request.get("ProcessingInputs")
+    for index, entry in enumerate(inputs if isinstance(inputs, list) else ()):
+        source = _object(_object(entry).get("S3Input"))
+        if source.get("S3CompressionType") == "Gzip" and source.get("S3InputMode", "File") == "File":
+            yield Conflict(
+                ("ProcessingInputs", index, "S3Input", "S3CompressionType"),
+                "Gzip can only be used if Pipe mode is specified as the S3InputMode.",
+                "Leave it out, and unpack the files in the program.",
+            )
 
 
 def _tuning(request: Mapping[str, Any]) -> Iterator[Conflict]:
@@ -140,6 +162,7 @@ def _object(value: Any) -> Mapping[str, Any]:
 
 RULES: dict[str, Callable[[Mapping[str, Any]], Iterator[Conflict]]] = {
     "CreateTrainingJob": _training,
+    "CreateProcessingJob": _processing,
     "CreateHyperParameterTuningJob": _tuning,
     "CreateModelPackage": _model_package,
 }

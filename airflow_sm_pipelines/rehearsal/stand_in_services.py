@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 from airflow_sm_pipelines.definition.arns import resource_name_of
 from airflow_sm_pipelines.definition.step_places import iter_step_places
 from airflow_sm_pipelines.engine.jobs.failures import JobFailure
+from airflow_sm_pipelines.engine.jobs.model_customization import is_customization
 from airflow_sm_pipelines.engine.jobs.stand_in_table import StandIn, StandIns
 from airflow_sm_pipelines.engine.rules.errors import ResolutionError
 from airflow_sm_pipelines.engine.rules.resolver import ResolutionScope, resolve
 from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory
 from airflow_sm_pipelines.engine.steps import step_executors
 from airflow_sm_pipelines.engine.steps.quality_check import CHECK_KINDS
+from airflow_sm_pipelines.rehearsal.customization_plan import DEFAULT_SEED, plan_customization, with_chosen_scores
 from airflow_sm_pipelines.rehearsal.job_plan import (
     REHEARSAL_IMAGE,
     PlanContext,
@@ -123,6 +125,7 @@ class StandInServices:
         return replace(
             services,
             run_job=self._run_job,
+            model_seed=services.model_seed or DEFAULT_SEED,
             serves_endpoints=False,
             find_function=self._find_function,
             send_message=self._send_message,
@@ -171,6 +174,14 @@ class StandInServices:
                 return JobOutcome("Failed", str(failure), details={"FailureReason": str(failure)})
             self.note(name or spec.name, plan.notes)
         outcome = self._services.run_job(replace(spec, request=plan.request, containers=plan.containers), context, stop)
+        if (
+            is_customization(spec.request)
+            and outcome.status == "Completed"
+            and step is not None
+            and pipeline is not None
+        ):
+            chosen = pipeline.values.properties.get(step.name, {}).get("FinalMetricDataList")
+            return replace(outcome, details=with_chosen_scores(outcome.details, chosen))
         if plan.is_stood_in and outcome.status == "Completed":
             self._finish(spec, step, outcome)
         return outcome
@@ -178,6 +189,8 @@ class StandInServices:
     def _plan(self, spec: JobSpec, context: PlanContext) -> JobPlan:
         if spec.kind == "Processing":
             return plan_processing(spec, context)
+        if is_customization(spec.request):
+            return plan_customization(spec, context)
         if spec.kind == "Training":
             return plan_training(spec, context)
         return plan_transform_job(spec, context, stood_in_models=frozenset(self._models))

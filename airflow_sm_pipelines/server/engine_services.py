@@ -50,6 +50,7 @@ def make_engine_services(
         named by ``SM_PIPELINES_STAND_INS``, cannot be read.
     """
     from airflow_sm_pipelines.engine.jobs import ImageCatalog, ImageError
+    from airflow_sm_pipelines.engine.jobs.model_customization import SEED_VARIABLE
     from airflow_sm_pipelines.engine.jobs.stand_in_table import StandIns
     from airflow_sm_pipelines.engine.services import EngineServices
 
@@ -75,6 +76,7 @@ def make_engine_services(
         check_answer=lambda operation, answer: find_answer_fault(codec, operation, answer),
         send_message=lambda queue_url, body: send_message(moto, region, queue_url, body),
         faults_file=faults_file,
+        model_seed=os.environ.get(SEED_VARIABLE) or None,
     )
 
 

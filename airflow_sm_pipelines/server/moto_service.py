@@ -9,12 +9,17 @@ from __future__ import annotations
 import logging
 import sys
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.local_endpoint import ACCOUNT_ID, DEFAULT_REGION
 from airflow_sm_pipelines.server.event_targets import let_targets_be_independent
 from airflow_sm_pipelines.server.http.aws_errors import error_response
 from airflow_sm_pipelines.server.http.messages import Request, Response
+from airflow_sm_pipelines.server.missing_resources import answer_failed_lookup, answer_nothing_found
+from airflow_sm_pipelines.server.topic_subscribers import let_topics_call_functions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 _log = logging.getLogger(__name__)
 
@@ -62,8 +67,8 @@ class MotoService:
         except Exception as error:  # noqa: BLE001 - moto raises anything for a service that it does not know
             # Or for one whose own dependencies are not installed.
             return not_implemented(request, f"({type(error).__name__}: {error})")
-        if request.service == "events":
-            let_targets_be_independent()
+        if (change := _CHANGES.get(request.service)) is not None:
+            change()
         try:
             chunks = application(environ, start_response)
             try:
@@ -74,6 +79,8 @@ class MotoService:
         except NotImplementedError as error:
             return not_implemented(request, str(error))
         except Exception as error:  # noqa: BLE001 - moto may fail in any way; the client gets one typed error
+            if (missing := answer_failed_lookup(request, error)) is not None:
+                return missing
             operation = request.operation or f"{request.method} {request.path}"
             _log.warning("moto failed at %s:%s with %s: %s", request.service, operation, type(error).__name__, error)
             _log.debug("moto's own traceback", exc_info=True)
@@ -88,7 +95,7 @@ class MotoService:
         # Also redirects: werkzeug's, to an address without its double slashes.
         if response.status >= 300 and _is_page(response):
             return not_implemented(request, "")
-        return response
+        return answer_nothing_found(request, response) or response
 
     def load(self, request: Request) -> None:
         """Make moto load the request's service in its region, as a first request would.
@@ -129,6 +136,29 @@ class MotoService:
         for backends in used:
             backends.clear()
         used.clear()
+
+
+def _let_queues_be_long() -> None:
+    """Keep the cost of receiving a message apart from how many others wait.
+
+    moto 5.2 counts all messages of a queue three times for each message that it gives, to learn how long one is kept.
+    """
+    from moto.sqs import models
+
+    def is_kept(backend: Any, queue_name: str, message: Any) -> bool:
+        kept_seconds = int(backend.get_queue(queue_name).message_retention_period)
+        return bool(message.sent_timestamp / 1000 + kept_seconds > vars(models)["unix_time"]())
+
+    backends: Any = models.SQSBackend
+    backends.is_message_valid_based_on_retention_period = is_kept
+
+
+_CHANGES: Mapping[str, Callable[[], None]] = {
+    "events": let_targets_be_independent,
+    "sns": let_topics_call_functions,
+    "sqs": _let_queues_be_long,
+}
+"""What of moto is changed before a service's requests; to change it again does nothing."""
 
 
 def _load_managed_policies() -> None:

@@ -16,6 +16,7 @@ from airflow_sm_pipelines.server.iam_roles import IamRoles, simulate_principal_p
 from airflow_sm_pipelines.server.lambda_functions import with_code_inlined
 from airflow_sm_pipelines.server.lambda_invocations import is_invocation
 from airflow_sm_pipelines.server.missing_names import MissingNames
+from airflow_sm_pipelines.server.topic_subscribers import prepare_subscription
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -138,6 +139,7 @@ class RequestRouter:
         refusal = refuse_unserved_targets(request, self._call_moto) or refuse_schedules(request)
         if refusal is not None:
             return refusal
+        prepare_subscription(request, self._call_moto)
         self._roles.prepare(request)
         request = with_code_inlined(request)
         if request.service == "iam" and request.operation == "SimulatePrincipalPolicy":

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import re
-from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
 
 from airflow_sm_pipelines.server.http.aws_errors import json_error, json_response
 from airflow_sm_pipelines.server.http.messages import Response
+from airflow_sm_pipelines.server.missing_resources import load_errors
 from airflow_sm_pipelines.server.moto_service import FAILURE_CODE, not_implemented
 from airflow_sm_pipelines.server.sagemaker_codec import InvalidAnswerError, RequestRefusedError, SageMakerCodec
 
@@ -149,7 +149,7 @@ class SageMakerService:
             return json_error("ResourceNotFound", f"The resource '{_resource_arn(request)}' does not exist.")
         is_unknown = "UnknownOperationException" in codes or (FAILURE_CODE in codes and b"(KeyError" in response.body)
         asks = operation.startswith("Describe") or (
-            operation.startswith("List") and "ResourceNotFound" in _load_errors(operation)
+            operation.startswith("List") and "ResourceNotFound" in load_errors("sagemaker", operation)
         )
         if is_unknown and asks:
             # moto 5.2 fails so, too, and what it does not know nobody can have made here.
@@ -189,17 +189,8 @@ def _answer_missing(operation: str, request: Request) -> Response:
         names = [value for value in json.loads(request.body).values() if isinstance(value, str)]
     except (ValueError, AttributeError):
         names = []
-    code = "ResourceNotFound" if "ResourceNotFound" in _load_errors(operation) else "ValidationException"
+    code = "ResourceNotFound" if "ResourceNotFound" in load_errors("sagemaker", operation) else "ValidationException"
     return json_error(code, f"{operation}: '{'/'.join(names)}' does not exist. (The local endpoint makes none.)")
-
-
-@cache
-def _load_errors(operation: str) -> frozenset[str]:
-    """The errors that the API model has for an operation."""
-    from botocore.loaders import Loader
-
-    model = Loader().load_service_model("sagemaker", "service-2")
-    return frozenset(error["shape"] for error in model["operations"].get(operation, {}).get("errors", ()))
 
 
 def _find_unserved(request: Request, way: str) -> str | None:

@@ -115,6 +115,8 @@ SAME_MEANING = {
     "execution": "one execution: its sensor and its trigger",
     "executions": "executions of pipelines: the engine's table and the API's operations",
     "experiments": "experiments and trials: the engine's records and the API's operations",
+    "hubs": "hubs and their contents: the engine's records and the API's operations",
+    "lineage_entities": "actions, artifacts, contexts: the engine's records, its step and the API's operations",
     "models": "models and model packages: the engine's records and the API's operations",
     "pipelines": "pipelines: the engine's table and the API's operations",
     "request_tokens": "ClientRequestToken: a client's, and the engine's table of those it was given",

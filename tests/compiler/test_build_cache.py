@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -64,4 +65,11 @@ def test_content_moved_between_two_files_is_a_change(folder: Path):
     before = folder_digest(folder)
     (folder / "train.py").write_text("b")
     (folder / "steps" / "evaluate.py").write_text("a")
+    assert folder_digest(folder) != before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has file names that are no UTF-8")
+def test_a_file_name_need_not_be_utf_8(folder: Path):
+    before = folder_digest(folder)
+    (folder / os.fsdecode(b"caf\xe9.txt")).write_text("a")
     assert folder_digest(folder) != before

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 
-from airflow_sm_pipelines.compiler.sdk_side.local_mode import without_code_folders
+from airflow_sm_pipelines.compiler.sdk_side.local_mode import name_outputs, without_code_folders
 from airflow_sm_pipelines.definition import parse_definition
 from airflow_sm_pipelines.exceptions import ScriptFailedError
 
@@ -158,3 +158,14 @@ def test_a_folder_of_model_code_is_named_without_its_place(
     environment = {"A": "b", "SAGEMAKER_SUBMIT_DIRECTORY": "file:///me/code/", "C": "file:///me/code/"}
     expected = {**environment, "SAGEMAKER_SUBMIT_DIRECTORY": named}
     assert json.loads(without_code_folders(json.dumps(environment))) == expected
+
+
+def test_a_described_jobs_outputs_are_named_as_after_a_run_of_the_sdks_local_mode():
+    outputs = [{"OutputName": name, "S3Output": {"S3Uri": f"s3://b/{name}"}} for name in ("train", "test")]
+    described = {"ProcessingOutputConfig": {"Outputs": outputs}}
+    name_outputs(parsed=described)
+    name_outputs(parsed=described)  # a client may have the handler twice
+    assert described == {"ProcessingOutputConfig": {"Outputs": {"train": outputs[0], "test": outputs[1]}}}
+    nothing: dict[str, object] = {"ProcessingJobStatus": "Failed"}
+    name_outputs(parsed=nothing)
+    assert nothing == {"ProcessingJobStatus": "Failed"}

@@ -70,6 +70,32 @@ def test_the_objective_of_an_own_algorithm_is_one_of_its_metrics(image: Any, nam
     assert [conflict.path[:2] for conflict in found] == [("TrainingJobDefinitions", 0)] * is_wrong
 
 
+@pytest.mark.parametrize(
+    ("mode", "default", "is_wrong"),
+    [
+        (None, "File", True),
+        ("File", "Pipe", True),
+        ("Pipe", "File", False),
+        (None, "FastFile", False),
+        (EXPRESSION, "File", False),
+        (None, EXPRESSION, False),
+    ],
+)
+def test_a_channel_of_file_mode_is_not_unpacked(mode: Any, default: Any, is_wrong: bool) -> None:
+    channel = {"ChannelName": "train", "CompressionType": "Gzip", **({"InputMode": mode} if mode else {})}
+    plain = {"ChannelName": "test", "CompressionType": "None"}
+    request = {"AlgorithmSpecification": {"TrainingInputMode": default}, "InputDataConfig": [plain, channel]}
+    said = "Invalid compression type for channel train: File mode only supports NONE, got Gzip instead"
+    assert messages("CreateTrainingJob", request) == [said] * is_wrong
+
+
+@pytest.mark.parametrize(("mode", "is_wrong"), [(None, True), ("File", True), ("Pipe", False), (EXPRESSION, False)])
+def test_a_processing_input_is_unpacked_in_pipe_mode_only(mode: Any, is_wrong: bool) -> None:
+    source = {"S3CompressionType": "Gzip", **({"S3InputMode": mode} if mode else {})}
+    assert len(messages("CreateProcessingJob", {"ProcessingInputs": [{"S3Input": source}]})) == is_wrong
+    assert not messages("CreateProcessingJob", {"ProcessingInputs": [{"S3Input": {"S3CompressionType": "None"}}]})
+
+
 def test_a_versioned_model_package_takes_no_tags() -> None:
     tags = {"Tags": [{"Key": "a", "Value": "b"}]}
     assert messages("CreateModelPackage", {"ModelPackageGroupName": "g", **tags})[0].startswith("A versioned model pac")

@@ -175,6 +175,7 @@ def _make_regular(session_class: Any) -> None:
         events = session.sagemaker_client.meta.events
         for operation in ("ProcessingJob", "TrainingJob", "TransformJob"):
             events.register(f"provide-client-params.sagemaker.Describe{operation}", name_for_arn)
+        events.register("after-call.sagemaker.DescribeProcessingJob", name_outputs)
 
     @functools.wraps(regular.upload_data)
     def upload_data(session: Any, path: str, *args: Any, **options: Any) -> Any:
@@ -196,6 +197,17 @@ def name_for_arn(params: dict[str, Any], **_: object) -> dict[str, Any]:
         key: value.rpartition("/")[2] if isinstance(value, str) and value.startswith("arn:") else value
         for key, value in params.items()
     }
+
+
+def name_outputs(parsed: dict[str, Any], **_: object) -> None:
+    """Turn the outputs of a described processing job into a dictionary by name, as they are after a local-mode run.
+
+    The SDK's executor of processing steps replaces the list in the job's own record (``local/pipeline.py``), so scripts
+    such as AWS's sample go through ``Outputs`` by its keys.
+    """
+    config = parsed.get("ProcessingOutputConfig") or {}
+    if isinstance(config.get("Outputs"), list):
+        config["Outputs"] = {output["OutputName"]: output for output in config["Outputs"]}
 
 
 def _as_regular(session_class: Any, method: Callable[..., Any]) -> Callable[..., Any]:

@@ -16,12 +16,19 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from airflow_sm_pipelines.engine.jobs.job_log import PatientLog
 from airflow_sm_pipelines.engine.jobs.job_spec import JobSpec
 from airflow_sm_pipelines.engine.jobs.kept_failures import FailedJob
+from airflow_sm_pipelines.engine.jobs.model_customization import iter_dataset_arns
 from airflow_sm_pipelines.engine.registry.experiments import (
     add_job_component,
     add_tuning_experiment,
     end_job_component,
 )
-from airflow_sm_pipelines.engine.registry.models import find_containers, require_model
+from airflow_sm_pipelines.engine.registry.hubs import find_dataset
+from airflow_sm_pipelines.engine.registry.models import (
+    add_model_package,
+    ensure_group,
+    find_containers,
+    require_model,
+)
 from airflow_sm_pipelines.engine.rules.errors import Interrupted
 from airflow_sm_pipelines.engine.rules.job_documents import (
     ACTIVE_STATUSES,
@@ -298,6 +305,7 @@ class JobHost:
             directory=directory,
             containers=tuple(record.document.get("$containers", ())),
             is_offline=bool(record.document.get("$offline")),
+            datasets=self._find_datasets(record.document["$request"]),
         )
         check = partial(self._directories.check, directory)
         context = replace(self._services.job_context(kind.log_group), log=log.write, check_disk=check)
@@ -349,10 +357,21 @@ class JobHost:
         with self._store.transaction():
             record = self._require(kind, name)
             document = ended_job_document(kind, record.document, status=status, now=self._services.clock(), **changes)
+            if package := document.pop("$package", None):
+                document["OutputModelPackageArn"] = self._add_package(package).arn
             self._save(record, document)
             if document.get("ExperimentConfig"):
                 end_job_component(self._store, kind, name, document, now=self._services.clock())
         return JobEnd(status, document.get("FailureReason"))
+
+    def _add_package(self, request: Mapping[str, Any]) -> ResourceRecord:
+        now = self._services.clock()
+        ensure_group(self._store, self._arns, request["ModelPackageGroupName"], now=now)
+        return add_model_package(self._store, self._arns, request, now=now)
+
+    def _find_datasets(self, request: Mapping[str, Any]) -> dict[str, str]:
+        found = {arn: find_dataset(self._store, arn) for arn in iter_dataset_arns(request)}
+        return {arn: uri for arn, uri in found.items() if uri is not None}
 
     def _save(self, record: ResourceRecord, document: dict[str, Any]) -> None:
         status = document[JOB_KINDS[record.kind].status_key]

@@ -13,6 +13,7 @@ from airflow_sm_pipelines.engine.jobs.container import find_password_settings
 from airflow_sm_pipelines.engine.jobs.failures import JobFailure, shorten_reason
 from airflow_sm_pipelines.engine.jobs.job_log import JobLog
 from airflow_sm_pipelines.engine.jobs.job_spec import JobOutcome
+from airflow_sm_pipelines.engine.jobs.model_customization import is_customization, run_customization_job
 from airflow_sm_pipelines.engine.jobs.processing import run_processing_job
 from airflow_sm_pipelines.engine.jobs.training import run_training_job
 from airflow_sm_pipelines.engine.jobs.transform import run_transform_job
@@ -61,6 +62,8 @@ def run_job(spec: JobSpec, context: JobContext, stop: threading.Event) -> JobOut
     is_for_full_disk = False
     try:
         spec.directory.mkdir(parents=True, exist_ok=True)
+        if is_customization(spec.request):
+            return run_customization_job(spec, context, log, stop)
         _judge_members(spec, log)
         _note_passwords(log)
         return _RUN[spec.kind](spec, context, log, stop)

@@ -29,6 +29,7 @@ class JobSpec:
     :param directory: the job's own directory; made if it does not exist. The caller removes it.
     :param containers: for a transform job, the container definitions of its model as in a ``CreateModel`` request.
     :param is_offline: for a transform job, the ``EnableNetworkIsolation`` of its model.
+    :param datasets: the S3 addresses of the hub's datasets that it reads, by ARN.
     """
 
     kind: ContainerJobKind
@@ -38,6 +39,7 @@ class JobSpec:
     directory: Path
     containers: tuple[JsonObject, ...] = ()
     is_offline: bool = False
+    datasets: Mapping[str, str] = field(default_factory=dict)
 
 
 def _check_nothing() -> None:
@@ -59,6 +61,8 @@ class JobContext:
     :param isolation: probed if it is not given. Give it if you make more than one context.
     :param launcher: starts the processes. Give it if you make more than one context.
     :param stop_grace_seconds: the time between SIGTERM and SIGKILL (the service: 120).
+    :param model_seed: where stand-ins perform serverless fine-tuning, what their scores are made from besides the data;
+        None where such jobs are refused.
     :param check_disk: called again and again while a job runs; raises ``JobFailure`` where it must end for the disk.
     """
 
@@ -73,6 +77,7 @@ class JobContext:
     isolation: Isolation = field(default_factory=probe_isolation)
     launcher: Launcher = field(default_factory=Launcher)
     stop_grace_seconds: float = 30.0
+    model_seed: str | None = None
     check_disk: Callable[[], None] = _check_nothing
 
 

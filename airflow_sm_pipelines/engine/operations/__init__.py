@@ -10,6 +10,7 @@ from airflow_sm_pipelines.engine.operations import (
     endpoints,
     execution_views,
     executions,
+    hubs,
     models,
     pipelines,
     tags,
@@ -19,6 +20,7 @@ from airflow_sm_pipelines.engine.operations import (
 from airflow_sm_pipelines.engine.operations.context import Operation, OperationContext
 from airflow_sm_pipelines.engine.operations.experiments import experiment_operations
 from airflow_sm_pipelines.engine.operations.jobs import job_operations
+from airflow_sm_pipelines.engine.operations.lineage_entities import lineage_operations
 from airflow_sm_pipelines.engine.operations.search import search
 from airflow_sm_pipelines.engine.rules.job_documents import AUTOML, PROCESSING, TRAINING, TRANSFORM, TUNING
 
@@ -60,6 +62,7 @@ def all_operations() -> Mapping[str, Operation]:
         "ListCandidatesForAutoMLJob": automl.list_candidates,
         "ListTrainingJobsForHyperParameterTuningJob": tuning.list_training_jobs_for_tuning_job,
         **experiment_operations(),
+        **lineage_operations(),
         "Search": search,
         "CreateEndpointConfig": endpoints.create_endpoint_config,
         "DescribeEndpointConfig": endpoints.describe_endpoint_config,
@@ -71,6 +74,15 @@ def all_operations() -> Mapping[str, Operation]:
         "DescribeEndpoint": endpoints.describe_endpoint,
         "DeleteEndpoint": endpoints.delete_endpoint,
         "ListEndpoints": endpoints.list_endpoints,
+        "CreateHub": hubs.create_hub,
+        "DescribeHub": hubs.describe_hub,
+        "DeleteHub": hubs.delete_hub,
+        "ListHubs": hubs.list_hubs,
+        "ImportHubContent": hubs.import_hub_content,
+        "DescribeHubContent": hubs.describe_hub_content,
+        "DeleteHubContent": hubs.delete_hub_content,
+        "ListHubContents": hubs.list_hub_contents,
+        "ListHubContentVersions": hubs.list_hub_content_versions,
         "CreateModel": models.create_model,
         "DescribeModel": models.describe_model,
         "DeleteModel": models.delete_model,

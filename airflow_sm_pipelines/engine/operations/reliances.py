@@ -91,6 +91,8 @@ def _iter_reliances(
             continue
         for text in _find_differences(context, records[number]):
             yield "versions", one.name, text
+        if "ServerlessJobConfig" in one.job:
+            yield "stand-in", one.name, "no model was tuned or asked: its records were checked, its scores made up"
         if context.services.stand_ins.find(step=one.name, type=one.step.type) is not None:
             yield "stand-in", one.name, "a function of yours stood in"
     execution = RanExecution(parsed.graph, record.status, record.parameters, steps)

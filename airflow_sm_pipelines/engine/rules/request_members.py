@@ -117,8 +117,9 @@ REQUEST_MEMBERS: dict[str, tuple[MemberRule, ...]] = {
             "AlgorithmSpecification.AlgorithmName": "marketplace algorithms are on AWS only",
             "InputDataConfig.DataSource.S3DataSource.AttributeNames": "augmented manifests are read in Pipe mode only",
             "InputDataConfig.DataSource.FileSystemDataSource": "EFS and FSx are not here",
-            "InputDataConfig.DataSource.DatasetSource": "the model hub's datasets are not here",
-            "ServerlessJobConfig ModelPackageConfig": "serverless customization runs on AWS only",
+            "InputDataConfig.DataSource.DatasetSource": "only serverless jobs read a hub's datasets",
+            "ServerlessJobConfig ModelPackageConfig":
+                "serverless customization runs on AWS only; in a rehearsal a stand-in performs it",
             "ResourceConfig.InstancePreferences": _PLACES,
         },
     ),

@@ -14,6 +14,7 @@ from airflow_sm_pipelines.engine.steps.fail import FailExecutor
 from airflow_sm_pipelines.engine.steps.for_each import ForEachExecutor
 from airflow_sm_pipelines.engine.steps.job import JobExecutor
 from airflow_sm_pipelines.engine.steps.lambda_function import LambdaExecutor
+from airflow_sm_pipelines.engine.steps.lineage_entities import LineageExecutor
 from airflow_sm_pipelines.engine.steps.model import ModelExecutor, RegisterModelExecutor
 from airflow_sm_pipelines.engine.steps.quality_check import CheckExecutor
 from airflow_sm_pipelines.engine.steps.stand_in import StandInExecutor
@@ -41,6 +42,7 @@ def step_executors() -> Mapping[str, StepExecutor]:
         "Fail": FailExecutor(),
         "ForEach": ForEachExecutor(),
         "Lambda": LambdaExecutor(),
+        "Lineage": LineageExecutor(),
         "Model": ModelExecutor(),
         "Processing": JobExecutor(PROCESSING),
         "QualityCheck": CheckExecutor(),
