@@ -18,7 +18,7 @@ from airflow_sm_pipelines.airflow_names import AirflowFailException, AirflowSkip
 from airflow_sm_pipelines.option_reader import parse_literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from airflow.sdk import Context
 
@@ -117,6 +117,37 @@ def parameters_of_items(items: Any, fields: dict[str, str], same: dict[str, Any]
 
 
 @task
+def list_items(items: Any) -> list[Any]:
+    """The items of a loop whose tasks are mapped over them.
+
+    :param items: a list, or its JSON text.
+    """
+    while isinstance(items, str):  # JSON text, or JSON text of such text
+        items = json.loads(items)
+    return list(items)
+
+
+@task(trigger_rule="none_failed")
+def collect_items(items: Any, result: str = "", ti: Any = None) -> list[Any]:
+    """End a loop whose tasks are mapped over items, and give what each item came to. It ends well without items, too.
+
+    :param items: what :func:`list_items` gave.
+    :param result: the id of the task in the loop that gives what an item comes to; empty for none.
+    :raises AirflowSkipException: the loop was skipped.
+    """
+    if items is None:
+        raise AirflowSkipException("This loop was skipped.")
+    indexes = range(len(items) if result else 0)
+    return list(ti.xcom_pull(task_ids=result, map_indexes=indexes)) if indexes else []
+
+
+@task
+def give_value(value: str) -> Any:
+    """Give a value that a template has put together, as JSON text."""
+    return json.loads(value)
+
+
+@task
 def bind_definition(pipeline: str, values: dict[str, str], dag: Any = None) -> dict[str, Any]:
     """Put structures into a definition that a run is given, since no pipeline parameter can hold one.
 
@@ -173,9 +204,17 @@ def choose_by_outcome(ti: Any, *, tasks: Sequence[str], succeeded: Sequence[str]
     :raises AirflowSkipException: the work was skipped.
     :raises AirflowFailException: the work did not run, because something before it failed.
     """
-    found = ti.get_task_states(dag_id=ti.dag_id, task_ids=list(tasks), run_ids=[ti.run_id]).get(ti.run_id, {})
+    is_mapped = isinstance(ti.map_index, int) and ti.map_index >= 0
+    found = ti.get_task_states(
+        dag_id=ti.dag_id,
+        map_index=ti.map_index if is_mapped else None,
+        task_ids=list(tasks),
+        run_ids=[ti.run_id],
+    ).get(ti.run_id, {})
+    # Airflow calls the third of mapped tasks ``Name_2``.
     states = {name: str(getattr(state, "value", state)) for name, state in found.items()}
-    broken = [name for name in tasks if states.get(name) == "failed"]
+    failed_ones = {name if name in tasks else name.rpartition("_")[0] for name in states if states[name] == "failed"}
+    broken = [name for name in tasks if name in failed_ones]
     if broken:
         cause = f"Failed: {', '.join(broken)}. The logs of these tasks say why."
         ti.xcom_push(key="error", value={"Error": "States.TaskFailed", "Cause": cause})
@@ -185,6 +224,24 @@ def choose_by_outcome(ti: Any, *, tasks: Sequence[str], succeeded: Sequence[str]
     if states and all(state == "skipped" for state in states.values()):
         raise AirflowSkipException("This work was skipped.")
     return list(succeeded)
+
+
+def only_if_chosen(choice: str) -> Callable[[Context], None]:
+    """A ``pre_execute`` for a task in a mapped group: it skips the task unless a task that chooses has named it.
+
+    Airflow 3.3 looks for the choice of a mapped task without its map index, and runs what should be skipped. Delete
+    this when Airflow does (``NotPreviouslySkippedDep``).
+
+    :param choice: the id of the task that chooses, in the same group.
+    """
+
+    def check(context: Context) -> None:
+        ti: Any = context["ti"]
+        chosen = ti.xcom_pull(task_ids=choice, map_indexes=ti.map_index)
+        if ti.task_id not in ([chosen] if isinstance(chosen, str) else chosen or []):
+            raise AirflowSkipException(f"{choice} has chosen another branch.")
+
+    return check
 
 
 def holds(test: str, value: str, other: str | None = None) -> bool:

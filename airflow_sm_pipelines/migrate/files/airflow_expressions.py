@@ -155,6 +155,10 @@ class AirflowValues:
         if is_input(text):
             return _render_members("params", _split_path(text.removeprefix("Input")), is_lenient=is_lenient)
         namespace, _, name = text.partition(".")
+        if namespace == "ForEach":
+            items = self._results.find_loop(self._reader)
+            start = f"ti.xcom_pull(task_ids={quote_jinja(f'{items}_items')})[ti.map_index]"
+            return _render_members(start, _split_path(name.removeprefix("CurrentItem")), is_lenient=is_lenient)
         if namespace == "Parameters":
             is_plain = name.isascii() and name.isidentifier()
             return f"params.{name}" if is_plain else f"params[{quote_jinja(name)}]"
@@ -165,6 +169,8 @@ class AirflowValues:
     def _render_pull(self, result: Result, *, is_lenient: bool = False) -> str:
         task = quote_jinja(self._tasks[result.unit])
         key = f", key={quote_jinja(result.key)}" if result.key else ""
+        if self._results.find_loop(result.unit) is not None:
+            key += ", map_indexes=ti.map_index"  # of the same item
         return _render_members(f"ti.xcom_pull(task_ids={task}{key})", _split_path(result.path), is_lenient=is_lenient)
 
     def _render_function(self, function: JsonObject) -> str:

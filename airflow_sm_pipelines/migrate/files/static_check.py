@@ -119,19 +119,30 @@ class _Checker:
             self._check_inside(node)
 
     def _check_inside(self, node: Node) -> None:
-        is_task = any(not place.step for place in self._places[node.name])
         if isinstance(node, TryNode):
             self._check_block(node.nodes, ())
-            for inner in node.nodes:
-                for name in _iter_ends(inner):
-                    self._check_order(node, name)
+            self._check_end(node, node.nodes)
             for block in (node.handler, node.otherwise):
                 self._check_block(block, (node.name,))
         elif isinstance(node, ChoiceNode):
             for branch in node.branches:
                 self._check_block(branch.nodes, (node.name,))
-        elif isinstance(node, LoopNode) and not is_task:  # a loop that is a task is one that fails
-            self._check_block(node.nodes, (node.name,) if self._places[node.name] else ())
+        elif isinstance(node, LoopNode):
+            self._check_loop(node)
+
+    def _check_loop(self, node: LoopNode) -> None:
+        places = self._places[node.name]
+        if f"{node.name}_items" in self._graph.tasks:
+            self._check_block(node.nodes, tuple(one.step for one in node.after))
+            self._check_end(node, node.nodes)
+        elif all(place.step for place in places):  # another loop that is a task is one that fails
+            self._check_block(node.nodes, (node.name,) if places else ())
+
+    def _check_end(self, node: Node, inside: Sequence[Node]) -> None:
+        """Check that a node comes after what ends nodes inside it."""
+        for inner in inside:
+            for name in _iter_ends(inner):
+                self._check_order(node, name)
 
     def _check_order(self, node: Node, name: str) -> None:
         """Check that a node comes after another one, and count it: in each of its places, or in that one's branch."""

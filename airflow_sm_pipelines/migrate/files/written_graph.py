@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 DEFINITION_ENDING = ".definition.json"
 
 _TEMPLATE = re.compile(r"\{\{((?:'(?:\\.|[^'\\])*'|[^'])*?)\}\}", re.DOTALL)
-_PULL = re.compile(r"ti\.xcom_pull\(task_ids='([^'\\]*)'(?:, key='([^'\\]*)')?\)|'(?:\\.|[^'\\])*'", re.DOTALL)
+_PULL = re.compile(
+    r"ti\.xcom_pull\(task_ids='([^'\\]*)'(?:, key='([^'\\]*)')?(?:, map_indexes=ti\.map_index)?\)|'(?:\\.|[^'\\])*'",
+    re.DOTALL,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,7 @@ class _DagReader:
         self.runs: set[str] = set()
         self._ids: dict[str, str] = {}
         self._functions: dict[str, WrittenTask] = {}
+        self._groups: dict[str, list[str]] = {}
         for statement in ast.parse(text).body:
             if isinstance(statement, ast.With):
                 for inner in statement.body:
@@ -115,6 +119,12 @@ class _DagReader:
             self._read_chain(statement.value)
 
     def _read_function(self, function: ast.FunctionDef) -> None:
+        if any(isinstance(one, ast.Name) and one.id == "task_group" for one in ast.walk(function.decorator_list[0])):
+            known = set(self.tasks)
+            for inner in function.body:
+                self._read(inner)
+            self._groups[function.name] = [task_id for task_id in self.tasks if task_id not in known]
+            return
         task_id = next(_iter_keywords(function.decorator_list[0], "task_id"), None)
         task = WrittenTask(_get_text(task_id))
         for one in ast.walk(function):
@@ -127,6 +137,13 @@ class _DagReader:
 
     def _read_task(self, variable: str, value: ast.expr) -> None:
         named = [one.id for one in ast.walk(value) if isinstance(one, ast.Name)]
+        group = next((self._groups[name] for name in named if name in self._groups), None)
+        if group is not None:  # the group is mapped over what a task gives
+            items = {self._ids[name] for name in named if name in self._ids}
+            for task_id in group:
+                self.before[task_id] |= items
+            self._groups[variable] = group
+            return
         function = value.func if isinstance(value, ast.Call) else None
         if isinstance(function, ast.Name) and function.id in self._functions:
             task = self._functions[function.id]
@@ -161,7 +178,8 @@ class _DagReader:
                 self.before[one].update(left)
             return right
         names = value.elts if isinstance(value, ast.List) else [value]
-        return [self._ids[one.id] for one in names if isinstance(one, ast.Name)]
+        read = [one.id for one in names if isinstance(one, ast.Name)]
+        return [task_id for name in read for task_id in self._groups.get(name, [self._ids.get(name, "")])]
 
 
 def _iter_keywords(value: ast.AST, name: str) -> Iterator[ast.expr]:

@@ -313,6 +313,40 @@ def test_a_map_over_steps_is_a_loop() -> None:
     assert made.is_complete
 
 
+def mapped(inner: Any, **members: Any) -> Any:
+    """A machine that looks at each name of a list, and tells what came of all."""
+    each = {"Type": "Map", "ItemsPath": "$.names", "Iterator": inner, "Next": "Tell", **members}
+    return machine(Each=each, Tell=function())
+
+
+def test_a_map_over_tasks_is_a_loop_whose_results_are_read() -> None:
+    made = package(
+        mapped(machine(Look=function(ResultPath="$.found", Next="Name"), Name={"Type": "Pass", "End": True}))
+    )
+    assert made.is_complete
+    loop, tell = made.migration.workflow.nodes
+    assert isinstance(loop, LoopNode)
+    assert isinstance(tell, CallNode)
+    assert (loop.result, tell.arguments["Payload"]) == ("Each-result", get("Tasks.Each"))
+
+
+def test_a_map_whose_results_nobody_reads_gathers_none() -> None:
+    made = package(mapped(machine(Look=function()), ResultPath=None))
+    assert made.is_complete
+    assert "give_value" not in made.files["flow.py"]
+
+
+def test_a_map_of_nothing_but_values_gives_them() -> None:
+    one = {"Type": "Pass", "Parameters": {"key.$": "$.name"}, "End": True}
+    assert package(mapped(machine(Name=one))).is_complete
+
+
+def test_a_map_in_a_map_is_not_carried() -> None:
+    inner = {"Type": "Map", "ItemsPath": "$.parts", "Iterator": machine(Look=function()), "End": True}
+    found = outcomes(read(mapped(machine(Inner=inner), ResultPath=None)))
+    assert (found["Inner"], found["Look"]) == ("unsupported", "unsupported")
+
+
 @pytest.mark.parametrize(
     ("member", "node"),
     [
