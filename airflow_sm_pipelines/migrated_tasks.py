@@ -83,6 +83,7 @@ def wait_for(
     path: str,
     success: list[str],
     failure: list[str],
+    zero: str = "",
 ) -> Any:
     """Wait for the end of what a call has started, and return its description.
 
@@ -90,17 +91,21 @@ def wait_for(
     :param arguments: for each argument of ``operation``, the member of the answer or of ``given`` that has it.
     :param given: the call's arguments.
     :param path: where the status stands in the answer of ``operation``, with dots; a number for an entry of a list.
+    :param zero: numbers in that answer that are 0 after a good end; ``*`` stands for each entry of a list.
     """
     from airflow.sdk import PokeReturnValue
 
     client = _make_client(service)
     model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[operation])
     known = {**given, **started}
-    request = {name: find_member(known, key) for name, key in arguments.items()}
+    request = {name: find_member(known, key) for name, key in arguments.items() if key.split(".")[0] in known}
     answer = _to_json(getattr(client, operation)(**fit_arguments(request, model.input_shape)), model.output_shape)
     status = find_member(answer, path)
     if status in failure:
         raise AirflowFailException(f"{service} {operation} {request}: {status}. {answer.get('FailureReason', '')}")
+    codes = find_members(answer, zero) if zero and status in success else []
+    if any(codes):
+        raise AirflowFailException(f"{service} {operation} {request}: {zero} is {codes} instead of 0.")
     return PokeReturnValue(is_done=status in success, xcom_value=answer)
 
 
@@ -226,6 +231,16 @@ def choose_by_outcome(ti: Any, *, tasks: Sequence[str], succeeded: Sequence[str]
     return list(succeeded)
 
 
+def answer_text(answer: Any, *path: str | int) -> str:
+    """A member of an answer as JSON text, for :func:`holds`; ``null`` if there is none."""
+    for part in path:
+        try:
+            answer = answer[part]
+        except (KeyError, IndexError, TypeError):
+            return "null"
+    return json.dumps(answer)
+
+
 def only_if_chosen(choice: str) -> Callable[[Context], None]:
     """A ``pre_execute`` for a task in a mapped group: it skips the task unless a task that chooses has named it.
 
@@ -299,6 +314,13 @@ def find_member(value: Any, path: str) -> Any:
     for part in path.split("."):
         value = value[int(part)] if isinstance(value, list) else value[part]
     return value
+
+
+def find_members(value: Any, path: str) -> list[Any]:
+    """The same for a path in which ``*`` stands for each entry of a list, without those that have no such member."""
+    head, _, rest = path.partition(".*.")
+    found = find_member(value, head)
+    return [one[rest] for one in found if rest in one] if rest else [found]
 
 
 def fit_arguments(value: Any, shape: Any) -> Any:

@@ -16,12 +16,17 @@ from airflow_sm_pipelines.migrated_tasks import (
     NumberItemsOperator,
     UploadComponentsOperator,
     WaitOperator,
+    answer_text,
     bind_definition,
     choose_by_outcome,
+    collect_items,
     find_member,
     fit_arguments,
     holds,
+    list_items,
     make_call,
+    only_if_chosen,
+    wait_for,
 )
 
 if TYPE_CHECKING:
@@ -32,10 +37,12 @@ class Ti(SimpleNamespace):
     """A task instance that knows how other tasks ended."""
 
     def __init__(self, **states: str) -> None:
-        super().__init__(dag_id="flow", run_id="run", states=states, pushed={})
+        super().__init__(dag_id="flow", run_id="run", map_index=-1, states=states, pushed={})
 
-    def get_task_states(self, *, dag_id: str, task_ids: list[str], run_ids: list[str]) -> dict[str, Any]:
-        assert (dag_id, run_ids) == ("flow", ["run"])
+    def get_task_states(
+        self, *, dag_id: str, map_index: int | None, task_ids: list[str], run_ids: list[str]
+    ) -> dict[str, Any]:
+        assert (dag_id, map_index, run_ids) == ("flow", None, ["run"])
         return {"run": {name: self.states[name] for name in task_ids if name in self.states}}
 
     def xcom_push(self, *, key: str, value: Any) -> None:
@@ -113,6 +120,67 @@ def test_arguments_get_the_types_and_names_of_the_api() -> None:
     model = session.get_service_model("bedrock-runtime").operation_model("InvokeModel").input_shape
     assert fit_arguments({"ModelId": "m", "Body": {"a": 1}}, model) == {"modelId": "m", "body": '{"a": 1}'}
     assert find_member({"Jobs": [{"Status": "DONE"}]}, "Jobs.0.Status") == "DONE"
+
+
+def end_of(monkeypatch: pytest.MonkeyPatch, **container: Any) -> Any:
+    """What a sensor says of an ECS task that has stopped, with one container."""
+    client = botocore.session.get_session().create_client(
+        "ecs", "us-east-1", aws_access_key_id="none", aws_secret_access_key="none"
+    )
+    answer = {"tasks": [{"lastStatus": "STOPPED", "containers": [container, {"name": "not started"}]}]}
+    monkeypatch.setattr(client, "_make_api_call", lambda *_: answer)
+    monkeypatch.setattr(migrated_tasks, "_make_client", lambda _: client)
+    return wait_for.function(
+        {"Tasks": [{"TaskArn": "arn"}]},
+        "ecs",
+        "describe_tasks",
+        {"cluster": "Cluster", "tasks": "Tasks.0.TaskArn"},
+        {"TaskDefinition": "t"},
+        "Tasks.0.LastStatus",
+        ["STOPPED"],
+        [],
+        "Tasks.0.Containers.*.ExitCode",
+    )
+
+
+def test_a_task_of_containers_is_good_if_each_ended_with_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert end_of(monkeypatch, name="a", exitCode=0).is_done
+    with pytest.raises(AirflowFailException, match="ExitCode is \\[3\\] instead of 0"):
+        end_of(monkeypatch, name="a", exitCode=3)
+
+
+def test_the_items_of_a_loop_are_a_list_or_its_text() -> None:
+    assert [list_items.function(one) for one in ([1], "[1]", '"[1]"')] == [[1]] * 3
+
+
+@pytest.mark.parametrize("items", [["a", "b"], []])
+def test_a_loop_gives_what_its_items_came_to(items: list[str]) -> None:
+    ti = SimpleNamespace(xcom_pull=lambda *, task_ids, map_indexes: [f"{task_ids} {one}" for one in map_indexes])
+    assert collect_items.function(items, "r", ti) == [f"r {index}" for index, _ in enumerate(items)]
+
+
+def test_a_member_of_an_answer_is_text_for_a_test() -> None:
+    answer = {"Payload": {"a": [1]}}
+    assert [answer_text(answer, "Payload", *path) for path in (("a", 0), ("b",), ("a", 2), ("a", "c"))] == [
+        *("1", "null", "null", "null")
+    ]
+
+
+def test_a_loop_that_was_skipped_is_skipped() -> None:
+    with pytest.raises(AirflowSkipException):
+        collect_items.function(None)
+
+
+@pytest.mark.parametrize(("chosen", "runs"), [(["work"], True), ("work", True), (["other"], False), (None, False)])
+def test_a_task_in_a_mapped_group_runs_only_if_it_was_chosen(chosen: Any, runs: bool) -> None:
+    ti = SimpleNamespace(task_id="work", map_index=2, xcom_pull=lambda *, task_ids, map_indexes: chosen)
+    check = only_if_chosen("choice")
+    context: Any = {"ti": ti}
+    if runs:
+        check(context)
+    else:
+        with pytest.raises(AirflowSkipException, match="choice has chosen another branch"):
+            check(context)
 
 
 def test_structures_are_put_into_a_definition(tmp_path: Path) -> None:

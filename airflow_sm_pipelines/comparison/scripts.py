@@ -360,14 +360,20 @@ class ScriptWriter:
         for spelled in (True, False):
             document = self._fill(("state", state), {}, assignment, operation.output_shape, is_capital=spelled)
             if wait is not None:
-                status = (wait.failure if error else wait.success)[0]
+                status = (wait.failure if error and wait.failure else wait.success)[0]
                 put(document, parse_dotted(wait.path), status, operation.output_shape, is_capital=spelled)
+                if wait.zero:
+                    path = parse_dotted(wait.zero.replace("*", "0"))
+                    put(document, path, int(bool(error)), operation.output_shape, is_capital=spelled)
             answers.append(document)
         result, answer = answers
+        added = {key: get(result, path) for key, path in resource.added.items()}
         for part in resource.result:
             result = result[part]
         if resource.text_member and isinstance(result, dict) and isinstance(result.get(resource.text_member), str):
             result = {**result, resource.text_member: json.loads(result[resource.text_member])}
+        if added and isinstance(result, dict):
+            result = {**result, **added}
         task: dict[str, Any] = {"error": error, "cause": cause, "answer": answer}
         if wait is not None:
             started = find_operation(resource.service, resource.operation).output_shape

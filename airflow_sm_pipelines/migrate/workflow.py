@@ -110,6 +110,7 @@ class CallWait:
     :param path: where the status stands in its answer, with dots.
     :param success: the statuses of a good end.
     :param failure: the statuses of a bad end.
+    :param zero: numbers in the answer that are 0 after a good end; ``*`` stands for each entry of a list.
     """
 
     operation: str
@@ -117,6 +118,7 @@ class CallWait:
     path: str
     success: tuple[str, ...]
     failure: tuple[str, ...]
+    zero: str = ""
 
 
 @dataclass(frozen=True, slots=True)

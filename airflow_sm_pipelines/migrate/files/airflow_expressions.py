@@ -219,12 +219,14 @@ class BranchConditions:
 
     :ivar arguments: the expressions that the function is given, by the name of its argument.
     :ivar has_tests: whether the function calls ``holds``.
+    :ivar has_answers: whether it calls ``answer_text``.
     """
 
     def __init__(self) -> None:
         self.arguments: dict[str, JsonObject] = {}
         self.has_tests = False
-        self._names = PythonNames(("holds", "answer", "arguments"))
+        self.has_answers = False
+        self._names = PythonNames(("holds", "answer", "answer_text", "arguments"))
         self._known: dict[str, str] = {}
 
     def render(self, conditions: Sequence[JsonObject]) -> str:
@@ -255,13 +257,19 @@ class BranchConditions:
         """A test of one value, which is given as JSON text, so that nothing of its type is lost."""
         self.has_tests = True
         operands = [condition["Value"], *([condition["Other"]] if "Other" in condition else [])]
-        given = [
-            self._claim_argument(make_function("Json", make_function("Find", one)))
-            if isinstance(one, dict)
-            else quote_python(json.dumps(one))
-            for one in operands
-        ]
-        return f"holds({quote_python(str(condition['Name']))}, {', '.join(given)})"
+        given = ", ".join(map(self._render_tested, operands))
+        return f"holds({quote_python(str(condition['Name']))}, {given})"
+
+    def _render_tested(self, value: JsonValue) -> str:
+        """The JSON text of a value that is tested, as Python."""
+        if not isinstance(value, dict):
+            return quote_python(json.dumps(value))
+        text = str(value.get("Get"))
+        if not text.startswith("Answer"):
+            return self._claim_argument(make_function("Json", make_function("Find", value)))
+        self.has_answers = True
+        path = (part if isinstance(part, int) else quote_python(part) for part in _split_path(text))
+        return f"answer_text({', '.join(map(str, ('answer', *path)))})"
 
     def _render_operand(self, value: JsonValue, convert: str) -> str:
         if isinstance(value, dict):

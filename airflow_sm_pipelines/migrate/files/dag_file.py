@@ -450,6 +450,7 @@ class _DagWriter:
                 ("path", escape_templates(node.wait.path)),
                 ("success", escape_templates(list(node.wait.success))),
                 ("failure", escape_templates(list(node.wait.failure))),
+                *([("zero", escape_templates(node.wait.zero))] if node.wait.zero else []),
             ]
             self._write_helper_call(ids.variable, "wait_for", [("task_id", ids.last)], wait)
 
@@ -471,6 +472,7 @@ class _DagWriter:
         ]
         self._body.imports.add("task")
         self._body.helpers.update(("make_call", "poke", *(["holds"] if tests.has_tests else [])))
+        self._body.helpers.update(["answer_text"] if tests.has_answers else [])
         function = self._names.claim(f"repeat_{ids.variable}")
         sensor = [*options, ("poke_interval", repeat.seconds), ("mode", "reschedule")]
         self._write_line("")

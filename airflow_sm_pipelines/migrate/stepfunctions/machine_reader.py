@@ -230,8 +230,8 @@ class _Reader:
         repeat = CallRepeat(until, seconds if isinstance(seconds, (int, float)) else 60)
         text = "It is repeated until its answer leads out of the circle; each call is given what the first one is."
         self._note(item.task, Outcome.APPROXIMATED, reason=("ASL-POLL-001", text))
-        if item.wait is not None:
-            self._note(item.wait, Outcome.FOLDED)
+        for one in (*item.folded, *([item.wait] if item.wait is not None else [])):
+            self._note(one, Outcome.FOLDED)
         return _Done((replace(node, repeat=repeat, retries=0),), done.env, done.after)
 
     def _run_fork(self, item: Fork, env: Env, after: tuple[str, ...]) -> _Done:

@@ -1,11 +1,14 @@
-"""Makes the node of a Task state (a step, a Lambda invocation, a call, a callback) and says what its result is."""
+"""Makes the node of a Task state (a step, a Lambda invocation, a call, a callback) and says what its result is.
+
+How Step Functions waits is on the pages on optimized integrations of its guide.
+"""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow_sm_pipelines.definition import Dependency
 from airflow_sm_pipelines.migrate.job_requests import REQUEST_KINDS, RequestKind, clean_request
@@ -52,7 +55,16 @@ _SERVICES = {
 }
 """boto3's names of services that Step Functions calls otherwise, some for one call only."""
 
-_RENAMED = {("emr", "createCluster"): "runJobFlow", ("emr", "terminateCluster"): "terminateJobFlows"}
+_RENAMED = {
+    ("emr", "addStep"): "addJobFlowSteps",
+    ("emr", "createCluster"): "runJobFlow",
+    ("emr", "terminateCluster"): "terminateJobFlows",
+}
+_REQUESTS = {
+    ("emr", "addJobFlowSteps"): {"JobFlowId": ("ClusterId", False), "Steps": ("Step", True)},
+    ("emr", "terminateJobFlows"): {"JobFlowIds": ("ClusterId", True)},
+}
+"""Members of a request that Step Functions calls otherwise, and whether the API takes a list of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +99,8 @@ class CallResource:
     :param wait: how to wait for the end; None if the call's answer is all.
     :param result: where the state's result stands in the answer of the last call: ``("JobRun",)``.
     :param text_member: a member of the result that is JSON text there and a value in Step Functions.
+    :param renamed: for members of the request, what Step Functions calls each, and whether the API takes a list of it.
+    :param added: for members that the result has besides, where they stand in that answer.
     """
 
     service: str
@@ -94,6 +108,17 @@ class CallResource:
     wait: CallWait | None = None
     result: tuple[str | int, ...] = ()
     text_member: str = ""
+    renamed: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
+    added: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)
+
+    def make_request(self, given: dict[str, Any]) -> dict[str, Any]:
+        """The API's request of what a state gives."""
+        request = dict(given)
+        for member, (name, is_list) in self.renamed.items():
+            if name in request:
+                value = request.pop(name)
+                request[member] = [value] if is_list else value
+        return request
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,64 +126,101 @@ class CallbackResource:
     """A message to a queue, whose reader answers with a token."""
 
 
-def _make_wait(
-    operation: str, arguments: Mapping[str, str], path: str, success: str, failure: tuple[str, ...]
-) -> CallWait:
-    return CallWait(operation, dict(arguments), path, (success,), failure)
+def _make_wait(operation: str, arguments: str, path: str, success: str, failure: str, zero: str = "") -> CallWait:
+    """A wait, with each list as words."""
+    given = dict(one.split("=") for one in arguments.split())
+    return CallWait(operation, given, path, tuple(success.split()), tuple(failure.split()), zero)
 
 
-_STOPPED = ("FAILED", "TIMED_OUT", "ABORTED")
+_CLUSTER = "Cluster.Status.State"
+_STOPPED = "FAILED TIMED_OUT ABORTED"
 _WAITS: dict[tuple[str, str], tuple[CallWait, tuple[str | int, ...]]] = {
-    ("glue", "startJobRun"): (
+    ("athena", "startQueryExecution"): (
         _make_wait(
-            "get_job_run",
-            {"JobName": "JobName", "RunId": "JobRunId"},
-            "JobRun.JobRunState",
-            "SUCCEEDED",
-            ("FAILED", "STOPPED", "TIMEOUT", "ERROR", "EXPIRED"),
+            *("get_query_execution", "QueryExecutionId=QueryExecutionId"),
+            *("QueryExecution.Status.State", "SUCCEEDED", "FAILED CANCELLED"),
         ),
-        ("JobRun",),
-    ),
-    ("stepfunctions", "startExecution"): (
-        _make_wait("describe_execution", {"executionArn": "ExecutionArn"}, "Status", "SUCCEEDED", _STOPPED),
         (),
     ),
     ("batch", "submitJob"): (
-        _make_wait("describe_jobs", {"jobs": "JobId"}, "Jobs.0.Status", "SUCCEEDED", ("FAILED",)),
+        _make_wait("describe_jobs", "jobs=JobId", "Jobs.0.Status", "SUCCEEDED", "FAILED"),
         ("Jobs", 0),
     ),
     ("codebuild", "startBuild"): (
         _make_wait(
-            "batch_get_builds",
-            {"ids": "Build.Id"},
-            "Builds.0.BuildStatus",
-            "SUCCEEDED",
-            ("FAILED", "FAULT", "STOPPED", "TIMED_OUT"),
+            "batch_get_builds", "ids=Build.Id", "Builds.0.BuildStatus", "SUCCEEDED", "FAILED FAULT STOPPED TIMED_OUT"
         ),
         ("Builds", 0),
     ),
-    ("athena", "startQueryExecution"): (
+    ("databrew", "startJobRun"): (
+        _make_wait("describe_job_run", "Name=Name RunId=RunId", "State", "SUCCEEDED", "FAILED STOPPED TIMEOUT"),
+        (),
+    ),
+    ("ecs", "runTask"): (
         _make_wait(
-            "get_query_execution",
-            {"QueryExecutionId": "QueryExecutionId"},
-            "QueryExecution.Status.State",
-            "SUCCEEDED",
-            ("FAILED", "CANCELLED"),
+            *("describe_tasks", "cluster=Cluster tasks=Tasks.0.TaskArn", "Tasks.0.LastStatus", "STOPPED", ""),
+            "Tasks.0.Containers.*.ExitCode",
+        ),
+        ("Tasks", 0),
+    ),
+    ("emr", "addJobFlowSteps"): (
+        _make_wait(
+            *("describe_step", "ClusterId=JobFlowId StepId=StepIds.0", "Step.Status.State"),
+            *("COMPLETED", "FAILED CANCELLED INTERRUPTED"),
         ),
         (),
     ),
+    ("emr", "runJobFlow"): (
+        _make_wait("describe_cluster", "ClusterId=JobFlowId", _CLUSTER, "WAITING TERMINATED", "TERMINATED_WITH_ERRORS"),
+        (),
+    ),
+    ("emr", "terminateJobFlows"): (
+        _make_wait("describe_cluster", "ClusterId=JobFlowIds.0", _CLUSTER, "TERMINATED TERMINATED_WITH_ERRORS", ""),
+        (),
+    ),
+    ("emr-containers", "startJobRun"): (
+        _make_wait(
+            *("describe_job_run", "virtualClusterId=VirtualClusterId id=Id", "JobRun.State"),
+            *("COMPLETED", "FAILED CANCELLED"),
+        ),
+        ("JobRun",),
+    ),
+    ("emr-serverless", "startJobRun"): (
+        _make_wait(
+            *("get_job_run", "applicationId=ApplicationId jobRunId=JobRunId", "JobRun.State"),
+            *("SUCCESS", "FAILED CANCELLED"),
+        ),
+        ("JobRun",),
+    ),
+    ("glue", "startJobRun"): (
+        _make_wait(
+            *("get_job_run", "JobName=JobName RunId=JobRunId", "JobRun.JobRunState"),
+            *("SUCCEEDED", "FAILED STOPPED TIMEOUT ERROR EXPIRED"),
+        ),
+        ("JobRun",),
+    ),
+    ("mediaconvert", "createJob"): (_make_wait("get_job", "Id=Job.Id", "Job.Status", "COMPLETE", "ERROR CANCELED"), ()),
     ("sagemaker", "createLabelingJob"): (
         _make_wait(
-            "describe_labeling_job",
-            {"LabelingJobName": "LabelingJobName"},
-            "LabelingJobStatus",
-            "Completed",
-            ("Failed", "Stopped"),
+            *("describe_labeling_job", "LabelingJobName=LabelingJobName", "LabelingJobStatus"),
+            *("Completed", "Failed Stopped"),
         ),
+        (),
+    ),
+    ("stepfunctions", "startExecution"): (
+        _make_wait("describe_execution", "executionArn=ExecutionArn", "Status", "SUCCEEDED", _STOPPED),
         (),
     ),
 }
 """How ``.sync`` waits: the calls, and where the state's result stands in the last one's answer."""
+
+_ADDED: dict[tuple[str, str, bool], dict[str, tuple[str | int, ...]]] = {
+    ("emr", "runJobFlow", True): {"ClusterId": ("Cluster", "Id"), "ClusterArn": ("Cluster", "ClusterArn")},
+    ("emr", "runJobFlow", False): {"ClusterId": ("JobFlowId",)},
+    ("emr", "addJobFlowSteps", False): {"StepId": ("StepIds", 0)},
+}
+"""Members of a state's result that Step Functions calls otherwise than the API; the key has whether
+the state waits."""
 
 
 def read_resource(resource: JsonValue) -> StepResource | LambdaResource | CallResource | CallbackResource:
@@ -212,7 +274,9 @@ def _read_call(service: str, action: str, pattern: str) -> CallResource:
     text_member = "Output" if service == "stepfunctions" and pattern.endswith(":2") else ""
     if (service, known_operation) == ("bedrock-runtime", "invoke_model"):
         text_member = "Body"
-    return CallResource(service, known_operation, wait, result, text_member)
+    added = _ADDED.get((service, action, wait is not None), {})
+    renamed = _REQUESTS.get((service, action), {})
+    return CallResource(service, known_operation, wait, result, text_member, renamed, added)
 
 
 @lru_cache(maxsize=1)
@@ -395,7 +459,7 @@ class TaskNodes:
             if is_given:
                 raise UnsupportedError("its whole request is a value that only a run knows.")
             given = {}
-        arguments = cast("JsonObject", to_expression(given))
+        arguments = cast("JsonObject", to_expression(task.make_request(given)))
         name = self._names.claim(state.name)
         call = CallNode(name, state.source, task.service, task.operation, arguments, after, task.wait)
         node, reasons = self._add_options(call, state)
@@ -403,6 +467,8 @@ class TaskNodes:
         if task.text_member:
             parsed = Call("ParseJson", (Ref(f"Tasks.{name}", (task.text_member,)),))
             result = Overlay(result, {task.text_member: parsed})
+        if task.added:
+            result = Overlay(result, {key: Ref(f"Tasks.{name}", path) for key, path in task.added.items()})
         return Task(node, result, Outcome.AIRFLOW, tuple(reasons))
 
     @staticmethod

@@ -268,6 +268,29 @@ def test_a_call_is_repeated_until_its_answer_leads_out() -> None:
     }
 
 
+def test_a_call_is_repeated_by_a_pattern_and_by_the_rules_of_two_choices() -> None:
+    is_there = {"Variable": "$.state", "IsPresent": True}
+    made = package(
+        machine(
+            Look=function(ResultPath="$.state", Next="Good?"),
+            Wait={"Type": "Wait", "Seconds": 30, "Next": "Look"},
+            Last=function(),
+            Bad={"Type": "Fail"},
+            **{
+                "Good?": choice({"Variable": "$.state.now", "StringEquals": "DONE", "Next": "Last"}, Default="Bad?"),
+                "Bad?": choice(
+                    {"And": [is_there, {"Variable": "$.state.now", "StringMatches": "FAIL*"}], "Next": "Bad"},
+                    Default="Wait",
+                ),
+            },
+        )
+    )
+    assert made.is_complete
+    assert 'holds("Matches", answer_text(answer, "Payload", "now"), ' in made.files["flow.py"]
+    assert 'holds("IsPresent", answer_text(answer, "Payload"))' in made.files["flow.py"]
+    assert (outcomes(made)["Good?"], outcomes(made)["Bad?"]) == ("airflow", "folded")
+
+
 def test_other_circles_are_refused_by_name() -> None:
     found = read(
         machine(
@@ -466,7 +489,7 @@ def test_a_distributed_map_with_files_in_a_bucket_is_not_carried(member: str) ->
     "resource",
     [
         "arn:aws:states:::apigateway:invoke",
-        "arn:aws:states:::ecs:runTask.sync",
+        "arn:aws:states:::eks:runJob.sync",
         "arn:aws:states:us-east-1:123456789012:activity:review",
         "arn:aws:states:::lambda:invoke.waitForTaskToken",
         "not an arn",
