@@ -1,8 +1,8 @@
 """Holds the files of a migration against the workflow that they were made of.
 
 The graph is rebuilt from the files: the DAG file is read as Python, the definitions as JSON, and nothing is known of
-the plan that they were written from. Each node must be there, after what it comes after in the workflow; each value must be
-read from something that comes before; each branch must lead to tasks that follow it.
+the plan that they were written from. Each node must be there, after what it comes after in the workflow; each value
+must be read from something that comes before; each branch must lead to tasks that follow it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from airflow_sm_pipelines.migrate.node_references import find_own_values, iter_g
 from airflow_sm_pipelines.migrate.workflow import ChoiceNode, LoopNode, TryNode, iter_nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from airflow_sm_pipelines.migrate.report import Record
     from airflow_sm_pipelines.migrate.workflow import Node, Workflow
@@ -88,15 +88,18 @@ class WrittenGraph:
         return found
 
 
-def read_written_graph(files: Mapping[str, str]) -> WrittenGraph:
-    """Read the files of a migration, by their names; the DAG file is the first."""
+def read_written_graph(files: Mapping[str, str], order: Mapping[str, Iterable[str]] | None = None) -> WrittenGraph:
+    """Read the files of a migration, by their names; the DAG file is the first.
+
+    :param order: for each task, the tasks directly before it, where Airflow has said so; None to read the file for it.
+    """
     reader = _DagReader(next(iter(files.values())))
     graph = WrittenGraph(reader.tasks)
-    for task_id, before in reader.before.items():
+    for task_id, before in (reader.before if order is None else order).items():
         graph.places.setdefault(task_id, []).append(WrittenPlace(task_id))
         graph.before[WrittenPlace(task_id)] = {WrittenPlace(one) for one in before}
     for task in reader.tasks.values():
-        if task.task_id in reader.runs and task.definition in files:
+        if task.task_id in reader.runs and task.definition in files and WrittenPlace(task.task_id) in graph.before:
             _add_pipeline(graph, task, json.loads(files[task.definition]))
     return graph
 
@@ -278,6 +281,18 @@ def check_files(
     return _Checker(read_written_graph(files), workflow, copies).check(records)
 
 
+def find_lost_order(
+    files: Mapping[str, str], workflow: Workflow, copies: Mapping[str, str], order: Mapping[str, Iterable[str]]
+) -> tuple[str, ...]:
+    """What a DAG does not have or does not do in the order of its workflow, in words.
+
+    :param files: the DAG file and its definitions. The DAG may have been edited.
+    :param copies: for the name of each copied step, the name of its original.
+    :param order: for each task, the tasks directly before it, as Airflow has them.
+    """
+    return _Checker(read_written_graph(files, order), workflow, copies).check_order()
+
+
 class _Checker:
     def __init__(self, graph: WrittenGraph, workflow: Workflow, copies: Mapping[str, str]) -> None:
         self._graph = graph
@@ -295,6 +310,11 @@ class _Checker:
         """The places of a node; one that waits for what it started has ended with its second task."""
         ends = self._graph.places.get(f"{name}_end", [])
         return ends or self._graph.places.get(name, [])
+
+    def check_order(self) -> tuple[str, ...]:
+        """Check that all nodes are there and come after what they wait for, and give all contradictions."""
+        self._check_block(self._workflow.nodes, ())
+        return tuple(self._faults)
 
     def check(self, records: Sequence[Record]) -> StaticCheck:
         """Check everything, and give all contradictions."""
