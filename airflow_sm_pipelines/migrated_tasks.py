@@ -6,9 +6,12 @@ truth value or a structure; the API's own model says which one it is.
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from datetime import datetime, timedelta, timezone
 from fnmatch import fnmatchcase
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +21,7 @@ from airflow_sm_pipelines.airflow_names import AirflowFailException, AirflowSkip
 from airflow_sm_pipelines.option_reader import parse_literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from airflow.sdk import Context
 
@@ -386,6 +389,60 @@ def _make_client(service: str) -> Any:
     from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 
     return AwsBaseHook(client_type=service).conn
+
+
+class ReadItemsOperator(BaseOperator):
+    """Read the items of a loop from S3, with the connection aws_default.
+
+    :param kind: ``OBJECTS`` for the objects below a prefix, as S3 lists them; ``JSON`` for an object that holds a list,
+        ``JSONL`` for one with JSON on each line, ``CSV`` for a table.
+    :param bucket: of the object or objects.
+    :param key: of the object.
+    :param prefix: of the objects.
+    :param headers: the names of a table's columns; None if its first row has them.
+    :param max_items: how many items to read at most; 0 for all.
+    """
+
+    template_fields = ("bucket", "key", "prefix", "max_items")
+
+    def __init__(
+        self,
+        *,
+        kind: str,
+        bucket: str,
+        key: str = "",
+        prefix: str = "",
+        headers: list[str] | None = None,
+        max_items: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.kind = kind
+        self.bucket = bucket
+        self.key = key
+        self.prefix = prefix
+        self.headers = headers
+        self.max_items = max_items
+
+    def execute(self, context: Context) -> list[Any]:
+        """Read them."""
+        found = list(islice(self._iter_items(_make_client("s3")), int(self.max_items) or None))
+        self.log.info("Read %d items.", len(found))
+        return found
+
+    def _iter_items(self, client: Any) -> Iterator[Any]:
+        if self.kind == "OBJECTS":
+            for page in client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix):
+                for one in page.get("Contents", ()):
+                    yield {**one, "LastModified": one["LastModified"].timestamp()}
+            return
+        text = client.get_object(Bucket=self.bucket, Key=self.key)["Body"].read().decode("utf-8-sig")
+        if self.kind == "JSON":
+            yield from json.loads(text)
+        elif self.kind == "JSONL":
+            yield from (json.loads(line) for line in text.splitlines() if line.strip())
+        else:
+            yield from csv.DictReader(io.StringIO(text), fieldnames=self.headers)
 
 
 # --- Kubeflow ---------------------------------------------------------------------------------------------------------

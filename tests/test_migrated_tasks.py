@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import datetime, timezone
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from airflow_sm_pipelines import migrated_tasks
 from airflow_sm_pipelines.airflow_names import AirflowFailException, AirflowSkipException, TaskDeferred
 from airflow_sm_pipelines.migrated_tasks import (
     NumberItemsOperator,
+    ReadItemsOperator,
     UploadComponentsOperator,
     WaitOperator,
     answer_text,
@@ -164,6 +166,37 @@ def test_a_member_of_an_answer_is_text_for_a_test() -> None:
     assert [answer_text(answer, "Payload", *path) for path in (("a", 0), ("b",), ("a", 2), ("a", "c"))] == [
         *("1", "null", "null", "null")
     ]
+
+
+@pytest.mark.parametrize(
+    ("body", "options", "items"),
+    [
+        (b'[{"a": 1}, {"a": 2}]', {"kind": "JSON"}, [{"a": 1}, {"a": 2}]),
+        (b'{"a": 1}\n\n{"a": 2}\n', {"kind": "JSONL"}, [{"a": 1}, {"a": 2}]),
+        (b"\xef\xbb\xbfa,b\n1,2\n", {"kind": "CSV"}, [{"a": "1", "b": "2"}]),
+        (b"1,2\n3,4\n", {"kind": "CSV", "headers": ["a", "b"], "max_items": 1}, [{"a": "1", "b": "2"}]),
+    ],
+    ids=["JSON", "lines", "table", "table without names"],
+)
+def test_items_are_read_from_an_object(body: bytes, options: Any, items: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = SimpleNamespace(get_object=lambda **given: {"Body": io.BytesIO(body)} if given["Key"] == "k" else None)
+    monkeypatch.setattr(migrated_tasks, "_make_client", lambda _: client)
+    context: Any = {}
+    assert ReadItemsOperator(task_id="read", bucket="b", key="k", **options).execute(context) == items
+
+
+def test_objects_are_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    moment = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    pages = [
+        {"Contents": [{"Key": "p/a", "LastModified": moment}]},
+        {},
+        {"Contents": [{"Key": "p/b", "LastModified": moment}]},
+    ]
+    client = SimpleNamespace(get_paginator=lambda _: SimpleNamespace(paginate=lambda *, Bucket, Prefix: pages))  # noqa: N803
+    monkeypatch.setattr(migrated_tasks, "_make_client", lambda _: client)
+    context: Any = {}
+    read = ReadItemsOperator(task_id="read", kind="OBJECTS", bucket="b", prefix="p/").execute(context)
+    assert read == [{"Key": key, "LastModified": moment.timestamp()} for key in ("p/a", "p/b")]
 
 
 def test_a_loop_that_was_skipped_is_skipped() -> None:

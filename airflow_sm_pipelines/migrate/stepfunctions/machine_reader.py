@@ -404,7 +404,7 @@ class _Reader:
         processor = body.get("ItemProcessor")
         config = processor.get("ProcessorConfig") if isinstance(processor, dict) else None
         is_distributed = isinstance(config, dict) and config.get("Mode") == "DISTRIBUTED"
-        unread = [key for key in ("ItemReader", "ItemBatcher", "ResultWriter") if key in body]
+        unread = [key for key in ("ItemBatcher", "ResultWriter") if key in body]
         if self._item is not ABSENT:
             raise UnsupportedError("it is a Map in a Map, and Airflow maps no tasks twice.")
         if unread:
@@ -412,7 +412,10 @@ class _Reader:
         scope = self._scope(state, env)
         document = self._read_input(state, scope)
         inner_scope = replace(scope, document=document)
-        items = self._read_items(state, inner_scope)
+        reader = self._tasks.read_items(state, inner_scope, after, is_jsonata=self._is_jsonata_state(state))
+        read: JsonValue = {"Get": f"Tasks.{reader[0].name}"} if reader else None
+        items = read or self._read_items(state, inner_scope)
+        after = tuple(one.name for one in reader) or after
         outer_item, self._item = self._item, Ref("ForEach.CurrentItem")
         try:
             selector = body.get("ItemSelector", body.get("Parameters"))
@@ -433,7 +436,7 @@ class _Reader:
         text = "Its items run as those of any Map, in no executions of their own."
         self._note(state, Outcome.TRANSLATED, name, reason=("ASL-MAP-001", text) if is_distributed else None)
         collected = Ref(f"Tasks.{name}") if result else NoValue(f"{state.name} collects it from all items")
-        return _Done((node,), self._finish(state, scope, env, collected), (name,))
+        return _Done((*reader, node), self._finish(state, scope, env, collected), (name,))
 
     def _give_result(self, state: State, loop: str, done: _Done) -> tuple[tuple[Node, ...], str]:
         """The nodes of a loop, with one that gives what an item comes to if that can be told, and that one's name."""

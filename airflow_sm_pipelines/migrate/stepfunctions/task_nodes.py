@@ -1,7 +1,4 @@
-"""Makes the node of a Task state (a step, a Lambda invocation, a call, a callback) and says what its result is.
-
-How Step Functions waits is on the pages on optimized integrations of its guide.
-"""
+"""Makes the node of a Task state (a step, a Lambda invocation, a call, a callback) and says what its result is."""
 
 from __future__ import annotations
 
@@ -25,7 +22,8 @@ from airflow_sm_pipelines.migrate.stepfunctions.document_values import (
     select,
     to_expression,
 )
-from airflow_sm_pipelines.migrate.workflow import CallNode, CallWait, PipelineStepNode
+from airflow_sm_pipelines.migrate.stepfunctions.payloads import fill_template
+from airflow_sm_pipelines.migrate.workflow import CallNode, CallWait, OperatorNode, PipelineStepNode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,12 +31,15 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.definition import JsonObject, JsonValue
     from airflow_sm_pipelines.migrate.names import ClaimedNames
     from airflow_sm_pipelines.migrate.stepfunctions.machine import State
+    from airflow_sm_pipelines.migrate.stepfunctions.payloads import Scope
 
 _INTEGRATION = re.compile(
     r"arn:[^:]*:states:[^:]*:[^:]*:(?:aws-sdk:)?(?P<service>[\w-]+):(?P<action>\w+)(?P<pattern>\.\w+(?::\d)?)?\Z"
 )
 _LAMBDA = re.compile(r"arn:[^:]*:lambda:")
 _ACTIVITY = re.compile(r"arn:[^:]*:states:.*:activity:")
+_ITEM_READER = "airflow_sm_pipelines.migrated_tasks.ReadItemsOperator"
+_READER_OPTIONS = {"CSVHeaders": "headers", "MaxItems": "max_items"}
 _BY_NOUN = {kind.noun: kind for kind in REQUEST_KINDS}
 
 _SERVICES = {
@@ -375,6 +376,32 @@ class TaskNodes:
             reasons = (*task.reasons, Reason("ASL-TIMEOUT-001", text))
             return replace(task, outcome=Outcome.APPROXIMATED, reasons=reasons, lost=(*task.lost, "TimeoutSeconds"))
         return task
+
+    def read_items(
+        self, state: State, scope: Scope, after: tuple[str, ...], *, is_jsonata: bool
+    ) -> tuple[OperatorNode, ...]:
+        """The task that reads the items of a distributed Map from S3, if the Map does.
+
+        :raises UnsupportedError: nothing here reads these.
+        """
+        reader = state.body.get("ItemReader")
+        if not isinstance(reader, dict):
+            return ()
+        given = fill_template(reader.get("Arguments" if is_jsonata else "Parameters"), scope, is_jsonata=is_jsonata)
+        config = cast("JsonObject", reader.get("ReaderConfig") or {})
+        action = str(reader.get("Resource")).rpartition(":s3:")[2]
+        kind = "OBJECTS" if action == "listObjectsV2" else str(config.get("InputType"))
+        members = {"Bucket": "bucket", "Prefix": "prefix", "Key": "key"}
+        is_known = action in ("listObjectsV2", "getObject") and kind in ("OBJECTS", "JSON", "JSONL", "CSV")
+        left = {*config} - {"InputType", "CSVHeaderLocation", *_READER_OPTIONS}
+        if not is_known or left or not isinstance(given, dict) or not given.keys() <= members.keys():
+            raise UnsupportedError(
+                f"Its items are read in a way that is not carried: {action or 'no Resource'}, {kind}."
+            )
+        arguments: JsonObject = {"kind": kind, **{members[key]: to_expression(one) for key, one in given.items()}}
+        arguments |= {name: config[key] for key, name in _READER_OPTIONS.items() if key in config}
+        node_name = self._names.claim(f"{state.name}-reader")
+        return (OperatorNode(node_name, state.source, _ITEM_READER, arguments, tuple(map(Dependency, after))),)
 
     # --- steps --------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from airflow_sm_pipelines.migrate import (
     CallNode,
     ChoiceNode,
     LoopNode,
+    OperatorNode,
     PipelineStepNode,
     TryNode,
     WaitNode,
@@ -480,7 +481,41 @@ def test_a_distributed_map_over_a_list_is_a_loop() -> None:
     assert (record.reasons[0].code, record.lost) == ("ASL-MAP-001", ("ToleratedFailureCount",))
 
 
-@pytest.mark.parametrize("member", ["ItemReader", "ItemBatcher", "ResultWriter"])
+def reader(action: str, given: Any, **config: Any) -> Any:
+    """A reader of items."""
+    return {"Resource": f"arn:aws:states:::s3:{action}", "Parameters": given, "ReaderConfig": config}
+
+
+@pytest.mark.parametrize(
+    ("read_by", "arguments"),
+    [
+        (
+            reader("listObjectsV2", {"Bucket": "b", "Prefix.$": "$.p"}, MaxItems=5),
+            {"kind": "OBJECTS", "bucket": "b", "prefix": get("Input.p"), "max_items": 5},
+        ),
+        (
+            reader("getObject", {"Bucket": "b", "Key": "k"}, InputType="CSV", CSVHeaderLocation="FIRST_ROW"),
+            {"kind": "CSV", "bucket": "b", "key": "k"},
+        ),
+    ],
+    ids=["objects", "table"],
+)
+def test_a_distributed_map_over_what_a_bucket_has_is_a_loop(read_by: Any, arguments: Any) -> None:
+    made = package(distributed(ItemReader=read_by))
+    assert made.is_complete
+    node, loop = made.migration.workflow.nodes
+    assert isinstance(node, OperatorNode)
+    assert isinstance(loop, LoopNode)
+    assert (node.arguments, loop.items) == (arguments, get("Tasks.Each-reader"))
+    assert "ReadItemsOperator(" in made.files["flow.py"]
+
+
+def test_items_of_an_unknown_kind_are_not_carried() -> None:
+    read_by = reader("getObject", {"Bucket": "b", "Key": "k"}, InputType="PARQUET")
+    assert outcomes(read(distributed(ItemReader=read_by))) == {"Each": "unsupported", "M": "unsupported"}
+
+
+@pytest.mark.parametrize("member", ["ItemBatcher", "ResultWriter"])
 def test_a_distributed_map_with_files_in_a_bucket_is_not_carried(member: str) -> None:
     assert outcomes(read(distributed(**{member: {}}))) == {"Each": "unsupported", "M": "unsupported"}
 
