@@ -28,6 +28,7 @@ from airflow_sm_pipelines.migrated_tasks import (
     list_items,
     make_call,
     only_if_chosen,
+    query_json,
     wait_for,
 )
 
@@ -159,6 +160,14 @@ def test_the_items_of_a_loop_are_a_list_or_its_text() -> None:
 def test_a_loop_gives_what_its_items_came_to(items: list[str]) -> None:
     ti = SimpleNamespace(xcom_pull=lambda *, task_ids, map_indexes: [f"{task_ids} {one}" for one in map_indexes])
     assert collect_items.function(items, "r", ti) == [f"r {index}" for index, _ in enumerate(items)]
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [("$[?(@.n > 1)].name", ["b"]), ("$[*].n", [1, 2]), ("$[0:1].name", ["a"]), ("$..name", ["a", "b"])],
+)
+def test_a_path_finds_several_values(path: str, found: Any) -> None:
+    assert query_json([{"name": "a", "n": 1}, {"name": "b", "n": 2}], path) == found
 
 
 def test_a_member_of_an_answer_is_text_for_a_test() -> None:

@@ -31,11 +31,12 @@ if TYPE_CHECKING:
 FUNCTIONS = frozenset(
     {
         *("Add", "ArrayContains", "ArrayGetItem", "ArrayLength", "Find", "Json", "Member", "Merge", "ParseJson"),
-        *("Range", "Split", "Structure", "Unique", "Uuid"),
+        *("Query", "Range", "Split", "Structure", "Unique", "Uuid"),
     }
 )
 """What ``Std:Function`` can do. ``Find`` gives None where there is no value, ``Json`` a value as text, ``Merge`` an
-object with other members laid over it, ``Structure`` an object or list that has expressions in it."""
+object with other members laid over it, ``Query`` the list of what a JSONPath finds in a value, ``Structure`` an object
+or list that has expressions in it."""
 
 
 @dataclass(frozen=True, slots=True)

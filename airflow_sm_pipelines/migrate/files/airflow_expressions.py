@@ -190,6 +190,7 @@ _FUNCTIONS = {
     "Member": "({0})[{1}]",
     "Merge": "dict({0}, **{1})",
     "ParseJson": "macros.json.loads({0})",
+    "Query": "query_json({0}, {1})",
     "Range": "(range({0} | int, {1} | int + 1, {2} | int) | list)",
     "Split": "(({0} | string).split({1}) | reject('equalto', '') | list)",
     "Structure": "{0}",

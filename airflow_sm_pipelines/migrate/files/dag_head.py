@@ -29,7 +29,17 @@ DEFAULT_ROLE = f"arn:aws:iam::{ACCOUNT_ID}:role/SageMakerExecution"
 HELPERS = (
     *("NumberItemsOperator", "ReadItemsOperator", "UploadComponentsOperator", "WaitOperator"),
     *("answer_text", "bind_definition", "call_aws", "choose_by_outcome", "collect_items", "fail", "give_value"),
-    *("holds", "invoke_lambda", "list_items", "make_call", "only_if_chosen", "parameters_of_items", "poke", "wait_for"),
+    *(
+        "holds",
+        "invoke_lambda",
+        "list_items",
+        "make_call",
+        "only_if_chosen",
+        "parameters_of_items",
+        "poke",
+        "query_json",
+        "wait_for",
+    ),
 )
 """What a DAG file may import from :mod:`airflow_sm_pipelines.migrated_tasks`."""
 
@@ -116,6 +126,9 @@ def _render_with_dag(plan: DagPlan, body: DagBody) -> str:
     params |= {one.name: _render_input(one) for one in workflow.inputs}
     if params:
         arguments.append(("params", params))
+    if any("query_json(" in line for line in (*body.lines, *body.edges)):
+        body.helpers.add("query_json")
+        arguments.append(("user_defined_macros", {"query_json": Code("query_json")}))
     return f"with {render_call('DAG', arguments, depth=0, before=6)}:\n"
 
 

@@ -8,17 +8,21 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow_sm_pipelines.definition import Dependency
+from airflow_sm_pipelines.definition.expressions import is_candidate
 from airflow_sm_pipelines.migrate.job_requests import REQUEST_KINDS, RequestKind, clean_request
+from airflow_sm_pipelines.migrate.node_references import iter_gets, make_function
 from airflow_sm_pipelines.migrate.report import Outcome, Reason
 from airflow_sm_pipelines.migrate.stepfunctions.document_values import (
     TASK_TOKEN,
     Call,
     JoinedText,
+    Named,
     Overlay,
     Ref,
     UnsupportedError,
     Value,
     join_values,
+    refer_to_names,
     select,
     to_expression,
 )
@@ -288,6 +292,19 @@ def _find_services() -> dict[str, str]:
     return {name.replace("-", ""): name for name in Loader().list_available_services("service-2")}
 
 
+@lru_cache(maxsize=256)
+def _find_text_members(service: str, operation: str) -> frozenset[str]:
+    """The members of a method's request that are text, as the API spells them and with a capital."""
+    from botocore import xform_name
+    from botocore.session import get_session
+
+    model = get_session().get_service_model(service)
+    names = {xform_name(name): name for name in model.operation_names}
+    shape = model.operation_model(names[operation]).input_shape
+    found = [name for name, one in (shape.members if shape else {}).items() if one.type_name == "string"]
+    return frozenset(one for name in found for one in (name, name[:1].upper() + name[1:]))
+
+
 @lru_cache(maxsize=64)
 def _find_operations(service: str) -> dict[str, str]:
     """boto3's methods of a service, under their names without underscores; empty if it does not know the service."""
@@ -302,11 +319,6 @@ def _find_operations(service: str) -> dict[str, str]:
     names = (xform_name(name) for name in model["operations"])
     return {name.replace("_", ""): name for name in names}
 
-
-Named = tuple[str, Value, str]
-"""A name that a step has given to what it made: the member of the request, its value, and the step's name."""
-
-_NAME_MEMBERS = {kind.name_member: kind for kind in REQUEST_KINDS}
 
 _RETRIED_STEPS = ("Training", "Processing", "Transform", "Tuning", "AutoML", "Model", "RegisterModel", "EndpointConfig")
 _RETRIED_ERRORS = (
@@ -486,7 +498,9 @@ class TaskNodes:
             if is_given:
                 raise UnsupportedError("its whole request is a value that only a run knows.")
             given = {}
-        arguments = cast("JsonObject", to_expression(task.make_request(given)))
+        written = cast("JsonObject", to_expression(task.make_request(given)))
+        texts = _find_text_members(task.service, task.operation)
+        arguments = {key: _write_text(value) if key in texts else value for key, value in written.items()}
         name = self._names.claim(state.name)
         call = CallNode(name, state.source, task.service, task.operation, arguments, after, task.wait)
         node, reasons = self._add_options(call, state)
@@ -519,6 +533,13 @@ class TaskNodes:
                 retry_backoff=_number(first, "BackoffRate", 2),
             )
         return node, reasons
+
+
+def _write_text(value: JsonValue) -> JsonValue:
+    """A structure that stands where the API takes text: JSON text, as Step Functions gives it."""
+    if not isinstance(value, (dict, list)) or (isinstance(value, dict) and is_candidate(value)):
+        return value
+    return make_function("Json", value) if next(iter_gets(value), None) is not None else value
 
 
 def _add_qualifier(function: Value, given: Value) -> Value:
@@ -571,28 +592,3 @@ def _read_retries(state: State, step_type: str) -> tuple[JsonObject, list[Reason
         "job whose own code has failed is not started again."
     )
     return {"RetryPolicies": [policy]}, [Reason("ASL-RETRY-001", text)]
-
-
-def refer_to_names(value: Value, named: tuple[Named, ...], key: str = "") -> Value:
-    """A request with references to steps in place of the names of what they made, since SageMaker names that anew."""
-    if isinstance(value, dict):
-        return {name: refer_to_names(item, named, name) for name, item in value.items()}
-    if isinstance(value, list):
-        return [refer_to_names(item, named, key) for item in value]
-    if key not in _NAME_MEMBERS:
-        return value
-    wanted = _find_given(value, named)
-    for member, given, step in reversed(named):
-        if member == key and _find_given(given, named) == wanted:
-            return Ref(f"Steps.{step}", (member,))
-    return value
-
-
-def _find_given(value: Value, named: tuple[Named, ...]) -> Value:
-    """The name that the machine gives to what a step makes, where a value reads it back from that step's answer."""
-    for _ in named:
-        found = next((given for member, given, step in named if value == Ref(f"Steps.{step}", (member,))), None)
-        if found is None:
-            break
-        value = found
-    return value

@@ -126,9 +126,8 @@ def test_a_template_gives(template: Any, value: Any) -> None:
 @pytest.mark.parametrize(
     ("template", "why"),
     [
-        ({"x.$": "$.a[?(@.b)]"}, "is no reference path"),
+        ({"x.$": "$.a[?(@.b"}, "is no path that jsonpath-ng reads"),
         ({"x.$": "$.a "}, "is no reference path"),
-        ({"x.$": "$..a"}, "is no reference path"),
         ({"x.$": "States.Hash($.a, 'MD5')"}, "States.Hash with these arguments is not carried"),
         ({"x.$": "States.Format('{}')"}, "0 values for 1 places"),
         ({"x.$": "$$.Task.Token"}, "The task token stands where no Callback step gives it"),
@@ -461,6 +460,12 @@ def test_calls_of_other_services_are_tasks(resource: str, call: tuple[str, str])
     assert (node.wait is not None) is (".sync" in resource)
 
 
+def test_a_structure_in_place_of_text_is_json_text() -> None:
+    message = {"found.$": "$.found", "plain": 1}
+    made = package(machine(A=task("arn:aws:states:::sns:publish", {"TopicArn": "t", "Message": message})))
+    assert "\"Message\": \"{{ ({'found': params['found'], 'plain': 1} | tojson) }}\"" in made.files["flow.py"]
+
+
 def test_the_body_of_a_models_answer_is_json() -> None:
     invoke = task("arn:aws:states:::bedrock:invokeModel", {"ModelId": "m", "Body": {"x": 1}}, Next="B")
     last = read(machine(A=invoke, B=function(Parameters={"text.$": "$.Body.content[0].text"}))).workflow.nodes[-1]
@@ -479,6 +484,30 @@ def test_a_distributed_map_over_a_list_is_a_loop() -> None:
     assert made.is_complete
     record = made.migration.records[0]
     assert (record.reasons[0].code, record.lost) == ("ASL-MAP-001", ("ToleratedFailureCount",))
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("$.list.items[*].name", ("Tasks.A.Payload.items", "$[*].name")),
+        ("$.list.items[?(@.kind == 'Cat')].name", ("Tasks.A.Payload.items", "$[?(@.kind == 'Cat')].name")),
+        ("$.list.items[0:2]", ("Tasks.A.Payload.items", "$[0:2]")),
+        ("$.list..name", ("Tasks.A.Payload", "$..name")),
+    ],
+)
+def test_what_a_path_finds_is_asked_when_the_dag_runs(path: str, expected: tuple[str, str]) -> None:
+    made = package(machine(A=function(ResultPath="$.list", Next="B"), B=function(Parameters={"names.$": path})))
+    assert made.is_complete
+    _, last = made.migration.workflow.nodes
+    query = {"Name": "Query", "Arguments": [get(expected[0]), expected[1]]}
+    assert isinstance(last, CallNode)
+    assert last.arguments["Payload"] == {"names": {"Std:Function": query}}
+    assert 'user_defined_macros={"query_json": query_json}' in made.files["flow.py"]
+
+
+def test_a_path_that_nobody_reads_is_not_carried() -> None:
+    found = read(machine(A=function(Parameters={"x.$": "$.list[?(@.a"})))
+    assert outcomes(found) == {"A": "unsupported"}
 
 
 def reader(action: str, given: Any, **config: Any) -> Any:
