@@ -21,7 +21,7 @@ from airflow_sm_pipelines.migrate.node_references import (
     find_read_text,
     parse_node_reference,
 )
-from airflow_sm_pipelines.migrate.workflow import ValueNode, iter_nodes
+from airflow_sm_pipelines.migrate.workflow import CallNode, LoopNode, ValueNode, iter_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,6 +46,13 @@ class Result:
     unit: str
     key: str = ""
     path: str = ""
+
+
+def _is_whole(unit: Unit) -> bool:
+    """Whether a task gives its result as one XCom, of which only a template takes a part: a sensor, a loop, a value."""
+    node = unit.node if isinstance(unit, (TaskUnit, LoopUnit)) else None
+    is_sensor = isinstance(node, CallNode) and (node.wait is not None or node.repeat is not None)
+    return is_sensor or isinstance(node, (LoopNode, ValueNode))
 
 
 class Results:
@@ -123,8 +130,7 @@ class Results:
         let a task run that follows a choice in a branch that was not taken.
         """
         owner = self._owner[unit]
-        is_text = isinstance(owner, LoopUnit) or (isinstance(owner, TaskUnit) and isinstance(owner.node, ValueNode))
-        return self._branches[reader] == self._branches[unit] and not is_text
+        return self._branches[reader] == self._branches[unit] and not _is_whole(owner)
 
     def find_loop(self, unit: str) -> str | None:
         """The loop that Airflow repeats and that has a unit in it."""

@@ -268,6 +268,17 @@ def test_a_call_is_repeated_until_its_answer_leads_out() -> None:
     }
 
 
+def test_what_a_repeated_call_gave_is_read_by_a_template() -> None:
+    rule = {"Variable": "$.Status", "StringEquals": "DONE", "Next": "Tell"}
+    look = task("arn:aws:states:::aws-sdk:sns:getSMSSandboxAccountStatus", {}, Next="Done?")
+    message = {"TopicArn": "t", "Message.$": "$.Status"}
+    states = {"Look": look, "Done?": choice(rule, Default="Wait")}
+    wait = {"Type": "Wait", "Seconds": 1, "Next": "Look"}
+    made = package(machine(**states, Wait=wait, Tell=task("arn:aws:states:::sns:publish", message)))
+    # A sensor gives one XCom, and none for each key.
+    assert "{{ ti.xcom_pull(task_ids='Look')['Status'] }}" in made.files["flow.py"]
+
+
 def test_a_call_is_repeated_by_a_pattern_and_by_the_rules_of_two_choices() -> None:
     is_there = {"Variable": "$.state", "IsPresent": True}
     made = package(
