@@ -6,9 +6,12 @@ truth value or a structure; the API's own model says which one it is.
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from datetime import datetime, timedelta, timezone
 from fnmatch import fnmatchcase
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +21,7 @@ from airflow_sm_pipelines.airflow_names import AirflowFailException, AirflowSkip
 from airflow_sm_pipelines.option_reader import parse_literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from airflow.sdk import Context
 
@@ -83,6 +86,7 @@ def wait_for(
     path: str,
     success: list[str],
     failure: list[str],
+    zero: str = "",
 ) -> Any:
     """Wait for the end of what a call has started, and return its description.
 
@@ -90,17 +94,21 @@ def wait_for(
     :param arguments: for each argument of ``operation``, the member of the answer or of ``given`` that has it.
     :param given: the call's arguments.
     :param path: where the status stands in the answer of ``operation``, with dots; a number for an entry of a list.
+    :param zero: numbers in that answer that are 0 after a good end; ``*`` stands for each entry of a list.
     """
     from airflow.sdk import PokeReturnValue
 
     client = _make_client(service)
     model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[operation])
     known = {**given, **started}
-    request = {name: find_member(known, key) for name, key in arguments.items()}
+    request = {name: find_member(known, key) for name, key in arguments.items() if key.split(".")[0] in known}
     answer = _to_json(getattr(client, operation)(**fit_arguments(request, model.input_shape)), model.output_shape)
     status = find_member(answer, path)
     if status in failure:
         raise AirflowFailException(f"{service} {operation} {request}: {status}. {answer.get('FailureReason', '')}")
+    codes = find_members(answer, zero) if zero and status in success else []
+    if any(codes):
+        raise AirflowFailException(f"{service} {operation} {request}: {zero} is {codes} instead of 0.")
     return PokeReturnValue(is_done=status in success, xcom_value=answer)
 
 
@@ -114,6 +122,37 @@ def parameters_of_items(items: Any, fields: dict[str, str], same: dict[str, Any]
     while isinstance(items, str):  # JSON text, or JSON text of such text
         items = json.loads(items)
     return [{**same, **{name: item[field] if field else item for name, field in fields.items()}} for item in items]
+
+
+@task
+def list_items(items: Any) -> list[Any]:
+    """The items of a loop whose tasks are mapped over them.
+
+    :param items: a list, or its JSON text.
+    """
+    while isinstance(items, str):  # JSON text, or JSON text of such text
+        items = json.loads(items)
+    return list(items)
+
+
+@task(trigger_rule="none_failed")
+def collect_items(items: Any, result: str = "", ti: Any = None) -> list[Any]:
+    """End a loop whose tasks are mapped over items, and give what each item came to. It ends well without items, too.
+
+    :param items: what :func:`list_items` gave.
+    :param result: the id of the task in the loop that gives what an item comes to; empty for none.
+    :raises AirflowSkipException: the loop was skipped.
+    """
+    if items is None:
+        raise AirflowSkipException("This loop was skipped.")
+    indexes = range(len(items) if result else 0)
+    return list(ti.xcom_pull(task_ids=result, map_indexes=indexes)) if indexes else []
+
+
+@task
+def give_value(value: str) -> Any:
+    """Give a value that a template has put together, as JSON text."""
+    return json.loads(value)
 
 
 @task
@@ -173,9 +212,17 @@ def choose_by_outcome(ti: Any, *, tasks: Sequence[str], succeeded: Sequence[str]
     :raises AirflowSkipException: the work was skipped.
     :raises AirflowFailException: the work did not run, because something before it failed.
     """
-    found = ti.get_task_states(dag_id=ti.dag_id, task_ids=list(tasks), run_ids=[ti.run_id]).get(ti.run_id, {})
+    is_mapped = isinstance(ti.map_index, int) and ti.map_index >= 0
+    found = ti.get_task_states(
+        dag_id=ti.dag_id,
+        map_index=ti.map_index if is_mapped else None,
+        task_ids=list(tasks),
+        run_ids=[ti.run_id],
+    ).get(ti.run_id, {})
+    # Airflow calls the third of mapped tasks ``Name_2``.
     states = {name: str(getattr(state, "value", state)) for name, state in found.items()}
-    broken = [name for name in tasks if states.get(name) == "failed"]
+    failed_ones = {name if name in tasks else name.rpartition("_")[0] for name in states if states[name] == "failed"}
+    broken = [name for name in tasks if name in failed_ones]
     if broken:
         cause = f"Failed: {', '.join(broken)}. The logs of these tasks say why."
         ti.xcom_push(key="error", value={"Error": "States.TaskFailed", "Cause": cause})
@@ -185,6 +232,44 @@ def choose_by_outcome(ti: Any, *, tasks: Sequence[str], succeeded: Sequence[str]
     if states and all(state == "skipped" for state in states.values()):
         raise AirflowSkipException("This work was skipped.")
     return list(succeeded)
+
+
+def query_json(value: Any, path: str) -> list[Any]:
+    """What a JSONPath finds in a value, as a list: for templates.
+
+    :param path: with filters, slices and wildcards: ``$[?(@.n > 1)].name``.
+    """
+    from jsonpath_ng.ext.parser import parse
+
+    return [found.value for found in parse(path).find(value)]
+
+
+def answer_text(answer: Any, *path: str | int) -> str:
+    """A member of an answer as JSON text, for :func:`holds`; ``null`` if there is none."""
+    for part in path:
+        try:
+            answer = answer[part]
+        except (KeyError, IndexError, TypeError):
+            return "null"
+    return json.dumps(answer)
+
+
+def only_if_chosen(choice: str) -> Callable[[Context], None]:
+    """A ``pre_execute`` for a task in a mapped group: it skips the task unless a task that chooses has named it.
+
+    Airflow 3.3 looks for the choice of a mapped task without its map index, and runs what should be skipped. Delete
+    this when Airflow does (``NotPreviouslySkippedDep``).
+
+    :param choice: the id of the task that chooses, in the same group.
+    """
+
+    def check(context: Context) -> None:
+        ti: Any = context["ti"]
+        chosen = ti.xcom_pull(task_ids=choice, map_indexes=ti.map_index)
+        if ti.task_id not in ([chosen] if isinstance(chosen, str) else chosen or []):
+            raise AirflowSkipException(f"{choice} has chosen another branch.")
+
+    return check
 
 
 def holds(test: str, value: str, other: str | None = None) -> bool:
@@ -242,6 +327,13 @@ def find_member(value: Any, path: str) -> Any:
     for part in path.split("."):
         value = value[int(part)] if isinstance(value, list) else value[part]
     return value
+
+
+def find_members(value: Any, path: str) -> list[Any]:
+    """The same for a path in which ``*`` stands for each entry of a list, without those that have no such member."""
+    head, _, rest = path.partition(".*.")
+    found = find_member(value, head)
+    return [one[rest] for one in found if rest in one] if rest else [found]
 
 
 def fit_arguments(value: Any, shape: Any) -> Any:
@@ -307,6 +399,60 @@ def _make_client(service: str) -> Any:
     from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 
     return AwsBaseHook(client_type=service).conn
+
+
+class ReadItemsOperator(BaseOperator):
+    """Read the items of a loop from S3, with the connection aws_default.
+
+    :param kind: ``OBJECTS`` for the objects below a prefix, as S3 lists them; ``JSON`` for an object that holds a list,
+        ``JSONL`` for one with JSON on each line, ``CSV`` for a table.
+    :param bucket: of the object or objects.
+    :param key: of the object.
+    :param prefix: of the objects.
+    :param headers: the names of a table's columns; None if its first row has them.
+    :param max_items: how many items to read at most; 0 for all.
+    """
+
+    template_fields = ("bucket", "key", "prefix", "max_items")
+
+    def __init__(
+        self,
+        *,
+        kind: str,
+        bucket: str,
+        key: str = "",
+        prefix: str = "",
+        headers: list[str] | None = None,
+        max_items: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.kind = kind
+        self.bucket = bucket
+        self.key = key
+        self.prefix = prefix
+        self.headers = headers
+        self.max_items = max_items
+
+    def execute(self, context: Context) -> list[Any]:
+        """Read them."""
+        found = list(islice(self._iter_items(_make_client("s3")), int(self.max_items) or None))
+        self.log.info("Read %d items.", len(found))
+        return found
+
+    def _iter_items(self, client: Any) -> Iterator[Any]:
+        if self.kind == "OBJECTS":
+            for page in client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix):
+                for one in page.get("Contents", ()):
+                    yield {**one, "LastModified": one["LastModified"].timestamp()}
+            return
+        text = client.get_object(Bucket=self.bucket, Key=self.key)["Body"].read().decode("utf-8-sig")
+        if self.kind == "JSON":
+            yield from json.loads(text)
+        elif self.kind == "JSONL":
+            yield from (json.loads(line) for line in text.splitlines() if line.strip())
+        else:
+            yield from csv.DictReader(io.StringIO(text), fieldnames=self.headers)
 
 
 # --- Kubeflow ---------------------------------------------------------------------------------------------------------

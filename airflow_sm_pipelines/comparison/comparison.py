@@ -14,6 +14,8 @@ from airflow_sm_pipelines.comparison.run_choice import MAX_RUNS, ChosenRuns, cho
 from airflow_sm_pipelines.comparison.scripts import Assignment, Resource, ScriptWriter, find_choices
 from airflow_sm_pipelines.comparison.traces import Trace
 from airflow_sm_pipelines.exceptions import MigrationError
+from airflow_sm_pipelines.migrate.dag_plan.dag import plan_dag
+from airflow_sm_pipelines.migrate.files.static_check import find_lost_order
 from airflow_sm_pipelines.migrate.stepfunctions.document_values import UnsupportedError
 from airflow_sm_pipelines.migrate.stepfunctions.machine import parse_machine
 from airflow_sm_pipelines.migrate.stepfunctions.task_nodes import CallbackResource, read_resource
@@ -68,15 +70,17 @@ class MachineComparison:
     """What came out.
 
     :param unreached: what of the machine no run reached, in words.
+    :param lost_order: what the DAG does not have, or may do in another order although no run did, in words.
     """
 
     runs: tuple[ComparedRun, ...]
     unreached: tuple[str, ...]
+    lost_order: tuple[str, ...] = ()
 
     @property
     def is_equal(self) -> bool:
-        """Whether no run differs."""
-        return not any(run.difference for run in self.runs)
+        """Whether no run differs, and each order of the machine is one of the DAG."""
+        return not self.lost_order and not any(run.difference for run in self.runs)
 
     def to_json(self) -> JsonObject:
         """The comparison as JSON."""
@@ -84,6 +88,7 @@ class MachineComparison:
             "equal": self.is_equal,
             "runs": [run.to_json() for run in self.runs],
             "unreached": list(self.unreached),
+            "lost_order": list(self.lost_order),
         }
 
 
@@ -116,6 +121,7 @@ class PreparedComparison:
     ) -> None:
         self._machine = parse_machine(held.document, locate=held.locate)
         self._states = list(self._machine.iter_all_states())
+        self._workflow = migration.workflow
         placeholders = _Placeholders(variables) if held.has_placeholders else None
         document: Any = held.document if placeholders is None else placeholders.fill(held.document)
         self._runner = MachineRunner(document)
@@ -169,7 +175,9 @@ class PreparedComparison:
             self._judge(number, assignment, trace, end)
             for number, ((_, assignment, trace), end) in enumerate(zip(self._runs, ended["runs"], strict=True), 1)
         ]
-        return MachineComparison(tuple(compared), tuple(self._unreached))
+        copies = plan_dag(self._workflow).copies
+        lost = find_lost_order(ended["files"], self._workflow, copies, ended["before"])
+        return MachineComparison(tuple(compared), tuple(self._unreached), lost)
 
     def _run(self, writer: ScriptWriter, assignment: Assignment) -> Trace | None:
         """The machine's run; None if its input or answers are not what it can read, or if it does not end."""

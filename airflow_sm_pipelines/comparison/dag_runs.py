@@ -28,8 +28,8 @@ def run_dags(
     :param jobs: DAG files, beside their definitions, with scripts as :mod:`dag_worker` reads them: ``input`` and
         ``answers``.
     :param environment: variables of an Airflow with a database.
-    :return: for each file either its ``runs``, with ``events``, ``end`` and the ``states`` of the tasks, or the
-        ``problem`` for which it could not be run.
+    :return: for each file either its ``runs``, with ``events``, ``end`` and the ``states`` of the tasks, its ``files``
+        and the tasks directly ``before`` each task; or the ``problem`` for which it could not be run.
     :raises MigrationError: the process came to nothing.
     """
     with tempfile.TemporaryDirectory(prefix="sm-pipelines-compare-") as scratch:

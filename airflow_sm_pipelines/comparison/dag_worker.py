@@ -256,7 +256,9 @@ def _run_all(file: Path, scripts: list[dict[str, Any]], stage: _Stage) -> dict[s
     try:
         dag = _load(file)
         _make_quick(dag)
-        return {"runs": [_run(dag, stage, script) for script in scripts]}
+        files = {path.name: path.read_text(encoding="utf-8") for path in (file, *file.parent.glob("*.definition.json"))}
+        before = {task.task_id: sorted(task.upstream_task_ids) for task in dag.tasks}
+        return {"runs": [_run(dag, stage, script) for script in scripts], "before": before, "files": files}
     except Exception as error:  # noqa: BLE001 - a DAG file may fail in any way, and the other side says so
         return {"problem": f"{type(error).__name__}: {error}"}
 

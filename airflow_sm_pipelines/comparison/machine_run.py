@@ -163,6 +163,10 @@ def _make_environment(given: Any) -> Any:
     )
 
 
+_ONE_VALUE = r"\A[^*?:,]*\[\d+\][^*?:,]*\Z"
+"""A path that finds one value by an index. moto 5.2.5 gives a list for ``$.a[0].b``, the service gives the value."""
+
+
 def _list_patches(get: Callable[[], _Recorder]) -> list[tuple[Any, str, Any]]:
     """Where the interpreter is changed: the owner, the name there, and what takes its place."""
     from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
@@ -170,6 +174,7 @@ def _list_patches(get: Callable[[], _Recorder]) -> list[tuple[Any, str, Any]]:
     from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import WaitFunction
     from moto.stepfunctions.parser.asl.jsonata import jsonata
     from moto.stepfunctions.parser.asl.parse import preprocessor
+    from moto.stepfunctions.parser.asl.utils import json_path
 
     evaluate_state = CommonStateField._eval_body
 
@@ -191,6 +196,7 @@ def _list_patches(get: Callable[[], _Recorder]) -> list[tuple[Any, str, Any]]:
         (CommonStateField, "_eval_body", enter),
         (WaitFunction, "_wait_interval", wait),
         (jsonata, "_eval_jsonata", _evaluate_jsonata),
+        (json_path, "_PATTERN_SINGLETON_ARRAY_ACCESS_OUTPUT", _ONE_VALUE),
     ]
 
 

@@ -64,7 +64,7 @@ def _read_request(resource: Resource, event: Event) -> tuple[str, Any]:
         body = given.get("MessageBody")
         body = {key: item for key, item in body.items() if item != ID_MARK} if isinstance(body, dict) else body
         return "callback", {"QueueUrl": given.get("QueueUrl"), "MessageBody": body}
-    return _read_call(resource.service, resource.operation, given)
+    return _read_call(resource.service, resource.operation, resource.make_request(given))
 
 
 def _read_step(kind: RequestKind, given: Any) -> tuple[str, Any]:

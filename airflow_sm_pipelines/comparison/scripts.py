@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from airflow_sm_pipelines.migrate.stepfunctions.machine import State
-    from airflow_sm_pipelines.migrate.workflow import Node, Workflow
+    from airflow_sm_pipelines.migrate.workflow import CallWait, Node, Workflow
 
 Path = tuple["str | int", ...]
 Root = tuple[str, str]
@@ -360,18 +360,23 @@ class ScriptWriter:
         for spelled in (True, False):
             document = self._fill(("state", state), {}, assignment, operation.output_shape, is_capital=spelled)
             if wait is not None:
-                status = (wait.failure if error else wait.success)[0]
+                status = (wait.failure if error and wait.failure else wait.success)[0]
                 put(document, parse_dotted(wait.path), status, operation.output_shape, is_capital=spelled)
+                if wait.zero:
+                    path = parse_dotted(wait.zero.replace("*", "0"))
+                    put(document, path, int(bool(error)), operation.output_shape, is_capital=spelled)
             answers.append(document)
         result, answer = answers
+        added = {key: get(result, path) for key, path in resource.added.items()}
         for part in resource.result:
             result = result[part]
         if resource.text_member and isinstance(result, dict) and isinstance(result.get(resource.text_member), str):
             result = {**result, resource.text_member: json.loads(result[resource.text_member])}
+        if added and isinstance(result, dict):
+            result = {**result, **added}
         task: dict[str, Any] = {"error": error, "cause": cause, "answer": answer}
         if wait is not None:
-            started = find_operation(resource.service, resource.operation).output_shape
-            task |= {"answer": make_sample(started, "answer", is_capital=False) if started else {}, "end": answer}
+            task |= {"answer": _make_started(resource, wait), "end": answer}
         return Answer(result, error, cause, task)
 
     def _fill(self, root: Root, document: Any, assignment: Assignment, shape: Any, *, is_capital: bool = True) -> Any:
@@ -405,6 +410,19 @@ class ScriptWriter:
         if not has_members:
             return self._choices.values.get((root, ())) or ["one", "two"]
         return [self._fill(root, {}, assignment, None) for _ in range(2)]
+
+
+def _make_started(resource: CallResource, wait: CallWait) -> Any:
+    """The answer of a call that starts something, with what is asked for its end by."""
+    shape = find_operation(resource.service, resource.operation).output_shape
+    if shape is None:
+        return {}
+    answer = make_sample(shape, "answer", is_capital=False)
+    for path in map(parse_dotted, wait.arguments.values()):
+        is_there = find_member_name(shape, str(path[0])) in shape.members
+        if is_there and get(answer, path) is ABSENT:
+            put(answer, path, f"some-{path[-1] if isinstance(path[-1], str) else path[0]}", shape, is_capital=False)
+    return answer
 
 
 def get(document: Any, path: Path) -> Any:

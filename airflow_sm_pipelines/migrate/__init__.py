@@ -21,6 +21,7 @@ from airflow_sm_pipelines.migrate.workflow import (
     OperatorNode,
     PipelineStepNode,
     TryNode,
+    ValueNode,
     WaitNode,
     Workflow,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "Reason",
     "Record",
     "TryNode",
+    "ValueNode",
     "WaitNode",
     "Workflow",
     "make_package",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, cast
 
+from airflow_sm_pipelines.definition import MISSING, Missing
 from airflow_sm_pipelines.definition.expressions import is_candidate, iter_candidates
 from airflow_sm_pipelines.definition.json_value import copy_json
 from airflow_sm_pipelines.definition.problems import list_names, suggest
@@ -13,10 +15,12 @@ from airflow_sm_pipelines.migrate.workflow import (
     FUNCTIONS,
     CallNode,
     ChoiceNode,
+    InputField,
     LoopNode,
     OperatorNode,
     PipelineStepNode,
     TryNode,
+    ValueNode,
     WaitNode,
     iter_blocks,
     iter_nodes,
@@ -111,6 +115,8 @@ def find_own_values(node: Node) -> list[JsonValue]:
         return [node.items]
     if isinstance(node, WaitNode):
         return [node.seconds, node.until]
+    if isinstance(node, ValueNode):
+        return [node.value]
     if isinstance(node, CallNode) and node.repeat is not None:
         return [node.arguments, node.repeat.until]
     return [node.arguments] if isinstance(node, (CallNode, OperatorNode)) else []
@@ -135,6 +141,20 @@ def find_needed_inputs(value: JsonValue) -> list[str]:
         match = re.match(r"Input(?:\.([A-Za-z_]\w*)|\['([^']*)'\])", text)
         return [match[1] or match[2]] if match else []
     return [name for item in value.values() for name in find_needed_inputs(item)]
+
+
+def find_inputs(nodes: tuple[Node, ...], sample: JsonObject) -> tuple[InputField, ...]:
+    """The members of the input that nodes read.
+
+    :param sample: an input that has their defaults.
+    """
+    found: dict[str, JsonValue | Literal[Missing.MISSING]] = {}
+    values = [value for node in iter_nodes(nodes) for value in find_own_values(node)]
+    for name in (name for value in values for name in find_needed_inputs(value)):
+        found[name] = sample.get(name, MISSING)
+    if any(text == "Input" for value in values for _, text in iter_gets(value)):
+        found |= sample
+    return tuple(InputField(name, default) for name, default in found.items())
 
 
 def is_for_airflow(expression: JsonObject) -> bool:
@@ -181,6 +201,34 @@ def find_named_nodes(node: Node) -> set[str]:
         for inner in block:
             names |= find_named_nodes(inner)
     return names
+
+
+def drop_unread_results(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+    """The nodes without the results of loops that nothing reads; a loop in which nothing else is done keeps its."""
+    read = {
+        reference[1]
+        for node in iter_nodes(nodes)
+        for value in find_own_values(node)
+        for _, text in iter_gets(value)
+        if (reference := parse_node_reference(text)) is not None
+    }
+    return tuple(_drop_unread(node, read) for node in nodes)
+
+
+def _drop_unread(node: Node, read: set[str]) -> Node:
+    def drop(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+        return tuple(_drop_unread(one, read) for one in nodes)
+
+    if isinstance(node, ChoiceNode):
+        return replace(node, branches=tuple(replace(one, nodes=drop(one.nodes)) for one in node.branches))
+    if isinstance(node, TryNode):
+        return replace(node, nodes=drop(node.nodes), handler=drop(node.handler), otherwise=drop(node.otherwise))
+    if not isinstance(node, LoopNode):
+        return node
+    kept = drop(node.nodes)
+    if node.result and node.name not in read and len(kept) > 1:
+        return replace(node, nodes=tuple(one for one in kept if one.name != node.result), result="")
+    return replace(node, nodes=kept)
 
 
 # --- what a workflow must hold ---------------------------------------------------------------------------------------
@@ -279,7 +327,9 @@ def _explain_node(reference: tuple[str, str, str], node: Node, known: Mapping[st
         return f"but {name!r} is {'' if is_try else 'no '}work whose failure is handled."
     if namespace == "Steps" and not isinstance(other, PipelineStepNode):
         return f"but {name!r} is no pipeline step."
-    if namespace == "Tasks" and isinstance(other, (PipelineStepNode, ChoiceNode, LoopNode)):
+    if namespace == "Tasks" and isinstance(other, LoopNode) and not other.result:
+        return f"but {name!r} is a loop whose items give no result."
+    if namespace == "Tasks" and isinstance(other, (PipelineStepNode, ChoiceNode)):
         return f"but {name!r} is no task."
     return ""
 

@@ -7,7 +7,8 @@ A reference inside ``arguments``, ``conditions`` and ``items`` is an expression 
 "Parameters.rows"}``, ``{"Get": "Steps.<node>.<property path>"}``, ``{"Get": "Execution.PipelineExecutionId"}``,
 ``{"Get": "ForEach.CurrentItem"}``, ``Std:Join``, ``Std:JsonGet``. These are added, and never reach a definition:
 
-* ``{"Get": "Tasks.<node>.<path>"}`` is the result of a :class:`CallNode` or :class:`OperatorNode`, or a part of it.
+* ``{"Get": "Tasks.<node>.<path>"}`` is the result of a :class:`CallNode`, :class:`OperatorNode` or :class:`ValueNode`,
+  or a part of it; of a :class:`LoopNode`, the list of its items' results.
 * ``{"Get": "Input['key'].<path>"}`` is a part of the document that a run is given, ``{"Get": "Input"}`` all of it.
 * ``{"Get": "Errors.<node>.Cause"}`` is the error that a :class:`TryNode` has caught, for its handler.
 * ``{"Std:First": [...]}`` is the first of several values that exists: that of whichever branch ran.
@@ -30,11 +31,12 @@ if TYPE_CHECKING:
 FUNCTIONS = frozenset(
     {
         *("Add", "ArrayContains", "ArrayGetItem", "ArrayLength", "Find", "Json", "Member", "Merge", "ParseJson"),
-        *("Range", "Split", "Structure", "Unique", "Uuid"),
+        *("Query", "Range", "Split", "Structure", "Unique", "Uuid"),
     }
 )
 """What ``Std:Function`` can do. ``Find`` gives None where there is no value, ``Json`` a value as text, ``Merge`` an
-object with other members laid over it, ``Structure`` an object or list that has expressions in it."""
+object with other members laid over it, ``Query`` the list of what a JSONPath finds in a value, ``Structure`` an object
+or list that has expressions in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ class CallWait:
     :param path: where the status stands in its answer, with dots.
     :param success: the statuses of a good end.
     :param failure: the statuses of a bad end.
+    :param zero: numbers in the answer that are 0 after a good end; ``*`` stands for each entry of a list.
     """
 
     operation: str
@@ -116,6 +119,7 @@ class CallWait:
     path: str
     success: tuple[str, ...]
     failure: tuple[str, ...]
+    zero: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +151,19 @@ class WaitNode:
     source: str
     seconds: JsonValue = None
     until: JsonValue = None
+    after: tuple[Dependency, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ValueNode:
+    """A value that is put together of others. It becomes a task that returns it.
+
+    :param value: JSON with expressions in it.
+    """
+
+    name: str
+    source: str
+    value: JsonValue
     after: tuple[Dependency, ...] = ()
 
 
@@ -193,6 +210,10 @@ class ChoiceNode:
     after: tuple[Dependency, ...] = ()
 
 
+MAX_CONCURRENCY = 50
+"""How many items of a loop may run at once at most; source: ``MaxConcurrency`` of a ForEach step."""
+
+
 @dataclass(frozen=True, slots=True)
 class LoopNode:
     """The same work for each of several items.
@@ -201,6 +222,8 @@ class LoopNode:
     :param nodes: what is done for each item. ``{"Get": "ForEach.CurrentItem"}`` is the item there, and
         ``{"Get": "ForEach.CurrentItem.<field>"}`` a field of it.
     :param max_concurrency: how many items at once, 1 to 50.
+    :param result: the :class:`ValueNode` of the block that gives what an item comes to. ``{"Get": "Tasks.<loop>"}`` is
+        the list of these, in the order of the items. Empty for none.
     """
 
     name: str
@@ -209,6 +232,7 @@ class LoopNode:
     nodes: tuple[Node, ...]
     max_concurrency: int = 1
     after: tuple[Dependency, ...] = ()
+    result: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +252,9 @@ class TryNode:
     after: tuple[Dependency, ...] = ()
 
 
-Node: TypeAlias = PipelineStepNode | CallNode | OperatorNode | WaitNode | MissingNode | ChoiceNode | LoopNode | TryNode
+Node: TypeAlias = (
+    PipelineStepNode | CallNode | OperatorNode | WaitNode | ValueNode | MissingNode | ChoiceNode | LoopNode | TryNode
+)
 
 
 @dataclass(frozen=True, slots=True)

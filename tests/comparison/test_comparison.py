@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 pytest.importorskip("antlr4", reason="moto's interpreter needs what the extra 'compare' brings: run make setup")
 
 MACHINES = Path(__file__).parents[1] / "data" / "migrate" / "stepfunctions"
-EXAMPLES = ("release", "retire")
+EXAMPLES = ("inspect", "release", "retire")
 
 
 @pytest.fixture(scope="module")

@@ -35,6 +35,12 @@ def test_services_that_moto_has_not_are_asked() -> None:
     assert trace.entered == [(None, "Train"), ("Train", "Tell")]
 
 
+def test_a_path_with_an_index_gives_one_value() -> None:
+    given = {"one.$": "$.items[0].name", "all.$": "$.items[*].name"}
+    trace = run(machine(A=function(Parameters=given)), {"items": [{"name": "a"}]})
+    assert trace.events[0].given == {"one": "a", "all": ["a"]}
+
+
 def test_jsonata_is_worked_out() -> None:
     state = task(
         "arn:aws:states:::sns:publish", None, Arguments={"Message": "{% 'n=' & $string($sum($states.input.n)) %}"}

@@ -22,7 +22,7 @@ def choose(document: Any, *samples: Any) -> tuple[list[dict[str, Any]], Any]:
     migration = read_machine(held, name="m", origin="m.json", variables=variables)
     prepared = prepare_comparison(held, migration, variables=variables, samples=samples)
     ended = [{"events": [], "end": "success", "states": {}} for _ in prepared.scripts]
-    return prepared.scripts, prepared.judge({"runs": ended})
+    return prepared.scripts, prepared.judge({"runs": ended, "before": {}, "files": {"m.py": ""}})
 
 
 def pick(*rules: dict[str, Any], default: str = "C") -> dict[str, Any]:

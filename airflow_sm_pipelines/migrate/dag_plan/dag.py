@@ -11,6 +11,7 @@ from airflow_sm_pipelines.migrate.dag_plan.pipeline_plan import PipelinePlan, pl
 from airflow_sm_pipelines.migrate.dag_plan.steps_after_choice import move_steps_into_branches
 from airflow_sm_pipelines.migrate.dag_plan.units import (
     ChoiceUnit,
+    LoopUnit,
     PipelineUnit,
     TaskUnit,
     TryUnit,
@@ -112,6 +113,8 @@ def _request_results(unit: Unit, results: Results) -> None:
         asking = (unit.loop,)
     elif isinstance(unit, ChoiceUnit):
         asking = (replace(unit.node, branches=tuple(replace(one, nodes=()) for one in unit.node.branches)),)
+    elif isinstance(unit, LoopUnit):
+        asking = (replace(unit.node, nodes=()),)
     for node in iter_nodes(tuple(asking)):
         for value in find_own_values(node):
             for _, expression in iter_candidates(value):
@@ -162,6 +165,12 @@ def _iter_unit_notes(units: Sequence[Unit]) -> Iterator[Note]:
         elif isinstance(unit, PipelineUnit) and unit.loop is not None:
             text = "A pipeline of its own does this loop: a mapped Airflow task starts one execution for each item."
             yield Note(unit.loop.name, Reason("PLAN-MAP-001", text), Outcome.AIRFLOW)
+        elif isinstance(unit, LoopUnit):
+            text = (
+                "Airflow repeats this loop: a group of tasks is mapped over the items. Its limit of items at once "
+                "holds for each task, and Airflow maps at most 1,024 items ([core] max_map_length)."
+            )
+            yield Note(unit.name, Reason("PLAN-MAP-002", text), Outcome.AIRFLOW)
         elif isinstance(unit, TaskUnit):
             yield from _iter_task_notes(unit)
 

@@ -6,7 +6,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_sm_pipelines.migrate.dag_plan.units import ChoiceUnit, PipelineUnit, TaskUnit, TryUnit, iter_units
+from airflow_sm_pipelines.migrate.dag_plan.units import (
+    ChoiceUnit,
+    LoopUnit,
+    PipelineUnit,
+    TaskUnit,
+    TryUnit,
+    iter_units,
+)
 from airflow_sm_pipelines.migrate.names import find_free_name
 from airflow_sm_pipelines.migrate.node_references import (
     find_json_path,
@@ -14,7 +21,7 @@ from airflow_sm_pipelines.migrate.node_references import (
     find_read_text,
     parse_node_reference,
 )
-from airflow_sm_pipelines.migrate.workflow import iter_nodes
+from airflow_sm_pipelines.migrate.workflow import CallNode, LoopNode, ValueNode, iter_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +48,13 @@ class Result:
     path: str = ""
 
 
+def _is_whole(unit: Unit) -> bool:
+    """Whether a task gives its result as one XCom, of which only a template takes a part: a sensor, a loop, a value."""
+    node = unit.node if isinstance(unit, (TaskUnit, LoopUnit)) else None
+    is_sensor = isinstance(node, CallNode) and (node.wait is not None or node.repeat is not None)
+    return is_sensor or isinstance(node, (LoopNode, ValueNode))
+
+
 class Results:
     """Which unit made which value. A pipeline gets an output for each of its values that another unit asks for."""
 
@@ -49,6 +63,7 @@ class Results:
         self._branches: dict[str, tuple[tuple[str, int], ...]] = {}
         self._outputs: dict[str, dict[str, JsonValue]] = {}
         self._keys: dict[tuple[str, str, str | None], str] = {}
+        self._loops: dict[str, str] = {}
         for unit in iter_units(units):
             if isinstance(unit, PipelineUnit):
                 self._outputs[unit.name] = {}
@@ -56,13 +71,17 @@ class Results:
                     self._owner[node.name] = unit
             elif isinstance(unit, TaskUnit):
                 self._owner.update(dict.fromkeys((unit.node.name, *unit.lost), unit))
-            elif isinstance(unit, TryUnit):
+            elif isinstance(unit, (TryUnit, LoopUnit)):
                 self._owner[unit.name] = unit
         self._note_branches(units, ())
 
     def _note_branches(self, units: Sequence[Unit], around: tuple[tuple[str, int], ...]) -> None:
         for unit in units:
             self._branches[unit.name] = around
+            if isinstance(unit, LoopUnit):
+                inside = (*around, (unit.name, 0))
+                self._loops.update((inner.name, unit.name) for inner in iter_units(unit.body))
+                self._note_branches(unit.body, inside)
             if isinstance(unit, TryUnit):
                 # A handler runs without the results of the work, so the work is like a branch of its own.
                 self._note_branches(unit.body, (*around, (unit.name, -1)))
@@ -110,4 +129,9 @@ class Results:
         Airflow counts a task whose result is taken directly as one to wait for. One outside the reader's branch would
         let a task run that follows a choice in a branch that was not taken.
         """
-        return self._branches[reader] == self._branches[unit]
+        owner = self._owner[unit]
+        return self._branches[reader] == self._branches[unit] and not _is_whole(owner)
+
+    def find_loop(self, unit: str) -> str | None:
+        """The loop that Airflow repeats and that has a unit in it."""
+        return self._loops.get(unit)

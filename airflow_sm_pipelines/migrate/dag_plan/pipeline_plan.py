@@ -213,6 +213,8 @@ class _DefinitionWriter:
             return self._has_run_id
         if is_for_airflow(expression) or is_input(text):
             return True
+        if _ITEM.match(text):
+            return not self._loops  # the item of a loop that Airflow repeats
         return self._results.find(expression, reader=self._unit.name) is not None
 
     def _bind(self, expression: JsonObject) -> JsonValue:

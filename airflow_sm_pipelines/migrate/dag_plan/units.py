@@ -19,6 +19,7 @@ from airflow_sm_pipelines.migrate.workflow import (
     OperatorNode,
     PipelineStepNode,
     TryNode,
+    ValueNode,
     WaitNode,
     iter_nodes,
 )
@@ -56,13 +57,13 @@ class PipelineUnit:
 
 @dataclass(frozen=True, slots=True)
 class TaskUnit:
-    """One node that becomes an Airflow task: a call, an operator, a wait, something missing, or a Fail.
+    """One node that becomes an Airflow task: a call, an operator, a wait, a value, something missing, or a Fail.
 
     :param lost: the nodes inside a loop that neither a pipeline nor a mapped task can do; the node stands for it.
     """
 
     name: str
-    node: CallNode | OperatorNode | WaitNode | MissingNode | PipelineStepNode
+    node: CallNode | OperatorNode | WaitNode | ValueNode | MissingNode | PipelineStepNode
     upstream: tuple[Upstream, ...]
     lost: tuple[str, ...] = ()
 
@@ -102,13 +103,27 @@ class TryUnit:
         return ((), self.otherwise), ((), self.handler)
 
 
-Unit: TypeAlias = PipelineUnit | TaskUnit | ChoiceUnit | TryUnit
+@dataclass(frozen=True, slots=True)
+class LoopUnit:
+    """A loop that Airflow repeats: a group of tasks, mapped over the items.
+
+    :param body: the units that are run for each item.
+    """
+
+    name: str
+    node: LoopNode
+    body: tuple[Unit, ...]
+    upstream: tuple[Upstream, ...]
 
 
-def split_into_units(nodes: tuple[Node, ...]) -> tuple[Unit, ...]:
+Unit: TypeAlias = PipelineUnit | TaskUnit | ChoiceUnit | TryUnit | LoopUnit
+
+
+def split_into_units(nodes: tuple[Node, ...], *, in_loop: bool = False) -> tuple[Unit, ...]:
     """The units of a block, each after the units that it waits for.
 
     :param nodes: a block that :func:`steps_after_choice.move_steps_into_branches` returned.
+    :param in_loop: whether a loop that Airflow repeats is around it. Airflow maps no group in a mapped group.
     """
     inside = {inner.name: node.name for node in nodes for inner in iter_nodes((node,))}
     waits = {node.name: _find_waits(node, inside) for node in nodes}
@@ -118,7 +133,7 @@ def split_into_units(nodes: tuple[Node, ...]) -> tuple[Unit, ...]:
     for node in nodes:
         members.setdefault(group_of[node.name], []).append(node)
     units = [
-        _make_unit(name, tuple(group), in_pipeline, _find_upstream(group, group_of, waits))
+        _make_unit(name, tuple(group), in_pipeline, _find_upstream(group, group_of, waits), in_loop=in_loop)
         for name, group in members.items()
     ]
     return _sort_units(units)
@@ -184,22 +199,31 @@ def _find_upstream(
     return tuple(Upstream(unit, trigger) for unit, trigger in found.items())
 
 
-def _make_unit(name: str, group: tuple[Node, ...], in_pipeline: set[str], upstream: tuple[Upstream, ...]) -> Unit:
+def _make_unit(
+    name: str, group: tuple[Node, ...], in_pipeline: set[str], upstream: tuple[Upstream, ...], *, in_loop: bool
+) -> Unit:
     first = group[0]
     if first.name in in_pipeline:
         if len(group) == 1 and isinstance(first, PipelineStepNode) and first.type == "Fail":
             return TaskUnit(name, first, upstream)
         return PipelineUnit(name, group, upstream)
     if isinstance(first, ChoiceNode):
-        branches = tuple((branch.conditions, split_into_units(branch.nodes)) for branch in first.branches)
+        branches = tuple(
+            (branch.conditions, split_into_units(branch.nodes, in_loop=in_loop)) for branch in first.branches
+        )
         return ChoiceUnit(name, first, branches, upstream)
     if isinstance(first, TryNode):
-        body, handler, otherwise = map(split_into_units, (first.nodes, first.handler, first.otherwise))
+        blocks = (first.nodes, first.handler, first.otherwise)
+        body, handler, otherwise = (split_into_units(block, in_loop=in_loop) for block in blocks)
         return TryUnit(name, first, body, handler, otherwise, upstream)
     if isinstance(first, LoopNode):
-        if all(map(is_steps_only, first.nodes)):
-            return PipelineUnit(name, first.nodes, upstream, loop=first)
-        action = f"{first.source} repeats work that no single pipeline does. Write it as a mapped task group."
+        if not in_loop:
+            if all(map(is_steps_only, first.nodes)):
+                return PipelineUnit(name, first.nodes, upstream, loop=first)
+            return LoopUnit(name, first, split_into_units(first.nodes, in_loop=True), upstream)
+        action = (
+            f"{first.source} is a loop in a loop, and Airflow maps no tasks twice. Make a DAG of it, and trigger that."
+        )
         lost = tuple(inner.name for inner in iter_nodes(first.nodes))
         return TaskUnit(name, MissingNode(first.name, first.source, action), upstream, lost=lost)
     return TaskUnit(name, first, upstream)
@@ -220,7 +244,7 @@ def iter_units(units: Sequence[Unit]) -> Iterator[Unit]:
     """Every unit, outer before inner."""
     for unit in units:
         yield unit
-        if isinstance(unit, TryUnit):
+        if isinstance(unit, (TryUnit, LoopUnit)):
             yield from iter_units(unit.body)
         if isinstance(unit, (ChoiceUnit, TryUnit)):
             for _, inner in unit.branches:

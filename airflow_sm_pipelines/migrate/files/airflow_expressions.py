@@ -155,6 +155,10 @@ class AirflowValues:
         if is_input(text):
             return _render_members("params", _split_path(text.removeprefix("Input")), is_lenient=is_lenient)
         namespace, _, name = text.partition(".")
+        if namespace == "ForEach":
+            items = self._results.find_loop(self._reader)
+            start = f"ti.xcom_pull(task_ids={quote_jinja(f'{items}_items')})[ti.map_index]"
+            return _render_members(start, _split_path(name.removeprefix("CurrentItem")), is_lenient=is_lenient)
         if namespace == "Parameters":
             is_plain = name.isascii() and name.isidentifier()
             return f"params.{name}" if is_plain else f"params[{quote_jinja(name)}]"
@@ -165,6 +169,8 @@ class AirflowValues:
     def _render_pull(self, result: Result, *, is_lenient: bool = False) -> str:
         task = quote_jinja(self._tasks[result.unit])
         key = f", key={quote_jinja(result.key)}" if result.key else ""
+        if self._results.find_loop(result.unit) is not None:
+            key += ", map_indexes=ti.map_index"  # of the same item
         return _render_members(f"ti.xcom_pull(task_ids={task}{key})", _split_path(result.path), is_lenient=is_lenient)
 
     def _render_function(self, function: JsonObject) -> str:
@@ -184,6 +190,7 @@ _FUNCTIONS = {
     "Member": "({0})[{1}]",
     "Merge": "dict({0}, **{1})",
     "ParseJson": "macros.json.loads({0})",
+    "Query": "query_json({0}, {1})",
     "Range": "(range({0} | int, {1} | int + 1, {2} | int) | list)",
     "Split": "(({0} | string).split({1}) | reject('equalto', '') | list)",
     "Structure": "{0}",
@@ -213,12 +220,14 @@ class BranchConditions:
 
     :ivar arguments: the expressions that the function is given, by the name of its argument.
     :ivar has_tests: whether the function calls ``holds``.
+    :ivar has_answers: whether it calls ``answer_text``.
     """
 
     def __init__(self) -> None:
         self.arguments: dict[str, JsonObject] = {}
         self.has_tests = False
-        self._names = PythonNames(("holds", "answer", "arguments"))
+        self.has_answers = False
+        self._names = PythonNames(("holds", "answer", "answer_text", "arguments"))
         self._known: dict[str, str] = {}
 
     def render(self, conditions: Sequence[JsonObject]) -> str:
@@ -249,13 +258,19 @@ class BranchConditions:
         """A test of one value, which is given as JSON text, so that nothing of its type is lost."""
         self.has_tests = True
         operands = [condition["Value"], *([condition["Other"]] if "Other" in condition else [])]
-        given = [
-            self._claim_argument(make_function("Json", make_function("Find", one)))
-            if isinstance(one, dict)
-            else quote_python(json.dumps(one))
-            for one in operands
-        ]
-        return f"holds({quote_python(str(condition['Name']))}, {', '.join(given)})"
+        given = ", ".join(map(self._render_tested, operands))
+        return f"holds({quote_python(str(condition['Name']))}, {given})"
+
+    def _render_tested(self, value: JsonValue) -> str:
+        """The JSON text of a value that is tested, as Python."""
+        if not isinstance(value, dict):
+            return quote_python(json.dumps(value))
+        text = str(value.get("Get"))
+        if not text.startswith("Answer"):
+            return self._claim_argument(make_function("Json", make_function("Find", value)))
+        self.has_answers = True
+        path = (part if isinstance(part, int) else quote_python(part) for part in _split_path(text))
+        return f"answer_text({', '.join(map(str, ('answer', *path)))})"
 
     def _render_operand(self, value: JsonValue, convert: str) -> str:
         if isinstance(value, dict):

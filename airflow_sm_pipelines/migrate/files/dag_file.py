@@ -5,14 +5,13 @@ All text of the source goes through :mod:`python_text`; this module writes only 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from textwrap import indent
 from typing import TYPE_CHECKING, cast
 
-from airflow_sm_pipelines.definition import MISSING
-from airflow_sm_pipelines.definition.parameters import SCHEMA_TYPES
-from airflow_sm_pipelines.local_endpoint import ACCOUNT_ID
 from airflow_sm_pipelines.migrate.dag_plan.units import (
     ChoiceUnit,
+    LoopUnit,
     PipelineUnit,
     TaskUnit,
     TryUnit,
@@ -21,12 +20,12 @@ from airflow_sm_pipelines.migrate.dag_plan.units import (
     iter_units,
 )
 from airflow_sm_pipelines.migrate.files.airflow_expressions import AirflowValues, BranchConditions
+from airflow_sm_pipelines.migrate.files.dag_head import HELPERS, SDK_NAMES, DagBody, render_head, render_seconds
 from airflow_sm_pipelines.migrate.files.python_text import (
     INDENT,
     Code,
     Value,
     escape_templates,
-    quote_jinja,
     quote_python,
     render_call,
     render_docstring,
@@ -34,28 +33,24 @@ from airflow_sm_pipelines.migrate.files.python_text import (
     render_value,
 )
 from airflow_sm_pipelines.migrate.names import PythonNames
-from airflow_sm_pipelines.migrate.workflow import CallNode, MissingNode, OperatorNode, WaitNode
+from airflow_sm_pipelines.migrate.workflow import (
+    MAX_CONCURRENCY,
+    CallNode,
+    MissingNode,
+    OperatorNode,
+    ValueNode,
+    WaitNode,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from airflow_sm_pipelines.definition import Parameter
     from airflow_sm_pipelines.migrate.dag_plan.dag import DagPlan
-    from airflow_sm_pipelines.migrate.workflow import CallRepeat, InputField
-
-DEFAULT_ROLE = f"arn:aws:iam::{ACCOUNT_ID}:role/SageMakerExecution"
-"""The role if the source names none; it serves for runs on one's own machine, which has no roles."""
+    from airflow_sm_pipelines.migrate.workflow import CallRepeat
 
 _RULE_AFTER_CHOICE = "none_failed_min_one_success"
 _RULES = {"Failed": "one_failed", "Stopped": "one_failed", "Any": "all_done"}
 """Airflow's trigger rule for a dependency's trigger, where it is not ``Completed``."""
-
-_HELPERS = (
-    *("NumberItemsOperator", "UploadComponentsOperator", "WaitOperator"),
-    *("bind_definition", "call_aws", "choose_by_outcome", "fail", "holds", "invoke_lambda"),
-    *("make_call", "parameters_of_items", "poke", "wait_for"),
-)
-"""What a DAG file may import from :mod:`airflow_sm_pipelines.migrated_tasks`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,25 +71,6 @@ class _TaskNames:
     is_dict: bool = False
 
 
-@dataclass(slots=True)
-class _Body:
-    """The lines inside the DAG, and what they need above it.
-
-    :ivar edges: the lines at the end that put the tasks in order.
-    :ivar helpers: what the file imports from :mod:`airflow_sm_pipelines.migrated_tasks`.
-    """
-
-    lines: list[str] = field(default_factory=list)
-    edges: list[str] = field(default_factory=list)
-    helpers: set[str] = field(default_factory=set)
-    imports: set[str] = field(default_factory=set)
-
-
-def _import_order(name: str) -> tuple[bool, str]:
-    """Names as an import has them: classes first."""
-    return not name[0].isupper(), name
-
-
 def render_dag(plan: DagPlan, *, doc: str, definitions: Mapping[str, str]) -> str:
     """The source of the DAG file.
 
@@ -108,11 +84,12 @@ class _DagWriter:
     def __init__(self, plan: DagPlan, definitions: Mapping[str, str]) -> None:
         self._plan = plan
         self._definitions = definitions
-        self._body = _Body()
-        self._names = PythonNames(["DAG", "Param", "task", "role", "ti", "timedelta", *_HELPERS])
+        self._body = DagBody()
+        self._names = PythonNames(["DAG", "Param", *SDK_NAMES, "item", "role", "ti", "timedelta", *HELPERS])
         self._units = {unit.name: unit for unit in iter_units(plan.units)}
         self._deploy_ids: dict[str, str] = {}
         self._entries: dict[str, tuple[list[str], str]] = {}
+        self._choices: dict[str, str] = {}
         self._around: dict[str, tuple[ChoiceUnit | TryUnit, bool]] = {}
         self._note_places(plan.units)
         self._ids = {name: self._name_tasks(unit) for name, unit in self._units.items()}
@@ -120,6 +97,8 @@ class _DagWriter:
     def _note_places(self, units: Sequence[Unit]) -> None:
         """Note for each unit inside another one which that is, and whether it is work whose failure is handled."""
         for unit in units:
+            if isinstance(unit, LoopUnit):
+                self._note_places(unit.body)
             if isinstance(unit, TryUnit):
                 self._around.update((inner.name, (unit, True)) for inner in unit.body)
                 self._note_places(unit.body)
@@ -135,6 +114,8 @@ class _DagWriter:
             is_bound = bool(self._plan.pipelines[unit.name].bound)
             self._deploy_ids[unit.name] = f"deploy{ending}"
             first, last = f"{'bind' if is_bound else 'deploy'}{ending}", f"run{ending}"
+        elif isinstance(unit, LoopUnit):
+            first, last = f"{unit.name}_items", unit.name
         else:
             is_awaited = isinstance(unit.node, CallNode) and unit.node.wait is not None
             first, last = unit.name, f"{unit.name}_end" if is_awaited else unit.name
@@ -149,85 +130,9 @@ class _DagWriter:
         if self._body.edges:
             self._write_line("")
             self._body.lines.extend(self._body.edges)
-        return "".join([self._render_head(doc), *(f"{line}\n" if line else "\n" for line in self._body.lines)])
-
-    # --- the head ---------------------------------------------------------------------------------------------------
-
-    def _render_head(self, doc: str) -> str:
-        from_sdk = ["DAG"]
-        if self._plan.workflow.parameters or self._plan.workflow.inputs:
-            from_sdk.append("Param")
-        if "task" in self._body.imports:
-            from_sdk.append("task")
-        with_dag = self._render_with_dag()
-        parts = [f"{render_docstring(doc)}\n\n"]
-        standard = sorted(one for one in self._body.imports if one.startswith("from datetime"))
-        parts.extend(f"{one}\n" for one in standard)
-        parts.append("\n" if standard else "")
-        others = [f"from airflow.sdk import {', '.join(from_sdk)}"]
-        others += [one for one in self._body.imports if one.startswith("from ") and one not in standard]
-        parts.extend(f"{one}\n" for one in sorted(others))
-        if self._plan.pipelines or self._body.helpers:
-            parts.append("\n")
-        if self._plan.pipelines:
-            parts.append(
-                "from airflow_sm_pipelines import SageMakerDeployPipelineOperator, SageMakerRunPipelineOperator\n"
-            )
-        if self._body.helpers:
-            helpers = ", ".join(sorted(self._body.helpers, key=_import_order))
-            parts.append(f"from airflow_sm_pipelines.migrated_tasks import {helpers}\n")
-        if self._plan.pipelines:
-            default = quote_jinja(self._plan.role_arn or DEFAULT_ROLE)
-            role = quote_python(f"{{{{ var.value.get('sagemaker_role_arn', {default}) }}}}")
-            parts.append(f"\nROLE = {role}\n")
-        parts.append("\n")
-        parts.append(with_dag)
-        return "".join(parts)
-
-    def _render_with_dag(self) -> str:
-        workflow = self._plan.workflow
-        arguments: list[tuple[str, Value]] = [
-            ("", workflow.name),
-            ("schedule", workflow.schedule),
-            ("doc_md", Code("__doc__")),
-            ("tags", ["sagemaker", "migrated"]),
-        ]
-        if workflow.description:
-            arguments.insert(1, ("description", workflow.description))
-        if workflow.schedule is not None:
-            arguments.append(("catchup", False))
-        if workflow.timeout_seconds is not None:
-            arguments.append(("dagrun_timeout", self._render_seconds(workflow.timeout_seconds)))
-        params: dict[str, Value] = {one.name: self._render_param(one) for one in workflow.parameters}
-        params |= {one.name: self._render_input(one) for one in workflow.inputs}
-        if params:
-            arguments.append(("params", params))
-        return f"with {render_call('DAG', arguments, depth=0, before=6)}:\n"
-
-    def _render_param(self, parameter: Parameter) -> Code:
-        kind = SCHEMA_TYPES.get(parameter.type, "string")
-        arguments: list[tuple[str, Value]] = []
-        types: Value = kind
-        if parameter.default is not MISSING:
-            arguments.append(("", cast("Value", parameter.default)))
-        elif self._plan.workflow.schedule is not None:
-            # A DAG with a schedule needs a value for each param. The run operator checks the parameters once more.
-            arguments.append(("", None))
-            types = ["null", kind]
-        arguments.append(("type", types))
-        if parameter.enum_values:
-            arguments.append(("enum", cast("Value", list(parameter.enum_values))))
-        return Code(render_call("Param", arguments, depth=2, before=len(parameter.name) + 5))
-
-    @staticmethod
-    def _render_input(field: InputField) -> Code:
-        """A param that may be anything, as a member of a JSON document may."""
-        given: list[tuple[str, Value]] = [] if field.default is MISSING else [("", cast("Value", field.default))]
-        return Code(render_call("Param", given, depth=2, before=len(field.name) + 5))
-
-    def _render_seconds(self, seconds: float) -> Code:
-        self._body.imports.add("from datetime import timedelta")
-        return Code(f"timedelta(seconds={render_value(int(seconds) if seconds == int(seconds) else seconds)})")
+        return "".join(
+            [render_head(self._plan, self._body, doc), *(f"{line}\n" if line else "\n" for line in self._body.lines)]
+        )
 
     # --- units ------------------------------------------------------------------------------------------------------
 
@@ -236,9 +141,14 @@ class _DagWriter:
 
         :param branch: the choice that has the unit in one of its branches; None outside a choice.
         """
+        if branch is not None and not unit.upstream:
+            self._choices[unit.name] = self._ids[branch.name].first
         rule = self._entries[unit.name][1] if unit.name in self._entries else self._find_trigger_rule(unit.upstream)
         if isinstance(unit, TryUnit):
             self._write_try(unit, branch, rule)
+            return
+        if isinstance(unit, LoopUnit):
+            self._write_loop(unit, branch, rule)
             return
         if isinstance(unit, PipelineUnit):
             self._write_pipeline(unit, rule)
@@ -265,6 +175,8 @@ class _DagWriter:
         """Write the work, the task that looks how it ended, and what follows in each case."""
         before = self._find_variables_before(unit, branch)
         for inner in unit.body:
+            if unit.name in self._choices and not inner.upstream:
+                self._choices[inner.name] = self._choices[unit.name]
             self._write_inner(inner, before, rule)
         ids = self._ids[unit.name]
         self._body.imports.add("task")
@@ -288,6 +200,49 @@ class _DagWriter:
         for inner in (*unit.otherwise, *unit.handler):
             self._write_unit(inner, unit)
 
+    def _write_loop(self, unit: LoopUnit, branch: ChoiceUnit | TryUnit | None, rule: str) -> None:
+        """Write the task that gives the items, the group that is mapped over them, and the task that ends the loop."""
+        ids, outer = self._ids[unit.name], self._body
+        outer.helpers.update(("list_items", "collect_items"))
+        outer.imports.add("task_group")
+        options: list[tuple[str, Value]] = [("task_id", ids.first), *([("trigger_rule", rule)] if rule else [])]
+        items = self._make_values(unit).render_list(unit.node.items)
+        self._write_helper_call(ids.first_variable, "list_items", options, [("", items)])
+        self._write_order(self._find_variables_before(unit, branch), ids.first_variable, ids.first_variable)
+        self._body = DagBody(helpers=outer.helpers, imports=outer.imports)
+        for inner in unit.body:
+            self._write_unit(inner, None)
+        lines, self._body = [*self._body.lines, *self._body.edges], outer
+        function = self._names.claim(f"repeat_{ids.variable}")
+        group = self._names.claim(f"each_{ids.variable}")
+        named: list[tuple[str, Value]] = [("group_id", f"{unit.name}_each"), ("prefix_group_id", False)]
+        self._write_line("")
+        self._write_line(f"@{render_call('task_group', named, depth=1, before=1)}")
+        self._write_line(f"def {function}(item):")
+        self._write_line(INDENT + render_docstring(" ".join(f"Do {unit.node.source} for one item.".split())))
+        self._body.lines.extend(indent(line, INDENT) for line in lines)
+        self._write_line("")
+        self._write_line(f"{group} = {function}.expand(item={ids.first_variable})")
+        given: list[tuple[str, Value]] = [("", Code(ids.first_variable))]
+        if unit.node.result:
+            given.append(("", self._ids[unit.node.result].last))
+        self._write_helper_call(ids.variable, "collect_items", [("task_id", ids.last)], given)
+        self._write_order([group], ids.variable, ids.variable)
+
+    def _render_loop_options(self, unit: Unit) -> list[tuple[str, Value]]:
+        """What a unit's first task in a mapped group has: how many run at once, and the choice that it follows."""
+        loop = self._plan.results.find_loop(unit.name)
+        around = self._units[loop] if loop is not None else None
+        if not isinstance(around, LoopUnit):
+            return []
+        options: list[tuple[str, Value]] = []
+        if around.node.max_concurrency < MAX_CONCURRENCY:
+            options.append(("max_active_tis_per_dagrun", around.node.max_concurrency))
+        if unit.name in self._choices:
+            self._body.helpers.add("only_if_chosen")
+            options.append(("pre_execute", Code(f"only_if_chosen({quote_python(self._choices[unit.name])})")))
+        return options
+
     def _write_inner(self, unit: Unit, before: list[str], rule: str) -> None:
         """Write a unit of work whose failure is handled; its first units come after what the whole waits for."""
         if unit.upstream:
@@ -299,7 +254,7 @@ class _DagWriter:
     def _find_ids_inside(self, units: Sequence[Unit]) -> Iterator[str]:
         """The ids of all tasks of some units."""
         for unit in units:
-            if isinstance(unit, TryUnit):
+            if isinstance(unit, (TryUnit, LoopUnit)):
                 yield from self._find_ids_inside(unit.body)
             ids = self._ids[unit.name]
             deployed = [self._deploy_ids[unit.name]] if unit.name in self._deploy_ids else []
@@ -357,12 +312,15 @@ class _DagWriter:
         values = self._make_values(unit)
         source: Value = self._definitions[unit.name]
         deployed, options = ids.first_variable, [("trigger_rule", cast("Value", rule))] if rule else []
+        options += [one for one in self._render_loop_options(unit) if one[0] == "pre_execute"]
         if pipeline.bound:
             bound = {name: values.render_json(value) for name, value in pipeline.bound.items()}
             given = [("", source), ("", cast("Value", bound))]
             self._body.helpers.add("bind_definition")
             self._write_helper_call(deployed, "bind_definition", [("task_id", ids.first), *options], given)
             source, deployed, options = Code(deployed), self._names.claim(self._deploy_ids[unit.name]), []
+        if self._plan.results.find_loop(unit.name) is not None:
+            options = [*options, ("max_active_tis_per_dagrun", 1)]  # every item deploys the same pipeline
         deploy: list[tuple[str, Value]] = [
             ("task_id", self._deploy_ids[unit.name]),
             ("pipeline", source),
@@ -422,16 +380,12 @@ class _DagWriter:
         options: list[tuple[str, Value]] = [("task_id", ids.first)]
         if rule:
             options.append(("trigger_rule", rule))
+        options += self._render_loop_options(unit)
         if isinstance(node, (CallNode, OperatorNode)):
-            if node.retries:
-                options.append(("retries", node.retries))
-            if isinstance(node, CallNode):
-                options.extend(self._render_retry_options(node))
-            if node.timeout_seconds is not None:
-                options.append(("execution_timeout", self._render_seconds(node.timeout_seconds)))
+            options.extend(self._render_retry_options(node))
         if isinstance(node, OperatorNode):
             line, name = render_import(node.operator)
-            if name in _HELPERS:
+            if name in HELPERS:
                 self._body.helpers.add(name)
             else:
                 self._body.imports.add(line)
@@ -445,16 +399,24 @@ class _DagWriter:
             self._write_assignment(
                 ids.variable, "WaitOperator", [options[0], (name, values.render(moment)), *options[1:]]
             )
+        elif isinstance(node, ValueNode):
+            self._body.helpers.add("give_value")
+            self._write_helper_call(ids.variable, "give_value", options, [("", values.render_json(node.value))])
         else:
             self._body.helpers.add("fail")
             message = node.action if isinstance(node, MissingNode) else node.arguments.get("ErrorMessage", "")
             self._write_helper_call(ids.variable, "fail", options, [("", values.render(message))])
 
-    def _render_retry_options(self, node: CallNode) -> Iterator[tuple[str, Value]]:
-        if node.retries and node.retry_delay_seconds is not None:
-            yield "retry_delay", self._render_seconds(node.retry_delay_seconds)
-        if node.retries and node.retry_backoff > 1:
-            yield "retry_exponential_backoff", True
+    def _render_retry_options(self, node: CallNode | OperatorNode) -> Iterator[tuple[str, Value]]:
+        if node.retries:
+            yield "retries", node.retries
+        if node.retries and isinstance(node, CallNode):
+            if node.retry_delay_seconds is not None:
+                yield "retry_delay", render_seconds(self._body, node.retry_delay_seconds)
+            if node.retry_backoff > 1:
+                yield "retry_exponential_backoff", True
+        if node.timeout_seconds is not None:
+            yield "execution_timeout", render_seconds(self._body, node.timeout_seconds)
 
     def _write_call(
         self, ids: _TaskNames, node: CallNode, options: list[tuple[str, Value]], values: AirflowValues
@@ -488,6 +450,7 @@ class _DagWriter:
                 ("path", escape_templates(node.wait.path)),
                 ("success", escape_templates(list(node.wait.success))),
                 ("failure", escape_templates(list(node.wait.failure))),
+                *([("zero", escape_templates(node.wait.zero))] if node.wait.zero else []),
             ]
             self._write_helper_call(ids.variable, "wait_for", [("task_id", ids.last)], wait)
 
@@ -509,6 +472,7 @@ class _DagWriter:
         ]
         self._body.imports.add("task")
         self._body.helpers.update(("make_call", "poke", *(["holds"] if tests.has_tests else [])))
+        self._body.helpers.update(["answer_text"] if tests.has_answers else [])
         function = self._names.claim(f"repeat_{ids.variable}")
         sensor = [*options, ("poke_interval", repeat.seconds), ("mode", "reschedule")]
         self._write_line("")
@@ -544,6 +508,7 @@ class _DagWriter:
         options: list[tuple[str, Value]] = [("task_id", ids.first)]
         if rule:
             options.append(("trigger_rule", rule))
+        options += self._render_loop_options(unit)
         self._write_line("")
         self._write_line(f"@{render_call('task.branch', options, depth=1, before=1)}")
         self._write_line(f"def {function}({', '.join(tests.arguments)}):")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from airflow_sm_pipelines.definition.expressions import is_candidate
+from airflow_sm_pipelines.migrate.job_requests import REQUEST_KINDS
 from airflow_sm_pipelines.migrate.node_references import make_function
 
 if TYPE_CHECKING:
@@ -272,3 +273,36 @@ def is_literal(value: Value) -> bool:
     if isinstance(value, list):
         return all(map(is_literal, value))
     return value is None or isinstance(value, (bool, int, float, str))
+
+
+# --- names of what steps make ----------------------------------------------------------------------------------------
+
+Named = tuple[str, Value, str]
+"""A name that a step has given to what it made: the member of the request, its value, and the step's name."""
+
+_NAME_MEMBERS = frozenset(kind.name_member for kind in REQUEST_KINDS)
+
+
+def refer_to_names(value: Value, named: tuple[Named, ...], key: str = "") -> Value:
+    """A request with references to steps in place of the names of what they made, since SageMaker names that anew."""
+    if isinstance(value, dict):
+        return {name: refer_to_names(item, named, name) for name, item in value.items()}
+    if isinstance(value, list):
+        return [refer_to_names(item, named, key) for item in value]
+    if key not in _NAME_MEMBERS:
+        return value
+    wanted = _find_given(value, named)
+    for member, given, step in reversed(named):
+        if member == key and _find_given(given, named) == wanted:
+            return Ref(f"Steps.{step}", (member,))
+    return value
+
+
+def _find_given(value: Value, named: tuple[Named, ...]) -> Value:
+    """The name that the machine gives to what a step makes, where a value reads it back from that step's answer."""
+    for _ in named:
+        found = next((given for member, given, step in named if value == Ref(f"Steps.{step}", (member,))), None)
+        if found is None:
+            break
+        value = found
+    return value

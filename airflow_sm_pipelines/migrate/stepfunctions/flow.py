@@ -8,16 +8,16 @@ circle have no block; they are given as one :class:`Circle`.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from airflow_sm_pipelines.exceptions import MigrationError
 from airflow_sm_pipelines.migrate.stepfunctions.machine import DEFAULT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from airflow_sm_pipelines.definition import JsonObject
+    from airflow_sm_pipelines.definition import JsonObject, JsonValue
     from airflow_sm_pipelines.migrate.stepfunctions.machine import Machine, State
 
 MAX_COPIES = 60
@@ -85,7 +85,9 @@ class Poll:
     """One Task that is repeated until a Choice leads out of its circle. The choice among the ways out follows.
 
     :param states: all of the circle.
+    :param choice: the Choice; where its Default leads to another Choice of the circle, the rules of both.
     :param stay: the indexes of the rules that lead back.
+    :param folded: the other Choice states whose rules it has.
     """
 
     states: tuple[State, ...]
@@ -93,6 +95,7 @@ class Poll:
     choice: State
     wait: State | None
     stay: tuple[int, ...]
+    folded: tuple[State, ...] = ()
 
 
 Item: TypeAlias = Do | Fork | Guard | Circle | Poll
@@ -269,14 +272,37 @@ def _find_poll(states: tuple[State, ...]) -> Poll | None:
     for state in states:
         by_type.setdefault(state.type, []).append(state)
     tasks, choices, waits = (by_type.pop(kind, []) for kind in ("Task", "Choice", "Wait"))
-    if by_type or len(tasks) != 1 or len(choices) != 1 or len(waits) > 1 or tasks[0].catchers:
+    if by_type or len(tasks) != 1 or len(waits) > 1 or tasks[0].catchers or states[0].type == "Choice":
         return None
-    names = {state.name for state in states}
-    task, choice = tasks[0], choices[0]
-    if task.next != choice.name or states[0].type == "Choice":
+    named = {state.name: state for state in states}
+    task = tasks[0]
+    chain = _find_chain(task.next, {one.name: one for one in choices})
+    if len(chain) != len(choices) or not chain:
         return None
-    stay = tuple(index for index, target in choice.iter_choices() if target in names)
-    return Poll(states, task, choice, waits[0] if waits else None, stay)
+    choice = _join_choices(chain)
+    stay = tuple(index for index, target in choice.iter_choices() if target in named)
+    if any(named[target].type == "Choice" for _, target in choice.iter_choices() if target in named):
+        return None
+    return Poll(states, task, choice, waits[0] if waits else None, stay, tuple(chain[1:]))
+
+
+def _find_chain(name: str | None, choices: dict[str, State]) -> list[State]:
+    """Choice states of which each is the Default of the one before, as far as they change nothing of the document."""
+    chain: list[State] = []
+    while name in choices:
+        chain.append(choices.pop(name))
+        name = cast("str | None", chain[-1].body.get("Default"))
+        if any(key in chain[-1].body for key in ("InputPath", "OutputPath", "Assign", "Output")):
+            break
+    return chain
+
+
+def _join_choices(chain: Sequence[State]) -> State:
+    """A Choice with the rules of several, of which each is the Default of the one before."""
+    rules = [rule for one in chain for rule in cast("list[JsonValue]", one.body["Choices"])]
+    last = {key: value for key, value in chain[-1].body.items() if key == "Default"}
+    first = {key: value for key, value in chain[0].body.items() if key != "Default"}
+    return chain[0] if len(chain) == 1 else replace(chain[0], body={**first, "Choices": rules, **last})
 
 
 def _union(values: Iterable[int]) -> int:

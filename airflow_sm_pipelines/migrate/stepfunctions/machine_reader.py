@@ -8,15 +8,14 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, cast
 
-from airflow_sm_pipelines.definition import MISSING, Dependency, Missing
+from airflow_sm_pipelines.definition import Dependency
 from airflow_sm_pipelines.exceptions import MigrationError
 from airflow_sm_pipelines.migrate.names import ClaimedNames
 from airflow_sm_pipelines.migrate.node_references import (
-    find_needed_inputs,
-    find_own_values,
-    iter_gets,
+    drop_unread_results,
+    find_inputs,
 )
 from airflow_sm_pipelines.migrate.report import Migration, Outcome, Reason, Record
 from airflow_sm_pipelines.migrate.stepfunctions.choice_rules import lacks_default, read_until, read_ways
@@ -54,15 +53,16 @@ from airflow_sm_pipelines.migrate.stepfunctions.payloads import (
 )
 from airflow_sm_pipelines.migrate.stepfunctions.task_nodes import Task, TaskNodes
 from airflow_sm_pipelines.migrate.workflow import (
+    MAX_CONCURRENCY,
     Branch,
     CallNode,
     CallRepeat,
     ChoiceNode,
-    InputField,
     LoopNode,
     MissingNode,
     PipelineStepNode,
     TryNode,
+    ValueNode,
     WaitNode,
     Workflow,
     iter_nodes,
@@ -128,6 +128,7 @@ class _Reader:
 
     def read(self, origin: str) -> Migration:
         done = self._run(make_blocks(self._machine), Env(Ref("Input")), ())
+        done = replace(done, nodes=drop_unread_results(done.nodes))
         for state in self._machine.iter_all_states():
             if state.source not in self._records:
                 self._note(state, Outcome.UNSUPPORTED, reason=("ASL-LOST-001", "It comes after what is not carried."))
@@ -139,7 +140,7 @@ class _Reader:
             description=str(self._machine.body.get("Comment") or ""),
             schedule=self._held.schedule,
             timeout_seconds=float(timeout) if isinstance(timeout, (int, float)) else None,
-            inputs=self._find_inputs(done.nodes),
+            inputs=find_inputs(done.nodes, self._sample or {}),
         )
         order = [state.source for state in self._machine.iter_all_states()]
         records = tuple(self._records[source] for source in order)
@@ -229,8 +230,8 @@ class _Reader:
         repeat = CallRepeat(until, seconds if isinstance(seconds, (int, float)) else 60)
         text = "It is repeated until its answer leads out of the circle; each call is given what the first one is."
         self._note(item.task, Outcome.APPROXIMATED, reason=("ASL-POLL-001", text))
-        if item.wait is not None:
-            self._note(item.wait, Outcome.FOLDED)
+        for one in (*item.folded, *([item.wait] if item.wait is not None else [])):
+            self._note(one, Outcome.FOLDED)
         return _Done((replace(node, repeat=repeat, retries=0),), done.env, done.after)
 
     def _run_fork(self, item: Fork, env: Env, after: tuple[str, ...]) -> _Done:
@@ -403,13 +404,18 @@ class _Reader:
         processor = body.get("ItemProcessor")
         config = processor.get("ProcessorConfig") if isinstance(processor, dict) else None
         is_distributed = isinstance(config, dict) and config.get("Mode") == "DISTRIBUTED"
-        unread = [key for key in ("ItemReader", "ItemBatcher", "ResultWriter") if key in body]
+        unread = [key for key in ("ItemBatcher", "ResultWriter") if key in body]
+        if self._item is not ABSENT:
+            raise UnsupportedError("it is a Map in a Map, and Airflow maps no tasks twice.")
         if unread:
             raise UnsupportedError(f"a distributed Map with {' and '.join(unread)} is not carried; one over a list is.")
         scope = self._scope(state, env)
         document = self._read_input(state, scope)
         inner_scope = replace(scope, document=document)
-        items = self._read_items(state, inner_scope)
+        reader = self._tasks.read_items(state, inner_scope, after, is_jsonata=self._is_jsonata_state(state))
+        read: JsonValue = {"Get": f"Tasks.{reader[0].name}"} if reader else None
+        items = read or self._read_items(state, inner_scope)
+        after = tuple(one.name for one in reader) or after
         outer_item, self._item = self._item, Ref("ForEach.CurrentItem")
         try:
             selector = body.get("ItemSelector", body.get("Parameters"))
@@ -418,18 +424,30 @@ class _Reader:
                 scope_of_item = replace(inner_scope, item=self._item)
                 item = fill_template(selector, scope_of_item, is_jsonata=self._is_jsonata_state(state))
             done = self._run(make_blocks(state.machines[0]), Env(item, env.variables), ())
+            name = self._names.claim(state.name)
+            nodes, result = self._give_result(state, name, done)
         finally:
             self._item = outer_item
-        if not done.nodes:
+        if not nodes:
             raise UnsupportedError("no state in it does any work, and what it makes of the items is not carried.")
-        name = self._names.claim(state.name)
         wanted = body.get("MaxConcurrency")
-        limit = min(wanted, 50) if isinstance(wanted, int) and wanted > 0 else 50
-        node = LoopNode(name, state.source, items, done.nodes, limit, _make_after(after))
+        limit = min(wanted, MAX_CONCURRENCY) if isinstance(wanted, int) and wanted > 0 else MAX_CONCURRENCY
+        node = LoopNode(name, state.source, items, nodes, limit, _make_after(after), result)
         text = "Its items run as those of any Map, in no executions of their own."
         self._note(state, Outcome.TRANSLATED, name, reason=("ASL-MAP-001", text) if is_distributed else None)
-        result = NoValue(f"{state.name} collects it from all items")
-        return _Done((node,), self._finish(state, scope, env, result), (name,))
+        collected = Ref(f"Tasks.{name}") if result else NoValue(f"{state.name} collects it from all items")
+        return _Done((*reader, node), self._finish(state, scope, env, collected), (name,))
+
+    def _give_result(self, state: State, loop: str, done: _Done) -> tuple[tuple[Node, ...], str]:
+        """The nodes of a loop, with one that gives what an item comes to if that can be told, and that one's name."""
+        if done.is_dead:
+            return done.nodes, ""
+        try:
+            value = to_expression(done.env.document)
+        except UnsupportedError:
+            return done.nodes, ""
+        name = self._names.claim(f"{loop}-result")
+        return (*done.nodes, ValueNode(name, state.source, value, _make_after(done.after))), name
 
     def _read_items(self, state: State, scope: Scope) -> JsonValue:
         if "Items" in state.body:
@@ -539,19 +557,6 @@ class _Reader:
             lost=tuple(dict.fromkeys((*known.lost, *lost))),
             action=known.action or action,
         )
-
-    def _find_inputs(self, nodes: tuple[Node, ...]) -> tuple[InputField, ...]:
-        """The members of the input that the DAG reads; the sample has their defaults."""
-        sample = self._sample or {}
-        found: dict[str, JsonValue | Literal[Missing.MISSING]] = {}
-        for node in iter_nodes(nodes):
-            for value in find_own_values(node):
-                for name in find_needed_inputs(value):
-                    found[name] = sample.get(name, MISSING)
-        values = [value for node in iter_nodes(nodes) for value in find_own_values(node)]
-        if any(text == "Input" for value in values for _, text in iter_gets(value)):
-            found |= sample
-        return tuple(InputField(name, default) for name, default in found.items())
 
     def _differences(self, workflow: Workflow) -> list[Reason]:
         found = [

@@ -79,10 +79,41 @@ def read_path(text: str, scope: Scope) -> Value:
         return _read_context(parse_path(text[2:]), scope)
     variable = re.match(r"\$([A-Za-z_]\w*)", text)
     if variable is not None:
-        return select(scope.variables.get(variable[1], ABSENT), parse_path(text[variable.end() :]))
+        return _select_all(scope.variables.get(variable[1], ABSENT), text[variable.end() :])
     if not text.startswith("$"):
         raise UnsupportedError(f"{text!r} is no path; one begins with '$'.")
-    return select(scope.document, parse_path(text[1:]))
+    return _select_all(scope.document, text[1:])
+
+
+def _select_all(value: Value, text: str) -> Value:
+    """The part of a value at a path, or what a path with filters, slices and wildcards finds, as a list.
+
+    :raises UnsupportedError: it is no path.
+    """
+    found = re.search(r"\.\.|\[\s*\?|\*|\[[\d\s,:-]*[,:]", text)
+    if found is None:
+        return select(value, parse_path(text))
+    start = max(0, text.rfind("[", 0, found.end())) if text[found.start()] == "*" else found.start()
+    try:
+        base = select(value, parse_path(text[:start]))
+    except UnsupportedError:
+        base, start = value, 0
+    _check_query(f"${text[start:]}")
+    return Call("Query", (base, f"${text[start:]}"))
+
+
+def _check_query(path: str) -> None:
+    try:
+        from jsonpath_ng.exceptions import JSONPathError
+        from jsonpath_ng.ext.parser import parse
+    except ImportError:
+        raise UnsupportedError(
+            f"{path!r} finds several values, and the package jsonpath-ng is not installed."
+        ) from None
+    try:
+        parse(path)
+    except (JSONPathError, AttributeError):
+        raise UnsupportedError(f"{path!r} is no path that jsonpath-ng reads.") from None
 
 
 def _read_context(path: Path, scope: Scope) -> Value:

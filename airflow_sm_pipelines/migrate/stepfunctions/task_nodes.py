@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow_sm_pipelines.definition import Dependency
+from airflow_sm_pipelines.definition.expressions import is_candidate
 from airflow_sm_pipelines.migrate.job_requests import REQUEST_KINDS, RequestKind, clean_request
+from airflow_sm_pipelines.migrate.node_references import iter_gets, make_function
 from airflow_sm_pipelines.migrate.report import Outcome, Reason
 from airflow_sm_pipelines.migrate.stepfunctions.document_values import (
     TASK_TOKEN,
     Call,
     JoinedText,
+    Named,
     Overlay,
     Ref,
     UnsupportedError,
     Value,
     join_values,
+    refer_to_names,
     select,
     to_expression,
 )
-from airflow_sm_pipelines.migrate.workflow import CallNode, CallWait, PipelineStepNode
+from airflow_sm_pipelines.migrate.stepfunctions.payloads import fill_template
+from airflow_sm_pipelines.migrate.workflow import CallNode, CallWait, OperatorNode, PipelineStepNode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,12 +35,15 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.definition import JsonObject, JsonValue
     from airflow_sm_pipelines.migrate.names import ClaimedNames
     from airflow_sm_pipelines.migrate.stepfunctions.machine import State
+    from airflow_sm_pipelines.migrate.stepfunctions.payloads import Scope
 
 _INTEGRATION = re.compile(
     r"arn:[^:]*:states:[^:]*:[^:]*:(?:aws-sdk:)?(?P<service>[\w-]+):(?P<action>\w+)(?P<pattern>\.\w+(?::\d)?)?\Z"
 )
 _LAMBDA = re.compile(r"arn:[^:]*:lambda:")
 _ACTIVITY = re.compile(r"arn:[^:]*:states:.*:activity:")
+_ITEM_READER = "airflow_sm_pipelines.migrated_tasks.ReadItemsOperator"
+_READER_OPTIONS = {"CSVHeaders": "headers", "MaxItems": "max_items"}
 _BY_NOUN = {kind.noun: kind for kind in REQUEST_KINDS}
 
 _SERVICES = {
@@ -52,7 +60,16 @@ _SERVICES = {
 }
 """boto3's names of services that Step Functions calls otherwise, some for one call only."""
 
-_RENAMED = {("emr", "createCluster"): "runJobFlow", ("emr", "terminateCluster"): "terminateJobFlows"}
+_RENAMED = {
+    ("emr", "addStep"): "addJobFlowSteps",
+    ("emr", "createCluster"): "runJobFlow",
+    ("emr", "terminateCluster"): "terminateJobFlows",
+}
+_REQUESTS = {
+    ("emr", "addJobFlowSteps"): {"JobFlowId": ("ClusterId", False), "Steps": ("Step", True)},
+    ("emr", "terminateJobFlows"): {"JobFlowIds": ("ClusterId", True)},
+}
+"""Members of a request that Step Functions calls otherwise, and whether the API takes a list of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +104,8 @@ class CallResource:
     :param wait: how to wait for the end; None if the call's answer is all.
     :param result: where the state's result stands in the answer of the last call: ``("JobRun",)``.
     :param text_member: a member of the result that is JSON text there and a value in Step Functions.
+    :param renamed: for members of the request, what Step Functions calls each, and whether the API takes a list of it.
+    :param added: for members that the result has besides, where they stand in that answer.
     """
 
     service: str
@@ -94,6 +113,17 @@ class CallResource:
     wait: CallWait | None = None
     result: tuple[str | int, ...] = ()
     text_member: str = ""
+    renamed: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
+    added: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)
+
+    def make_request(self, given: dict[str, Any]) -> dict[str, Any]:
+        """The API's request of what a state gives."""
+        request = dict(given)
+        for member, (name, is_list) in self.renamed.items():
+            if name in request:
+                value = request.pop(name)
+                request[member] = [value] if is_list else value
+        return request
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,64 +131,101 @@ class CallbackResource:
     """A message to a queue, whose reader answers with a token."""
 
 
-def _make_wait(
-    operation: str, arguments: Mapping[str, str], path: str, success: str, failure: tuple[str, ...]
-) -> CallWait:
-    return CallWait(operation, dict(arguments), path, (success,), failure)
+def _make_wait(operation: str, arguments: str, path: str, success: str, failure: str, zero: str = "") -> CallWait:
+    """A wait, with each list as words."""
+    given = dict(one.split("=") for one in arguments.split())
+    return CallWait(operation, given, path, tuple(success.split()), tuple(failure.split()), zero)
 
 
-_STOPPED = ("FAILED", "TIMED_OUT", "ABORTED")
+_CLUSTER = "Cluster.Status.State"
+_STOPPED = "FAILED TIMED_OUT ABORTED"
 _WAITS: dict[tuple[str, str], tuple[CallWait, tuple[str | int, ...]]] = {
-    ("glue", "startJobRun"): (
+    ("athena", "startQueryExecution"): (
         _make_wait(
-            "get_job_run",
-            {"JobName": "JobName", "RunId": "JobRunId"},
-            "JobRun.JobRunState",
-            "SUCCEEDED",
-            ("FAILED", "STOPPED", "TIMEOUT", "ERROR", "EXPIRED"),
+            *("get_query_execution", "QueryExecutionId=QueryExecutionId"),
+            *("QueryExecution.Status.State", "SUCCEEDED", "FAILED CANCELLED"),
         ),
-        ("JobRun",),
-    ),
-    ("stepfunctions", "startExecution"): (
-        _make_wait("describe_execution", {"executionArn": "ExecutionArn"}, "Status", "SUCCEEDED", _STOPPED),
         (),
     ),
     ("batch", "submitJob"): (
-        _make_wait("describe_jobs", {"jobs": "JobId"}, "Jobs.0.Status", "SUCCEEDED", ("FAILED",)),
+        _make_wait("describe_jobs", "jobs=JobId", "Jobs.0.Status", "SUCCEEDED", "FAILED"),
         ("Jobs", 0),
     ),
     ("codebuild", "startBuild"): (
         _make_wait(
-            "batch_get_builds",
-            {"ids": "Build.Id"},
-            "Builds.0.BuildStatus",
-            "SUCCEEDED",
-            ("FAILED", "FAULT", "STOPPED", "TIMED_OUT"),
+            "batch_get_builds", "ids=Build.Id", "Builds.0.BuildStatus", "SUCCEEDED", "FAILED FAULT STOPPED TIMED_OUT"
         ),
         ("Builds", 0),
     ),
-    ("athena", "startQueryExecution"): (
+    ("databrew", "startJobRun"): (
+        _make_wait("describe_job_run", "Name=Name RunId=RunId", "State", "SUCCEEDED", "FAILED STOPPED TIMEOUT"),
+        (),
+    ),
+    ("ecs", "runTask"): (
         _make_wait(
-            "get_query_execution",
-            {"QueryExecutionId": "QueryExecutionId"},
-            "QueryExecution.Status.State",
-            "SUCCEEDED",
-            ("FAILED", "CANCELLED"),
+            *("describe_tasks", "cluster=Cluster tasks=Tasks.0.TaskArn", "Tasks.0.LastStatus", "STOPPED", ""),
+            "Tasks.0.Containers.*.ExitCode",
+        ),
+        ("Tasks", 0),
+    ),
+    ("emr", "addJobFlowSteps"): (
+        _make_wait(
+            *("describe_step", "ClusterId=JobFlowId StepId=StepIds.0", "Step.Status.State"),
+            *("COMPLETED", "FAILED CANCELLED INTERRUPTED"),
         ),
         (),
     ),
+    ("emr", "runJobFlow"): (
+        _make_wait("describe_cluster", "ClusterId=JobFlowId", _CLUSTER, "WAITING TERMINATED", "TERMINATED_WITH_ERRORS"),
+        (),
+    ),
+    ("emr", "terminateJobFlows"): (
+        _make_wait("describe_cluster", "ClusterId=JobFlowIds.0", _CLUSTER, "TERMINATED TERMINATED_WITH_ERRORS", ""),
+        (),
+    ),
+    ("emr-containers", "startJobRun"): (
+        _make_wait(
+            *("describe_job_run", "virtualClusterId=VirtualClusterId id=Id", "JobRun.State"),
+            *("COMPLETED", "FAILED CANCELLED"),
+        ),
+        ("JobRun",),
+    ),
+    ("emr-serverless", "startJobRun"): (
+        _make_wait(
+            *("get_job_run", "applicationId=ApplicationId jobRunId=JobRunId", "JobRun.State"),
+            *("SUCCESS", "FAILED CANCELLED"),
+        ),
+        ("JobRun",),
+    ),
+    ("glue", "startJobRun"): (
+        _make_wait(
+            *("get_job_run", "JobName=JobName RunId=JobRunId", "JobRun.JobRunState"),
+            *("SUCCEEDED", "FAILED STOPPED TIMEOUT ERROR EXPIRED"),
+        ),
+        ("JobRun",),
+    ),
+    ("mediaconvert", "createJob"): (_make_wait("get_job", "Id=Job.Id", "Job.Status", "COMPLETE", "ERROR CANCELED"), ()),
     ("sagemaker", "createLabelingJob"): (
         _make_wait(
-            "describe_labeling_job",
-            {"LabelingJobName": "LabelingJobName"},
-            "LabelingJobStatus",
-            "Completed",
-            ("Failed", "Stopped"),
+            *("describe_labeling_job", "LabelingJobName=LabelingJobName", "LabelingJobStatus"),
+            *("Completed", "Failed Stopped"),
         ),
+        (),
+    ),
+    ("stepfunctions", "startExecution"): (
+        _make_wait("describe_execution", "executionArn=ExecutionArn", "Status", "SUCCEEDED", _STOPPED),
         (),
     ),
 }
 """How ``.sync`` waits: the calls, and where the state's result stands in the last one's answer."""
+
+_ADDED: dict[tuple[str, str, bool], dict[str, tuple[str | int, ...]]] = {
+    ("emr", "runJobFlow", True): {"ClusterId": ("Cluster", "Id"), "ClusterArn": ("Cluster", "ClusterArn")},
+    ("emr", "runJobFlow", False): {"ClusterId": ("JobFlowId",)},
+    ("emr", "addJobFlowSteps", False): {"StepId": ("StepIds", 0)},
+}
+"""Members of a state's result that Step Functions calls otherwise than the API; the key has whether
+the state waits."""
 
 
 def read_resource(resource: JsonValue) -> StepResource | LambdaResource | CallResource | CallbackResource:
@@ -212,7 +279,9 @@ def _read_call(service: str, action: str, pattern: str) -> CallResource:
     text_member = "Output" if service == "stepfunctions" and pattern.endswith(":2") else ""
     if (service, known_operation) == ("bedrock-runtime", "invoke_model"):
         text_member = "Body"
-    return CallResource(service, known_operation, wait, result, text_member)
+    added = _ADDED.get((service, action, wait is not None), {})
+    renamed = _REQUESTS.get((service, action), {})
+    return CallResource(service, known_operation, wait, result, text_member, renamed, added)
 
 
 @lru_cache(maxsize=1)
@@ -221,6 +290,19 @@ def _find_services() -> dict[str, str]:
     from botocore.loaders import Loader
 
     return {name.replace("-", ""): name for name in Loader().list_available_services("service-2")}
+
+
+@lru_cache(maxsize=256)
+def _find_text_members(service: str, operation: str) -> frozenset[str]:
+    """The members of a method's request that are text, as the API spells them and with a capital."""
+    from botocore import xform_name
+    from botocore.session import get_session
+
+    model = get_session().get_service_model(service)
+    names = {xform_name(name): name for name in model.operation_names}
+    shape = model.operation_model(names[operation]).input_shape
+    found = [name for name, one in (shape.members if shape else {}).items() if one.type_name == "string"]
+    return frozenset(one for name in found for one in (name, name[:1].upper() + name[1:]))
 
 
 @lru_cache(maxsize=64)
@@ -237,11 +319,6 @@ def _find_operations(service: str) -> dict[str, str]:
     names = (xform_name(name) for name in model["operations"])
     return {name.replace("_", ""): name for name in names}
 
-
-Named = tuple[str, Value, str]
-"""A name that a step has given to what it made: the member of the request, its value, and the step's name."""
-
-_NAME_MEMBERS = {kind.name_member: kind for kind in REQUEST_KINDS}
 
 _RETRIED_STEPS = ("Training", "Processing", "Transform", "Tuning", "AutoML", "Model", "RegisterModel", "EndpointConfig")
 _RETRIED_ERRORS = (
@@ -311,6 +388,32 @@ class TaskNodes:
             reasons = (*task.reasons, Reason("ASL-TIMEOUT-001", text))
             return replace(task, outcome=Outcome.APPROXIMATED, reasons=reasons, lost=(*task.lost, "TimeoutSeconds"))
         return task
+
+    def read_items(
+        self, state: State, scope: Scope, after: tuple[str, ...], *, is_jsonata: bool
+    ) -> tuple[OperatorNode, ...]:
+        """The task that reads the items of a distributed Map from S3, if the Map does.
+
+        :raises UnsupportedError: nothing here reads these.
+        """
+        reader = state.body.get("ItemReader")
+        if not isinstance(reader, dict):
+            return ()
+        given = fill_template(reader.get("Arguments" if is_jsonata else "Parameters"), scope, is_jsonata=is_jsonata)
+        config = cast("JsonObject", reader.get("ReaderConfig") or {})
+        action = str(reader.get("Resource")).rpartition(":s3:")[2]
+        kind = "OBJECTS" if action == "listObjectsV2" else str(config.get("InputType"))
+        members = {"Bucket": "bucket", "Prefix": "prefix", "Key": "key"}
+        is_known = action in ("listObjectsV2", "getObject") and kind in ("OBJECTS", "JSON", "JSONL", "CSV")
+        left = {*config} - {"InputType", "CSVHeaderLocation", *_READER_OPTIONS}
+        if not is_known or left or not isinstance(given, dict) or not given.keys() <= members.keys():
+            raise UnsupportedError(
+                f"Its items are read in a way that is not carried: {action or 'no Resource'}, {kind}."
+            )
+        arguments: JsonObject = {"kind": kind, **{members[key]: to_expression(one) for key, one in given.items()}}
+        arguments |= {name: config[key] for key, name in _READER_OPTIONS.items() if key in config}
+        node_name = self._names.claim(f"{state.name}-reader")
+        return (OperatorNode(node_name, state.source, _ITEM_READER, arguments, tuple(map(Dependency, after))),)
 
     # --- steps --------------------------------------------------------------------------------------------------
 
@@ -395,7 +498,9 @@ class TaskNodes:
             if is_given:
                 raise UnsupportedError("its whole request is a value that only a run knows.")
             given = {}
-        arguments = cast("JsonObject", to_expression(given))
+        written = cast("JsonObject", to_expression(task.make_request(given)))
+        texts = _find_text_members(task.service, task.operation)
+        arguments = {key: _write_text(value) if key in texts else value for key, value in written.items()}
         name = self._names.claim(state.name)
         call = CallNode(name, state.source, task.service, task.operation, arguments, after, task.wait)
         node, reasons = self._add_options(call, state)
@@ -403,6 +508,8 @@ class TaskNodes:
         if task.text_member:
             parsed = Call("ParseJson", (Ref(f"Tasks.{name}", (task.text_member,)),))
             result = Overlay(result, {task.text_member: parsed})
+        if task.added:
+            result = Overlay(result, {key: Ref(f"Tasks.{name}", path) for key, path in task.added.items()})
         return Task(node, result, Outcome.AIRFLOW, tuple(reasons))
 
     @staticmethod
@@ -426,6 +533,13 @@ class TaskNodes:
                 retry_backoff=_number(first, "BackoffRate", 2),
             )
         return node, reasons
+
+
+def _write_text(value: JsonValue) -> JsonValue:
+    """A structure that stands where the API takes text: JSON text, as Step Functions gives it."""
+    if not isinstance(value, (dict, list)) or (isinstance(value, dict) and is_candidate(value)):
+        return value
+    return make_function("Json", value) if next(iter_gets(value), None) is not None else value
 
 
 def _add_qualifier(function: Value, given: Value) -> Value:
@@ -478,28 +592,3 @@ def _read_retries(state: State, step_type: str) -> tuple[JsonObject, list[Reason
         "job whose own code has failed is not started again."
     )
     return {"RetryPolicies": [policy]}, [Reason("ASL-RETRY-001", text)]
-
-
-def refer_to_names(value: Value, named: tuple[Named, ...], key: str = "") -> Value:
-    """A request with references to steps in place of the names of what they made, since SageMaker names that anew."""
-    if isinstance(value, dict):
-        return {name: refer_to_names(item, named, name) for name, item in value.items()}
-    if isinstance(value, list):
-        return [refer_to_names(item, named, key) for item in value]
-    if key not in _NAME_MEMBERS:
-        return value
-    wanted = _find_given(value, named)
-    for member, given, step in reversed(named):
-        if member == key and _find_given(given, named) == wanted:
-            return Ref(f"Steps.{step}", (member,))
-    return value
-
-
-def _find_given(value: Value, named: tuple[Named, ...]) -> Value:
-    """The name that the machine gives to what a step makes, where a value reads it back from that step's answer."""
-    for _ in named:
-        found = next((given for member, given, step in named if value == Ref(f"Steps.{step}", (member,))), None)
-        if found is None:
-            break
-        value = found
-    return value

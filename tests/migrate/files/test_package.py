@@ -19,6 +19,7 @@ from airflow_sm_pipelines.migrate import (
     LoopNode,
     MissingNode,
     OperatorNode,
+    ValueNode,
     make_package,
 )
 from tests.migrate.workflows import after, call, choice, fail, get, migration, score_of, step
@@ -173,9 +174,32 @@ def test_loops_are_steps_that_sagemaker_takes() -> None:
 
 
 def test_what_stands_in_a_loop_that_is_lost_is_lost() -> None:
-    loop = LoopNode("Each", "States.Each", [1], (step("In"), call("Tell", "In")))
+    inner = LoopNode("Inner", "States.Inner", [1], (step("In"), call("Tell", "In")))
+    loop = LoopNode("Each", "States.Each", [1], (call("First"), inner))
     package = make_package(migration(loop, call("Last", "Each")))
-    assert [str(one.outcome) for one in package.migration.records] == ["unsupported"] * 3 + ["translated"]
+    expected = ["airflow", "translated", "unsupported", "unsupported", "unsupported", "translated"]
+    assert [str(one.outcome) for one in package.migration.records] == expected
+
+
+def test_a_loop_over_tasks_is_a_group_that_is_mapped() -> None:
+    name = get("ForEach.CurrentItem.name")
+    ways: Any = {"1": (call("Good", MessageBody=name),), "else": ()}
+    work = (call("Send", MessageBody=name), step("Score", "Send", given=name))
+    check = choice("Check", "Score", ways=ways, value=score_of("Score"))
+    result = ValueNode("Kept", "States.Each", {"id": get("Tasks.Send.MessageId")}, after("Check"))
+    loop = LoopNode("Each", "States.Each", get("Tasks.List.Found"), (*work, check, result), 2, after("List"), "Kept")
+    read = call("Last", "Each", MessageBody=get("Tasks.Each[0].id"))
+    package = make_package(migration(call("List"), loop, read))
+    assert package.is_complete
+    source = package.files["flow.py"]
+    assert "each_each = repeat_each.expand(item=each_items)" in source
+    assert "{{ ti.xcom_pull(task_ids='Each_items')[ti.map_index]['name'] }}" in source
+    assert "{{ {'id': ti.xcom_pull(task_ids='Send', map_indexes=ti.map_index)['MessageId']} | tojson }}" in source
+    assert "{{ ti.xcom_pull(task_ids='Each')[0]['id'] }}" in source
+    assert source.count('pre_execute=only_if_chosen("Check")') == 1
+    assert source.count("max_active_tis_per_dagrun=1,") == 1  # of the deploy task
+    reads = read_definition(package)["Steps"][0]["Arguments"]
+    assert reads == {"given": get("Parameters.name")}
 
 
 def test_one_id_stands_for_the_run_in_all_pipelines() -> None:
@@ -229,12 +253,13 @@ def test_the_role_of_all_jobs_is_the_role_of_the_pipeline() -> None:
 
 def test_planning_speaks_in_the_report() -> None:
     check = choice("Check", ways={"0.9": (step("A"),), "else": ()})
-    loop = LoopNode("Each", "States.Each", [1], (call("Send"),), 1, after("Next"))
+    inner = LoopNode("Inner", "States.Inner", [1], (call("Send"),))
+    loop = LoopNode("Each", "States.Each", [1], (inner,), 1, after("Next"))
     package = make_package(migration(check, step("Next", "Check"), parameters=(Parameter("Number", "Float", 1),)))
     (record,) = [one for one in package.migration.records if one.target == "Next"]
     assert (str(record.outcome), record.reasons[0].code) == ("approximated", "PLAN-COPY-001")
     package = make_package(migration(step("Next"), loop))
-    (record,) = [one for one in package.migration.records if one.target == "Each"]
+    (record,) = [one for one in package.migration.records if one.target == "Inner"]
     assert (str(record.outcome), record.reasons[0].code) == ("unsupported", "PLAN-LOOP-001")
     assert not package.migration.is_complete
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_sm_pipelines.migrate import Outcome, TryNode, make_package
+from airflow_sm_pipelines.migrate import LoopNode, Outcome, TryNode, make_package
 from airflow_sm_pipelines.migrate.dag_plan.dag import plan_dag
 from airflow_sm_pipelines.migrate.files.static_check import StaticCheck, check_files
 from tests.migrate.files.test_package import everything
@@ -47,6 +47,27 @@ def test_files_that_hold_everything_contradict_nothing() -> None:
 )
 def test_what_the_dag_file_lacks_is_told(old: str, new: str, fault: str) -> None:
     assert any(re.search(fault, one) for one in check(everything(), old, new).contradictions)
+
+
+def mapped() -> Migration:
+    """A loop that Airflow repeats: two calls for each item, and one after all."""
+    loop = LoopNode("Each", "States.Each", [1, 2], (call("A"), call("B", "A")), 50, after("First"))
+    return migration(call("First"), loop, call("Last", "Each"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("first >> each_items", "first", r"States.Each \(Each\) does not come after First"),
+        ("a >> b", "a", r"States.B \(B\) does not come after A"),
+        ("each_each >> each", "each_each", r"States.Each \(Each\) does not come after B"),
+        (".expand(item=each_items)", ".expand(item=[])", r"States.A \(A\) does not come after First"),
+        ("each >> last", "each", r"States.Last \(Last\) does not come after B"),
+    ],
+)
+def test_what_a_mapped_group_lacks_is_told(old: str, new: str, fault: str) -> None:
+    assert check(mapped()).contradictions == ()
+    assert any(re.search(fault, one) for one in check(mapped(), old, new).contradictions)
 
 
 def in_one_pipeline() -> Migration:

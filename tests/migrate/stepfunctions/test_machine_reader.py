@@ -11,6 +11,7 @@ from airflow_sm_pipelines.migrate import (
     CallNode,
     ChoiceNode,
     LoopNode,
+    OperatorNode,
     PipelineStepNode,
     TryNode,
     WaitNode,
@@ -125,9 +126,8 @@ def test_a_template_gives(template: Any, value: Any) -> None:
 @pytest.mark.parametrize(
     ("template", "why"),
     [
-        ({"x.$": "$.a[?(@.b)]"}, "is no reference path"),
+        ({"x.$": "$.a[?(@.b"}, "is no path that jsonpath-ng reads"),
         ({"x.$": "$.a "}, "is no reference path"),
-        ({"x.$": "$..a"}, "is no reference path"),
         ({"x.$": "States.Hash($.a, 'MD5')"}, "States.Hash with these arguments is not carried"),
         ({"x.$": "States.Format('{}')"}, "0 values for 1 places"),
         ({"x.$": "$$.Task.Token"}, "The task token stands where no Callback step gives it"),
@@ -268,6 +268,40 @@ def test_a_call_is_repeated_until_its_answer_leads_out() -> None:
     }
 
 
+def test_what_a_repeated_call_gave_is_read_by_a_template() -> None:
+    rule = {"Variable": "$.Status", "StringEquals": "DONE", "Next": "Tell"}
+    look = task("arn:aws:states:::aws-sdk:sns:getSMSSandboxAccountStatus", {}, Next="Done?")
+    message = {"TopicArn": "t", "Message.$": "$.Status"}
+    states = {"Look": look, "Done?": choice(rule, Default="Wait")}
+    wait = {"Type": "Wait", "Seconds": 1, "Next": "Look"}
+    made = package(machine(**states, Wait=wait, Tell=task("arn:aws:states:::sns:publish", message)))
+    # A sensor gives one XCom, and none for each key.
+    assert "{{ ti.xcom_pull(task_ids='Look')['Status'] }}" in made.files["flow.py"]
+
+
+def test_a_call_is_repeated_by_a_pattern_and_by_the_rules_of_two_choices() -> None:
+    is_there = {"Variable": "$.state", "IsPresent": True}
+    made = package(
+        machine(
+            Look=function(ResultPath="$.state", Next="Good?"),
+            Wait={"Type": "Wait", "Seconds": 30, "Next": "Look"},
+            Last=function(),
+            Bad={"Type": "Fail"},
+            **{
+                "Good?": choice({"Variable": "$.state.now", "StringEquals": "DONE", "Next": "Last"}, Default="Bad?"),
+                "Bad?": choice(
+                    {"And": [is_there, {"Variable": "$.state.now", "StringMatches": "FAIL*"}], "Next": "Bad"},
+                    Default="Wait",
+                ),
+            },
+        )
+    )
+    assert made.is_complete
+    assert 'holds("Matches", answer_text(answer, "Payload", "now"), ' in made.files["flow.py"]
+    assert 'holds("IsPresent", answer_text(answer, "Payload"))' in made.files["flow.py"]
+    assert (outcomes(made)["Good?"], outcomes(made)["Bad?"]) == ("airflow", "folded")
+
+
 def test_other_circles_are_refused_by_name() -> None:
     found = read(
         machine(
@@ -311,6 +345,40 @@ def test_a_map_over_steps_is_a_loop() -> None:
     (step,) = definition(made)["Steps"]
     assert (step["Type"], step["Arguments"]["MaxConcurrency"]) == ("ForEach", 3)
     assert made.is_complete
+
+
+def mapped(inner: Any, **members: Any) -> Any:
+    """A machine that looks at each name of a list, and tells what came of all."""
+    each = {"Type": "Map", "ItemsPath": "$.names", "Iterator": inner, "Next": "Tell", **members}
+    return machine(Each=each, Tell=function())
+
+
+def test_a_map_over_tasks_is_a_loop_whose_results_are_read() -> None:
+    made = package(
+        mapped(machine(Look=function(ResultPath="$.found", Next="Name"), Name={"Type": "Pass", "End": True}))
+    )
+    assert made.is_complete
+    loop, tell = made.migration.workflow.nodes
+    assert isinstance(loop, LoopNode)
+    assert isinstance(tell, CallNode)
+    assert (loop.result, tell.arguments["Payload"]) == ("Each-result", get("Tasks.Each"))
+
+
+def test_a_map_whose_results_nobody_reads_gathers_none() -> None:
+    made = package(mapped(machine(Look=function()), ResultPath=None))
+    assert made.is_complete
+    assert "give_value" not in made.files["flow.py"]
+
+
+def test_a_map_of_nothing_but_values_gives_them() -> None:
+    one = {"Type": "Pass", "Parameters": {"key.$": "$.name"}, "End": True}
+    assert package(mapped(machine(Name=one))).is_complete
+
+
+def test_a_map_in_a_map_is_not_carried() -> None:
+    inner = {"Type": "Map", "ItemsPath": "$.parts", "Iterator": machine(Look=function()), "End": True}
+    found = outcomes(read(mapped(machine(Inner=inner), ResultPath=None)))
+    assert (found["Inner"], found["Look"]) == ("unsupported", "unsupported")
 
 
 @pytest.mark.parametrize(
@@ -403,6 +471,12 @@ def test_calls_of_other_services_are_tasks(resource: str, call: tuple[str, str])
     assert (node.wait is not None) is (".sync" in resource)
 
 
+def test_a_structure_in_place_of_text_is_json_text() -> None:
+    message = {"found.$": "$.found", "plain": 1}
+    made = package(machine(A=task("arn:aws:states:::sns:publish", {"TopicArn": "t", "Message": message})))
+    assert "\"Message\": \"{{ ({'found': params['found'], 'plain': 1} | tojson) }}\"" in made.files["flow.py"]
+
+
 def test_the_body_of_a_models_answer_is_json() -> None:
     invoke = task("arn:aws:states:::bedrock:invokeModel", {"ModelId": "m", "Body": {"x": 1}}, Next="B")
     last = read(machine(A=invoke, B=function(Parameters={"text.$": "$.Body.content[0].text"}))).workflow.nodes[-1]
@@ -423,7 +497,65 @@ def test_a_distributed_map_over_a_list_is_a_loop() -> None:
     assert (record.reasons[0].code, record.lost) == ("ASL-MAP-001", ("ToleratedFailureCount",))
 
 
-@pytest.mark.parametrize("member", ["ItemReader", "ItemBatcher", "ResultWriter"])
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("$.list.items[*].name", ("Tasks.A.Payload.items", "$[*].name")),
+        ("$.list.items[?(@.kind == 'Cat')].name", ("Tasks.A.Payload.items", "$[?(@.kind == 'Cat')].name")),
+        ("$.list.items[0:2]", ("Tasks.A.Payload.items", "$[0:2]")),
+        ("$.list..name", ("Tasks.A.Payload", "$..name")),
+    ],
+)
+def test_what_a_path_finds_is_asked_when_the_dag_runs(path: str, expected: tuple[str, str]) -> None:
+    made = package(machine(A=function(ResultPath="$.list", Next="B"), B=function(Parameters={"names.$": path})))
+    assert made.is_complete
+    _, last = made.migration.workflow.nodes
+    query = {"Name": "Query", "Arguments": [get(expected[0]), expected[1]]}
+    assert isinstance(last, CallNode)
+    assert last.arguments["Payload"] == {"names": {"Std:Function": query}}
+    assert 'user_defined_macros={"query_json": query_json}' in made.files["flow.py"]
+
+
+def test_a_path_that_nobody_reads_is_not_carried() -> None:
+    found = read(machine(A=function(Parameters={"x.$": "$.list[?(@.a"})))
+    assert outcomes(found) == {"A": "unsupported"}
+
+
+def reader(action: str, given: Any, **config: Any) -> Any:
+    """A reader of items."""
+    return {"Resource": f"arn:aws:states:::s3:{action}", "Parameters": given, "ReaderConfig": config}
+
+
+@pytest.mark.parametrize(
+    ("read_by", "arguments"),
+    [
+        (
+            reader("listObjectsV2", {"Bucket": "b", "Prefix.$": "$.p"}, MaxItems=5),
+            {"kind": "OBJECTS", "bucket": "b", "prefix": get("Input.p"), "max_items": 5},
+        ),
+        (
+            reader("getObject", {"Bucket": "b", "Key": "k"}, InputType="CSV", CSVHeaderLocation="FIRST_ROW"),
+            {"kind": "CSV", "bucket": "b", "key": "k"},
+        ),
+    ],
+    ids=["objects", "table"],
+)
+def test_a_distributed_map_over_what_a_bucket_has_is_a_loop(read_by: Any, arguments: Any) -> None:
+    made = package(distributed(ItemReader=read_by))
+    assert made.is_complete
+    node, loop = made.migration.workflow.nodes
+    assert isinstance(node, OperatorNode)
+    assert isinstance(loop, LoopNode)
+    assert (node.arguments, loop.items) == (arguments, get("Tasks.Each-reader"))
+    assert "ReadItemsOperator(" in made.files["flow.py"]
+
+
+def test_items_of_an_unknown_kind_are_not_carried() -> None:
+    read_by = reader("getObject", {"Bucket": "b", "Key": "k"}, InputType="PARQUET")
+    assert outcomes(read(distributed(ItemReader=read_by))) == {"Each": "unsupported", "M": "unsupported"}
+
+
+@pytest.mark.parametrize("member", ["ItemBatcher", "ResultWriter"])
 def test_a_distributed_map_with_files_in_a_bucket_is_not_carried(member: str) -> None:
     assert outcomes(read(distributed(**{member: {}}))) == {"Each": "unsupported", "M": "unsupported"}
 
@@ -432,7 +564,7 @@ def test_a_distributed_map_with_files_in_a_bucket_is_not_carried(member: str) ->
     "resource",
     [
         "arn:aws:states:::apigateway:invoke",
-        "arn:aws:states:::ecs:runTask.sync",
+        "arn:aws:states:::eks:runJob.sync",
         "arn:aws:states:us-east-1:123456789012:activity:review",
         "arn:aws:states:::lambda:invoke.waitForTaskToken",
         "not an arn",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-MACHINE = Path(__file__).parents[2] / "data" / "migrate" / "stepfunctions" / "release.asl.json"
+MACHINES = Path(__file__).parents[2] / "data" / "migrate" / "stepfunctions"
 
 HANDLER = """
 def score(event, context):
@@ -40,6 +40,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 
     with serve(tmp_path_factory.mktemp("endpoint") / "state") as running:
         create_functions(running, HANDLER, "score", "publish")
+        table = {"AttributeName": "name", "AttributeType": "S"}, {"AttributeName": "name", "KeyType": "HASH"}
+        connect(running, "dynamodb").create_table(
+            TableName="models", AttributeDefinitions=[table[0]], KeySchema=[table[1]], BillingMode="PAY_PER_REQUEST"
+        )
         s3 = connect(running, "s3")
         s3.create_bucket(Bucket="models")
         s3.put_object(Bucket="models", Key="churn/model.tar.gz", Body=b"model")
@@ -54,10 +58,11 @@ def queue(server: RunningServer) -> str:
 
 @pytest.fixture(scope="module")
 def local(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> DagRunner:
-    """An Airflow beside the endpoint, with the migrated machine in its DAGs folder."""
+    """An Airflow beside the endpoint, with the migrated machines in its DAGs folder."""
     runner = run_beside(server, tmp_path_factory.mktemp("airflow"))
-    options = ["--define", "Bucket=models", "-o", str(runner.dags)]
-    assert main(["migrate", "stepfunctions", str(MACHINE), *options]) == 0
+    for name, options in (("release", ["--define", "Bucket=models"]), ("retire", [])):
+        command = ["migrate", "stepfunctions", str(MACHINES / f"{name}.asl.json"), *options, "-o", str(runner.dags)]
+        assert main(command) == 0
     return runner
 
 
@@ -101,3 +106,29 @@ def test_a_failure_is_handled_and_the_machine_goes_on(local: DagRunner, server: 
     assert messages[0] == "old scored 0.5: none"
     noted = json.loads(messages[1])
     assert (noted["failed"], "Publish" in noted["cause"]) == ("old", True)
+
+
+def test_an_old_model_is_renewed_and_noted(local: DagRunner, server: RunningServer) -> None:
+    table = connect(server, "dynamodb")
+    row = {"name": {"S": "churn"}, "state": {"S": "old"}, "image": {"S": "i"}}
+    table.put_item(TableName="models", Item=row)
+    result = local.test("retire", conf={"model": "churn", "topic": "arn:aws:sns:us-east-1:123456789012:told"})
+    assert result.exit_code == 0, result.output[-6000:]
+    noted = table.get_item(TableName="models", Key={"name": {"S": "churn"}})["Item"]
+    assert (noted["state"], noted["arn"]["S"].rpartition("/")[0]) == (
+        {"S": "new"},
+        "arn:aws:sagemaker:us-east-1:123456789012:model",
+    )
+
+
+def test_a_model_that_is_in_use_is_told_of_and_retired(local: DagRunner, server: RunningServer) -> None:
+    table = connect(server, "dynamodb")
+    row = {"name": {"S": "used"}, "state": {"S": "used"}}
+    table.put_item(TableName="models", Item=row)
+    topic = connect(server, "sns").create_topic(Name="told")["TopicArn"]
+    result = local.test("retire", conf={"model": "used", "topic": topic})
+    assert result.exit_code == 0, result.output[-6000:]
+    noted = table.get_item(TableName="models", Key={"name": {"S": "used"}})["Item"]
+    assert noted["state"] == {"S": "retired-now"}
+    skipped = {name for name, state in result.states.items() if state == "skipped"}
+    assert {"deploy", "run", "Note-The-Model", "Note-The-Failure", "Not-Renewed"} <= skipped

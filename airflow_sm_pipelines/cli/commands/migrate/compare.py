@@ -110,6 +110,9 @@ def _render(comparison: MachineComparison) -> Iterator[str]:
         yield f"Run {one.number}{failing}: {one.calls} calls and waits, the machine ends with {one.end}: {verdict}"
     for text in comparison.unreached:
         yield f"No run reached {text}."
+    for text in comparison.lost_order:
+        yield f"The order is not that of the machine, although no run may have shown it: {text}."
     count = len(comparison.runs)
     differing = sum(1 for one in comparison.runs if one.difference)
-    yield f"{count} runs, all equal." if not differing else f"{count} runs, {differing} of them differ."
+    seen = f"{count} runs, {differing} of them differ" if differing else f"{count} runs, all equal"
+    yield f"{seen}, but the order differs." if comparison.lost_order and not differing else f"{seen}."

@@ -25,15 +25,21 @@ def compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., in
     """Run the command with a DAG that gives a topic a message, or fails to do so in the run that is to fail."""
 
     def run_dags(jobs: Any, environment: Any) -> list[dict[str, Any]]:
-        ((_, scripts),) = jobs
-        return [{"runs": [make_run(script["answers"]["Tell"][0]["error"]) for script in scripts]}]
+        ((file, scripts),) = jobs
+        runs = [make_run(script["answers"]) for script in scripts]
+        return [{"runs": runs, "before": before, "files": {"flow.py": file.read_text(encoding="utf-8")}}]
 
-    def make_run(error: str | None) -> dict[str, Any]:
-        given = {"Message": messages[0], "TopicArn": "t"}
-        called = {"task": "Tell", "what": "sns publish", "given": given, "is_failure": error is not None}
-        return {"events": [called], "end": "failed" if error else "success", "states": {}}
+    def make_run(answers: Any) -> dict[str, Any]:
+        events = []
+        for name in sorted(answers):
+            given = {"Message": messages[0], "TopicArn": "t"}
+            is_failure = answers[name][0]["error"] is not None
+            events.append({"task": name, "what": "sns publish", "given": given, "is_failure": is_failure})
+            if is_failure:
+                break
+        return {"events": events, "end": "failed" if is_failure else "success", "states": {}}
 
-    messages = ["m"]
+    messages, before = ["m"], {"Tell": [], "Twice": []}
     monkeypatch.setattr("airflow_sm_pipelines.comparison.run_dags", run_dags)
     monkeypatch.setattr("airflow_sm_pipelines.cli.scratch_airflow.make_airflow", lambda: nullcontext({}))
 
@@ -63,6 +69,20 @@ def test_a_difference_ends_with_one_and_is_shown(
     shown = json.loads(capsys.readouterr().out)
     assert (shown["equal"], shown["unreached"]) == (False, [])
     assert shown["runs"][0]["difference"] == "State Tell, task Tell: Message: 'm' in the machine, 'n' in the DAG."
+
+
+def test_a_dag_that_lacks_an_edge_is_not_equal(compare: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    document = machine(
+        Tell=task("arn:aws:states:::sns:publish", {"Message": "m", "TopicArn": "t"}, ResultPath=None, Next="Twice"),
+        Twice=task("arn:aws:states:::sns:publish", {"Message": "m", "TopicArn": "t"}),
+    )
+    assert compare(document) == 1
+    *_, lost, verdict = capsys.readouterr().out.splitlines()
+    assert lost.endswith("(Twice) does not come after Tell.")
+    assert verdict == "3 runs, all equal, but the order differs."
+    assert compare(document, "--json") == 1
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["equal"], len(shown["lost_order"])) == (False, 1)
 
 
 @pytest.mark.parametrize(
