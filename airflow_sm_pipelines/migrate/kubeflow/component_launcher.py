@@ -43,6 +43,8 @@ class ComponentRun:
         self._parameters: dict[str, Any] = {}
         self._artifacts: dict[str, list[dict[str, Any]]] = {}
         self._produced: dict[str, list[dict[str, Any]]] = {}
+        self._variables: dict[str, str] = {}
+        self._mounts: dict[str, str] = {}
 
     # --- inputs ------------------------------------------------------------------------------------------------------
 
@@ -127,6 +129,10 @@ class ComponentRun:
                 self._artifacts[name] = flatten(found)
         for name, path in self._component["input_paths"].items():
             self._put_input(name, Path(path))
+        for folder in self._component.get("folders", ()):  # a description of an older version has none
+            self._find_mount(folder).mkdir(parents=True, exist_ok=True)
+        for one in self._component.get("entries", ()):
+            self._put_entries(one)
         for name, schema in self._component["output_artifacts"].items():
             local = OUTPUT / "artifacts" / name
             local.parent.mkdir(parents=True, exist_ok=True)
@@ -142,6 +148,27 @@ class ComponentRun:
         elif name in self._parameters:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(to_text(self._parameters[name]), encoding="utf-8")
+
+    def _put_entries(self, one: dict[str, Any]) -> None:
+        """Put the entries of a secret or a config map where the command reads them: variables or files."""
+        name = to_text(self._find(one["name"], "parameter"))
+        entries = read_entries(one["kind"], name, one["is_optional"]) if name or not one["is_optional"] else {}
+        for variable, key in one["env"].items():
+            if key in entries:
+                self._variables[variable] = to_text(entries[key])
+            elif not one["is_optional"]:
+                raise SystemExit(f"The {one['kind']} {name!r} has no entry {key!r}.")
+        if one["folder"]:
+            folder = self._find_mount(one["folder"])
+            folder.mkdir(parents=True, exist_ok=True)
+            for key, value in entries.items():
+                (folder / key).write_text(to_text(value), encoding="utf-8")
+
+    def _find_mount(self, path: str) -> Path:
+        """The folder in place of one that the cluster mounts."""
+        if not self._is_linked:
+            self._mounts[path] = str(WORK / "mounts" / path.strip("/"))
+        return Path(self._mounts.get(path, path))
 
     # --- the command -------------------------------------------------------------------------------------------------
 
@@ -166,6 +193,8 @@ class ComponentRun:
 
     def _fill(self, text: str) -> str:
         """A word of the command with values in place of its placeholders."""
+        for path, local in self._mounts.items():
+            text = text.replace(path, local)
         text = text.replace("{{$}}", json.dumps(self.make_executor_input()))
         for name, value in self._component["facts"].items():
             text = text.replace(name, to_text(self._find(value, "parameter")))
@@ -203,7 +232,8 @@ class ComponentRun:
     def run(self) -> int:
         """Run the command, again as often as the component asks for; give its exit code."""
         command = self._expand([*self._component["command"], *self._component["args"]])
-        environment = {**os.environ, **{name: self._fill(text) for name, text in self._component["env"].items()}}
+        given = {name: self._fill(text) for name, text in self._component["env"].items()}
+        environment = {**os.environ, **given, **self._variables}
         for name in self._component["outputs"]:
             self._find_output_path(name).parent.mkdir(parents=True, exist_ok=True)
         retries = self._component["retries"]
@@ -259,6 +289,42 @@ class ComponentRun:
                 artifact["uri"] = self._base + artifact["uri"][len(str(OUTPUT)) :]
             finished.append(artifact)
         return finished
+
+
+def read_entries(kind: str, name: str, is_optional: bool) -> dict[str, Any]:
+    """The entries of a secret of Secrets Manager or a parameter of the Parameter Store: its text is a JSON object.
+
+    :param is_optional: whether there may be none.
+    """
+    boto3 = import_boto3()
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    client = boto3.client("secretsmanager" if kind == "secret" else "ssm", region_name=region)
+    try:
+        if kind == "secret":
+            text = client.get_secret_value(SecretId=name)["SecretString"]
+        else:
+            text = client.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
+    except client.exceptions.ClientError as error:
+        is_missing = error.response["Error"]["Code"] in ("ResourceNotFoundException", "ParameterNotFound")
+        if is_optional and is_missing:
+            return {}
+        raise SystemExit(f"The {kind} {name!r} cannot be read: {error}") from None
+    entries = json.loads(text)
+    if not isinstance(entries, dict):
+        raise SystemExit(f"The {kind} {name!r} is no JSON object, which would have a member for each entry.")
+    return entries
+
+
+def import_boto3() -> Any:
+    """boto3, which is installed if the image has none."""
+    try:
+        import boto3
+    except ImportError:
+        folder = str(WORK / "boto3")
+        subprocess.check_call([sys.executable, "-m", "pip", "install", "--quiet", "--target", folder, "boto3"])
+        sys.path.append(folder)
+        import boto3
+    return boto3
 
 
 def find_path(uri: str) -> Path:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from shlex import quote
 from typing import TYPE_CHECKING, Any, cast
 
+from airflow_sm_pipelines.migrate.kubeflow.cluster_objects import JOB_NAME, ClusterPart
 from airflow_sm_pipelines.migrate.kubeflow.component_launcher import INPUTS, OUTPUT, WORK
 from airflow_sm_pipelines.migrate.kubeflow.input_values import (
     FACTS,
@@ -84,6 +85,7 @@ class ComponentCall:
     :param instance_type: an expression or a name.
     :param folders: what stands in the outputs' address behind the step's name: the numbers of iterations.
     :param retries: how often, after how many seconds, by what factor longer each time, and at most how long.
+    :param cluster: what the task is given by its cluster.
     """
 
     parameters: Mapping[str, tuple[str, Value]]
@@ -91,8 +93,8 @@ class ComponentCall:
     instance_type: JsonValue
     folders: tuple[JsonValue, ...] = ()
     retries: tuple[int, float, float, float] = (0, 0, 1, 0)
-    timeout_seconds: int | None = None
     is_cached: bool = False
+    cluster: ClusterPart = field(default_factory=ClusterPart)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +161,11 @@ def make_step(name: str, source: str, container: ComponentContainer, call: Compo
 def _make_node(
     name: str, source: str, call: ComponentCall, request: JsonObject, members: JsonObject | None = None
 ) -> PipelineStepNode:
-    cluster: JsonObject = {"InstanceType": call.instance_type, "InstanceCount": 1, "VolumeSizeInGB": 30}
+    size = 30 + call.cluster.gibibytes
+    cluster: JsonObject = {"InstanceType": call.instance_type, "InstanceCount": 1, "VolumeSizeInGB": size}
     arguments: JsonObject = {"ProcessingResources": {"ClusterConfig": cluster}, **request}
-    if call.timeout_seconds is not None:
-        arguments["StoppingCondition"] = {"MaxRuntimeInSeconds": call.timeout_seconds}
+    if call.cluster.timeout_seconds is not None:
+        arguments["StoppingCondition"] = {"MaxRuntimeInSeconds": call.cluster.timeout_seconds}
     cache: JsonObject = {"CacheConfig": {"Enabled": True, "ExpireAfter": "P365D"}} if call.is_cached else {}
     return PipelineStepNode(name, source, "Processing", arguments, members={**(members or {}), **cache})
 
@@ -190,6 +193,8 @@ def _join_argument(name: str, value: JsonValue) -> JsonObject:
 def _make_plain(container: ComponentContainer, call: ComponentCall) -> JsonObject | None:
     """The request for a container that reads and gives nothing but texts on its command line; None for another one."""
     if container.outputs or container.artifacts or call.artifacts or container.input_paths or call.retries[0]:
+        return None
+    if call.cluster.entries or call.cluster.folders:
         return None
     inputs = {name: value for name, (_, value) in call.parameters.items()}
     try:
@@ -257,6 +262,7 @@ class _Writer:
             "{{$.pipeline_task_name}}": self._name,
             "{{$.pipeline_task_uuid}}": self._name,
             "{{$.pipeline_root}}": {"Get": f"Tasks.{UPLOAD}.root"},
+            JOB_NAME: {"Get": "Execution.ProcessingJobName"},
         }
         known = {name: self._write_fact(value) for name, value in facts.items() if name in words}
         count, seconds, factor, longest = call.retries
@@ -273,6 +279,17 @@ class _Writer:
             "input_paths": dict(container.input_paths),
             "output_paths": dict(container.output_paths),
             "retries": {"count": count, "seconds": seconds, "factor": factor, "max_seconds": longest},
+            "folders": list(call.cluster.folders),
+            "entries": [
+                {
+                    "kind": one.kind,
+                    "name": self._write(one.name),
+                    "env": dict(one.env),
+                    "folder": one.folder,
+                    "is_optional": one.is_optional,
+                }
+                for one in call.cluster.entries
+            ],
         }
 
     def _write_fact(self, value: JsonValue) -> JsonValue:
@@ -367,6 +384,8 @@ class _ShellWriter(_Writer):
         self._container, self._call = container, call
         if set(container.outputs.values()) - {"STRING", "NUMBER_INTEGER", "NUMBER_DOUBLE"} or container.input_paths:
             raise self._fault("gives or takes what")
+        if call.cluster.entries:
+            raise self._fault("is given secrets or config maps, which")
         words = " ".join(self._write_word(word) for word in (*container.command, *container.args))
         exports = [f"export {name}={self._write_word(text)}" for name, text in container.env.items()]
         taken = [f'    {name}=*) {name.replace("-", "_")}="${{word#*=}}" ;;' for name in ("base", *self.arguments)]
@@ -379,6 +398,7 @@ class _ShellWriter(_Writer):
             "done",
             *self._staged,
             *exports,
+            *(f"mkdir -p {quote(folder)}" for folder in call.cluster.folders),
             *(f"mkdir -p {quote(self._find_folder(name))}" for name in container.outputs),
             f"left={count}",
             f'until {words}; do [ "$left" -gt 0 ] || exit 1; left=$((left - 1)); sleep {seconds:g}; done',
@@ -491,16 +511,6 @@ _GOOGLE = re.compile(
     r"google-cloud-pipeline-components|gcr\.io/ml-pipeline/(?!.*kfp)|docker\.pkg\.dev/vertex-ai|google_cloud_pipeline"
 )
 _VOLUMES = re.compile(r"argostub/(?:create|delete)pvc")
-_CLUSTER_ONLY = {
-    "configMapAsEnv": "a config map",
-    "configMapAsVolume": "a config map",
-    "fieldPathAsEnv": "a field of its pod",
-    "genericEphemeralVolume": "a volume of the cluster",
-    "initContainers": "containers that run before it",
-    "pvcMount": "a volume of the cluster, which tasks share",
-    "secretAsEnv": "a secret of the cluster",
-    "secretAsVolume": "a secret of the cluster",
-}
 
 
 def refuse_foreign(executor: Mapping[str, Any], component: str) -> None:
@@ -549,22 +559,3 @@ def read_container(component: Component, images: Mapping[str, str]) -> Component
 
 def _read_words(words: Any) -> list[Any]:
     return words if isinstance(words, list) else [] if words is None else [words]
-
-
-def refuse_cluster(platform: Mapping[str, Any], executor: str) -> tuple[tuple[str, ...], int | None]:
-    """What the platform's document asks of Kubernetes for an executor.
-
-    :return: the keys that are not used, and the task's longest time in seconds.
-    :raises NotCarriedError: it needs something of the cluster.
-    """
-    spec = platform.get("deploymentSpec")
-    executors = spec.get("executors") if isinstance(spec, dict) else None
-    asked = executors.get(executor) if isinstance(executors, dict) else None
-    if not isinstance(asked, dict):
-        return (), None
-    needed = next((key for key in asked if key in _CLUSTER_ONLY), None)
-    if needed is not None:
-        raise NotCarriedError(f"it is given {_CLUSTER_ONLY[needed]} ({needed}), which no job has")
-    seconds = asked.get("activeDeadlineSeconds")
-    lost = tuple(f"platforms.kubernetes.{key}" for key in sorted(asked) if key != "activeDeadlineSeconds")
-    return lost, int(seconds) if isinstance(seconds, (int, float, str)) and str(seconds).isdigit() else None

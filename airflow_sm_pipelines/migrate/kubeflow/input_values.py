@@ -302,7 +302,7 @@ def _refuse_absent(
 def _find_parameter(
     given: JsonObject, inputs: Mapping[str, Value], done: Mapping[str, Given], *, has_failed: bool
 ) -> Value:
-    value = _find_source(given, inputs, done, has_failed=has_failed)
+    value = find_source(given, inputs, done, has_failed=has_failed)
     selector = given.get("parameterExpressionSelector")
     if selector is None:
         return value
@@ -314,9 +314,14 @@ def _find_parameter(
     return value
 
 
-def _find_source(
-    given: JsonObject, inputs: Mapping[str, Value], done: Mapping[str, Given], *, has_failed: bool
+def find_source(
+    given: JsonObject, inputs: Mapping[str, Value], done: Mapping[str, Given], *, has_failed: bool = False
 ) -> Value:
+    """What an input is given.
+
+    :param inputs: the values of the parameters of the component that the task stands in.
+    :param done: what became of the tasks before it.
+    """
     constant = given.get("runtimeValue")
     if isinstance(constant, dict):
         if "runtimeParameter" in constant:
@@ -328,7 +333,9 @@ def _find_source(
     if isinstance(made, dict):
         if has_failed:
             return Absent("the task that gives it has failed")
-        return _get(done[str(made.get("producerTask"))].outputs, str(made.get("outputParameterKey")))
+        group = done.get(str(made.get("producerTask")))
+        outputs = {} if group is None else group.outputs
+        return _get(outputs, str(made.get("outputParameterKey")))
     status = given.get("taskFinalStatus")
     if isinstance(status, dict):
         return Literal(_make_status(str(status.get("producerTask")), has_failed=has_failed))

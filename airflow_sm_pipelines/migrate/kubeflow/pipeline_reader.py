@@ -6,18 +6,18 @@ Every task has a record. What nothing here does becomes a task that fails and sa
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.definition import Dependency
 from airflow_sm_pipelines.migrate.kubeflow import trigger_conditions
+from airflow_sm_pipelines.migrate.kubeflow.cluster_objects import describe_entries, read_cluster_part
 from airflow_sm_pipelines.migrate.kubeflow.component_steps import (
     UPLOAD,
     ComponentCall,
     get_run_folder,
     make_step,
     read_container,
-    refuse_cluster,
     refuse_foreign,
 )
 from airflow_sm_pipelines.migrate.kubeflow.input_values import (
@@ -33,6 +33,7 @@ from airflow_sm_pipelines.migrate.kubeflow.input_values import (
     find_graph_outputs,
     find_inputs,
     find_items,
+    find_source,
     read_output,
 )
 from airflow_sm_pipelines.migrate.kubeflow.pipeline_model import (
@@ -98,6 +99,7 @@ class GraphScope:
     :param folders: the numbers of the iterations around it, for addresses.
     :param ending: the same for names.
     :param is_collected: whether what its steps give is collected: then none may take it from a cache.
+    :param around: of a task, the parameters of the component that it stands in, and what became of the tasks in there.
     """
 
     inputs: Mapping[str, Value]
@@ -108,6 +110,16 @@ class GraphScope:
     ending: str = ""
     is_collected: bool = False
     depth: int = 0
+    around: tuple[Mapping[str, Value], Mapping[str, MigratedTask]] = field(default=({}, {}))
+
+    def enter(
+        self, found: tuple[Mapping[str, Value], Mapping[str, Value]], done: Mapping[str, MigratedTask]
+    ) -> GraphScope:
+        """The place of a task that stands in this graph.
+
+        :param found: the values of its parameters and of its artifacts.
+        """
+        return replace(self, inputs=found[0], artifacts=found[1], around=(self.inputs, done))
 
 
 class GraphReader:
@@ -170,9 +182,8 @@ class GraphReader:
         try:
             if task.is_final and task.waits:
                 return self._run_final(task, tasks, scope, done, after)
-            inputs, artifacts = find_inputs(task, component, scope.inputs, scope.artifacts, done)
-            inner = replace(scope, inputs=inputs, artifacts=artifacts, after=after)
-            return self._run_maybe(task, component, inner)
+            found = find_inputs(task, component, scope.inputs, scope.artifacts, done)
+            return self._run_maybe(task, component, replace(scope.enter(found, done), after=after))
         except NotCarriedError as error:
             return self._miss(task, component, source, str(error), after)
 
@@ -214,8 +225,8 @@ class GraphReader:
         taken: list[str] = []
         for task in tasks:
             component = self._pipeline.components[task.component]
-            inputs, artifacts = find_inputs(task, component, scope.inputs, scope.artifacts, done)
-            inner = replace(scope, inputs=inputs, artifacts=artifacts, after=())
+            found = find_inputs(task, component, scope.inputs, scope.artifacts, done)
+            inputs, inner = found[0], replace(scope.enter(found, done), after=())
             condition = trigger_conditions.parse_condition(task.condition)
             rest = trigger_conditions.drop_earlier(condition, earlier)
             earlier.append(condition if rest is None else rest)
@@ -337,17 +348,13 @@ class GraphReader:
         nodes = tuple(node for name in task.waits for node in done[name].nodes)
         source = f"{scope.where}.{task.name}"
         if not nodes:
-            inputs, artifacts = find_inputs(task, component, scope.inputs, scope.artifacts, done)
-            return self._run_maybe(task, component, replace(scope, inputs=inputs, artifacts=artifacts, after=after))
+            found = find_inputs(task, component, scope.inputs, scope.artifacts, done)
+            return self._run_maybe(task, component, replace(scope.enter(found, done), after=after))
         ends: list[MigratedTask] = []
         for has_failed in (False, True):
-            inputs, artifacts = find_inputs(task, component, scope.inputs, scope.artifacts, done, has_failed=has_failed)
+            found = find_inputs(task, component, scope.inputs, scope.artifacts, done, has_failed=has_failed)
             ending = f"{scope.ending}-failed" if has_failed else scope.ending
-            ends.append(
-                self._run_maybe(
-                    task, component, replace(scope, inputs=inputs, artifacts=artifacts, after=(), ending=ending)
-                )
-            )
+            ends.append(self._run_maybe(task, component, replace(scope.enter(found, done), after=(), ending=ending)))
         name = self._names.claim(f"{task.waits[0]}-ended{scope.ending}")
         failed = PipelineStepNode(
             self._names.claim(f"{task.waits[0]}-failed{scope.ending}"),
@@ -399,8 +406,14 @@ class GraphReader:
         if is_sagemaker(executor):
             return self._run_sagemaker(task, component, scope, name)
         refuse_foreign(executor, component.name)
-        lost, timeout = refuse_cluster(self._platform, component.executor_name)
+        cluster = read_cluster_part(
+            self._platform,
+            component.executor_name,
+            executor.get("kubernetes"),
+            lambda given: find_source(given, *scope.around),
+        )
         container = read_container(component, self._images)
+        container = replace(container, env={**container.env, **cluster.env})
         chosen = choose_instance(executor)
         parameters = {
             key: (one.kind, scope.inputs.get(key, Absent("it is not given"))) for key, one in component.inputs.items()
@@ -416,8 +429,8 @@ class GraphReader:
             chosen or self._instance_type,
             scope.folders,
             read_retries(task.retries),
-            timeout,
             task.is_cached and not scope.is_collected,
+            cluster,
         )
         made = make_step(name, source, container, call)
         self.images[container.image] = None
@@ -427,10 +440,11 @@ class GraphReader:
         reason = None
         if chosen:
             reason = Reason("KFP-INSTANCE-001", f"The instance type {chosen} is chosen for what the task asks for.")
-        outcome = Outcome.APPROXIMATED if lost or chosen else Outcome.TRANSLATED
-        self.records.note(
-            source, f"container {container.image}", outcome, name, reason=reason, lost=(*task.unknown, *lost)
-        )
+        outcome = Outcome.APPROXIMATED if cluster.lost or chosen else Outcome.TRANSLATED
+        kind = f"container {container.image}"
+        self.records.note(source, kind, outcome, name, reason=reason, lost=(*task.unknown, *cluster.lost))
+        for text in describe_entries(cluster):
+            self.records.note(source, kind, Outcome.APPROXIMATED, name, reason=Reason("KFP-CLUSTER-001", text))
         outputs = {key: StepOutput(name, key) for key in component.outputs}
         given = {key: StepOutput(name, key) for key in component.output_artifacts}
         return MigratedTask((replace(made.node, after=scope.after),), (Dependency(name),), outputs, given)

@@ -6,12 +6,15 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
+from moto import mock_aws
 
 from airflow_sm_pipelines.migrate.kubeflow import component_launcher
 from airflow_sm_pipelines.migrate.kubeflow.component_launcher import ComponentRun, to_items
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -188,3 +191,35 @@ def test_items_are_numbered_and_their_members_are_text() -> None:
         {"index": "0", "value": "a"},
         {"index": "1", "value": '{"n": 1}', "field_n": "1"},
     ]
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A secret and a parameter, in moto."""
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    with mock_aws():
+        boto3.client("secretsmanager", "eu-west-1").create_secret(Name="db", SecretString='{"user": "me", "age": 3}')
+        boto3.client("ssm", "eu-west-1").put_parameter(Name="settings", Value='{"a.txt": "one"}', Type="String")
+        yield
+
+
+def test_secrets_are_variables_and_config_maps_are_files(job: Path, aws: None) -> None:
+    folder = str(job / "etc")
+    code = f"import os, pathlib, sys; print(os.environ['USER_NAME'], pathlib.Path('{folder}/a.txt').read_text())"
+    entries = [
+        {"kind": "secret", "name": {"literal": "db"}, "env": {"USER_NAME": "user"}, "folder": "", "is_optional": False},
+        {"kind": "config map", "name": {"literal": "settings"}, "env": {}, "folder": folder, "is_optional": False},
+        {"kind": "secret", "name": {"literal": "none"}, "env": {"NO": "x"}, "folder": "", "is_optional": True},
+    ]
+    run(job, describe(code, entries=entries, folders=[str(job / "scratch")]))
+    assert (job / "scratch").is_dir()
+    for entry in ({**entries[0], "env": {"A": "b"}}, {**entries[2], "is_optional": False}):
+        with pytest.raises(SystemExit, match=r"has no entry 'b'|cannot be read"):
+            run(job, describe(code, entries=[entry]))
+
+
+def test_what_the_cluster_mounts_is_below_the_jobs_own_folder_on_ones_own_machine(job: Path) -> None:
+    code = "import pathlib; pathlib.Path('/scratch/a').write_text('x')"
+    run(job, describe(code, folders=["/scratch"]))
+    assert (job / "kfp" / "mounts" / "scratch" / "a").exists()

@@ -15,7 +15,7 @@ from airflow_sm_pipelines.migrate import (
     PipelineStepNode,
     TryNode,
 )
-from tests.migrate.kubeflow.pipelines import call, constant, given, graph, make, make_files, output
+from tests.migrate.kubeflow.pipelines import call, constant, define, given, graph, make, make_files, output
 
 ALPINE = {"command": ["echo"], "args": ["{{$.inputs.parameters['text']}}"]}
 
@@ -233,10 +233,13 @@ def test_retries_resources_time_limit_and_cache() -> None:
     ("image", "executor", "reason"),
     [
         ("gcr.io/ml-pipeline/google-cloud-pipeline-components:2.0", {}, "Work is a component of Google's"),
-        ("python:3.11", {"secretAsEnv": []}, "a secret of the cluster"),
-        ("python:3.11", {"pvcMount": []}, "a volume of the cluster"),
+        ("python:3.11", {"pvcMount": [{"mountPath": "/data"}]}, "a volume of the cluster"),
+        ("python:3.11", {"initContainers": [{"name": "wait"}]}, "containers that run before it"),
+        ("python:3.11", {"fieldPathAsEnv": [{"name": "A", "fieldPath": "spec.nodeName"}]}, "spec.nodeName"),
+        ("python:3.11", {"secretAsEnv": [{"secretNameParameter": given("no")}]}, "name of a secret"),
+        ("busybox", {"secretAsEnv": [{"secretName": "s"}]}, "has no Python 3"),
     ],
-    ids=["google", "secret", "volume"],
+    ids=["google", "volume", "init container", "field of the node", "secret without a name", "no Python"],
 )
 def test_what_no_job_does_is_a_task_that_fails(image: str, executor: dict[str, Any], reason: str) -> None:
     platform = {"deploymentSpec": {"executors": {"exec-work": executor}}}
@@ -246,6 +249,59 @@ def test_what_no_job_does_is_a_task_that_fails(image: str, executor: dict[str, A
     assert outcome is Outcome.UNSUPPORTED
     assert reason in text
     assert not make_files(migration).is_complete
+
+
+def test_secrets_config_maps_and_fields_of_the_pod_have_something_in_their_place() -> None:
+    executor = {
+        "secretAsEnv": [
+            {"secretName": "db", "keyToEnv": [{"secretKey": "password", "envVar": "PASSWORD"}]},
+            {"secretNameParameter": output("name"), "keyToEnv": []},
+            {"secretNameParameter": given("unknown"), "optional": True},
+        ],
+        "configMapAsVolume": [
+            {
+                "configMapNameParameter": {"componentInputParameter": "settings"},
+                "mountPath": "/etc/it",
+                "optional": True,
+            }
+        ],
+        "podMetadata": {"labels": {"team": "blue"}},
+        "fieldPathAsEnv": [
+            {"name": "TEAM", "fieldPath": "metadata.labels['team']"},
+            {"name": "NONE", "fieldPath": "metadata.annotations['none']"},
+            {"name": "POD", "fieldPath": "metadata.name"},
+        ],
+        "emptyDirMounts": [{"mountPath": "/scratch", "sizeLimit": "5Gi"}],
+    }
+    migration = make(
+        {"name": call("comp-name", text=constant("x")), "a": call("comp-work", ("name",), text=constant("x"))},
+        {
+            "comp-name": {
+                "executorLabel": "exec-name",
+                "inputDefinitions": define("text"),
+                "outputDefinitions": define("Output"),
+            }
+        },
+        inputs={"settings": {"parameterType": "STRING", "defaultValue": "it"}},
+        platform={"deploymentSpec": {"executors": {"exec-work": executor}}},
+        executors={"exec-name": {"container": {"image": "python:3.11", "command": ["python3", "-c", "pass"]}}},
+    )
+    assert make_files(migration).is_complete
+    description = describe(migration, "a")
+    names = [(one["kind"], one["name"], one["env"], one["folder"]) for one in description["entries"]]
+    assert names == [
+        ("secret", {"literal": "db"}, {"PASSWORD": "password"}, ""),
+        ("secret", {"input": "input-1", "keys": {"name": "Output"}}, {}, ""),
+        ("config map", {"argument": "value-2"}, {}, "/etc/it"),
+    ]
+    assert description["env"] == {"TEAM": "blue", "NONE": "", "POD": "{{$.processing_job_name}}"}
+    assert description["facts"] == {"{{$.processing_job_name}}": {"argument": "value-1"}}
+    assert description["folders"] == ["/scratch"]
+    cluster = nodes_of(migration)["a"].arguments["ProcessingResources"]["ClusterConfig"]
+    assert cluster["VolumeSizeInGB"] == 35
+    outcome, text = why(migration, "root.a")
+    assert outcome is Outcome.APPROXIMATED
+    assert "The secret 'db' is a secret of AWS Secrets Manager of the same name now" in text
 
 
 def test_an_importer_outside_of_s3_asks_each_run_for_an_address() -> None:
@@ -274,7 +330,7 @@ def test_an_image_may_stand_in_for_another() -> None:
 
 
 def test_what_follows_a_task_that_is_not_carried_is_not_carried() -> None:
-    platform = {"deploymentSpec": {"executors": {"exec-work": {"secretAsEnv": []}}}}
+    platform = {"deploymentSpec": {"executors": {"exec-work": {"pvcMount": [{"mountPath": "/data"}]}}}}
     tasks = {"a": call("comp-work", text=constant("x")), "b": call("comp-work", text=output("a"))}
     migration = make(tasks, platform=platform)
     assert why(migration, "root.b") == (
