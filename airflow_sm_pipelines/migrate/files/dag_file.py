@@ -51,7 +51,7 @@ _RULES = {"Failed": "one_failed", "Stopped": "one_failed", "Any": "all_done"}
 """Airflow's trigger rule for a dependency's trigger, where it is not ``Completed``."""
 
 _HELPERS = (
-    *("NumberItemsOperator", "UploadComponentsOperator", "WaitOperator"),
+    *("CombineItemsOperator", "NumberItemsOperator", "UploadComponentsOperator", "WaitOperator"),
     *("bind_definition", "call_aws", "choose_by_outcome", "fail", "holds", "invoke_lambda"),
     *("make_call", "parameters_of_items", "poke", "wait_for"),
 )

@@ -82,14 +82,26 @@ class ComponentRun:
 
     def _find_collected(self, tree: dict[str, Any], kind: str) -> list[Any]:
         """An output of each iteration of a loop, in the order of the items."""
-        folders = [one for one in (INPUTS / tree["collected"]).iterdir() if one.name.isdigit()]
+        return self._find_iterations(INPUTS / tree["collected"], tree["key"], kind)
+
+    def _find_iterations(self, folder: Path, key: str, kind: str) -> list[Any]:
+        folders = [one for one in folder.iterdir() if one.name.isdigit()]
         folders.sort(key=lambda one: int(one.name))
-        return [self._find_output(one, {"*": tree["key"]}, kind) for one in folders]
+        return [self._find_iteration(one, key, kind) for one in folders]
+
+    def _find_iteration(self, folder: Path, key: str, kind: str) -> Any:
+        """An output of one iteration; a list of them where the folder is that of a loop in a loop."""
+        if (folder / "outputs.json").exists():
+            return self._find_output(folder, {"*": key}, kind)
+        return self._find_iterations(folder, key, kind)
 
     def _find_imported(self, tree: dict[str, Any]) -> list[dict[str, Any]]:
         """The artifact that an importer names, with its files where they are staged."""
         uri = to_text(self._find(tree["imported"], "parameter")).rstrip("/")
         metadata = {name: self._find(one, "parameter") for name, one in tree["metadata"].items()}
+        if "filled" in tree:
+            inputs = {name: self._find(one, "parameter") for name, one in tree["filled"]["inputs"].items()}
+            metadata = fill_structure(tree["filled"]["structure"], inputs)
         artifact = {"name": tree["schema"], "type": {"schemaTitle": tree["schema"]}, "metadata": metadata}
         folder = INPUTS / tree["input"]
         single = folder / uri.rsplit("/", 1)[-1]
@@ -332,6 +344,20 @@ def find_path(uri: str) -> Path:
     return Path("/s3/" + uri[len("s3://") :] if uri.startswith("s3://") else uri)
 
 
+def fill_structure(value: Any, inputs: dict[str, Any]) -> Any:
+    """A structure with values in place of the placeholders in its texts and names."""
+    if isinstance(value, dict):
+        return {to_text(fill_structure(name, inputs)): fill_structure(one, inputs) for name, one in value.items()}
+    if isinstance(value, list):
+        return [fill_structure(one, inputs) for one in value]
+    if not isinstance(value, str):
+        return value
+    whole = PLACEHOLDER.fullmatch(value)
+    if whole is not None:
+        return inputs.get(whole.group(3))
+    return PLACEHOLDER.sub(lambda found: to_text(inputs.get(found.group(3))), value)
+
+
 def flatten(found: list[Any]) -> list[dict[str, Any]]:
     """One list of artifacts out of lists of lists."""
     return [one for each in found if each for one in (flatten(each) if isinstance(each, list) else [each])]
@@ -385,6 +411,37 @@ def to_items(values: list[Any]) -> str:
             item.update((f"field_{name}", to_text(one)) for name, one in value.items())
         items.append(item)
     return json.dumps(items)
+
+
+def combine_items(levels: list[dict[str, Any]]) -> str:
+    """The items of loops in each other, as those of one loop: JSON text, with the number of each item in its loop.
+
+    :param levels: for each loop, its ``items``, or the ``member`` of the item of another ``level`` that has them; a
+        member of None is that item itself. An item without the member has none.
+    """
+    found: list[dict[str, str]] = [{}]
+    for number, level in enumerate(levels, 1):
+        prefix = "" if number == 1 else f"level_{number}_"
+        deeper = []
+        for outer in found:
+            for one in json.loads(to_items(_find_items(level, outer))):
+                index = f"{outer['index']}/{one.pop('index')}" if outer else one.pop("index")
+                deeper.append({**outer, "index": index, **{prefix + name: value for name, value in one.items()}})
+        found = deeper
+    return json.dumps(found)
+
+
+def _find_items(level: dict[str, Any], outer: dict[str, str]) -> list[Any]:
+    if "items" in level:
+        items = level["items"]
+    else:
+        prefix = "" if level["level"] == 1 else f"level_{level['level']}_"
+        name = "value" if level["member"] is None else f"field_{level['member']}"
+        items = outer.get(prefix + name, "[]")
+    items = json.loads(items) if isinstance(items, str) else items
+    if not isinstance(items, list):
+        raise ValueError(f"A loop repeats for a list, not for {items!r}.")
+    return items
 
 
 def copy(source: Path, target: Path) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from shlex import quote
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow_sm_pipelines.migrate.kubeflow.cluster_objects import JOB_NAME, ClusterPart
-from airflow_sm_pipelines.migrate.kubeflow.component_launcher import INPUTS, OUTPUT, WORK
+from airflow_sm_pipelines.migrate.kubeflow.component_launcher import INPUTS, OUTPUT, WORK, read_rule
 from airflow_sm_pipelines.migrate.kubeflow.input_values import (
     FACTS,
     PLACEHOLDER,
@@ -117,7 +117,12 @@ def make_step(name: str, source: str, container: ComponentContainer, call: Compo
 
     :raises NotCarriedError: no step can run it.
     """
-    plain = _make_plain(container, call)
+    chosen = replace(
+        container,
+        command=tuple(_choose_words(container.command, call)),
+        args=tuple(_choose_words(container.args, call)),
+    )
+    plain = _make_plain(chosen, call)
     if plain is not None:
         return MadeStep(_make_node(name, source, call, plain))
     if not container.command:
@@ -125,7 +130,7 @@ def make_step(name: str, source: str, container: ComponentContainer, call: Compo
         raise NotCarriedError(why)
     is_shell = _WITHOUT_PYTHON.match(container.image) is not None
     writer = _ShellWriter(name) if is_shell else _Writer(name)
-    component = writer.describe(container, call)
+    component = writer.describe(chosen if is_shell else container, call)
     key = f"{name}-{hashlib.sha256(json.dumps(component, sort_keys=True).encode()).hexdigest()[:12]}"
     values = [{"Get": f"Tasks.{UPLOAD}.root"}, "components", key]
     code: JsonObject = {"Std:Join": {"On": "/", "Values": cast("list[JsonValue]", values)}}
@@ -156,6 +161,23 @@ def make_step(name: str, source: str, container: ComponentContainer, call: Compo
     outputs = {"PropertyFileName": "outputs", "OutputName": "kfp", "FilePath": "outputs.json"}
     members: JsonObject = {"PropertyFiles": [cast("JsonValue", outputs)]}
     return MadeStep(_make_node(name, source, call, request, members), component, key)
+
+
+def _choose_words(words: Sequence[JsonValue], call: ComponentCall) -> list[JsonValue]:
+    """The words of a command, with KFP's ``IfPresent`` and ``Concat`` decided by what the task is given."""
+    found: list[JsonValue] = []
+    for word in words:
+        rule = read_rule(word)
+        if rule is None:
+            found.append(word)
+        elif "Concat" in rule:
+            found.append("".join(map(as_text, _choose_words(rule["Concat"], call))))
+        else:
+            name = rule["IfPresent"]["InputName"]
+            value = call.artifacts.get(name) or call.parameters.get(name, ("", Absent("")))[1]
+            chosen = rule["IfPresent"].get("Else" if isinstance(value, Absent) else "Then") or []
+            found += _choose_words(chosen if isinstance(chosen, list) else [chosen], call)
+    return found
 
 
 def _make_node(
@@ -335,11 +357,16 @@ class _Writer:
         uri = to_native(value.uri)
         if isinstance(uri, str) and not uri.startswith("s3://"):
             raise NotCarriedError(f"it reads {uri}, and a processing job stages from S3 only: copy it there")
+        filled: JsonObject = {}
+        if value.inputs:
+            given = {name: self._write(one) for name, one in value.inputs.items()}
+            filled = {"filled": {"structure": dict(value.metadata), "inputs": cast("JsonObject", given)}}
         metadata = {name: {"literal": one} for name, one in value.metadata.items()}
         return {
             "imported": self._write(value.uri),
             "schema": value.schema,
-            "metadata": cast("JsonObject", metadata),
+            "metadata": {} if filled else cast("JsonObject", metadata),
+            **filled,
             "input": self._add_input(uri),
         }
 
@@ -442,6 +469,8 @@ class _ShellWriter(_Writer):
         if side == "outputs":
             return quote(f"{OUTPUT}/artifacts/{name}") if member == "path" else f'"$base"/artifacts/{quote(name)}'
         value = self._call.artifacts.get(name)
+        if member == "uri" and isinstance(value, Imported):
+            return self._write_value(value.uri)
         if member != "path" or not isinstance(value, StepOutput):
             raise self._fault("reads what")
         return self._stage(value, "artifacts", 'file="{0}/{1}"; [ -f "$file" ] || file="{0}"; {2}="$file"')

@@ -11,7 +11,7 @@ import pytest
 from moto import mock_aws
 
 from airflow_sm_pipelines.migrate.kubeflow import component_launcher
-from airflow_sm_pipelines.migrate.kubeflow.component_launcher import ComponentRun, to_items
+from airflow_sm_pipelines.migrate.kubeflow.component_launcher import ComponentRun, combine_items, to_items
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -223,3 +223,49 @@ def test_what_the_cluster_mounts_is_below_the_jobs_own_folder_on_ones_own_machin
     code = "import pathlib; pathlib.Path('/scratch/a').write_text('x')"
     run(job, describe(code, folders=["/scratch"]))
     assert (job / "kfp" / "mounts" / "scratch" / "a").exists()
+
+
+def test_items_of_loops_in_each_other_are_those_of_one() -> None:
+    levels = [
+        {"items": [{"kind": "a", "parts": ["x", "y"]}, {"kind": "b"}]},
+        {"level": 1, "member": "parts"},
+        {"items": '["1"]'},
+    ]
+    combined = json.loads(combine_items(levels))
+    assert [one["index"] for one in combined] == ["0/0/0", "0/1/0"]
+    assert combined[1]["field_kind"] == "a"
+    assert [combined[1][f"level_{number}_value"] for number in (2, 3)] == ["y", "1"]
+    with pytest.raises(ValueError, match="repeats for a list"):
+        combine_items([{"items": [{"n": 1}]}, {"level": 1, "member": "n"}])
+
+
+def test_what_loops_in_each_other_give_is_lists_in_lists(job: Path) -> None:
+    for index in ("0/0", "0/1", "1/0"):
+        stage(job, f"input-1/{index}", "each", {"Output": index})
+    component = describe(
+        "import sys; print(sys.argv[1])",
+        parameters={"all": {"type": "LIST", "value": {"collected": "input-1", "key": "Output"}}},
+    )
+    one = ComponentRun(component, {"base": "s3://b/me"})
+    one.prepare()
+    assert one.make_executor_input()["inputs"]["parameterValues"] == {"all": [["0/0", "0/1"], ["1/0"]]}
+
+
+def test_an_importers_metadata_may_name_inputs(job: Path) -> None:
+    (job / "input" / "data").mkdir(parents=True)
+    structure = {
+        "name": "{{$.inputs.parameters['n']}}",
+        "{{$.inputs.parameters['k']}}": ["a-{{$.inputs.parameters['n']}}"],
+    }
+    inputs = {"n": {"literal": 3}, "k": {"literal": "key"}}
+    tree = {
+        "imported": {"literal": "s3://b/data"},
+        "schema": "system.Dataset",
+        "metadata": {},
+        "filled": {"structure": structure, "inputs": inputs},
+        "input": "data",
+    }
+    one = ComponentRun(describe("pass", artifacts={"data": tree}), {"base": "s3://b/me"})
+    one.prepare()
+    (artifact,) = one.make_executor_input()["inputs"]["artifacts"]["data"]["artifacts"]
+    assert artifact["metadata"] == {"name": 3, "key": ["a-3"]}

@@ -196,6 +196,110 @@ def test_a_loop_over_a_parameter_numbers_its_items_first() -> None:
     assert make_files(migration).is_complete
 
 
+NAMES = {"names": {"parameterType": "LIST", "defaultValue": [{"kind": "a", "parts": ["x"]}]}}
+
+
+def nested(inside: dict[str, Any], **given_to_it: Any) -> dict[str, Any]:
+    """A loop over ``names``, in it a condition, and in that a loop over ``parts`` of the item."""
+    member = {**given("item"), "parameterExpressionSelector": 'parseJson(string_value)["parts"]'}
+    kind = {**given("item"), "parameterExpressionSelector": 'parseJson(string_value)["kind"]'}
+    condition = "inputs.parameter_values['kind'] == 'a'"
+    return {
+        **EACH,
+        "comp-if": graph({"inner": loop({"inputParameter": "parts"}, parts=given("parts"))}, "kind parts"),
+        "comp-outer": graph(
+            {"way": call("comp-if", condition=condition, kind=kind, parts=member, **given_to_it), **inside}, "item"
+        ),
+    }
+
+
+def outer(**options: Any) -> dict[str, Any]:
+    """A loop over the pipeline's ``names`` with ``comp-outer``."""
+    task = call("comp-outer", names=given("names"), **options)
+    return {**task, "parameterIterator": {"itemInput": "item", "items": {"inputParameter": "names"}}}
+
+
+def test_a_loop_in_a_loop_stands_beside_it_and_repeats_for_the_items_of_both() -> None:
+    components = nested({"own": call("comp-work", text=given("item"))})
+    migration = make({"loop": outer()}, components, inputs=NAMES)
+    found = nodes_of(migration)
+    assert [node.name for node in found["loop"].nodes] == ["own"]
+    levels = found["inner-items"].arguments["levels"]
+    assert levels == [{"items": {"Get": "Parameters.names"}}, {"level": 1, "member": "parts"}]
+    (choice,) = found["inner"].nodes
+    assert choice.branches[0].conditions[0]["LeftValue"] == {"Get": "ForEach.CurrentItem.field_kind"}
+    (step,) = choice.branches[0].nodes
+    assert "ForEach.CurrentItem.level_2_value" in json.dumps(step.arguments)
+    assert why(migration, "root.loop.way.inner")[0] is Outcome.APPROXIMATED
+    assert make_files(migration).is_complete
+
+
+def test_loops_that_need_each_other_item_by_item_are_not_carried() -> None:
+    follows = nested({"own": call("comp-work", ("way",), text=given("item"))})
+    migration = make({"loop": outer()}, follows, inputs=NAMES)
+    assert "waits for a loop in the loop that it stands in" in why(migration, "root.loop")[1]
+    reads = nested({"own": call("comp-work", text=given("item"))})
+    work = {"do": call("comp-work", text=given("own"))}
+    reads["comp-each"] = graph(work, "item own")
+    reads["comp-if"] = graph(
+        {"inner": loop({"inputParameter": "parts"}, parts=given("parts"), own=given("own"))}, "kind parts own"
+    )
+    reads["comp-outer"]["dag"]["tasks"]["way"]["inputs"]["parameters"]["own"] = output("own")
+    migration = make({"loop": outer()}, reads, inputs=NAMES)
+    assert "reads what a loop around its own gives" in why(migration, "root.loop")[1]
+    assert not make_files(migration).is_complete
+
+
+def test_what_follows_a_branch_in_a_loop_is_copied_into_each_branch() -> None:
+    inputs = {"names": {"parameterType": "LIST", "defaultValue": ["a"]}}
+    first = "inputs.parameter_values['c'] == 'a'"
+    ways = {
+        "one": call("comp-way", condition=first, c=given("c")),
+        "two": call("comp-way", condition=f"!({first})", c=given("c")),
+    }
+    selectors = [{"producerSubtask": name, "outputParameterKey": "o"} for name in ways]
+    both = {"o": {"valueFromOneof": {"parameterSelectors": selectors}}}
+    components = {
+        "comp-way": graph(
+            {"do": call("comp-work", text=given("c"))},
+            "c",
+            {"o": {"valueFromParameter": {"producerSubtask": "do", "outputParameterKey": "Output"}}},
+        ),
+        "comp-ways": graph(ways, "c", both),
+        "comp-outer": graph(
+            {
+                "choose": call("comp-ways", c=given("item")),
+                "after": call("comp-work", ("choose",), text=output("choose", "o")),
+            },
+            "item",
+        ),
+    }
+    migration = make({"loop": outer()}, components, inputs=inputs)
+    package = make_files(migration)
+    assert package.is_complete
+    (name,) = (name for name in package.files if name.endswith("definition.json"))
+    (step,) = json.loads(package.files[name])["Steps"]
+    arguments = step["Arguments"]
+    assert [[one["Name"] for one in arguments[key]] for key in ("IfSteps", "ElseSteps")] == [
+        ["do", "after"],
+        ["do-2", "after-2"],
+    ]
+    assert "Steps.do-2." in json.dumps(arguments["ElseSteps"][1])
+
+
+def test_words_for_an_image_without_python_are_chosen_when_it_is_migrated() -> None:
+    rule = (
+        '{"IfPresent": {"InputName": "text", "Then": ["-e", {"Concat": ["a=", "{{$.inputs.parameters[\'text\']}}"]}]}}'
+    )
+    container = {"command": ["echo", rule, "x"], "args": []}
+    work = {"comp-say": {"executorLabel": "exec-work", "inputDefinitions": define("text")}}
+    work["comp-say"]["inputDefinitions"]["parameters"]["text"]["isOptional"] = True
+    tasks = {"with": call("comp-say", text=constant("b")), "without": call("comp-say")}
+    migration = make(tasks, work, image="busybox", container=container)
+    words = [node.arguments["AppSpecification"]["ContainerEntrypoint"] for node in nodes_of(migration).values()]
+    assert words == [["echo", "-e", "a=b", "x"], ["echo", "x"]]
+
+
 def test_an_exit_task_runs_after_success_and_after_failure() -> None:
     tasks = {
         "work": call("comp-work", text=constant("x")),
