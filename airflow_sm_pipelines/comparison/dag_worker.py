@@ -205,7 +205,8 @@ def _patch(stage: _Stage) -> None:
     BaseClient._make_api_call = call
 
 
-def _load(file: Path) -> Any:
+def load_dag(file: Path) -> Any:
+    """The one DAG of a file."""
     from airflow.dag_processing.dagbag import DagBag
 
     bag = DagBag(str(file), bundle_path=file.parent, bundle_name="dags-folder")
@@ -216,7 +217,7 @@ def _load(file: Path) -> Any:
     return next(iter(bag.dags.values()))
 
 
-def _make_quick(dag: Any) -> None:
+def make_quick(dag: Any) -> None:
     """Take the waiting out of a DAG: between attempts, between looks, and for the triggerer."""
     for task in dag.tasks:
         changed = {"retries": 0, "poke_interval": 0.0, "mode": "poke", "waiter_delay": 0.1}
@@ -254,8 +255,8 @@ def _run_all(file: Path, scripts: list[dict[str, Any]], stage: _Stage) -> dict[s
 
     os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = settings.DAGS_FOLDER = str(file.parent)
     try:
-        dag = _load(file)
-        _make_quick(dag)
+        dag = load_dag(file)
+        make_quick(dag)
         return {"runs": [_run(dag, stage, script) for script in scripts]}
     except Exception as error:  # noqa: BLE001 - a DAG file may fail in any way, and the other side says so
         return {"problem": f"{type(error).__name__}: {error}"}

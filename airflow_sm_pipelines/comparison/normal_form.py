@@ -154,24 +154,28 @@ def _join_attempts(events: list[Event]) -> list[Event]:
     return joined
 
 
-def find_difference(machine: Any, dag: Any, path: str = "") -> str:
-    """Where two requests differ, in words; empty if they are the same but for what may differ."""
+def find_difference(machine: Any, dag: Any, path: str = "", *, source: str = "the machine") -> str:
+    """Where two requests differ, in words; empty if they are the same but for what may differ.
+
+    :param source: what the first one is of, for the message.
+    """
     if isinstance(machine, dict) and isinstance(dag, dict):
         for key in dict.fromkeys((*machine, *dag)):
-            found = find_difference(machine.get(key, ABSENT), dag.get(key, ABSENT), f"{path}.{key}" if path else key)
+            place = f"{path}.{key}" if path else key
+            found = find_difference(machine.get(key, ABSENT), dag.get(key, ABSENT), place, source=source)
             if found:
                 return found
         return ""
     if isinstance(machine, list) and isinstance(dag, list) and len(machine) == len(dag):
         for number, (one, other) in enumerate(zip(machine, dag, strict=True)):
-            found = find_difference(one, other, f"{path}[{number}]")
+            found = find_difference(one, other, f"{path}[{number}]", source=source)
             if found:
                 return found
         return ""
     return (
         ""
         if _is_same(machine, dag)
-        else f"{path or 'the request'}: {_show(machine)} in the machine, {_show(dag)} in the DAG"
+        else f"{path or 'the request'}: {_show(machine)} in {source}, {_show(dag)} in the DAG"
     )
 
 
