@@ -37,7 +37,7 @@ _METADATA = {
 
 
 @dataclass(slots=True)
-class _Run:
+class Run:
     """One run, while it runs.
 
     :param answers: for each task or step, its answers in order; the last one repeats.
@@ -67,11 +67,11 @@ class _Run:
             self.events.append({**event, "number": next(self.numbers)})
 
 
-class _Stage:
+class Stage:
     """Puts the scripts in place of services and of the steps' work."""
 
     def __init__(self) -> None:
-        self.run = _Run()
+        self.run = Run()
         self._clients: dict[str, Any] = {}
 
     # --- steps ------------------------------------------------------------------------------------------------------
@@ -181,7 +181,8 @@ def _make_json(value: Any) -> Any:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def _patch(stage: _Stage) -> None:
+def patch_calls(stage: Stage) -> None:
+    """Put the stage in place of what reaches services in this process."""
     from botocore.client import BaseClient
 
     from airflow_sm_pipelines import migrated_tasks
@@ -228,8 +229,8 @@ def make_quick(dag: Any) -> None:
                 setattr(task, name, value)
 
 
-def _run(dag: Any, stage: _Stage, script: dict[str, Any]) -> dict[str, Any]:
-    stage.run = run = _Run(answers=script["answers"])
+def _run(dag: Any, stage: Stage, script: dict[str, Any]) -> dict[str, Any]:
+    stage.run = run = Run(answers=script["answers"])
     ended = dag.test(run_conf=script["input"])
     states = {f"{one.task_id} {one.map_index}": str(one.state) for one in ended.get_task_instances()}
     return {"events": run.events, "end": str(ended.state), "states": states}
@@ -240,17 +241,17 @@ def main() -> None:
     from airflow_sm_pipelines.server import serve
 
     request, answer = (Path(argument) for argument in sys.argv[1:])
-    stage = _Stage()
+    stage = Stage()
     found = []
     with serve(request.parent / "state", region="us-east-1", adapt_services=stage.adapt) as server:
         os.environ.update(server.environment())
-        _patch(stage)
+        patch_calls(stage)
         for one in json.loads(request.read_text(encoding="utf-8")):
             found.append(_run_all(Path(one["file"]), one["scripts"], stage))
     answer.write_text(json.dumps(found, default=str), encoding="utf-8")
 
 
-def _run_all(file: Path, scripts: list[dict[str, Any]], stage: _Stage) -> dict[str, Any]:
+def _run_all(file: Path, scripts: list[dict[str, Any]], stage: Stage) -> dict[str, Any]:
     from airflow import settings
 
     os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = settings.DAGS_FOLDER = str(file.parent)

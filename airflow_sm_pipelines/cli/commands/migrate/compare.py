@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,12 +30,16 @@ def add(sources: Commands) -> None:
         description="Run a state machine in moto's interpreter and its DAG in a scratch Airflow beside the local "
         "endpoint, with made-up answers for every service, and compare calls, order and end. Or run a Kubeflow "
         "pipeline in kfp.local and its DAG with its jobs, and compare tasks, what they give, order and end. Nothing "
-        "is asked of AWS. Each branch is run, and each failing task, as far as made-up answers or other random "
-        "numbers reach.",
+        "is asked of AWS. Or run a DAG file with SageMaker operators and the migrated one, and compare their requests, "
+        "order, and the states of all tasks. Each branch is run, and each failing task, as far as made-up answers or "
+        "other random numbers reach.",
         epilog="Exit codes: 0 both do the same; 1 they differ; 2 they could not be compared. Needs the extra "
-        "'compare' of this package. A Kubeflow pipeline's own code runs on this machine.",
+        "'compare' of this package. The code of a Kubeflow pipeline, and of a DAG file, runs on "
+        "this machine.",
     )
-    parser.add_argument("source", type=Path, metavar="SOURCE", help="a file with a state machine or a pipeline")
+    parser.add_argument(
+        "source", type=Path, metavar="SOURCE", help="a file with a state machine or pipeline, or a DAG file"
+    )
     parser.add_argument("dag_file", type=Path, metavar="DAG_FILE", help="the migrated DAG, beside its definitions")
     parser.add_argument("--select", metavar="NAME", help="the one of that name; by default the DAG file's")
     parser.add_argument(
@@ -54,6 +59,14 @@ def add(sources: Commands) -> None:
         metavar="NAME=VALUE",
         help="the value of a placeholder, as it was given to 'migrate stepfunctions'",
     )
+    parser.add_argument(
+        "--search-path",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="where modules are that the DAG file imports",
+    )
     add_json_option(parser, "the comparison")
     parser.set_defaults(run=run)
 
@@ -68,8 +81,13 @@ def run(arguments: argparse.Namespace) -> int:
     samples = [read_object(path, name=str(path)) for path in arguments.sample_input]
     if not arguments.dag_file.is_file():
         raise MigrationError(f"Cannot read {arguments.dag_file}: there is no such file.")
-    is_pipeline = mentions_pipelines(read_file(arguments.source))
-    comparison = (_compare_pipeline if is_pipeline else _compare_machine)(arguments, samples)
+    if arguments.source.suffix == ".py":
+        compare = _compare_dag_file
+    elif mentions_pipelines(read_file(arguments.source)):
+        compare = _compare_pipeline
+    else:
+        compare = _compare_machine
+    comparison = compare(arguments, samples)
     if arguments.as_json:
         say_json(comparison.to_json())
     else:
@@ -112,6 +130,26 @@ def _compare_pipeline(arguments: argparse.Namespace, samples: list[JsonObject]) 
         prepared = PreparedPipelineComparison(found[0], migration, environment, samples)
         (ended,) = run_jobs([(arguments.dag_file, prepared)], airflow)
         return prepared.judge(ended)
+
+
+def _compare_dag_file(arguments: argparse.Namespace, samples: list[JsonObject]) -> MachineComparison:
+    from airflow_sm_pipelines.cli.commands.migrate.airflow import make_loader
+    from airflow_sm_pipelines.cli.commands.migrate.stepfunctions import read_file
+    from airflow_sm_pipelines.cli.scratch_airflow import make_airflow
+    from airflow_sm_pipelines.comparison.operator_comparison import compare_operators
+    from airflow_sm_pipelines.migrate.airflow.dag_migration import migrate_dag_file
+
+    folders = [arguments.source.parent, *arguments.search_path]
+    migration = migrate_dag_file(
+        read_file(arguments.source),
+        file_name=str(arguments.source),
+        name=arguments.dag_file.stem,
+        load=make_loader(folders),
+    ).migration
+    paths = os.pathsep.join([*map(str, folders), os.environ.get("PYTHONPATH", "")])
+    with make_airflow() as airflow:
+        environment = {**airflow, "PYTHONPATH": paths}
+        return compare_operators(arguments.source, arguments.dag_file, migration, environment, samples=samples)
 
 
 def _select(arguments: argparse.Namespace, variables: Variables) -> HeldMachine:
