@@ -35,6 +35,7 @@ def compare_operators(
     environment: Mapping[str, str],
     *,
     samples: Sequence[JsonObject] = (),
+    plays_others: bool = False,
     limit: int = MAX_RUNS,
 ) -> MachineComparison:
     """Compare a DAG file with the migrated one: as it is, and with each SageMaker task failing.
@@ -42,6 +43,7 @@ def compare_operators(
     :param migration: what the file becomes.
     :param environment: variables of an Airflow with a database.
     :param samples: confs of a run; the first one is the base of all runs.
+    :param plays_others: whether all other tasks but branches give a made-up text, and do no work.
     :param limit: how many runs at most.
     :raises MigrationError: they could not be run, or nothing was migrated.
     """
@@ -53,7 +55,13 @@ def compare_operators(
     asked = [(base, ""), *((one, "") for one in others)]
     asked += [(base, task) for task in dict.fromkeys(node.source for node in nodes)]
     scripts = [
-        {"source": str(source.resolve()), "steps": steps, "input": given, "failing": failing}
+        {
+            "source": str(source.resolve()),
+            "steps": steps,
+            "input": given,
+            "failing": failing,
+            "plays_others": plays_others,
+        }
         for given, failing in asked[:limit]
     ]
     (ended,) = run_dags([(dag_file, scripts)], environment, worker="operator_worker")

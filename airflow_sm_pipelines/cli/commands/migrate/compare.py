@@ -67,6 +67,11 @@ def add(sources: Commands) -> None:
         metavar="DIR",
         help="where modules are that the DAG file imports",
     )
+    parser.add_argument(
+        "--play-others",
+        action="store_true",
+        help="of a DAG file: all other tasks but branches give a made-up text, and do no work",
+    )
     add_json_option(parser, "the comparison")
     parser.set_defaults(run=run)
 
@@ -149,7 +154,14 @@ def _compare_dag_file(arguments: argparse.Namespace, samples: list[JsonObject]) 
     paths = os.pathsep.join([*map(str, folders), os.environ.get("PYTHONPATH", "")])
     with make_airflow() as airflow:
         environment = {**airflow, "PYTHONPATH": paths}
-        return compare_operators(arguments.source, arguments.dag_file, migration, environment, samples=samples)
+        return compare_operators(
+            arguments.source,
+            arguments.dag_file,
+            migration,
+            environment,
+            samples=samples,
+            plays_others=arguments.play_others,
+        )
 
 
 def _select(arguments: argparse.Namespace, variables: Variables) -> HeldMachine:
