@@ -139,7 +139,7 @@ class Stage:
         owner = name.removesuffix("_end")
         if name != owner and name not in self.run.answers:
             # The end of what the task before has started: what Step Functions asks for itself.
-            return _make_typed(self.run.answers[owner][0]["end"], model.output_shape)
+            return make_typed(self.run.answers[owner][0]["end"], model.output_shape)
         answer = self.run.take(name)
         error = answer.get("error") if "end" not in answer else None
         self.run.note(name, f"{service} {method}", _make_json(given), is_failure=answer.get("error") is not None)
@@ -150,7 +150,7 @@ class Stage:
             body = json.dumps(failed if error is not None else answer["answer"]).encode()
             mark = {"FunctionError": "Unhandled"} if error is not None else {}
             return {"Payload": io.BytesIO(body), "StatusCode": 200, **mark}
-        return _make_typed(answer["answer"], model.output_shape)
+        return make_typed(answer["answer"], model.output_shape)
 
     def describe(self, operation: str, given: dict[str, Any]) -> Any | None:
         """The description of what a step has made; None if it is a call of another kind."""
@@ -160,15 +160,13 @@ class Stage:
         return next((self.run.described[name] for name in names if name in self.run.described), None)
 
 
-def _make_typed(value: Any, shape: Any) -> Any:
+def make_typed(value: Any, shape: Any) -> Any:
     """A copy of an answer with times as boto3 gives them."""
     if isinstance(value, dict):
         members = getattr(shape, "members", {})
-        return {
-            key: _make_typed(item, members.get(key) or getattr(shape, "value", None)) for key, item in value.items()
-        }
+        return {key: make_typed(item, members.get(key) or getattr(shape, "value", None)) for key, item in value.items()}
     if isinstance(value, list):
-        return [_make_typed(item, getattr(shape, "member", None)) for item in value]
+        return [make_typed(item, getattr(shape, "member", None)) for item in value]
     is_time = getattr(shape, "type_name", "") == "timestamp" and isinstance(value, str)
     return datetime.fromisoformat(value.replace("Z", "+00:00")) if is_time else value
 
@@ -201,7 +199,7 @@ def patch_calls(stage: Stage) -> None:
         found = stage.describe(operation, given) if is_sagemaker else None
         if found is None:
             return ask(client, operation, given)
-        return _make_typed(found, client.meta.service_model.operation_model(operation).output_shape)
+        return make_typed(found, client.meta.service_model.operation_model(operation).output_shape)
 
     BaseClient._make_api_call = call
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_sm_pipelines.comparison.api_shapes import find_operation, make_sample
-from airflow_sm_pipelines.comparison.dag_worker import Run, Stage, load_dag, make_quick, patch_calls
+from airflow_sm_pipelines.comparison.dag_worker import Run, Stage, load_dag, make_quick, make_typed, patch_calls
 from airflow_sm_pipelines.comparison.scripts import find_arn_kind, make_slug
 from airflow_sm_pipelines.migrate.job_requests import REQUEST_KINDS, RequestKind
 
@@ -59,16 +59,18 @@ class OperatorCalls:
     """Answers the calls of SageMaker's operators while the source runs.
 
     :ivar run: where they are noted; None while something else runs.
+    :ivar described: what was made, by task and noun.
     """
 
     def __init__(self) -> None:
         self.run: Run | None = None
         self.failing = ""
         self._made: dict[str, dict[str, Any]] = {}
+        self.described: dict[str, dict[str, Any]] = {}
 
     def begin(self, failing: str) -> Run:
         """Begin a run of the source."""
-        self.run, self.failing, self._made = Run(), failing, {}
+        self.run, self.failing, self._made, self.described = Run(), failing, {}, {}
         return self.run
 
     def answer(self, operation: str, given: dict[str, Any]) -> dict[str, Any] | None:
@@ -82,13 +84,19 @@ class OperatorCalls:
         if self.run is None:
             return None
         done = {"ResponseMetadata": {"HTTPStatusCode": 200}}
-        kind = _BY_CREATE.get(operation)
+        # An Endpoint step creates an endpoint or updates it.
+        kind = _BY_CREATE.get("CreateEndpoint" if operation == "UpdateEndpoint" else operation)
         if kind is not None:
             task = get_current_context()["ti"].task_id
             is_failure = task == self.failing
             self.run.note(f"{task} {kind.noun}", f"step {kind.step_type}", given, is_failure=is_failure)
             described = {**describe(kind, task, is_failure=is_failure), kind.name_member: given.get(kind.name_member)}
+            if kind.noun == "TrainingJob":  # others may name its artifact by where it will be
+                folder = str(given.get("OutputDataConfig", {}).get("S3OutputPath")).rstrip("/")
+                artifact = f"{folder}/{described[kind.name_member]}/output/model.tar.gz"
+                described["ModelArtifacts"] = {"S3ModelArtifacts": artifact}
             self._made[f"{kind.noun} {given.get(kind.name_member)}"] = described
+            self.described[f"{task} {kind.noun}"] = described
             if is_failure and not _has_status(kind):
                 raise ClientError({"Error": {"Code": "ValidationException", "Message": _ERROR}}, operation)
             return {kind.arn_member: described[kind.arn_member], **done}
@@ -121,18 +129,23 @@ class OperatorCalls:
         def call(client: Any, operation: str, given: dict[str, Any]) -> Any:
             is_sagemaker = client.meta.service_model.service_name == "sagemaker"
             found = self.answer(operation, given) if is_sagemaker else None
-            return ask(client, operation, given) if found is None else found
+            if found is None:
+                return ask(client, operation, given)
+            return make_typed(found, client.meta.service_model.operation_model(operation).output_shape)
 
         BaseClient._make_api_call = call
 
 
-def _make_answers(steps: dict[str, dict[str, str]], failing: str) -> dict[str, list[dict[str, Any]]]:
-    """For each step, what stands in for its work."""
+def _make_answers(
+    steps: dict[str, dict[str, str]], failing: str, described: dict[str, dict[str, Any]]
+) -> dict[str, list[dict[str, Any]]]:
+    """For each step, what stands in for its work: what its operator was told, if it ran."""
     answers: dict[str, list[dict[str, Any]]] = {}
     for name, one in steps.items():
         kind = _BY_CREATE[f"Create{one['noun']}"]
         is_failure = one["task"] == failing
-        outputs = describe(kind, one["task"], is_failure=is_failure)
+        known = described.get(f"{one['task']} {one['noun']}")
+        outputs = known or describe(kind, one["task"], is_failure=is_failure)
         error = "Failed" if is_failure else None
         answers[name] = [
             {"error": error, "cause": _ERROR, "outputs": outputs, "names": [kind.name_member], "arn": kind.arn_member}
@@ -186,7 +199,7 @@ def _run(script: dict[str, Any], file: Path, stage: Stage, calls: OperatorCalls)
         "events": noted.events,
     }
     calls.run = None
-    stage.run = Run(answers=_make_answers(script["steps"], script["failing"]))
+    stage.run = Run(answers=_make_answers(script["steps"], script["failing"], calls.described))
     migrated = {**_test(file, script["input"], moment, plays_others=script["plays_others"]), "events": stage.run.events}
     return {"source": source, "dag": migrated}
 

@@ -7,6 +7,7 @@ and writes what it has given as ``outputs.json``, which later steps and conditio
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -431,6 +432,14 @@ def combine_items(levels: list[dict[str, Any]]) -> str:
     return json.dumps(found)
 
 
+def read_items(text: str) -> Any:
+    """A list that is JSON text, or as Python shows it: a template of Airflow gives a list so."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return ast.literal_eval(text)
+
+
 def _find_items(level: dict[str, Any], outer: dict[str, str]) -> list[Any]:
     if "items" in level:
         items = level["items"]
@@ -438,7 +447,7 @@ def _find_items(level: dict[str, Any], outer: dict[str, str]) -> list[Any]:
         prefix = "" if level["level"] == 1 else f"level_{level['level']}_"
         name = "value" if level["member"] is None else f"field_{level['member']}"
         items = outer.get(prefix + name, "[]")
-    items = json.loads(items) if isinstance(items, str) else items
+    items = read_items(items) if isinstance(items, str) else items
     if not isinstance(items, list):
         raise ValueError(f"A loop repeats for a list, not for {items!r}.")
     return items

@@ -229,7 +229,7 @@ def test_items_of_loops_in_each_other_are_those_of_one() -> None:
     levels = [
         {"items": [{"kind": "a", "parts": ["x", "y"]}, {"kind": "b"}]},
         {"level": 1, "member": "parts"},
-        {"items": '["1"]'},
+        {"items": "['1']"},
     ]
     combined = json.loads(combine_items(levels))
     assert [one["index"] for one in combined] == ["0/0/0", "0/1/0"]
