@@ -392,17 +392,19 @@ class CombineItemsOperator(BaseOperator):
     The result is a list as JSON text; see :func:`~migrate.kubeflow.component_launcher.combine_items`.
 
     :param levels: for each loop, outer before inner, its items, or where an item of a loop around it has them.
+    :param fields: what is read of each item.
     """
 
     template_fields = ("levels",)
 
-    def __init__(self, *, levels: Any, **kwargs: Any) -> None:
+    def __init__(self, *, levels: Any, fields: list[str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.levels = levels
+        self.fields = fields
 
     def execute(self, context: Context) -> str:
         """Combine the items."""
         from airflow_sm_pipelines.migrate.kubeflow.component_launcher import combine_items
 
-        combined: str = combine_items(self.levels)
+        combined: str = combine_items(self.levels, self.fields)
         return combined

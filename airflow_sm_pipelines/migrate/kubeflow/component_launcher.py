@@ -414,11 +414,12 @@ def to_items(values: list[Any]) -> str:
     return json.dumps(items)
 
 
-def combine_items(levels: list[dict[str, Any]]) -> str:
+def combine_items(levels: list[dict[str, Any]], fields: list[str]) -> str:
     """The items of loops in each other, as those of one loop: JSON text, with the number of each item in its loop.
 
     :param levels: for each loop, its ``items``, or the ``member`` of the item of another ``level`` that has them; a
         member of None is that item itself. An item without the member has none.
+    :param fields: what is read of the items; a pipeline's parameter is short.
     """
     found: list[dict[str, str]] = [{}]
     for number, level in enumerate(levels, 1):
@@ -429,7 +430,7 @@ def combine_items(levels: list[dict[str, Any]]) -> str:
                 index = f"{outer['index']}/{one.pop('index')}" if outer else one.pop("index")
                 deeper.append({**outer, "index": index, **{prefix + name: value for name, value in one.items()}})
         found = deeper
-    return json.dumps(found)
+    return json.dumps([{name: one[name] for name in fields if name in one} for one in found])
 
 
 def read_items(text: str) -> Any:

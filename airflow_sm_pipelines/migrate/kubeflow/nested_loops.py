@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from airflow_sm_pipelines.definition import Dependency
 from airflow_sm_pipelines.migrate.kubeflow.input_values import NotCarriedError, RunValue, StepOutput, read_output
-from airflow_sm_pipelines.migrate.node_references import find_named_nodes
+from airflow_sm_pipelines.migrate.node_references import find_named_nodes, find_own_values, iter_gets
 from airflow_sm_pipelines.migrate.workflow import Branch, ChoiceNode, LoopNode, OperatorNode, iter_nodes
 
 if TYPE_CHECKING:
@@ -125,7 +125,8 @@ class LoopNest:
                 raise NotCarriedError(f"{loop.source} depends on what a loop around it gives for each item")
             waits = tuple(dict.fromkeys(Dependency(home.get(one.step, one.step)) for one in loop.after)) or after
             items = claim(f"{loop.name}-items")
-            levels: JsonObject = {"levels": cast("JsonValue", list(loop.levels))}
+            fields = cast("list[JsonValue]", sorted(_find_fields(nodes)))
+            levels: JsonObject = {"levels": cast("JsonValue", list(loop.levels)), "fields": fields}
             placed.append(OperatorNode(items, loop.source, _COMBINE, levels, waits))
             got: JsonObject = {"Get": f"Tasks.{items}"}
             placed.append(LoopNode(loop.name, loop.source, got, nodes, loop.limit, (Dependency(items),)))
@@ -135,6 +136,14 @@ class LoopNest:
 def _find_reads(levels: Sequence[JsonObject]) -> set[str]:
     probe = OperatorNode("probe", "", "", {"levels": cast("JsonValue", list(levels))})
     return set(find_named_nodes(probe))
+
+
+def _find_fields(nodes: Sequence[Node]) -> set[str]:
+    """What the tasks of a loop read of its items."""
+    prefix = "ForEach.CurrentItem."
+    values = (value for node in iter_nodes(tuple(nodes)) for value in find_own_values(node))
+    texts = (text for value in values for _, text in iter_gets(value))
+    return {text.removeprefix(prefix) for text in texts if text.startswith(prefix)}
 
 
 def _guard(loop: InnerLoop, claim: Callable[[str], str]) -> tuple[Node, ...]:

@@ -231,12 +231,14 @@ def test_items_of_loops_in_each_other_are_those_of_one() -> None:
         {"level": 1, "member": "parts"},
         {"items": "['1']"},
     ]
-    combined = json.loads(combine_items(levels))
+    fields = ["index", "field_kind", "level_2_value", "level_3_value"]
+    combined = json.loads(combine_items(levels, fields))
+    assert combined[0].keys() == {*fields}
     assert [one["index"] for one in combined] == ["0/0/0", "0/1/0"]
     assert combined[1]["field_kind"] == "a"
     assert [combined[1][f"level_{number}_value"] for number in (2, 3)] == ["y", "1"]
     with pytest.raises(ValueError, match="repeats for a list"):
-        combine_items([{"items": [{"n": 1}]}, {"level": 1, "member": "n"}])
+        combine_items([{"items": [{"n": 1}]}, {"level": 1, "member": "n"}], [])
 
 
 def test_what_loops_in_each_other_give_is_lists_in_lists(job: Path) -> None:
