@@ -1,4 +1,4 @@
-"""What a DAG expects to find on a local endpoint: pipelines, S3 objects and functions that a command's options make.
+"""What a DAG expects to find on a local endpoint: pipelines, S3 objects, functions and model groups, made by options.
 
 An endpoint starts empty. A DAG that starts a pipeline which somebody else has deployed, or reads what another job has
 written, finds it only if one of these options has made it. When a command has failed, what it asked for and did not
@@ -45,7 +45,7 @@ _ENTERED = ("processing-job", "training-job", "transform-job", "hyper-parameter-
 """What the ARN of a job that can be entered says it is."""
 _MOST_ENTERABLE = 3
 
-_OPTIONS = ("pipeline", "upload", "function")
+_OPTIONS = ("pipeline", "upload", "function", "model_group")
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,11 @@ class Contents:
     pipelines: tuple[tuple[str | None, str], ...] = ()
     uploads: tuple[_Upload, ...] = ()
     functions: tuple[_Function, ...] = ()
+    model_groups: tuple[str, ...] = ()
 
 
 def add_contents_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--pipeline``, ``--upload`` and ``--function``, each of which may be given again and again."""
+    """Add ``--pipeline``, ``--upload``, ``--function`` and ``--model-group``; each may be given again and again."""
     group = parser.add_argument_group("what the endpoint holds from the start")
     group.add_argument(
         "--pipeline",
@@ -101,11 +102,18 @@ def add_contents_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=FILE.py[:HANDLER]",
         help="a Lambda function from a Python file, or from a folder (FOLDER:module.handler)",
     )
+    group.add_argument(
+        "--model-group",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a model package group without versions, for a script that looks there for the best model so far",
+    )
 
 
 def to_words(arguments: argparse.Namespace) -> list[str]:
     """The same options as words of a command line, for another command that takes them."""
-    return [f"--{option}={text}" for option in _OPTIONS for text in getattr(arguments, option)]
+    return [f"--{option.replace('_', '-')}={text}" for option in _OPTIONS for text in getattr(arguments, option)]
 
 
 def read_contents(arguments: argparse.Namespace) -> Contents:
@@ -117,6 +125,7 @@ def read_contents(arguments: argparse.Namespace) -> Contents:
         tuple(_read_pipeline(text) for text in arguments.pipeline),
         tuple(_read_upload(text) for text in arguments.upload),
         tuple(_read_function(text) for text in arguments.function),
+        tuple(arguments.model_group),
     )
 
 
@@ -127,6 +136,7 @@ def fill(server: RunningServer, contents: Contents) -> None:
     """
     _upload_files(server, contents.uploads)
     _make_functions(server, contents.functions)
+    _make_model_groups(server, contents.model_groups)
     for name, source in contents.pipelines:
         words = ["deploy", source, "--role-arn", ROLE_ARN, *([] if name is None else ["--pipeline-name", name])]
         command = [sys.executable, "-m", "airflow_sm_pipelines.cli", *words]
@@ -283,6 +293,17 @@ def _make_functions(server: RunningServer, functions: tuple[_Function, ...]) -> 
             raise LocalEndpointError(f"--function {one.name}: {error}") from error
 
 
+def _make_model_groups(server: RunningServer, names: tuple[str, ...]) -> None:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    for name in names:
+        if _is_missing(server, "model group", name):
+            try:
+                server.make_client("sagemaker").create_model_package_group(ModelPackageGroupName=name)
+            except (BotoCoreError, ClientError) as error:
+                raise LocalEndpointError(f"--model-group {name}: {error}") from error
+
+
 def _runtime() -> str:
     return f"python3.{sys.version_info.minor}"
 
@@ -313,6 +334,7 @@ _OPTION_OF = {
     "bucket": ("upload", "s3://{0}"),
     "object": ("upload", "{0}=PATH"),
     "function": ("function", "{0}=FILE.py"),
+    "model group": ("model-group", "{0}"),
 }
 
 
@@ -326,6 +348,8 @@ def _is_missing(server: RunningServer, kind: str, name: str) -> bool:
             server.make_client("sagemaker").describe_pipeline(PipelineName=name)
         elif kind == "function":
             server.make_client("lambda").get_function(FunctionName=name)
+        elif kind == "model group":
+            server.make_client("sagemaker").describe_model_package_group(ModelPackageGroupName=name)
         elif kind == "bucket":
             server.make_client("s3").head_bucket(Bucket=name)
         else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ from airflow_sm_pipelines.toml_text import parse_toml
 _BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
 """Source: the reference implementation in PEP 723."""
 _SUFFIXES = (".py", ".ipynb")
+_SDK_LINE = re.compile(r"(?mi)^sagemaker\s*(\[|[=<>~!;@#]|$)")
+_FOLDERS_ABOVE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,11 +217,25 @@ def explain_missing_metadata(path: Path, source: str) -> str:
     """The message for a script that does not say which SDK it needs: what it should begin with, or be given."""
     pin = PINS[find_generation(source) or 2]
     where = "Begin its first code cell with" if path.suffix == ".ipynb" else "Begin it with"
+    file = _find_requirements_file(path)
+    found = f" The project's {file} names it, too: --requirements '{file}'." if file is not None else ""
     return (
         f"{path} does not say which SageMaker SDK it needs. {where}\n{_make_header(source)}\n"
         f"or give requirements=['{pin}'] (on the command line, --requirements '{pin}'), or name a Python that has the "
-        "SDK with interpreter= (--interpreter)."
+        f"SDK with interpreter= (--interpreter).{found}"
     )
+
+
+def _find_requirements_file(script: Path) -> Path | None:
+    """The nearest requirements file, beside a script or above it in its repository, that names the SDK."""
+    for folder in script.resolve().parents[:_FOLDERS_ABOVE]:
+        with suppress(OSError):
+            for file in sorted(folder.glob("requirements*.txt")):
+                if _SDK_LINE.search(file.read_text(encoding="utf-8", errors="replace")):
+                    return file
+            if (folder / ".git").exists():
+                break
+    return None
 
 
 def _make_header(source: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from airflow_sm_pipelines.airflow_task.hook_arguments import HookArguments
+from airflow_sm_pipelines.exceptions import ArgumentError
 from airflow_sm_pipelines.option_reader import parse_flag, parse_verify, refuse_old_arguments, refuse_template
 
 if TYPE_CHECKING:
@@ -51,7 +52,12 @@ class SageMakerPipelinesOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         refuse_old_arguments(type(self).__name__, kwargs, PROVIDER_ARGUMENTS)
-        super().__init__(**kwargs)
+        try:
+            super().__init__(**kwargs)
+        except TypeError as error:
+            if (said := _explain_unknown_arguments(type(self), kwargs)) is None:
+                raise
+            raise ArgumentError(said) from error
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
         self.verify = verify
@@ -100,3 +106,18 @@ def is_deferrable(choice: bool | str | None) -> bool:
     from airflow_sm_pipelines.airflow_names import conf
 
     return bool(conf.getboolean("operators", "default_deferrable", fallback=False))
+
+
+def _explain_unknown_arguments(task: type, given: Mapping[str, Any]) -> str | None:
+    """A sentence for arguments that a class does not have, with the nearest one that it has; None if it has all."""
+    import inspect
+
+    from airflow_sm_pipelines.definition.problems import find_near
+
+    known = {name for one in task.__mro__ if "__init__" in vars(one) for name in inspect.signature(one).parameters}
+    unknown = [name for name in given if name not in known]
+    if not unknown:
+        return None
+    near = {name: find_near(name, known) for name in unknown}
+    said = (f"'{name}'" + (f" (did you mean '{near[name]}'?)" if near[name] else "") for name in unknown)
+    return f"{task.__name__} has no argument {', '.join(said)}."

@@ -26,6 +26,9 @@ _PIPELINE_OPERATIONS = frozenset(
         "SageMaker.UpdatePipelineVersion",
     }
 )
+_GROUP_OPERATIONS = frozenset(
+    {"SageMaker.CreateModelPackage", "SageMaker.DescribeModelPackageGroup", "SageMaker.ListModelPackages"}
+)
 
 
 class MissingNames:
@@ -36,7 +39,10 @@ class MissingNames:
         self._lock = threading.Lock()
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        """Pairs of a kind (``pipeline``, ``bucket``, ``object`` or ``function``) and a name; an object's is its URI."""
+        """Pairs of a kind and a name; an object's name is its URI.
+
+        The kinds are ``pipeline``, ``bucket``, ``object``, ``function`` and ``model group``.
+        """
         with self._lock:
             return iter(list(self._names))
 
@@ -56,8 +62,11 @@ class MissingNames:
 
 def _find_name(request: Request, response: Response) -> tuple[str, str] | None:
     if request.target in _PIPELINE_OPERATIONS:
-        name = _find_pipeline(request) if b'"ResourceNotFound"' in response.body else None
-        return None if name is None else ("pipeline", name)
+        name = _find_name_of("pipeline", request, "PipelineName", "PipelineArn")
+        return None if name is None or b'"ResourceNotFound"' not in response.body else ("pipeline", name)
+    if request.target in _GROUP_OPERATIONS:
+        name = _find_name_of("model-package-group", request, "ModelPackageGroupName")
+        return None if name is None or b"does not exist" not in response.body else ("model group", name)
     if response.status != _NOT_FOUND:
         return None
     if request.service == "lambda":
@@ -71,10 +80,11 @@ def _find_name(request: Request, response: Response) -> tuple[str, str] | None:
     return ("bucket", bucket) if b"NoSuchBucket" in response.body else None
 
 
-def _find_pipeline(request: Request) -> str | None:
+def _find_name_of(resource: str, request: Request, *members: str) -> str | None:
+    """A resource that a request names in one of these members, by its name or its ARN."""
     try:
         document = json.loads(request.body)
     except ValueError:
         return None
-    name = document.get("PipelineName") or document.get("PipelineArn") if isinstance(document, dict) else None
-    return name.rpartition(":pipeline/")[2] if isinstance(name, str) and name else None
+    named = [document.get(one) for one in members] if isinstance(document, dict) else []
+    return next((one.rpartition(f":{resource}/")[2] for one in named if isinstance(one, str) and one), None)

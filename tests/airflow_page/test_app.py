@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.orm import Session
 
+from airflow_sm_pipelines.airflow_page.run_rows import PAGE_SIZE
 from airflow_sm_pipelines.airflow_task.group_record import GROUP_KEY, REPAIRS_KEY
 from airflow_sm_pipelines.runs.page_record import EXECUTION_KEY, GRAPH_KEY, RECORDS_KEY
 
@@ -31,9 +32,14 @@ class World:
         self.rights: set[tuple[str, str]] = {("GET", "XCOM"), ("PUT", "TASK_INSTANCE")}
         self.statements: list[str] = []
         self.engine = create_engine(f"sqlite:///{database}", connect_args={"check_same_thread": False})
-        event.listen(self.engine, "before_cursor_execute", lambda *given: self.statements.append(given[2]))
+        self.limits: list[int] = []
+        event.listen(self.engine, "before_cursor_execute", self._note)
         self._ids: dict[str, int] = {}
         self.client = self._make_client(monkeypatch)
+
+    def _note(self, *given: Any) -> None:
+        self.statements.append(given[2])
+        self.limits += given[3][1:2] if " LIMIT " in given[2] else []
 
     def _make_client(self, monkeypatch: pytest.MonkeyPatch) -> Any:
         from airflow.api_fastapi.common.db import common
@@ -85,9 +91,11 @@ class World:
             run_after=f"2026-01-{day:02d} 00:00:00.000000",
         )  # fmt: skip
 
-    def add_task(self, task_id: str, state: str | None, xcoms: dict[str, Any], *, run_id: str = "r") -> None:
+    def add_task(
+        self, task_id: str, state: str | None, xcoms: dict[str, Any], *, run_id: str = "r", index: int = -1
+    ) -> None:
         """A task instance and its XComs."""
-        names = {"dag_id": "d", "run_id": run_id, "task_id": task_id, "map_index": -1}
+        names = {"dag_id": "d", "run_id": run_id, "task_id": task_id, "map_index": index}
         with self.engine.begin() as connection:
             self.insert(
                 connection, "task_instance", {**names, "id": f"{run_id}-{task_id}", "state": state, "try_number": 1}
@@ -222,6 +230,18 @@ def test_a_run_task_by_itself_can_be_stopped_and_resumed(
     assert world.ask(run_id="r")["actions"] == actions
 
 
+def test_a_task_of_a_mapped_one_is_named_with_its_index_and_shows_what_its_steps_have_made(world: World) -> None:
+    outputs = {"A": {"rmse": 1.5, "name": "A"}, "B": {"rmse": 2}}
+    kept = {EXECUTION_KEY: execution(), RECORDS_KEY: [record("A")], "step_outputs": outputs}
+    world.add_task("train", "deferred", kept, index=2)
+    shown = world.ask(run_id="r")
+    assert shown["sources"] == ["train [2]"]
+    assert shown["actions"] == {"stop": ["train", 2]}
+    # An XCom may be large; the answer about a run needs few of them.
+    assert any("xcom" in one and " IN (" in one for one in world.statements)
+    assert world.ask("/step", run_id="r", source="train [2]", step="A")["outputs"] == {"rmse": 1.5}
+
+
 def test_several_executions_of_a_group_can_be_chosen(world: World) -> None:
     add_group(world, ended="success", A="success", B="success")
     later = f"{ARN}-later"
@@ -238,7 +258,8 @@ def test_several_executions_of_a_group_can_be_chosen(world: World) -> None:
     assert [one["arn"] for one in shown["executions"]] == [later, ARN]
     assert [step["status"] for step in shown["steps"]] == ["Succeeded", "Succeeded"]
     assert [step["status"] for step in world.ask(run_id="r", execution=later)["steps"]] == ["Skipped", "Failed"]
-    assert world.ask(run_id="r", task_id="g.steps.B")["step"] == "B"
+    of_step = world.ask(run_id="r", task_id="g.steps.B")
+    assert (of_step["step"], of_step["sources"], shown["sources"]) == ("B", ["g"], ["g"])
     assert world.ask(run_id="r", task_id="other")["sources"] == []
 
 
@@ -287,6 +308,7 @@ def test_the_tab_of_a_dag_takes_one_query_for_fifty_runs(world: World) -> None:
     shown = world.ask("")
     assert len([one for one in world.statements if one.lstrip().lower().startswith("select")]) == 1
     assert len(shown["rows"]) == 50
+    assert world.limits == [PAGE_SIZE + 1]  # one more tells whether there are older ones
     assert shown["has_more"]
     assert (shown["outputs"], shown["output"]) == (["rmse", "duration"], "rmse")
     assert shown["chart"].count("<circle") == 50

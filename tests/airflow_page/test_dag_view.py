@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_sm_pipelines.airflow_page.dag_view import compare_executions, list_outputs, make_points
+from airflow_sm_pipelines.airflow_page.dag_view import DURATION, compare_executions, list_outputs, make_points
 from airflow_sm_pipelines.airflow_page.run_rows import ExecutionRow
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/p/execution/e1"
@@ -40,6 +40,24 @@ def test_a_task_that_was_ended_or_cleared_since_says_more_than_its_record(
 ) -> None:
     (found,) = compare_executions([row("train", state=state, run_state=run_state, status=kept)])
     assert found["status"] == shown
+
+
+def test_a_row_says_which_execution_it_is_and_how_long_it_took_in_tenths_of_a_second() -> None:
+    times = {"start": "2026-01-02T03:04:05+00:00", "end": "2026-01-02T03:04:07.260+00:00"}
+    rows = compare_executions([row("train", **times)])
+    assert rows == [
+        {
+            "run_id": "r",
+            "when": None,
+            "source": "train",
+            "pipeline": "p",
+            "arn": ARN,
+            "status": "Succeeded",
+            "seconds": 2.3,
+            "outputs": {},
+        }
+    ]
+    assert [point.value for point in make_points(rows, DURATION)] == [2.3]
 
 
 def test_a_chart_shows_numbers_and_leaves_gaps() -> None:

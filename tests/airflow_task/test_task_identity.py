@@ -46,3 +46,7 @@ def test_a_file_outside_of_a_repository_has_the_bundles_version(tmp_path: Path) 
     found = read_provenance({"ti": ti}, code=tmp_path / "dag.py")
     assert found.text == "Deployed by Airflow: DAG d, run manual__1, task deploy; bundle dags version 1a2b"
     assert found.version_name == "d-deploy-manual-1"
+    ti.map_index = 3
+    found = read_provenance({"ti": ti}, code=tmp_path / "dag.py")
+    assert "task deploy[3]; bundle" in found.text
+    assert found.version_name == "d-deploy-3-manual-1"

@@ -97,6 +97,15 @@ def test_a_file_becomes_a_function_and_another_one_replaces_it(endpoint: Running
     assert client.get_function(FunctionName="g")["Configuration"]["Handler"] == "handler.helper"
 
 
+def test_a_model_group_is_made_once(endpoint: RunningServer, folder: Path) -> None:
+    client = endpoint.make_client("sagemaker")
+    for _ in range(2):
+        fill(endpoint, read("--model-group", "prices"))
+        assert client.list_model_packages(ModelPackageGroupName="prices")["ModelPackageSummaryList"] == []
+    with pytest.raises(LocalEndpointError, match="--model-group a_b: "):
+        fill(endpoint, read("--model-group", "a_b"))
+
+
 def test_a_pipeline_of_a_file_with_several_is_named(folder: Path) -> None:
     (folder / "stack.json").write_text("{}")
     assert read("--pipeline", "stack.json#Train").pipelines == (("Train", "stack.json#Train"),)
@@ -136,6 +145,7 @@ def test_what_a_command_asked_for_in_vain_is_named_with_its_option(endpoint: Run
         ("lambda", "get_function", {"FunctionName": "no-function"}),
         ("sagemaker", "start_pipeline_execution", {"PipelineName": "no-pipeline"}),
         ("sagemaker", "describe_training_job", {"TrainingJobName": "no-job"}),
+        ("sagemaker", "list_model_packages", {"ModelPackageGroupName": "no-group"}),
     ]:
         with pytest.raises(ClientError):
             getattr(endpoint.make_client(service), operation)(**members)
@@ -147,7 +157,10 @@ def test_what_a_command_asked_for_in_vain_is_named_with_its_option(endpoint: Run
         "--upload s3://of-data/raw.csv=PATH",
         "--function no-function=FILE.py",
         "--pipeline no-pipeline=FILE",
+        "--model-group no-group",
     ]
+    fill(endpoint, read("--model-group", "no-group"))
+    assert "--model-group no-group" not in find_missing(endpoint, since)
     assert find_running(endpoint, since) == []
 
 

@@ -65,6 +65,14 @@ def test_a_missing_package_is_told_with_where_to_name_it(compile_stub: Compiler,
         compile_stub(write_script("import lightgbm\n\ndef get_pipeline(): ...\n"))
 
 
+def test_a_package_that_another_one_does_not_declare_is_told_with_who_imports_it(
+    compile_stub: Compiler, write_script: Write
+):
+    said = "No module named 'a_package_that_nobody_named', which sagemaker of the script's environment imports"
+    with pytest.raises(ScriptFailedError, match=said):
+        compile_stub(write_script("import sagemaker.undeclared\n\ndef get_pipeline(): ...\n"))
+
+
 def test_a_script_for_another_generation_of_the_sdk_is_told_what_to_pin(compile_stub: Compiler, write_script: Write):
     body = "from sagemaker.mlops.workflow.pipeline import Pipeline\n\ndef get_pipeline(): ...\n"
     with pytest.raises(
@@ -186,6 +194,20 @@ def test_an_interpreter_without_the_sdk_is_told_how_to_get_it(compile_stub: Comp
 def test_a_script_that_says_nothing_of_its_sdk_is_shown_what_to_say(compile_stub: Compiler, write_script: Write):
     with pytest.raises(ScriptMetadataError, match="# /// script\n# dependencies"):
         compile_stub(write_script("def get_pipeline(): ...\n"), interpreter=None)
+
+
+@pytest.mark.parametrize(
+    ("file", "is_named"), [("sagemaker==2.232.0\nboto3\n", True), ("sagemaker-core\n# sagemaker\n", False)]
+)
+def test_a_requirements_file_of_the_project_that_names_the_sdk_is_pointed_to(
+    compile_stub: Compiler, write_script: Write, file: str, is_named: bool
+):
+    script = write_script("def get_pipeline(): ...\n")
+    found = Path(script).parent / "requirements-dev.txt"
+    found.write_text(file)
+    with pytest.raises(ScriptMetadataError) as caught:
+        compile_stub(script, interpreter=None)
+    assert (f"--requirements '{found}'" in str(caught.value)) is is_named
 
 
 def test_requirements_that_cannot_be_resolved_come_with_uvs_reason(compile_stub: Compiler, write_script: Write):

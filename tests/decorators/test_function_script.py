@@ -92,7 +92,10 @@ def test_a_call_becomes_config_with_what_the_context_gives() -> None:
 
 
 def test_a_value_that_json_cannot_carry_is_named() -> None:
-    with pytest.raises(ScriptFunctionError, match="Argument 'depth' of build\\(\\) is object"):
+    with pytest.raises(
+        ScriptFunctionError,
+        match=r"Argument 'depth' of build\(\) is object.*; arguments go to the pipeline script as JSON\.$",
+    ):
         bind_config(build, args=(), kwargs={"depth": object()}, context={})
     with pytest.raises(ScriptFunctionError, match="cannot be called so"):
         bind_config(build, args=(1, 2), kwargs={}, context={})

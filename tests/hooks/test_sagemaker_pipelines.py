@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -137,6 +138,32 @@ def test_the_child_environment_holds_credentials_region_and_endpoints(
     assert environment["AWS_REGION"] == environment["AWS_DEFAULT_REGION"] == "us-east-1"
     assert environment["AWS_ENDPOINT_URL_S3"] == "http://127.0.0.1:9"
     assert "AWS_PROFILE" not in environment
+
+
+def test_a_client_of_another_service_has_the_connections_region_endpoint_and_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    extra = {"service_config": {"s3": {"endpoint_url": "http://127.0.0.1:7"}}, "region_name": "eu-west-1"}
+    monkeypatch.setenv("AIRFLOW_CONN_OURS", json.dumps({"conn_type": "aws", "extra": extra}))
+    hook = SageMakerPipelinesHook(aws_conn_id="ours", config={"retries": {"max_attempts": 3}})
+    found, sqs, elsewhere = hook.client_of("s3"), hook.client_of("sqs"), hook.client_of("s3", region_name="us-west-2")
+    assert (found.meta.endpoint_url, sqs.meta.endpoint_url) == (
+        "http://127.0.0.1:7",
+        "https://sqs.eu-west-1.amazonaws.com",
+    )
+    assert [one.meta.region_name for one in (found, sqs, elsewhere)] == ["eu-west-1", "eu-west-1", "us-west-2"]
+    assert found.meta.config.retries["total_max_attempts"] == 4
+    assert hook.client_of("s3") is found  # made once
+
+
+def test_a_client_of_another_service_has_the_region_that_the_task_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    assert (
+        SageMakerPipelinesHook(aws_conn_id=None, region_name="eu-west-1").client_of("sqs").meta.region_name
+        == "eu-west-1"
+    )
+    with pytest.raises(exceptions.PipelineAccessError, match="CreateClient on 'sqs'"):
+        SageMakerPipelinesHook(aws_conn_id=None).client_of("sqs")
 
 
 @pytest.mark.parametrize(("conn_id", "named"), [("ours", "'ours'"), (None, "(?i)'boto3's default chain'")])

@@ -71,3 +71,19 @@ def test_an_argument_of_the_amazon_provider_is_refused_with_the_one_here(operato
     with pytest.raises(ArgumentError, match=f"{operator.__name__} has no argument '{given}' of the amazon") as raised:
         operator(task_id="t", **needed, **{given: "x"})
     assert ours in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("operator", "given", "said"),
+    [
+        (SageMakerRunPipelineOperator, "displayname", r" \(did you mean 'display_name'\?\)"),
+        (SageMakerRunPipelineOperator, "retrys", r" \(did you mean 'retries'\?\)"),
+        (SageMakerPipelineExecutionSensor, "poke_intervall", r" \(did you mean 'poke_interval'\?\)"),
+        (SageMakerStopExecutionOperator, "xyz", ""),
+    ],
+    ids=lambda one: getattr(one, "__name__", one),
+)
+def test_an_argument_that_nobody_knows_is_refused_with_the_nearest_one(operator: Any, given: str, said: str) -> None:
+    needed = {"pipeline_name": "p"} if operator is SageMakerRunPipelineOperator else {"execution_arn": ARN}
+    with pytest.raises(ArgumentError, match=f"^{operator.__name__} has no argument '{given}'{said}\\.$"):
+        operator(task_id="t", **needed, **{given: "x"})

@@ -122,7 +122,12 @@ def test_an_execution_s_end_means_what_the_author_says(
     sensor = execution_sensor(fake, way=way, **arguments)
     ti = PutOffInstance()
     if outcome is None:
-        assert run(sensor, ti)["status"] == status
+        assert run(sensor, ti) == {
+            "pipeline_execution_arn": sensor.execution_arn,
+            "status": status,
+            "failure_reason": None,
+            "pipeline_version_id": 1,
+        }
         assert ti.put_off == (3 if way == "reschedule" else 0)
         return
     with pytest.raises(outcome) as caught:

@@ -62,6 +62,8 @@ def test_a_wrong_step_is_refused_with_the_nearest_one() -> None:
     group = make_group()
     with pytest.raises(ArgumentError, match=r"no step 'Evalute'\. Did you mean 'Evaluate'\?"):
         group.steps["Evalute"]
+    with pytest.raises(ArgumentError, match=r"no step 'xyz'\. It has .*Train.*\.$"):
+        group.steps["xyz"]
     assert "Evaluate" in group.steps
     assert len(group.steps) == 5
 

@@ -149,11 +149,26 @@ def _find_hint(error: BaseException, roots: list[Path]) -> str | None:
             f"No module named {error.name!r}. The project has the folder {folder}, which has no such module: name the "
             "folder in which its imports start with working_dir= (--working-dir), or in the script's header."
         )
+    if importer := _find_package_that_imports(error):
+        return (
+            f"No module named {error.name!r}, which {importer} of the script's environment imports: it does not "
+            "say that it needs it, or needs an older version of another package. Name the missing package, too, in the "
+            "script's `dependencies` or with requirements= (--requirements)."
+        )
     return (
         f"No module named {error.name!r}. If it is a package, name it in the script's `dependencies` or with "
         "requirements= (--requirements). If it is a module of your project, name the folder in which imports start "
         "with working_dir= (--working-dir)."
     )
+
+
+def _find_package_that_imports(error: BaseException) -> str | None:
+    """The installed package whose own code raised an error; None for the project's code."""
+    ours = ("<", str(Path(__file__).parent))
+    frames = traceback.extract_tb(error.__traceback__)
+    files = [frame.filename for frame in frames if not frame.filename.startswith(ours)]
+    _, separator, place = (files[-1] if files else "").rpartition(f"{os.sep}site-packages{os.sep}")
+    return Path(place).parts[0].removesuffix(".py") if separator else None
 
 
 def _find_installed(command: Any) -> str:

@@ -43,6 +43,7 @@ KILL_PAUSE = (25.0, 45.0)
 TAIL_SECONDS = 900.0
 """How long the last actions may take."""
 TRIGGERERS = ("triggerer", "triggerer-2")
+VICTIMS = ("triggerer", "worker")
 
 
 @dataclass
@@ -226,6 +227,7 @@ class CampaignWorkshop(Workshop):
         self._until = until
         self._next_kill = 0.0
         self._done_at_kill = 0
+        self._victim = chance.choice(VICTIMS)
         self.row_seconds = until - time.monotonic() + TAIL_SECONDS
 
     def _open(self, rows: Sequence[Row]) -> None:
@@ -241,10 +243,12 @@ class CampaignWorkshop(Workshop):
         super()._look(runs)
         done = self._tally.done.total()
         if done > self._done_at_kill and self._next_kill < time.monotonic() < self._until:
-            self._done_at_kill = done
-            self._next_kill = time.monotonic() + self._chance.uniform(*KILL_PAUSE)
-            what = self._chance.choice(("triggerer", "worker"))
-            self._tally.kills[what] += self._kill_worker() if what == "worker" else self._kill_triggerer()
+            killed = self._kill_worker() if self._victim == "worker" else self._kill_triggerer()
+            if killed:  # else no worker is at work: look again
+                self._tally.kills[self._victim] += killed
+                self._victim = self._chance.choice(VICTIMS)
+                self._done_at_kill = done
+                self._next_kill = time.monotonic() + self._chance.uniform(*KILL_PAUSE)
 
     def _kill_triggerer(self) -> int:
         name = self._chance.choice(TRIGGERERS)
@@ -253,8 +257,12 @@ class CampaignWorkshop(Workshop):
         return 1
 
     def _kill_worker(self) -> int:
-        """Kill a process that works on a task, or waits for one, with its children; how many there were."""
-        workers = [one for one in self.airflow.tree("scheduler") if "worker" in " ".join(_command_of(one))]
+        """Kill a process that works on a task, with its children; how many there were.
+
+        One that waits for a task holds the lock of the executor's queue: if it is killed, no other ever gets a task.
+        """
+        commands = [(one, " ".join(_command_of(one))) for one in self.airflow.tree("scheduler")]
+        workers = [one for one, command in commands if "worker" in command and "<idle>" not in command]
         for one in workers and self._chance.sample(workers, 1):
             for process in [*one.children(recursive=True), one]:
                 with suppress(psutil.NoSuchProcess):

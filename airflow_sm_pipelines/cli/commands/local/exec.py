@@ -31,8 +31,8 @@ def add(commands: Commands) -> None:
         help="run one command with AWS pointing to a local endpoint",
         usage="%(prog)s [options] -- COMMAND ...",
         description="Start the endpoint, run the command with AWS pointing to it in that command's environment only, "
-        "and stop. Ends with the command's exit code. The endpoint starts empty: --pipeline, --upload and --function "
-        "make what the command expects to find.",
+        "and stop. Ends with the command's exit code. The endpoint starts empty: --pipeline, --upload, --function and "
+        "--model-group make what the command expects to find.",
         epilog="Examples: sm-pipelines local exec -- airflow dags test train_model; sm-pipelines local exec --pipeline "
         "price=price.json --upload s3://raw/2026=samples -- airflow dags test nightly",
     )
