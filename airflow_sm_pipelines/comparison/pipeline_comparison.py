@@ -230,11 +230,22 @@ def _differs(event: Mapping[str, Any], other: Mapping[str, Any]) -> str:
     if event["is_failure"] != other["is_failure"]:
         return f"it {_name_end(event)} in Kubeflow, and {_name_end(other)} in the DAG"
     for kind in ("values", "artifacts"):
-        mine, theirs = ({key: value for key, value in one[kind].items() if value is not None} for one in (event, other))
+        mine, theirs = (
+            _drop_paths({key: value for key, value in one[kind].items() if value is not None}) for one in (event, other)
+        )
         found = find_difference(mine, theirs, source="Kubeflow")
         if found:
             return found
     return ""
+
+
+_PATHS = re.compile(r"/(?:tmp/sm-pipelines-kfp-|opt/ml/processing/)[^\s'\",]*")
+
+
+def _drop_paths(given: JsonObject) -> JsonObject:
+    """What a task gave, without the paths at which its files were."""
+    found: JsonObject = json.loads(_PATHS.sub("a path of the run", json.dumps(given)))
+    return found
 
 
 def _name_end(event: Mapping[str, Any]) -> str:

@@ -292,12 +292,18 @@ class ComponentRun:
     def _finish(self, name: str, given: dict[str, Any]) -> list[dict[str, Any]]:
         """An output artifact with the metadata and the address that the command gave it."""
         finished = []
-        for produced in given.get("artifacts", {}).get(name, {}).get("artifacts") or self._produced[name]:
+        produced_ones = given.get("artifacts", {}).get(name, {}).get("artifacts") or self._produced[name]
+        for number, produced in enumerate(produced_ones):
             artifact = {**self._produced[name][0], **produced}
             path = artifact.pop("custom_path", None)
             if path and Path(path).exists():
                 copy(Path(path), OUTPUT / "artifacts" / name)
                 artifact["uri"] = f"{self._base}/artifacts/{name}"
+            elif artifact["uri"].startswith(f"{WORK}/") and Path(artifact["uri"]).exists():
+                # A component may make the address up, by dsl.get_uri, which is beside the file of its results.
+                place = name if len(produced_ones) == 1 else f"{name}-{number}"
+                copy(Path(artifact["uri"]), OUTPUT / "artifacts" / place)
+                artifact["uri"] = f"{self._base}/artifacts/{place}"
             if artifact["uri"].startswith(str(OUTPUT)):
                 artifact["uri"] = self._base + artifact["uri"][len(str(OUTPUT)) :]
             finished.append(artifact)

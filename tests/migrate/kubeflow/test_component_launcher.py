@@ -271,3 +271,18 @@ def test_an_importers_metadata_may_name_inputs(job: Path) -> None:
     one.prepare()
     (artifact,) = one.make_executor_input()["inputs"]["artifacts"]["data"]["artifacts"]
     assert artifact["metadata"] == {"name": 3, "key": ["a-3"]}
+
+
+def test_an_artifact_at_an_address_of_the_components_own_is_uploaded(job: Path) -> None:
+    code = """
+import json, pathlib, sys
+result = pathlib.Path(json.loads(sys.argv[1])["outputs"]["outputFile"])
+made = result.parent / "Output"
+made.write_text("rows")
+given = {"artifacts": {"data": {"artifacts": [{"name": "Output", "uri": str(made), "metadata": {"n": 4}}]}}}
+result.write_text(json.dumps(given))
+"""
+    given = run(job, describe(code, "{{$}}", output_artifacts={"data": "system.Dataset"}))
+    (artifact,) = given["artifacts"]["data"]
+    assert (artifact["uri"], artifact["metadata"]) == ("s3://b/me/artifacts/data", {"n": 4})
+    assert (job / "output" / "artifacts" / "data").read_text() == "rows"
