@@ -34,7 +34,9 @@ class JobReader:
 
         self._sagemaker: Any = boto3.client("sagemaker")
         self._s3: Any = boto3.client("s3")
-        self._s3.create_bucket(Bucket=_BUCKET)
+        account = boto3.client("sts").get_caller_identity()["Account"]
+        for bucket in (_BUCKET, f"sagemaker-us-east-1-{account}"):  # large definitions go to the default one
+            self._s3.create_bucket(Bucket=bucket)
         self._seen: set[str] = set()
 
     def read_new(self) -> list[dict[str, Any]]:
