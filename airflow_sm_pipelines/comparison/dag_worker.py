@@ -67,7 +67,7 @@ class Run:
             self.events.append({**event, "number": next(self.numbers)})
 
 
-class Stage:
+class ScriptedStage:
     """Puts the scripts in place of services and of the steps' work."""
 
     def __init__(self) -> None:
@@ -179,7 +179,7 @@ def _make_json(value: Any) -> Any:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def patch_calls(stage: Stage) -> None:
+def patch_calls(stage: ScriptedStage) -> None:
     """Put the stage in place of what reaches services in this process."""
     from botocore.client import BaseClient
 
@@ -227,7 +227,7 @@ def make_quick(dag: Any) -> None:
                 setattr(task, name, value)
 
 
-def _run(dag: Any, stage: Stage, script: dict[str, Any]) -> dict[str, Any]:
+def _run(dag: Any, stage: ScriptedStage, script: dict[str, Any]) -> dict[str, Any]:
     stage.run = run = Run(answers=script["answers"])
     ended = dag.test(run_conf=script["input"])
     states = {f"{one.task_id} {one.map_index}": str(one.state) for one in ended.get_task_instances()}
@@ -239,7 +239,7 @@ def main() -> None:
     from airflow_sm_pipelines.server import serve
 
     request, answer = (Path(argument) for argument in sys.argv[1:])
-    stage = Stage()
+    stage = ScriptedStage()
     found = []
     with serve(request.parent / "state", region="us-east-1", adapt_services=stage.adapt) as server:
         os.environ.update(server.environment())
@@ -249,7 +249,7 @@ def main() -> None:
     answer.write_text(json.dumps(found, default=str), encoding="utf-8")
 
 
-def _run_all(file: Path, scripts: list[dict[str, Any]], stage: Stage) -> dict[str, Any]:
+def _run_all(file: Path, scripts: list[dict[str, Any]], stage: ScriptedStage) -> dict[str, Any]:
     from airflow import settings
 
     os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = settings.DAGS_FOLDER = str(file.parent)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_sm_pipelines.comparison.api_shapes import find_operation, make_sample
-from airflow_sm_pipelines.comparison.dag_worker import Run, Stage, load_dag, make_quick, make_typed, patch_calls
+from airflow_sm_pipelines.comparison.dag_worker import Run, ScriptedStage, load_dag, make_quick, make_typed, patch_calls
 from airflow_sm_pipelines.comparison.scripts import find_arn_kind, make_slug
 from airflow_sm_pipelines.migrate.job_requests import REQUEST_KINDS, RequestKind
 
@@ -191,7 +191,7 @@ def _test(file: Path, given: dict[str, Any], moment: datetime, *, plays_others: 
     return {"end": str(ended.state), "states": states, "upstream": above}
 
 
-def _run(script: dict[str, Any], file: Path, stage: Stage, calls: OperatorCalls) -> dict[str, Any]:
+def _run(script: dict[str, Any], file: Path, stage: ScriptedStage, calls: OperatorCalls) -> dict[str, Any]:
     moment = datetime.now(timezone.utc)  # a DAG may begin shortly before now
     noted = calls.begin(script["failing"])
     source = {
@@ -209,7 +209,7 @@ def main() -> None:
     from airflow_sm_pipelines.server import serve
 
     request, answer = (Path(argument) for argument in sys.argv[1:])
-    stage, calls = Stage(), OperatorCalls()
+    stage, calls = ScriptedStage(), OperatorCalls()
     found: list[dict[str, Any]] = []
     with serve(request.parent / "state", region="us-east-1", adapt_services=stage.adapt) as server:
         os.environ.update(server.environment())

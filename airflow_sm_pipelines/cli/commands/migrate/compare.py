@@ -87,16 +87,16 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.dag_file.is_file():
         raise MigrationError(f"Cannot read {arguments.dag_file}: there is no such file.")
     if arguments.source.suffix == ".py":
-        compare = _compare_dag_file
+        compare, words = _compare_dag_file, ("requests", "old DAG")
     elif mentions_pipelines(read_file(arguments.source)):
-        compare = _compare_pipeline
+        compare, words = _compare_pipeline, ("tasks", "pipeline")
     else:
-        compare = _compare_machine
+        compare, words = _compare_machine, ("calls and waits", "machine")
     comparison = compare(arguments, samples)
     if arguments.as_json:
         say_json(comparison.to_json())
     else:
-        say(*_render(comparison))
+        say(*_render(comparison, *words))
     return 0 if comparison.is_equal else 1
 
 
@@ -120,8 +120,8 @@ def _compare_machine(arguments: argparse.Namespace, samples: list[JsonObject]) -
 def _compare_pipeline(arguments: argparse.Namespace, samples: list[JsonObject]) -> MachineComparison:
     from airflow_sm_pipelines.cli.commands.migrate.stepfunctions import read_file
     from airflow_sm_pipelines.cli.scratch_airflow import make_airflow
+    from airflow_sm_pipelines.comparison import PreparedPipelineComparison, run_jobs
     from airflow_sm_pipelines.comparison.kfp_environment import make_kfp_environment
-    from airflow_sm_pipelines.comparison.pipeline_comparison import PreparedPipelineComparison, run_jobs
     from airflow_sm_pipelines.migrate.kubeflow import find_pipelines, read_pipeline
 
     name = arguments.dag_file.stem
@@ -141,7 +141,7 @@ def _compare_dag_file(arguments: argparse.Namespace, samples: list[JsonObject]) 
     from airflow_sm_pipelines.cli.commands.migrate.airflow import make_loader
     from airflow_sm_pipelines.cli.commands.migrate.stepfunctions import read_file
     from airflow_sm_pipelines.cli.scratch_airflow import make_airflow
-    from airflow_sm_pipelines.comparison.operator_comparison import compare_operators
+    from airflow_sm_pipelines.comparison import compare_operators
     from airflow_sm_pipelines.migrate.airflow.dag_migration import migrate_dag_file
 
     folders = [arguments.source.parent, *arguments.search_path]
@@ -184,11 +184,11 @@ def _select(arguments: argparse.Namespace, variables: Variables) -> HeldMachine:
     return found[0]
 
 
-def _render(comparison: MachineComparison) -> Iterator[str]:
+def _render(comparison: MachineComparison, what: str, source: str) -> Iterator[str]:
     for one in comparison.runs:
         failing = f", with {', '.join(one.failing)} failing" if one.failing else ""
         verdict = one.difference or "equal"
-        yield f"Run {one.number}{failing}: {one.calls} calls or tasks, the source ends with {one.end}: {verdict}"
+        yield f"Run {one.number}{failing}: {one.calls} {what}, the {source} ends with {one.end}: {verdict}"
     for text in comparison.unreached:
         yield f"No run reached {text}."
     count = len(comparison.runs)
