@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any
 
@@ -441,3 +442,77 @@ def test_what_follows_a_task_that_is_not_carried_is_not_carried() -> None:
         Outcome.UNSUPPORTED,
         "Its input 'text' is not there: a gives it, which is not carried.",
     )
+
+
+# --- rules of the table in docs/migrate-kubeflow.md that no test above is about ---------------------------------------
+
+FINAL = {"triggerPolicy": {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}}
+
+
+def test_a_task_that_ignores_a_failure_gets_its_default_after_one() -> None:
+    optional = {"parameterType": "STRING", "defaultValue": "nothing", "isOptional": True}
+    say = {"executorLabel": "exec-work", "inputDefinitions": {"parameters": {"text": optional}}}
+    tasks = {
+        "work": call("comp-work", text=constant("x")),
+        "say": {**call("comp-say", ("work",), text=output("work")), **FINAL},
+    }
+    migration = make(tasks, {"comp-say": say})
+    assert make_files(migration).is_complete
+    given_to = [describe(migration, name)["parameters"]["text"]["value"] for name in ("say", "say-failed")]
+    assert given_to == [{"input": "input-1", "keys": {"work": "Output"}}, {"literal": "nothing"}]
+    (node,) = (one for one in migration.workflow.nodes if isinstance(one, TryNode))
+    assert [one.type for one in node.handler if isinstance(one, PipelineStepNode)] == ["Processing", "Fail"]
+
+
+def test_one_of_is_the_artifact_that_whichever_branch_gave() -> None:
+    first = "inputs.parameter_values['c'] == 'a'"
+    ways = {
+        "one": call("comp-way", condition=first, c=given("c")),
+        "two": call("comp-way", condition=f"!({first})", c=given("c")),
+    }
+    made = {"artifacts": {"data": {"artifactType": {"schemaTitle": "system.Dataset"}}}}
+    way, both = graph({"do": call("comp-make")}, "c"), graph(ways, "c")
+    way["dag"]["outputs"] = {
+        "artifacts": {"data": {"artifactSelectors": [{"producerSubtask": "do", "outputArtifactKey": "data"}]}}
+    }
+    selectors = [{"producerSubtask": name, "outputArtifactKey": "data"} for name in ways]
+    both["dag"]["outputs"] = {"artifacts": {"data": {"artifactSelectors": selectors}}}
+    read = call("comp-read", ("choose",))
+    source = {"producerTask": "choose", "outputArtifactKey": "data"}
+    read["inputs"]["artifacts"] = {"data": {"taskOutputArtifact": source}}
+    components = {
+        "comp-make": {"executorLabel": "exec-work", "outputDefinitions": made},
+        "comp-read": {"executorLabel": "exec-work", "inputDefinitions": {"artifacts": {"data": {}}}},
+        "comp-way": {**way, "outputDefinitions": made},
+        "comp-both": {**both, "outputDefinitions": made},
+    }
+    tasks = {"flip": call("comp-work", text=constant("y")), "choose": call("comp-both", c=output("flip")), "read": read}
+    migration = make(tasks, components, container={"args": ["{{$}}"]})
+    assert make_files(migration).is_complete
+    assert describe(migration, "read")["artifacts"]["data"]["keys"] == {"do": "data", "do-2": "data"}
+
+
+def test_what_is_collected_comes_from_no_cache_and_leaves_nothing_out() -> None:
+    inputs = {"names": {"parameterType": "LIST", "defaultValue": ["a"]}}
+    each = copy.deepcopy(EACH["comp-each"])
+    each["dag"]["tasks"]["do"]["cachingOptions"] = {"enableCache": True}
+    migration = make(
+        {"loop": loop({"inputParameter": "items"}, items=given("names"))}, {"comp-each": each}, inputs=inputs
+    )
+    (step,) = nodes_of(migration)["loop"].nodes
+    assert "CacheConfig" not in step.members
+    some = graph(
+        {"do": call("comp-work", condition="inputs.parameter_values['text'] == 'a'", text=given("item"))}, "item"
+    )
+    some |= {"outputDefinitions": each["outputDefinitions"]}
+    some["dag"]["outputs"] = each["dag"]["outputs"]
+    tasks = {"loop": loop({"raw": '["a", "b"]'}), "after": call("comp-work", ("loop",), text=output("loop", "o"))}
+    assert why(make(tasks, {"comp-each": some}), "root.after")[0] is Outcome.UNSUPPORTED
+
+
+def test_an_optional_input_that_is_not_given_is_absent() -> None:
+    work = {"executorLabel": "exec-work", "inputDefinitions": define("text more")}
+    work["inputDefinitions"]["parameters"]["more"] |= {"isOptional": True}
+    migration = make({"a": call("comp-two", text=constant("x"))}, {"comp-two": work}, container={"args": ["{{$}}"]})
+    assert make_files(migration).is_complete
+    assert describe(migration, "a")["parameters"].keys() == {"text"}
