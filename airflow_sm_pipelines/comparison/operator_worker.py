@@ -66,11 +66,13 @@ class OperatorCalls:
         self.run: Run | None = None
         self.failing = ""
         self._made: dict[str, dict[str, Any]] = {}
+        self._named = ""
         self.described: dict[str, dict[str, Any]] = {}
 
     def begin(self, failing: str) -> Run:
         """Begin a run of the source."""
         self.run, self.failing, self._made, self.described = Run(), failing, {}, {}
+        self._named = ""
         return self.run
 
     def answer(self, operation: str, given: dict[str, Any]) -> dict[str, Any] | None:
@@ -90,7 +92,9 @@ class OperatorCalls:
             task = get_current_context()["ti"].task_id
             is_failure = task == self.failing
             self.run.note(f"{task} {kind.noun}", f"step {kind.step_type}", given, is_failure=is_failure)
-            described = {**describe(kind, task, is_failure=is_failure), kind.name_member: given.get(kind.name_member)}
+            self._named += json.dumps(given, default=str)
+            described = describe(kind, task, is_failure=is_failure)
+            described |= {key: value for key, value in given.items() if key in described}
             if kind.noun == "TrainingJob":  # others may name its artifact by where it will be
                 folder = str(given.get("OutputDataConfig", {}).get("S3OutputPath")).rstrip("/")
                 artifact = f"{folder}/{described[kind.name_member]}/output/model.tar.gz"
@@ -103,7 +107,9 @@ class OperatorCalls:
         kind = _BY_DESCRIBE.get(operation)
         if kind is not None:
             made = self._made.get(f"{kind.noun} {given.get(kind.name_member)}")
-            if made is None and not _has_status(kind):
+            # What a request has named was there before the run; any other name is still free.
+            is_named = json.dumps(given.get(kind.name_member)) in self._named
+            if made is None and not _has_status(kind) and is_named:
                 return {**describe(kind, "before"), kind.name_member: given.get(kind.name_member), **done}
             if made is None:
                 raise ClientError(

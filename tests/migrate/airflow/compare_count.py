@@ -1,8 +1,8 @@
 """Runs DAG files of public repositories against the migrated ones: ``make airflow-comparisons CLONES=folder``.
 
-The files are those of ``tests/data/migrate/airflow/corpus.json`` of which something becomes a pipeline. Each is
-compared as ``sm-pipelines migrate compare`` does it. A file that Airflow 3 no longer imports gets the changes for
-Airflow 3 first, and packages that are not installed have stand-ins.
+The files are our examples, and those of ``tests/data/migrate/airflow/corpus.json`` of which something becomes a
+pipeline. Each is compared as ``sm-pipelines migrate compare`` does it. A file that Airflow 3 no longer imports gets the
+changes for Airflow 3 first, and packages that are not installed have stand-ins.
 """
 
 from __future__ import annotations
@@ -36,9 +36,13 @@ def main() -> int:
     parser.add_argument("--only", default="", metavar="TEXT", help="only files whose repository or path has this")
     arguments = parser.parse_args()
     differing, seen = 0, set()
-    for row in json.loads(LIST.read_text(encoding="utf-8")):
+    own = [{"repository": "", "commit": "", "path": str(path)} for path in sorted(LIST.parent.glob("*.py"))]
+    for row in [*own, *json.loads(LIST.read_text(encoding="utf-8"))]:
         where = f"{row['repository']} {row['path']}"
-        read = partial(_show, _find_clone(arguments.clones, row["repository"]), row["commit"])
+        if row["repository"]:
+            read = partial(_show, _find_clone(arguments.clones, row["repository"]), row["commit"])
+        else:
+            read = partial(_read_own)
         source = read(row["path"]) or b""
         if arguments.only not in where or source in seen:
             continue
@@ -54,6 +58,11 @@ def main() -> int:
         calls = max(run.calls for run in comparison.runs)
         print(f"| {where} | {counts} | {calls} requests | {wrong or 'equal'} |", flush=True)
     return int(bool(differing))
+
+
+def _read_own(path: str) -> bytes | None:
+    """One of the examples beside the list; a module that it would import is not there."""
+    return Path(path).read_bytes() if Path(path).is_file() else None
 
 
 def compare(source: bytes, path: str, read: partial[bytes | None]) -> MachineComparison:
