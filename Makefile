@@ -28,7 +28,7 @@ SIDE_BY_SIDE := --dist loadfile --no-loadscope-reorder
 SDK ?= v2
 RMSE ?=
 
-.PHONY: help setup demo test check differential airflow-corpus kubeflow-corpus evasions inside constrained lint format bench faults builds imagerows day migrations comparisons harm mutants docs docs-test dist release sbom digests lock clean
+.PHONY: help setup demo test check differential airflow-corpus kubeflow-corpus airflow-comparisons kubeflow-comparisons evasions inside constrained lint format bench faults builds imagerows day migrations comparisons harm mutants docs docs-test dist release sbom digests lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,12 @@ airflow-corpus: $(STAMP) ## Migrate DAG files of public repositories (CLONES=fol
 
 kubeflow-corpus: $(STAMP) ## Migrate compiled pipelines of public repositories (CLONES=folder with clones of them)
 	$(BIN)/python -m tests.migrate.kubeflow.corpus --reasons $(CLONES)
+
+kubeflow-comparisons: $(STAMP) ## Run compiled pipelines of public repositories against their DAGs (CLONES as above, an hour)
+	$(BIN)/python -m tests.migrate.kubeflow.compare_count $(CLONES)
+
+airflow-comparisons: $(STAMP) ## Run DAG files of public repositories against the migrated ones (CLONES as above)
+	$(BIN)/python -m tests.migrate.airflow.compare_count $(CLONES)
 
 evasions: $(STAMP) ## Hold a team's policy by every pair of a definition that keeps it and one that breaks it
 	$(BIN)/python -m tests.policy.policy_pairs

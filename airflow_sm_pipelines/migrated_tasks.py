@@ -530,3 +530,27 @@ class NumberItemsOperator(BaseOperator):
 
         items: str = to_items(json.loads(self.items) if isinstance(self.items, str) else self.items)
         return items
+
+
+class CombineItemsOperator(BaseOperator):
+    """Make one list of the items of Kubeflow loops in each other, with an item for each pair.
+
+    The result is a list as JSON text; see :func:`~migrate.kubeflow.component_launcher.combine_items`.
+
+    :param levels: for each loop, outer before inner, its items, or where an item of a loop around it has them.
+    :param fields: what is read of each item.
+    """
+
+    template_fields = ("levels",)
+
+    def __init__(self, *, levels: Any, fields: list[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.levels = levels
+        self.fields = fields
+
+    def execute(self, context: Context) -> str:
+        """Combine the items."""
+        from airflow_sm_pipelines.migrate.kubeflow.component_launcher import combine_items
+
+        combined: str = combine_items(self.levels, self.fields)
+        return combined

@@ -21,13 +21,17 @@ _SECONDS = 3600
 
 
 def run_dags(
-    jobs: Sequence[tuple[Path, Sequence[Mapping[str, Any]]]], environment: Mapping[str, str]
+    jobs: Sequence[tuple[Path, Sequence[Mapping[str, Any]]]],
+    environment: Mapping[str, str],
+    *,
+    worker: str = "dag_worker",
 ) -> list[dict[str, Any]]:
     """Run DAGs, each once for each of its scripts.
 
     :param jobs: DAG files, beside their definitions, with scripts as :mod:`dag_worker` reads them: ``input`` and
         ``answers``.
     :param environment: variables of an Airflow with a database.
+    :param worker: the module that runs them, which decides what a script holds.
     :return: for each file either its ``runs``, with ``events``, ``end`` and the ``states`` of the tasks, its ``files``
         and the tasks directly ``before`` each task; or the ``problem`` for which it could not be run.
     :raises MigrationError: the process came to nothing.
@@ -39,7 +43,7 @@ def run_dags(
             for number, (file, scripts) in enumerate(jobs)
         ]
         request.write_text(json.dumps(content), encoding="utf-8")
-        command = [sys.executable, "-m", "airflow_sm_pipelines.comparison.dag_worker", str(request), str(answer)]
+        command = [sys.executable, "-m", f"airflow_sm_pipelines.comparison.{worker}", str(request), str(answer)]
         with log.open("wb") as output:
             try:
                 variables = {**os.environ, **environment}
@@ -53,8 +57,8 @@ def run_dags(
 
 
 def _copy(file: Path, folder: Path) -> Path:
-    """The DAG file and the definitions beside it, alone in a folder: Airflow reads the whole folder for each run."""
+    """The DAG file with its definitions and components, alone in a folder: Airflow reads all of it for each run."""
     folder.mkdir()
-    for path in (file, *file.parent.glob("*.definition.json")):
+    for path in (file, *file.parent.glob("*.definition.json"), *file.parent.glob("*.components.json")):
         shutil.copy(path, folder / path.name)
     return folder / file.name

@@ -37,7 +37,7 @@ _METADATA = {
 
 
 @dataclass(slots=True)
-class _Run:
+class Run:
     """One run, while it runs.
 
     :param answers: for each task or step, its answers in order; the last one repeats.
@@ -67,11 +67,11 @@ class _Run:
             self.events.append({**event, "number": next(self.numbers)})
 
 
-class _Stage:
+class ScriptedStage:
     """Puts the scripts in place of services and of the steps' work."""
 
     def __init__(self) -> None:
-        self.run = _Run()
+        self.run = Run()
         self._clients: dict[str, Any] = {}
 
     # --- steps ------------------------------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ class _Stage:
         owner = name.removesuffix("_end")
         if name != owner and name not in self.run.answers:
             # The end of what the task before has started: what Step Functions asks for itself.
-            return _make_typed(self.run.answers[owner][0]["end"], model.output_shape)
+            return make_typed(self.run.answers[owner][0]["end"], model.output_shape)
         answer = self.run.take(name)
         error = answer.get("error") if "end" not in answer else None
         self.run.note(name, f"{service} {method}", _make_json(given), is_failure=answer.get("error") is not None)
@@ -150,7 +150,7 @@ class _Stage:
             body = json.dumps(failed if error is not None else answer["answer"]).encode()
             mark = {"FunctionError": "Unhandled"} if error is not None else {}
             return {"Payload": io.BytesIO(body), "StatusCode": 200, **mark}
-        return _make_typed(answer["answer"], model.output_shape)
+        return make_typed(answer["answer"], model.output_shape)
 
     def describe(self, operation: str, given: dict[str, Any]) -> Any | None:
         """The description of what a step has made; None if it is a call of another kind."""
@@ -160,15 +160,13 @@ class _Stage:
         return next((self.run.described[name] for name in names if name in self.run.described), None)
 
 
-def _make_typed(value: Any, shape: Any) -> Any:
+def make_typed(value: Any, shape: Any) -> Any:
     """A copy of an answer with times as boto3 gives them."""
     if isinstance(value, dict):
         members = getattr(shape, "members", {})
-        return {
-            key: _make_typed(item, members.get(key) or getattr(shape, "value", None)) for key, item in value.items()
-        }
+        return {key: make_typed(item, members.get(key) or getattr(shape, "value", None)) for key, item in value.items()}
     if isinstance(value, list):
-        return [_make_typed(item, getattr(shape, "member", None)) for item in value]
+        return [make_typed(item, getattr(shape, "member", None)) for item in value]
     is_time = getattr(shape, "type_name", "") == "timestamp" and isinstance(value, str)
     return datetime.fromisoformat(value.replace("Z", "+00:00")) if is_time else value
 
@@ -181,7 +179,8 @@ def _make_json(value: Any) -> Any:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def _patch(stage: _Stage) -> None:
+def patch_calls(stage: ScriptedStage) -> None:
+    """Put the stage in place of what reaches services in this process."""
     from botocore.client import BaseClient
 
     from airflow_sm_pipelines import migrated_tasks
@@ -200,12 +199,13 @@ def _patch(stage: _Stage) -> None:
         found = stage.describe(operation, given) if is_sagemaker else None
         if found is None:
             return ask(client, operation, given)
-        return _make_typed(found, client.meta.service_model.operation_model(operation).output_shape)
+        return make_typed(found, client.meta.service_model.operation_model(operation).output_shape)
 
     BaseClient._make_api_call = call
 
 
-def _load(file: Path) -> Any:
+def load_dag(file: Path) -> Any:
+    """The one DAG of a file."""
     from airflow.dag_processing.dagbag import DagBag
 
     bag = DagBag(str(file), bundle_path=file.parent, bundle_name="dags-folder")
@@ -216,7 +216,7 @@ def _load(file: Path) -> Any:
     return next(iter(bag.dags.values()))
 
 
-def _make_quick(dag: Any) -> None:
+def make_quick(dag: Any) -> None:
     """Take the waiting out of a DAG: between attempts, between looks, and for the triggerer."""
     for task in dag.tasks:
         changed = {"retries": 0, "poke_interval": 0.0, "mode": "poke", "waiter_delay": 0.1}
@@ -227,8 +227,8 @@ def _make_quick(dag: Any) -> None:
                 setattr(task, name, value)
 
 
-def _run(dag: Any, stage: _Stage, script: dict[str, Any]) -> dict[str, Any]:
-    stage.run = run = _Run(answers=script["answers"])
+def _run(dag: Any, stage: ScriptedStage, script: dict[str, Any]) -> dict[str, Any]:
+    stage.run = run = Run(answers=script["answers"])
     ended = dag.test(run_conf=script["input"])
     states = {f"{one.task_id} {one.map_index}": str(one.state) for one in ended.get_task_instances()}
     return {"events": run.events, "end": str(ended.state), "states": states}
@@ -239,23 +239,23 @@ def main() -> None:
     from airflow_sm_pipelines.server import serve
 
     request, answer = (Path(argument) for argument in sys.argv[1:])
-    stage = _Stage()
+    stage = ScriptedStage()
     found = []
     with serve(request.parent / "state", region="us-east-1", adapt_services=stage.adapt) as server:
         os.environ.update(server.environment())
-        _patch(stage)
+        patch_calls(stage)
         for one in json.loads(request.read_text(encoding="utf-8")):
             found.append(_run_all(Path(one["file"]), one["scripts"], stage))
     answer.write_text(json.dumps(found, default=str), encoding="utf-8")
 
 
-def _run_all(file: Path, scripts: list[dict[str, Any]], stage: _Stage) -> dict[str, Any]:
+def _run_all(file: Path, scripts: list[dict[str, Any]], stage: ScriptedStage) -> dict[str, Any]:
     from airflow import settings
 
     os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = settings.DAGS_FOLDER = str(file.parent)
     try:
-        dag = _load(file)
-        _make_quick(dag)
+        dag = load_dag(file)
+        make_quick(dag)
         files = {path.name: path.read_text(encoding="utf-8") for path in (file, *file.parent.glob("*.definition.json"))}
         before = {task.task_id: sorted(task.upstream_task_ids) for task in dag.tasks}
         return {"runs": [_run(dag, stage, script) for script in scripts], "before": before, "files": files}

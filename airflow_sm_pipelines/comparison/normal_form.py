@@ -37,7 +37,7 @@ _MADE = re.compile(r"made-(.+)-\d+\Z")
 
 def read_machine_events(events: Iterable[Event], resources: Mapping[str, Resource]) -> list[Event]:
     """The events of a machine's run in their normal form."""
-    names: dict[str, str] = {}
+    names: dict[tuple[str, str], str] = {}
     found: list[Event] = []
     for event in events:
         if event.what == "wait":
@@ -76,25 +76,25 @@ def _read_call(service: str, operation: str, given: Any) -> tuple[str, Any]:
     return f"{service} {operation}", make_normal(given, find_operation(service, operation).input_shape)
 
 
-def _note_name(what: str, given: Any, state: str, names: dict[str, str]) -> Any:
+def _note_name(what: str, given: Any, state: str, names: dict[tuple[str, str], str]) -> Any:
     """A request without the name of what it makes, which SageMaker gives anew."""
     kind = _KINDS.get(what.removeprefix("step "))
     if kind is None or kind.noun == "Endpoint" or not isinstance(given, dict):
         return given
     member = kind.name_member
     if isinstance(given.get(member), str):
-        names[given[member]] = state
+        names[member, given[member]] = state
     return {key: item for key, item in given.items() if key != member}
 
 
-def _replace_names(value: Any, names: Mapping[str, str], key: str = "") -> Any:
+def _replace_names(value: Any, names: Mapping[tuple[str, str], str], key: str = "") -> Any:
     """A request with what has made it in place of each name."""
     if isinstance(value, dict):
         return {name: _replace_names(item, names, name) for name, item in value.items()}
     if isinstance(value, list):
         return [_replace_names(item, names, key) for item in value]
     is_name = key in _NAME_MEMBERS and isinstance(value, str)
-    return f"what {names[value]} has made" if is_name and value in names else value
+    return f"what {names[key, value]} has made" if is_name and (key, value) in names else value
 
 
 def read_dag_events(events: Iterable[Mapping[str, Any]], states: Mapping[str, str]) -> list[Event]:
@@ -154,24 +154,28 @@ def _join_attempts(events: list[Event]) -> list[Event]:
     return joined
 
 
-def find_difference(machine: Any, dag: Any, path: str = "") -> str:
-    """Where two requests differ, in words; empty if they are the same but for what may differ."""
+def find_difference(machine: Any, dag: Any, path: str = "", *, source: str = "the machine") -> str:
+    """Where two requests differ, in words; empty if they are the same but for what may differ.
+
+    :param source: what the first one is of, for the message.
+    """
     if isinstance(machine, dict) and isinstance(dag, dict):
         for key in dict.fromkeys((*machine, *dag)):
-            found = find_difference(machine.get(key, ABSENT), dag.get(key, ABSENT), f"{path}.{key}" if path else key)
+            place = f"{path}.{key}" if path else key
+            found = find_difference(machine.get(key, ABSENT), dag.get(key, ABSENT), place, source=source)
             if found:
                 return found
         return ""
     if isinstance(machine, list) and isinstance(dag, list) and len(machine) == len(dag):
         for number, (one, other) in enumerate(zip(machine, dag, strict=True)):
-            found = find_difference(one, other, f"{path}[{number}]")
+            found = find_difference(one, other, f"{path}[{number}]", source=source)
             if found:
                 return found
         return ""
     return (
         ""
         if _is_same(machine, dag)
-        else f"{path or 'the request'}: {_show(machine)} in the machine, {_show(dag)} in the DAG"
+        else f"{path or 'the request'}: {_show(machine)} in {source}, {_show(dag)} in the DAG"
     )
 
 

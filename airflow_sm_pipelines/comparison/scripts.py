@@ -332,7 +332,7 @@ class ScriptWriter:
     ) -> Answer:
         kind = resource.kind
         shape = find_operation("sagemaker", f"describe_{kind.noun}").output_shape
-        arn = f"arn:aws:sagemaker:us-east-1:123456789012:{_find_arn_kind(kind.noun)}/{_slug(state)}"
+        arn = f"arn:aws:sagemaker:us-east-1:123456789012:{find_arn_kind(kind.noun)}/{make_slug(state)}"
         document = self._fill(("state", state), {kind.arn_member: arn}, assignment, shape)
         result = document if resource.waits else {kind.arn_member: document[kind.arn_member]}
         task = {
@@ -473,13 +473,14 @@ def parse_dotted(text: str) -> Path:
     return tuple(int(part) if part.isdigit() else part for part in text.split("."))
 
 
-def _find_arn_kind(noun: str) -> str:
+def find_arn_kind(noun: str) -> str:
     """The kind of resource in an ARN: ``training-job``."""
     plain = noun.removesuffix("V2").replace("AutoML", "Automl")
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", plain).lower()
 
 
-def _slug(text: str) -> str:
+def make_slug(text: str) -> str:
+    """A text as a part of an ARN."""
     return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-") or "it"
 
 

@@ -73,8 +73,9 @@ def test_only_the_airflow_side_imports_airflow() -> None:
         if path.relative_to(PACKAGE).parts[0].removesuffix(".py") not in AIRFLOW_ROOMS
         and any(name.partition(".")[0] == "airflow" for name in imported_modules(path))
     }
-    # It is started as a process of its own, and nothing imports it.
-    assert strangers == {"comparison/dag_worker.py"}
+    # They are started as processes of their own, and nothing else imports them.
+    workers = ("dag_worker", "job_worker", "operator_worker")
+    assert strangers == {f"comparison/{name}.py" for name in workers}
 
 
 @pytest.mark.parametrize(

@@ -74,26 +74,36 @@ class CallEditor:
         comma, place = ("," if rest is not None and rest[1] else ""), end + (rest.end() if rest is not None else 0)
         self.edits.append(Edit(place, place, new_line + comma))
 
-    def remove(self, name: str) -> bool:
-        """Take an argument away; False if it was not there."""
-        if name in self._mapped:
-            self._refuse(self._mapped[name], f"{name} is mapped")
-        one = self._keywords.get(name)
-        if one is None:
-            return False
-        start, end = self._file.span(one)
-        data = self._file.data
-        rest = re.match(rb"[ \t]*,?[ \t]*(#[^\r\n]*)?(\r\n|\n|\r)", data[end:])
-        if self._has_own_line(one) and rest is not None:
-            before = len(self._file.indent(one).encode())
-            self.edits.append(Edit(start - before, end + rest.end(), ""))
-            return True
+    def remove(self, *names: str) -> bool:
+        """Take arguments away; False if none was there."""
+        for name in names:
+            if name in self._mapped:
+                self._refuse(self._mapped[name], f"{name} is mapped")
+        gone = [self._keywords[name] for name in names if name in self._keywords]
+        left = [one for one in gone if not self._remove_line(one)]
         given = sorted([*self._call.args, *self._call.keywords], key=self._file.span)
-        index = given.index(one)
-        if index + 1 < len(given):
-            self.edits.append(Edit(start, self._file.span(given[index + 1])[0], ""))
-        else:
-            self.edits.append(Edit(self._file.span(given[index - 1])[1] if index else start, end, ""))
+        kept = [one for one in given if one not in gone]
+        while left:
+            first = min(left, key=self._file.span)
+            start = self._file.span(first)[0]
+            following = next((one for one in kept if self._file.span(one)[0] > start), None)
+            end = self._file.span(following)[0] if following is not None else self._file.span(self._call)[1]
+            together = [one for one in left if self._file.span(one)[0] < end]
+            if following is None:
+                before = [self._file.span(one)[1] for one in kept]
+                start = max(before, default=start)
+                end = max(self._file.span(one)[1] for one in together)
+            self.edits.append(Edit(start, end, ""))
+            left = [one for one in left if one not in together]
+        return bool(gone)
+
+    def _remove_line(self, one: ast.keyword) -> bool:
+        """Take away an argument that has lines of its own, with them."""
+        start, end = self._file.span(one)
+        rest = re.match(rb"[ \t]*,?[ \t]*(#[^\r\n]*)?(\r\n|\n|\r)", self._file.data[end:])
+        if not self._has_own_line(one) or rest is None:
+            return False
+        self.edits.append(Edit(start - len(self._file.indent(one).encode()), end + rest.end(), ""))
         return True
 
     def refuse_unknown(self, names: Iterable[str], *, renamed: Iterable[str]) -> None:

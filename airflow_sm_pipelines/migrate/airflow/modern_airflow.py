@@ -1,4 +1,7 @@
-"""Fixes what Airflow 3 no longer has and ruff does not fix: ``airflow.contrib``, ``days_ago``, ``provide_context``."""
+"""Fixes what Airflow 3 no longer has and ruff does not fix.
+
+That is ``airflow.contrib``, ``days_ago``, ``provide_context``, and dates in templates.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +38,7 @@ _MOVED = (
     (re.compile(r"airflow\.operators\.empty"), "airflow.providers.standard.operators.empty"),
 )
 _RENAMED = {"DummyOperator": "EmptyOperator", "AwsHook": "AwsBaseHook"}
+_DATES = {"execution_date": "logical_date", "next_execution_date": "data_interval_end"}
 _DAYS_AGO = "airflow.utils.dates.days_ago"
 
 
@@ -44,7 +48,7 @@ def modernise(source: bytes, *, name: str) -> tuple[bytes, list[Record]]:
     :return: the file, and a record for each line that changed.
     """
     file = read_source(source, name=name)
-    found = [*_move_modules(file), *_replace_days_ago(file), *_edit_arguments(file)]
+    found = [*_move_modules(file), *_replace_days_ago(file), *_edit_arguments(file), *_rename_dates(file)]
     records = [
         Record(place, "Airflow 3", Outcome.TRANSLATED, reasons=(Reason("AIRFLOW-MODERN-001", text),))
         for place, text, _ in found
@@ -104,6 +108,28 @@ def _iter_old_imports(file: SourceFile) -> Iterator[tuple[ast.Import | ast.Impor
                 yield node, node.names[0]
         elif isinstance(node, ast.Import) and [one.name for one in node.names] == [_DAYS_AGO.rpartition(".")[0]]:
             yield node, node.names[0]
+
+
+def _rename_dates(file: SourceFile) -> Iterator[tuple[str, str, list[Edit]]]:
+    """Templates that name a date as Airflow 2 did."""
+    seen = set()
+    for node in ast.walk(file.tree):
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or "{{" not in node.value:
+            continue
+        start, end = file.span(node)
+        if start in seen:  # another part of the same f-string
+            continue
+        seen.add(start)
+        text = file.data[start:end].decode("utf-8", "replace")
+        for old, new in _DATES.items():
+            places = [found.start() for found in re.finditer(rf"\b{old}\b", text)]
+            if places and f"'{old}'" not in text:
+                edits = [Edit(start + at, start + at + len(old), new) for at in _as_bytes(text, places)]
+                yield file.place(node), f"{old} is {new} now.", edits
+
+
+def _as_bytes(text: str, places: list[int]) -> list[int]:
+    return [len(text[:place].encode()) for place in places]
 
 
 def _edit_arguments(file: SourceFile) -> Iterator[tuple[str, str, list[Edit]]]:

@@ -24,12 +24,16 @@ from airflow_sm_pipelines.migrate.airflow.xcom_reads import Reads, ReadTask, fin
 from airflow_sm_pipelines.migrate.report import Outcome, Reason, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 _START, _SENSOR = "SageMakerStartPipelineOperator", "SageMakerPipelineSensor"
 _STOP, _CONDITION, _TRIGGER = "SageMakerStopPipelineOperator", "SageMakerConditionOperator", "SageMakerPipelineTrigger"
 _NAMES = (_START, _SENSOR, _STOP, _CONDITION, _TRIGGER)
-_OURS = {_START: "SageMakerRunPipelineOperator", _SENSOR: "SageMakerPipelineExecutionSensor"}
+_OURS = {
+    _START: "SageMakerRunPipelineOperator",
+    _SENSOR: "SageMakerPipelineExecutionSensor",
+    _STOP: "SageMakerStopExecutionOperator",
+}
 _PROVIDER = re.compile(rf"airflow\.providers\.amazon\.aws\.(?:operators|sensors|triggers)\.\w+\.({'|'.join(_NAMES)})")
 _MODULE = "airflow_sm_pipelines"
 _ARN = "pipeline_execution_arn"
@@ -38,6 +42,11 @@ _SECONDS = 30
 
 _START_RENAMED = (
     *("pipeline_params", "check_interval", "waiter_max_attempts", "verbose", "wait_for_completion", "deferrable"),
+)
+
+_STOP_RENAMED = (
+    *("pipeline_exec_arn", "verbose", "check_interval", "waiter_max_attempts", "wait_for_completion", "deferrable"),
+    "fail_if_not_running",
 )
 
 _STATUS_POLLED = Reason(
@@ -69,8 +78,14 @@ _NAME = Reason(
 _VERBOSE = Reason("PROVIDER-VERBOSE-001", "verbose is gone: the log has each step's changes, once.")
 _STOP_STAYS = Reason(
     "PROVIDER-STOP-001",
-    "There is no stop operator here, and the provider's may stay. It is green also where the execution had ended "
-    "before, unless fail_if_not_running=True. A run task that is ended stops its own execution.",
+    "It waits until the execution has stopped, or fails where it had ended before. The stop operator here does "
+    "neither, so it stays the provider's. To wait, let a SageMakerPipelineExecutionSensor with on_stopped='succeed' "
+    "follow ours.",
+)
+_STOPS = Reason(
+    "PROVIDER-STOP-002",
+    "It does not wait, as before; if [operators] default_deferrable is on, the provider's task did. Its result was the "
+    "status, which is the XCom 'status' now.",
 )
 _CONDITION_STAYS = Reason(
     "PROVIDER-CONDITION-001", "It compares values in Airflow and calls nothing, so it stays the provider's."
@@ -139,15 +154,20 @@ class _FileEditor:
 
     def migrate(self, source: bytes) -> FileMigration:
         uses = sorted(self._iter_uses(), key=lambda use: self._file.span(use.node))
-        starts = [use for use in uses if use.kind == _START and use.outer is not None]
-        tasks = [ReadTask(use.outer, _read_task_id(use.call)) for use in starts if use.outer is not None]
-        reads = find_reads(self._file, tasks, key=_ARN, gone=_START_RENAMED)
-        records = [self._change(use, reads, starts) for use in uses]
+        reads, starts = self._find_reads(uses, _START, _ARN, _START_RENAMED)
+        stops = self._find_reads(uses, _STOP, "status", _STOP_RENAMED)
+        records = [self._change(use, ((reads, starts), stops)) for use in uses]
         if starts and self._changed:
             records += [_warn(text) for text in reads.unclear]
         self._edits += self._move_imports()
         after = self._file.apply(self._edits) if self._changed else source
         return FileMigration(self._file.name, source, after, tuple(records))
+
+    def _find_reads(self, uses: list[_Use], kind: str, key: str, gone: tuple[str, ...]) -> tuple[Reads, list[_Use]]:
+        """What reads the results of the tasks of a kind, and these tasks."""
+        found = [use for use in uses if use.kind == kind and use.outer is not None]
+        tasks = [ReadTask(use.outer, _read_task_id(use.call)) for use in found if use.outer is not None]
+        return find_reads(self._file, tasks, key=key, gone=gone), found
 
     def _iter_uses(self) -> Iterator[_Use]:
         defined = {node.name for node in ast.walk(self._file.tree) if isinstance(node, ast.ClassDef)}
@@ -174,16 +194,24 @@ class _FileEditor:
                 return _Use(node, kind, call, outer)
         return _Use(node, kind)
 
-    def _change(self, use: _Use, reads: Reads, starts: list[_Use]) -> Record:
-        """Change one use, if it can be changed, and say what became of it."""
-        if use.kind in (_STOP, _CONDITION) and use.call is not None:
+    def _change(self, use: _Use, known: Sequence[tuple[Reads, list[_Use]]]) -> Record:
+        """Change one use, if it can be changed, and say what became of it.
+
+        :param known: what reads the results of some tasks, with these.
+        """
+        is_stop = use.kind == _STOP and use.call is not None and _is_stop_that_stays(use.call)
+        if is_stop or (use.kind == _CONDITION and use.call is not None):
+            self._kept.add(use.kind)
             reason = _STOP_STAYS if use.kind == _STOP else _CONDITION_STAYS
             return Record(self._describe(use), use.kind, Outcome.AIRFLOW, reasons=(reason,))
         if use.kind not in _OURS or use.call is None:
             return self._refuse(use, "PROVIDER-USE-001", [f"{use.kind} is not called here as an operator is."])
         editor = CallEditor(self._file, use.call, use.expand)
-        reasons = self._plan_start(editor) if use.kind == _START else self._plan_sensor(editor)
-        index = next((index for index, start in enumerate(starts) if start is use), -1)
+        plan = {_START: self._plan_start, _SENSOR: self._plan_sensor, _STOP: self._plan_stop}[use.kind]
+        reasons = plan(editor)
+        reads, index = next(
+            ((found, index) for found, uses in known for index, one in enumerate(uses) if one is use), (Reads(), -1)
+        )
         problems = [*editor.problems, *reads.problems.get(index, [])]
         if problems:
             return self._refuse(use, "PROVIDER-ARGUMENT-001", problems)
@@ -260,6 +288,15 @@ class _FileEditor:
         editor.refuse_unknown({"resource_type"}, renamed=("pipeline_exec_arn", "verbose"))
         return reasons
 
+    def _plan_stop(self, editor: CallEditor) -> list[Reason]:
+        editor.rename("pipeline_exec_arn", "execution_arn")
+        reasons = [_STOPS]
+        if editor.has("verbose"):
+            reasons.append(_VERBOSE)
+        editor.remove(*_STOP_RENAMED[1:])
+        editor.refuse_unknown({"config", "resource_type"}, renamed=_STOP_RENAMED)
+        return reasons
+
     # --- imports ------------------------------------------------------------------------------------------------------
 
     def _move_imports(self) -> list[Edit]:
@@ -278,6 +315,13 @@ class _FileEditor:
             line = f"from {_MODULE} import {', '.join(sorted(wanted - known))}"
             edits.append(add_import(self._file, line, before=self._first))
         return edits
+
+
+def _is_stop_that_stays(call: ast.Call) -> bool:
+    """Whether a stop waits, or fails if there is nothing to stop, or may do so: ours does neither."""
+    given = {one.arg: one.value for one in call.keywords}
+    names = [name for name in ("wait_for_completion", "deferrable", "fail_if_not_running") if name in given]
+    return any(not isinstance(value, ast.Constant) or bool(value.value) for value in map(given.__getitem__, names))
 
 
 def _read_task_id(call: ast.Call | None) -> str | None:

@@ -362,12 +362,11 @@ class _DagWriter:
         given: dict[str, Value],
     ) -> None:
         self._body.helpers.add("parameters_of_items")
-        each = render_call(
-            "parameters_of_items",
-            [("", items), ("fields", escape_templates(dict(fields))), ("same", cast("Value", given))],
-            depth=2,
-            before=12,
-        )
+        each = self._names.claim(f"parameters_of_{ids.variable}")
+        arguments: list[tuple[str, Value]] = [("", items), ("fields", escape_templates(dict(fields)))]
+        self._write_assignment(each, "parameters_of_items", [*arguments, ("same", cast("Value", given))])
+        # Texts in it are templates, which do not make it wait for what they read.
+        self._write_order([ids.first_variable], each, each)
         partial = render_call("SageMakerRunPipelineOperator.partial", run, depth=1, before=len(ids.variable) + 3)
         self._write_line(f"{ids.variable} = {partial}.expand(")
         self._write_line(f"{INDENT}parameters={each},")

@@ -27,19 +27,10 @@ DEFAULT_ROLE = f"arn:aws:iam::{ACCOUNT_ID}:role/SageMakerExecution"
 """The role if the source names none; it serves for runs on one's own machine, which has no roles."""
 
 HELPERS = (
-    *("NumberItemsOperator", "ReadItemsOperator", "UploadComponentsOperator", "WaitOperator"),
+    *("CombineItemsOperator", "NumberItemsOperator", "ReadItemsOperator", "UploadComponentsOperator", "WaitOperator"),
     *("answer_text", "bind_definition", "call_aws", "choose_by_outcome", "collect_items", "fail", "give_value"),
-    *(
-        "holds",
-        "invoke_lambda",
-        "list_items",
-        "make_call",
-        "only_if_chosen",
-        "parameters_of_items",
-        "poke",
-        "query_json",
-        "wait_for",
-    ),
+    *("holds", "invoke_lambda", "list_items", "make_call", "only_if_chosen", "parameters_of_items", "poke"),
+    *("query_json", "wait_for"),
 )
 """What a DAG file may import from :mod:`airflow_sm_pipelines.migrated_tasks`."""
 

@@ -181,7 +181,8 @@ class _Converter:
                 (one for one in ("resource", "script", "steps", "suspend", "http") if one in template), "nothing"
             )
             return {"unsupported": f"its template is of the kind {kind!r}, which only Argo runs"}
-        reason = "" if is_sagemaker(template) else _find_cluster_needs(template, container)
+        volumes = {str(one["name"]): one for one in (*_list(self._spec, "volumes"), *_list(template, "volumes"))}
+        reason, kubernetes = ("", {}) if is_sagemaker(template) else _convert_cluster(template, container, volumes)
         words = [self._convert_text(one) for one in (*_words(container, "command"), *_words(container, "args"))]
         left = next((found[0] for word in words if (found := _OTHER.search(word))), "")
         if reason or left:
@@ -211,7 +212,8 @@ class _Converter:
                 "inputPaths": in_paths,
                 "outputPaths": out_paths,
                 "resources": _convert_resources(container.get("resources")),
-            }
+            },
+            "kubernetes": kubernetes,
         }
 
     def _convert_text(self, value: Any) -> str:
@@ -378,17 +380,48 @@ def _refer(found: re.Match[str]) -> JsonObject:
     return {"componentInputParameter": found["name"]}
 
 
-def _find_cluster_needs(template: dict[str, Any], container: dict[str, Any]) -> str:
-    """What of the cluster a container needs; empty for nothing."""
-    if container.get("volumeMounts"):
-        return "it mounts a volume of the cluster, which no job has"
+_VARIABLES = {"secretKeyRef": ("secret", "secretAsEnv"), "configMapKeyRef": ("configMap", "configMapAsEnv")}
+
+
+def _convert_cluster(
+    template: dict[str, Any], container: dict[str, Any], volumes: dict[str, dict[str, Any]]
+) -> tuple[str, JsonObject]:
+    """What of the cluster a container needs that no job has, in words, and what it is given, as KFP 2 writes it."""
     if template.get("sidecars") or template.get("initContainers"):
-        return "other containers run beside it, and a job has one"
+        return "other containers run beside it, and a job has one", {}
+    found: dict[str, list[JsonValue]] = {}
     for one in container.get("env") or []:
+        source = one.get("valueFrom") if isinstance(one, dict) else None
         # Credentials of AWS are the role's.
-        if isinstance(one, dict) and "valueFrom" in one and not str(one.get("name")).startswith("AWS_"):
-            return f"its variable {one.get('name')} is a secret or a field of the cluster, which no job has"
-    return ""
+        if not isinstance(source, dict) or str(one.get("name")).startswith("AWS_"):
+            continue
+        kind = next((str(key) for key in source), "")
+        given = source.get(kind) or {}
+        if kind == "fieldRef":
+            field: JsonObject = {"name": str(one["name"]), "fieldPath": str(given.get("fieldPath"))}
+            found.setdefault("fieldPathAsEnv", []).append(field)
+        elif kind in _VARIABLES:
+            word, key = _VARIABLES[kind]
+            entry: JsonObject = {f"{word}Key": str(given.get("key")), "envVar": str(one["name"])}
+            options: JsonObject = {"optional": bool(given.get("optional")), f"{word}Name": str(given.get("name"))}
+            found.setdefault(key, []).append({**options, "keyToEnv": [entry]})
+        else:
+            return f"its variable {one.get('name')} is {kind} of the cluster, which no job has", {}
+    for mount in _list(container, "volumeMounts"):
+        volume = volumes.get(str(mount["name"]), {})
+        path: JsonObject = {"mountPath": str(mount.get("mountPath"))}
+        if mount.get("subPath") or not {"secret", "configMap", "emptyDir"} & volume.keys():
+            return "it mounts a volume of the cluster, which no job has", {}
+        if "emptyDir" in volume:
+            found.setdefault("emptyDirMounts", []).append(path)
+            continue
+        word = "secret" if "secret" in volume else "configMap"
+        body = volume[word] if isinstance(volume[word], dict) else {}
+        if body.get("items"):
+            return "it mounts a volume of the cluster that names its files anew, which no job has", {}
+        name = {f"{word}Name": str(body.get("secretName") or body.get("name"))}
+        found.setdefault(f"{word}AsVolume", []).append({**path, **name, "optional": bool(body.get("optional"))})
+    return "", dict(found.items())
 
 
 def _convert_resources(resources: Any) -> JsonObject:

@@ -7,6 +7,7 @@ and writes what it has given as ``outputs.json``, which later steps and conditio
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -43,6 +44,8 @@ class ComponentRun:
         self._parameters: dict[str, Any] = {}
         self._artifacts: dict[str, list[dict[str, Any]]] = {}
         self._produced: dict[str, list[dict[str, Any]]] = {}
+        self._variables: dict[str, str] = {}
+        self._mounts: dict[str, str] = {}
 
     # --- inputs ------------------------------------------------------------------------------------------------------
 
@@ -80,14 +83,26 @@ class ComponentRun:
 
     def _find_collected(self, tree: dict[str, Any], kind: str) -> list[Any]:
         """An output of each iteration of a loop, in the order of the items."""
-        folders = [one for one in (INPUTS / tree["collected"]).iterdir() if one.name.isdigit()]
+        return self._find_iterations(INPUTS / tree["collected"], tree["key"], kind)
+
+    def _find_iterations(self, folder: Path, key: str, kind: str) -> list[Any]:
+        folders = [one for one in folder.iterdir() if one.name.isdigit()]
         folders.sort(key=lambda one: int(one.name))
-        return [self._find_output(one, {"*": tree["key"]}, kind) for one in folders]
+        return [self._find_iteration(one, key, kind) for one in folders]
+
+    def _find_iteration(self, folder: Path, key: str, kind: str) -> Any:
+        """An output of one iteration; a list of them where the folder is that of a loop in a loop."""
+        if (folder / "outputs.json").exists():
+            return self._find_output(folder, {"*": key}, kind)
+        return self._find_iterations(folder, key, kind)
 
     def _find_imported(self, tree: dict[str, Any]) -> list[dict[str, Any]]:
         """The artifact that an importer names, with its files where they are staged."""
         uri = to_text(self._find(tree["imported"], "parameter")).rstrip("/")
         metadata = {name: self._find(one, "parameter") for name, one in tree["metadata"].items()}
+        if "filled" in tree:
+            inputs = {name: self._find(one, "parameter") for name, one in tree["filled"]["inputs"].items()}
+            metadata = fill_structure(tree["filled"]["structure"], inputs)
         artifact = {"name": tree["schema"], "type": {"schemaTitle": tree["schema"]}, "metadata": metadata}
         folder = INPUTS / tree["input"]
         single = folder / uri.rsplit("/", 1)[-1]
@@ -127,6 +142,10 @@ class ComponentRun:
                 self._artifacts[name] = flatten(found)
         for name, path in self._component["input_paths"].items():
             self._put_input(name, Path(path))
+        for folder in self._component.get("folders", ()):  # a description of an older version has none
+            self._find_mount(folder).mkdir(parents=True, exist_ok=True)
+        for one in self._component.get("entries", ()):
+            self._put_entries(one)
         for name, schema in self._component["output_artifacts"].items():
             local = OUTPUT / "artifacts" / name
             local.parent.mkdir(parents=True, exist_ok=True)
@@ -142,6 +161,27 @@ class ComponentRun:
         elif name in self._parameters:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(to_text(self._parameters[name]), encoding="utf-8")
+
+    def _put_entries(self, one: dict[str, Any]) -> None:
+        """Put the entries of a secret or a config map where the command reads them: variables or files."""
+        name = to_text(self._find(one["name"], "parameter"))
+        entries = read_entries(one["kind"], name, one["is_optional"]) if name or not one["is_optional"] else {}
+        for variable, key in one["env"].items():
+            if key in entries:
+                self._variables[variable] = to_text(entries[key])
+            elif not one["is_optional"]:
+                raise SystemExit(f"The {one['kind']} {name!r} has no entry {key!r}.")
+        if one["folder"]:
+            folder = self._find_mount(one["folder"])
+            folder.mkdir(parents=True, exist_ok=True)
+            for key, value in entries.items():
+                (folder / key).write_text(to_text(value), encoding="utf-8")
+
+    def _find_mount(self, path: str) -> Path:
+        """The folder in place of one that the cluster mounts."""
+        if not self._is_linked:
+            self._mounts[path] = str(WORK / "mounts" / path.strip("/"))
+        return Path(self._mounts.get(path, path))
 
     # --- the command -------------------------------------------------------------------------------------------------
 
@@ -166,6 +206,8 @@ class ComponentRun:
 
     def _fill(self, text: str) -> str:
         """A word of the command with values in place of its placeholders."""
+        for path, local in self._mounts.items():
+            text = text.replace(path, local)
         text = text.replace("{{$}}", json.dumps(self.make_executor_input()))
         for name, value in self._component["facts"].items():
             text = text.replace(name, to_text(self._find(value, "parameter")))
@@ -203,7 +245,8 @@ class ComponentRun:
     def run(self) -> int:
         """Run the command, again as often as the component asks for; give its exit code."""
         command = self._expand([*self._component["command"], *self._component["args"]])
-        environment = {**os.environ, **{name: self._fill(text) for name, text in self._component["env"].items()}}
+        given = {name: self._fill(text) for name, text in self._component["env"].items()}
+        environment = {**os.environ, **given, **self._variables}
         for name in self._component["outputs"]:
             self._find_output_path(name).parent.mkdir(parents=True, exist_ok=True)
         retries = self._component["retries"]
@@ -249,21 +292,77 @@ class ComponentRun:
     def _finish(self, name: str, given: dict[str, Any]) -> list[dict[str, Any]]:
         """An output artifact with the metadata and the address that the command gave it."""
         finished = []
-        for produced in given.get("artifacts", {}).get(name, {}).get("artifacts") or self._produced[name]:
+        produced_ones = given.get("artifacts", {}).get(name, {}).get("artifacts") or self._produced[name]
+        for number, produced in enumerate(produced_ones):
             artifact = {**self._produced[name][0], **produced}
             path = artifact.pop("custom_path", None)
             if path and Path(path).exists():
                 copy(Path(path), OUTPUT / "artifacts" / name)
                 artifact["uri"] = f"{self._base}/artifacts/{name}"
+            elif artifact["uri"].startswith(f"{WORK}/") and Path(artifact["uri"]).exists():
+                # A component may make the address up, by dsl.get_uri, which is beside the file of its results.
+                place = name if len(produced_ones) == 1 else f"{name}-{number}"
+                copy(Path(artifact["uri"]), OUTPUT / "artifacts" / place)
+                artifact["uri"] = f"{self._base}/artifacts/{place}"
             if artifact["uri"].startswith(str(OUTPUT)):
                 artifact["uri"] = self._base + artifact["uri"][len(str(OUTPUT)) :]
             finished.append(artifact)
         return finished
 
 
+def read_entries(kind: str, name: str, is_optional: bool) -> dict[str, Any]:
+    """The entries of a secret of Secrets Manager or a parameter of the Parameter Store: its text is a JSON object.
+
+    :param is_optional: whether there may be none.
+    """
+    boto3 = import_boto3()
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    client = boto3.client("secretsmanager" if kind == "secret" else "ssm", region_name=region)
+    try:
+        if kind == "secret":
+            text = client.get_secret_value(SecretId=name)["SecretString"]
+        else:
+            text = client.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
+    except client.exceptions.ClientError as error:
+        is_missing = error.response["Error"]["Code"] in ("ResourceNotFoundException", "ParameterNotFound")
+        if is_optional and is_missing:
+            return {}
+        raise SystemExit(f"The {kind} {name!r} cannot be read: {error}") from None
+    entries = json.loads(text)
+    if not isinstance(entries, dict):
+        raise SystemExit(f"The {kind} {name!r} is no JSON object, which would have a member for each entry.")
+    return entries
+
+
+def import_boto3() -> Any:
+    """boto3, which is installed if the image has none."""
+    try:
+        import boto3
+    except ImportError:
+        folder = str(WORK / "boto3")
+        subprocess.check_call([sys.executable, "-m", "pip", "install", "--quiet", "--target", folder, "boto3"])
+        sys.path.append(folder)
+        import boto3
+    return boto3
+
+
 def find_path(uri: str) -> Path:
     """Where KFP's library looks for the files of an artifact."""
     return Path("/s3/" + uri[len("s3://") :] if uri.startswith("s3://") else uri)
+
+
+def fill_structure(value: Any, inputs: dict[str, Any]) -> Any:
+    """A structure with values in place of the placeholders in its texts and names."""
+    if isinstance(value, dict):
+        return {to_text(fill_structure(name, inputs)): fill_structure(one, inputs) for name, one in value.items()}
+    if isinstance(value, list):
+        return [fill_structure(one, inputs) for one in value]
+    if not isinstance(value, str):
+        return value
+    whole = PLACEHOLDER.fullmatch(value)
+    if whole is not None:
+        return inputs.get(whole.group(3))
+    return PLACEHOLDER.sub(lambda found: to_text(inputs.get(found.group(3))), value)
 
 
 def flatten(found: list[Any]) -> list[dict[str, Any]]:
@@ -319,6 +418,46 @@ def to_items(values: list[Any]) -> str:
             item.update((f"field_{name}", to_text(one)) for name, one in value.items())
         items.append(item)
     return json.dumps(items)
+
+
+def combine_items(levels: list[dict[str, Any]], fields: list[str]) -> str:
+    """The items of loops in each other, as those of one loop: JSON text, with the number of each item in its loop.
+
+    :param levels: for each loop, its ``items``, or the ``member`` of the item of another ``level`` that has them; a
+        member of None is that item itself. An item without the member has none.
+    :param fields: what is read of the items; a pipeline's parameter is short.
+    """
+    found: list[dict[str, str]] = [{}]
+    for number, level in enumerate(levels, 1):
+        prefix = "" if number == 1 else f"level_{number}_"
+        deeper = []
+        for outer in found:
+            for one in json.loads(to_items(_find_items(level, outer))):
+                index = f"{outer['index']}/{one.pop('index')}" if outer else one.pop("index")
+                deeper.append({**outer, "index": index, **{prefix + name: value for name, value in one.items()}})
+        found = deeper
+    return json.dumps([{name: one[name] for name in fields if name in one} for one in found])
+
+
+def read_items(text: str) -> Any:
+    """A list that is JSON text, or as Python shows it: a template of Airflow gives a list so."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return ast.literal_eval(text)
+
+
+def _find_items(level: dict[str, Any], outer: dict[str, str]) -> list[Any]:
+    if "items" in level:
+        items = level["items"]
+    else:
+        prefix = "" if level["level"] == 1 else f"level_{level['level']}_"
+        name = "value" if level["member"] is None else f"field_{level['member']}"
+        items = outer.get(prefix + name, "[]")
+    items = read_items(items) if isinstance(items, str) else items
+    if not isinstance(items, list):
+        raise ValueError(f"A loop repeats for a list, not for {items!r}.")
+    return items
 
 
 def copy(source: Path, target: Path) -> None:

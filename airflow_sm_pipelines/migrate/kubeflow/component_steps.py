@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from shlex import quote
 from typing import TYPE_CHECKING, Any, cast
 
-from airflow_sm_pipelines.migrate.kubeflow.component_launcher import INPUTS, OUTPUT, WORK
+from airflow_sm_pipelines.migrate.kubeflow.cluster_objects import JOB_NAME, ClusterPart
+from airflow_sm_pipelines.migrate.kubeflow.component_launcher import INPUTS, OUTPUT, WORK, read_rule
 from airflow_sm_pipelines.migrate.kubeflow.input_values import (
     FACTS,
     PLACEHOLDER,
@@ -84,6 +85,7 @@ class ComponentCall:
     :param instance_type: an expression or a name.
     :param folders: what stands in the outputs' address behind the step's name: the numbers of iterations.
     :param retries: how often, after how many seconds, by what factor longer each time, and at most how long.
+    :param cluster: what the task is given by its cluster.
     """
 
     parameters: Mapping[str, tuple[str, Value]]
@@ -91,8 +93,8 @@ class ComponentCall:
     instance_type: JsonValue
     folders: tuple[JsonValue, ...] = ()
     retries: tuple[int, float, float, float] = (0, 0, 1, 0)
-    timeout_seconds: int | None = None
     is_cached: bool = False
+    cluster: ClusterPart = field(default_factory=ClusterPart)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,12 @@ def make_step(name: str, source: str, container: ComponentContainer, call: Compo
 
     :raises NotCarriedError: no step can run it.
     """
-    plain = _make_plain(container, call)
+    chosen = replace(
+        container,
+        command=tuple(_choose_words(container.command, call)),
+        args=tuple(_choose_words(container.args, call)),
+    )
+    plain = _make_plain(chosen, call)
     if plain is not None:
         return MadeStep(_make_node(name, source, call, plain))
     if not container.command:
@@ -123,7 +130,7 @@ def make_step(name: str, source: str, container: ComponentContainer, call: Compo
         raise NotCarriedError(why)
     is_shell = _WITHOUT_PYTHON.match(container.image) is not None
     writer = _ShellWriter(name) if is_shell else _Writer(name)
-    component = writer.describe(container, call)
+    component = writer.describe(chosen if is_shell else container, call)
     key = f"{name}-{hashlib.sha256(json.dumps(component, sort_keys=True).encode()).hexdigest()[:12]}"
     values = [{"Get": f"Tasks.{UPLOAD}.root"}, "components", key]
     code: JsonObject = {"Std:Join": {"On": "/", "Values": cast("list[JsonValue]", values)}}
@@ -156,13 +163,31 @@ def make_step(name: str, source: str, container: ComponentContainer, call: Compo
     return MadeStep(_make_node(name, source, call, request, members), component, key)
 
 
+def _choose_words(words: Sequence[JsonValue], call: ComponentCall) -> list[JsonValue]:
+    """The words of a command, with KFP's ``IfPresent`` and ``Concat`` decided by what the task is given."""
+    found: list[JsonValue] = []
+    for word in words:
+        rule = read_rule(word)
+        if rule is None:
+            found.append(word)
+        elif "Concat" in rule:
+            found.append("".join(map(as_text, _choose_words(rule["Concat"], call))))
+        else:
+            name = rule["IfPresent"]["InputName"]
+            value = call.artifacts.get(name) or call.parameters.get(name, ("", Absent("")))[1]
+            chosen = rule["IfPresent"].get("Else" if isinstance(value, Absent) else "Then") or []
+            found += _choose_words(chosen if isinstance(chosen, list) else [chosen], call)
+    return found
+
+
 def _make_node(
     name: str, source: str, call: ComponentCall, request: JsonObject, members: JsonObject | None = None
 ) -> PipelineStepNode:
-    cluster: JsonObject = {"InstanceType": call.instance_type, "InstanceCount": 1, "VolumeSizeInGB": 30}
+    size = 30 + call.cluster.gibibytes
+    cluster: JsonObject = {"InstanceType": call.instance_type, "InstanceCount": 1, "VolumeSizeInGB": size}
     arguments: JsonObject = {"ProcessingResources": {"ClusterConfig": cluster}, **request}
-    if call.timeout_seconds is not None:
-        arguments["StoppingCondition"] = {"MaxRuntimeInSeconds": call.timeout_seconds}
+    if call.cluster.timeout_seconds is not None:
+        arguments["StoppingCondition"] = {"MaxRuntimeInSeconds": call.cluster.timeout_seconds}
     cache: JsonObject = {"CacheConfig": {"Enabled": True, "ExpireAfter": "P365D"}} if call.is_cached else {}
     return PipelineStepNode(name, source, "Processing", arguments, members={**(members or {}), **cache})
 
@@ -190,6 +215,8 @@ def _join_argument(name: str, value: JsonValue) -> JsonObject:
 def _make_plain(container: ComponentContainer, call: ComponentCall) -> JsonObject | None:
     """The request for a container that reads and gives nothing but texts on its command line; None for another one."""
     if container.outputs or container.artifacts or call.artifacts or container.input_paths or call.retries[0]:
+        return None
+    if call.cluster.entries or call.cluster.folders:
         return None
     inputs = {name: value for name, (_, value) in call.parameters.items()}
     try:
@@ -257,6 +284,7 @@ class _Writer:
             "{{$.pipeline_task_name}}": self._name,
             "{{$.pipeline_task_uuid}}": self._name,
             "{{$.pipeline_root}}": {"Get": f"Tasks.{UPLOAD}.root"},
+            JOB_NAME: {"Get": "Execution.ProcessingJobName"},
         }
         known = {name: self._write_fact(value) for name, value in facts.items() if name in words}
         count, seconds, factor, longest = call.retries
@@ -273,6 +301,17 @@ class _Writer:
             "input_paths": dict(container.input_paths),
             "output_paths": dict(container.output_paths),
             "retries": {"count": count, "seconds": seconds, "factor": factor, "max_seconds": longest},
+            "folders": list(call.cluster.folders),
+            "entries": [
+                {
+                    "kind": one.kind,
+                    "name": self._write(one.name),
+                    "env": dict(one.env),
+                    "folder": one.folder,
+                    "is_optional": one.is_optional,
+                }
+                for one in call.cluster.entries
+            ],
         }
 
     def _write_fact(self, value: JsonValue) -> JsonValue:
@@ -318,11 +357,16 @@ class _Writer:
         uri = to_native(value.uri)
         if isinstance(uri, str) and not uri.startswith("s3://"):
             raise NotCarriedError(f"it reads {uri}, and a processing job stages from S3 only: copy it there")
+        filled: JsonObject = {}
+        if value.inputs:
+            given = {name: self._write(one) for name, one in value.inputs.items()}
+            filled = {"filled": {"structure": dict(value.metadata), "inputs": cast("JsonObject", given)}}
         metadata = {name: {"literal": one} for name, one in value.metadata.items()}
         return {
             "imported": self._write(value.uri),
             "schema": value.schema,
-            "metadata": cast("JsonObject", metadata),
+            "metadata": {} if filled else cast("JsonObject", metadata),
+            **filled,
             "input": self._add_input(uri),
         }
 
@@ -367,6 +411,8 @@ class _ShellWriter(_Writer):
         self._container, self._call = container, call
         if set(container.outputs.values()) - {"STRING", "NUMBER_INTEGER", "NUMBER_DOUBLE"} or container.input_paths:
             raise self._fault("gives or takes what")
+        if call.cluster.entries:
+            raise self._fault("is given secrets or config maps, which")
         words = " ".join(self._write_word(word) for word in (*container.command, *container.args))
         exports = [f"export {name}={self._write_word(text)}" for name, text in container.env.items()]
         taken = [f'    {name}=*) {name.replace("-", "_")}="${{word#*=}}" ;;' for name in ("base", *self.arguments)]
@@ -379,6 +425,7 @@ class _ShellWriter(_Writer):
             "done",
             *self._staged,
             *exports,
+            *(f"mkdir -p {quote(folder)}" for folder in call.cluster.folders),
             *(f"mkdir -p {quote(self._find_folder(name))}" for name in container.outputs),
             f"left={count}",
             f'until {words}; do [ "$left" -gt 0 ] || exit 1; left=$((left - 1)); sleep {seconds:g}; done',
@@ -422,6 +469,8 @@ class _ShellWriter(_Writer):
         if side == "outputs":
             return quote(f"{OUTPUT}/artifacts/{name}") if member == "path" else f'"$base"/artifacts/{quote(name)}'
         value = self._call.artifacts.get(name)
+        if member == "uri" and isinstance(value, Imported):
+            return self._write_value(value.uri)
         if member != "path" or not isinstance(value, StepOutput):
             raise self._fault("reads what")
         return self._stage(value, "artifacts", 'file="{0}/{1}"; [ -f "$file" ] || file="{0}"; {2}="$file"')
@@ -491,16 +540,6 @@ _GOOGLE = re.compile(
     r"google-cloud-pipeline-components|gcr\.io/ml-pipeline/(?!.*kfp)|docker\.pkg\.dev/vertex-ai|google_cloud_pipeline"
 )
 _VOLUMES = re.compile(r"argostub/(?:create|delete)pvc")
-_CLUSTER_ONLY = {
-    "configMapAsEnv": "a config map",
-    "configMapAsVolume": "a config map",
-    "fieldPathAsEnv": "a field of its pod",
-    "genericEphemeralVolume": "a volume of the cluster",
-    "initContainers": "containers that run before it",
-    "pvcMount": "a volume of the cluster, which tasks share",
-    "secretAsEnv": "a secret of the cluster",
-    "secretAsVolume": "a secret of the cluster",
-}
 
 
 def refuse_foreign(executor: Mapping[str, Any], component: str) -> None:
@@ -549,22 +588,3 @@ def read_container(component: Component, images: Mapping[str, str]) -> Component
 
 def _read_words(words: Any) -> list[Any]:
     return words if isinstance(words, list) else [] if words is None else [words]
-
-
-def refuse_cluster(platform: Mapping[str, Any], executor: str) -> tuple[tuple[str, ...], int | None]:
-    """What the platform's document asks of Kubernetes for an executor.
-
-    :return: the keys that are not used, and the task's longest time in seconds.
-    :raises NotCarriedError: it needs something of the cluster.
-    """
-    spec = platform.get("deploymentSpec")
-    executors = spec.get("executors") if isinstance(spec, dict) else None
-    asked = executors.get(executor) if isinstance(executors, dict) else None
-    if not isinstance(asked, dict):
-        return (), None
-    needed = next((key for key in asked if key in _CLUSTER_ONLY), None)
-    if needed is not None:
-        raise NotCarriedError(f"it is given {_CLUSTER_ONLY[needed]} ({needed}), which no job has")
-    seconds = asked.get("activeDeadlineSeconds")
-    lost = tuple(f"platforms.kubernetes.{key}" for key in sorted(asked) if key != "activeDeadlineSeconds")
-    return lost, int(seconds) if isinstance(seconds, (int, float, str)) and str(seconds).isdigit() else None

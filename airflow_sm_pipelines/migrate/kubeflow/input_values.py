@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 PLACEHOLDER = re.compile(r"\{\{\$\.inputs\.parameters\['([^']*)'\]\}\}")
 """A parameter's value inside the text of a constant, a command or an argument."""
 
+_ITEM = re.compile(r"(ForEach\.CurrentItem\.(?:level_\d+_)?)value")
+
 FACTS: dict[str, JsonValue] = {
     "{{$.pipeline_job_name}}": {"Get": "Execution.PipelineName"},
     "{{$.pipeline_job_uuid}}": {"Get": "Execution.PipelineExecutionId"},
@@ -117,12 +119,14 @@ class Imported:
 
     :param uri: its address.
     :param schema: its type, such as ``system.Dataset``.
-    :param metadata: values or literals by name.
+    :param metadata: its metadata, which may hold placeholders of inputs.
+    :param inputs: the values of these inputs.
     """
 
     uri: Value
     schema: str
     metadata: Mapping[str, JsonValue] = field(hash=False)
+    inputs: Mapping[str, Value] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +154,8 @@ def find_member(holder: Value, name: str) -> Value:
             except ValueError:
                 value = None
         return Literal(value[name]) if isinstance(value, dict) and name in value else Absent(f"there is no {name!r}")
-    if isinstance(holder, RunValue) and holder.expression == {"Get": "ForEach.CurrentItem.value"}:
-        return RunValue({"Get": f"ForEach.CurrentItem.field_{name}"}, is_number=True)
+    if isinstance(holder, RunValue) and (found := _ITEM.fullmatch(str(holder.expression.get("Get")))):
+        return RunValue({"Get": f"{found[1]}field_{name}"}, is_number=True)
     return holder if isinstance(holder, Absent) else ValueMember(holder, name)
 
 
@@ -302,7 +306,7 @@ def _refuse_absent(
 def _find_parameter(
     given: JsonObject, inputs: Mapping[str, Value], done: Mapping[str, Given], *, has_failed: bool
 ) -> Value:
-    value = _find_source(given, inputs, done, has_failed=has_failed)
+    value = find_source(given, inputs, done, has_failed=has_failed)
     selector = given.get("parameterExpressionSelector")
     if selector is None:
         return value
@@ -314,9 +318,14 @@ def _find_parameter(
     return value
 
 
-def _find_source(
-    given: JsonObject, inputs: Mapping[str, Value], done: Mapping[str, Given], *, has_failed: bool
+def find_source(
+    given: JsonObject, inputs: Mapping[str, Value], done: Mapping[str, Given], *, has_failed: bool = False
 ) -> Value:
+    """What an input is given.
+
+    :param inputs: the values of the parameters of the component that the task stands in.
+    :param done: what became of the tasks before it.
+    """
     constant = given.get("runtimeValue")
     if isinstance(constant, dict):
         if "runtimeParameter" in constant:
@@ -328,7 +337,9 @@ def _find_source(
     if isinstance(made, dict):
         if has_failed:
             return Absent("the task that gives it has failed")
-        return _get(done[str(made.get("producerTask"))].outputs, str(made.get("outputParameterKey")))
+        group = done.get(str(made.get("producerTask")))
+        outputs = {} if group is None else group.outputs
+        return _get(outputs, str(made.get("outputParameterKey")))
     status = given.get("taskFinalStatus")
     if isinstance(status, dict):
         return Literal(_make_status(str(status.get("producerTask")), has_failed=has_failed))
@@ -418,3 +429,32 @@ def find_items(iterator: Iterator, inputs: Mapping[str, Value], artifacts: Mappi
     if not isinstance(items, list):
         raise NotCarriedError("it repeats for something that is no list")
     return ListOf(tuple(map(Literal, items)))
+
+
+def find_own_output(key: str, outputs: Mapping[str, Value]) -> Value:
+    """KFP 1 puts the task's name before the output's: ``train-model_artifact_url``."""
+    plain = key.replace("_", "-").lower()
+    found = [one for name, one in outputs.items() if plain.endswith(f"-{name.replace('_', '-').lower()}")]
+    return found[0] if found else Absent(f"the component has no output {key!r}")
+
+
+def read_importer(importer: JsonObject, inputs: Mapping[str, Value]) -> Imported:
+    """The artifact that an importer names.
+
+    :param inputs: the values of its parameters.
+    """
+    uri = importer.get("artifactUri")
+    holder: JsonObject = uri if isinstance(uri, dict) else {"constant": uri}
+    schema = importer.get("typeSchema")
+    title = str(schema.get("schemaTitle") or "system.Artifact") if isinstance(schema, dict) else "system.Artifact"
+    metadata = importer.get("metadata")
+    if "runtimeParameter" in holder:
+        value = inputs.get(str(holder["runtimeParameter"]), Absent("the importer is given no address"))
+    else:
+        value = Literal(read_constant(holder))
+    known: JsonObject = dict(metadata) if isinstance(metadata, dict) else {}
+    names = dict.fromkeys(PLACEHOLDER.findall(json.dumps(known)))
+    missing = next((name for name in names if name not in inputs), None)
+    if missing is not None:
+        raise NotCarriedError(f"the importer's metadata name the input {missing!r}, which is not given")
+    return Imported(value, title, known, {name: inputs[name] for name in names})

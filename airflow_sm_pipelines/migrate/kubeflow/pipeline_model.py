@@ -421,7 +421,7 @@ def choose_instance(executor: Mapping[str, Any]) -> str | None:
         count = _read_quantity(accelerator.get("resourceCount") or accelerator.get("count") or 1)
         return next((name for most, name in _ACCELERATED if count <= most), _ACCELERATED[-1][1])
     cpus = max(_read_quantity(resources.get(key)) for key in _CPU_KEYS)
-    memory = max(_read_memory(resources.get(key)) for key in _MEMORY_KEYS)
+    memory = max(read_memory(resources.get(key)) for key in _MEMORY_KEYS)
     return next((name for most, size, name in _INSTANCES if cpus <= most and memory <= size), _INSTANCES[-1][2])
 
 
@@ -437,7 +437,7 @@ def _read_quantity(value: Any) -> float:
     return float(found[1]) / 1000 if found[2] == "m" else float(found[1]) * _UNITS[found[2] or ""]
 
 
-def _read_memory(value: Any) -> float:
+def read_memory(value: Any) -> float:
     """Gibibytes. A bare number is gigabytes in KFP's older files."""
     number = _read_quantity(value)
     return number / 2**30 if number > 2**20 else number

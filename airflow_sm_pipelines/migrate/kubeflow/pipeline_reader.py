@@ -5,25 +5,23 @@ Every task has a record. What nothing here does becomes a task that fails and sa
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, cast
 
 from airflow_sm_pipelines.definition import Dependency
 from airflow_sm_pipelines.migrate.kubeflow import trigger_conditions
+from airflow_sm_pipelines.migrate.kubeflow.cluster_objects import describe_entries, read_cluster_part
 from airflow_sm_pipelines.migrate.kubeflow.component_steps import (
     UPLOAD,
     ComponentCall,
     get_run_folder,
     make_step,
     read_container,
-    refuse_cluster,
     refuse_foreign,
 )
 from airflow_sm_pipelines.migrate.kubeflow.input_values import (
     Absent,
     Collected,
-    Imported,
     ListOf,
     Literal,
     NotCarriedError,
@@ -33,13 +31,23 @@ from airflow_sm_pipelines.migrate.kubeflow.input_values import (
     find_graph_outputs,
     find_inputs,
     find_items,
+    find_own_output,
+    find_source,
+    read_importer,
     read_output,
+)
+from airflow_sm_pipelines.migrate.kubeflow.nested_loops import (
+    INDEX,
+    InnerLoop,
+    LoopNest,
+    describe_level,
+    find_limit,
+    make_item,
 )
 from airflow_sm_pipelines.migrate.kubeflow.pipeline_model import (
     MAX_DEPTH,
     Records,
     choose_instance,
-    read_constant,
     read_retries,
 )
 from airflow_sm_pipelines.migrate.kubeflow.sagemaker_components import is_sagemaker, make_sagemaker_step
@@ -62,15 +70,13 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.definition import JsonObject, JsonValue
     from airflow_sm_pipelines.migrate.kubeflow.input_values import Value
+    from airflow_sm_pipelines.migrate.kubeflow.nested_loops import Guard
     from airflow_sm_pipelines.migrate.kubeflow.pipeline_model import Component, GraphTask, Iterator, Pipeline
     from airflow_sm_pipelines.migrate.workflow import Node
 
 MAX_UNROLLED = 300
 """The tasks that a loop over known items may become."""
 
-_MAX_AT_ONCE = 50
-_ITEM: JsonObject = {"Get": "ForEach.CurrentItem.value"}
-_INDEX: JsonObject = {"Get": "ForEach.CurrentItem.index"}
 _TASKS = "airflow_sm_pipelines.migrated_tasks"
 
 
@@ -98,6 +104,10 @@ class GraphScope:
     :param folders: the numbers of the iterations around it, for addresses.
     :param ending: the same for names.
     :param is_collected: whether what its steps give is collected: then none may take it from a cache.
+    :param levels: what the loops around it repeat for, if only a run knows that; ``limits``, how many items at once.
+    :param guards: the choices between it and the innermost of these loops.
+    :param nest: the loops in the outermost of them.
+    :param around: of a task, the parameters of the component that it stands in, and what became of the tasks in there.
     """
 
     inputs: Mapping[str, Value]
@@ -108,6 +118,20 @@ class GraphScope:
     ending: str = ""
     is_collected: bool = False
     depth: int = 0
+    levels: tuple[JsonObject, ...] = ()
+    limits: tuple[int, ...] = ()
+    guards: tuple[Guard, ...] = ()
+    nest: LoopNest | None = None
+    around: tuple[Mapping[str, Value], Mapping[str, MigratedTask]] = field(default=({}, {}))
+
+    def enter(
+        self, found: tuple[Mapping[str, Value], Mapping[str, Value]], done: Mapping[str, MigratedTask]
+    ) -> GraphScope:
+        """The place of a task that stands in this graph.
+
+        :param found: the values of its parameters and of its artifacts.
+        """
+        return replace(self, inputs=found[0], artifacts=found[1], around=(self.inputs, done))
 
 
 class GraphReader:
@@ -149,7 +173,7 @@ class GraphReader:
         if scope.depth > MAX_DEPTH:
             raise NotCarriedError("pipelines stand too deep in each other")
         tasks = component.tasks or ()
-        if scope.where != "root" and _are_branches(tasks):
+        if scope.where != "root" and trigger_conditions.are_branches(tasks):
             done, choice = self._walk_branches(tasks, scope)
             nodes, after = choice
         else:
@@ -158,6 +182,7 @@ class GraphReader:
                 done[task.name] = self._run(task, tasks, scope, done)
             nodes = tuple(node for group in done.values() for node in group.nodes)
             after = tuple(Dependency(name) for name in _find_last(nodes)) or scope.after
+        after = _add_loops(after, done, scope)
         outputs, artifacts = find_graph_outputs(component.graph_outputs, done)
         return MigratedTask(nodes, after, outputs, artifacts)
 
@@ -170,9 +195,8 @@ class GraphReader:
         try:
             if task.is_final and task.waits:
                 return self._run_final(task, tasks, scope, done, after)
-            inputs, artifacts = find_inputs(task, component, scope.inputs, scope.artifacts, done)
-            inner = replace(scope, inputs=inputs, artifacts=artifacts, after=after)
-            return self._run_maybe(task, component, inner)
+            found = find_inputs(task, component, scope.inputs, scope.artifacts, done)
+            return self._run_maybe(task, component, replace(scope.enter(found, done), after=after))
         except NotCarriedError as error:
             return self._miss(task, component, source, str(error), after)
 
@@ -189,14 +213,22 @@ class GraphReader:
             return self._run_repeated(task, component, scope) if decided else self._skip(component, scope)
         tests = trigger_conditions.translate(condition, scope.inputs)
         name = self._names.claim(task.name + scope.ending)
-        inner = self._run_repeated(task, component, replace(scope, after=()))
-        self.records.note(source, "condition", Outcome.TRANSLATED, name)
+        inner = self._run_repeated(task, component, replace(scope, after=(), guards=(*scope.guards, (tests,))))
+        self._note_choice(source, "condition", name, inner)
+        after = _add_loops((Dependency(name),) if inner.nodes else scope.after, {task.name: inner}, scope)
         if not inner.nodes:
-            return replace(inner, after=scope.after)
+            return replace(inner, after=after)
         node = ChoiceNode(name, source, (Branch(tests, inner.nodes), Branch(())), scope.after)
         why = f"{task.name} gives it, which runs on a condition"
         missing = {key: Absent(why) for key in (*component.outputs, *component.output_artifacts)}
-        return MigratedTask((node,), (Dependency(name),), {**missing}, {**missing})
+        return MigratedTask((node,), after, {**missing}, {**missing})
+
+    def _note_choice(self, source: str, kind: str, name: str, inner: MigratedTask) -> None:
+        if inner.nodes:
+            self.records.note(source, kind, Outcome.TRANSLATED, name)
+            return
+        text = "It has no task but loops, and is tested for each of their items."
+        self.records.note(source, kind, Outcome.FOLDED, reason=Reason("KFP-LOOP-004", text))
 
     @staticmethod
     def _skip(component: Component, scope: GraphScope) -> MigratedTask:
@@ -214,8 +246,8 @@ class GraphReader:
         taken: list[str] = []
         for task in tasks:
             component = self._pipeline.components[task.component]
-            inputs, artifacts = find_inputs(task, component, scope.inputs, scope.artifacts, done)
-            inner = replace(scope, inputs=inputs, artifacts=artifacts, after=())
+            found = find_inputs(task, component, scope.inputs, scope.artifacts, done)
+            inputs, inner = found[0], replace(scope.enter(found, done), after=())
             condition = trigger_conditions.parse_condition(task.condition)
             rest = trigger_conditions.drop_earlier(condition, earlier)
             earlier.append(condition if rest is None else rest)
@@ -224,7 +256,8 @@ class GraphReader:
                 done[task.name] = self._skip(component, inner)
                 continue
             tests = () if rest is None or decided else trigger_conditions.translate(rest, inputs)
-            group = self._run_repeated(task, component, inner)
+            guard = (*(branch.conditions for branch in branches), tests)
+            group = self._run_repeated(task, component, replace(inner, guards=(*scope.guards, guard)))
             taken.append(f"{scope.where}.{task.name}")
             done[task.name] = group
             branches.append(Branch(tests, group.nodes))
@@ -282,41 +315,74 @@ class GraphReader:
         self, task: GraphTask, iterator: Iterator, component: Component, scope: GraphScope, items: Value
     ) -> MigratedTask:
         """A loop over items that only a run knows."""
-        if scope.folders:
-            raise NotCarriedError("it repeats for items that only a run knows, inside of another such loop")
         source = f"{scope.where}.{task.name}"
-        nodes: list[Node] = []
-        after = scope.after
-        if isinstance(items, StepOutput):
-            expression = read_output(items.node, "items", items.key)
-        elif isinstance(items, RunValue):
-            name = self._names.claim(f"{task.name}-items")
-            given: JsonObject = {"items": dict(items.expression)}
-            nodes.append(OperatorNode(name, source, f"{_TASKS}.NumberItemsOperator", given, after))
-            expression = {"Get": f"Tasks.{name}"}
-            after = (Dependency(name),)
-        else:
-            raise NotCarriedError("it repeats for items that a container would have to put together")
-        name = self._names.claim(task.name)
-        inner = self._call(
-            task,
-            component,
-            replace(
-                scope,
-                inputs={**scope.inputs, iterator.item: RunValue(dict(_ITEM), is_number=True)},
-                after=(),
-                folders=(dict(_INDEX),),
-                is_collected=bool(component.outputs or component.output_artifacts),
-            ),
+        level = describe_level(items)
+        name = self._names.claim(task.name + scope.ending)
+        nest = scope.nest or LoopNest()
+        levels = (*scope.levels, level)
+        place = replace(
+            scope,
+            inputs={**scope.inputs, iterator.item: make_item(len(levels))},
+            after=(),
+            folders=(dict(INDEX),),
+            levels=levels,
+            nest=nest,
+            limits=(*scope.limits, iterator.limit),
+            is_collected=bool(scope.is_collected or component.outputs or component.output_artifacts),
         )
-        if not inner.nodes:
+        if scope.nest is not None:
+            return self._repeat_inside(task, component, name, scope, place)
+        inner = self._call(task, component, place)
+        if not inner.nodes and not nest.loops:
             raise NotCarriedError("none of its tasks does work of its own")
-        limit = min(iterator.limit or _MAX_AT_ONCE, _MAX_AT_ONCE)
-        nodes.append(LoopNode(name, source, expression, inner.nodes, limit, after))
-        self.records.note(source, "loop", Outcome.TRANSLATED, name)
+        nodes: list[Node] = []
+        loop: LoopNode | None = None
+        if inner.nodes:
+            expression, after = self._number_items(task, items, source, scope.after, nodes)
+            loop = LoopNode(name, source, expression, inner.nodes, find_limit(iterator.limit), after)
+            nodes.append(loop)
+            self.records.note(source, "loop", Outcome.TRANSLATED, name)
+        else:
+            text = "It has no task but loops, and those repeat for its items, too."
+            self.records.note(source, "loop", Outcome.FOLDED, reason=Reason("KFP-LOOP-002", text))
+        nodes += nest.place(loop, scope.after, self._names.claim)
+        last = [*([name] if loop else []), *(one.name for one in nest.loops)]
+        return self._collect_loop(tuple(nodes), tuple(map(Dependency, last)), component, inner)
+
+    def _repeat_inside(
+        self, task: GraphTask, component: Component, name: str, scope: GraphScope, place: GraphScope
+    ) -> MigratedTask:
+        """A loop in a loop: it is placed beside the outermost one."""
+        nest = cast("LoopNest", place.nest)
+        source = f"{scope.where}.{task.name}"
+        inner = self._call(task, component, replace(place, guards=()))
+        waits = (Dependency(name),)
+        if inner.nodes:
+            limit = find_limit(*place.limits)
+            nest.loops.append(InnerLoop(name, source, place.levels, scope.guards, inner.nodes, limit, scope.after))
+        text = "It stands beside the loop around it, and repeats for each pair of their items."
+        reason = Reason("KFP-LOOP-003", text)
+        self.records.note(source, "loop", Outcome.APPROXIMATED, name if inner.nodes else "", reason=reason)
+        return self._collect_loop((), waits, component, inner)
+
+    def _number_items(
+        self, task: GraphTask, items: Value, source: str, after: tuple[Dependency, ...], nodes: list[Node]
+    ) -> tuple[JsonObject, tuple[Dependency, ...]]:
+        """The items of an outermost loop with their numbers, and what the loop waits for."""
+        if isinstance(items, StepOutput):
+            return read_output(items.node, "items", items.key), after
+        name = self._names.claim(f"{task.name}-items")
+        given: JsonObject = {"items": dict(cast("RunValue", items).expression)}
+        nodes.append(OperatorNode(name, source, f"{_TASKS}.NumberItemsOperator", given, after))
+        return {"Get": f"Tasks.{name}"}, (Dependency(name),)
+
+    @staticmethod
+    def _collect_loop(
+        nodes: tuple[Node, ...], after: tuple[Dependency, ...], component: Component, inner: MigratedTask
+    ) -> MigratedTask:
         outputs = {key: _collect(inner.outputs.get(key), key) for key in component.outputs}
         artifacts = {key: _collect(inner.artifacts.get(key), key) for key in component.output_artifacts}
-        return MigratedTask(tuple(nodes), (Dependency(name),), outputs, artifacts)
+        return MigratedTask(nodes, after, outputs, artifacts)
 
     # --- exit tasks -------------------------------------------------------------------------------------------------
 
@@ -330,6 +396,8 @@ class GraphReader:
     ) -> MigratedTask:
         """A task that runs however the tasks before it end: once after a success, once after a failure."""
         component = self._pipeline.components[task.component]
+        if scope.levels:
+            raise NotCarriedError(f"it runs however {', '.join(task.waits)} ends, inside of a loop over a run's items")
         shared = [one.name for one in tasks if one.name != task.name and set(one.waits) & set(task.waits)]
         if shared:
             why = f"it runs however {', '.join(task.waits)} ends, and {shared[0]} waits for the same"
@@ -337,17 +405,13 @@ class GraphReader:
         nodes = tuple(node for name in task.waits for node in done[name].nodes)
         source = f"{scope.where}.{task.name}"
         if not nodes:
-            inputs, artifacts = find_inputs(task, component, scope.inputs, scope.artifacts, done)
-            return self._run_maybe(task, component, replace(scope, inputs=inputs, artifacts=artifacts, after=after))
+            found = find_inputs(task, component, scope.inputs, scope.artifacts, done)
+            return self._run_maybe(task, component, replace(scope.enter(found, done), after=after))
         ends: list[MigratedTask] = []
         for has_failed in (False, True):
-            inputs, artifacts = find_inputs(task, component, scope.inputs, scope.artifacts, done, has_failed=has_failed)
+            found = find_inputs(task, component, scope.inputs, scope.artifacts, done, has_failed=has_failed)
             ending = f"{scope.ending}-failed" if has_failed else scope.ending
-            ends.append(
-                self._run_maybe(
-                    task, component, replace(scope, inputs=inputs, artifacts=artifacts, after=(), ending=ending)
-                )
-            )
+            ends.append(self._run_maybe(task, component, replace(scope.enter(found, done), after=(), ending=ending)))
         name = self._names.claim(f"{task.waits[0]}-ended{scope.ending}")
         failed = PipelineStepNode(
             self._names.claim(f"{task.waits[0]}-failed{scope.ending}"),
@@ -386,7 +450,7 @@ class GraphReader:
         executor = component.executor or {}
         importer = executor.get("importer")
         if isinstance(importer, dict):
-            found = _read_importer(importer, scope.inputs)
+            found = read_importer(importer, scope.inputs)
             reason = None
             if isinstance(found.uri, Literal) and not str(found.uri.value).startswith("s3://"):
                 old, asked = found.uri.value, self._ask_address(task.name)
@@ -399,8 +463,14 @@ class GraphReader:
         if is_sagemaker(executor):
             return self._run_sagemaker(task, component, scope, name)
         refuse_foreign(executor, component.name)
-        lost, timeout = refuse_cluster(self._platform, component.executor_name)
+        cluster = read_cluster_part(
+            self._platform,
+            component.executor_name,
+            executor.get("kubernetes"),
+            lambda given: find_source(given, *scope.around),
+        )
         container = read_container(component, self._images)
+        container = replace(container, env={**container.env, **cluster.env})
         chosen = choose_instance(executor)
         parameters = {
             key: (one.kind, scope.inputs.get(key, Absent("it is not given"))) for key, one in component.inputs.items()
@@ -416,8 +486,8 @@ class GraphReader:
             chosen or self._instance_type,
             scope.folders,
             read_retries(task.retries),
-            timeout,
             task.is_cached and not scope.is_collected,
+            cluster,
         )
         made = make_step(name, source, container, call)
         self.images[container.image] = None
@@ -427,10 +497,11 @@ class GraphReader:
         reason = None
         if chosen:
             reason = Reason("KFP-INSTANCE-001", f"The instance type {chosen} is chosen for what the task asks for.")
-        outcome = Outcome.APPROXIMATED if lost or chosen else Outcome.TRANSLATED
-        self.records.note(
-            source, f"container {container.image}", outcome, name, reason=reason, lost=(*task.unknown, *lost)
-        )
+        outcome = Outcome.APPROXIMATED if cluster.lost or chosen else Outcome.TRANSLATED
+        kind = f"container {container.image}"
+        self.records.note(source, kind, outcome, name, reason=reason, lost=(*task.unknown, *cluster.lost))
+        for text in describe_entries(cluster):
+            self.records.note(source, kind, Outcome.APPROXIMATED, name, reason=Reason("KFP-CLUSTER-001", text))
         outputs = {key: StepOutput(name, key) for key in component.outputs}
         given = {key: StepOutput(name, key) for key in component.output_artifacts}
         return MigratedTask((replace(made.node, after=scope.after),), (Dependency(name),), outputs, given)
@@ -444,7 +515,7 @@ class GraphReader:
         for reason in made.reasons:
             self.records.note(source, made.kind, made.outcome, reason=reason)
         outputs = {
-            key: made.outputs.get(key) or _find_own_output(key, made.outputs)
+            key: made.outputs.get(key) or find_own_output(key, made.outputs)
             for key in (*component.outputs, *component.output_artifacts)
         }
         return MigratedTask(made.nodes, (Dependency(made.nodes[-1].name),), outputs, outputs)
@@ -481,6 +552,16 @@ class GraphReader:
         return found
 
 
+def _add_loops(
+    after: tuple[Dependency, ...], done: Mapping[str, MigratedTask], scope: GraphScope
+) -> tuple[Dependency, ...]:
+    """What follows some tasks waits for the loops in them, too, which are nodes elsewhere."""
+    if scope.nest is None:
+        return after
+    inside = (one for group in done.values() for one in scope.nest.keep(group.after))
+    return tuple(dict.fromkeys((*after, *inside)))
+
+
 def _find_last(nodes: Sequence[Node]) -> list[str]:
     """The nodes of a block that none of it waits for."""
     inside = {inner.name: node.name for node in nodes for inner in iter_nodes((node,))}
@@ -490,37 +571,16 @@ def _find_last(nodes: Sequence[Node]) -> list[str]:
     return [node.name for node in nodes if node.name not in waited]
 
 
-def _are_branches(tasks: Sequence[GraphTask]) -> bool:
-    """Whether tasks are If, Elif and Else: each condition says that none of those before it holds."""
-    if len(tasks) < 2 or not all(task.condition and not task.iterator and not task.waits for task in tasks):
-        return False
-    earlier: list[trigger_conditions.Condition] = []
-    for task in tasks:
-        condition = trigger_conditions.parse_condition(task.condition)
-        rest = trigger_conditions.drop_earlier(condition, earlier)
-        if trigger_conditions.count_parts(condition) - trigger_conditions.count_parts(rest) != len(earlier):
-            return False
-        earlier.append(condition if rest is None else rest)
-    return True
-
-
 def _place(nodes: tuple[Node, ...], after: tuple[Dependency, ...]) -> tuple[tuple[Node, ...], tuple[Dependency, ...]]:
     """The nodes of a block in the place of what was around it, and what follows waits for."""
     placed = tuple(node if node.after else replace(node, after=after) for node in nodes)
     return placed, tuple(Dependency(name) for name in _find_last(placed)) or after
 
 
-def _find_own_output(key: str, outputs: Mapping[str, Value]) -> Value:
-    """KFP 1 puts the task's name before the output's: ``train-model_artifact_url``."""
-    plain = key.replace("_", "-").lower()
-    found = [one for name, one in outputs.items() if plain.endswith(f"-{name.replace('_', '-').lower()}")]
-    return found[0] if found else Absent(f"the component has no output {key!r}")
-
-
 def _collect(value: Value | None, key: str) -> Value:
     if isinstance(value, StepOutput):
         return Collected(get_run_folder(value.node), value.key)
-    if isinstance(value, Absent):
+    if isinstance(value, (Absent, Collected)):
         return value
     return Absent(f"a loop collects {key}, and no single step gives it")
 
@@ -529,19 +589,3 @@ def _pick(one: Value, other: Value) -> Value:
     if isinstance(other, Absent):
         return one
     return other if isinstance(one, Absent) else OneOf((one, other))
-
-
-def _read_importer(importer: JsonObject, inputs: Mapping[str, Value]) -> Imported:
-    uri = importer.get("artifactUri")
-    holder: JsonObject = uri if isinstance(uri, dict) else {"constant": uri}
-    schema = importer.get("typeSchema")
-    title = str(schema.get("schemaTitle") or "system.Artifact") if isinstance(schema, dict) else "system.Artifact"
-    metadata = importer.get("metadata")
-    if "runtimeParameter" in holder:
-        value = inputs.get(str(holder["runtimeParameter"]), Absent("the importer is given no address"))
-    else:
-        value = Literal(read_constant(holder))
-    known: JsonObject = dict(metadata) if isinstance(metadata, dict) else {}
-    if "{{$" in json.dumps(known):
-        raise NotCarriedError("an importer's metadata come from other tasks")
-    return Imported(value, title, known)

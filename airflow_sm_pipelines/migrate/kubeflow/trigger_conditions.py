@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 from airflow_sm_pipelines.migrate.kubeflow.input_values import Literal, NotCarriedError, to_native
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from airflow_sm_pipelines.definition import JsonObject, JsonValue
     from airflow_sm_pipelines.migrate.kubeflow.input_values import Value
+    from airflow_sm_pipelines.migrate.kubeflow.pipeline_model import GraphTask
 
 _TOKEN = re.compile(
     r"""\s*(?:(?P<sign>\|\||&&|==|!=|<=|>=|<|>|!|\(|\))
@@ -298,3 +299,17 @@ def convert_when(text: str) -> tuple[str, dict[str, str]]:
 
 def _compares_size(words: list[str]) -> bool:
     return bool(words) and words[-1] in ("<", "<=", ">", ">=")
+
+
+def are_branches(tasks: Sequence[GraphTask]) -> bool:
+    """Whether tasks are If, Elif and Else: each condition says that none of those before it holds."""
+    if len(tasks) < 2 or not all(task.condition and not task.iterator and not task.waits for task in tasks):
+        return False
+    earlier: list[Condition] = []
+    for task in tasks:
+        condition = parse_condition(task.condition)
+        rest = drop_earlier(condition, earlier)
+        if count_parts(condition) - count_parts(rest) != len(earlier):
+            return False
+        earlier.append(condition if rest is None else rest)
+    return True

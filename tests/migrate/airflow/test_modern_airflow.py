@@ -36,6 +36,11 @@ from airflow_sm_pipelines.migrate.airflow.modern_airflow import modernise
             id="context",
         ),
         pytest.param(
+            "a = 'é-{{ execution_date.year }}-{{ next_execution_date }}'\nb = execution_date\n",
+            "a = 'é-{{ logical_date.year }}-{{ data_interval_end }}'\nb = execution_date\n",
+            id="dates in templates",
+        ),
+        pytest.param(
             "d = DAG('x', schedule_interval=None, concurrency=2)\n",
             "d = DAG('x', schedule=None, max_active_tasks=2)\n",
             id="DAG",

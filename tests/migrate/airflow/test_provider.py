@@ -248,7 +248,7 @@ def test_what_stays_and_what_changed_silently_is_said() -> None:
     source = f"""\
 {OPERATORS} SageMakerConditionOperator, SageMakerStartPipelineOperator, SageMakerStopPipelineOperator
 a = SageMakerStartPipelineOperator(task_id="a", wait_for_completion=True)
-b = SageMakerStopPipelineOperator(task_id="b", pipeline_exec_arn=a.output)
+b = SageMakerStopPipelineOperator(task_id="b", pipeline_exec_arn=a.output, fail_if_not_running=True)
 c = SageMakerConditionOperator(task_id="c", if_task_ids=[])
 d = ti.xcom_pull(anything)
 """
@@ -263,6 +263,38 @@ d = ti.xcom_pull(anything)
     }
     again = migrate_provider_file(done.after, name="dag.py")
     assert again.after == done.after
+
+
+@pytest.mark.parametrize(
+    ("arguments", "after"),
+    [
+        ("pipeline_exec_arn=a.output", 'execution_arn=a.output["pipeline_execution_arn"]'),
+        ("wait_for_completion=False, verbose=False, pipeline_exec_arn=x", "execution_arn=x"),
+        ("pipeline_exec_arn=x, fail_if_not_running=False, check_interval=3, deferrable=None", "execution_arn=x"),
+        ("pipeline_exec_arn=x, wait_for_completion=WAITS", None),
+        ("pipeline_exec_arn=x, deferrable=True", None),
+        ("pipeline_exec_arn=x, **more", None),
+    ],
+    ids=["plain", "first", "last", "may wait", "waits", "unknown"],
+)
+def test_a_stop_becomes_ours_unless_it_waits(arguments: str, after: str | None) -> None:
+    source = f"""\
+{OPERATORS} SageMakerStartPipelineOperator, SageMakerStopPipelineOperator
+a = SageMakerStartPipelineOperator(task_id="a")
+b = SageMakerStopPipelineOperator(task_id="b", {arguments})
+c = EmailOperator(html_content=b.output)
+"""
+    done = migrate_provider_file(source.encode(), name="dag.py")
+    lines = done.after.decode().splitlines()
+    if after is None:
+        assert "b = SageMakerStopPipelineOperator(" in lines[-2]
+        assert lines[-1] == "c = EmailOperator(html_content=b.output)"
+        return
+    assert lines[-2:] == [
+        f'b = SageMakerStopExecutionOperator(task_id="b", {after})',
+        'c = EmailOperator(html_content=b.output["status"])',
+    ]
+    assert "SageMakerStopExecutionOperator" in lines[0]
 
 
 def test_the_result_is_a_dag_of_airflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

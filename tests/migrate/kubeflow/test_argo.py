@@ -227,3 +227,27 @@ def test_what_argo_refuses_is_refused(member: dict[str, Any], problem: str) -> N
 def test_a_workflow_of_the_second_backend_is_refused() -> None:
     with pytest.raises(MigrationError, match="give the pipeline's own YAML"):
         read(dag("main"), container("system-dag-driver"))
+
+
+def test_variables_and_volumes_of_the_cluster_are_given_as_kfp_2_gives_them() -> None:
+    mounted = container("a", args=["run"])
+    mounted["container"] |= {
+        "env": [
+            {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "api", "key": "token"}}},
+            {"name": "AWS_SECRET_ACCESS_KEY", "valueFrom": {"secretKeyRef": {"name": "aws", "key": "key"}}},
+            {"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        ],
+        "volumeMounts": [{"name": "keys", "mountPath": "/keys"}, {"name": "room", "mountPath": "/room"}],
+    }
+    volumes = [{"name": "keys", "secret": {"secretName": "api"}}, {"name": "room", "emptyDir": {}}]
+    migration = read(dag("main", task("a")), mounted, volumes=volumes)
+    assert make_files(migration).is_complete
+    (description,) = json.loads(migration.files["old.components.json"]).values()
+    assert [(one["name"]["literal"], one["env"], one["folder"]) for one in description["entries"]] == [
+        ("api", {"TOKEN": "token"}, ""),
+        ("api", {}, "/keys"),
+    ]
+    assert description["folders"] == ["/room"]
+    assert "POD" in description["env"]
+    shared = [{"name": "keys", "persistentVolumeClaim": {"claimName": "c"}}, volumes[1]]
+    assert not make_files(read(dag("main", task("a")), mounted, volumes=shared)).is_complete

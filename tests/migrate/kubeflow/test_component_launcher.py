@@ -6,12 +6,15 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
+from moto import mock_aws
 
 from airflow_sm_pipelines.migrate.kubeflow import component_launcher
-from airflow_sm_pipelines.migrate.kubeflow.component_launcher import ComponentRun, to_items
+from airflow_sm_pipelines.migrate.kubeflow.component_launcher import ComponentRun, combine_items, to_items
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -188,3 +191,98 @@ def test_items_are_numbered_and_their_members_are_text() -> None:
         {"index": "0", "value": "a"},
         {"index": "1", "value": '{"n": 1}', "field_n": "1"},
     ]
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A secret and a parameter, in moto."""
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    with mock_aws():
+        boto3.client("secretsmanager", "eu-west-1").create_secret(Name="db", SecretString='{"user": "me", "age": 3}')
+        boto3.client("ssm", "eu-west-1").put_parameter(Name="settings", Value='{"a.txt": "one"}', Type="String")
+        yield
+
+
+def test_secrets_are_variables_and_config_maps_are_files(job: Path, aws: None) -> None:
+    folder = str(job / "etc")
+    code = f"import os, pathlib, sys; print(os.environ['USER_NAME'], pathlib.Path('{folder}/a.txt').read_text())"
+    entries = [
+        {"kind": "secret", "name": {"literal": "db"}, "env": {"USER_NAME": "user"}, "folder": "", "is_optional": False},
+        {"kind": "config map", "name": {"literal": "settings"}, "env": {}, "folder": folder, "is_optional": False},
+        {"kind": "secret", "name": {"literal": "none"}, "env": {"NO": "x"}, "folder": "", "is_optional": True},
+    ]
+    run(job, describe(code, entries=entries, folders=[str(job / "scratch")]))
+    assert (job / "scratch").is_dir()
+    for entry in ({**entries[0], "env": {"A": "b"}}, {**entries[2], "is_optional": False}):
+        with pytest.raises(SystemExit, match=r"has no entry 'b'|cannot be read"):
+            run(job, describe(code, entries=[entry]))
+
+
+def test_what_the_cluster_mounts_is_below_the_jobs_own_folder_on_ones_own_machine(job: Path) -> None:
+    code = "import pathlib; pathlib.Path('/scratch/a').write_text('x')"
+    run(job, describe(code, folders=["/scratch"]))
+    assert (job / "kfp" / "mounts" / "scratch" / "a").exists()
+
+
+def test_items_of_loops_in_each_other_are_those_of_one() -> None:
+    levels = [
+        {"items": [{"kind": "a", "parts": ["x", "y"]}, {"kind": "b"}]},
+        {"level": 1, "member": "parts"},
+        {"items": "['1']"},
+    ]
+    fields = ["index", "field_kind", "level_2_value", "level_3_value"]
+    combined = json.loads(combine_items(levels, fields))
+    assert combined[0].keys() == {*fields}
+    assert [one["index"] for one in combined] == ["0/0/0", "0/1/0"]
+    assert combined[1]["field_kind"] == "a"
+    assert [combined[1][f"level_{number}_value"] for number in (2, 3)] == ["y", "1"]
+    with pytest.raises(ValueError, match="repeats for a list"):
+        combine_items([{"items": [{"n": 1}]}, {"level": 1, "member": "n"}], [])
+
+
+def test_what_loops_in_each_other_give_is_lists_in_lists(job: Path) -> None:
+    for index in ("0/0", "0/1", "1/0"):
+        stage(job, f"input-1/{index}", "each", {"Output": index})
+    component = describe(
+        "import sys; print(sys.argv[1])",
+        parameters={"all": {"type": "LIST", "value": {"collected": "input-1", "key": "Output"}}},
+    )
+    one = ComponentRun(component, {"base": "s3://b/me"})
+    one.prepare()
+    assert one.make_executor_input()["inputs"]["parameterValues"] == {"all": [["0/0", "0/1"], ["1/0"]]}
+
+
+def test_an_importers_metadata_may_name_inputs(job: Path) -> None:
+    (job / "input" / "data").mkdir(parents=True)
+    structure = {
+        "name": "{{$.inputs.parameters['n']}}",
+        "{{$.inputs.parameters['k']}}": ["a-{{$.inputs.parameters['n']}}"],
+    }
+    inputs = {"n": {"literal": 3}, "k": {"literal": "key"}}
+    tree = {
+        "imported": {"literal": "s3://b/data"},
+        "schema": "system.Dataset",
+        "metadata": {},
+        "filled": {"structure": structure, "inputs": inputs},
+        "input": "data",
+    }
+    one = ComponentRun(describe("pass", artifacts={"data": tree}), {"base": "s3://b/me"})
+    one.prepare()
+    (artifact,) = one.make_executor_input()["inputs"]["artifacts"]["data"]["artifacts"]
+    assert artifact["metadata"] == {"name": 3, "key": ["a-3"]}
+
+
+def test_an_artifact_at_an_address_of_the_components_own_is_uploaded(job: Path) -> None:
+    code = """
+import json, pathlib, sys
+result = pathlib.Path(json.loads(sys.argv[1])["outputs"]["outputFile"])
+made = result.parent / "Output"
+made.write_text("rows")
+given = {"artifacts": {"data": {"artifacts": [{"name": "Output", "uri": str(made), "metadata": {"n": 4}}]}}}
+result.write_text(json.dumps(given))
+"""
+    given = run(job, describe(code, "{{$}}", output_artifacts={"data": "system.Dataset"}))
+    (artifact,) = given["artifacts"]["data"]
+    assert (artifact["uri"], artifact["metadata"]) == ("s3://b/me/artifacts/data", {"n": 4})
+    assert (job / "output" / "artifacts" / "data").read_text() == "rows"

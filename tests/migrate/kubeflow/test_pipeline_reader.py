@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any
 
@@ -15,7 +16,7 @@ from airflow_sm_pipelines.migrate import (
     PipelineStepNode,
     TryNode,
 )
-from tests.migrate.kubeflow.pipelines import call, constant, given, graph, make, make_files, output
+from tests.migrate.kubeflow.pipelines import call, constant, define, given, graph, make, make_files, output
 
 ALPINE = {"command": ["echo"], "args": ["{{$.inputs.parameters['text']}}"]}
 
@@ -196,6 +197,110 @@ def test_a_loop_over_a_parameter_numbers_its_items_first() -> None:
     assert make_files(migration).is_complete
 
 
+NAMES = {"names": {"parameterType": "LIST", "defaultValue": [{"kind": "a", "parts": ["x"]}]}}
+
+
+def nested(inside: dict[str, Any], **given_to_it: Any) -> dict[str, Any]:
+    """A loop over ``names``, in it a condition, and in that a loop over ``parts`` of the item."""
+    member = {**given("item"), "parameterExpressionSelector": 'parseJson(string_value)["parts"]'}
+    kind = {**given("item"), "parameterExpressionSelector": 'parseJson(string_value)["kind"]'}
+    condition = "inputs.parameter_values['kind'] == 'a'"
+    return {
+        **EACH,
+        "comp-if": graph({"inner": loop({"inputParameter": "parts"}, parts=given("parts"))}, "kind parts"),
+        "comp-outer": graph(
+            {"way": call("comp-if", condition=condition, kind=kind, parts=member, **given_to_it), **inside}, "item"
+        ),
+    }
+
+
+def outer(**options: Any) -> dict[str, Any]:
+    """A loop over the pipeline's ``names`` with ``comp-outer``."""
+    task = call("comp-outer", names=given("names"), **options)
+    return {**task, "parameterIterator": {"itemInput": "item", "items": {"inputParameter": "names"}}}
+
+
+def test_a_loop_in_a_loop_stands_beside_it_and_repeats_for_the_items_of_both() -> None:
+    components = nested({"own": call("comp-work", text=given("item"))})
+    migration = make({"loop": outer()}, components, inputs=NAMES)
+    found = nodes_of(migration)
+    assert [node.name for node in found["loop"].nodes] == ["own"]
+    levels = found["inner-items"].arguments["levels"]
+    assert levels == [{"items": {"Get": "Parameters.names"}}, {"level": 1, "member": "parts"}]
+    (choice,) = found["inner"].nodes
+    assert choice.branches[0].conditions[0]["LeftValue"] == {"Get": "ForEach.CurrentItem.field_kind"}
+    (step,) = choice.branches[0].nodes
+    assert "ForEach.CurrentItem.level_2_value" in json.dumps(step.arguments)
+    assert why(migration, "root.loop.way.inner")[0] is Outcome.APPROXIMATED
+    assert make_files(migration).is_complete
+
+
+def test_loops_that_need_each_other_item_by_item_are_not_carried() -> None:
+    follows = nested({"own": call("comp-work", ("way",), text=given("item"))})
+    migration = make({"loop": outer()}, follows, inputs=NAMES)
+    assert "waits for a loop in the loop that it stands in" in why(migration, "root.loop")[1]
+    reads = nested({"own": call("comp-work", text=given("item"))})
+    work = {"do": call("comp-work", text=given("own"))}
+    reads["comp-each"] = graph(work, "item own")
+    reads["comp-if"] = graph(
+        {"inner": loop({"inputParameter": "parts"}, parts=given("parts"), own=given("own"))}, "kind parts own"
+    )
+    reads["comp-outer"]["dag"]["tasks"]["way"]["inputs"]["parameters"]["own"] = output("own")
+    migration = make({"loop": outer()}, reads, inputs=NAMES)
+    assert "reads what a loop around its own gives" in why(migration, "root.loop")[1]
+    assert not make_files(migration).is_complete
+
+
+def test_what_follows_a_branch_in_a_loop_is_copied_into_each_branch() -> None:
+    inputs = {"names": {"parameterType": "LIST", "defaultValue": ["a"]}}
+    first = "inputs.parameter_values['c'] == 'a'"
+    ways = {
+        "one": call("comp-way", condition=first, c=given("c")),
+        "two": call("comp-way", condition=f"!({first})", c=given("c")),
+    }
+    selectors = [{"producerSubtask": name, "outputParameterKey": "o"} for name in ways]
+    both = {"o": {"valueFromOneof": {"parameterSelectors": selectors}}}
+    components = {
+        "comp-way": graph(
+            {"do": call("comp-work", text=given("c"))},
+            "c",
+            {"o": {"valueFromParameter": {"producerSubtask": "do", "outputParameterKey": "Output"}}},
+        ),
+        "comp-ways": graph(ways, "c", both),
+        "comp-outer": graph(
+            {
+                "choose": call("comp-ways", c=given("item")),
+                "after": call("comp-work", ("choose",), text=output("choose", "o")),
+            },
+            "item",
+        ),
+    }
+    migration = make({"loop": outer()}, components, inputs=inputs)
+    package = make_files(migration)
+    assert package.is_complete
+    (name,) = (name for name in package.files if name.endswith("definition.json"))
+    (step,) = json.loads(package.files[name])["Steps"]
+    arguments = step["Arguments"]
+    assert [[one["Name"] for one in arguments[key]] for key in ("IfSteps", "ElseSteps")] == [
+        ["do", "after"],
+        ["do-2", "after-2"],
+    ]
+    assert "Steps.do-2." in json.dumps(arguments["ElseSteps"][1])
+
+
+def test_words_for_an_image_without_python_are_chosen_when_it_is_migrated() -> None:
+    rule = (
+        '{"IfPresent": {"InputName": "text", "Then": ["-e", {"Concat": ["a=", "{{$.inputs.parameters[\'text\']}}"]}]}}'
+    )
+    container = {"command": ["echo", rule, "x"], "args": []}
+    work = {"comp-say": {"executorLabel": "exec-work", "inputDefinitions": define("text")}}
+    work["comp-say"]["inputDefinitions"]["parameters"]["text"]["isOptional"] = True
+    tasks = {"with": call("comp-say", text=constant("b")), "without": call("comp-say")}
+    migration = make(tasks, work, image="busybox", container=container)
+    words = [node.arguments["AppSpecification"]["ContainerEntrypoint"] for node in nodes_of(migration).values()]
+    assert words == [["echo", "-e", "a=b", "x"], ["echo", "x"]]
+
+
 def test_an_exit_task_runs_after_success_and_after_failure() -> None:
     tasks = {
         "work": call("comp-work", text=constant("x")),
@@ -233,10 +338,13 @@ def test_retries_resources_time_limit_and_cache() -> None:
     ("image", "executor", "reason"),
     [
         ("gcr.io/ml-pipeline/google-cloud-pipeline-components:2.0", {}, "Work is a component of Google's"),
-        ("python:3.11", {"secretAsEnv": []}, "a secret of the cluster"),
-        ("python:3.11", {"pvcMount": []}, "a volume of the cluster"),
+        ("python:3.11", {"pvcMount": [{"mountPath": "/data"}]}, "a volume of the cluster"),
+        ("python:3.11", {"initContainers": [{"name": "wait"}]}, "containers that run before it"),
+        ("python:3.11", {"fieldPathAsEnv": [{"name": "A", "fieldPath": "spec.nodeName"}]}, "spec.nodeName"),
+        ("python:3.11", {"secretAsEnv": [{"secretNameParameter": given("no")}]}, "name of a secret"),
+        ("busybox", {"secretAsEnv": [{"secretName": "s"}]}, "has no Python 3"),
     ],
-    ids=["google", "secret", "volume"],
+    ids=["google", "volume", "init container", "field of the node", "secret without a name", "no Python"],
 )
 def test_what_no_job_does_is_a_task_that_fails(image: str, executor: dict[str, Any], reason: str) -> None:
     platform = {"deploymentSpec": {"executors": {"exec-work": executor}}}
@@ -246,6 +354,59 @@ def test_what_no_job_does_is_a_task_that_fails(image: str, executor: dict[str, A
     assert outcome is Outcome.UNSUPPORTED
     assert reason in text
     assert not make_files(migration).is_complete
+
+
+def test_secrets_config_maps_and_fields_of_the_pod_have_something_in_their_place() -> None:
+    executor = {
+        "secretAsEnv": [
+            {"secretName": "db", "keyToEnv": [{"secretKey": "password", "envVar": "PASSWORD"}]},
+            {"secretNameParameter": output("name"), "keyToEnv": []},
+            {"secretNameParameter": given("unknown"), "optional": True},
+        ],
+        "configMapAsVolume": [
+            {
+                "configMapNameParameter": {"componentInputParameter": "settings"},
+                "mountPath": "/etc/it",
+                "optional": True,
+            }
+        ],
+        "podMetadata": {"labels": {"team": "blue"}},
+        "fieldPathAsEnv": [
+            {"name": "TEAM", "fieldPath": "metadata.labels['team']"},
+            {"name": "NONE", "fieldPath": "metadata.annotations['none']"},
+            {"name": "POD", "fieldPath": "metadata.name"},
+        ],
+        "emptyDirMounts": [{"mountPath": "/scratch", "sizeLimit": "5Gi"}],
+    }
+    migration = make(
+        {"name": call("comp-name", text=constant("x")), "a": call("comp-work", ("name",), text=constant("x"))},
+        {
+            "comp-name": {
+                "executorLabel": "exec-name",
+                "inputDefinitions": define("text"),
+                "outputDefinitions": define("Output"),
+            }
+        },
+        inputs={"settings": {"parameterType": "STRING", "defaultValue": "it"}},
+        platform={"deploymentSpec": {"executors": {"exec-work": executor}}},
+        executors={"exec-name": {"container": {"image": "python:3.11", "command": ["python3", "-c", "pass"]}}},
+    )
+    assert make_files(migration).is_complete
+    description = describe(migration, "a")
+    names = [(one["kind"], one["name"], one["env"], one["folder"]) for one in description["entries"]]
+    assert names == [
+        ("secret", {"literal": "db"}, {"PASSWORD": "password"}, ""),
+        ("secret", {"input": "input-1", "keys": {"name": "Output"}}, {}, ""),
+        ("config map", {"argument": "value-2"}, {}, "/etc/it"),
+    ]
+    assert description["env"] == {"TEAM": "blue", "NONE": "", "POD": "{{$.processing_job_name}}"}
+    assert description["facts"] == {"{{$.processing_job_name}}": {"argument": "value-1"}}
+    assert description["folders"] == ["/scratch"]
+    cluster = nodes_of(migration)["a"].arguments["ProcessingResources"]["ClusterConfig"]
+    assert cluster["VolumeSizeInGB"] == 35
+    outcome, text = why(migration, "root.a")
+    assert outcome is Outcome.APPROXIMATED
+    assert "The secret 'db' is a secret of AWS Secrets Manager of the same name now" in text
 
 
 def test_an_importer_outside_of_s3_asks_each_run_for_an_address() -> None:
@@ -274,10 +435,84 @@ def test_an_image_may_stand_in_for_another() -> None:
 
 
 def test_what_follows_a_task_that_is_not_carried_is_not_carried() -> None:
-    platform = {"deploymentSpec": {"executors": {"exec-work": {"secretAsEnv": []}}}}
+    platform = {"deploymentSpec": {"executors": {"exec-work": {"pvcMount": [{"mountPath": "/data"}]}}}}
     tasks = {"a": call("comp-work", text=constant("x")), "b": call("comp-work", text=output("a"))}
     migration = make(tasks, platform=platform)
     assert why(migration, "root.b") == (
         Outcome.UNSUPPORTED,
         "Its input 'text' is not there: a gives it, which is not carried.",
     )
+
+
+# --- rules of the table in docs/migrate-kubeflow.md that no test above is about ---------------------------------------
+
+FINAL = {"triggerPolicy": {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}}
+
+
+def test_a_task_that_ignores_a_failure_gets_its_default_after_one() -> None:
+    optional = {"parameterType": "STRING", "defaultValue": "nothing", "isOptional": True}
+    say = {"executorLabel": "exec-work", "inputDefinitions": {"parameters": {"text": optional}}}
+    tasks = {
+        "work": call("comp-work", text=constant("x")),
+        "say": {**call("comp-say", ("work",), text=output("work")), **FINAL},
+    }
+    migration = make(tasks, {"comp-say": say})
+    assert make_files(migration).is_complete
+    given_to = [describe(migration, name)["parameters"]["text"]["value"] for name in ("say", "say-failed")]
+    assert given_to == [{"input": "input-1", "keys": {"work": "Output"}}, {"literal": "nothing"}]
+    (node,) = (one for one in migration.workflow.nodes if isinstance(one, TryNode))
+    assert [one.type for one in node.handler if isinstance(one, PipelineStepNode)] == ["Processing", "Fail"]
+
+
+def test_one_of_is_the_artifact_that_whichever_branch_gave() -> None:
+    first = "inputs.parameter_values['c'] == 'a'"
+    ways = {
+        "one": call("comp-way", condition=first, c=given("c")),
+        "two": call("comp-way", condition=f"!({first})", c=given("c")),
+    }
+    made = {"artifacts": {"data": {"artifactType": {"schemaTitle": "system.Dataset"}}}}
+    way, both = graph({"do": call("comp-make")}, "c"), graph(ways, "c")
+    way["dag"]["outputs"] = {
+        "artifacts": {"data": {"artifactSelectors": [{"producerSubtask": "do", "outputArtifactKey": "data"}]}}
+    }
+    selectors = [{"producerSubtask": name, "outputArtifactKey": "data"} for name in ways]
+    both["dag"]["outputs"] = {"artifacts": {"data": {"artifactSelectors": selectors}}}
+    read = call("comp-read", ("choose",))
+    source = {"producerTask": "choose", "outputArtifactKey": "data"}
+    read["inputs"]["artifacts"] = {"data": {"taskOutputArtifact": source}}
+    components = {
+        "comp-make": {"executorLabel": "exec-work", "outputDefinitions": made},
+        "comp-read": {"executorLabel": "exec-work", "inputDefinitions": {"artifacts": {"data": {}}}},
+        "comp-way": {**way, "outputDefinitions": made},
+        "comp-both": {**both, "outputDefinitions": made},
+    }
+    tasks = {"flip": call("comp-work", text=constant("y")), "choose": call("comp-both", c=output("flip")), "read": read}
+    migration = make(tasks, components, container={"args": ["{{$}}"]})
+    assert make_files(migration).is_complete
+    assert describe(migration, "read")["artifacts"]["data"]["keys"] == {"do": "data", "do-2": "data"}
+
+
+def test_what_is_collected_comes_from_no_cache_and_leaves_nothing_out() -> None:
+    inputs = {"names": {"parameterType": "LIST", "defaultValue": ["a"]}}
+    each = copy.deepcopy(EACH["comp-each"])
+    each["dag"]["tasks"]["do"]["cachingOptions"] = {"enableCache": True}
+    migration = make(
+        {"loop": loop({"inputParameter": "items"}, items=given("names"))}, {"comp-each": each}, inputs=inputs
+    )
+    (step,) = nodes_of(migration)["loop"].nodes
+    assert "CacheConfig" not in step.members
+    some = graph(
+        {"do": call("comp-work", condition="inputs.parameter_values['text'] == 'a'", text=given("item"))}, "item"
+    )
+    some |= {"outputDefinitions": each["outputDefinitions"]}
+    some["dag"]["outputs"] = each["dag"]["outputs"]
+    tasks = {"loop": loop({"raw": '["a", "b"]'}), "after": call("comp-work", ("loop",), text=output("loop", "o"))}
+    assert why(make(tasks, {"comp-each": some}), "root.after")[0] is Outcome.UNSUPPORTED
+
+
+def test_an_optional_input_that_is_not_given_is_absent() -> None:
+    work = {"executorLabel": "exec-work", "inputDefinitions": define("text more")}
+    work["inputDefinitions"]["parameters"]["more"] |= {"isOptional": True}
+    migration = make({"a": call("comp-two", text=constant("x"))}, {"comp-two": work}, container={"args": ["{{$}}"]})
+    assert make_files(migration).is_complete
+    assert describe(migration, "a")["parameters"].keys() == {"text"}

@@ -61,12 +61,3 @@ def test_branch_loop_collected_and_exit_task_do_what_kfp_does(local: DagRunner, 
     assert outputs["tell-2"] == {"message": "told: 4:380"}
     assert outputs["tell"] == {"message": "told: price ended"}
     assert "refuse" not in outputs
-
-
-def test_the_exit_task_runs_after_a_failure_and_the_run_is_red(local: DagRunner, server: RunningServer) -> None:
-    result = local.test("price", conf={"rows": 0})
-    assert result.exit_code != 0
-    outputs = read_outputs(server)
-    assert outputs["tell-failed"] == {"message": "told: price ended"}
-    assert not {"tell", "train-0", "refuse"} & outputs.keys()
-    assert result.states["run_tell-failed"] == "failed"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +14,6 @@ from tests.migrate.stepfunctions.machines import machine, task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 pytest.importorskip("antlr4", reason="moto's interpreter needs what the extra 'compare' brings: run make setup")
 
@@ -105,3 +105,10 @@ def test_what_cannot_be_compared_ends_with_two(
 ) -> None:
     assert compare(document, *options, dag=dag) == 2
     assert problem in capsys.readouterr().err
+
+
+def test_a_pipeline_of_containers_cannot_be_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = Path(__file__).parents[3] / "data" / "migrate" / "kubeflow" / "price.yaml"
+    (tmp_path / "price.py").write_text("", encoding="utf-8")
+    assert main(["migrate", "compare", str(source), str(tmp_path / "price.py")]) == 2
+    assert "is not a lightweight Python component" in capsys.readouterr().err

@@ -115,6 +115,11 @@ with DAG(
         pipeline_name="flow-Each",
         role_arn=ROLE,
     )
+    parameters_of_run_each = parameters_of_items(
+        "{{ ti.xcom_pull(task_ids='Label_end')['Items'] | tojson }}",
+        fields={"Item-size": "size"},
+        same={},
+    )
     run_each = SageMakerRunPipelineOperator.partial(
         task_id="run_Each",
         pipeline_name=deploy_each.output["pipeline_name"],
@@ -122,11 +127,7 @@ with DAG(
         deferrable=True,
         max_active_tis_per_dagrun=3,
     ).expand(
-        parameters=parameters_of_items(
-            "{{ ti.xcom_pull(task_ids='Label_end')['Items'] | tojson }}",
-            fields={"Item-size": "size"},
-            same={},
-        ),
+        parameters=parameters_of_run_each,
     )
     handler = call_aws.override(task_id="Handler", trigger_rule="one_failed")(
         "sqs",
@@ -143,6 +144,7 @@ with DAG(
     check >> bad
     [good, check, bad] >> deploy_third >> run_third
     label >> label_end
+    deploy_each >> parameters_of_run_each
     [label_end, run_third] >> deploy_each >> run_each
     run_each >> handler
     run_each >> missing
