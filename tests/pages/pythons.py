@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import os
 import re
-import subprocess
 import sys
 import tempfile
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.processes import run_child
 from tests.pages.blocks import ROOT
 
 if TYPE_CHECKING:
@@ -97,19 +97,21 @@ def _example_folder() -> Iterator[Path]:
 def _run_tests(block: Block) -> str | None:
     """Run a block of tests with pytest, in a folder that the page's setup for it has made."""
     ast.parse(block.text)
+    lines: list[str] = []
     with tempfile.TemporaryDirectory(prefix="page-tests-") as folder:
         setup = SETUPS / f"{Path(block.page).stem}_tests.sh"
         (Path(folder) / "test_page.py").write_text(block.text)
         script = (
             f'set -e; PATH="{Path(sys.executable).parent}:$PATH"; . {setup}; python -m pytest -q -p no:cacheprovider'
         )
-        done = subprocess.run(
+        done = run_child(
             ["bash", "-c", script],
-            cwd=folder,
+            cwd=Path(folder),
             env={**os.environ, "REPOSITORY": str(ROOT), "PYTHONPATH": str(ROOT), "HOME": folder},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
+            timeout_seconds=300,
+            log=lines.append,
         )
-    return None if done.returncode == 0 else f"{block.place}:\n{(done.stdout + done.stderr)[-2000:]}"
+    if done.exit_code == 0 and not done.is_timed_out:
+        return None
+    end = ["It took longer than five minutes."] if done.is_timed_out else []
+    return f"{block.place}:\n" + "\n".join([*lines, *end])[-2000:]
