@@ -44,7 +44,6 @@ from airflow_sm_pipelines.engine.rules.job_documents import (
     stopping_job_document,
 )
 from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory
-from airflow_sm_pipelines.engine.store import ResourceRecord, Store
 from airflow_sm_pipelines.engine.store.documents import to_ms
 from airflow_sm_pipelines.engine.tuning.request import plan_tuning, prepare_tuning_request
 from airflow_sm_pipelines.engine.tuning.training_jobs import list_training_jobs
@@ -58,6 +57,7 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.engine.jobs.job_directories import JobDirectories
     from airflow_sm_pipelines.engine.jobs.job_spec import JobContext, JobOutcome
     from airflow_sm_pipelines.engine.rules.training_metrics import LogListener
+    from airflow_sm_pipelines.engine.store import ResourceRecord, Store
 
 
 _T = TypeVar("_T")
@@ -139,20 +139,12 @@ class JobHost:
         now = self._services.clock()
         arn = self._arns.make(kind.resource, name)
         document = new_job_document(kind, name=name, arn=arn, request=request, now=now)
-        record = ResourceRecord(
-            kind=kind.table_kind,
-            name=name,
-            arn=arn,
-            status="InProgress",
-            family=family,
-            version=None,
-            document={**document, **hidden, **(extra or {})},
-            created_ms=to_ms(now),
-            modified_ms=to_ms(now),
-        )
+        document = {**document, **hidden, **(extra or {})}
+        tags = request.get("Tags")
         with self._store.transaction():
-            self._store.resources.add(record)
-            self._store.tags.add(arn, request.get("Tags") or [])
+            record = self._store.add_resource(
+                kind.table_kind, name, arn, document, now=now, tags=tags, status="InProgress", family=family
+            )
             if kind is TUNING:
                 add_tuning_experiment(self._store, self._arns, name, now=now)
             if request.get("ExperimentConfig"):

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.engine.registry.models import MODEL, find_containers, require_model
 from airflow_sm_pipelines.engine.rules.errors import validation_error
-from airflow_sm_pipelines.engine.store import ResourceRecord, Store
 from airflow_sm_pipelines.engine.store.documents import to_ms
 
 if TYPE_CHECKING:
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory
+    from airflow_sm_pipelines.engine.store import ResourceRecord, Store
 
 ENDPOINT = "Endpoint"
 ENDPOINT_CONFIG = "EndpointConfig"
@@ -45,7 +45,7 @@ def add_endpoint_config(store: Store, arns: ArnFactory, request: Mapping[str, An
             require_model(store, arns, model)
     document = {key: value for key, value in request.items() if key != "Tags"}
     document |= {"EndpointConfigArn": arn, "CreationTime": now}
-    return _add(store, ENDPOINT_CONFIG, name, document, arn=arn, status=None, tags=request.get("Tags"), now=now)
+    return store.add_resource(ENDPOINT_CONFIG, name, arn, document, now=now, tags=request.get("Tags"))
 
 
 def add_endpoint(
@@ -70,7 +70,7 @@ def add_endpoint(
         "LastModifiedTime": now,
         PLAN: plan,
     }
-    return _add(store, ENDPOINT, name, document, arn=arn, status="Creating", tags=request.get("Tags"), now=now)
+    return store.add_resource(ENDPOINT, name, arn, document, now=now, tags=request.get("Tags"), status="Creating")
 
 
 def update_endpoint(
@@ -197,30 +197,3 @@ def _summarize_variant(store: Store, variant: Mapping[str, Any]) -> dict[str, An
     if variant.get("ServerlessConfig"):
         summary["CurrentServerlessConfig"] = variant["ServerlessConfig"]
     return summary
-
-
-def _add(
-    store: Store,
-    kind: str,
-    name: str,
-    document: dict[str, Any],
-    *,
-    arn: str,
-    status: str | None,
-    tags: Any,
-    now: datetime,
-) -> ResourceRecord:
-    record = ResourceRecord(
-        kind=kind,
-        name=name,
-        arn=arn,
-        status=status,
-        family=None,
-        version=None,
-        document=document,
-        created_ms=to_ms(now),
-        modified_ms=to_ms(now),
-    )
-    store.resources.add(record)
-    store.tags.add(arn, tags or [])
-    return record

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition.arns import is_arn
 from airflow_sm_pipelines.engine.rules.errors import ServiceError, not_found, validation_error
-from airflow_sm_pipelines.engine.store import ResourceRecord, Store
 from airflow_sm_pipelines.engine.store.documents import to_ms
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.engine.rules.job_documents import JobKind
     from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory
+    from airflow_sm_pipelines.engine.store import ResourceRecord, Store
 
 EXPERIMENT = "Experiment"
 TRIAL = "Trial"
@@ -55,20 +55,7 @@ def add_entity(
         "LastModifiedTime": now,
         "LastModifiedBy": {},
     }
-    record = ResourceRecord(
-        kind=kind,
-        name=name,
-        arn=arn,
-        status=None,
-        family=family or None,
-        version=None,
-        document=document,
-        created_ms=to_ms(now),
-        modified_ms=to_ms(now),
-    )
-    store.resources.add(record)
-    store.tags.add(arn, members.get("Tags") or [])
-    return record
+    return store.add_resource(kind, name, arn, document, now=now, tags=members.get("Tags"), family=family or None)
 
 
 def require_entity(store: Store, kind: str, name: str) -> ResourceRecord:

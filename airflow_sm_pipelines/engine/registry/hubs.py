@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition.arns import parse_arn
 from airflow_sm_pipelines.engine.rules.errors import ServiceError, not_found
-from airflow_sm_pipelines.engine.store import ResourceRecord, Store
 from airflow_sm_pipelines.engine.store.database import Page
-from airflow_sm_pipelines.engine.store.documents import to_ms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
     from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory
+    from airflow_sm_pipelines.engine.store import ResourceRecord, Store
 
 HUB = "Hub"
 HUB_CONTENT = "HubContent"
@@ -42,7 +41,7 @@ def add_hub(store: Store, arns: ArnFactory, request: Mapping[str, Any], *, now: 
         "CreationTime": now,
         "LastModifiedTime": now,
     }
-    return _add(store, HUB, name, document["HubArn"], document, request, family=None, now=now)
+    return store.add_resource(HUB, name, document["HubArn"], document, now=now, tags=request.get("Tags"))
 
 
 def add_hub_content(store: Store, arns: ArnFactory, request: Mapping[str, Any], *, now: datetime) -> ResourceRecord:
@@ -66,7 +65,8 @@ def add_hub_content(store: Store, arns: ArnFactory, request: Mapping[str, Any], 
         "CreationTime": now,
         "LastModifiedTime": now,
     }
-    return _add(store, HUB_CONTENT, name, arn, document, request, family=path.rpartition("/")[0], now=now)
+    family = path.rpartition("/")[0]
+    return store.add_resource(HUB_CONTENT, name, arn, document, now=now, tags=request.get("Tags"), family=family)
 
 
 def require_hub(store: Store, arns: ArnFactory, name: str) -> ResourceRecord:
@@ -114,21 +114,3 @@ def find_dataset(store: Store, arn: str) -> str | None:
         return f"s3://{document['DatasetS3Bucket']}/{document['DatasetS3Prefix']}"
     except (ServiceError, ValueError, KeyError, TypeError):
         return None
-
-
-def _add(
-    store: Store,
-    kind: str,
-    name: str,
-    arn: str,
-    document: dict[str, Any],
-    request: Mapping[str, Any],
-    *,
-    family: str | None,
-    now: datetime,
-) -> ResourceRecord:
-    moment = to_ms(now)
-    record = ResourceRecord(kind, name, arn, None, family, None, document, moment, moment)
-    store.resources.add(record)
-    store.tags.add(arn, request.get("Tags") or [])
-    return record

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.engine.rules.errors import not_found, validation_error
-from airflow_sm_pipelines.engine.store import ResourceRecord, Store
-from airflow_sm_pipelines.engine.store.documents import to_ms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
     from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory
+    from airflow_sm_pipelines.engine.store import ResourceRecord, Store
 
 ASSOCIATION = "Association"
 _ARTIFACT_ID_LENGTH = 32
@@ -62,7 +61,7 @@ def add_entity(
         "LastModifiedTime": now,
         "LastModifiedBy": {},
     }
-    return _add(store, kind.name, name, arn, document, request, now=now)
+    return store.add_resource(kind.name, name, arn, document, now=now, tags=request.get("Tags"))
 
 
 def require_entity(store: Store, kind: EntityKind, name: str) -> ResourceRecord:
@@ -91,22 +90,4 @@ def add_association(store: Store, request: Mapping[str, Any], *, now: datetime) 
         if record is not None:
             document[f"{end}Name"] = record.document.get(f"{record.kind}Name") or record.name
             document[f"{end}Type"] = record.document.get(f"{record.kind}Type") or record.kind
-    return _add(store, ASSOCIATION, name, f"association {name}", document, {}, now=now)
-
-
-def _add(
-    store: Store,
-    kind: str,
-    name: str,
-    arn: str,
-    document: dict[str, Any],
-    request: Mapping[str, Any],
-    *,
-    now: datetime,
-) -> ResourceRecord:
-    moment = to_ms(now)
-    record = ResourceRecord(kind, name, arn, None, None, None, document, moment, moment)
-    store.resources.add(record)
-    if request.get("Tags"):
-        store.tags.add(arn, request["Tags"])
-    return record
+    return store.add_resource(ASSOCIATION, name, f"association {name}", document, now=now)

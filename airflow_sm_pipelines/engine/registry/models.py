@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition.arns import resource_name_of
 from airflow_sm_pipelines.engine.rules.errors import validation_error
-from airflow_sm_pipelines.engine.store import ResourceRecord, Store
-from airflow_sm_pipelines.engine.store.documents import to_ms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
     from airflow_sm_pipelines.engine.rules.resource_names import ArnFactory
+    from airflow_sm_pipelines.engine.store import ResourceRecord, Store
 
 MODEL = "Model"
 PACKAGE = "ModelPackage"
@@ -38,7 +37,7 @@ def add_model(store: Store, arns: ArnFactory, request: Mapping[str, Any], *, now
         "ModelArn": arn,
         "CreationTime": now,
     }
-    return _add(store, _record(MODEL, name, arn, document, now=now), request)
+    return store.add_resource(MODEL, name, arn, document, now=now, tags=request.get("Tags"))
 
 
 def ensure_group(store: Store, arns: ArnFactory, name_or_arn: str, *, now: datetime) -> ResourceRecord:
@@ -63,7 +62,7 @@ def add_group(store: Store, arns: ArnFactory, request: Mapping[str, Any], *, now
         "CreationTime": now,
         "CreatedBy": {},
     }
-    return _add(store, _record(GROUP, name, arn, document, now=now), request)
+    return store.add_resource(GROUP, name, arn, document, now=now, tags=request.get("Tags"))
 
 
 def add_model_package(store: Store, arns: ArnFactory, request: Mapping[str, Any], *, now: datetime) -> ResourceRecord:
@@ -103,18 +102,25 @@ def add_model_package(store: Store, arns: ArnFactory, request: Mapping[str, Any]
                 "ModelApprovalStatus": request.get("ModelApprovalStatus") or "PendingManualApproval",
             }
         )
-        record = _record(
-            PACKAGE, name, arns.make("model-package", name), document, now=now, family=group, version=version
-        )
     else:
+        version = None
         if not request.get("ModelPackageName"):
             raise validation_error("Missing ARN.")
         name = request["ModelPackageName"]
         if store.resources.find(PACKAGE, name) is not None:
             raise validation_error(f"Model Package already exists: {arns.make('model-package', name)}")
-        record = _record(PACKAGE, name, arns.make("model-package", name), document, now=now)
-    record.document["ModelPackageArn"] = record.arn
-    return _add(store, record, request)
+    arn = document["ModelPackageArn"] = arns.make("model-package", name)
+    return store.add_resource(
+        PACKAGE,
+        name,
+        arn,
+        document,
+        now=now,
+        tags=request.get("Tags"),
+        status=document.get("ModelApprovalStatus"),
+        family=group or None,
+        version=version,
+    )
 
 
 def find_containers(store: Store, arns: ArnFactory, model_name: str) -> list[dict[str, Any]]:
@@ -168,32 +174,3 @@ def _expand_package(store: Store, container: dict[str, Any]) -> list[dict[str, A
 
 def _described(request: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in request.items() if key not in _REQUEST_ONLY}
-
-
-def _record(
-    kind: str,
-    name: str,
-    arn: str,
-    document: dict[str, Any],
-    *,
-    now: datetime,
-    family: str | None = None,
-    version: int | None = None,
-) -> ResourceRecord:
-    return ResourceRecord(
-        kind=kind,
-        name=name,
-        arn=arn,
-        status=document.get("ModelApprovalStatus"),
-        family=family,
-        version=version,
-        document=document,
-        created_ms=to_ms(now),
-        modified_ms=to_ms(now),
-    )
-
-
-def _add(store: Store, record: ResourceRecord, request: Mapping[str, Any]) -> ResourceRecord:
-    store.resources.add(record)
-    store.tags.add(record.arn, request.get("Tags") or [])
-    return record

@@ -5,20 +5,22 @@ from __future__ import annotations
 import fcntl
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.engine.store.database import EngineDatabase
+from airflow_sm_pipelines.engine.store.documents import to_ms
 from airflow_sm_pipelines.engine.store.executions import ExecutionTable
 from airflow_sm_pipelines.engine.store.pipelines import PipelineTable
 from airflow_sm_pipelines.engine.store.request_tokens import RequestTokenTable
-from airflow_sm_pipelines.engine.store.resources import ResourceTable
+from airflow_sm_pipelines.engine.store.resources import ResourceRecord, ResourceTable
 from airflow_sm_pipelines.engine.store.status_changes import StatusChangeTable
 from airflow_sm_pipelines.engine.store.steps import StepTable
 from airflow_sm_pipelines.engine.store.tags import TagTable
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
 
@@ -59,6 +61,26 @@ class Store:
         self.request_tokens = RequestTokenTable(self._database)
         self.tags = TagTable(self._database)
         self.status_changes = StatusChangeTable(self._database)
+
+    def add_resource(
+        self,
+        kind: str,
+        name: str,
+        arn: str,
+        document: dict[str, Any],
+        *,
+        now: datetime,
+        tags: Sequence[Mapping[str, Any]] | None = None,
+        status: str | None = None,
+        family: str | None = None,
+        version: int | None = None,
+    ) -> ResourceRecord:
+        """Keep a new resource with its tags; what each member means stands at :class:`ResourceRecord`."""
+        moment = to_ms(now)
+        record = ResourceRecord(kind, name, arn, status, family, version, document, moment, moment)
+        self.resources.add(record)
+        self.tags.add(arn, tags or ())
+        return record
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
