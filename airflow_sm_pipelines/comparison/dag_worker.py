@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_sm_pipelines.engine import EngineServices
 
 _METADATA = {
@@ -181,8 +183,6 @@ def _make_json(value: Any) -> Any:
 
 def patch_calls(stage: ScriptedStage) -> None:
     """Put the stage in place of what reaches services in this process."""
-    from botocore.client import BaseClient
-
     from airflow_sm_pipelines import migrated_tasks
 
     migrated_tasks._make_client = stage.make_client
@@ -192,11 +192,21 @@ def patch_calls(stage: ScriptedStage) -> None:
         stage.run.note(operator.task_id, "wait", given)
 
     migrated_tasks.WaitOperator.execute = wait  # type: ignore[assignment, method-assign]
+    answer_sagemaker_calls(stage.describe)
+
+
+def answer_sagemaker_calls(answer: Callable[[str, dict[str, Any]], Any | None]) -> None:
+    """Put a function before what boto3 sends to SageMaker in this process.
+
+    :param answer: gets an operation and its request; where it gives None, the call is sent.
+    """
+    from botocore.client import BaseClient
+
     ask = BaseClient._make_api_call
 
     def call(client: Any, operation: str, given: dict[str, Any]) -> Any:
         is_sagemaker = client.meta.service_model.service_name == "sagemaker"
-        found = stage.describe(operation, given) if is_sagemaker else None
+        found = answer(operation, given) if is_sagemaker else None
         if found is None:
             return ask(client, operation, given)
         return make_typed(found, client.meta.service_model.operation_model(operation).output_shape)

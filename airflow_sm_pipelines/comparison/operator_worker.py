@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from airflow_sm_pipelines.comparison.api_shapes import find_operation, make_sample
-from airflow_sm_pipelines.comparison.dag_worker import Run, ScriptedStage, load_dag, make_quick, make_typed, patch_calls
+from airflow_sm_pipelines.comparison.dag_worker import (
+    Run,
+    ScriptedStage,
+    answer_sagemaker_calls,
+    load_dag,
+    make_quick,
+    patch_calls,
+)
 from airflow_sm_pipelines.comparison.scripts import find_arn_kind, make_slug
 from airflow_sm_pipelines.migrate.job_requests import REQUEST_KINDS, RequestKind
 
@@ -124,22 +131,12 @@ class OperatorCalls:
     def patch(self) -> None:
         """Put this before what boto3 sends."""
         from airflow.providers.amazon.aws.hooks.sagemaker import SageMakerHook
-        from botocore.client import BaseClient
 
         def check_s3_url(self: SageMakerHook, s3url: str) -> bool:
             return True  # no job reads it
 
         SageMakerHook.check_s3_url = check_s3_url  # type: ignore[method-assign]
-        ask = BaseClient._make_api_call
-
-        def call(client: Any, operation: str, given: dict[str, Any]) -> Any:
-            is_sagemaker = client.meta.service_model.service_name == "sagemaker"
-            found = self.answer(operation, given) if is_sagemaker else None
-            if found is None:
-                return ask(client, operation, given)
-            return make_typed(found, client.meta.service_model.operation_model(operation).output_shape)
-
-        BaseClient._make_api_call = call
+        answer_sagemaker_calls(self.answer)
 
 
 def _make_answers(
