@@ -36,6 +36,12 @@ MAKE_BUCKETS_VARIABLE = "SM_PIPELINES_MAKE_BUCKETS"
 ENDPOINT_VARIABLE = "SM_PIPELINES_ENDPOINT"
 """Environment variable: tells a child that it talks to the local endpoint, and where that is."""
 
+START_ENDPOINT = (
+    "No local endpoint answers there: start it with 'sm-pipelines local serve', or unset what leads there"
+    " (AWS_ENDPOINT_URL; a new shell has it no more)."
+)
+"""What to do where something leads to a local endpoint that has stopped."""
+
 CONSOLE_VARIABLE = "SM_PIPELINES_CONSOLE_URL"
 """Environment variable: the address of pages that show pipelines of an endpoint that is not AWS."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from urllib.parse import urlsplit
 
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -13,4 +14,14 @@ def is_loopback_url(url: str | None) -> bool:
     try:
         return url is not None and urlsplit(url).hostname in LOOPBACK_NAMES
     except ValueError:  # brackets that hold no IPv6 address
+        return False
+
+
+def is_listened_to(url: str) -> bool:
+    """Whether something on this machine listens at the host and port of a URL; who it is, is not asked."""
+    parts = urlsplit(url)
+    try:
+        with socket.create_connection((parts.hostname or "", parts.port or 80), timeout=2):
+            return True
+    except OSError:
         return False

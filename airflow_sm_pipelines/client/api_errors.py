@@ -18,6 +18,8 @@ from airflow_sm_pipelines.exceptions import (
     PipelineRequestError,
     PipelineUnavailableError,
 )
+from airflow_sm_pipelines.local_endpoint import START_ENDPOINT
+from airflow_sm_pipelines.loopback import is_loopback_url
 from airflow_sm_pipelines.printable_text import clean_log_text
 
 if TYPE_CHECKING:
@@ -189,6 +191,8 @@ def mapped_errors(call: str, target: str) -> Iterator[None]:
     except (HTTPClientError, BotoConnectionError) as error:
         code = type(error).__name__
         message = f"{call} on '{target}' got no answer: {code}: {_as_sentence(error)}"
+        if is_loopback_url(getattr(error, "kwargs", {}).get("endpoint_url")):
+            message += f" {START_ENDPOINT}"
         raise PipelineUnavailableError(message, code=code) from error
     except BotoCoreError as error:
         code = type(error).__name__

@@ -80,7 +80,8 @@ def test_an_endpoint_that_is_not_there_is_an_unavailable_service(monkeypatch: py
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     hook = SageMakerPipelinesHook(aws_conn_id=None, region_name="us-east-1", config={"retries": {"max_attempts": 0}})
-    with pytest.raises(exceptions.PipelineUnavailableError, match="got no answer: EndpointConnectionError"):
+    told = "got no answer: EndpointConnectionError.*No local endpoint answers there: start it with 'sm-pipelines local "
+    with pytest.raises(exceptions.PipelineUnavailableError, match=told):
         hook.describe_pipeline("p")
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_sm_pipelines.cli.shared_options import add_endpoint_options, add_strict_option, explain_exit_codes
-from airflow_sm_pipelines.local_endpoint import ENDPOINT_VARIABLE
+from airflow_sm_pipelines.exceptions import LocalEndpointError
+from airflow_sm_pipelines.local_endpoint import ENDPOINT_VARIABLE, START_ENDPOINT
+from airflow_sm_pipelines.loopback import is_listened_to
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.cli.shared_options import Commands
@@ -39,6 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the script against a local endpoint, or unchanged with ``--docker``; give its exit code.
 
     :raises CompileError: if there is no interpreter for the script, or no Docker.
+    :raises LocalEndpointError: if the shell leads to an endpoint that has stopped.
     """
     from airflow_sm_pipelines.cli.local_contents import now
     from airflow_sm_pipelines.cli.local_judgement import judge_run
@@ -55,7 +58,10 @@ def run(arguments: argparse.Namespace) -> int:
     )
     environment = {**os.environ, "SAGEMAKER_SUPPRESS_V2_WARNING": "1"}
     # With Docker the SDK reaches AWS itself; inside `local exec` there is an endpoint already.
-    if arguments.docker or ENDPOINT_VARIABLE in os.environ:
+    endpoint = None if arguments.docker else os.environ.get(ENDPOINT_VARIABLE)
+    if endpoint is not None and not is_listened_to(endpoint):
+        raise LocalEndpointError(f"This shell leads to {endpoint}. {START_ENDPOINT}")
+    if arguments.docker or endpoint is not None:
         return run_command(command, environment)
     umask = read_umask()
     with announced_endpoint(arguments) as server:

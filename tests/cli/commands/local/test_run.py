@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +43,10 @@ def test_a_script_runs_on_an_endpoint_or_on_the_one_that_is_there(
     umask = oct(local_session.read_umask())
     assert main(words) == 3
     assert capfd.readouterr().out == f"['3', '-x'] {umask} True 1\n"
-    monkeypatch.setenv(ENDPOINT_VARIABLE, "http://127.0.0.1:9")
-    monkeypatch.setattr(local_session, "open_endpoint", None)
-    assert main(words) == 3
+    with socket.create_server(("127.0.0.1", 0)) as there:
+        monkeypatch.setenv(ENDPOINT_VARIABLE, f"http://127.0.0.1:{there.getsockname()[1]}")
+        monkeypatch.setattr(local_session, "open_endpoint", None)
+        assert main(words) == 3
     assert capfd.readouterr().out == f"['3', '-x'] {umask} True 1\n"
+    assert main(words) == 2
+    assert "No local endpoint answers there: start it with 'sm-pipelines local serve'" in capfd.readouterr().err
