@@ -70,13 +70,13 @@ def client_of(compiler: Compiler, service: str) -> Any:
     )
 
 
-@pytest.mark.parametrize("sdk", ["v2", "v3"])
+@pytest.mark.parametrize("sdk", ["v2", "v3", "older v2"])
 def test_one_edited_function_changes_its_step_alone_and_lines_change_nothing(
     compile_real: Compiler, tmp_path: Path, sdk: str
 ):
     script = tmp_path / "scripts" / "steps.py"
     script.parent.mkdir()
-    text = SCRIPT[sdk] + BODY % sdk
+    text = SCRIPT[sdk] + BODY % sdk.replace(" ", "-")
     script.write_text(text)
     first = compile_real(f"{script}:get_pipeline", timeout_seconds=300)
     assert str(tmp_path) not in first.definition_text

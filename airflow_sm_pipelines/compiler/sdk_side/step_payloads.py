@@ -65,11 +65,13 @@ class StepPayloads:
         return payload
 
     def _dump(self, obj: Any, change: Callable[[types.CodeType], dict[str, Any]]) -> bytes:
-        cloudpickle: Any = importlib.import_module("cloudpickle.cloudpickle")
-        self._count = 0
+        cloudpickle: Any = importlib.import_module("cloudpickle")
+        module: Any = importlib.import_module("cloudpickle.cloudpickle")
+        if not hasattr(module, "_code_reduce"):  # before version 3, which SDKs before 2.256 take
+            module = importlib.import_module("cloudpickle.cloudpickle_fast")
 
         def reduce(code: types.CodeType) -> Any:
-            return cloudpickle._code_reduce(code.replace(**change(code)))
+            return module._code_reduce(code.replace(**change(code)))
 
         class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             dispatch_table = ChainMap({types.CodeType: reduce}, cloudpickle.Pickler.dispatch_table)
