@@ -234,16 +234,6 @@ def choose_by_outcome(ti: Any, *, tasks: Sequence[str], succeeded: Sequence[str]
     return list(succeeded)
 
 
-def query_json(value: Any, path: str) -> list[Any]:
-    """What a JSONPath finds in a value, as a list: for templates.
-
-    :param path: with filters, slices and wildcards: ``$[?(@.n > 1)].name``.
-    """
-    from jsonpath_ng.ext.parser import parse
-
-    return [found.value for found in parse(path).find(value)]
-
-
 def answer_text(answer: Any, *path: str | int) -> str:
     """A member of an answer as JSON text, for :func:`holds`; ``null`` if there is none."""
     for part in path:

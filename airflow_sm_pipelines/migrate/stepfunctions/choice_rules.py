@@ -8,14 +8,20 @@ from typing import TYPE_CHECKING, cast
 from airflow_sm_pipelines.migrate.node_references import parse_node_reference, replace_expressions
 from airflow_sm_pipelines.migrate.stepfunctions.document_values import ABSENT, UnsupportedError, to_expression
 from airflow_sm_pipelines.migrate.stepfunctions.machine import DEFAULT
-from airflow_sm_pipelines.migrate.stepfunctions.payloads import read_jsonata, read_path
+from airflow_sm_pipelines.migrate.stepfunctions.payloads import (
+    OtherExpressionError,
+    call_jsonata,
+    read_path,
+    read_simple_jsonata,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from airflow_sm_pipelines.definition import JsonObject, JsonPath, JsonValue
     from airflow_sm_pipelines.migrate.stepfunctions.document_values import Value
     from airflow_sm_pipelines.migrate.stepfunctions.flow import Fork, Poll
+    from airflow_sm_pipelines.migrate.stepfunctions.machine import State
     from airflow_sm_pipelines.migrate.stepfunctions.payloads import Scope
 
 _SIGNS = {
@@ -111,7 +117,11 @@ def _read_jsonata(text: str, scope: Scope) -> JsonObject:
     inner = re.fullmatch(r"\s*\{%(.*)%\}\s*", text, re.DOTALL)
     if inner is None:
         raise UnsupportedError(f"The Condition {text!r} is no JSONata expression.")
-    return _read_jsonata_condition(inner[1].strip(), scope)
+    text = inner[1].strip()
+    try:
+        return _read_jsonata_condition(text, scope)
+    except OtherExpressionError:
+        return {"Type": "Equals", "LeftValue": to_expression(call_jsonata(text, scope)), "RightValue": True}
 
 
 def _read_jsonata_condition(text: str, scope: Scope) -> JsonObject:
@@ -120,10 +130,9 @@ def _read_jsonata_condition(text: str, scope: Scope) -> JsonObject:
         if len(parts) > 1 and "(" not in text and _has_even_quotes(parts):
             return combine([_read_jsonata_condition(part.strip(), scope) for part in parts])
     match = _COMPARISON.match(text)
-    if match is None:
-        known = "comparisons joined by 'and' and 'or' are"
-        raise UnsupportedError(f"The JSONata condition {text!r} is not carried; {known}.")
-    left, right = (to_expression(read_jsonata(match[side].strip(), scope)) for side in ("left", "right"))
+    if match is None or not _has_even_quotes((match["left"], match["right"])) or "(" in text or "[" in text:
+        raise OtherExpressionError
+    left, right = (to_expression(read_simple_jsonata(match[side].strip(), scope)) for side in ("left", "right"))
     return {"Type": _JSONATA_SIGNS[match["sign"]], "LeftValue": left, "RightValue": right}
 
 
@@ -154,8 +163,6 @@ def all_of(conditions: Sequence[JsonObject]) -> JsonObject:
 def read_ways(fork: Fork, scope: Scope) -> list[tuple[JsonObject, ...]]:
     """The condition of each way: one of its rules holds, and no rule before that leads elsewhere."""
     rules = cast("list[JsonObject]", fork.state.body["Choices"])
-    if any(key in holder for holder in (fork.state.body, *rules) for key in ("Assign", "Output")):
-        raise UnsupportedError("Its rules give an Output or assign variables, which is not carried.")
     known = {index: read_rule(rules[index], scope) for index in fork.rules if index != DEFAULT}
     found: list[tuple[JsonObject, ...]] = []
     for way in fork.ways:
@@ -168,6 +175,11 @@ def read_ways(fork: Fork, scope: Scope) -> list[tuple[JsonObject, ...]]:
             holding.append(all_of([known[index], *(negate(known[one]) for one in earlier)]))
         found.append((any_of(holding),))
     return found
+
+
+def get_rule(choice: State, index: int) -> JsonObject:
+    """A rule of a choice; for the Default the state itself, which has its Assign and Output."""
+    return choice.body if index == DEFAULT else cast("list[JsonObject]", choice.body["Choices"])[index]
 
 
 def lacks_default(fork: Fork) -> bool:
@@ -186,8 +198,24 @@ def read_until(poll: Poll, scope: Scope, name: str) -> JsonObject:
         reference = parse_node_reference(str(expression.get("Get", "")))
         return {"Get": f"Answer{reference[2]}"} if reference is not None and reference[1] == name else None
 
+    if any(key in get_rule(poll.choice, index) for index in poll.stay for key in ("Assign", "Output")):
+        raise UnsupportedError("The rules that lead back give an Output or assign variables.")
     until = negate(any_of([_read_stay(poll, index, scope) for index in poll.stay]))
+    if name in set(_iter_worked_out(until)):
+        raise UnsupportedError("Whether the call is repeated depends on what a function makes of its answer.")
     return cast("JsonObject", replace_expressions(until, replaced))
+
+
+def _iter_worked_out(value: JsonValue, *, is_inside: bool = False) -> Iterator[str]:
+    """The nodes whose results are read inside of functions."""
+    if isinstance(value, dict):
+        reference = parse_node_reference(str(value.get("Get", ""))) if is_inside else None
+        if reference is not None:
+            yield reference[1]
+        for key, item in value.items():
+            yield from _iter_worked_out(item, is_inside=is_inside or key == "Std:Function")
+    for item in value if isinstance(value, list) else ():
+        yield from _iter_worked_out(item, is_inside=is_inside)
 
 
 def _read_stay(poll: Poll, index: int, scope: Scope) -> JsonObject:

@@ -22,6 +22,7 @@ from airflow_sm_pipelines.migrate.stepfunctions.document_values import (
     join_values,
     select,
 )
+from airflow_sm_pipelines.migrate.stepfunctions.jsonata_reads import find_reads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -162,13 +163,57 @@ def read_expression(text: str, scope: Scope) -> Value:
 
 
 def read_jsonata(text: str, scope: Scope) -> Value:
-    """The value of a JSONata expression: a path, a literal, ``$uuid()``, or several joined with ``&``.
+    """The value of a JSONata expression. What is no path or text is worked out when the DAG runs.
 
-    :raises UnsupportedError: it is another one.
+    :raises UnsupportedError: it is none, or reads what no DAG has.
+    """
+    try:
+        return read_simple_jsonata(text, scope)
+    except OtherExpressionError:
+        return call_jsonata(text, scope)
+
+
+class OtherExpressionError(Exception):
+    """The expression is more than paths and text, and the DAG works it out."""
+
+
+def call_jsonata(text: str, scope: Scope) -> Value:
+    """An expression that the DAG works out, with what it reads.
+
+    :raises UnsupportedError: it is none, or reads what no DAG has.
+    """
+    if scope.resolve(text) != text:
+        raise UnsupportedError(f"The JSONata expression {text!r} has a placeholder in it; give its value.")
+    given: dict[str, Value] = {}
+    for path in find_reads(text):
+        if path in (("states",), ("states", "context")):
+            raise UnsupportedError(f"The JSONata expression {text!r} reads all that a state knows.")
+        value = _select_variable(path, scope)
+        if value is not ABSENT:
+            given[".".join(path)] = value
+    return Call("Jsonata", (text, given))
+
+
+def _select_variable(path: Path, scope: Scope) -> Value:
+    """The part of a variable, or of ``$states``, at a path that begins with its name."""
+    head, rest = str(path[0]), path[1:]
+    if head != "states":
+        return select(scope.variables.get(head, ABSENT), rest)
+    if rest[:1] == ("context",):
+        return _read_context(rest[1:], scope)
+    roots: dict[str, Value] = {"input": scope.document, "result": scope.result, "errorOutput": scope.error}
+    return select(roots, rest)
+
+
+def read_simple_jsonata(text: str, scope: Scope) -> Value:
+    """The value of a path, a literal, ``$uuid()``, or several of these joined with ``&``.
+
+    :raises OtherExpressionError: the expression is another one.
+    :raises UnsupportedError: it reads what no DAG has.
     """
     parts = _split_outside_quotes(text, "&")
     if len(parts) > 1:
-        return join_values([read_jsonata(part.strip(), scope) for part in parts])
+        return join_values([read_simple_jsonata(part.strip(), scope) for part in parts])
     if re.fullmatch(r"""'[^'\\]*'|"[^"\\]*\"""", text):
         return scope.resolve(text[1:-1])
     if text in ("true", "false", "null") or re.fullmatch(r"-?\d+(\.\d+)?", text):
@@ -177,15 +222,9 @@ def read_jsonata(text: str, scope: Scope) -> Value:
     if text == "$uuid()":
         return Call("Uuid", ())
     if not _JSONATA_PATH.match(text) or not text.startswith("$"):
-        raise UnsupportedError(f"The JSONata expression {text!r} is not carried; paths, literals and '&' are.")
-    head, rest = re.match(r"(\$\w+)(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
-    path = parse_path(re.sub(r"\.[`\"]([^`\"]*)[`\"]", r"['\1']", rest))
-    if head != "$states":
-        return select(scope.variables.get(head[1:], ABSENT), path)
-    if path[:1] == ("context",):
-        return _read_context(path[1:], scope)
-    roots: dict[str, Value] = {"input": scope.document, "result": scope.result, "errorOutput": scope.error}
-    return select(roots, path)
+        raise OtherExpressionError
+    head, rest = re.match(r"\$(\w+)(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
+    return _select_variable((head, *parse_path(re.sub(r"\.[`\"]([^`\"]*)[`\"]", r"['\1']", rest))), scope)
 
 
 def _split_outside_quotes(text: str, mark: str) -> list[str]:

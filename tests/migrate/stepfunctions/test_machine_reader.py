@@ -14,6 +14,7 @@ from airflow_sm_pipelines.migrate import (
     OperatorNode,
     PipelineStepNode,
     TryNode,
+    ValueNode,
     WaitNode,
     make_package,
 )
@@ -165,7 +166,7 @@ def test_ways_join_and_values_are_those_of_the_way_taken() -> None:
     assert end.arguments["Payload"] == {"r": {"Std:First": [get("Tasks.A.Payload"), "none"]}}
 
 
-def test_two_values_that_exist_on_each_way_are_not_guessed() -> None:
+def test_each_way_gives_a_value_that_only_it_can_tell() -> None:
     found = read(
         machine(
             C=choice({"Variable": "$.n", "NumericGreaterThan": 1, "Next": "A"}, Default="B"),
@@ -174,7 +175,24 @@ def test_two_values_that_exist_on_each_way_are_not_guessed() -> None:
             End=function(Parameters={"r.$": "$.r"}),
         )
     )
-    assert outcomes(found)["End"] == "unsupported"
+    fork, last = found.workflow.nodes
+    assert isinstance(fork, ChoiceNode)
+    given = [node for branch in fork.branches for node in branch.nodes]
+    assert [(node.name, node.value) for node in given if isinstance(node, ValueNode)] == [("C-r", "a"), ("C-r-2", "b")]
+    assert isinstance(last, CallNode)
+    assert last.arguments["Payload"] == {"r": {"Std:First": [get("Tasks.C-r"), get("Tasks.C-r-2")]}}
+
+
+def test_a_value_that_no_state_reads_is_given_by_no_way() -> None:
+    found = read(
+        machine(
+            C=choice({"Variable": "$.n", "NumericGreaterThan": 1, "Next": "A"}, Default="B"),
+            A={"Type": "Pass", "Result": "a", "ResultPath": "$.r", "Next": "End"},
+            B={"Type": "Pass", "Result": "b", "ResultPath": "$.r", "Next": "End"},
+            End=function(Parameters={"n.$": "$.n"}),
+        )
+    )
+    assert [node.name for node in found.workflow.nodes] == ["End"]
 
 
 def test_rules_that_lead_to_a_common_part_stand_together() -> None:
@@ -429,7 +447,7 @@ def test_jsonata_is_read_as_far_as_paths_and_text_go() -> None:
     assert first.arguments["Payload"] == {"a": joined, "id": new_id}
     assert isinstance(fork, ChoiceNode)
     assert json.dumps(fork.branches[0].conditions).count("Tasks.A.Payload") == 2
-    assert outcomes(found) == {"A": "airflow", "C": "translated", "B": "unsupported", "D": "airflow"}
+    assert outcomes(found) == {"A": "airflow", "C": "translated", "B": "folded", "D": "airflow"}
 
 
 def test_retries_timeouts_and_lost_members_are_told() -> None:
