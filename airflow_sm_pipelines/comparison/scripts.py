@@ -195,6 +195,7 @@ class _Reader:
             self._answering = self._states.get(node.name, "")
             if node.repeat is not None:
                 self._read_value(node.repeat.until)
+                self._read_value(node.repeat.again)
                 self._read_condition(node.repeat.until)
             shape = find_operation(node.service, node.operation).input_shape
         elif isinstance(node, PipelineStepNode) and node.type not in ("Fail", "Callback"):

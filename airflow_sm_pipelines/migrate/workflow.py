@@ -97,10 +97,13 @@ class CallRepeat:
 
     :param until: the condition. ``{"Get": "Answer.<path>"}`` is a part of the call's answer in it.
     :param seconds: between two calls.
+    :param again: for each argument that the next call is given another value for: an expression of the answer, or the
+        members to lay over the argument. Each call is given the same if it is empty.
     """
 
     until: JsonObject
     seconds: float
+    again: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -296,7 +296,7 @@ class BranchConditions:
         if isinstance(value, dict):
             text = value.get("Get")
             is_answer = isinstance(text, str) and text.startswith("Answer")
-            argument = _render_answer(str(text)) if is_answer else self._claim_argument(value)
+            argument = render_answer(str(text)) if is_answer else self._claim_argument(value)
             return convert.format(argument) if convert else argument
         if isinstance(value, bool):
             return quote_python("true" if value else "false")
@@ -310,7 +310,7 @@ class BranchConditions:
         return self._known[key]
 
 
-def _render_answer(text: str) -> str:
+def render_answer(text: str) -> str:
     """A part of the answer of a call that is repeated, as Python."""
     parts = _split_path(text.removeprefix("Answer"))
     return "answer" + "".join(f"[{part}]" if isinstance(part, int) else f"[{quote_python(part)}]" for part in parts)

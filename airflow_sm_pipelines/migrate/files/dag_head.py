@@ -29,7 +29,7 @@ DEFAULT_ROLE = f"arn:aws:iam::{ACCOUNT_ID}:role/SageMakerExecution"
 HELPERS = (
     *("CombineItemsOperator", "NumberItemsOperator", "ReadItemsOperator", "UploadComponentsOperator", "WaitOperator"),
     *("answer_text", "bind_definition", "call_aws", "choose_by_outcome", "collect_items", "fail", "give_value"),
-    *("holds", "invoke_lambda", "list_items", "make_call", "only_if_chosen", "parameters_of_items", "poke"),
+    *("holds", "invoke_lambda", "lay_over", "list_items", "make_call", "only_if_chosen", "parameters_of_items", "poke"),
     "wait_for",
 )
 """What a DAG file may import from :mod:`airflow_sm_pipelines.migrated_tasks`."""

@@ -6,7 +6,13 @@ import re
 from typing import TYPE_CHECKING, cast
 
 from airflow_sm_pipelines.migrate.node_references import parse_node_reference, replace_expressions
-from airflow_sm_pipelines.migrate.stepfunctions.document_values import ABSENT, UnsupportedError, to_expression
+from airflow_sm_pipelines.migrate.stepfunctions.document_values import (
+    ABSENT,
+    Overlay,
+    Ref,
+    UnsupportedError,
+    to_expression,
+)
 from airflow_sm_pipelines.migrate.stepfunctions.machine import DEFAULT
 from airflow_sm_pipelines.migrate.stepfunctions.payloads import (
     OtherExpressionError,
@@ -193,17 +199,46 @@ def read_until(poll: Poll, scope: Scope, name: str) -> JsonObject:
 
     :param name: of the call's node; its result is read as the answer that the call has just given.
     """
-
-    def replaced(expression: JsonObject, _: JsonPath) -> JsonValue | None:
-        reference = parse_node_reference(str(expression.get("Get", "")))
-        return {"Get": f"Answer{reference[2]}"} if reference is not None and reference[1] == name else None
-
     if any(key in get_rule(poll.choice, index) for index in poll.stay for key in ("Assign", "Output")):
         raise UnsupportedError("The rules that lead back give an Output or assign variables.")
     until = negate(any_of([_read_stay(poll, index, scope) for index in poll.stay]))
     if name in set(_iter_worked_out(until)):
         raise UnsupportedError("Whether the call is repeated depends on what a function makes of its answer.")
-    return cast("JsonObject", replace_expressions(until, replaced))
+    return cast("JsonObject", read_as_answer(until, name))
+
+
+def read_as_answer(value: JsonValue, name: str) -> JsonValue:
+    """A value in which the result of a node is read as the answer that its call has just given."""
+
+    def replaced(expression: JsonObject, _: JsonPath) -> JsonValue | None:
+        reference = parse_node_reference(str(expression.get("Get", "")))
+        return {"Get": f"Answer{reference[2]}"} if reference is not None and reference[1] == name else None
+
+    return replace_expressions(value, replaced)
+
+
+def read_again(first: Value, later: Value, name: str) -> JsonValue:
+    """What the next call of a repeated one is given instead: an expression of the answer, or members to lay over.
+
+    :param first: what the first call is given.
+    :param later: what a call after it is given, with the result of the node as the answer before.
+    :param name: of the node.
+    :return: None for the same.
+    :raises UnsupportedError: it is put together in another way.
+    """
+    if to_expression(first) == to_expression(later):
+        return None
+    if isinstance(later, Ref) and later.root == f"Tasks.{name}":
+        return read_as_answer(to_expression(later), name)
+    base, changes = (later.base, later.changes) if isinstance(later, Overlay) else ({}, later)
+    old_base, old = (first.base, first.changes) if isinstance(first, Overlay) else ({}, first)
+    if isinstance(later, Overlay) and first == base:
+        old_base, old = base, {}
+    if base == old_base and isinstance(changes, dict) and isinstance(old, dict) and old.keys() <= changes.keys():
+        new = {key: value for key, value in changes.items() if key not in old or old[key] != value}
+        if all(isinstance(one, Ref) and one.root == f"Tasks.{name}" for one in new.values()) and new.keys() != {"Get"}:
+            return read_as_answer({key: to_expression(one) for key, one in new.items()}, name)
+    raise UnsupportedError("Each call is given something that is worked out from the answer before.")
 
 
 def _iter_worked_out(value: JsonValue, *, is_inside: bool = False) -> Iterator[str]:

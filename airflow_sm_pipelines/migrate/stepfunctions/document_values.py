@@ -247,7 +247,7 @@ def to_expression(value: Value) -> JsonValue:
     if isinstance(value, Ref):
         if value.root == TASK_TOKEN:
             raise UnsupportedError("The task token stands where no Callback step gives it.")
-        return {"Get": value.root + "".join(map(_render_part, value.path))}
+        return {"Get": value.root + _render_path(value)}
     if isinstance(value, JoinedText):
         return {"Std:Join": {"On": "", "Values": [to_expression(part) for part in value.parts]}}
     if isinstance(value, Call):
@@ -271,6 +271,12 @@ def _object_to_expression(value: dict[str, Value]) -> JsonValue:
         only = next(iter(written))
         raise UnsupportedError(f"An object whose only member is {only!r} would be read as an expression.")
     return written
+
+
+def _render_path(value: Ref) -> str:
+    if value.root == "Input" and value.path and isinstance(value.path[0], int):
+        raise UnsupportedError("The input is a list, and a DAG run's conf is an object.")
+    return "".join(map(_render_part, value.path))
 
 
 def _render_part(part: str | int) -> str:

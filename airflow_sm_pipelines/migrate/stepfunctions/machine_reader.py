@@ -14,7 +14,13 @@ from airflow_sm_pipelines.migrate.node_references import (
     find_inputs,
 )
 from airflow_sm_pipelines.migrate.report import Migration, Outcome, Reason, Record
-from airflow_sm_pipelines.migrate.stepfunctions.choice_rules import get_rule, lacks_default, read_until, read_ways
+from airflow_sm_pipelines.migrate.stepfunctions.choice_rules import (
+    get_rule,
+    lacks_default,
+    read_again,
+    read_until,
+    read_ways,
+)
 from airflow_sm_pipelines.migrate.stepfunctions.document_values import (
     ABSENT,
     Call,
@@ -210,16 +216,38 @@ class _Reader:
             scope = self._scope(item.choice, done.env)
             scope = replace(scope, document=self._read_input(item.choice, scope))
             until = read_until(item, scope, node.name)
+            again = self._read_again(item.task, node, env, done.env)
         except UnsupportedError as error:
             self._records.pop(item.task.source, None)
             return self._miss(item.states[0], str(error), env, after, states=item.states)
         seconds = item.wait.body.get("Seconds") if item.wait is not None else None
-        repeat = CallRepeat(until, seconds if isinstance(seconds, (int, float)) else 60)
-        text = "It is repeated until its answer leads out of the circle; each call is given what the first one is."
+        repeat = CallRepeat(until, seconds if isinstance(seconds, (int, float)) else 60, again)
+        text = "It is repeated until its answer leads out of the circle."
+        if again:
+            text += " Since each call is given the answer before, its task keeps its worker while it waits."
         self._note(item.task, Outcome.APPROXIMATED, reason=("ASL-POLL-001", text))
         for one in (*item.folded, *([item.wait] if item.wait is not None else [])):
             self._note(one, Outcome.FOLDED)
         return Done((replace(node, repeat=repeat, retries=0),), done.env, done.after)
+
+    def _read_again(self, state: State, node: CallNode, first: Env, later: Env) -> JsonObject:
+        """For each argument of a repeated call that changes, what the next call is given."""
+        given, then = self._read_given(state, first), self._read_given(state, later)
+        if node.service == "lambda" and not str(state.body.get("Resource")).endswith(":lambda:invoke"):
+            given, then = {"Payload": given}, {"Payload": then}
+        if given == then:
+            return {}
+        if not (isinstance(given, dict) and isinstance(then, dict) and given.keys() <= node.arguments.keys()):
+            raise UnsupportedError("Each call is given something that is worked out from the answer before.")
+        changes = {key: read_again(value, then[key], node.name) for key, value in given.items()}
+        return {key: change for key, change in changes.items() if change is not None}
+
+    def _read_given(self, state: State, env: Env) -> Value:
+        """What a state gives to what it starts."""
+        scope = self._scope(state, env)
+        document = self._read_input(state, scope)
+        given = self._read_arguments(state, replace(scope, document=document))
+        return document if given is None else given
 
     def _run_fork(self, item: Fork, env: Env, after: tuple[str, ...]) -> Done:
         state = item.state
@@ -324,13 +352,10 @@ class _Reader:
 
     def _run_task(self, state: State, env: Env, after: tuple[str, ...]) -> Done:
         scope = self._scope(state, env)
-        document = self._read_input(state, scope)
-        given = self._read_arguments(state, replace(scope, document=document))
+        given = self._read_given(state, env)
         is_given = "Parameters" in state.body or "Arguments" in state.body
         resource = self._placeholders.resolve(str(state.body.get("Resource") or ""))
-        task = self._tasks.make(
-            state, resource, document if given is None else given, env.named, after, is_given=is_given
-        )
+        task = self._tasks.make(state, resource, given, env.named, after, is_given=is_given)
         self._note_task(state, task)
         env = replace(env, named=(*env.named, *task.named))
         env = self._finish(state, scope, env, task.result)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.definition import JsonValue
 
-_PART = re.compile(r"""\.([A-Za-z_\u0080-\uffff][\w\u0080-\uffff-]*)|\[\s*(?:'([^']*)'|"([^"]*)"|(-?\d+))\s*\]""")
+_PART = re.compile(r"""\.([A-Za-z_\u0080-\uffff][\w\u0080-\uffff-]*)|\.?\[\s*(?:'([^']*)'|"([^"]*)"|(-?\d+))\s*\]""")
 _JSONATA = re.compile(r"\s*\{%(.*)%\}\s*\Z", re.DOTALL)
 _JSONATA_PATH = re.compile(r"""\$?[A-Za-z_]\w*((\.(\w+|`[^`]*`|"[^"]*"))|\[\d+\])*\Z""")
 

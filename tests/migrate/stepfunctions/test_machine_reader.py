@@ -104,6 +104,7 @@ def test_a_function_gets_the_document_and_gives_its_answer() -> None:
     ("template", "value"),
     [
         ({"x.$": "$.a['b c'][0]"}, get("Input.a['b c'][0]")),
+        ({"x.$": "$.a.[0].b"}, get("Input.a[0].b")),
         ({"x.$": "$$.Execution.Input.a"}, get("Input.a")),
         ({"x.$": "$$.Execution.Id"}, get("Execution.PipelineExecutionId")),
         ({"x.$": "$$.State.Name"}, "A"),
@@ -129,6 +130,7 @@ def test_a_template_gives(template: Any, value: Any) -> None:
     [
         ({"x.$": "$.a[?(@.b"}, "is no path that jsonpath-ng reads"),
         ({"x.$": "$.a "}, "is no reference path"),
+        ({"x.$": "$.[0].a"}, "The input is a list"),
         ({"x.$": "States.Hash($.a, 'MD5')"}, "States.Hash with these arguments is not carried"),
         ({"x.$": "States.Format('{}')"}, "0 values for 1 places"),
         ({"x.$": "$$.Task.Token"}, "The task token stands where no Callback step gives it"),
@@ -274,7 +276,8 @@ def test_a_call_is_repeated_until_its_answer_leads_out() -> None:
     )
     assert made.is_complete
     source = made.files["flow.py"]
-    assert '@task.sensor(task_id="Look", poke_interval=30, mode="reschedule")' in source
+    assert '@task.sensor(task_id="Look", poke_interval=30, mode="poke")' in source
+    assert 'arguments["Payload"] = lay_over(arguments["Payload"], {"state": answer["Payload"]})' in source
     assert 'str(answer["Payload"]["status"]) == "FAILED"' in source
     assert outcomes(made) == {
         "Start": "airflow",
@@ -284,6 +287,42 @@ def test_a_call_is_repeated_until_its_answer_leads_out() -> None:
         "Bad": "translated",
         "Last": "airflow",
     }
+
+
+def looked_at(look: Any, **members: Any) -> Any:
+    """A machine that looks at a job as long as a Choice says so, which it does before the first look, too."""
+    rule = {"Variable": "$.status", "StringEquals": "DONE", "Next": "Last"}
+    done = choice(rule, {"Variable": "$.status", "StringEquals": "BAD", "Next": "Bad"}, Default="Wait", **members)
+    wait = {"Type": "Wait", "Seconds": 30, "InputPath": "$", "Next": "Look"}
+    last = function(Parameters={"s.$": "$.status"})
+    return machine(
+        **{"Start": function(Next="Done?"), "Done?": done, "Wait": wait}, Look=look, Last=last, Bad={"Type": "Fail"}
+    )
+
+
+def test_a_circle_that_begins_with_its_choice_is_a_call_that_may_not_be_made() -> None:
+    made = package(looked_at(function(Next="Done?")))
+    assert made.is_complete
+    _, entry, way_out, last = made.migration.workflow.nodes
+    assert isinstance(entry, ChoiceNode)
+    assert [[node.name for node in branch.nodes] for branch in entry.branches] == [[], ["Look"]]
+    assert isinstance(way_out, ChoiceNode)
+    assert [[node.name for node in branch.nodes] for branch in way_out.branches] == [[], ["Bad"]]
+    assert last.name == "Last"
+    assert 'arguments["Payload"] = answer["Payload"]' in made.files["flow.py"]
+    assert "keeps its worker" in made.migration.records[3].reasons[0].text
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        looked_at(function(Parameters={"n.$": "States.MathAdd($.n, 1)"}, Next="Done?")),
+        looked_at(function(Next="Done?"), InputPath="$.inner"),
+    ],
+    ids=["a counter", "another input"],
+)
+def test_a_circle_that_works_something_out_is_not_carried(document: Any) -> None:
+    assert outcomes(read(document))["Look"] == "unsupported"
 
 
 def test_what_a_repeated_call_gave_is_read_by_a_template() -> None:
