@@ -12,6 +12,7 @@ from airflow_sm_pipelines.migrate.names import ClaimedNames
 from airflow_sm_pipelines.migrate.node_references import (
     drop_unread_results,
     find_inputs,
+    make_function,
 )
 from airflow_sm_pipelines.migrate.report import Migration, Outcome, Reason, Record
 from airflow_sm_pipelines.migrate.stepfunctions.choice_rules import (
@@ -23,7 +24,6 @@ from airflow_sm_pipelines.migrate.stepfunctions.choice_rules import (
 )
 from airflow_sm_pipelines.migrate.stepfunctions.document_values import (
     ABSENT,
-    Call,
     Env,
     NoValue,
     Ref,
@@ -50,6 +50,7 @@ from airflow_sm_pipelines.migrate.stepfunctions.machine import parse_machine
 from airflow_sm_pipelines.migrate.stepfunctions.machine_files import MachinePlaceholders
 from airflow_sm_pipelines.migrate.stepfunctions.payloads import (
     Scope,
+    batch_items,
     fill_template,
     parse_path,
     read_expression,
@@ -434,17 +435,17 @@ class _Reader:
         processor = body.get("ItemProcessor")
         config = processor.get("ProcessorConfig") if isinstance(processor, dict) else None
         is_distributed = isinstance(config, dict) and config.get("Mode") == "DISTRIBUTED"
-        unread = [key for key in ("ItemBatcher", "ResultWriter") if key in body]
         if self._item is not ABSENT:
             raise UnsupportedError("it is a Map in a Map, and Airflow maps no tasks twice.")
-        if unread:
-            raise UnsupportedError(f"a distributed Map with {' and '.join(unread)} is not carried; one over a list is.")
+        if "ResultWriter" in body:
+            raise UnsupportedError("a distributed Map with ResultWriter is not carried; one without it is.")
         scope = self._scope(state, env)
         document = self._read_input(state, scope)
         inner_scope = replace(scope, document=document)
         reader = self._tasks.read_items(state, inner_scope, after, is_jsonata=self._is_jsonata_state(state))
-        read: JsonValue = {"Get": f"Tasks.{reader[0].name}"} if reader else None
-        items = read or self._read_items(state, inner_scope)
+        found: Value = Ref(f"Tasks.{reader[0].name}") if reader else self._find_items(state, inner_scope)
+        items = to_expression(batch_items(body, found, inner_scope, is_jsonata=self._is_jsonata_state(state)))
+        items = items if reader or isinstance(items, list) else make_function("Json", items)
         after = tuple(one.name for one in reader) or after
         outer_item, self._item = self._item, Ref("ForEach.CurrentItem")
         try:
@@ -479,13 +480,11 @@ class _Reader:
         name = self._names.claim(f"{loop}-result")
         return (*done.nodes, ValueNode(name, state.source, value, make_after(done.after))), name
 
-    def _read_items(self, state: State, scope: Scope) -> JsonValue:
+    @staticmethod
+    def _find_items(state: State, scope: Scope) -> Value:
         if "Items" in state.body:
-            found = fill_template(state.body["Items"], scope, is_jsonata=True)
-        else:
-            found = read_path(str(state.body.get("ItemsPath", "$")), scope)
-        items = to_expression(found)
-        return items if isinstance(items, list) else to_expression(Call("Json", (found,)))
+            return fill_template(state.body["Items"], scope, is_jsonata=True)
+        return read_path(str(state.body.get("ItemsPath", "$")), scope)
 
     # --- input and output ---------------------------------------------------------------------------------------
 

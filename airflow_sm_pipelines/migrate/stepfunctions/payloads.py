@@ -27,7 +27,7 @@ from airflow_sm_pipelines.migrate.stepfunctions.jsonata_reads import find_reads
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from airflow_sm_pipelines.definition import JsonValue
+    from airflow_sm_pipelines.definition import JsonObject, JsonValue
 
 _PART = re.compile(r"""\.([A-Za-z_\u0080-\uffff][\w\u0080-\uffff-]*)|\.?\[\s*(?:'([^']*)'|"([^"]*)"|(-?\d+))\s*\]""")
 _JSONATA = re.compile(r"\s*\{%(.*)%\}\s*\Z", re.DOTALL)
@@ -157,6 +157,29 @@ def fill_template(template: JsonValue, scope: Scope, *, is_jsonata: bool) -> Val
 def read_expression(text: str, scope: Scope) -> Value:
     """The value of a path or of an intrinsic function."""
     return _Intrinsics(text, scope).read() if text.startswith("States.") else read_path(text, scope)
+
+
+def batch_items(body: JsonObject, items: Value, scope: Scope, *, is_jsonata: bool) -> Value:
+    """The items of a Map as its ItemBatcher puts them together; the items themselves if it has none.
+
+    :raises UnsupportedError: the batches are limited in a way that is not carried.
+    """
+    batcher = body.get("ItemBatcher")
+    if not isinstance(batcher, dict):
+        return items
+    size = batcher.get("MaxItemsPerBatch")
+    if not isinstance(size, int) or not batcher.keys() <= {"MaxItemsPerBatch", "BatchInput"}:
+        raise UnsupportedError("Its batches are limited otherwise than by a number, MaxItemsPerBatch.")
+    if "ItemSelector" in body or "Parameters" in body:
+        raise UnsupportedError("An ItemSelector makes the items that its ItemBatcher puts together.")
+    given: dict[str, Value] = {"items": items, "size": size}
+    members = "'Items': $batch"
+    if "BatchInput" in batcher:
+        given["input"] = fill_template(batcher["BatchInput"], scope, is_jsonata=is_jsonata)
+        members = f"'BatchInput': $input, {members}"
+    expression = f"[$map([$partition($items, $size)], function($batch) {{ {{{members}}} }})]"
+    find_reads(expression)  # which says whether the package is there
+    return Call("Jsonata", (expression, given))
 
 
 # --- JSONata ---------------------------------------------------------------------------------------------------------
@@ -306,6 +329,16 @@ _PLAIN = {
 """Intrinsic functions that the workflow model has: their names there, and how many arguments they take."""
 
 
+_BY_JSONATA = {
+    "ArrayPartition": ("[$partition($list, $size)]", ("list", "size")),
+    "Base64Decode": ("$base64decode($text)", ("text",)),
+    "Base64Encode": ("$base64encode($text)", ("text",)),
+    "Hash": ("$hash($text, $algorithm)", ("text", "algorithm")),
+    "MathRandom": ("$floor($random() * ($end - $start)) + $start", ("start", "end")),
+}
+"""Intrinsic functions that JSONata has: the expression, and the variables in it that the arguments are given to."""
+
+
 def _apply(name: str, arguments: list[Value], scope: Scope) -> Value:
     if name == "Format" and arguments and isinstance(arguments[0], str):
         return _format(arguments[0], arguments[1:], scope)
@@ -319,6 +352,10 @@ def _apply(name: str, arguments: list[Value], scope: Scope) -> Value:
         return json.dumps(arguments[0], separators=(",", ":"))
     if name in _PLAIN and len(arguments) == _PLAIN[name][1]:
         return Call(_PLAIN[name][0], tuple(arguments))
+    if name in _BY_JSONATA and len(arguments) == len(_BY_JSONATA[name][1]):
+        expression, names = _BY_JSONATA[name]
+        find_reads(expression)  # which says whether the package is there
+        return Call("Jsonata", (expression, dict(zip(names, arguments, strict=True))))
     raise UnsupportedError(f"The intrinsic function States.{name} with these arguments is not carried.")
 
 

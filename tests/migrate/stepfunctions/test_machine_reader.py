@@ -18,6 +18,7 @@ from airflow_sm_pipelines.migrate import (
     WaitNode,
     make_package,
 )
+from airflow_sm_pipelines.migrated_queries import query_jsonata
 from tests.migrate.stepfunctions.machines import (
     ROLE,
     definition,
@@ -131,7 +132,7 @@ def test_a_template_gives(template: Any, value: Any) -> None:
         ({"x.$": "$.a[?(@.b"}, "is no path that jsonpath-ng reads"),
         ({"x.$": "$.a "}, "is no reference path"),
         ({"x.$": "$.[0].a"}, "The input is a list"),
-        ({"x.$": "States.Hash($.a, 'MD5')"}, "States.Hash with these arguments is not carried"),
+        ({"x.$": "States.JsonMerge($.a, $.b, true)"}, "States.JsonMerge with these arguments is not carried"),
         ({"x.$": "States.Format('{}')"}, "0 values for 1 places"),
         ({"x.$": "$$.Task.Token"}, "The task token stands where no Callback step gives it"),
         ({"x.$": "$.a['it\\'s']"}, "is no reference path"),
@@ -612,9 +613,57 @@ def test_items_of_an_unknown_kind_are_not_carried() -> None:
     assert outcomes(read(distributed(ItemReader=read_by))) == {"Each": "unsupported", "M": "unsupported"}
 
 
-@pytest.mark.parametrize("member", ["ItemBatcher", "ResultWriter"])
-def test_a_distributed_map_with_files_in_a_bucket_is_not_carried(member: str) -> None:
-    assert outcomes(read(distributed(**{member: {}}))) == {"Each": "unsupported", "M": "unsupported"}
+@pytest.mark.parametrize(
+    ("members", "why"),
+    [
+        ({"ResultWriter": {}}, "ResultWriter is not carried"),
+        ({"ItemBatcher": {"MaxInputBytesPerBatch": 100}}, "limited otherwise than by a number"),
+        ({"ItemBatcher": {"MaxItemsPerBatch": 2}, "ItemSelector": {"a": 1}}, "An ItemSelector makes the items"),
+    ],
+    ids=["results in a bucket", "batches by size", "batches of selected items"],
+)
+def test_a_distributed_map_is_not_carried(members: Any, why: str) -> None:
+    found = read(distributed(**members))
+    assert outcomes(found) == {"Each": "unsupported", "M": "unsupported"}
+    assert why in found.records[0].reasons[0].text
+
+
+def test_the_items_of_a_distributed_map_are_put_together_in_batches() -> None:
+    pytest.importorskip("jsonata", reason="batches need what the extra 'compare' brings: run make setup")
+    batcher = {"MaxItemsPerBatch": 2, "BatchInput": {"kind.$": "$.kind"}}
+    processor = {"ProcessorConfig": {"Mode": "DISTRIBUTED"}, **machine(M=function(Parameters={"all.$": "$.Items"}))}
+    each = {"Type": "Map", "ItemsPath": "$.items", "ItemBatcher": batcher, "ItemProcessor": processor, "End": True}
+    made = package(machine(Each=each))
+    assert made.is_complete
+    (loop,) = made.migration.workflow.nodes
+    assert isinstance(loop, LoopNode)
+    ((expression, given),) = [one["Std:Function"]["Arguments"] for one in loop.items["Std:Function"]["Arguments"]]  # type: ignore[index,call-overload]
+    assert given == {"items": get("Input.items"), "size": 2, "input": {"kind": get("Input.kind")}}
+    values = {"items": ({"items": [1, 2, 3]}, "items"), "size": (2,), "input": ({"kind": "k"},)}
+    batches = [{"BatchInput": {"kind": "k"}, "Items": items} for items in ([1, 2], [3])]
+    assert query_jsonata(expression, values) == batches
+    assert query_jsonata(expression, {**values, "items": ([1],)}) == [{"BatchInput": {"kind": "k"}, "Items": [1]}]
+
+
+@pytest.mark.parametrize(
+    ("function_call", "given", "value"),
+    [
+        ("States.ArrayPartition($.a, 2)", [1, 2, 3], [[1, 2], [3]]),
+        ("States.ArrayPartition($.a, 2)", [1], [[1]]),
+        ("States.Base64Encode($.a)", "a b", "YSBi"),
+        ("States.Base64Decode($.a)", "YSBi", "a b"),
+        ("States.Hash($.a, 'SHA-256')", "a", "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"),
+        ("States.MathRandom($.a, 8)", 7, 7),
+    ],
+)
+def test_intrinsic_functions_that_jsonata_has_are_worked_out_by_it(function_call: str, given: Any, value: Any) -> None:
+    pytest.importorskip("jsonata", reason="JSONata needs what the extra 'compare' brings: run make setup")
+    (node,) = read(machine(A=function(Parameters={"x.$": function_call}))).workflow.nodes
+    assert isinstance(node, CallNode)
+    payload: Any = node.arguments["Payload"]
+    expression, variables = payload["x"]["Std:Function"]["Arguments"]
+    filled = {name: (given if isinstance(one, dict) else one,) for name, one in variables.items()}
+    assert query_jsonata(expression, filled) == value
 
 
 @pytest.mark.parametrize(
