@@ -41,6 +41,7 @@ _LOCK_POLL_SECONDS = 0.2
 _CHOOSE_SECONDS = 600.0
 _FIND_SECONDS = 60.0
 _FETCH_SECONDS = 180.0
+_SDK_WITH_PYTZ = "2.257"
 _NETWORK_TROUBLE = re.compile(
     r"(?i)error sending request|dns error|failed to lookup address|connection refused|tcp connect error|timed out"
     r"|network is unreachable|could not connect|network connectivity is disabled"
@@ -141,6 +142,28 @@ def is_python_accepted(requirement: str, version: tuple[int, ...]) -> bool:
     return all(_is_clause_met(clause.strip(), version) for clause in requirement.split(",") if clause.strip())
 
 
+def add_forgotten(requirements: Sequence[str]) -> list[str]:
+    """The requirements, with what packages among them import without asking for it.
+
+    SDK v2 from 2.199 on imports pytz, which it asks for in its last releases alone. pandas brought it until version 3.
+    """
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.version import Version
+
+    with_pytz = Version(_SDK_WITH_PYTZ)
+    names, has_old_sdk = set(), False
+    for text in requirements:
+        try:
+            one = Requirement(text.strip())
+        except InvalidRequirement:
+            continue  # such as a path
+        names.add(one.name.lower())
+        if one.name.lower() == "sagemaker":
+            bounds = [part for part in one.specifier if part.operator in ("==", "~=", "<", "<=")]
+            has_old_sdk = any(Version(part.version.removesuffix(".*")) < with_pytz for part in bounds)
+    return [*requirements, *(["pytz"] if has_old_sdk and "pytz" not in names else [])]
+
+
 def environment_key(requirements: Sequence[str], *, python: str | None = None, env: Mapping[str, str]) -> str:
     """The name of the environment that requirements make on this machine. An environment with an equal name fits.
 
@@ -148,7 +171,7 @@ def environment_key(requirements: Sequence[str], *, python: str | None = None, e
     """
     described = {
         "format": _FORMAT,
-        "requirements": sorted(requirement.strip() for requirement in requirements),
+        "requirements": sorted(requirement.strip() for requirement in add_forgotten(requirements)),
         "python": _python_request(python),
         "platform": [sys.platform, platform.machine(), platform.libc_ver()[0]],
         "resolution": {name: env[name] for name in _RESOLUTION_VARIABLES if name in env},
@@ -233,7 +256,7 @@ def choose_packages(requirements: Sequence[str], *, python: str | None, env: Map
     """
     with tempfile.TemporaryDirectory(prefix="sm-pipelines-") as scratch:
         given, chosen = Path(scratch) / "requirements.in", Path(scratch) / "requirements.txt"
-        given.write_text("\n".join(requirements), encoding="utf-8")
+        given.write_text("\n".join(add_forgotten(requirements)), encoding="utf-8")
         options = ["--universal", "--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url"]
         command = [find_uv(), "pip", "compile", "--quiet", *options, "--python", _python_request(python)]
         deadline = time.monotonic() + _CHOOSE_SECONDS
@@ -361,7 +384,7 @@ def _build(
         if not found:
             raise EnvironmentBuildError(f"uv found no Python for {python or request}:\n{said}")
     if requirements:
-        wanted = list(requirements)
+        wanted = add_forgotten(requirements)
         if (lock := EnvironmentLock.of_environment(env)) is not None:
             given = target.with_name("requirements.txt")
             given.write_text(lock.find(requirements, python).packages, encoding="utf-8")

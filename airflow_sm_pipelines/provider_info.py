@@ -80,7 +80,7 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "config": {
             "sagemaker_pipelines": {
-                "description": "Settings of builds in a task. A variable in the worker's environment goes before.",
+                "description": "Settings of builds in a task, and of the page in Airflow's UI.",
                 "options": {
                     "cache_dir": _option(
                         "A folder for the Python environments of pipeline scripts and for finished builds. It is kept "
@@ -92,6 +92,11 @@ def get_provider_info() -> dict[str, Any]:
                         "A file that 'sm-pipelines lock' has written. Where it is set, environments are made of its "
                         "exact packages and of nothing else. The variable is SM_PIPELINES_LOCK; by default none.",
                         example="/opt/airflow/dags/sm-pipelines.lock",
+                    ),
+                    "prices": _option(
+                        "A TOML file with prices of instances, by which the page in Airflow's UI estimates what a run "
+                        "has cost. The api-server reads it. By default none: the page then shows instance hours.",
+                        example="/opt/airflow/dags/policies/prices.toml",
                     ),
                 },
             }

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from airflow_sm_pipelines.environments import (
+    add_forgotten,
     default_cache_dir,
     ensure_environment,
     environment_key,
@@ -50,6 +51,26 @@ def test_an_environment_holds_its_requirements_and_not_ours(tmp_path: Path, pack
     assert output_of(python, "import greeting; print(greeting.TEXT)") == "hello"
     assert output_of(python, "import importlib.util; print(importlib.util.find_spec('pytest'))") == "None"
     assert output_of(python, "import sys; print(sys.version_info[:2])") == str(sys.version_info[:2])
+
+
+@pytest.mark.parametrize(
+    ("requirements", "added"),
+    [
+        (["sagemaker==2.232.0"], ["pytz"]),
+        (["boto3", "SageMaker[local]>=2.200,<2.240"], ["pytz"]),
+        (["sagemaker==2.2*", "numpy"], []),
+        (["sagemaker==2.99.*"], ["pytz"]),
+        (["sagemaker==2.232.0", "pytz==2024.1"], []),
+        (["sagemaker>=2.257,<3"], []),
+        (["sagemaker"], []),
+        (["sagemaker==3.5.0"], []),
+        (["sagemaker-mlops>=1.27,<2"], []),
+        (["./wheels/sagemaker-2.99.0.whl"], []),
+        ([], []),
+    ],
+)
+def test_an_older_sdk_gets_what_it_imports_and_does_not_ask_for(requirements: list[str], added: list[str]):
+    assert add_forgotten(requirements) == [*requirements, *added]
 
 
 def test_an_environment_is_made_once(tmp_path: Path, package: str):

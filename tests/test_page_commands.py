@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -156,7 +157,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_command_that_needs_no_service_runs(
     command: PageCommand, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = main(list(command.words[1:]))
+    words = [found for word in command.words[1:] for found in sorted(glob(word)) or [word]]  # noqa: PTH207 - any word
+    code = main(words)
     is_refused = "team.toml" in " ".join(command.words) and "apply" not in command.words
     assert code == (1 if is_refused else 0), capsys.readouterr().err
 

@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 
 import airflow_sm_pipelines
-from airflow_sm_pipelines.airflow_task.settings import SECTION, VARIABLES, adopt_settings
+from airflow_sm_pipelines.airflow_task.settings import PRICES_OPTION, SECTION, VARIABLES, adopt_settings
 from airflow_sm_pipelines.provider_info import get_provider_info
 
 PACKAGE = Path(airflow_sm_pipelines.__file__).parent
@@ -29,7 +29,7 @@ def test_airflows_schema_takes_it() -> None:
 
 def test_each_setting_that_is_read_is_described_and_reaches_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
     options = get_provider_info()["config"][SECTION]["options"]
-    assert set(options) == set(VARIABLES)
+    assert set(options) == {*VARIABLES, PRICES_OPTION}
     for option, variable in VARIABLES.items():
         assert variable in options[option]["description"]
         monkeypatch.setenv(f"AIRFLOW__{SECTION.upper()}__{option.upper()}", f"/{option}")

@@ -17,9 +17,13 @@ from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_da
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from fastapi.responses import FileResponse, Response
 
+from airflow_sm_pipelines.airflow_names import conf
 from airflow_sm_pipelines.airflow_page import run_rows
 from airflow_sm_pipelines.airflow_page.dag_view import answer_dag
 from airflow_sm_pipelines.airflow_page.run_view import RunView, answer_run, answer_step, find_sources
+from airflow_sm_pipelines.airflow_task.settings import PRICES_OPTION, SECTION
+from airflow_sm_pipelines.cost import PriceTable, load_prices
+from airflow_sm_pipelines.exceptions import PriceError
 from airflow_sm_pipelines.printable_text import clean
 from airflow_sm_pipelines.render import CLASS_STYLE
 
@@ -71,7 +75,11 @@ def show_run(
     _check_known(session, dag_id, run_id)
     rows = run_rows.read_run(session, dag_id, run_id)
     task = None if task_id is None else (task_id, map_index)
-    found = answer_run(rows, task=task, wanted=source, arn=execution, view=view, now=datetime.now(timezone.utc))
+    prices, fault = _read_prices()
+    now = datetime.now(timezone.utc)
+    found = answer_run(rows, task=task, wanted=source, arn=execution, view=view, now=now, prices=prices)
+    if fault is not None and found.get("cost"):
+        found["cost"]["fault"] = fault
     if "source_task" in found:
         xcoms = run_rows.read_task_xcoms(session, dag_id, run_id, tuple(found["source_task"]))
         found["links"] = run_rows.find_links(xcoms)
@@ -105,6 +113,17 @@ def show_dag(
     if not rows:
         _check_known(session, dag_id)
     return _clean({**answer_dag(rows, source=source, output=output), "offset": offset, "has_more": has_more})
+
+
+def _read_prices() -> tuple[PriceTable, str | None]:
+    """The prices of ``[sagemaker_pipelines] prices``, and what is wrong with them; none where nothing is set."""
+    path = conf.get(SECTION, PRICES_OPTION, fallback="")
+    if not path:
+        return PriceTable(), None
+    try:
+        return load_prices(path), None
+    except PriceError as error:
+        return PriceTable(), str(error)
 
 
 def _clean(answer: dict[str, Any]) -> dict[str, Any]:

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 from airflow_sm_pipelines.airflow_page.run_rows import find_links
 from airflow_sm_pipelines.airflow_task.ended_task_listener import ENDED, RUN
 from airflow_sm_pipelines.airflow_task.group_record import GROUP_KEY, REPAIRS_KEY
+from airflow_sm_pipelines.cost import JobUse, PriceTable, estimate_cost
 from airflow_sm_pipelines.definition.arns import execution_id_of
 from airflow_sm_pipelines.definition.shape import PipelineShape, StepShape, parse_shape
 from airflow_sm_pipelines.exceptions import DefinitionError
 from airflow_sm_pipelines.render import StepRun, render_gantt_svg, render_shape_svg, without_style
-from airflow_sm_pipelines.runs.page_record import EXECUTION_KEY, GRAPH_KEY, RECORDS_KEY
+from airflow_sm_pipelines.runs.page_record import EXECUTION_KEY, GRAPH_KEY, INSTANCES_KEY, RECORDS_KEY
 from airflow_sm_pipelines.runs.repair import parse_executions
 from airflow_sm_pipelines.runs.step_end import find_decision_against
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from airflow_sm_pipelines.airflow_page.run_rows import RunRows, TaskKey
 
@@ -101,6 +102,7 @@ class RunView:
         self.record: dict[str, Any] = {**own[EXECUTION_KEY], **(ended if ended.get("arn") == self.arns[-1] else {})}
         self._records = self._find_records(own)
         self.shape = self._find_shape(own)
+        self._instances: Mapping[str, Any] = own.get(INSTANCES_KEY) or {}
 
     # --- what there is ----------------------------------------------------------------------------------------------
 
@@ -144,6 +146,24 @@ class RunView:
         """The executions to choose from, newest first."""
         return [{"arn": arn, "id": execution_id_of(arn)} for arn in reversed(self.arns)]
 
+    def estimate_cost(self, prices: PriceTable, now: datetime) -> dict[str, Any] | None:
+        """What the instances of the steps have cost, by the times of all their tries; None where no step has any.
+
+        Results from the cache cost nothing. Steps of ForEach bodies and training jobs of a tuning are not in it.
+
+        :return: ``hours`` of all instances together, ``amount`` and ``currency``, and the instance types ``unpriced``.
+        """
+        uses = list(self._iter_uses(now))
+        if not uses:
+            return None
+        found = estimate_cost(uses, prices)
+        return {
+            "hours": sum(use.hours for use in uses),
+            "amount": found.total,
+            "currency": found.currency,
+            "unpriced": list(found.unpriced),
+        }
+
     # --- what can be done -------------------------------------------------------------------------------------------
 
     def find_actions(self) -> dict[str, Any]:
@@ -169,6 +189,17 @@ class RunView:
         """Whether a Fail step has ended it, so that it cannot be resumed."""
         failing = [step.name for step in self.shape.steps if step.type == "Fail"]
         return any((self._latest(name) or {}).get("status") == "Failed" for name in failing)
+
+    def _iter_uses(self, now: datetime) -> Iterator[JobUse]:
+        """The time of each step's instances in each of its tries; one that has not ended goes on until now."""
+        for name, instances in self._instances.items():
+            for record in self.find_tries(name):
+                began, ended = parse_time(record.get("start")), parse_time(record.get("end"))
+                if began is None or record.get("cached_from") or self.arn not in (None, record["arn"]):
+                    continue
+                seconds = max(0.0, ((ended or now) - began).total_seconds())
+                for kind, instance_type, count in instances:
+                    yield JobUse(name, kind, instance_type, count, seconds)
 
     # --- from the rows ----------------------------------------------------------------------------------------------
 
@@ -277,6 +308,7 @@ def answer_run(
     arn: str | None,
     view: str,
     now: datetime,
+    prices: PriceTable | None = None,
 ) -> dict[str, Any]:
     """The answer about a run, without its links and rights.
 
@@ -284,6 +316,7 @@ def answer_run(
     :param wanted: the name of the source to show.
     :param arn: the execution to show.
     :param view: ``"graph"`` or ``"timeline"``.
+    :param prices: of instances, for what the run has cost.
     """
     sources = find_sources(rows)
     source = choose_source(sources, task=task, wanted=wanted)
@@ -316,6 +349,7 @@ def answer_run(
         "end": None if shown.is_open else max((run.ended.isoformat() for run in runs if run.ended), default=None),
         "parameters": record.get("parameters"),
         "outputs": record.get("outputs"),
+        "cost": shown.estimate_cost(prices or PriceTable(), now),
         "steps": shown.list_steps(),
         "actions": shown.find_actions(),
         "is_open": shown.is_open,

@@ -16,9 +16,11 @@ from airflow_sm_pipelines.exceptions import SageMakerPipelinesError
 from airflow_sm_pipelines.runs.page_record import (
     EXECUTION_KEY,
     GRAPH_KEY,
+    INSTANCES_KEY,
     RECORDS_KEY,
     make_execution_record,
     make_graph_record,
+    make_instances_record,
     make_step_records,
 )
 from airflow_sm_pipelines.runs.results import summarize_steps
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
 
     from airflow_sm_pipelines.client.calls import SageMakerCalls
     from airflow_sm_pipelines.client.logger import Logger
-    from airflow_sm_pipelines.definition.shape import PipelineShape
 
 ARN_KEY = "pipeline_execution_arn"
 """The XCom of the execution, pushed as soon as it has started."""
@@ -159,9 +160,8 @@ class _PageNotes:
         """Keep an execution that has just been started, and the shape of what it runs."""
         self._known = make_execution_record(report, known=self._known, parameters=parameters)
         self._keep(EXECUTION_KEY, self._known)
-        shape = _read_shape(report.arn, calls)
-        if shape is not None:
-            self._keep(GRAPH_KEY, make_graph_record(shape))
+        for key, value in _make_plan_records(report.arn, calls, parameters).items():
+            self._keep(key, value)
 
     def show(self, report: ExecutionReport) -> None:
         """Keep the steps as they are now."""
@@ -192,12 +192,18 @@ class _PageNotes:
             self._log.debug("Not kept for the page: %s: %s", key, error)
 
 
-def _read_shape(arn: str, calls: SageMakerCalls) -> PipelineShape | None:
+def _make_plan_records(
+    arn: str, calls: SageMakerCalls, parameters: Iterable[Mapping[str, str]] | None
+) -> dict[str, Any]:
+    """What the page is told before a step has begun: the graph, and the instances of its jobs."""
     from airflow_sm_pipelines.definition import inspect_definition
     from airflow_sm_pipelines.definition.shape import make_shape
 
     try:
         definition = inspect_definition(calls.describe_execution_definition(arn))[0]
-        return None if definition is None else make_shape(definition)
+        if definition is None:
+            return {}
+        graph = make_graph_record(make_shape(definition))
+        return {GRAPH_KEY: graph, INSTANCES_KEY: make_instances_record(definition, parameters)}
     except SageMakerPipelinesError:
-        return None  # the page then shows the steps without their edges
+        return {}  # the page then shows the steps without their edges, and no cost

@@ -1,4 +1,4 @@
-"""The package's settings in ``airflow.cfg``, for builds, which know no Airflow and read environment variables."""
+"""The package's settings in ``airflow.cfg``. Builds know no Airflow, so theirs become environment variables."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ SECTION = "sagemaker_pipelines"
 """The section of ``airflow.cfg``; ``provider_info`` describes its options."""
 
 VARIABLES = {"cache_dir": CACHE_DIR_VARIABLE, "lock_file": LOCK_VARIABLE}
-"""The variable of each option."""
+"""The variable of each option that a build reads."""
+
+PRICES_OPTION = "prices"
+"""The option that names the page's prices, which the api-server reads."""
 
 
 def adopt_settings(environment: MutableMapping[str, str]) -> None:
-    """Set the variables that Airflow's configuration has a value for. A variable that is set already stays.
+    """Set the variables of builds that Airflow's configuration has a value for. A variable that is set already stays.
 
     :param environment: of the task's process, usually ``os.environ``.
     """

@@ -8,7 +8,14 @@ from __future__ import annotations
 from airflow_sm_pipelines.cost.billed import LAG, BilledCost, explain_billed, make_cost_request, sum_costs
 from airflow_sm_pipelines.cost.cost_report import billed_to_json, estimate_to_json, render_billed, render_estimate
 from airflow_sm_pipelines.cost.cost_tags import COST_PARAMETERS, with_cost_tags
-from airflow_sm_pipelines.cost.estimate import CostEstimate, JobUse, StepCost, estimate_cost, parse_job_use
+from airflow_sm_pipelines.cost.estimate import (
+    CostEstimate,
+    JobUse,
+    StepCost,
+    estimate_cost,
+    find_instances,
+    parse_job_use,
+)
 from airflow_sm_pipelines.cost.prices import (
     PriceTable,
     find_price_list_region,
@@ -30,6 +37,7 @@ __all__ = [
     "estimate_cost",
     "estimate_to_json",
     "explain_billed",
+    "find_instances",
     "find_price_list_region",
     "load_prices",
     "make_cost_request",

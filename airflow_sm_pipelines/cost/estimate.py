@@ -89,16 +89,23 @@ def parse_job_use(step: str, kind: str, description: Mapping[str, Any], *, now: 
     :param description: the answer of the job's Describe call.
     :param now: the end of the time of a job that still runs.
     """
-    cluster: Any = description
+    seconds = _find_billed_seconds(kind, description, now)
+    return tuple(
+        JobUse(step, kind, name, int(count or 1), seconds) for name, count in find_instances(kind, description)
+    )
+
+
+def find_instances(kind: str, request: Mapping[str, Any]) -> list[tuple[Any, Any]]:
+    """The type and the number of the instances that a job asks for; the number may be None, which means one.
+
+    :param kind: the kind of job; a kind without instances of its own has none.
+    :param request: of the job, or the answer of its Describe call. Of a step, values may be expressions.
+    """
+    cluster: Any = request
     for key in _CLUSTERS.get(kind, ()):
         cluster = cluster.get(key) or {}
-    seconds = _find_billed_seconds(kind, description, now)
     groups = cluster.get("InstanceGroups") or [cluster]
-    return tuple(
-        JobUse(step, kind, instance_type, int(group.get("InstanceCount") or 1), seconds)
-        for group in groups
-        for instance_type in _iter_types(group)
-    )
+    return [(name, group.get("InstanceCount")) for group in groups for name in _iter_types(group)]
 
 
 def estimate_cost(uses: Sequence[JobUse], prices: PriceTable, *, free: Sequence[str] = ()) -> CostEstimate:
@@ -113,10 +120,10 @@ def estimate_cost(uses: Sequence[JobUse], prices: PriceTable, *, free: Sequence[
     return CostEstimate(prices.currency, tuple(steps), tuple(free))
 
 
-def _iter_types(group: Mapping[str, Any]) -> Iterator[str]:
+def _iter_types(group: Mapping[str, Any]) -> Iterator[Any]:
     instance_type = group.get("SelectedInstanceType") or group.get("InstanceType")
     if instance_type:
-        yield str(instance_type)
+        yield instance_type
 
 
 def _find_billed_seconds(kind: str, description: Mapping[str, Any], now: datetime) -> float:

@@ -56,10 +56,15 @@ class ImageUri:
 
     @property
     def python(self) -> str | None:
-        """The Python that the tag names, as ``3.9`` in ``python:3.9-slim`` and ``2.11-cpu-py39``, or None."""
+        """The Python that the address names, or None.
+
+        It stands in the tag, as ``3.9`` of ``python:3.9-slim`` and ``2.11-cpu-py39``, or at the end of the repository's
+        name, as in ``sagemaker-base-python-310``.
+        """
         if self.repository.rpartition("/")[2] == "python" and len(self.version) > 1:
             return ".".join(map(str, self.version[:2]))
         named = re.search(r"(?:^|[-.])py(3)(\d{1,2})(?:$|[-.])", self.tag)
+        named = named or re.search(r"(?:^|[-/])python-?(3)(\d{1,2})$", self.repository)
         return f"{named[1]}.{named[2]}" if named else None
 
     @property

@@ -9,11 +9,15 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.client.outputs import to_json_value
+from airflow_sm_pipelines.cost import find_instances
+from airflow_sm_pipelines.definition import MISSING
+from airflow_sm_pipelines.definition.expressions import ParameterReference, parse_expression
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
+    from airflow_sm_pipelines.definition import PipelineDefinition
     from airflow_sm_pipelines.definition.shape import PipelineShape
 
 EXECUTION_KEY = "sagemaker_execution"
@@ -22,10 +26,13 @@ EXECUTION_KEY = "sagemaker_execution"
 GRAPH_KEY = "sagemaker_graph"
 """The XCom of the pipeline's shape, as its file has it."""
 
+INSTANCES_KEY = "sagemaker_instances"
+"""The XCom of the instances that the steps' jobs ask for: ``{step: [[kind, type, number], ...]}``."""
+
 RECORDS_KEY = "sagemaker_steps"
 """The XCom of the steps: of a run task, all of them; of a step's task, its own in each execution, newest last."""
 
-PAGE_KEYS = (EXECUTION_KEY, GRAPH_KEY, RECORDS_KEY)
+PAGE_KEYS = (EXECUTION_KEY, GRAPH_KEY, INSTANCES_KEY, RECORDS_KEY)
 
 MAX_TEXT = 1000
 """Characters of a reason, an output or a parameter that are kept."""
@@ -118,6 +125,34 @@ def make_graph_record(shape: PipelineShape) -> dict[str, Any]:
 
     record: dict[str, Any] = json.loads(render_shape(shape))
     return record
+
+
+def make_instances_record(
+    definition: PipelineDefinition, parameters: Iterable[Mapping[str, str]] | None = None
+) -> dict[str, list[list[Any]]]:
+    """The instances that the jobs of an execution's steps ask for, where they are known before it runs.
+
+    :param parameters: those of the start call, as the API has them.
+    :return: the kind of job, the instances' type and their number, of each step that has any.
+    """
+    values: dict[str, Any] = {one.name: one.default for one in definition.parameters}
+    values |= {one["Name"]: one["Value"] for one in parameters or ()}
+    found: dict[str, list[list[Any]]] = {}
+    for step in definition.iter_steps():
+        for asked in find_instances(step.type, step.arguments):
+            name, count = (_resolve(value, values) for value in asked)
+            count = 1 if count is None else count
+            if isinstance(name, str) and str(count).isdigit():
+                found.setdefault(step.name, []).append([step.type, name, int(count)])
+    return found
+
+
+def _resolve(value: Any, parameters: Mapping[str, Any]) -> Any:
+    """The value, or that of the parameter it refers to; ``MISSING`` for what only a run knows."""
+    expression = parse_expression(value)
+    if expression is None:
+        return value
+    return parameters.get(expression.name, MISSING) if isinstance(expression, ParameterReference) else MISSING
 
 
 def _is_earlier_state(one: Mapping[str, Any], record: Mapping[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from airflow_sm_pipelines.airflow_page.run_rows import PAGE_SIZE
 from airflow_sm_pipelines.airflow_task.group_record import GROUP_KEY, REPAIRS_KEY
 from airflow_sm_pipelines.render import CLASS_STYLE
-from airflow_sm_pipelines.runs.page_record import EXECUTION_KEY, GRAPH_KEY, RECORDS_KEY
+from airflow_sm_pipelines.runs.page_record import EXECUTION_KEY, GRAPH_KEY, INSTANCES_KEY, RECORDS_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -197,6 +197,25 @@ def test_a_group_that_runs_can_be_stopped(world: World) -> None:
     assert shown["actions"] == {"stop": "g.ended"}
     assert shown["is_open"]
     assert shown["status"] == "Executing"
+
+
+def test_a_run_has_a_cost_at_the_prices_that_the_api_server_is_told(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, ended = "2026-01-02T03:00:00+00:00", "2026-01-02T04:00:00+00:00"
+    kept = {
+        EXECUTION_KEY: execution("Succeeded"),
+        INSTANCES_KEY: {"A": [["Training", "ml.m5.large", 2]]},
+        RECORDS_KEY: [record("A", start=began, end=ended)],
+    }
+    world.add_task("t", "success", kept)
+    known = {"hours": 2.0, "amount": 0.0, "currency": "USD", "unpriced": ["ml.m5.large"]}
+    assert world.ask(run_id="r")["cost"] == known
+    prices = tmp_path / "prices.toml"
+    monkeypatch.setenv("AIRFLOW__SAGEMAKER_PIPELINES__PRICES", str(prices))
+    assert f"The prices {prices} cannot be read" in world.ask(run_id="r")["cost"]["fault"]
+    prices.write_text('currency = "EUR"\n[hourly]\n"ml.m5.large" = 0.25\n')
+    assert world.ask(run_id="r")["cost"] == {"hours": 2.0, "amount": 0.5, "currency": "EUR", "unpriced": []}
 
 
 def test_a_run_task_shows_why_steps_did_not_run(world: World) -> None:

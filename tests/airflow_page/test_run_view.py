@@ -19,7 +19,8 @@ from airflow_sm_pipelines.airflow_page.run_view import (
     find_sources,
 )
 from airflow_sm_pipelines.airflow_task.group_record import GROUP_KEY, REPAIRS_KEY
-from airflow_sm_pipelines.runs.page_record import EXECUTION_KEY, GRAPH_KEY, RECORDS_KEY
+from airflow_sm_pipelines.cost import PriceTable
+from airflow_sm_pipelines.runs.page_record import EXECUTION_KEY, GRAPH_KEY, INSTANCES_KEY, RECORDS_KEY
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/p/execution/e1"
 LATER = "arn:aws:sagemaker:us-east-1:123456789012:pipeline/p/execution/e2"
@@ -122,6 +123,7 @@ def test_the_answer_about_a_task_by_itself_holds_what_its_execution_is_known_for
         "end": "2026-01-02T03:05:40+00:00",
         "parameters": {"Rows": "1"},
         "outputs": {"rmse": 2.5},
+        "cost": None,
         "steps": [
             {
                 "name": "A", "type": "Training", "status": "Succeeded", "seconds": 30.0, "outcome": "True",
@@ -361,3 +363,37 @@ def test_a_run_without_a_pipeline_is_open_while_a_task_is() -> None:
     for state, is_open in (("success", False), ("running", True), (None, True)):
         rows = RunRows({}, {("t", -1): TaskRow(state)})
         assert ask(rows) == {"sources": [], "is_open": is_open}
+
+
+def test_a_run_has_a_cost_by_the_times_of_all_tries_of_its_steps() -> None:
+    tries = (
+        record("Train", "Failed", **spent(0, 180)),
+        record("Train", **spent(180, 360), arn=LATER),
+        record("Score", "Executing", **spent(240, None), arn=LATER),
+        record("Old", cached_from="earlier", **spent(0, 3600)),
+        record("Wait", "Starting"),
+    )
+    rows = group(dict.fromkeys(("Train", "Score", "Old", "Wait"), "success"), *tries, repairs=(REPAIR,))
+    rows.xcoms["g.run", -1][INSTANCES_KEY] = {
+        "Train": [["Training", "ml.m5.large", 2]],
+        "Score": [["Transform", "ml.c5.large", 1]],
+        "Old": [["Processing", "ml.m5.large", 1]],
+        "Wait": [["Processing", "ml.m5.large", 1]],
+        "Ghost": [["Processing", "ml.m5.large", 1]],
+    }
+    shown = RunView(rows, GROUP)
+    assert LATER in shown.arns
+    prices = PriceTable(hourly={"ml.m5.large": 1.0}, by_kind={"Training": {"ml.m5.large": 3.0}})
+    cost = shown.estimate_cost(prices, NOW)
+    assert cost == {
+        "hours": pytest.approx(0.3),
+        "amount": pytest.approx(0.6),
+        "currency": "USD",
+        "unpriced": ["ml.c5.large"],
+    }
+    (first,) = [RunView(rows, GROUP, ARN).estimate_cost(prices, NOW)]
+    assert first is not None
+    assert (first["hours"], first["unpriced"]) == (0.1, [])
+    assert answer_run(rows, task=None, wanted="g", arn=None, view="graph", now=NOW)["cost"]["amount"] == 0
+    del rows.xcoms["g.run", -1][INSTANCES_KEY]
+    assert RunView(rows, GROUP).estimate_cost(prices, NOW) is None

@@ -18,6 +18,7 @@ from airflow_sm_pipelines.exceptions import PipelineAccessError
 from airflow_sm_pipelines.runs.page_record import (
     EXECUTION_KEY,
     GRAPH_KEY,
+    INSTANCES_KEY,
     RECORDS_KEY,
     make_graph_record,
     make_step_records,
@@ -65,7 +66,9 @@ def test_the_page_knows_an_execution_from_its_start_to_its_end(page: Any) -> Non
     one.begin(ARN)
     assert one.ti.pushed == {ARN_KEY: ARN}
     started = {"arn": ARN, "pipeline": "p", "status": "Executing", "reason": None, "parameters": {"Rows": "1"}}
-    assert page() == {EXECUTION_KEY: started, GRAPH_KEY: make_graph_record(make_shape(parse_definition(DEFINITION)))}
+    graph = make_graph_record(make_shape(parse_definition(DEFINITION)))
+    instances = {"Train": [["Training", "ml.m5.large", 1]], "Evaluate": [["Processing", "ml.m5.large", 1]]}
+    assert page() == {EXECUTION_KEY: started, GRAPH_KEY: graph, INSTANCES_KEY: instances}
     one.show(REPORT, False)
     assert STEPS_KEY not in page()
     one.show(REPORT, True)

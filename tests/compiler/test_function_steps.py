@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +35,8 @@ from sagemaker.mlops.workflow.function_step import step
 from sagemaker.mlops.workflow.pipeline import Pipeline
 """,
 }
+# Before 2.256 a payload is hashed with a key.
+SCRIPT["older v2"] = SCRIPT["v2"].replace(">=2.257,<3", "==2.232.0")
 BODY = """
 SETTINGS = dict(image_uri="123456789012.dkr.ecr.us-east-1.amazonaws.com/steps:1", instance_type="ml.m5.large")
 
@@ -86,13 +90,30 @@ def test_one_edited_function_changes_its_step_alone_and_lines_change_nothing(
     assert {name for name in before if before[name] != after[name]} == {"Two"}
 
 
+def check_hashes(compiler: Compiler, compiled: CompiledPipeline) -> int:
+    """Hold the hash of each payload against the key in the definition, as the job of an older SDK does; how many."""
+    s3, checked = client_of(compiler, "s3"), 0
+    for step in steps_of(compiled).values():
+        key = step["Arguments"]["Environment"]["REMOTE_FUNCTION_SECRET_KEY"]
+        for uri in [upload.uri for upload in compiled.uploads]:
+            if f"/{step['Name']}/" in uri and uri.endswith("/payload.pkl"):
+                bucket, _, name = uri.removeprefix("s3://").partition("/")
+                payload = s3.get_object(Bucket=bucket, Key=name)["Body"].read()
+                found = s3.get_object(Bucket=bucket, Key=name.replace("payload.pkl", "metadata.json"))["Body"].read()
+                assert json.loads(found)["sha256_hash"] == hmac.new(key.encode(), payload, hashlib.sha256).hexdigest()
+                checked += 1
+    return checked
+
+
+@pytest.mark.parametrize("sdk", ["v3", "older v2"])
 def test_another_machine_keeps_the_deployed_key_and_payload_of_an_unchanged_function(
-    compile_real: Compiler, tmp_path: Path
+    compile_real: Compiler, tmp_path: Path, sdk: str
 ):
     script = tmp_path / "scripts" / "steps.py"
     script.parent.mkdir()
-    script.write_text(SCRIPT["v3"] + BODY % "deployed")
+    script.write_text(SCRIPT[sdk] + BODY % f"deployed-{sdk.replace(' ', '-')}")
     here = compile_real(f"{script}:get_pipeline", timeout_seconds=300)
+    assert sdk == "v3" or check_hashes(compile_real, here) == 4
     environments = compile_real.cache_dir / "environments"
     compile_real.cache_dir = tmp_path / "another-machine"
     compile_real.cache_dir.mkdir()
@@ -108,6 +129,7 @@ def test_another_machine_keeps_the_deployed_key_and_payload_of_an_unchanged_func
     assert not deployed.from_cache  # the answer about what is deployed has changed
     assert deployed.definition_text == here.definition_text
     assert deployed.sent == ()
+    assert sdk == "v3" or check_hashes(compile_real, deployed) == 4
     assert compile_real(f"{script}:get_pipeline").from_cache
     script.write_text(script.read_text().replace("2 * value", "3 * value"))
     edited = compile_real(f"{script}:get_pipeline", timeout_seconds=300)

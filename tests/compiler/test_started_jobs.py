@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 
-from airflow_sm_pipelines.compiler.sdk_side.local_mode import name_outputs, without_code_folders
+from airflow_sm_pipelines.compiler.sdk_side.local_mode import _make_regular, name_outputs, without_code_folders
 from airflow_sm_pipelines.definition import parse_definition
 from airflow_sm_pipelines.exceptions import ScriptFailedError
 
@@ -169,3 +169,24 @@ def test_a_described_jobs_outputs_are_named_as_after_a_run_of_the_sdks_local_mod
     nothing: dict[str, object] = {"ProcessingJobStatus": "Failed"}
     name_outputs(parsed=nothing)
     assert nothing == {"ProcessingJobStatus": "Failed"}
+
+
+@pytest.mark.parametrize("has_property", [True, False])
+def test_a_local_session_keeps_its_config_in_older_sdks_too(has_property: bool) -> None:
+    class Session:
+        _config: dict[str, Any] | None = None
+
+        def upload_data(self, path: str) -> str:
+            return path
+
+    if has_property:
+        Session.config = property(lambda session: session._config)  # type: ignore[attr-defined]
+    local = type("LocalSession", (Session,), {})
+    _make_regular(local)
+    session: Any = local()
+    assert session.config is None
+    session.config = {"local": {"local_code": True, "region_name": "r"}}
+    assert session.config == {"local": {"local_code": False, "region_name": "r"}}
+    session.config = None
+    assert session.config is None
+    assert session.upload_data("file:///a") == "/a"

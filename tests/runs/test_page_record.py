@@ -7,12 +7,14 @@ import json
 import pytest
 
 from airflow_sm_pipelines.client.reports import ExecutionReport, StepReport
+from airflow_sm_pipelines.definition import parse_definition
 from airflow_sm_pipelines.runs.page_record import (
     MAX_HISTORY,
     MAX_LOG_LINES,
     MAX_TEXT,
     add_to_history,
     make_execution_record,
+    make_instances_record,
     make_step_record,
     make_step_records,
 )
@@ -79,3 +81,34 @@ def test_an_execution_keeps_what_was_known_and_its_times_once_it_has_ended() -> 
     assert (ended["start"], ended["end"], ended["version"]) == (BEGIN, END, 3)
     assert (ended["pipeline"], ended["parameters"]) == ("p", {"Depth": "2"})
     json.dumps([ended, make_step_records(ExecutionReport(ARN, "Succeeded", steps=steps), logs={"Train": ["done"]})])
+
+
+def test_instances_are_those_that_the_start_and_the_defaults_say() -> None:
+    cluster = {"InstanceType": {"Get": "Parameters.Kind"}, "InstanceCount": {"Get": "Parameters.Count"}}
+    groups = [
+        {"InstanceType": "ml.p3.2xlarge", "InstanceCount": 2},
+        {"InstanceType": "ml.c5.large", "InstanceCount": 1},
+    ]
+    unknown = {"InstanceType": {"Get": "Steps.Prepare.ProcessingJobName"}, "InstanceCount": 1}
+    steps: list[tuple[str, str, object]] = [
+        ("Prepare", "Processing", {"ProcessingResources": {"ClusterConfig": cluster}}),
+        ("Train", "Training", {"ResourceConfig": {"InstanceGroups": groups}}),
+        ("Score", "Transform", {"TransformResources": unknown}),
+        ("Make", "Model", {}),
+    ]
+    definition = parse_definition(
+        {
+            "Version": "2020-12-01",
+            "Parameters": [
+                {"Name": "Kind", "Type": "String", "DefaultValue": "ml.m5.large"},
+                {"Name": "Count", "Type": "Integer"},
+            ],
+            "Steps": [{"Name": name, "Type": kind, "Arguments": arguments} for name, kind, arguments in steps],
+        }
+    )
+    train = [["Training", "ml.p3.2xlarge", 2], ["Training", "ml.c5.large", 1]]
+    assert make_instances_record(definition, [{"Name": "Count", "Value": "3"}]) == {
+        "Prepare": [["Processing", "ml.m5.large", 3]],
+        "Train": train,
+    }
+    assert make_instances_record(definition) == {"Train": train}

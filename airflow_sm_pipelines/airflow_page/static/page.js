@@ -99,6 +99,17 @@ const formatSeconds = seconds => {
   return minutes < 60 ? `${minutes} min ${Math.round(seconds % 60)} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 };
 const formatTime = text => (text ? new Date(text).toLocaleString() : "");
+const formatCost = (cost, isOpen) => {
+  if (!cost) return "";
+  const hours = `${cost.hours.toFixed(cost.hours < 1 ? 3 : 1)} instance hours`;
+  const amount = `about ${cost.amount.toFixed(cost.amount < 1 ? 4 : 2)} ${cost.currency}`;
+  const isKnown = cost.amount > 0 || !cost.unpriced.length;
+  return [isKnown ? amount : hours, isOpen && "so far", isKnown && cost.unpriced.length && `without ${cost.unpriced.join(", ")}`]
+    .filter(Boolean).join(" ");
+};
+const explainCost = cost => cost.fault ?? (cost.unpriced.length
+  ? `The setting [sagemaker_pipelines] prices has no price of ${cost.unpriced.join(", ")}.`
+  : "An estimate by the steps' times, for instances only.");
 const formatValue = value => (typeof value === "string" ? value : JSON.stringify(value));
 const formatCell = value => (typeof value === "number" ? String(Number(value.toPrecision(6))) : formatValue(value));
 
@@ -314,6 +325,8 @@ function Run({ dagId, runId, taskId, mapIndex }) {
       h(ui.Text, { color: "fg.muted", fontSize: "sm" }, [
         shown.version && `version ${shown.version}`, formatTime(shown.start), formatSeconds(seconds),
       ].filter(Boolean).join(" · ")),
+      shown.cost && h(ui.Text, { color: "fg.muted", fontSize: "sm", title: explainCost(shown.cost), "data-testid": "sagemaker-cost" },
+        formatCost(shown.cost, shown.is_open)),
       h(Links, { links: shown.links })),
     h(ui.HStack, { gap: 3, my: 2, wrap: "wrap", align: "start" },
       h(Choice, { label: "Run by", value: shown.source, onChange: choose(setSource), options: shown.sources.map(one => [one, one]) }),

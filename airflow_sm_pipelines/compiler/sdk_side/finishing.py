@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import hmac
 import importlib
 import json
 import os
@@ -105,6 +106,8 @@ class Finishing:
         definition = self._without_local_places(json.loads(definition_text))
         self._pipeline = self._stamps.neutral(name)
         self._places = self._find_places(definition)
+        keys = (_environment(step).get(_SIGNING_KEY) for step in iter_steps(definition))
+        self._hmac_keys = sorted({key for key in keys if isinstance(key, str)})
         self._objects = [self._prepare(upload) for upload in self._held]
         self._by_stamp: dict[Stamp, list[_Object]] = defaultdict(list)
         for made in self._objects:
@@ -205,12 +208,13 @@ class Finishing:
             made.body = write(made.body) if made.bare is not None else self._rewritten(made.body, write)[0]
 
     def _sign_again(self, made: _Object) -> None:
-        """Bring a payload's metadata up to date where values have replaced stamps in the payload."""
+        """Bring a payload's metadata up to date where values have replaced stamps in the payload or in its key."""
         payload = self._sibling(made, _PAYLOAD) if made.upload.key.endswith(_METADATA) else None
-        if payload is None or not payload.stamps:
+        key = None if payload is None else self._find_hmac_key(made, payload)
+        if payload is None or not (payload.stamps or key):
             return
         metadata = json.loads(made.body)
-        metadata["sha256_hash"] = hashlib.sha256(payload.body).hexdigest()
+        metadata["sha256_hash"] = _hash_payload(payload.body, None if key is None else self._write(key))
         if metadata.get("asymmetric_signature"):
             ec: Any = importlib.import_module("cryptography.hazmat.primitives.asymmetric.ec")
             hashes: Any = importlib.import_module("cryptography.hazmat.primitives.hashes")
@@ -273,11 +277,22 @@ class Finishing:
     # --- keys that sign
 
     def _own_key(self, stamp: Stamp) -> str:
-        """Give the public key with which this build has signed what stands under a stamp, if it has."""
+        """Give the key that the definition has for what this build has signed under a stamp, if it has.
+
+        It is a public key; of an SDK before 2.256 it is the key of an HMAC.
+        """
         for made in self._by_stamp[stamp]:
-            if made.upload.key.endswith(_METADATA) and b"asymmetric_signature" in made.body:
+            payload = self._sibling(made, _PAYLOAD) if made.upload.key.endswith(_METADATA) else None
+            if payload is not None and b"asymmetric_signature" in made.body:
                 return self._public_key
+            if payload is not None and (key := self._find_hmac_key(made, payload)):
+                return self._write(key)
         return ""
+
+    def _find_hmac_key(self, metadata: _Object, payload: _Object) -> str | None:
+        """Give the key, still a placeholder, with which the SDK has hashed a payload; None for a hash without one."""
+        told = json.loads(metadata.upload.body).get("sha256_hash")
+        return next((key for key in self._hmac_keys if _hash_payload(payload.upload.body, key) == told), None)
 
     @functools.cached_property
     def _signing_key(self) -> Any:
@@ -320,7 +335,7 @@ class Finishing:
     def _keep_deployed_key(self, stamp: Stamp, step: dict[str, Any], deployed: dict[str, Any]) -> None:
         name = self._write(step["Name"])
         found = deployed.get(name)
-        if found is None or found["key"] == self._public_key:
+        if found is None or found["key"] == self._own_key(stamp):
             return
         self._keys[stamp] = found["key"]
         value = self._find_value(stamp, (stamp,))
@@ -443,6 +458,11 @@ class Finishing:
         region = made.upload.client.meta.region_name
         located = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
         self._call(made.upload.client, "CreateBucket", {"Bucket": made.upload.bucket, **located})
+
+
+def _hash_payload(body: bytes, key: str | None) -> str:
+    """Hash a payload as the SDK does: before 2.256 with a key."""
+    return hashlib.sha256(body).hexdigest() if key is None else hmac.new(key.encode(), body, hashlib.sha256).hexdigest()
 
 
 def _environment(step: dict[str, Any]) -> dict[str, Any]:

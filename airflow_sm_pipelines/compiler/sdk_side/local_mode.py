@@ -166,7 +166,6 @@ def _loaded(name: str) -> Any:
 def _make_regular(session_class: Any) -> None:
     """Give the local session the clients of a regular one, and make it upload code that it would leave on the disk."""
     regular = next(base for base in session_class.__mro__ if base.__name__ == "Session")
-    config = regular.config
 
     def initialize(session: Any, *args: Any, **options: Any) -> None:
         regular._initialize(session, *args, **options)
@@ -188,7 +187,8 @@ def _make_regular(session_class: Any) -> None:
 
     session_class._initialize = initialize
     session_class.upload_data = upload_data
-    session_class.config = property(config.fget, set_config)
+    # Before 2.200 or so it is a plain attribute.
+    session_class.config = property(lambda session: getattr(session, "_config", None), set_config)
 
 
 def name_for_arn(params: dict[str, Any], **_: object) -> dict[str, Any]:

@@ -65,6 +65,8 @@ def test_a_digest_is_kept_apart() -> None:
         ("sagemaker-distribution-prod:3-cpu", "3.12", {"pandas==2.3.*", "nbclient"}),
         ("sagemaker-distribution-prod:1.6.3-cpu", "3.10", {"pandas==2.1.*", "scikit-learn==1.4.*"}),
         ("python:3.9-slim", "3.9", {"boto3"}),
+        ("sagemaker-base-python-310:1.0", "3.10", {"boto3"}),
+        ("sagemaker-base-python-38:1.0", "3.8", {"boto3"}),
         ("python:latest", None, {"boto3"}),
         ("sagemaker-scikit-learn:latest", None, {"scikit-learn", "pandas<3"}),
     ],
