@@ -13,6 +13,7 @@ import pytest
 
 from airflow_sm_pipelines import migrated_tasks
 from airflow_sm_pipelines.airflow_names import AirflowFailException, AirflowSkipException, TaskDeferred
+from airflow_sm_pipelines.migrated_queries import query_json
 from airflow_sm_pipelines.migrated_tasks import (
     NumberItemsOperator,
     ReadItemsOperator,
@@ -28,7 +29,6 @@ from airflow_sm_pipelines.migrated_tasks import (
     list_items,
     make_call,
     only_if_chosen,
-    query_json,
     wait_for,
 )
 

@@ -280,7 +280,10 @@ def _make_task(resource: Any, get: Callable[[], _Recorder]) -> Any:
     class ScriptedTask(StateTask):
         def _eval_execution(self, env: Any) -> None:
             if self.parargs is not None:
+                context = env.states.context_object.context_object_data
+                context["Task"] = {"Token": ID_MARK}  # moto gives one to services of its own only
                 self.parargs.eval(env=env)
+                context.pop("Task")
             given = _rename(copy.deepcopy(env.stack.pop()), _RENAMED.removesuffix(".$"), "RoleArn")
             recorder, arn = get(), self.resource.resource_arn
             answer = recorder.ask(self.name, arn, given)

@@ -195,6 +195,7 @@ class _Reader:
             self._answering = self._states.get(node.name, "")
             if node.repeat is not None:
                 self._read_value(node.repeat.until)
+                self._read_value(node.repeat.again)
                 self._read_condition(node.repeat.until)
             shape = find_operation(node.service, node.operation).input_shape
         elif isinstance(node, PipelineStepNode) and node.type not in ("Fail", "Callback"):
@@ -387,7 +388,8 @@ class ScriptWriter:
         for place in places:
             values = self._choices.values[place]
             if not place[1]:
-                if values:
+                # A word for the whole is of no use where members of it are read.
+                if values and (len(places) == 1 or isinstance(values[0], _Items)):
                     document = self._make_value(values[0], assignment)
                 continue
             index = assignment.picked.get(place, 0)

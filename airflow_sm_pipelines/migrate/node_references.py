@@ -134,7 +134,7 @@ def find_needed_inputs(value: JsonValue) -> list[str]:
     if not isinstance(value, dict):
         return []
     function = value.get("Std:Function")
-    if "Std:First" in value or (isinstance(function, dict) and function.get("Name") == "Find"):
+    if "Std:First" in value or (isinstance(function, dict) and function.get("Name") in ("Find", "Jsonata")):
         return []
     text = value.get("Get")
     if len(value) == 1 and isinstance(text, str) and is_input(text):
@@ -205,14 +205,19 @@ def find_named_nodes(node: Node) -> set[str]:
 
 def drop_unread_results(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
     """The nodes without the results of loops that nothing reads; a loop in which nothing else is done keeps its."""
-    read = {
+    read = find_read_nodes(nodes)
+    return tuple(_drop_unread(node, read) for node in nodes)
+
+
+def find_read_nodes(nodes: tuple[Node, ...]) -> set[str]:
+    """The names of the nodes whose results others read."""
+    return {
         reference[1]
         for node in iter_nodes(nodes)
         for value in find_own_values(node)
         for _, text in iter_gets(value)
         if (reference := parse_node_reference(text)) is not None
     }
-    return tuple(_drop_unread(node, read) for node in nodes)
 
 
 def _drop_unread(node: Node, read: set[str]) -> Node:

@@ -30,13 +30,14 @@ if TYPE_CHECKING:
 
 FUNCTIONS = frozenset(
     {
-        *("Add", "ArrayContains", "ArrayGetItem", "ArrayLength", "Find", "Json", "Member", "Merge", "ParseJson"),
-        *("Query", "Range", "Split", "Structure", "Unique", "Uuid"),
+        *("Add", "ArrayContains", "ArrayGetItem", "ArrayLength", "Find", "Json", "Jsonata", "Member", "Merge"),
+        *("ParseJson", "Query", "Range", "Split", "Structure", "Unique", "Uuid"),
     }
 )
-"""What ``Std:Function`` can do. ``Find`` gives None where there is no value, ``Json`` a value as text, ``Merge`` an
-object with other members laid over it, ``Query`` the list of what a JSONPath finds in a value, ``Structure`` an object
-or list that has expressions in it."""
+"""What ``Std:Function`` can do. ``Find`` gives None where there is no value, ``Json`` a value as text, ``Jsonata`` what
+a JSONata expression gives with the variables in an object (``a.b`` for a member of one), ``Merge`` an object with other
+members laid over it, ``Query`` the list of what a JSONPath finds in a value, ``Structure`` an object or list that has
+expressions in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +97,13 @@ class CallRepeat:
 
     :param until: the condition. ``{"Get": "Answer.<path>"}`` is a part of the call's answer in it.
     :param seconds: between two calls.
+    :param again: for each argument that the next call is given another value for: an expression of the answer, or the
+        members to lay over the argument. Each call is given the same if it is empty.
     """
 
     until: JsonObject
     seconds: float
+    again: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,3 +91,9 @@ def test_a_machine_can_be_run_again_after_an_item_has_failed() -> None:
 def test_what_moto_cannot_read_is_refused() -> None:
     with pytest.raises(MigrationError, match="moto's interpreter cannot read the machine"):
         MachineRunner(machine(A={"Type": "Task", "Resource": "nonsense", "End": True}))
+
+
+def test_a_state_that_waits_for_a_token_has_one() -> None:
+    message = {"QueueUrl": "q", "MessageBody": {"token.$": "$$.Task.Token"}}
+    trace = run(machine(A=task("arn:aws:states:::sqs:sendMessage.waitForTaskToken", message)), {})
+    assert (trace.end, len(trace.events)) == ("success", 1)

@@ -84,6 +84,23 @@ def test_a_repeated_call_is_answered_twice() -> None:
     assert comparison.unreached == ()
 
 
+def test_a_call_whose_answer_must_exist_and_have_a_member_ends() -> None:
+    there = {"Variable": "$.found", "IsPresent": True}
+    good = {"Variable": "$.found.JobRun.JobRunState", "StringEquals": "SUCCEEDED"}
+    look = task(
+        "arn:aws:states:::aws-sdk:glue:getJobRun", {"JobName": "j", "RunId": "r"}, ResultPath="$.found", Next="Done?"
+    )
+    _, comparison = choose(
+        machine(
+            Look=look,
+            **{"Done?": {"Type": "Choice", "Choices": [{"And": [there, good], "Next": "End"}], "Default": "Wait"}},
+            Wait={"Type": "Wait", "Seconds": 5, "Next": "Look"},
+            End=function(),
+        )
+    )
+    assert comparison.unreached == ()
+
+
 def test_each_sample_input_is_a_run() -> None:
     document = machine(A=function(Parameters={"x.$": "$.x"}))
     scripts, _ = choose(document, {"x": "one"}, {"x": "two"})

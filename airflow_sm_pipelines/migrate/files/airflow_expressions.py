@@ -148,36 +148,56 @@ class AirflowValues:
         return self._render_get(value, is_lenient=is_lenient)
 
     def _render_get(self, expression: JsonObject, *, is_lenient: bool) -> str:
+        start, parts = self._split_get(expression)
+        return _render_members(start, parts, is_lenient=is_lenient)
+
+    def _split_get(self, expression: JsonObject) -> tuple[str, list[str | int]]:
+        """The Jinja expression that a reference begins with, and the members that follow."""
         result = self._results.find(expression, reader=self._reader)
         if result is not None:
-            return self._render_pull(result, is_lenient=is_lenient)
+            return self._render_pull(result), _split_path(result.path)
         text = str(expression.get("Get", ""))
         if is_input(text):
-            return _render_members("params", _split_path(text.removeprefix("Input")), is_lenient=is_lenient)
+            return "params", _split_path(text.removeprefix("Input"))
         namespace, _, name = text.partition(".")
         if namespace == "ForEach":
             items = self._results.find_loop(self._reader)
             start = f"ti.xcom_pull(task_ids={quote_jinja(f'{items}_items')})[ti.map_index]"
-            return _render_members(start, _split_path(name.removeprefix("CurrentItem")), is_lenient=is_lenient)
+            return start, _split_path(name.removeprefix("CurrentItem"))
         if namespace == "Parameters":
             is_plain = name.isascii() and name.isidentifier()
-            return f"params.{name}" if is_plain else f"params[{quote_jinja(name)}]"
+            return f"params.{name}" if is_plain else f"params[{quote_jinja(name)}]", []
         if namespace == "Execution":
-            return _EXECUTION.get(name, "run_id")
+            return _EXECUTION.get(name, "run_id"), []
         raise MigrationError(f"{self._reader}: {expression} has no value in Airflow.")
 
-    def _render_pull(self, result: Result, *, is_lenient: bool = False) -> str:
+    def _render_pull(self, result: Result) -> str:
         task = quote_jinja(self._tasks[result.unit])
         key = f", key={quote_jinja(result.key)}" if result.key else ""
         if self._results.find_loop(result.unit) is not None:
             key += ", map_indexes=ti.map_index"  # of the same item
-        return _render_members(f"ti.xcom_pull(task_ids={task}{key})", _split_path(result.path), is_lenient=is_lenient)
+        return f"ti.xcom_pull(task_ids={task}{key})"
 
     def _render_function(self, function: JsonObject) -> str:
         name = str(function["Name"])
         given = cast("list[JsonValue]", function["Arguments"])
+        if name == "Jsonata":
+            return self._render_jsonata(str(given[0]), cast("JsonObject", given[1]))
         rendered = [self._render_jinja(one, is_lenient=name == "Find") for one in given]
         return _FUNCTIONS[name].format(*rendered)
+
+    def _render_jsonata(self, expression: str, given: JsonObject) -> str:
+        """Each value as a tuple with the path to it, since JSONata goes on in each item where it comes to a list."""
+        pairs = []
+        for name, value in given.items():
+            parts: list[str | int] = []
+            if isinstance(value, dict) and value.keys() == {"Get"}:
+                start, parts = self._split_get(value)
+            else:
+                start = self._render_jinja(value)
+            path = "".join(f", {part if isinstance(part, int) else quote_jinja(part)}" for part in parts)
+            pairs.append(f"{quote_jinja(name)}: ({start}{path or ','})")
+        return f"query_jsonata({quote_jinja(expression)}, {{{', '.join(pairs)}}})"
 
 
 _FUNCTIONS = {
@@ -276,7 +296,7 @@ class BranchConditions:
         if isinstance(value, dict):
             text = value.get("Get")
             is_answer = isinstance(text, str) and text.startswith("Answer")
-            argument = _render_answer(str(text)) if is_answer else self._claim_argument(value)
+            argument = render_answer(str(text)) if is_answer else self._claim_argument(value)
             return convert.format(argument) if convert else argument
         if isinstance(value, bool):
             return quote_python("true" if value else "false")
@@ -290,7 +310,7 @@ class BranchConditions:
         return self._known[key]
 
 
-def _render_answer(text: str) -> str:
+def render_answer(text: str) -> str:
     """A part of the answer of a call that is repeated, as Python."""
     parts = _split_path(text.removeprefix("Answer"))
     return "answer" + "".join(f"[{part}]" if isinstance(part, int) else f"[{quote_python(part)}]" for part in parts)

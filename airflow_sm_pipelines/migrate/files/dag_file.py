@@ -19,7 +19,7 @@ from airflow_sm_pipelines.migrate.dag_plan.units import (
     Upstream,
     iter_units,
 )
-from airflow_sm_pipelines.migrate.files.airflow_expressions import AirflowValues, BranchConditions
+from airflow_sm_pipelines.migrate.files.airflow_expressions import AirflowValues, BranchConditions, render_answer
 from airflow_sm_pipelines.migrate.files.dag_head import HELPERS, SDK_NAMES, DagBody, render_head, render_seconds
 from airflow_sm_pipelines.migrate.files.python_text import (
     INDENT,
@@ -45,6 +45,7 @@ from airflow_sm_pipelines.migrate.workflow import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from airflow_sm_pipelines.definition import JsonObject
     from airflow_sm_pipelines.migrate.dag_plan.dag import DagPlan
     from airflow_sm_pipelines.migrate.workflow import CallRepeat
 
@@ -473,19 +474,39 @@ class _DagWriter:
         self._body.helpers.update(("make_call", "poke", *(["holds"] if tests.has_tests else [])))
         self._body.helpers.update(["answer_text"] if tests.has_answers else [])
         function = self._names.claim(f"repeat_{ids.variable}")
-        sensor = [*options, ("poke_interval", repeat.seconds), ("mode", "reschedule")]
+        # The arguments change from call to call, which only a task that keeps its process knows.
+        sensor = [*options, ("poke_interval", repeat.seconds), ("mode", "poke" if repeat.again else "reschedule")]
         self._write_line("")
         self._write_line(f"@{render_call('task.sensor', sensor, depth=1, before=1)}")
         self._write_line(f"def {function}({', '.join(['arguments', *tests.arguments])}):")
         self._write_line(INDENT + render_docstring(" ".join(f"Repeat {node.source} until its answer is good.".split())))
         self._write_line(f"{INDENT}answer = {render_call('make_call', called, depth=2, before=9)}")
-        self._write_line(f"{INDENT}return poke(answer, {done})")
+        if repeat.again:
+            self._write_line(f"{INDENT}is_done = {done}")
+            self._write_line(f"{INDENT}if not is_done:")
+            for name, change in repeat.again.items():
+                self._write_next_argument(name, cast("JsonObject", change))
+        self._write_line(f"{INDENT}return poke(answer, {'is_done' if repeat.again else done})")
         self._write_line("")
         arguments: Value = values.render(node.arguments)
         if "Payload" in node.arguments and isinstance(arguments, dict):
             arguments["Payload"] = values.render_payload(node.arguments["Payload"])
         given = [("arguments", arguments), *((name, values.render(value)) for name, value in tests.arguments.items())]
         self._write_assignment(ids.variable, function, given)
+
+    def _write_next_argument(self, name: str, change: JsonObject) -> None:
+        """The line that gives the next call an argument of the answer before."""
+        argument = f"arguments[{quote_python(name)}]"
+        if change.keys() == {"Get"}:
+            value = render_answer(str(change["Get"]))
+        else:
+            self._body.helpers.add("lay_over")
+            members = (
+                f"{quote_python(key)}: {render_answer(str(cast('JsonObject', one)['Get']))}"
+                for key, one in change.items()
+            )
+            value = f"lay_over({argument}, {{{', '.join(members)}}})"
+        self._write_line(f"{INDENT * 2}{argument} = {value}")
 
     # --- choices ----------------------------------------------------------------------------------------------------
 

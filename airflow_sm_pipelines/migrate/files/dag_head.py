@@ -29,10 +29,14 @@ DEFAULT_ROLE = f"arn:aws:iam::{ACCOUNT_ID}:role/SageMakerExecution"
 HELPERS = (
     *("CombineItemsOperator", "NumberItemsOperator", "ReadItemsOperator", "UploadComponentsOperator", "WaitOperator"),
     *("answer_text", "bind_definition", "call_aws", "choose_by_outcome", "collect_items", "fail", "give_value"),
-    *("holds", "invoke_lambda", "list_items", "make_call", "only_if_chosen", "parameters_of_items", "poke"),
-    *("query_json", "wait_for"),
+    *("holds", "invoke_lambda", "lay_over", "list_items", "make_call", "only_if_chosen", "parameters_of_items", "poke"),
+    "wait_for",
 )
 """What a DAG file may import from :mod:`airflow_sm_pipelines.migrated_tasks`."""
+
+_QUERIES = "airflow_sm_pipelines.migrated_queries"
+MACROS = ("query_json", "query_jsonata")
+"""What templates call, of :mod:`airflow_sm_pipelines.migrated_queries`."""
 
 SDK_NAMES = ("task", "task_group")
 """What a DAG file may import from :mod:`airflow.sdk`, besides ``DAG`` and ``Param``."""
@@ -79,12 +83,14 @@ def render_head(plan: DagPlan, body: DagBody, doc: str) -> str:
     parts.extend(f"{one}\n" for one in standard)
     parts.append("\n" if standard else "")
     others = [f"from airflow.sdk import {', '.join(from_sdk)}"]
-    others += [one for one in body.imports if one.startswith("from ") and one not in standard]
+    queries = [one for one in body.imports if one.startswith(f"from {_QUERIES} ")]
+    others += [one for one in body.imports if one.startswith("from ") and one not in (*standard, *queries)]
     parts.extend(f"{one}\n" for one in sorted(others))
-    if plan.pipelines or body.helpers:
+    if plan.pipelines or body.helpers or queries:
         parts.append("\n")
     if plan.pipelines:
         parts.append("from airflow_sm_pipelines import SageMakerDeployPipelineOperator, SageMakerRunPipelineOperator\n")
+    parts.extend(f"{one}\n" for one in queries)
     if body.helpers:
         helpers = ", ".join(sorted(body.helpers, key=_import_order))
         parts.append(f"from airflow_sm_pipelines.migrated_tasks import {helpers}\n")
@@ -117,9 +123,10 @@ def _render_with_dag(plan: DagPlan, body: DagBody) -> str:
     params |= {one.name: _render_input(one) for one in workflow.inputs}
     if params:
         arguments.append(("params", params))
-    if any("query_json(" in line for line in (*body.lines, *body.edges)):
-        body.helpers.add("query_json")
-        arguments.append(("user_defined_macros", {"query_json": Code("query_json")}))
+    macros = [name for name in MACROS if any(f"{name}(" in line for line in (*body.lines, *body.edges))]
+    if macros:
+        body.imports.add(f"from {_QUERIES} import {', '.join(macros)}")
+        arguments.append(("user_defined_macros", {name: Code(name) for name in macros}))
     return f"with {render_call('DAG', arguments, depth=0, before=6)}:\n"
 
 

@@ -6,16 +6,28 @@ import re
 from typing import TYPE_CHECKING, cast
 
 from airflow_sm_pipelines.migrate.node_references import parse_node_reference, replace_expressions
-from airflow_sm_pipelines.migrate.stepfunctions.document_values import ABSENT, UnsupportedError, to_expression
+from airflow_sm_pipelines.migrate.stepfunctions.document_values import (
+    ABSENT,
+    Overlay,
+    Ref,
+    UnsupportedError,
+    to_expression,
+)
 from airflow_sm_pipelines.migrate.stepfunctions.machine import DEFAULT
-from airflow_sm_pipelines.migrate.stepfunctions.payloads import read_jsonata, read_path
+from airflow_sm_pipelines.migrate.stepfunctions.payloads import (
+    OtherExpressionError,
+    call_jsonata,
+    read_path,
+    read_simple_jsonata,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from airflow_sm_pipelines.definition import JsonObject, JsonPath, JsonValue
     from airflow_sm_pipelines.migrate.stepfunctions.document_values import Value
     from airflow_sm_pipelines.migrate.stepfunctions.flow import Fork, Poll
+    from airflow_sm_pipelines.migrate.stepfunctions.machine import State
     from airflow_sm_pipelines.migrate.stepfunctions.payloads import Scope
 
 _SIGNS = {
@@ -111,7 +123,11 @@ def _read_jsonata(text: str, scope: Scope) -> JsonObject:
     inner = re.fullmatch(r"\s*\{%(.*)%\}\s*", text, re.DOTALL)
     if inner is None:
         raise UnsupportedError(f"The Condition {text!r} is no JSONata expression.")
-    return _read_jsonata_condition(inner[1].strip(), scope)
+    text = inner[1].strip()
+    try:
+        return _read_jsonata_condition(text, scope)
+    except OtherExpressionError:
+        return {"Type": "Equals", "LeftValue": to_expression(call_jsonata(text, scope)), "RightValue": True}
 
 
 def _read_jsonata_condition(text: str, scope: Scope) -> JsonObject:
@@ -120,10 +136,9 @@ def _read_jsonata_condition(text: str, scope: Scope) -> JsonObject:
         if len(parts) > 1 and "(" not in text and _has_even_quotes(parts):
             return combine([_read_jsonata_condition(part.strip(), scope) for part in parts])
     match = _COMPARISON.match(text)
-    if match is None:
-        known = "comparisons joined by 'and' and 'or' are"
-        raise UnsupportedError(f"The JSONata condition {text!r} is not carried; {known}.")
-    left, right = (to_expression(read_jsonata(match[side].strip(), scope)) for side in ("left", "right"))
+    if match is None or not _has_even_quotes((match["left"], match["right"])) or "(" in text or "[" in text:
+        raise OtherExpressionError
+    left, right = (to_expression(read_simple_jsonata(match[side].strip(), scope)) for side in ("left", "right"))
     return {"Type": _JSONATA_SIGNS[match["sign"]], "LeftValue": left, "RightValue": right}
 
 
@@ -154,8 +169,6 @@ def all_of(conditions: Sequence[JsonObject]) -> JsonObject:
 def read_ways(fork: Fork, scope: Scope) -> list[tuple[JsonObject, ...]]:
     """The condition of each way: one of its rules holds, and no rule before that leads elsewhere."""
     rules = cast("list[JsonObject]", fork.state.body["Choices"])
-    if any(key in holder for holder in (fork.state.body, *rules) for key in ("Assign", "Output")):
-        raise UnsupportedError("Its rules give an Output or assign variables, which is not carried.")
     known = {index: read_rule(rules[index], scope) for index in fork.rules if index != DEFAULT}
     found: list[tuple[JsonObject, ...]] = []
     for way in fork.ways:
@@ -170,6 +183,11 @@ def read_ways(fork: Fork, scope: Scope) -> list[tuple[JsonObject, ...]]:
     return found
 
 
+def get_rule(choice: State, index: int) -> JsonObject:
+    """A rule of a choice; for the Default the state itself, which has its Assign and Output."""
+    return choice.body if index == DEFAULT else cast("list[JsonObject]", choice.body["Choices"])[index]
+
+
 def lacks_default(fork: Fork) -> bool:
     """Whether the machine fails where no rule holds: the whole choice has no Default."""
     targets = [index for index, _ in fork.state.iter_choices()]
@@ -181,13 +199,58 @@ def read_until(poll: Poll, scope: Scope, name: str) -> JsonObject:
 
     :param name: of the call's node; its result is read as the answer that the call has just given.
     """
+    if any(key in get_rule(poll.choice, index) for index in poll.stay for key in ("Assign", "Output")):
+        raise UnsupportedError("The rules that lead back give an Output or assign variables.")
+    until = negate(any_of([_read_stay(poll, index, scope) for index in poll.stay]))
+    if name in set(_iter_worked_out(until)):
+        raise UnsupportedError("Whether the call is repeated depends on what a function makes of its answer.")
+    return cast("JsonObject", read_as_answer(until, name))
+
+
+def read_as_answer(value: JsonValue, name: str) -> JsonValue:
+    """A value in which the result of a node is read as the answer that its call has just given."""
 
     def replaced(expression: JsonObject, _: JsonPath) -> JsonValue | None:
         reference = parse_node_reference(str(expression.get("Get", "")))
         return {"Get": f"Answer{reference[2]}"} if reference is not None and reference[1] == name else None
 
-    until = negate(any_of([_read_stay(poll, index, scope) for index in poll.stay]))
-    return cast("JsonObject", replace_expressions(until, replaced))
+    return replace_expressions(value, replaced)
+
+
+def read_again(first: Value, later: Value, name: str) -> JsonValue:
+    """What the next call of a repeated one is given instead: an expression of the answer, or members to lay over.
+
+    :param first: what the first call is given.
+    :param later: what a call after it is given, with the result of the node as the answer before.
+    :param name: of the node.
+    :return: None for the same.
+    :raises UnsupportedError: it is put together in another way.
+    """
+    if to_expression(first) == to_expression(later):
+        return None
+    if isinstance(later, Ref) and later.root == f"Tasks.{name}":
+        return read_as_answer(to_expression(later), name)
+    base, changes = (later.base, later.changes) if isinstance(later, Overlay) else ({}, later)
+    old_base, old = (first.base, first.changes) if isinstance(first, Overlay) else ({}, first)
+    if isinstance(later, Overlay) and first == base:
+        old_base, old = base, {}
+    if base == old_base and isinstance(changes, dict) and isinstance(old, dict) and old.keys() <= changes.keys():
+        new = {key: value for key, value in changes.items() if key not in old or old[key] != value}
+        if all(isinstance(one, Ref) and one.root == f"Tasks.{name}" for one in new.values()) and new.keys() != {"Get"}:
+            return read_as_answer({key: to_expression(one) for key, one in new.items()}, name)
+    raise UnsupportedError("Each call is given something that is worked out from the answer before.")
+
+
+def _iter_worked_out(value: JsonValue, *, is_inside: bool = False) -> Iterator[str]:
+    """The nodes whose results are read inside of functions."""
+    if isinstance(value, dict):
+        reference = parse_node_reference(str(value.get("Get", ""))) if is_inside else None
+        if reference is not None:
+            yield reference[1]
+        for key, item in value.items():
+            yield from _iter_worked_out(item, is_inside=is_inside or key == "Std:Function")
+    for item in value if isinstance(value, list) else ():
+        yield from _iter_worked_out(item, is_inside=is_inside)
 
 
 def _read_stay(poll: Poll, index: int, scope: Scope) -> JsonObject:

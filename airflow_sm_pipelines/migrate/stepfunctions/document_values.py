@@ -17,7 +17,7 @@ from airflow_sm_pipelines.migrate.job_requests import REQUEST_KINDS
 from airflow_sm_pipelines.migrate.node_references import make_function
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from airflow_sm_pipelines.definition import JsonValue
 
@@ -84,6 +84,8 @@ Value: TypeAlias = (
     "NoValue | None"
 )
 
+Give: TypeAlias = "Callable[[tuple[str, ...], Sequence[tuple[int, Value]]], Value]"
+
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 TASK_TOKEN: Final = "Execution.TaskToken"  # noqa: S105 - the name of one
 """The root of the token that a callback waits for; only a Callback step has one."""
@@ -131,39 +133,49 @@ def put(value: Value, path: Sequence[str | int], new: Value) -> Value:
     return Overlay(value, {key: inner})
 
 
-def merge(values: Sequence[Value], inside: Collection[str]) -> Value:
+def merge(
+    values: Sequence[tuple[int, Value]], inside: Collection[str], give: Give, path: tuple[str, ...] = ()
+) -> Value:
     """The value after ways that join: equal values stay, others become :class:`First`.
 
+    :param values: of each way that has one, with the way's number.
     :param inside: the nodes on the ways: a value that one of them gives does not exist if its way is not taken.
+    :param give: what becomes of values that exist whatever way is taken.
+    :param path: where the value stands.
     """
-    first, *others = values
-    if all(other == first for other in others):
-        return first
-    if all(isinstance(one, dict) for one in values):
-        keys = dict.fromkeys(key for one in values for key in cast("dict[str, Value]", one))
-        return {key: _merge_members(values, key, inside) for key in keys}
-    bases = [one.base if isinstance(one, Overlay) else one for one in values]
+    plain = [value for _, value in values]
+    if all(other == plain[0] for other in plain[1:]):
+        return plain[0]
+    if all(isinstance(one, dict) for one in plain):
+        keys = dict.fromkeys(key for one in plain for key in cast("dict[str, Value]", one))
+        return {key: _merge_members(values, key, inside, give, path) for key in keys}
+    bases = [one.base if isinstance(one, Overlay) else one for one in plain]
     if all(base == bases[0] for base in bases[1:]):
-        keys = dict.fromkeys(key for one in values if isinstance(one, Overlay) for key in one.changes)
-        return Overlay(bases[0], {key: _merge_members(values, key, inside) for key in keys})
-    return _choose(values, inside)
+        keys = dict.fromkeys(key for one in plain if isinstance(one, Overlay) for key in one.changes)
+        return Overlay(bases[0], {key: _merge_members(values, key, inside, give, path) for key in keys})
+    return _choose(values, inside, give, path)
 
 
-def _merge_members(values: Sequence[Value], key: str, inside: Collection[str]) -> Value:
-    found = [one for value in values if (one := select(value, (key,))) is not ABSENT]
-    return merge(found, inside)
+def _merge_members(
+    values: Sequence[tuple[int, Value]], key: str, inside: Collection[str], give: Give, path: tuple[str, ...]
+) -> Value:
+    found = [(way, one) for way, value in values if (one := select(value, (key,))) is not ABSENT]
+    return merge(found, inside, give, (*path, key))
 
 
-def _choose(values: Sequence[Value], inside: Collection[str]) -> Value:
+def _choose(values: Sequence[tuple[int, Value]], inside: Collection[str], give: Give, path: tuple[str, ...]) -> Value:
     """The first of the values that exists. At most one of them may be there whatever way is taken; it comes last."""
     flat: list[Value] = []
-    for value in values:
+    for _, value in values:
         flat += [one for one in (value.options if isinstance(value, First) else (value,)) if one not in flat]
     optional = [one for one in flat if isinstance(one, Ref) and one.root.partition(".")[2] in inside]
     certain = [one for one in flat if one not in optional]
-    if len(certain) > 1:
-        return NoValue("it depends on the way taken, and both values exist on each")
-    return make_first([*optional, *certain])
+    return give(path, values) if len(certain) > 1 else make_first([*optional, *certain])
+
+
+def give_nothing(path: tuple[str, ...], values: Sequence[tuple[int, Value]]) -> Value:
+    """Values that exist whatever way is taken cannot be told apart afterwards."""
+    return NoValue("it depends on the way taken, and both values exist on each")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,15 +190,20 @@ class Env:
     named: tuple[tuple[str, Value, str], ...] = ()
 
 
-def merge_envs(envs: Sequence[Env], inside: Collection[str]) -> Env:
+def merge_envs(envs: Sequence[Env], inside: Collection[str], give: Give = give_nothing) -> Env:
     """What is known where ways join.
 
     :param inside: the nodes on the ways.
+    :param give: as for :func:`merge`; the way's number is that of its environment.
     """
     keys = dict.fromkeys(key for env in envs for key in env.variables)
-    variables = {key: merge([env.variables.get(key, ABSENT) for env in envs], inside) for key in keys}
+    variables = {
+        key: merge([(way, env.variables.get(key, ABSENT)) for way, env in enumerate(envs)], inside, give, (f"${key}",))
+        for key in keys
+    }
     named = tuple(one for one in envs[0].named if all(one in env.named for env in envs))
-    return Env(merge([env.document for env in envs], inside), variables, named)
+    document = merge([(way, env.document) for way, env in enumerate(envs)], inside, give)
+    return Env(document, variables, named)
 
 
 def make_first(options: Sequence[Value]) -> Value:
@@ -230,7 +247,7 @@ def to_expression(value: Value) -> JsonValue:
     if isinstance(value, Ref):
         if value.root == TASK_TOKEN:
             raise UnsupportedError("The task token stands where no Callback step gives it.")
-        return {"Get": value.root + "".join(map(_render_part, value.path))}
+        return {"Get": value.root + _render_path(value)}
     if isinstance(value, JoinedText):
         return {"Std:Join": {"On": "", "Values": [to_expression(part) for part in value.parts]}}
     if isinstance(value, Call):
@@ -254,6 +271,12 @@ def _object_to_expression(value: dict[str, Value]) -> JsonValue:
         only = next(iter(written))
         raise UnsupportedError(f"An object whose only member is {only!r} would be read as an expression.")
     return written
+
+
+def _render_path(value: Ref) -> str:
+    if value.root == "Input" and value.path and isinstance(value.path[0], int):
+        raise UnsupportedError("The input is a list, and a DAG run's conf is an object.")
+    return "".join(map(_render_part, value.path))
 
 
 def _render_part(part: str | int) -> str:

@@ -206,8 +206,13 @@ class _Structure:
         poll = _find_poll(states)
         if poll is None:
             return [Circle(states)]
-        leaving = tuple(index for index, _ in poll.choice.iter_choices() if index not in poll.stay)
-        return [poll, self._make_fork(poll.choice, leaving, join)]
+        rules = tuple(index for index, _ in poll.choice.iter_choices())
+        leaving = tuple(index for index in rules if index not in poll.stay)
+        found: list[Item] = [poll]
+        if states[0].type == "Choice":
+            ways = (Way(poll.stay, (poll,)), Way(leaving, ()))
+            found = [Fork(poll.choice, rules, tuple(sorted(ways, key=_way_order)))]
+        return [*found, self._make_fork(poll.choice, leaving, join)]
 
     def _count(self, name: str) -> None:
         self._left -= 1
@@ -267,12 +272,14 @@ class _Structure:
 
 
 def _find_poll(states: tuple[State, ...]) -> Poll | None:
-    """The circle as a call that is repeated; None if it does more, or is entered elsewhere than at its wait or call."""
+    """The circle as a call that is repeated; None if it does more, or is entered in the middle of its choices."""
     by_type: dict[str, list[State]] = {}
     for state in states:
         by_type.setdefault(state.type, []).append(state)
     tasks, choices, waits = (by_type.pop(kind, []) for kind in ("Task", "Choice", "Wait"))
-    if by_type or len(tasks) != 1 or len(waits) > 1 or tasks[0].catchers or states[0].type == "Choice":
+    if by_type or len(tasks) != 1 or len(waits) > 1 or tasks[0].catchers:
+        return None
+    if any(_changes_something(one.body) for one in waits):
         return None
     named = {state.name: state for state in states}
     task = tasks[0]
@@ -280,10 +287,19 @@ def _find_poll(states: tuple[State, ...]) -> Poll | None:
     if len(chain) != len(choices) or not chain:
         return None
     choice = _join_choices(chain)
+    is_changing = any(map(_changes_something, [choice.body, *cast("list[JsonObject]", choice.body["Choices"])]))
+    if states[0].type == "Choice" and (states[0] is not chain[0] or is_changing):
+        return None
     stay = tuple(index for index, target in choice.iter_choices() if target in named)
     if any(named[target].type == "Choice" for _, target in choice.iter_choices() if target in named):
         return None
     return Poll(states, task, choice, waits[0] if waits else None, stay, tuple(chain[1:]))
+
+
+def _changes_something(holder: JsonObject) -> bool:
+    """Whether a Wait, a Choice or a rule of one changes the document or variables."""
+    paths = (holder.get("InputPath", "$"), holder.get("OutputPath", "$"))
+    return paths != ("$", "$") or "Assign" in holder or "Output" in holder
 
 
 def _find_chain(name: str | None, choices: dict[str, State]) -> list[State]:
@@ -292,7 +308,7 @@ def _find_chain(name: str | None, choices: dict[str, State]) -> list[State]:
     while name in choices:
         chain.append(choices.pop(name))
         name = cast("str | None", chain[-1].body.get("Default"))
-        if any(key in chain[-1].body for key in ("InputPath", "OutputPath", "Assign", "Output")):
+        if _changes_something(chain[-1].body):
             break
     return chain
 

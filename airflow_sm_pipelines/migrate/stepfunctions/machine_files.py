@@ -18,6 +18,7 @@ from airflow_sm_pipelines.documents.placeholders import Unknowns, Variables
 from airflow_sm_pipelines.documents.terraform import parse_terraform_value
 from airflow_sm_pipelines.documents.values import DocumentValue, YamlText, decode_text, iter_notebook_outputs
 from airflow_sm_pipelines.exceptions import DefinitionError, MigrationError
+from airflow_sm_pipelines.migrate.stepfunctions.document_values import Ref, Value, join_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +32,8 @@ _ENCODED = re.compile(r"\bdefinition\s*=\s*(?=jsonencode\()")
 _RESOURCE = re.compile(r'resource\s+"aws_sfn_state_machine"\s+"([^"]+)"')
 _BARE = re.compile(r"(?<=[:\[,])(\s*)(\$\{[^{}\"]*\})(?=\s*[,\]}\n])")
 _SCHEDULE = re.compile(r"(?:cron|rate)\(.*\)\Z")
+_PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}")
+_KNOWN = {"AWS::Partition": "aws", "partition": "aws", "Partition": "aws"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,51 @@ class HeldMachine:
     has_placeholders: bool = True
     starts: tuple[str, ...] = ()
     schedule: str | None = None
+
+
+class MachinePlaceholders:
+    """The placeholders of one machine.
+
+    :param variables: the values that are known.
+    :ivar asked: the names without a value, which each run is asked for.
+    """
+
+    def __init__(self, held: HeldMachine, variables: Variables) -> None:
+        self._held = held
+        self._variables = variables
+        self.asked: dict[str, None] = {}
+
+    def resolve(self, text: str) -> Value:
+        """A text of the source with values for its placeholders; one without a value is asked of the run."""
+        if not self._held.has_placeholders:
+            return text
+        parts: list[Value] = []
+        end = 0
+        for found in _PLACEHOLDER.finditer(text):
+            name = found[1].strip()
+            value: Value = self._variables.find(name)
+            if value is None:
+                value = _KNOWN.get(name)
+            if value is None:
+                self.asked[name] = None
+                value = Ref("Input", (name,))
+            parts += [text[end : found.start()], value]
+            end = found.end()
+        if not parts:
+            return text
+        parts = [part for part in [*parts, text[end:]] if part != ""]
+        return parts[0] if len(parts) == 1 else join_values(parts)
+
+    def refuse_shared_names(self) -> None:
+        """Refuse a placeholder that is called as a member of the input: both would be the same DAG param.
+
+        :raises MigrationError: with the name.
+        """
+        text = json.dumps(self._held.document, ensure_ascii=False, default=str)
+        for name in self.asked:
+            if re.search(rf"\$\.{re.escape(name)}\b|\$\['{re.escape(name)}'\]", text):
+                problem = f"the placeholder {name!r} and a member of the input have one name"
+                raise MigrationError(f"{self._held.locate(())}: {problem}. Give its value: --define {name}=VALUE.")
 
 
 def find_machines(

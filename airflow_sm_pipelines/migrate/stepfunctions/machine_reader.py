@@ -5,23 +5,25 @@ Every state has a record. What nothing here does becomes a task that fails and s
 
 from __future__ import annotations
 
-import json
-import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from airflow_sm_pipelines.definition import Dependency
-from airflow_sm_pipelines.exceptions import MigrationError
 from airflow_sm_pipelines.migrate.names import ClaimedNames
 from airflow_sm_pipelines.migrate.node_references import (
     drop_unread_results,
     find_inputs,
+    make_function,
 )
 from airflow_sm_pipelines.migrate.report import Migration, Outcome, Reason, Record
-from airflow_sm_pipelines.migrate.stepfunctions.choice_rules import lacks_default, read_until, read_ways
+from airflow_sm_pipelines.migrate.stepfunctions.choice_rules import (
+    get_rule,
+    lacks_default,
+    read_again,
+    read_until,
+    read_ways,
+)
 from airflow_sm_pipelines.migrate.stepfunctions.document_values import (
     ABSENT,
-    Call,
     Env,
     NoValue,
     Ref,
@@ -41,17 +43,21 @@ from airflow_sm_pipelines.migrate.stepfunctions.flow import (
     Guard,
     Item,
     Poll,
+    Way,
     make_blocks,
 )
 from airflow_sm_pipelines.migrate.stepfunctions.machine import parse_machine
+from airflow_sm_pipelines.migrate.stepfunctions.machine_files import MachinePlaceholders
 from airflow_sm_pipelines.migrate.stepfunctions.payloads import (
     Scope,
+    batch_items,
     fill_template,
     parse_path,
     read_expression,
     read_path,
 )
 from airflow_sm_pipelines.migrate.stepfunctions.task_nodes import Task, TaskNodes
+from airflow_sm_pipelines.migrate.stepfunctions.way_values import Done, WayValues, make_after, names_of
 from airflow_sm_pipelines.migrate.workflow import (
     MAX_CONCURRENCY,
     Branch,
@@ -65,7 +71,6 @@ from airflow_sm_pipelines.migrate.workflow import (
     ValueNode,
     WaitNode,
     Workflow,
-    iter_nodes,
 )
 
 if TYPE_CHECKING:
@@ -76,23 +81,6 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.migrate.stepfunctions.machine import Machine, State
     from airflow_sm_pipelines.migrate.stepfunctions.machine_files import HeldMachine
     from airflow_sm_pipelines.migrate.workflow import Node
-
-_PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}")
-_KNOWN_PLACEHOLDERS = {"AWS::Partition": "aws", "partition": "aws", "Partition": "aws"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Done:
-    """What became of a block.
-
-    :param after: the nodes that must end before what follows.
-    :param is_dead: whether the machine always fails in it.
-    """
-
-    nodes: tuple[Node, ...]
-    env: Env
-    after: tuple[str, ...]
-    is_dead: bool = False
 
 
 def read_machine(
@@ -107,21 +95,35 @@ def read_machine(
     :raises MigrationError: with the place, at what the service would refuse.
     """
     machine = parse_machine(held.document, locate=held.locate)
-    return _Reader(machine, held, name, variables, sample).read(origin)
+    wanted: frozenset[str] | None = None
+    while True:
+        reader = _Reader(machine, held, name, variables, sample, wanted)
+        found = reader.read(origin)
+        ways = reader.ways
+        read = ways.find_read(found.workflow.nodes)
+        if read == ways.given:
+            return found
+        wanted = read
 
 
 class _Reader:
     def __init__(
-        self, machine: Machine, held: HeldMachine, name: str, variables: Variables, sample: JsonObject | None
+        self,
+        machine: Machine,
+        held: HeldMachine,
+        name: str,
+        variables: Variables,
+        sample: JsonObject | None,
+        wanted: frozenset[str] | None,
     ) -> None:
         self._machine = machine
         self._held = held
         self._name = name
-        self._variables = variables
         self._sample = sample
         self._names = ClaimedNames()
+        self.ways = WayValues(wanted, self._names)
         self._records: dict[str, Record] = {}
-        self._placeholders: dict[str, None] = {}
+        self._placeholders = MachinePlaceholders(held, variables)
         self._is_jsonata = machine.is_jsonata
         self._item: Value = ABSENT
         self._tasks = TaskNodes(self._names)
@@ -132,7 +134,7 @@ class _Reader:
         for state in self._machine.iter_all_states():
             if state.source not in self._records:
                 self._note(state, Outcome.UNSUPPORTED, reason=("ASL-LOST-001", "It comes after what is not carried."))
-        self._refuse_shared_names()
+        self._placeholders.refuse_shared_names()
         timeout = self._machine.body.get("TimeoutSeconds")
         workflow = Workflow(
             self._name,
@@ -146,27 +148,19 @@ class _Reader:
         records = tuple(self._records[source] for source in order)
         return Migration(origin, workflow, records, tuple(self._differences(workflow)))
 
-    def _refuse_shared_names(self) -> None:
-        """Refuse a placeholder that is called as a member of the input: both would be the same DAG param."""
-        text = json.dumps(self._held.document, ensure_ascii=False, default=str)
-        for name in self._placeholders:
-            if re.search(rf"\$\.{re.escape(name)}\b|\$\['{re.escape(name)}'\]", text):
-                problem = f"the placeholder {name!r} and a member of the input have one name"
-                raise MigrationError(f"{self._held.locate(())}: {problem}. Give its value: --define {name}=VALUE.")
-
     # --- blocks -------------------------------------------------------------------------------------------------
 
-    def _run(self, block: Block, env: Env, after: tuple[str, ...]) -> _Done:
+    def _run(self, block: Block, env: Env, after: tuple[str, ...]) -> Done:
         nodes: list[Node] = []
         for item in block:
             done = self._run_item(item, env, after)
             nodes += done.nodes
             env, after = done.env, done.after
             if done.is_dead:
-                return _Done(tuple(nodes), env, after, is_dead=True)
-        return _Done(tuple(nodes), env, after)
+                return Done(tuple(nodes), env, after, is_dead=True)
+        return Done(tuple(nodes), env, after)
 
-    def _run_item(self, item: Item, env: Env, after: tuple[str, ...]) -> _Done:
+    def _run_item(self, item: Item, env: Env, after: tuple[str, ...]) -> Done:
         if isinstance(item, Do):
             return self._run_state(item.state, env, after)
         if isinstance(item, Fork):
@@ -177,8 +171,8 @@ class _Reader:
             return self._run_poll(item, env, after)
         return self._run_circle(item, env, after)
 
-    def _run_state(self, state: State, env: Env, after: tuple[str, ...]) -> _Done:
-        run: dict[str, Callable[[State, Env, tuple[str, ...]], _Done]] = {
+    def _run_state(self, state: State, env: Env, after: tuple[str, ...]) -> Done:
+        run: dict[str, Callable[[State, Env, tuple[str, ...]], Done]] = {
             "Task": self._run_task,
             "Pass": self._run_pass,
             "Wait": self._run_wait,
@@ -192,7 +186,7 @@ class _Reader:
         except UnsupportedError as error:
             return self._miss(state, str(error), env, after)
 
-    def _miss(self, state: State, why: str, env: Env, after: tuple[str, ...], *, states: Sequence[State] = ()) -> _Done:
+    def _miss(self, state: State, why: str, env: Env, after: tuple[str, ...], *, states: Sequence[State] = ()) -> Done:
         """A task that fails in place of a state, or of several."""
         name = self._names.claim(state.name)
         action = f"Write what it does: {why}"
@@ -201,19 +195,19 @@ class _Reader:
             reason = ("ASL-STATE-001", why if is_first else f"It is part of {state.name!r}, which is not carried.")
             target, to_do = (name, action) if is_first else ("", "")
             self._note(one, Outcome.UNSUPPORTED, target, reason=reason, action=to_do)
-        missing = MissingNode(name, state.source, f"{state.source} is not carried: {why}", _make_after(after))
+        missing = MissingNode(name, state.source, f"{state.source} is not carried: {why}", make_after(after))
         document = env.document
         for one in states or (state,):
             document = _forget(one, document)
-        return _Done((missing,), replace(env, document=document), (name,), is_dead=state.type == "Fail")
+        return Done((missing,), replace(env, document=document), (name,), is_dead=state.type == "Fail")
 
-    def _run_circle(self, item: Circle, env: Env, after: tuple[str, ...]) -> _Done:
+    def _run_circle(self, item: Circle, env: Env, after: tuple[str, ...]) -> Done:
         first = item.states[0]
         names = ", ".join(state.name for state in item.states)
         why = f"{names} lead back to {first.name}, and no DAG runs a task again until a condition holds."
         return self._miss(first, why, env, after, states=item.states)
 
-    def _run_poll(self, item: Poll, env: Env, after: tuple[str, ...]) -> _Done:
+    def _run_poll(self, item: Poll, env: Env, after: tuple[str, ...]) -> Done:
         """A call that is repeated until a rule leads out. The choice among the ways out follows it."""
         try:
             done = self._run_task(item.task, env, after)
@@ -223,48 +217,84 @@ class _Reader:
             scope = self._scope(item.choice, done.env)
             scope = replace(scope, document=self._read_input(item.choice, scope))
             until = read_until(item, scope, node.name)
+            again = self._read_again(item.task, node, env, done.env)
         except UnsupportedError as error:
             self._records.pop(item.task.source, None)
             return self._miss(item.states[0], str(error), env, after, states=item.states)
         seconds = item.wait.body.get("Seconds") if item.wait is not None else None
-        repeat = CallRepeat(until, seconds if isinstance(seconds, (int, float)) else 60)
-        text = "It is repeated until its answer leads out of the circle; each call is given what the first one is."
+        repeat = CallRepeat(until, seconds if isinstance(seconds, (int, float)) else 60, again)
+        text = "It is repeated until its answer leads out of the circle."
+        if again:
+            text += " Since each call is given the answer before, its task keeps its worker while it waits."
         self._note(item.task, Outcome.APPROXIMATED, reason=("ASL-POLL-001", text))
         for one in (*item.folded, *([item.wait] if item.wait is not None else [])):
             self._note(one, Outcome.FOLDED)
-        return _Done((replace(node, repeat=repeat, retries=0),), done.env, done.after)
+        return Done((replace(node, repeat=repeat, retries=0),), done.env, done.after)
 
-    def _run_fork(self, item: Fork, env: Env, after: tuple[str, ...]) -> _Done:
+    def _read_again(self, state: State, node: CallNode, first: Env, later: Env) -> JsonObject:
+        """For each argument of a repeated call that changes, what the next call is given."""
+        given, then = self._read_given(state, first), self._read_given(state, later)
+        if node.service == "lambda" and not str(state.body.get("Resource")).endswith(":lambda:invoke"):
+            given, then = {"Payload": given}, {"Payload": then}
+        if given == then:
+            return {}
+        if not (isinstance(given, dict) and isinstance(then, dict) and given.keys() <= node.arguments.keys()):
+            raise UnsupportedError("Each call is given something that is worked out from the answer before.")
+        changes = {key: read_again(value, then[key], node.name) for key, value in given.items()}
+        return {key: change for key, change in changes.items() if change is not None}
+
+    def _read_given(self, state: State, env: Env) -> Value:
+        """What a state gives to what it starts."""
+        scope = self._scope(state, env)
+        document = self._read_input(state, scope)
+        given = self._read_arguments(state, replace(scope, document=document))
+        return document if given is None else given
+
+    def _run_fork(self, item: Fork, env: Env, after: tuple[str, ...]) -> Done:
         state = item.state
         try:
             scope = self._scope(state, env)
             document = self._read_input(state, scope)
             conditions = read_ways(item, replace(scope, document=document))
             env = replace(env, document=self._select_output(state, scope, document))
+            taken = [self._take(item, way, env, replace(scope, document=document)) for way in item.ways]
         except UnsupportedError as error:
             done = self._miss(state, str(error), env, after)
             return replace(done, is_dead=True)
         name = self._names.claim(state.name)
-        ways = [self._run(way.block, env, ()) for way in item.ways]
+        ways = [self._run(way.block, given, ()) for way, given in zip(item.ways, taken, strict=True)]
+        merged, ways = self.ways.join(state, name, ways) if not all(way.is_dead for way in ways) else (env, ways)
         branches = [Branch(condition, way.nodes) for condition, way in zip(conditions, ways, strict=True)]
         if lacks_default(item):
             branches.append(Branch((), (self._make_no_choice(state),)))
         is_folded = not any(branch.nodes for branch in branches)
         self._note(state, Outcome.FOLDED if is_folded else Outcome.TRANSLATED, "" if is_folded else name)
-        open_ways = [way for way in ways if not way.is_dead]
-        node = ChoiceNode(name, state.source, tuple(branches), _make_after(after))
-        inside = [node for way in ways for node in way.nodes]
-        merged = merge_envs([way.env for way in open_ways], _names_of(inside)) if open_ways else env
+        node = ChoiceNode(name, state.source, tuple(branches), make_after(after))
         if is_folded:
-            return _Done((), merged, after)
-        return _Done((node,), merged, (name,), is_dead=not open_ways)
+            return Done((), merged, after)
+        return Done((node,), merged, (name,), is_dead=all(way.is_dead for way in ways))
+
+    def _take(self, fork: Fork, way: Way, env: Env, scope: Scope) -> Env:
+        """What is known where a way begins: its rule may give an output and assign variables."""
+        if way.block and isinstance(way.block[0], Fork) and way.block[0].state is fork.state:
+            return env  # the rules are told apart further on
+        holders = [get_rule(fork.state, index) for index in way.rules]
+        wanted: list[JsonObject] = [{key: one[key] for key in ("Assign", "Output") if key in one} for one in holders]
+        if any(one != wanted[0] for one in wanted):
+            raise UnsupportedError("Its rules lead to one state, and assign different variables or outputs.")
+        is_jsonata = self._is_jsonata_state(fork.state)
+        document = env.document
+        if "Output" in wanted[0] and is_jsonata:
+            document = fill_template(wanted[0]["Output"], scope, is_jsonata=True)
+        assigned = self._assign(wanted[0], scope, is_jsonata=is_jsonata)
+        return replace(env, document=document, variables={**env.variables, **assigned})
 
     def _make_no_choice(self, state: State) -> Node:
         name = self._names.claim(f"{state.name}-NoChoiceMatched")
         message = f"States.NoChoiceMatched: no rule of {state.name} holds."
         return PipelineStepNode(name, state.source, "Fail", {"ErrorMessage": message})
 
-    def _run_guard(self, item: Guard, env: Env, after: tuple[str, ...]) -> _Done:
+    def _run_guard(self, item: Guard, env: Env, after: tuple[str, ...]) -> Done:
         name = self._names.claim(f"{item.states[0].name}-outcome")
         nodes: list[Node] = []
         inner, seen = env, [env]
@@ -279,24 +309,28 @@ class _Reader:
             seen.append(inner)
         if not nodes:
             return self._run(item.otherwise, inner, after)
-        at_failure = merge_envs(seen[:-1], _names_of(nodes))
+        at_failure = merge_envs(seen[:-1], names_of(nodes))
         try:
             caught = self._catch(item, at_failure, Ref(f"Errors.{name}"))
         except UnsupportedError as error:
             return self._miss(item.states[0], str(error), env, after, states=item.states)
         handled = self._run(item.handler, caught, ())
         rest = self._run(item.otherwise, inner, ())
-        node = TryNode(name, item.states[0].source, tuple(nodes), handled.nodes, rest.nodes, _make_after(after))
-        ways = [way for way in (rest, handled) if not way.is_dead and not (way is rest and is_dead)]
-        inside = [*nodes, *rest.nodes, *handled.nodes]
-        merged = merge_envs([way.env for way in ways], _names_of(inside)) if ways else env
-        return _Done((node,), merged, (name,), is_dead=not ways)
+        rest = replace(rest, is_dead=rest.is_dead or is_dead)
+        is_dead = rest.is_dead and handled.is_dead
+        inside = names_of(nodes)
+        merged, (rest, handled) = (
+            (env, [rest, handled]) if is_dead else self.ways.join(item.states[0], name, [rest, handled], inside)
+        )
+        node = TryNode(name, item.states[0].source, tuple(nodes), handled.nodes, rest.nodes, make_after(after))
+        return Done((node,), merged, (name,), is_dead=is_dead)
 
     def _catch(self, item: Guard, env: Env, error: Value) -> Env:
         catcher = item.catcher
         scope = replace(self._scope(item.states[0], env), error=error)
-        variables = {**env.variables, **self._assign(catcher, scope)}
-        if self._is_jsonata_state(item.states[0]):
+        is_jsonata = self._is_jsonata_state(item.states[0])
+        variables = {**env.variables, **self._assign(catcher, scope, is_jsonata=is_jsonata)}
+        if is_jsonata:
             output = catcher.get("Output")
             document = error if output is None else fill_template(output, scope, is_jsonata=True)
             return Env(document, variables, env.named)
@@ -317,26 +351,23 @@ class _Reader:
 
     # --- states -------------------------------------------------------------------------------------------------
 
-    def _run_task(self, state: State, env: Env, after: tuple[str, ...]) -> _Done:
+    def _run_task(self, state: State, env: Env, after: tuple[str, ...]) -> Done:
         scope = self._scope(state, env)
-        document = self._read_input(state, scope)
-        given = self._read_arguments(state, replace(scope, document=document))
+        given = self._read_given(state, env)
         is_given = "Parameters" in state.body or "Arguments" in state.body
-        resource = self._resolve(str(state.body.get("Resource") or ""))
-        task = self._tasks.make(
-            state, resource, document if given is None else given, env.named, after, is_given=is_given
-        )
+        resource = self._placeholders.resolve(str(state.body.get("Resource") or ""))
+        task = self._tasks.make(state, resource, given, env.named, after, is_given=is_given)
         self._note_task(state, task)
         env = replace(env, named=(*env.named, *task.named))
         env = self._finish(state, scope, env, task.result)
-        return _Done((task.node,), env, (task.node.name,))
+        return Done((task.node,), env, (task.node.name,))
 
     def _note_task(self, state: State, task: Task) -> None:
         self._note(state, task.outcome, task.node.name, kind=f"Task {state.body.get('Resource')}", lost=task.lost)
         for reason in task.reasons:
             self._note(state, task.outcome, reason=(reason.code, reason.text))
 
-    def _run_pass(self, state: State, env: Env, after: tuple[str, ...]) -> _Done:
+    def _run_pass(self, state: State, env: Env, after: tuple[str, ...]) -> Done:
         scope = self._scope(state, env)
         document = self._read_input(state, scope)
         given = self._read_arguments(state, replace(scope, document=document))
@@ -344,13 +375,13 @@ class _Reader:
         if "Result" in state.body:
             result = fill_template(state.body["Result"], scope, is_jsonata=self._is_jsonata_state(state))
         self._note(state, Outcome.FOLDED)
-        return _Done((), self._finish(state, scope, env, result), after)
+        return Done((), self._finish(state, scope, env, result), after)
 
-    def _run_succeed(self, state: State, env: Env, after: tuple[str, ...]) -> _Done:
+    def _run_succeed(self, state: State, env: Env, after: tuple[str, ...]) -> Done:
         self._note(state, Outcome.FOLDED)
-        return _Done((), env, after)
+        return Done((), env, after)
 
-    def _run_wait(self, state: State, env: Env, after: tuple[str, ...]) -> _Done:
+    def _run_wait(self, state: State, env: Env, after: tuple[str, ...]) -> Done:
         scope = self._scope(state, env)
         document = self._read_input(state, scope)
         inner = replace(scope, document=document)
@@ -363,11 +394,11 @@ class _Reader:
                 )
             elif f"{key}Path" in state.body:
                 moments[member] = to_expression(read_path(str(state.body[f"{key}Path"]), inner))
-        node = WaitNode(name, state.source, moments.get("seconds"), moments.get("until"), _make_after(after))
+        node = WaitNode(name, state.source, moments.get("seconds"), moments.get("until"), make_after(after))
         self._note(state, Outcome.AIRFLOW, name)
-        return _Done((node,), self._finish(state, scope, env, document), (name,))
+        return Done((node,), self._finish(state, scope, env, document), (name,))
 
-    def _run_fail(self, state: State, env: Env, after: tuple[str, ...]) -> _Done:
+    def _run_fail(self, state: State, env: Env, after: tuple[str, ...]) -> Done:
         scope = self._scope(state, env)
         parts: list[Value] = []
         for key in ("Error", "Cause"):
@@ -380,11 +411,11 @@ class _Reader:
                 parts += [": ", value] if parts else [value]
         name = self._names.claim(state.name)
         message = to_expression(join_values(parts)) or state.name
-        node = PipelineStepNode(name, state.source, "Fail", {"ErrorMessage": message}, _make_after(after))
+        node = PipelineStepNode(name, state.source, "Fail", {"ErrorMessage": message}, make_after(after))
         self._note(state, Outcome.TRANSLATED, name)
-        return _Done((node,), env, (name,), is_dead=True)
+        return Done((node,), env, (name,), is_dead=True)
 
-    def _run_parallel(self, state: State, env: Env, after: tuple[str, ...]) -> _Done:
+    def _run_parallel(self, state: State, env: Env, after: tuple[str, ...]) -> Done:
         scope = self._scope(state, env)
         document = self._read_input(state, scope)
         given = self._read_arguments(state, replace(scope, document=document))
@@ -397,24 +428,24 @@ class _Reader:
         named = tuple(dict.fromkeys(one for branch in done for one in branch.env.named))
         result: Value = [one.env.document for one in done]
         env = self._finish(state, scope, replace(env, named=named), result)
-        return _Done(nodes, env, ends, is_dead=any(one.is_dead for one in done))
+        return Done(nodes, env, ends, is_dead=any(one.is_dead for one in done))
 
-    def _run_map(self, state: State, env: Env, after: tuple[str, ...]) -> _Done:
+    def _run_map(self, state: State, env: Env, after: tuple[str, ...]) -> Done:
         body = state.body
         processor = body.get("ItemProcessor")
         config = processor.get("ProcessorConfig") if isinstance(processor, dict) else None
         is_distributed = isinstance(config, dict) and config.get("Mode") == "DISTRIBUTED"
-        unread = [key for key in ("ItemBatcher", "ResultWriter") if key in body]
         if self._item is not ABSENT:
             raise UnsupportedError("it is a Map in a Map, and Airflow maps no tasks twice.")
-        if unread:
-            raise UnsupportedError(f"a distributed Map with {' and '.join(unread)} is not carried; one over a list is.")
+        if "ResultWriter" in body:
+            raise UnsupportedError("a distributed Map with ResultWriter is not carried; one without it is.")
         scope = self._scope(state, env)
         document = self._read_input(state, scope)
         inner_scope = replace(scope, document=document)
         reader = self._tasks.read_items(state, inner_scope, after, is_jsonata=self._is_jsonata_state(state))
-        read: JsonValue = {"Get": f"Tasks.{reader[0].name}"} if reader else None
-        items = read or self._read_items(state, inner_scope)
+        found: Value = Ref(f"Tasks.{reader[0].name}") if reader else self._find_items(state, inner_scope)
+        items = to_expression(batch_items(body, found, inner_scope, is_jsonata=self._is_jsonata_state(state)))
+        items = items if reader or isinstance(items, list) else make_function("Json", items)
         after = tuple(one.name for one in reader) or after
         outer_item, self._item = self._item, Ref("ForEach.CurrentItem")
         try:
@@ -432,13 +463,13 @@ class _Reader:
             raise UnsupportedError("no state in it does any work, and what it makes of the items is not carried.")
         wanted = body.get("MaxConcurrency")
         limit = min(wanted, MAX_CONCURRENCY) if isinstance(wanted, int) and wanted > 0 else MAX_CONCURRENCY
-        node = LoopNode(name, state.source, items, nodes, limit, _make_after(after), result)
+        node = LoopNode(name, state.source, items, nodes, limit, make_after(after), result)
         text = "Its items run as those of any Map, in no executions of their own."
         self._note(state, Outcome.TRANSLATED, name, reason=("ASL-MAP-001", text) if is_distributed else None)
         collected = Ref(f"Tasks.{name}") if result else NoValue(f"{state.name} collects it from all items")
-        return _Done((*reader, node), self._finish(state, scope, env, collected), (name,))
+        return Done((*reader, node), self._finish(state, scope, env, collected), (name,))
 
-    def _give_result(self, state: State, loop: str, done: _Done) -> tuple[tuple[Node, ...], str]:
+    def _give_result(self, state: State, loop: str, done: Done) -> tuple[tuple[Node, ...], str]:
         """The nodes of a loop, with one that gives what an item comes to if that can be told, and that one's name."""
         if done.is_dead:
             return done.nodes, ""
@@ -447,15 +478,13 @@ class _Reader:
         except UnsupportedError:
             return done.nodes, ""
         name = self._names.claim(f"{loop}-result")
-        return (*done.nodes, ValueNode(name, state.source, value, _make_after(done.after))), name
+        return (*done.nodes, ValueNode(name, state.source, value, make_after(done.after))), name
 
-    def _read_items(self, state: State, scope: Scope) -> JsonValue:
+    @staticmethod
+    def _find_items(state: State, scope: Scope) -> Value:
         if "Items" in state.body:
-            found = fill_template(state.body["Items"], scope, is_jsonata=True)
-        else:
-            found = read_path(str(state.body.get("ItemsPath", "$")), scope)
-        items = to_expression(found)
-        return items if isinstance(items, list) else to_expression(Call("Json", (found,)))
+            return fill_template(state.body["Items"], scope, is_jsonata=True)
+        return read_path(str(state.body.get("ItemsPath", "$")), scope)
 
     # --- input and output ---------------------------------------------------------------------------------------
 
@@ -465,28 +494,7 @@ class _Reader:
 
     def _scope(self, state: State, env: Env) -> Scope:
         names = (self._name, state.name)
-        return Scope(env.document, Ref("Input"), names, self._resolve, env.variables, item=self._item)
-
-    def _resolve(self, text: str) -> Value:
-        """A text of the source with values for its placeholders; one without a value is asked of the run."""
-        if not self._held.has_placeholders:
-            return text
-        parts: list[Value] = []
-        end = 0
-        for found in _PLACEHOLDER.finditer(text):
-            name = found[1].strip()
-            value: Value = self._variables.find(name)
-            if value is None:
-                value = _KNOWN_PLACEHOLDERS.get(name)
-            if value is None:
-                self._placeholders[name] = None
-                value = Ref("Input", (name,))
-            parts += [text[end : found.start()], value]
-            end = found.end()
-        if not parts:
-            return text
-        parts = [part for part in [*parts, text[end:]] if part != ""]
-        return parts[0] if len(parts) == 1 else join_values(parts)
+        return Scope(env.document, Ref("Input"), names, self._placeholders.resolve, env.variables, item=self._item)
 
     def _read_input(self, state: State, scope: Scope) -> Value:
         if self._is_jsonata_state(state) or "InputPath" not in state.body:
@@ -505,13 +513,15 @@ class _Reader:
             inner = replace(scope, result=result)
             output = state.body.get("Output")
             document = result if output is None else fill_template(output, inner, is_jsonata=True)
-            return replace(env, document=document, variables={**env.variables, **self._assign(state.body, inner)})
+            assigned = self._assign(state.body, inner, is_jsonata=True)
+            return replace(env, document=document, variables={**env.variables, **assigned})
         selector = state.body.get("ResultSelector")
         if selector is not None:
             result = fill_template(selector, replace(scope, document=result), is_jsonata=False)
         path = state.body.get("ResultPath", "$")
         document = scope.document if path is None else put(scope.document, parse_path(str(path)[1:]), result)
-        variables = {**env.variables, **self._assign(state.body, replace(scope, document=result))}
+        assigned = self._assign(state.body, replace(scope, document=result), is_jsonata=False)
+        variables = {**env.variables, **assigned}
         return replace(env, document=self._select_output(state, scope, document), variables=variables)
 
     def _select_output(self, state: State, scope: Scope, document: Value) -> Value:
@@ -520,11 +530,11 @@ class _Reader:
             return document
         return {} if path is None else read_path(str(path), replace(scope, document=document))
 
-    def _assign(self, holder: JsonObject, scope: Scope) -> dict[str, Value]:
+    def _assign(self, holder: JsonObject, scope: Scope, *, is_jsonata: bool) -> dict[str, Value]:
         assigned = holder.get("Assign")
         if not isinstance(assigned, dict):
             return {}
-        filled = fill_template(assigned, scope, is_jsonata=self._is_jsonata)
+        filled = fill_template(assigned, scope, is_jsonata=is_jsonata)
         return cast("dict[str, Value]", filled)
 
     # --- records ------------------------------------------------------------------------------------------------
@@ -563,8 +573,8 @@ class _Reader:
             Reason("ASL-NAMES-001", "SageMaker names the jobs, models and endpoint configurations that steps make."),
             Reason("ASL-INPUT-001", "What an execution was given as input is the DAG run's conf."),
         ]
-        if self._placeholders:
-            names = ", ".join(self._placeholders)
+        if self._placeholders.asked:
+            names = ", ".join(self._placeholders.asked)
             text = f"These placeholders have no value and are asked of each run: {names}."
             found.append(Reason("ASL-PLACEHOLDER-001", text))
         if self._held.starts:
@@ -573,14 +583,6 @@ class _Reader:
             done = f"The DAG has {schedule}."
             found.append(Reason("ASL-START-001", f"These start the machine: {starts}. {done}"))
         return found
-
-
-def _make_after(names: tuple[str, ...]) -> tuple[Dependency, ...]:
-    return tuple(map(Dependency, names))
-
-
-def _names_of(nodes: Sequence[Node]) -> set[str]:
-    return {node.name for node in iter_nodes(tuple(nodes))}
 
 
 def _forget(state: State, document: Value) -> Value:

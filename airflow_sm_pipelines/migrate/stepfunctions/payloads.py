@@ -22,13 +22,14 @@ from airflow_sm_pipelines.migrate.stepfunctions.document_values import (
     join_values,
     select,
 )
+from airflow_sm_pipelines.migrate.stepfunctions.jsonata_reads import find_reads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from airflow_sm_pipelines.definition import JsonValue
+    from airflow_sm_pipelines.definition import JsonObject, JsonValue
 
-_PART = re.compile(r"""\.([A-Za-z_\u0080-\uffff][\w\u0080-\uffff-]*)|\[\s*(?:'([^']*)'|"([^"]*)"|(-?\d+))\s*\]""")
+_PART = re.compile(r"""\.([A-Za-z_\u0080-\uffff][\w\u0080-\uffff-]*)|\.?\[\s*(?:'([^']*)'|"([^"]*)"|(-?\d+))\s*\]""")
 _JSONATA = re.compile(r"\s*\{%(.*)%\}\s*\Z", re.DOTALL)
 _JSONATA_PATH = re.compile(r"""\$?[A-Za-z_]\w*((\.(\w+|`[^`]*`|"[^"]*"))|\[\d+\])*\Z""")
 
@@ -158,17 +159,84 @@ def read_expression(text: str, scope: Scope) -> Value:
     return _Intrinsics(text, scope).read() if text.startswith("States.") else read_path(text, scope)
 
 
+def batch_items(body: JsonObject, items: Value, scope: Scope, *, is_jsonata: bool) -> Value:
+    """The items of a Map as its ItemBatcher puts them together; the items themselves if it has none.
+
+    :raises UnsupportedError: the batches are limited in a way that is not carried.
+    """
+    batcher = body.get("ItemBatcher")
+    if not isinstance(batcher, dict):
+        return items
+    size = batcher.get("MaxItemsPerBatch")
+    if not isinstance(size, int) or not batcher.keys() <= {"MaxItemsPerBatch", "BatchInput"}:
+        raise UnsupportedError("Its batches are limited otherwise than by a number, MaxItemsPerBatch.")
+    if "ItemSelector" in body or "Parameters" in body:
+        raise UnsupportedError("An ItemSelector makes the items that its ItemBatcher puts together.")
+    given: dict[str, Value] = {"items": items, "size": size}
+    members = "'Items': $batch"
+    if "BatchInput" in batcher:
+        given["input"] = fill_template(batcher["BatchInput"], scope, is_jsonata=is_jsonata)
+        members = f"'BatchInput': $input, {members}"
+    expression = f"[$map([$partition($items, $size)], function($batch) {{ {{{members}}} }})]"
+    find_reads(expression)  # which says whether the package is there
+    return Call("Jsonata", (expression, given))
+
+
 # --- JSONata ---------------------------------------------------------------------------------------------------------
 
 
 def read_jsonata(text: str, scope: Scope) -> Value:
-    """The value of a JSONata expression: a path, a literal, ``$uuid()``, or several joined with ``&``.
+    """The value of a JSONata expression. What is no path or text is worked out when the DAG runs.
 
-    :raises UnsupportedError: it is another one.
+    :raises UnsupportedError: it is none, or reads what no DAG has.
+    """
+    try:
+        return read_simple_jsonata(text, scope)
+    except OtherExpressionError:
+        return call_jsonata(text, scope)
+
+
+class OtherExpressionError(Exception):
+    """The expression is more than paths and text, and the DAG works it out."""
+
+
+def call_jsonata(text: str, scope: Scope) -> Value:
+    """An expression that the DAG works out, with what it reads.
+
+    :raises UnsupportedError: it is none, or reads what no DAG has.
+    """
+    if scope.resolve(text) != text:
+        raise UnsupportedError(f"The JSONata expression {text!r} has a placeholder in it; give its value.")
+    given: dict[str, Value] = {}
+    for path in find_reads(text):
+        if path in (("states",), ("states", "context")):
+            raise UnsupportedError(f"The JSONata expression {text!r} reads all that a state knows.")
+        value = _select_variable(path, scope)
+        if value is not ABSENT:
+            given[".".join(path)] = value
+    return Call("Jsonata", (text, given))
+
+
+def _select_variable(path: Path, scope: Scope) -> Value:
+    """The part of a variable, or of ``$states``, at a path that begins with its name."""
+    head, rest = str(path[0]), path[1:]
+    if head != "states":
+        return select(scope.variables.get(head, ABSENT), rest)
+    if rest[:1] == ("context",):
+        return _read_context(rest[1:], scope)
+    roots: dict[str, Value] = {"input": scope.document, "result": scope.result, "errorOutput": scope.error}
+    return select(roots, rest)
+
+
+def read_simple_jsonata(text: str, scope: Scope) -> Value:
+    """The value of a path, a literal, ``$uuid()``, or several of these joined with ``&``.
+
+    :raises OtherExpressionError: the expression is another one.
+    :raises UnsupportedError: it reads what no DAG has.
     """
     parts = _split_outside_quotes(text, "&")
     if len(parts) > 1:
-        return join_values([read_jsonata(part.strip(), scope) for part in parts])
+        return join_values([read_simple_jsonata(part.strip(), scope) for part in parts])
     if re.fullmatch(r"""'[^'\\]*'|"[^"\\]*\"""", text):
         return scope.resolve(text[1:-1])
     if text in ("true", "false", "null") or re.fullmatch(r"-?\d+(\.\d+)?", text):
@@ -177,15 +245,9 @@ def read_jsonata(text: str, scope: Scope) -> Value:
     if text == "$uuid()":
         return Call("Uuid", ())
     if not _JSONATA_PATH.match(text) or not text.startswith("$"):
-        raise UnsupportedError(f"The JSONata expression {text!r} is not carried; paths, literals and '&' are.")
-    head, rest = re.match(r"(\$\w+)(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
-    path = parse_path(re.sub(r"\.[`\"]([^`\"]*)[`\"]", r"['\1']", rest))
-    if head != "$states":
-        return select(scope.variables.get(head[1:], ABSENT), path)
-    if path[:1] == ("context",):
-        return _read_context(path[1:], scope)
-    roots: dict[str, Value] = {"input": scope.document, "result": scope.result, "errorOutput": scope.error}
-    return select(roots, path)
+        raise OtherExpressionError
+    head, rest = re.match(r"\$(\w+)(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
+    return _select_variable((head, *parse_path(re.sub(r"\.[`\"]([^`\"]*)[`\"]", r"['\1']", rest))), scope)
 
 
 def _split_outside_quotes(text: str, mark: str) -> list[str]:
@@ -267,6 +329,16 @@ _PLAIN = {
 """Intrinsic functions that the workflow model has: their names there, and how many arguments they take."""
 
 
+_BY_JSONATA = {
+    "ArrayPartition": ("[$partition($list, $size)]", ("list", "size")),
+    "Base64Decode": ("$base64decode($text)", ("text",)),
+    "Base64Encode": ("$base64encode($text)", ("text",)),
+    "Hash": ("$hash($text, $algorithm)", ("text", "algorithm")),
+    "MathRandom": ("$floor($random() * ($end - $start)) + $start", ("start", "end")),
+}
+"""Intrinsic functions that JSONata has: the expression, and the variables in it that the arguments are given to."""
+
+
 def _apply(name: str, arguments: list[Value], scope: Scope) -> Value:
     if name == "Format" and arguments and isinstance(arguments[0], str):
         return _format(arguments[0], arguments[1:], scope)
@@ -280,6 +352,10 @@ def _apply(name: str, arguments: list[Value], scope: Scope) -> Value:
         return json.dumps(arguments[0], separators=(",", ":"))
     if name in _PLAIN and len(arguments) == _PLAIN[name][1]:
         return Call(_PLAIN[name][0], tuple(arguments))
+    if name in _BY_JSONATA and len(arguments) == len(_BY_JSONATA[name][1]):
+        expression, names = _BY_JSONATA[name]
+        find_reads(expression)  # which says whether the package is there
+        return Call("Jsonata", (expression, dict(zip(names, arguments, strict=True))))
     raise UnsupportedError(f"The intrinsic function States.{name} with these arguments is not carried.")
 
 

@@ -14,9 +14,11 @@ from airflow_sm_pipelines.migrate import (
     OperatorNode,
     PipelineStepNode,
     TryNode,
+    ValueNode,
     WaitNode,
     make_package,
 )
+from airflow_sm_pipelines.migrated_queries import query_jsonata
 from tests.migrate.stepfunctions.machines import (
     ROLE,
     definition,
@@ -103,6 +105,7 @@ def test_a_function_gets_the_document_and_gives_its_answer() -> None:
     ("template", "value"),
     [
         ({"x.$": "$.a['b c'][0]"}, get("Input.a['b c'][0]")),
+        ({"x.$": "$.a.[0].b"}, get("Input.a[0].b")),
         ({"x.$": "$$.Execution.Input.a"}, get("Input.a")),
         ({"x.$": "$$.Execution.Id"}, get("Execution.PipelineExecutionId")),
         ({"x.$": "$$.State.Name"}, "A"),
@@ -128,7 +131,8 @@ def test_a_template_gives(template: Any, value: Any) -> None:
     [
         ({"x.$": "$.a[?(@.b"}, "is no path that jsonpath-ng reads"),
         ({"x.$": "$.a "}, "is no reference path"),
-        ({"x.$": "States.Hash($.a, 'MD5')"}, "States.Hash with these arguments is not carried"),
+        ({"x.$": "$.[0].a"}, "The input is a list"),
+        ({"x.$": "States.JsonMerge($.a, $.b, true)"}, "States.JsonMerge with these arguments is not carried"),
         ({"x.$": "States.Format('{}')"}, "0 values for 1 places"),
         ({"x.$": "$$.Task.Token"}, "The task token stands where no Callback step gives it"),
         ({"x.$": "$.a['it\\'s']"}, "is no reference path"),
@@ -165,7 +169,7 @@ def test_ways_join_and_values_are_those_of_the_way_taken() -> None:
     assert end.arguments["Payload"] == {"r": {"Std:First": [get("Tasks.A.Payload"), "none"]}}
 
 
-def test_two_values_that_exist_on_each_way_are_not_guessed() -> None:
+def test_each_way_gives_a_value_that_only_it_can_tell() -> None:
     found = read(
         machine(
             C=choice({"Variable": "$.n", "NumericGreaterThan": 1, "Next": "A"}, Default="B"),
@@ -174,7 +178,24 @@ def test_two_values_that_exist_on_each_way_are_not_guessed() -> None:
             End=function(Parameters={"r.$": "$.r"}),
         )
     )
-    assert outcomes(found)["End"] == "unsupported"
+    fork, last = found.workflow.nodes
+    assert isinstance(fork, ChoiceNode)
+    given = [node for branch in fork.branches for node in branch.nodes]
+    assert [(node.name, node.value) for node in given if isinstance(node, ValueNode)] == [("C-r", "a"), ("C-r-2", "b")]
+    assert isinstance(last, CallNode)
+    assert last.arguments["Payload"] == {"r": {"Std:First": [get("Tasks.C-r"), get("Tasks.C-r-2")]}}
+
+
+def test_a_value_that_no_state_reads_is_given_by_no_way() -> None:
+    found = read(
+        machine(
+            C=choice({"Variable": "$.n", "NumericGreaterThan": 1, "Next": "A"}, Default="B"),
+            A={"Type": "Pass", "Result": "a", "ResultPath": "$.r", "Next": "End"},
+            B={"Type": "Pass", "Result": "b", "ResultPath": "$.r", "Next": "End"},
+            End=function(Parameters={"n.$": "$.n"}),
+        )
+    )
+    assert [node.name for node in found.workflow.nodes] == ["End"]
 
 
 def test_rules_that_lead_to_a_common_part_stand_together() -> None:
@@ -256,7 +277,8 @@ def test_a_call_is_repeated_until_its_answer_leads_out() -> None:
     )
     assert made.is_complete
     source = made.files["flow.py"]
-    assert '@task.sensor(task_id="Look", poke_interval=30, mode="reschedule")' in source
+    assert '@task.sensor(task_id="Look", poke_interval=30, mode="poke")' in source
+    assert 'arguments["Payload"] = lay_over(arguments["Payload"], {"state": answer["Payload"]})' in source
     assert 'str(answer["Payload"]["status"]) == "FAILED"' in source
     assert outcomes(made) == {
         "Start": "airflow",
@@ -266,6 +288,42 @@ def test_a_call_is_repeated_until_its_answer_leads_out() -> None:
         "Bad": "translated",
         "Last": "airflow",
     }
+
+
+def looked_at(look: Any, **members: Any) -> Any:
+    """A machine that looks at a job as long as a Choice says so, which it does before the first look, too."""
+    rule = {"Variable": "$.status", "StringEquals": "DONE", "Next": "Last"}
+    done = choice(rule, {"Variable": "$.status", "StringEquals": "BAD", "Next": "Bad"}, Default="Wait", **members)
+    wait = {"Type": "Wait", "Seconds": 30, "InputPath": "$", "Next": "Look"}
+    last = function(Parameters={"s.$": "$.status"})
+    return machine(
+        **{"Start": function(Next="Done?"), "Done?": done, "Wait": wait}, Look=look, Last=last, Bad={"Type": "Fail"}
+    )
+
+
+def test_a_circle_that_begins_with_its_choice_is_a_call_that_may_not_be_made() -> None:
+    made = package(looked_at(function(Next="Done?")))
+    assert made.is_complete
+    _, entry, way_out, last = made.migration.workflow.nodes
+    assert isinstance(entry, ChoiceNode)
+    assert [[node.name for node in branch.nodes] for branch in entry.branches] == [[], ["Look"]]
+    assert isinstance(way_out, ChoiceNode)
+    assert [[node.name for node in branch.nodes] for branch in way_out.branches] == [[], ["Bad"]]
+    assert last.name == "Last"
+    assert 'arguments["Payload"] = answer["Payload"]' in made.files["flow.py"]
+    assert "keeps its worker" in made.migration.records[3].reasons[0].text
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        looked_at(function(Parameters={"n.$": "States.MathAdd($.n, 1)"}, Next="Done?")),
+        looked_at(function(Next="Done?"), InputPath="$.inner"),
+    ],
+    ids=["a counter", "another input"],
+)
+def test_a_circle_that_works_something_out_is_not_carried(document: Any) -> None:
+    assert outcomes(read(document))["Look"] == "unsupported"
 
 
 def test_what_a_repeated_call_gave_is_read_by_a_template() -> None:
@@ -429,7 +487,7 @@ def test_jsonata_is_read_as_far_as_paths_and_text_go() -> None:
     assert first.arguments["Payload"] == {"a": joined, "id": new_id}
     assert isinstance(fork, ChoiceNode)
     assert json.dumps(fork.branches[0].conditions).count("Tasks.A.Payload") == 2
-    assert outcomes(found) == {"A": "airflow", "C": "translated", "B": "unsupported", "D": "airflow"}
+    assert outcomes(found) == {"A": "airflow", "C": "translated", "B": "folded", "D": "airflow"}
 
 
 def test_retries_timeouts_and_lost_members_are_told() -> None:
@@ -555,9 +613,57 @@ def test_items_of_an_unknown_kind_are_not_carried() -> None:
     assert outcomes(read(distributed(ItemReader=read_by))) == {"Each": "unsupported", "M": "unsupported"}
 
 
-@pytest.mark.parametrize("member", ["ItemBatcher", "ResultWriter"])
-def test_a_distributed_map_with_files_in_a_bucket_is_not_carried(member: str) -> None:
-    assert outcomes(read(distributed(**{member: {}}))) == {"Each": "unsupported", "M": "unsupported"}
+@pytest.mark.parametrize(
+    ("members", "why"),
+    [
+        ({"ResultWriter": {}}, "ResultWriter is not carried"),
+        ({"ItemBatcher": {"MaxInputBytesPerBatch": 100}}, "limited otherwise than by a number"),
+        ({"ItemBatcher": {"MaxItemsPerBatch": 2}, "ItemSelector": {"a": 1}}, "An ItemSelector makes the items"),
+    ],
+    ids=["results in a bucket", "batches by size", "batches of selected items"],
+)
+def test_a_distributed_map_is_not_carried(members: Any, why: str) -> None:
+    found = read(distributed(**members))
+    assert outcomes(found) == {"Each": "unsupported", "M": "unsupported"}
+    assert why in found.records[0].reasons[0].text
+
+
+def test_the_items_of_a_distributed_map_are_put_together_in_batches() -> None:
+    pytest.importorskip("jsonata", reason="batches need what the extra 'compare' brings: run make setup")
+    batcher = {"MaxItemsPerBatch": 2, "BatchInput": {"kind.$": "$.kind"}}
+    processor = {"ProcessorConfig": {"Mode": "DISTRIBUTED"}, **machine(M=function(Parameters={"all.$": "$.Items"}))}
+    each = {"Type": "Map", "ItemsPath": "$.items", "ItemBatcher": batcher, "ItemProcessor": processor, "End": True}
+    made = package(machine(Each=each))
+    assert made.is_complete
+    (loop,) = made.migration.workflow.nodes
+    assert isinstance(loop, LoopNode)
+    ((expression, given),) = [one["Std:Function"]["Arguments"] for one in loop.items["Std:Function"]["Arguments"]]  # type: ignore[index,call-overload]
+    assert given == {"items": get("Input.items"), "size": 2, "input": {"kind": get("Input.kind")}}
+    values = {"items": ({"items": [1, 2, 3]}, "items"), "size": (2,), "input": ({"kind": "k"},)}
+    batches = [{"BatchInput": {"kind": "k"}, "Items": items} for items in ([1, 2], [3])]
+    assert query_jsonata(expression, values) == batches
+    assert query_jsonata(expression, {**values, "items": ([1],)}) == [{"BatchInput": {"kind": "k"}, "Items": [1]}]
+
+
+@pytest.mark.parametrize(
+    ("function_call", "given", "value"),
+    [
+        ("States.ArrayPartition($.a, 2)", [1, 2, 3], [[1, 2], [3]]),
+        ("States.ArrayPartition($.a, 2)", [1], [[1]]),
+        ("States.Base64Encode($.a)", "a b", "YSBi"),
+        ("States.Base64Decode($.a)", "YSBi", "a b"),
+        ("States.Hash($.a, 'SHA-256')", "a", "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"),
+        ("States.MathRandom($.a, 8)", 7, 7),
+    ],
+)
+def test_intrinsic_functions_that_jsonata_has_are_worked_out_by_it(function_call: str, given: Any, value: Any) -> None:
+    pytest.importorskip("jsonata", reason="JSONata needs what the extra 'compare' brings: run make setup")
+    (node,) = read(machine(A=function(Parameters={"x.$": function_call}))).workflow.nodes
+    assert isinstance(node, CallNode)
+    payload: Any = node.arguments["Payload"]
+    expression, variables = payload["x"]["Std:Function"]["Arguments"]
+    filled = {name: (given if isinstance(one, dict) else one,) for name, one in variables.items()}
+    assert query_jsonata(expression, filled) == value
 
 
 @pytest.mark.parametrize(

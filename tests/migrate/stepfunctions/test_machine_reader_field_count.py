@@ -6,8 +6,8 @@ import json
 import subprocess
 from typing import TYPE_CHECKING
 
-from tests.migrate.field_count import FILES, count, is_held_back
-from tests.migrate.stepfunctions.machines import function, machine, task
+from tests.migrate.field_count import FILES, count, is_held_back, make_sample_input
+from tests.migrate.stepfunctions.machines import function, machine, read, task
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,17 +27,30 @@ def test_a_repository_is_counted_at_its_commit(tmp_path: Path) -> None:
         subprocess.run([*git, *arguments], check=True)
     commit = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
     row = {"repository": "owner/name", "commit": commit, "paths": sorted(files)}
-    found = {key: number for key, number in count([row], tmp_path, imports=False).items() if number}
+    reasons: dict[str, list[str]] = {}
+    found = {key: number for key, number in count([row], tmp_path, imports=False, reasons=reasons).items() if number}
     assert found == {
         "repositories": 1,
         "files": 3,
         "no machine": 1,
         "machines": 2,
         "complete": 1,
+        "complete with input": 1,
         "partly": 1,
         "states": 3,
         "open": 1,
     }
+
+    assert reasons == {"partly.json partly": ["boto3 has no call invoke of apigateway."]}
+
+
+def test_a_made_up_input_has_each_path_that_a_machine_reads() -> None:
+    rule = {"Variable": "$.order.kind", "StringEquals": "big", "Next": "A"}
+    choice = {"Type": "Choice", "Choices": [rule], "Default": "B"}
+    document = machine(C=choice, A=function(Parameters={"n.$": "$.n[0].name"}), B={"Type": "Succeed"})
+    sample = make_sample_input(read(document).workflow)
+    assert sample["order"] == {"kind": "big"}
+    assert isinstance(sample["n"][0]["name"], str)
 
 
 def test_the_list_names_files_of_both_halves_by_commit() -> None:

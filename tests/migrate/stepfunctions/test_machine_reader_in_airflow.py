@@ -26,6 +26,14 @@ def score(event, context):
     assert event["bucket"] == "models"
     return {"score": {"churn": 0.9, "old": 0.5, "bad": 0.1}[event["model"]]}
 
+def grade(event, context):
+    assert event["tests"] == ["test-1", "test-2", "test-3"]
+    grade = {"churn": "good", "old": "fair", "bad": "poor"}[event["model"]]
+    return {"grade": grade, "scores": [{"name": name, "value": 1} for name in event["tests"]]}
+
+def tell(event, context):
+    assert event["length"] == len(event["order"])
+
 def publish(event, context):
     if event.get("fails"):
         raise ValueError("nobody is there")
@@ -39,11 +47,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     from airflow_sm_pipelines.server import serve
 
     with serve(tmp_path_factory.mktemp("endpoint") / "state") as running:
-        create_functions(running, HANDLER, "score", "publish")
+        create_functions(running, HANDLER, "score", "publish", "grade", "tell")
         table = {"AttributeName": "name", "AttributeType": "S"}, {"AttributeName": "name", "KeyType": "HASH"}
-        connect(running, "dynamodb").create_table(
-            TableName="models", AttributeDefinitions=[table[0]], KeySchema=[table[1]], BillingMode="PAY_PER_REQUEST"
-        )
+        for name in ("models", "orders"):
+            connect(running, "dynamodb").create_table(
+                TableName=name, AttributeDefinitions=[table[0]], KeySchema=[table[1]], BillingMode="PAY_PER_REQUEST"
+            )
         s3 = connect(running, "s3")
         s3.create_bucket(Bucket="models")
         s3.put_object(Bucket="models", Key="churn/model.tar.gz", Body=b"model")
@@ -60,7 +69,7 @@ def queue(server: RunningServer) -> str:
 def local(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> DagRunner:
     """An Airflow beside the endpoint, with the migrated machines in its DAGs folder."""
     runner = run_beside(server, tmp_path_factory.mktemp("airflow"))
-    for name, options in (("release", ["--define", "Bucket=models"]), ("retire", [])):
+    for name, options in (("release", ["--define", "Bucket=models"]), ("retire", []), ("grade", []), ("order", [])):
         command = ["migrate", "stepfunctions", str(MACHINES / f"{name}.asl.json"), *options, "-o", str(runner.dags)]
         assert main(command) == 0
     return runner
@@ -132,3 +141,34 @@ def test_a_model_that_is_in_use_is_told_of_and_retired(local: DagRunner, server:
     assert noted["state"] == {"S": "retired-now"}
     skipped = {name for name, state in result.states.items() if state == "skipped"}
     assert {"deploy", "run", "Note-The-Model", "Note-The-Failure", "Not-Renewed"} <= skipped
+
+
+@pytest.mark.parametrize(
+    ("model", "told"), [("churn", "churn is good by test-1, test-2, test-3"), ("bad", None)], ids=["good", "poor"]
+)
+def test_jsonata_is_worked_out_when_the_dag_runs(
+    local: DagRunner, server: RunningServer, queue: str, model: str, told: str | None
+) -> None:
+    result = local.test("grade", conf={"model": model, "queue": queue})
+    assert (result.exit_code == 0) == (told is not None), result.output[-6000:]
+    assert take_messages(server, queue) == ([told] if told else [])
+    if told is None:
+        assert result.states["Too-poor"] == "failed"
+        assert "Grade.Poor: BAD has 3 scores" in result.output
+
+
+@pytest.mark.parametrize(("served", "handled"), [("m", "skipped"), ("nobody", "success")], ids=["made", "not made"])
+def test_a_failed_step_of_a_jsonata_machine_is_handled(
+    local: DagRunner, server: RunningServer, served: str, handled: str
+) -> None:
+    role = "arn:aws:iam::123456789012:role/SageMakerExecution"
+    client, table = connect(server, "sagemaker"), connect(server, "dynamodb")
+    if served == "m":
+        client.create_model(ModelName="m", ExecutionRoleArn=role, PrimaryContainer={"Image": "i"})
+    row = {"name": {"S": served}, "kind": {"S": "small"}, "model": {"S": served}}
+    table.put_item(TableName="orders", Item=row)
+    result = local.test("order", conf={"order": served})
+    assert result.exit_code == 0, result.output[-6000:]
+    assert result.states["Tell-somebody"] == handled
+    noted = table.get_item(TableName="orders", Key={"name": {"S": f"{served}-note"}}).get("Item")
+    assert (noted["kind"] if noted else None) == ({"S": "smaLL"} if served == "m" else None)

@@ -9,6 +9,8 @@ import pytest
 
 from airflow_sm_pipelines.cli import main
 from airflow_sm_pipelines.definition import parse_definition
+from airflow_sm_pipelines.server import serve
+from tests.airflow_runs import connect, run_beside
 
 JOBS = Path(__file__).parents[3] / "data" / "migrate" / "jobs"
 TRAINING = JOBS / "2-train.json"
@@ -140,3 +142,40 @@ def test_answers_are_read_from_what_has_printed_them(tmp_path: Path, capsys: pyt
     nothing = tmp_path / "nothing.log"
     nothing.write_text("no answer here", encoding="utf-8")
     assert run(tmp_path / "none", nothing) == 2
+
+
+ARN = "arn:aws:sagemaker:us-east-1:123456789012"
+MODEL = {
+    "ModelName": "m-1",
+    "ModelArn": f"{ARN}:model/m-1",
+    "PrimaryContainer": {"Image": "i"},
+    "ExecutionRoleArn": "arn:aws:iam::123456789012:role/SageMakerExecution",
+    "CreationTime": "2026-03-02T09:24:00+01:00",
+}
+CONFIG = {
+    "EndpointConfigName": "c-1",
+    "EndpointConfigArn": f"{ARN}:endpoint-config/c-1",
+    "ProductionVariants": [
+        {"VariantName": "all", "ModelName": "m-1", "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
+    ],
+    "CreationTime": "2026-03-02T09:30:00+01:00",
+}
+
+
+@pytest.mark.slow
+def test_a_migrated_dag_makes_what_was_described_and_fails_where_something_is_missing(tmp_path: Path) -> None:
+    with serve(tmp_path / "state") as server:
+        airflow = run_beside(server, tmp_path / "airflow")
+        for name, answers in (("both", [MODEL, CONFIG]), ("config", [CONFIG])):
+            source = tmp_path / f"{name}.json"
+            source.write_text(json.dumps(answers), encoding="utf-8")
+            assert main(["migrate", "jobs", str(source), "--name", name, "-o", str(airflow.dags)]) == 0
+        # Nobody makes the model of the second list, and it is not there.
+        missing = airflow.test("config")
+        assert (missing.exit_code, missing.states["run"]) == (1, "failed"), missing.output[-6000:]
+        made = airflow.test("both")
+        assert made.exit_code == 0, made.output[-6000:]
+        client = connect(server, "sagemaker")
+        (model,), (config,) = client.list_models()["Models"], client.list_endpoint_configs()["EndpointConfigs"]
+        described = client.describe_endpoint_config(EndpointConfigName=config["EndpointConfigName"])
+        assert described["ProductionVariants"][0]["ModelName"] == model["ModelName"]
