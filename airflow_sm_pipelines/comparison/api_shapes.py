@@ -29,7 +29,7 @@ def _load(service: str) -> Any:
 
 
 def find_member_name(shape: Any, name: str) -> str:
-    """A member's name as the API spells it: ``DBInstance`` for ``DbInstance``, ``jobs`` for ``Jobs`` there."""
+    """A member's name as the API spells it; Step Functions has ``DbInstance`` for ``DBInstance``."""
     members = getattr(shape, "members", {})
     if name in members:
         return name
