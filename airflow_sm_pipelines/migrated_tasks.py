@@ -358,8 +358,10 @@ def fit_arguments(value: Any, shape: Any) -> Any:
 
 
 def _fit_name(name: str, shape: Any) -> str:
-    small = name[:1].lower() + name[1:]
-    return small if name not in shape.members and small in shape.members else name
+    """A member as the API spells it: Step Functions has ``DbInstanceIdentifier`` for ``DBInstanceIdentifier``."""
+    if name in shape.members:
+        return name
+    return next((one for one in shape.members if one.lower() == name.lower()), name)
 
 
 def _fit_member(value: Any, name: str, shape: Any) -> Any:

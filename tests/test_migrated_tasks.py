@@ -114,6 +114,10 @@ def test_arguments_get_the_types_and_names_of_the_api() -> None:
         "jobQueue": "7",
     }
     jobs = session.get_service_model("batch").operation_model("DescribeJobs").input_shape
+    database = SimpleNamespace(
+        type_name="structure", members={"DBInstanceIdentifier": SimpleNamespace(type_name="string")}
+    )
+    assert fit_arguments({"DbInstanceIdentifier": "d"}, database) == {"DBInstanceIdentifier": "d"}
     assert fit_arguments({"jobs": "id"}, jobs) == {"jobs": ["id"]}
     sqs = session.get_service_model("sqs").operation_model("SendMessage").input_shape
     assert fit_arguments({"MessageBody": {"a": 1}, "DelaySeconds": "3"}, sqs) == {

@@ -29,12 +29,11 @@ def _load(service: str) -> Any:
 
 
 def find_member_name(shape: Any, name: str) -> str:
-    """A member's name as the API spells it; Step Functions begins each with a capital."""
+    """A member's name as the API spells it; Step Functions has ``DbInstance`` for ``DBInstance``."""
     members = getattr(shape, "members", {})
     if name in members:
         return name
-    small = name[:1].lower() + name[1:]
-    return small if small in members else name
+    return next((one for one in members if one.lower() == name.lower()), name)
 
 
 def make_sample(shape: Any, name: Any, *, is_capital: bool = True, depth: int = 0) -> Any:
