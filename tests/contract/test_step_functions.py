@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from {parameters} import ParameterInteger
 from {pipeline} import Pipeline
 
 COMMON = {{
-    "image_uri": "236514542706.dkr.ecr.us-east-1.amazonaws.com/sagemaker-base-python-310:1.0",
+    "image_uri": "236514542706.dkr.ecr.us-east-1.amazonaws.com/sagemaker-base-python-{python}:1.0",
     "instance_type": "ml.m5.large",
 }}
 
@@ -69,7 +70,8 @@ def test_functions_pass_their_results_on(sdk: str, tmp_path: Path, monkeypatch: 
     table.write_text(f'[[image]]\nmatch = "sagemaker-base-python*"\nrequirements = {requirements}\n')
     monkeypatch.setenv("SM_PIPELINES_IMAGES", str(table))
     script = tmp_path / "pipeline.py"
-    script.write_text(SCRIPT.format(**SDKS[sdk]))
+    # A job refuses a function that another Python has pickled.
+    script.write_text(SCRIPT.format(**SDKS[sdk], python="".join(map(str, sys.version_info[:2]))))
     cache_dir = Path(os.environ["SM_PIPELINES_CACHE_DIR"])
     with serve(tmp_path / "state", cache_dir=cache_dir) as server:
         session = boto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=server.region)
