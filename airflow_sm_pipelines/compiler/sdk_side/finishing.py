@@ -209,7 +209,7 @@ class Finishing:
 
     def _sign_again(self, made: _Object) -> None:
         """Bring a payload's metadata up to date where values have replaced stamps in the payload or in its key."""
-        payload = self._sibling(made, _PAYLOAD) if made.upload.key.endswith(_METADATA) else None
+        payload = self._find_payload(made)
         key = None if payload is None else self._find_hmac_key(made, payload)
         if payload is None or not (payload.stamps or key):
             return
@@ -246,7 +246,7 @@ class Finishing:
             return _hash("place", self._pipeline, self._place_of(stamp))
         parts = []
         for made in self._by_stamp[stamp]:
-            if made.upload.key.endswith(_METADATA) and self._sibling(made, _PAYLOAD) is not None:
+            if self._find_payload(made) is not None:
                 continue  # it follows from the payload, and a signature is another one each time
             key = self._stamps.neutral(made.upload.key)
             parts.append(f"{made.upload.bucket}/{key}\0{self._digest(made, open_stamps)}")
@@ -267,9 +267,11 @@ class Finishing:
             return f"{place}/{alike.index(stamp)}"
         return f"/{stamp.number}"
 
-    def _sibling(self, made: _Object, tail: str) -> _Object | None:
-        folder = made.upload.key.rpartition("/")[0]
-        wanted = f"{folder}{tail}"
+    def _find_payload(self, made: _Object) -> _Object | None:
+        """Give the payload that an object is the metadata of; None for an object that is no metadata."""
+        if not made.upload.key.endswith(_METADATA):
+            return None
+        wanted = made.upload.key.removesuffix(_METADATA) + _PAYLOAD
         return next(
             (one for one in self._objects if one.upload.key == wanted and one.upload.bucket == made.upload.bucket), None
         )
@@ -282,10 +284,12 @@ class Finishing:
         It is a public key; of an SDK before 2.256 it is the key of an HMAC.
         """
         for made in self._by_stamp[stamp]:
-            payload = self._sibling(made, _PAYLOAD) if made.upload.key.endswith(_METADATA) else None
-            if payload is not None and b"asymmetric_signature" in made.body:
+            payload = self._find_payload(made)
+            if payload is None:
+                continue
+            if b"asymmetric_signature" in made.body:
                 return self._public_key
-            if payload is not None and (key := self._find_hmac_key(made, payload)):
+            if key := self._find_hmac_key(made, payload):
                 return self._write(key)
         return ""
 
@@ -420,7 +424,7 @@ class Finishing:
         return answer
 
     def _is_same(self, made: _Object, answer: dict[str, Any]) -> bool:
-        is_signature = made.upload.key.endswith(_METADATA) and self._sibling(made, _PAYLOAD) is not None
+        is_signature = self._find_payload(made) is not None
         if made.is_named_by_content and (made.bare is not None or is_signature):
             return True  # the deployed payload of the same function, perhaps from other lines
         etag = str(answer["ETag"]).strip('"')
