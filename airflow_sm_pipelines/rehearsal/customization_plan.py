@@ -6,7 +6,7 @@ import json
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.engine.rules.customization_records import sample_record
+from airflow_sm_pipelines.engine.rules.customization_records import find_technique, sample_record
 from airflow_sm_pipelines.rehearsal.job_plan import JobPlan
 from airflow_sm_pipelines.rehearsal.sample_values import SAMPLE_BUCKET
 
@@ -25,7 +25,7 @@ def plan_customization(spec: JobSpec, context: PlanContext) -> JobPlan:
     """What a serverless training job runs with. Records that are there are used, and checked, as they are."""
     request: dict[str, Any] = deepcopy(dict(spec.request))
     config = request["ServerlessJobConfig"]
-    technique = "Evaluation" if config.get("JobType") == "Evaluation" else str(config.get("CustomizationTechnique"))
+    technique = find_technique(config)
     plan = JobPlan(request, notes=[f"{technique} of {config['BaseModelArn'].rpartition('/Model/')[2] or 'a model'}"])
     for channel in request.get("InputDataConfig") or ():
         source = channel["DataSource"].get("S3DataSource")

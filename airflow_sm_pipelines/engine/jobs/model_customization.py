@@ -20,7 +20,7 @@ from airflow_sm_pipelines.definition.arns import parse_arn
 from airflow_sm_pipelines.engine.jobs.failures import JobFailure
 from airflow_sm_pipelines.engine.jobs.job_spec import JobOutcome
 from airflow_sm_pipelines.engine.jobs.s3_transfer import list_input, parse_location
-from airflow_sm_pipelines.engine.rules.customization_records import find_record_fault
+from airflow_sm_pipelines.engine.rules.customization_records import find_record_fault, find_technique
 from airflow_sm_pipelines.engine.rules.model_hub import MARK
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def run_customization_job(spec: JobSpec, context: JobContext, log: JobLog, stop:
     started = time.time()
     request: Mapping[str, Any] = spec.request
     config = request["ServerlessJobConfig"]
-    technique = "Evaluation" if config.get("JobType") == "Evaluation" else str(config.get("CustomizationTechnique"))
+    technique = find_technique(config)
     log.add("algo-1", f"STAND-IN: {MARK}")
     data = _read_data(spec, context, technique, log, stop)
     if stop.is_set():

@@ -23,6 +23,11 @@ TECHNIQUES = tuple(name for name in _FORMS if name != "Evaluation")
 """The customization techniques of the API that are known here."""
 
 
+def find_technique(config: Mapping[str, Any]) -> str:
+    """What a serverless job does, by its ``ServerlessJobConfig``: a customization technique, or ``Evaluation``."""
+    return "Evaluation" if config.get("JobType") == "Evaluation" else str(config.get("CustomizationTechnique"))
+
+
 def find_record_fault(technique: str, record: Any) -> str | None:
     """What is wrong with a record, in words; None if nothing is, or if the technique is not known.
 
