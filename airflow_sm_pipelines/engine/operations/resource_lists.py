@@ -12,7 +12,6 @@ from airflow_sm_pipelines.engine.operations.context import (
     time_filters,
     without_none,
 )
-from airflow_sm_pipelines.engine.store.database import Page
 from airflow_sm_pipelines.engine.store.resources import contains_filter
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from airflow_sm_pipelines.engine.store import ResourceRecord, Store
 
 Item = TypeVar("Item")
-_EVERYTHING = Page(sort_column="created_ms", tie_column="seq", is_descending=True, limit=1_000_000)
 _COLUMNS = {"Name": "name", "CreationTime": "created_ms", "Status": "status"}
 _TIME_FILTERS = [
     ("CreationTimeAfter", "created_ms > ?"),
@@ -69,8 +67,7 @@ def delete_resource(context: OperationContext, record: ResourceRecord) -> None:
 
 def read_all(store: Store, kind: str, filters: Sequence[tuple[str, Any]] = ()) -> list[ResourceRecord]:
     """Every resource of a kind, newest first."""
-    records, _ = store.resources.page(kind, filters, _EVERYTHING)
-    return records
+    return store.resources.list_all(kind, filters)
 
 
 def cut_page(operation: str, request: Request, items: Sequence[Item]) -> tuple[list[Item], Response]:

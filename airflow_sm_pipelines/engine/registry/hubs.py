@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition.arns import parse_arn
 from airflow_sm_pipelines.engine.rules.errors import ServiceError, not_found
-from airflow_sm_pipelines.engine.store.database import Page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +22,6 @@ HUB = "Hub"
 HUB_CONTENT = "HubContent"
 
 _FIRST_VERSION = "1.0.0"
-_NEWEST_FIRST = Page(sort_column="created_ms", tie_column="seq", is_descending=True, limit=1_000_000)
 
 
 def add_hub(store: Store, arns: ArnFactory, request: Mapping[str, Any], *, now: datetime) -> ResourceRecord:
@@ -83,7 +81,7 @@ def require_hub(store: Store, arns: ArnFactory, name: str) -> ResourceRecord:
 
 def list_contents(store: Store, hub: str, kind: str, name: str | None = None) -> list[ResourceRecord]:
     """The versions of all contents of a kind in a hub, or of one content; newest first."""
-    records, _ = store.resources.page(HUB_CONTENT, [("family = ?", f"{hub}/{kind}")], _NEWEST_FIRST)
+    records = store.resources.list_all(HUB_CONTENT, [("family = ?", f"{hub}/{kind}")])
     return [one for one in records if name is None or one.document["HubContentName"] == name]
 
 

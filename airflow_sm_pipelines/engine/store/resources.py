@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.engine.store.database import Page
 from airflow_sm_pipelines.engine.store.documents import decode_document, encode_document
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
-    from airflow_sm_pipelines.engine.store.database import EngineDatabase, Page
+    from airflow_sm_pipelines.engine.store.database import EngineDatabase
+
+_EVERYTHING = Page(sort_column="created_ms", tie_column="seq", is_descending=True, limit=1_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,10 @@ class ResourceTable:
         """One page of the resources of a kind."""
         rows, after = self._database.page("resources", [("kind = ?", kind), *filters], page)
         return [_resource(row) for row in rows], after
+
+    def list_all(self, kind: str, filters: Sequence[tuple[str, Any]] = ()) -> list[ResourceRecord]:
+        """Every resource of a kind, newest first."""
+        return self.page(kind, filters, _EVERYTHING)[0]
 
 
 def contains_filter(column: str, text: str) -> tuple[str, str]:
