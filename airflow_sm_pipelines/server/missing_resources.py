@@ -30,7 +30,7 @@ def answer_failed_lookup(request: Request, error: Exception) -> Response | None:
 
     :param error: what moto raised.
     """
-    names = _read_names(request)
+    names = read_names(request)
     is_key = isinstance(error, KeyError) and bool(error.args) and str(error.args[0]) in names
     is_none = isinstance(error, AttributeError) and str(error).startswith("'NoneType' object has no attribute")
     return _answer(request, names) if is_key or is_none else None
@@ -50,7 +50,7 @@ def answer_nothing_found(request: Request, response: Response) -> Response | Non
         return None
     # An empty list is an answer: a log group may have no streams.
     is_nothing = bool(found) and all(value is None for value in found.values())
-    return _answer(request, _read_names(request)) if is_nothing else None
+    return _answer(request, read_names(request)) if is_nothing else None
 
 
 def _answer(request: Request, names: list[str]) -> Response | None:
@@ -63,7 +63,7 @@ def _answer(request: Request, names: list[str]) -> Response | None:
     return json_error(code, f"{request.operation}: '{'/'.join(names)}' was not found.")
 
 
-def _read_names(request: Request) -> list[str]:
+def read_names(request: Request) -> list[str]:
     """The texts of a JSON request; of other requests, which name things in their address, none."""
     try:
         return [value for value in json.loads(request.body).values() if isinstance(value, str)]

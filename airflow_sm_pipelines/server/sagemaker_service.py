@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from airflow_sm_pipelines.server.http.aws_errors import json_error, json_response
 from airflow_sm_pipelines.server.http.messages import Response
-from airflow_sm_pipelines.server.missing_resources import load_errors
+from airflow_sm_pipelines.server.missing_resources import load_errors, read_names
 from airflow_sm_pipelines.server.moto_service import FAILURE_CODE, not_implemented
 from airflow_sm_pipelines.server.sagemaker_codec import InvalidAnswerError, RequestRefusedError, SageMakerCodec
 
@@ -185,12 +185,10 @@ class SageMakerService:
 
 def _answer_missing(operation: str, request: Request) -> Response:
     """The service's answer to a call about what does not exist; scripts ask like that whether it does."""
-    try:
-        names = [value for value in json.loads(request.body).values() if isinstance(value, str)]
-    except (ValueError, AttributeError):
-        names = []
     code = "ResourceNotFound" if "ResourceNotFound" in load_errors("sagemaker", operation) else "ValidationException"
-    return json_error(code, f"{operation}: '{'/'.join(names)}' does not exist. (The local endpoint makes none.)")
+    return json_error(
+        code, f"{operation}: '{'/'.join(read_names(request))}' does not exist. (The local endpoint makes none.)"
+    )
 
 
 def _find_unserved(request: Request, way: str) -> str | None:
