@@ -12,14 +12,13 @@ import json
 import logging
 import os
 import secrets
-import socket
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import IO, TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from airflow_sm_pipelines.exceptions import LocalEndpointError
+from airflow_sm_pipelines.loopback import is_listened_to
 from airflow_sm_pipelines.private_directories import find_foreign, narrow
 
 if TYPE_CHECKING:
@@ -249,14 +248,12 @@ def find_running_server(path: Path) -> dict[str, str] | None:
     server = read_announcement(path)
     if server is None:
         return None
-    address = urlsplit(server["url"])
     try:
         with contextlib.suppress(PermissionError):  # the process is another user's
             os.kill(int(server["pid"]), 0)
-        socket.create_connection((address.hostname or "", address.port or 0), timeout=2).close()
+        return server if is_listened_to(server["url"]) else None
     except (OSError, ValueError):
         return None
-    return server
 
 
 def _parse_origin(text: str) -> StateOrigin | None:
