@@ -343,7 +343,10 @@ def fit_arguments(value: Any, shape: Any) -> Any:
         # One value for a list is a list of one, such as the id that a first call has given.
         value = [value] if kind == "list" and value.lstrip()[:1] != "[" else parse_literal(value)
     if kind == "structure" and isinstance(value, dict):
-        return {_fit_name(key, shape): _fit_member(item, _fit_name(key, shape), shape) for key, item in value.items()}
+        from airflow_sm_pipelines.service_model import find_member_name
+
+        named = {find_member_name(shape, key): item for key, item in value.items()}
+        return {key: _fit_member(item, key, shape) for key, item in named.items()}
     if kind == "list" and isinstance(value, list):
         return [fit_arguments(item, shape.member) for item in value]
     if kind == "map" and isinstance(value, dict):
@@ -355,13 +358,6 @@ def fit_arguments(value: Any, shape: Any) -> Any:
     if kind in ("string", "blob") and isinstance(value, (dict, list)):
         return json.dumps(value)  # Step Functions gives a structure as JSON text, as for the body of a message
     return str(value) if kind == "string" and isinstance(value, (int, float)) else value
-
-
-def _fit_name(name: str, shape: Any) -> str:
-    """A member as the API spells it: Step Functions has ``DbInstanceIdentifier`` for ``DBInstanceIdentifier``."""
-    if name in shape.members:
-        return name
-    return next((one for one in shape.members if one.lower() == name.lower()), name)
 
 
 def _fit_member(value: Any, name: str, shape: Any) -> Any:
@@ -499,6 +495,8 @@ class UploadComponentsOperator(BaseOperator):
 
 def _find_default_bucket(client: Any) -> str:
     """SageMaker's default bucket of the account and region; made if it is not there, as the SDK does."""
+    from airflow_sm_pipelines.definition.s3_uri import locate_bucket
+
     account = _make_client("sts").get_caller_identity()["Account"]
     region = client.meta.region_name
     name = f"sagemaker-{region}-{account}"
@@ -507,8 +505,7 @@ def _find_default_bucket(client: Any) -> str:
     except client.exceptions.ClientError as error:
         if error.response["Error"]["Code"] not in ("404", "NoSuchBucket"):
             raise
-        where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
-        client.create_bucket(Bucket=name, **where)
+        client.create_bucket(Bucket=name, **locate_bucket(region))
     return name
 
 

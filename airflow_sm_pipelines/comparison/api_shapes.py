@@ -6,6 +6,8 @@ import json
 from functools import lru_cache
 from typing import Any
 
+from airflow_sm_pipelines.service_model import find_member_name
+
 _DEPTH = 12
 
 
@@ -26,14 +28,6 @@ def _load(service: str) -> Any:
     from botocore.model import ServiceModel
 
     return ServiceModel(Loader().load_service_model(service, "service-2"))
-
-
-def find_member_name(shape: Any, name: str) -> str:
-    """A member's name as the API spells it; Step Functions has ``DbInstance`` for ``DBInstance``."""
-    members = getattr(shape, "members", {})
-    if name in members:
-        return name
-    return next((one for one in members if one.lower() == name.lower()), name)
 
 
 def make_sample(shape: Any, name: Any, *, is_capital: bool = True, depth: int = 0) -> Any:

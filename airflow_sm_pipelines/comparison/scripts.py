@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_pipelines.comparison.api_shapes import find_member_name, find_operation, make_sample
+from airflow_sm_pipelines.comparison.api_shapes import find_operation, make_sample
 from airflow_sm_pipelines.migrate.job_requests import REQUEST_KINDS
 from airflow_sm_pipelines.migrate.node_references import find_own_values, parse_node_reference
 from airflow_sm_pipelines.migrate.stepfunctions.flow import find_catcher
@@ -23,6 +23,7 @@ from airflow_sm_pipelines.migrate.stepfunctions.task_nodes import (
     StepResource,
 )
 from airflow_sm_pipelines.migrate.workflow import CallNode, LoopNode, PipelineStepNode, iter_blocks
+from airflow_sm_pipelines.service_model import find_member_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

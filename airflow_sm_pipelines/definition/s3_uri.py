@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from airflow_sm_pipelines.definition.partitions import DNS_SUFFIX_PATTERN
 
@@ -71,3 +72,8 @@ def join_s3_uri(base: object, *names: str) -> str:
     The base is taken as text: it may also be an address that nobody has checked yet.
     """
     return "/".join([str(base).rstrip("/"), *(name.lstrip("/") for name in names)])
+
+
+def locate_bucket(region: str) -> dict[str, Any]:
+    """The arguments by which ``CreateBucket`` makes a bucket in a region; for us-east-1, S3 takes none."""
+    return {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.definition.s3_uri import locate_bucket
 from airflow_sm_pipelines.engine.jobs.failures import JobFailure
 from airflow_sm_pipelines.engine.jobs.s3_transfer import parse_location
-from airflow_sm_pipelines.local_endpoint import DEFAULT_REGION
 from airflow_sm_pipelines.rehearsal.samples import sample_bytes
 
 if TYPE_CHECKING:
@@ -46,8 +46,7 @@ class SampleStore:
             except ParamValidationError as error:
                 raise _no_bucket(bucket, uri) from error
             except ClientError:
-                located = {"CreateBucketConfiguration": {"LocationConstraint": self._region}}
-                self._create_bucket(bucket, uri, **({} if self._region == DEFAULT_REGION else located))
+                self._create_bucket(bucket, uri, **locate_bucket(self._region))
             self._buckets.add(bucket)
 
     def _create_bucket(self, bucket: str, uri: str, **location: Any) -> None:

@@ -10,11 +10,11 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_pipelines.definition.s3_uri import locate_bucket
 from airflow_sm_pipelines.exceptions import LocalEndpointError
 from airflow_sm_pipelines.local_endpoint import (
     ACCOUNT_ID,
     CONSOLE_PATH,
-    DEFAULT_REGION,
     child_environment,
     resolve_region,
 )
@@ -115,8 +115,7 @@ class RunningServer:
         try:
             s3.head_bucket(Bucket=name)
         except ClientError:
-            located = {"CreateBucketConfiguration": {"LocationConstraint": self.region}}
-            s3.create_bucket(Bucket=name, **({} if self.region == DEFAULT_REGION else located))
+            s3.create_bucket(Bucket=name, **locate_bucket(self.region))
 
     def close(self) -> None:
         """Stop the engine's jobs, which continue at the next start, then stop answering. May be called twice."""

@@ -7,7 +7,13 @@ HTTP, definitions or Airflow; botocore is imported when the model is loaded.
 
 from __future__ import annotations
 
-from airflow_sm_pipelines.service_model.api_model import Operation, ServiceModel, Shape, load_service_model
+from airflow_sm_pipelines.service_model.api_model import (
+    Operation,
+    ServiceModel,
+    Shape,
+    find_member_name,
+    load_service_model,
+)
 from airflow_sm_pipelines.service_model.step_calls import (
     LINEAGE_CALLS,
     STEP_CALLS,
@@ -44,6 +50,7 @@ __all__ = [
     "Shape",
     "StepCall",
     "ValuePath",
+    "find_member_name",
     "find_parameter_type",
     "find_property_type",
     "find_shape",

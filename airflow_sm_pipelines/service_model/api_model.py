@@ -202,3 +202,15 @@ def _link_shapes(raw: Mapping[str, Any]) -> dict[str, Shape]:
             if part in shape:
                 setattr(linked, part, shapes[shape[part]["shape"]])
     return shapes
+
+
+def find_member_name(shape: Any, name: str) -> str:
+    """A member's name as the API spells it; Step Functions has ``DbInstance`` for ``DBInstance``.
+
+    :param shape: one of botocore's.
+    :return: the same name where the shape has no such member.
+    """
+    members = getattr(shape, "members", {})
+    if name in members:
+        return name
+    return next((one for one in members if one.lower() == name.lower()), name)

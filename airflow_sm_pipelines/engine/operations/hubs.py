@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_pipelines.definition.arns import Arn
+from airflow_sm_pipelines.definition.s3_uri import locate_bucket
 from airflow_sm_pipelines.engine.operations.resource_lists import cut_page, delete_resource, read_all, summarize
 from airflow_sm_pipelines.engine.registry.hubs import (
     HUB,
@@ -16,7 +17,6 @@ from airflow_sm_pipelines.engine.registry.hubs import (
     require_hub,
 )
 from airflow_sm_pipelines.engine.rules.model_hub import MARK, PUBLIC_HUB, make_model_document
-from airflow_sm_pipelines.local_endpoint import DEFAULT_REGION
 
 if TYPE_CHECKING:
     from airflow_sm_pipelines.engine.operations.context import OperationContext, Request, Response
@@ -151,7 +151,6 @@ def _put_files(s3: Any, bucket: str, region: str, files: dict[str, bytes]) -> No
         found = s3.list_objects_v2(Bucket=bucket, Prefix="").get("Contents", ())
     except ClientError:
         found = ()
-        located = {"CreateBucketConfiguration": {"LocationConstraint": region}}
-        s3.create_bucket(Bucket=bucket, **({} if region == DEFAULT_REGION else located))
+        s3.create_bucket(Bucket=bucket, **locate_bucket(region))
     for key in files.keys() - {item["Key"] for item in found}:
         s3.put_object(Bucket=bucket, Key=key, Body=files[key])
