@@ -11,6 +11,7 @@ from airflow_sm_pipelines.migrate import (
     CallNode,
     ChoiceNode,
     LoopNode,
+    Migration,
     OperatorNode,
     PipelineStepNode,
     TryNode,
@@ -169,15 +170,20 @@ def test_ways_join_and_values_are_those_of_the_way_taken() -> None:
     assert end.arguments["Payload"] == {"r": {"Std:First": [get("Tasks.A.Payload"), "none"]}}
 
 
-def test_each_way_gives_a_value_that_only_it_can_tell() -> None:
-    found = read(
+def read_ways(member: str) -> Migration:
+    """A machine whose two ways give ``r`` a value each; its last state reads a member of the document."""
+    return read(
         machine(
             C=choice({"Variable": "$.n", "NumericGreaterThan": 1, "Next": "A"}, Default="B"),
             A={"Type": "Pass", "Result": "a", "ResultPath": "$.r", "Next": "End"},
             B={"Type": "Pass", "Result": "b", "ResultPath": "$.r", "Next": "End"},
-            End=function(Parameters={"r.$": "$.r"}),
+            End=function(Parameters={f"{member}.$": f"$.{member}"}),
         )
     )
+
+
+def test_each_way_gives_a_value_that_only_it_can_tell() -> None:
+    found = read_ways("r")
     fork, last = found.workflow.nodes
     assert isinstance(fork, ChoiceNode)
     given = [node for branch in fork.branches for node in branch.nodes]
@@ -187,14 +193,7 @@ def test_each_way_gives_a_value_that_only_it_can_tell() -> None:
 
 
 def test_a_value_that_no_state_reads_is_given_by_no_way() -> None:
-    found = read(
-        machine(
-            C=choice({"Variable": "$.n", "NumericGreaterThan": 1, "Next": "A"}, Default="B"),
-            A={"Type": "Pass", "Result": "a", "ResultPath": "$.r", "Next": "End"},
-            B={"Type": "Pass", "Result": "b", "ResultPath": "$.r", "Next": "End"},
-            End=function(Parameters={"n.$": "$.n"}),
-        )
-    )
+    found = read_ways("n")
     assert [node.name for node in found.workflow.nodes] == ["End"]
 
 

@@ -423,11 +423,17 @@ def lambda_made(kit, printed):
     return kit.pipeline("LambdaMade", [step])
 
 
-def check_job(kit):
-    """The instance of a check."""
-    return CheckJobConfig(
+def check_options(kit, printed):
+    """What both check steps take: the instance of the check, and whether a baseline is made or compared with."""
+    job = CheckJobConfig(
         role=ROLE, instance_count=1, instance_type="ml.c5.xlarge", volume_size_in_gb=120, sagemaker_session=kit.session
     )
+    return {
+        "check_job_config": job,
+        "skip_check": not printed,
+        "register_new_baseline": not printed,
+        "model_package_group_name": "guide-checks",
+    }
 
 
 @row("a ClarifyCheck step", change="register a baseline at the first time: there is none to compare with")
@@ -444,10 +450,7 @@ def clarify_check(kit, printed):
     step = ClarifyCheckStep(
         name="Bias",
         clarify_check_config=DataBiasCheckConfig(data_config=data, data_bias_config=bias),
-        check_job_config=check_job(kit),
-        skip_check=not printed,
-        register_new_baseline=not printed,
-        model_package_group_name="guide-checks",
+        **check_options(kit, printed),
     )
     return kit.pipeline("ClarifyCheck", [split, step])
 
@@ -463,10 +466,7 @@ def quality_check(kit, printed):
     step = QualityCheckStep(
         name="Quality",
         quality_check_config=config,
-        check_job_config=check_job(kit),
-        skip_check=not printed,
-        register_new_baseline=not printed,
-        model_package_group_name="guide-checks",
+        **check_options(kit, printed),
     )
     return kit.pipeline("QualityCheck", [split, step])
 
